@@ -1,0 +1,5 @@
+"""`python -m cycada`, as torchrun calls it."""
+
+from cycada.cli import main
+
+main()

@@ -1,0 +1,222 @@
+"""Config -> data, networks and a training: the only room that knows all others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load_file
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from cycada.config import Config, Data, Spec, digest
+from cycada.data import Augment, Domain, Examples, Split, Stream, convert, domains
+from cycada.errors import CycadaError
+from cycada.methods import Networks
+from cycada.networks import NETWORKS, Frozen, ImagePool, kind_of
+from cycada.plan import PlannedPhase, StagePlan
+from cycada.registry import check_options, needs
+from cycada.train.device import Device, seed_of
+from cycada.train.loop import Training
+from cycada.train.schedule import Schedule
+from cycada.train.step import Phase
+
+FORMAT = 1
+"""Part of every stage's id: raise it when the same config would no longer give the same weights."""
+
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """Both domains, converted. The target's training labels are thrown away here, unless a stage is an oracle."""
+
+    classes: tuple[str, ...]
+    flip_safe: bool
+    source: Mapping[Split, Examples]
+    target: Mapping[Split, Examples]
+    oracle: Examples | None
+    fingerprint: str
+
+
+def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Datasets:
+    """Read, check, convert and move to the device. Raises CycadaError."""
+    data = config.data
+    source, target = _domain(data.source, "source"), _domain(data.target, "target")
+    hasher = hashlib.blake2b(digest_size=8)
+    found: dict[tuple[str, Split], Examples] = {}
+    for side, domain in (("source", source), ("target", target)):
+        for split in ("train", "test"):
+            raw = domain.load(data.resolved_root(), split, data.download)  # type: ignore[arg-type]
+            hasher.update(raw.images.numpy())
+            if raw.labels is not None and (side == "source" or split == "test"):
+                hasher.update(raw.labels.numpy())
+            found[side, split] = _converted(raw, data, device)  # type: ignore[index]
+    if target.classes and target.classes != source.classes:
+        raise CycadaError(f"data: the source has the classes {list(source.classes)}, the target {list(target.classes)}; they must agree.")
+    oracle = found["target", "train"] if any(p.method.source_is == "target" for p in plans) else None
+    return Datasets(
+        source.classes,
+        source.flip_safe and target.flip_safe,
+        {"train": found["source", "train"], "test": found["source", "test"]},
+        {"train": found["target", "train"].without_labels(), "test": found["target", "test"]},
+        oracle,
+        hasher.hexdigest(),
+    )
+
+
+def _domain(spec: Spec, side: str) -> Domain:
+    entry = domains[spec.name]
+    return entry(**check_options(entry, spec.options, f"data.{side}"))
+
+
+def _converted(raw: Examples, data: Data, device: Device) -> Examples:
+    images = convert(raw.images, data.size, data.channels, data.resize)
+    labels = None if raw.labels is None else raw.labels.to(device.torch_device)
+    return Examples(images.to(device.torch_device), labels)
+
+
+def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datasets: Datasets, device: Device) -> str:
+    """The hash of all that determines a stage. parents: stage name -> id, for the stages before this one."""
+    starts = {}
+    for role, start in plan.stage.init.items():
+        if role in plan.specs:
+            path, file, inner = start.partition("#")
+            if file:
+                starts[role] = [_file_digest(Path(path)), inner]
+            else:
+                stage, _, parent_role = start.partition(".")
+                starts[role] = [parents[stage], parent_role]
+    data = config.data.model_dump(mode="json", include={"source", "target", "size", "channels", "resize"})
+    whole = plan.identity() | {
+        "format": FORMAT,
+        "seed": config.seed,
+        "init": starts,
+        "data": data,
+        "fingerprint": datasets.fingerprint,
+        "world": device.world,
+    }
+    return digest(whole)
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+    except OSError as error:
+        raise CycadaError(f"init: cannot read {path}: {error.strerror}.") from None
+
+
+def network(spec: Spec, kind: str, context: Mapping[str, Any], where: str) -> nn.Module:
+    """A fresh network. The factory's positional parameters are filled from `context`, its options from the spec."""
+    factory = NETWORKS[kind][spec.name]
+    options = check_options(factory, spec.options, where)
+    return factory(*(context[name] for name in needs(factory)), **options)
+
+
+def build_networks(config: Config, plan: StagePlan, classes: int, device: Device, starts: Mapping[str, Weights]) -> Networks:
+    """All networks of a stage, each initialised from (seed, role) alone, so that an ablation that drops one network
+
+    leaves the others as they were; then loaded from `starts` (role -> weights) where given.
+    """
+    data = config.data
+    context: dict[str, Any] = {"image_channels": data.channels, "size": data.size, "classes": classes}
+    roles: dict[str, nn.Module] = {}
+    for role in sorted(plan.specs, key=lambda r: kind_of(r) == "d_feat"):  # d_feat last: its input is f's output
+        kind, where = kind_of(role), f"stages.{plan.name}: {role}"
+        if kind == "d_feat":
+            scores = plan.options.critic_input == "scores"
+            context["inputs"] = classes if scores else int(roles.get("f_t", roles.get("f_s")).width)  # type: ignore[union-attr, arg-type]
+        torch.manual_seed(seed_of(config.seed, "init", role))
+        net = network(plan.specs[role], kind, context, f"networks.{kind}")
+        if role in starts:
+            _load(net, starts[role], f"stages.{plan.name}.init.{role}")
+        roles[role] = Frozen(net) if role in plan.frozen else net
+    for role in plan.pools:
+        roles[role] = ImagePool(plan.options.pool, (data.channels, data.size, data.size))
+    nets = Networks(roles).to(device.torch_device)
+    device.broadcast(nets.children())
+    if plan.stage.compile:
+        for role, net in nets.named_children():
+            if kind_of(role) in ("g", "d"):
+                net.compile()
+    return nets
+
+
+def _load(net: nn.Module, weights: Weights, where: str) -> None:
+    try:
+        net.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise CycadaError(f"{where}: the weights do not fit the network. {' '.join(str(error).split())[:500]}") from None
+
+
+def weights_from_file(start: str, where: str) -> dict[str, Tensor]:
+    """`PATH#ROLE` -> the role's part of a weights.safetensors. Raises CycadaError."""
+    path, _, role = start.partition("#")
+    try:
+        everything = load_file(path)
+    except Exception as error:
+        raise CycadaError(f"{where}: cannot read {path} ({error}).") from None
+    return pick(everything, role, f"{where}: {path}")
+
+
+def pick(everything: Weights, role: str, where: str) -> dict[str, Tensor]:
+    """The tensors `ROLE.*` of a weights file, without the prefix. Raises CycadaError."""
+    part = {key[len(role) + 1 :]: value for key, value in everything.items() if key.startswith(f"{role}.")}
+    if not part:
+        raise CycadaError(f"{where} holds no network '{role}'. It has: {', '.join(sorted({k.split('.')[0] for k in everything}))}.")
+    return part
+
+
+def build_training(config: Config, plan: StagePlan, datasets: Datasets, device: Device, starts: Mapping[str, Weights]) -> Training:
+    """Everything that moves, at step 0."""
+    stage = plan.stage
+    nets = build_networks(config, plan, len(datasets.classes), device, starts)
+    source = datasets.oracle if plan.method.source_is == "target" and datasets.oracle else datasets.source["train"]
+
+    def stream(examples: Examples, name: Literal["source", "target"]) -> Stream:
+        return Stream(examples, stage.batch, seed_of(config.seed, name), device.rank, device.world)
+
+    return Training(
+        nets=nets,
+        phases=[Phase(p.name, p.roles, p.terms, _optimizer(p, nets, device), p.every) for p in plan.phases],
+        views=plan.method.views,
+        options=plan.options,
+        source=stream(source, "source"),
+        target=stream(datasets.target["train"], "target") if plan.needs_target else None,
+        steps=stage.steps,
+        device=device,
+        seed=config.seed,
+        precision=stage.precision,
+        schedule=Schedule(**stage.schedule.model_dump()),
+        augment=_augment(plan),
+        ema={role: ModelEmaV3(nets.get_submodule(role), decay=decay, use_warmup=True) for role, decay in stage.ema.items()},
+    )
+
+
+def _augment(plan: StagePlan) -> dict[str, Augment]:
+    if plan.stage.augment is None:
+        return {}
+    settings = plan.stage.augment.model_dump()
+    on = settings.pop("domains")
+    return {side: Augment(**settings) if on in ("both", side) else Augment() for side in ("source", "target")}
+
+
+def _optimizer(phase: PlannedPhase, nets: Networks, device: Device) -> torch.optim.Optimizer:
+    parameters = [p for role in phase.roles for p in nets.get_submodule(role).parameters()]
+    o = dict(phase.optimizer)
+    name = o.pop("name", "adam")
+    optimizer: torch.optim.Optimizer
+    if name == "sgd":
+        o.pop("betas", None)
+        optimizer = torch.optim.SGD(parameters, **o)
+    else:
+        o.pop("momentum", None)
+        kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
+        optimizer = kind(parameters, fused=True, capturable=False, **o)
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    return optimizer

@@ -1,0 +1,157 @@
+"""The command line. Mistakes of the user end with a sentence and exit code 2, never with a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cycada.errors import CycadaError
+
+app = typer.Typer(
+    name="cycada", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__, rich_markup_mode=None
+)
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the file's, such as stages.pixel.steps=100.")]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="An experiment's YAML file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")]
+
+
+@app.command()
+def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Run an experiment: every stage that is not done yet, from where it stopped."""
+    from cycada import config as configs
+    from cycada.runs.progress import Screen
+    from cycada.runs.run import run as run_experiment
+
+    screen = Screen()
+    summary = run_experiment(configs.load(config, overrides or ()), screen)
+    if int(os.environ.get("RANK", 0)) != 0:
+        return
+    if as_json:
+        print(json.dumps(summary.as_dict()))
+    else:
+        _print_summary(summary, screen.console)
+
+
+def _print_summary(summary: Any, console: Console) -> None:
+    table = Table(title=f"{summary.name}, seed {summary.seed}, last step, no target label in training or selection")
+    for column in ("stage", "method", "source accuracy", "target accuracy", "seconds", ""):
+        table.add_column(column, justify="left" if column in ("stage", "method", "") else "right")
+    for s in summary.stages:
+        shown = [f"{100 * s.scores[d]['accuracy']:.2f} %" if d in s.scores else "-" for d in ("source", "target")]
+        table.add_row(s.name, s.method, *shown, f"{s.seconds:.0f}", "reused" if s.reused else "")
+    out = Console(highlight=False)
+    out.print(table)
+    grids = [grid for s in summary.stages for grid in sorted((s.folder / "images").glob("grid_*.png"))[-1:]]
+    for s in summary.stages:
+        out.print(f"  {s.name}: {s.folder}", soft_wrap=True)
+    if grids:
+        out.print(f"Image grid: {grids[-1] if len(grids) == 1 else grids[0]}", soft_wrap=True)
+    if summary.tracking:
+        out.print(f"MLflow: mlflow ui --backend-store-uri {summary.tracking}", soft_wrap=True)
+
+
+@app.command()
+def check(config: ConfigFile, overrides: Overrides = None) -> None:
+    """Check a config against everything that is registered, without loading any data, and print the plan."""
+    from cycada import config as configs
+    from cycada.plan import plan
+
+    parsed = configs.load(config, overrides or ())
+    plans = plan(parsed)
+    table = Table(title=f"{parsed.name}: {parsed.data.source.name} -> {parsed.data.target.name}", show_lines=True)
+    for column in ("stage", "method", "steps x batch", "phase: networks", "losses"):
+        table.add_column(column, overflow="fold")
+    for p in plans:
+        phases = "\n".join(f"{x.name}: {' '.join(x.roles)}" for x in p.phases)
+        terms = "\n".join(" + ".join(f"{t.weight:g} {t.name}" for t in x.terms) for x in p.phases)
+        frozen = f"\nfrozen: {' '.join(p.frozen)}" if p.frozen else ""
+        table.add_row(p.name, p.stage.method, f"{p.stage.steps} x {p.stage.batch}", phases + frozen, terms)
+    Console(highlight=False).print(table)
+    print("The config is sound.")
+
+
+class Listed(str, Enum):
+    losses = "losses"
+    methods = "methods"
+    domains = "domains"
+    networks = "networks"
+    scores = "scores"
+
+
+@app.command("list")
+def list_(what: Annotated[Listed, typer.Argument(help="What to list.")]) -> None:
+    """List what a config may name, with needs and options."""
+    from cycada.runs import catalogue
+
+    title, columns, rows = catalogue.rows(what.value)
+    table = Table(title=title, show_lines=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False).print(table)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A stage's run folder, or its id under results/runs.")],
+    domain: Annotated[str | None, typer.Option(help="A domain to score instead of the run's own two.")] = None,
+    results: Annotated[Path, typer.Option(help="Where runs are.")] = Path("results"),
+    data_root: Annotated[Path | None, typer.Option(help="The data root, over the run's own.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a finished stage again, on its own test sets or on another domain's."""
+    from cycada.runs.reuse import evaluate_run
+
+    scores = evaluate_run(run, results, domain, data_root)
+    if as_json:
+        print(json.dumps(scores))
+        return
+    table = Table(title=f"{scores['experiment']}, stage {scores['stage']}, last step")
+    classes = scores["classes"]
+    for column in ("domain", "accuracy", *classes):
+        table.add_column(column, justify="right")
+    for name, found in scores["scores"].items():
+        cells = ["-" if v is None else f"{100 * v:.1f}" for v in found["class_accuracy"]]
+        table.add_row(name, f"{100 * found['accuracy']:.2f} %", *cells)
+    Console(highlight=False).print(table)
+
+
+class Direction(str, Enum):
+    st = "st"
+    ts = "ts"
+
+
+@app.command()
+def translate(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A stage's run folder, or its id under results/runs.")],
+    in_dir: Annotated[Path, typer.Argument(metavar="IN_DIR", help="A folder of images.")],
+    out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Where the translated images go, as PNG, by the same names.")],
+    direction: Annotated[Direction, typer.Option(help="st: source to target. ts: target to source.")] = Direction.st,
+    keep_size: Annotated[bool, typer.Option(help="Translate at each image's own size instead of the run's data.size.")] = False,
+    results: Annotated[Path, typer.Option(help="Where runs are.")] = Path("results"),
+) -> None:
+    """Translate a folder of images with a run's generator."""
+    from cycada.runs.reuse import translate_folder
+
+    count, skipped = translate_folder(run, results, in_dir, out_dir, direction.value, keep_size)
+    print(f"{count} images translated into {out_dir}" + (f", {skipped} were there already" if skipped else ""))
+
+
+def main() -> None:
+    """Entry point: CycadaError becomes one message and its exit code."""
+    try:
+        app()
+    except CycadaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(1)

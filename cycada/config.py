@@ -1,0 +1,314 @@
+"""One YAML file is one experiment: schema, `uses:`, `key=value` overrides and the messages for mistakes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cycada.errors import CycadaError, nearest
+
+
+class Strict(BaseModel):
+    """Unknown keys are answered with the nearest known one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and cls.model_config["extra"] == "forbid":
+            for key in data:
+                if key not in cls.model_fields:
+                    raise ValueError(f"unknown key '{key}'.{nearest(key, cls.model_fields)}")
+        return data
+
+
+class Spec(BaseModel):
+    """A name and its options: `lenet`, or `{name: lenet, dropout: 0.5}`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, data: Any) -> Any:
+        return {"name": data} if isinstance(data, str) else data
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class RampConfig(Strict):
+    """How a term's weight grows: see cycada.losses.Ramp."""
+
+    name: Literal["constant", "linear", "dann"] = "constant"
+    steps: int = Field(0, ge=0)
+    gamma: float = Field(10.0, gt=0)
+
+
+class Loss(BaseModel):
+    """A weight, or `{weight, ramp, phase, <options of the loss>}`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    weight: float | None = Field(None, ge=0)
+    ramp: RampConfig = RampConfig()
+    phase: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_weight(cls, data: Any) -> Any:
+        return data if isinstance(data, Mapping) else {"weight": data}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Data(Strict):
+    """size, channels: what every network sees; source and target are converted to it on loading."""
+
+    root: Path | None = None
+    source: Spec
+    target: Spec
+    size: int = Field(ge=4)
+    channels: Literal[1, 3]
+    resize: Literal["bilinear", "bicubic", "nearest", "pad"] = "bilinear"
+    download: bool = False
+
+    def resolved_root(self) -> Path:
+        return self.root or Path(os.environ.get("CYCADA_DATA", "data"))
+
+
+class OptimizerConfig(Strict):
+    """What is not given comes from the method's phase."""
+
+    name: Literal["adam", "adamw", "sgd"] | None = None
+    lr: float | None = Field(None, gt=0)
+    betas: tuple[float, float] | None = None
+    momentum: float | None = Field(None, ge=0, lt=1)
+    weight_decay: float | None = Field(None, ge=0)
+
+
+class ScheduleConfig(Strict):
+    """See cycada.train.schedule.Schedule."""
+
+    name: Literal["constant", "linear", "cosine"] = "linear"
+    after: float = Field(0.5, ge=0, le=1)
+    warmup: int = Field(0, ge=0)
+
+
+class AugmentConfig(Strict):
+    """Random affine maps: see cycada.data.Augment. domains: which domains' training images."""
+
+    rotate: float = Field(0.0, ge=0, le=180)
+    scale: float = Field(0.0, ge=0, lt=1)
+    shear: float = Field(0.0, ge=0, lt=90)
+    shift: float = Field(0.0, ge=0, lt=1)
+    domains: Literal["both", "source", "target"] = "both"
+
+
+class Stage(Strict):
+    """One stage: a method, its losses, where its networks start from, and how long it trains.
+
+    init: role -> `STAGE.ROLE` of this experiment, or a path to a `weights.safetensors` with `#ROLE` behind it.
+    batch: images of each domain per step and process. networks: kind or role -> spec, over the experiment's.
+    """
+
+    method: str
+    losses: dict[str, Loss] = {}
+    init: dict[str, str] = {}
+    networks: dict[str, Spec] = {}
+    options: dict[str, Any] = {}
+    steps: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    optimizer: OptimizerConfig = OptimizerConfig()
+    optimizers: dict[str, OptimizerConfig] = {}
+    every: dict[str, int] = {}
+    schedule: ScheduleConfig = ScheduleConfig()
+    precision: Literal["fp32", "bf16"] = "fp32"
+    augment: AugmentConfig | None = None
+    ema: dict[str, float] = {}
+    compile: bool = False
+
+
+class Logging(Strict):
+    """In steps. None of it changes what is learnt. gradients: the norm of every term's gradient, at each report."""
+
+    report_every: int = Field(50, ge=1)
+    evaluate_every: int = Field(500, ge=1)
+    checkpoint_every: int = Field(500, ge=1)
+    gradients: bool = True
+
+
+class Tracking(Strict):
+    """kind none: the run folder only. uri null: sqlite under the results folder."""
+
+    kind: Literal["mlflow", "none"] = "mlflow"
+    uri: str | None = None
+
+
+class Config(Strict):
+    """One experiment."""
+
+    name: str
+    seed: int = Field(0, ge=0)
+    plugins: list[str] = []
+    data: Data
+    networks: dict[str, Spec] = {}
+    stages: dict[str, Stage]
+    device: str = "auto"
+    threads: int | None = Field(None, ge=1)
+    results: Path = Path("results")
+    logging: Logging = Logging()
+    tracking: Tracking = Tracking()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_and_removals(cls, data: Any) -> Any:
+        """`defaults:` goes under every stage; a stage that is null is taken out."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("stages"), Mapping):
+            return data
+        data = dict(data)
+        defaults = data.pop("defaults", None) or {}
+        data["stages"] = {k: merge(defaults, v) if isinstance(v, Mapping) else v for k, v in data["stages"].items() if v is not None}
+        return data
+
+    @model_validator(mode="after")
+    def _references(self) -> Config:
+        before: list[str] = []
+        for name, stage in self.stages.items():
+            for role, start in stage.init.items():
+                parent = start.split(".")[0]
+                if "#" not in start and parent not in before:
+                    raise ValueError(
+                        f"stages.{name}.init.{role}: '{start}' names no earlier stage.{nearest(parent, before)} "
+                        f"Write STAGE.ROLE, or PATH/weights.safetensors#ROLE."
+                    )
+            before.append(name)
+        if not before:
+            raise ValueError("stages: there is none.")
+        return self
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses duplicate keys and keys that are not words (`on:` reads as True)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, str):
+                raise CycadaError(f"{key_node.start_mark.name}, line {line}: the key {key!r} is no word. Put it in quotes.")
+            if key in seen:
+                raise CycadaError(f"{key_node.start_mark.name}, line {line}: the key '{key}' stands here twice.")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """Raises CycadaError with file and line."""
+    try:
+        loader = _Loader(text)
+        loader.name = name
+        return loader.get_single_data()
+    except yaml.YAMLError as error:
+        raise CycadaError(f"{name}: not valid YAML. {' '.join(str(error).split())}") from None
+
+
+def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Deep merge: mappings are joined key by key, everything else is replaced. A mapping with its own `name` replaces
+
+    a mapping with another `name`: options of one network are not options of the next.
+    """
+    result = dict(under)
+    for key, value in over.items():
+        old = result.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and value.get("name", old.get("name")) == old.get("name"):
+            result[key] = merge(old, value)
+        else:
+            result[key] = value
+    return result
+
+
+def read(path: Path | str, _chain: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A file's mapping with everything it `uses:` merged under it. Paths in `uses` are relative to the file."""
+    path = Path(path).resolve()
+    if path in _chain:
+        raise CycadaError(f"{path}: uses itself, by way of {' -> '.join(p.name for p in _chain)}.")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text file"
+        raise CycadaError(f"Cannot read the config {path}: {reason}.") from None
+    data = parse_yaml(text, str(path))
+    if not isinstance(data, dict):
+        raise CycadaError(f"{path}: found {type(data).__name__}, expected a mapping of keys.")
+    uses = data.pop("uses", [])
+    result: dict[str, Any] = {}
+    for used in [uses] if isinstance(uses, str) else uses:
+        result = merge(result, read(path.parent / used, (*_chain, path)))
+    return merge(result, data)
+
+
+def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+    """`a.b.c=value`, the value read as YAML. A number or name on the way, as in `losses: {cycle_s: 1}`, is kept as the
+
+    weight or name of the mapping that it becomes.
+    """
+    result = dict(data)
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not path:
+            raise CycadaError(f"Override '{assignment}': expected key=value, for example stages.pixel.steps=100.")
+        value: Any = parse_yaml(text, f"override {path}")
+        parts = path.split(".")
+        for depth in range(len(parts) - 1, -1, -1):
+            value = {parts[depth]: value}
+        result = merge(_open(result, parts[:-1]), value)
+    return result
+
+
+def _open(data: Mapping[str, Any], parts: Sequence[str]) -> dict[str, Any]:
+    """`data` with the scalars along a path turned into mappings."""
+    if not parts:
+        return dict(data)
+    below = data.get(parts[0])
+    if isinstance(below, (int, float)) and not isinstance(below, bool):
+        below = {"weight": below}
+    elif isinstance(below, str) and len(parts) == 1:
+        below = {"name": below}
+    return {**data, parts[0]: _open(below, parts[1:])} if isinstance(below, Mapping) else dict(data)
+
+
+def parse(data: Mapping[str, Any], where: str = "config") -> Config:
+    """Raises CycadaError with one line per mistake: its path, what is wrong, what is known."""
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            path = ".".join(str(p) for p in problem["loc"])
+            message = problem["msg"].removeprefix("Value error, ")
+            found = "" if problem["type"] in ("missing", "value_error") else f" Found {problem['input']!r}."
+            lines.append(f"{path}: {message}{found}" if path else f"{message}{found}")
+        raise CycadaError(f"{where}\n  " + "\n  ".join(lines)) from None
+
+
+def load(path: Path | str, assignments: Sequence[str] = ()) -> Config:
+    """The experiment in a YAML file, with overrides."""
+    return parse(override(read(path), assignments), str(path))
+
+
+def digest(value: Any) -> str:
+    """12 hex characters that depend on everything in `value` (JSON-like), not on the order of keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -1,0 +1,10 @@
+"""Domains and what turns them into batches. A file dropped in here registers itself."""
+
+from cycada.data.domain import Domain, Examples, Split, domains
+from cycada.data.loaders import Augment, Stream, to_float
+from cycada.data.transforms import convert
+from cycada.registry import import_folder
+
+import_folder(__name__, list(__path__))
+
+__all__ = ["Augment", "Domain", "Examples", "Split", "Stream", "convert", "domains", "to_float"]

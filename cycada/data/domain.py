@@ -1,0 +1,91 @@
+"""A domain: where its images are, how they are labelled, and the checks that they pass when they are loaded."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cycada.errors import CycadaError
+from cycada.registry import Registry
+
+Split = Literal["train", "test"]
+DIGITS = tuple("0123456789")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """images: (N, C, H, W) uint8 in 0..255. labels: (N,) int64 in 0..K-1, or None where there are none."""
+
+    images: Tensor
+    labels: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def without_labels(self) -> Examples:
+        return Examples(self.images, None)
+
+
+class Domain(ABC):
+    """One domain. Subclasses set the card below, register with `@domains("name")` and answer `load`.
+
+    classes: their names, in the order of the labels. channels, size: of the files as they are.
+    flip_safe: whether a mirrored image still shows its class. files: what is expected under the data root.
+    """
+
+    classes: tuple[str, ...] = DIGITS
+    channels: ClassVar[int]
+    size: ClassVar[int]
+    flip_safe: ClassVar[bool] = False
+    value_range: ClassVar[str] = "uint8 0..255"
+    files: ClassVar[tuple[str, ...]] = ()
+    how_to_get: ClassVar[str] = ""
+
+    @abstractmethod
+    def load(self, root: Path, split: Split, download: bool) -> Examples:
+        """All images of a split. Raises CycadaError that names path, found and expected."""
+
+    def missing(self, root: Path, expected: str) -> CycadaError:
+        """The answer to absent data: the path searched, the files expected there, how to get them."""
+        return CycadaError(
+            f"Domain '{self.name}': no data in {root.resolve()}. Expected there: {expected}. {self.how_to_get} "
+            f"The data root comes from data.root, the variable CYCADA_DATA, or is ./data."
+        )
+
+    @property
+    def name(self) -> str:
+        return next((n for n in domains if domains[n] is type(self)), type(self).__name__)
+
+
+domains: Registry[type[Domain]] = Registry("domain")
+
+
+def examples(images: np.ndarray, labels: np.ndarray | None, classes: int, file: str) -> Examples:
+    """Checked arrays as tensors. images (N, H, W) or (N, H, W, C); uint8, or float in [0, 1]. Raises CycadaError."""
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or len(images) == 0:
+        raise CycadaError(f"{file}: found images of shape {images.shape}, expected (N, H, W), (N, H, W, 1) or (N, H, W, 3) with N > 0.")
+    if images.dtype != np.uint8:
+        low, high = float(images.min()), float(images.max())
+        if not np.issubdtype(images.dtype, np.floating) or not (0 <= low and 0.2 < high <= 1):
+            raise CycadaError(
+                f"{file}: found {images.dtype} images from {low:g} to {high:g}, expected uint8 in 0..255 or float in [0, 1]. Rescale them."
+            )
+        images = np.round(images * 255).astype(np.uint8)
+    elif int(images.max()) <= 1:
+        raise CycadaError(f"{file}: found uint8 images with no value above 1, expected 0..255. Multiply them by 255.")
+    pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    if labels is None:
+        return Examples(pixels, None)
+    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
+        raise CycadaError(f"{file}: found labels {labels.dtype}{labels.shape}, expected integers of shape ({len(images)},).")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise CycadaError(f"{file}: found labels from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}.")
+    return Examples(pixels, torch.from_numpy(labels.astype(np.int64)))

@@ -1,0 +1,38 @@
+"""Feature adversaries: a discriminator looks at the task network's features (or scores), not at images.
+
+A critic's output is (N, 2, ...): class 1 says "source", class 0 says "target", as in the ADDA release.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cycada.losses.term import losses
+
+
+def domain_cross_entropy(critic: Tensor, domain: int) -> Tensor:
+    """CE of a critic's (N, 2, ...) output against one domain (1 source, 0 target) for all. -> scalar."""
+    return F.cross_entropy(critic, torch.full_like(critic[:, 0], domain, dtype=torch.long))
+
+
+@losses("feature_gan")
+def feature_gan(critic_target: Tensor, feature_gate: Tensor) -> Tensor:
+    """f_t makes target features pass as source ones (ADDA eq. 9, inverted labels; CyCADA eq. 5, last term)."""
+    return feature_gate * domain_cross_entropy(critic_target, 1)
+
+
+@losses("discriminate_feature")
+def discriminate_feature(critic_source: Tensor, critic_target: Tensor) -> Tensor:
+    """D_feat tells source features from target ones (ADDA eq. 7), mean of both halves."""
+    return 0.5 * (domain_cross_entropy(critic_source, 1) + domain_cross_entropy(critic_target, 0))
+
+
+@losses("domain_adversarial")
+def domain_adversarial(reversed_critic_source: Tensor, reversed_critic_target: Tensor) -> Tensor:
+    """The domain loss of DANN (Ganin et al. 2016, eq. 9): the discriminator minimises it, the features,
+
+    behind a gradient reversal, maximise it. The paper's lambda is this term's weight, its ramp `dann`.
+    """
+    return 0.5 * (domain_cross_entropy(reversed_critic_source, 1) + domain_cross_entropy(reversed_critic_target, 0))

@@ -1,0 +1,87 @@
+"""ADDA: the target network learns features that a discriminator cannot tell from the frozen source network's
+(Tzeng et al. 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from cycada.methods.recipe import Method, PhasePlan, methods
+from cycada.methods.source_only import SourceViews
+from cycada.methods.views import Options, Views, carried
+from cycada.types import Output
+
+
+@dataclass(frozen=True)
+class CriticOptions(Options):
+    """critic_input: the discriminator sees the features or, as in the release, the class scores.
+
+    gate: f_t's adversarial loss counts only where the discriminator's accuracy on the batch is above this share (.6
+    in the release, where training stops for good after an epoch below; here it only waits). null: always.
+    """
+
+    critic_input: Literal["features", "scores"] = "scores"
+    gate: float | None = None
+
+
+class CriticViews(Views):
+    """The game between f_t and D_feat. Subclasses say what f_s and f_t look at."""
+
+    output_source: cached_property[Output]
+    output_target: cached_property[Output]
+
+    def _seen(self, output: Output) -> Tensor:
+        return output.features if self.options.critic_input == "features" else output.logits
+
+    @carried
+    def critic_input_source(self) -> Tensor:
+        return self._seen(self.output_source)
+
+    @carried
+    def critic_input_target(self) -> Tensor:
+        return self._seen(self.output_target)
+
+    @cached_property
+    def critic_source(self) -> Tensor:
+        return self.nets.d_feat(self.critic_input_source)
+
+    @cached_property
+    def critic_target(self) -> Tensor:
+        return self.nets.d_feat(self.critic_input_target)
+
+    @cached_property
+    def feature_gate(self) -> Tensor:
+        """0. or 1., alike in every process."""
+        if self.options.gate is None:
+            return torch.ones((), device=self.real_s.device)
+        with torch.no_grad():
+            right_s = (self.critic_source.argmax(1) == 1).float().mean()
+            right_t = (self.critic_target.argmax(1) == 0).float().mean()
+            return (self.average(0.5 * (right_s + right_t)) > self.options.gate).float()
+
+
+class AddaViews(SourceViews, CriticViews):
+    @cached_property
+    def output_source(self) -> Output:  # type: ignore[override]
+        return self.nets.f_s(self.real_s)
+
+    @cached_property
+    def output_target(self) -> Output:  # type: ignore[override]
+        return self.nets.f_t(self.real_t)
+
+
+FEATURE_DISCRIMINATOR = PhasePlan("feature_discriminator", ("d_feat",), {"discriminate_feature": 1.0})
+
+methods.add(
+    "adda",
+    Method(
+        AddaViews,
+        (PhasePlan("task", ("f_t",), {"feature_gan": 1.0, "task_source": 0.0}), FEATURE_DISCRIMINATOR),
+        "f_t's target features against the frozen f_s's source features, without translation (Tzeng et al. 2017)",
+        options=CriticOptions,
+    ),
+)

@@ -1,0 +1,153 @@
+"""CyCADA (Hoffman et al. 2018): the pixel step, the task on translated images, the feature step, and all at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cycada.methods.adda import FEATURE_DISCRIMINATOR, CriticOptions, CriticViews
+from cycada.methods.cyclegan import DISCRIMINATORS, GRID, CycleOptions, CycleViews, generators, translation_scored
+from cycada.methods.recipe import Method, PhasePlan, methods
+from cycada.methods.views import Options
+from cycada.types import Output
+
+
+@dataclass(frozen=True)
+class PixelOptions(CycleOptions):
+    """semantic_gate: the semantic losses count only while f_s's cross-entropy on the batch's source images is at most
+
+    this (1.0 in the release, whose f_s starts untrained). null: always, as in the paper, whose f_s is trained before.
+    """
+
+    semantic_gate: float | None = None
+
+
+@dataclass(frozen=True)
+class FeatureOptions(CriticOptions):
+    """As for adda."""
+
+
+@dataclass(frozen=True)
+class JointOptions(PixelOptions):
+    """All of the above in one stage."""
+
+    critic_input: Literal["features", "scores"] = "scores"
+    gate: float | None = None
+
+
+class PixelViews(CycleViews):
+    """What f_s (`source_logits_*`) and f_t (`logits_*`) say of real and of translated images."""
+
+    @cached_property
+    def source_output_real_s(self) -> Output:
+        return self.nets.f_s(self.real_s)
+
+    @cached_property
+    def source_logits_real_s(self) -> Tensor:
+        return self.source_output_real_s.logits
+
+    @cached_property
+    def source_logits_real_t(self) -> Tensor:
+        return self.nets.f_s(self.real_t).logits
+
+    @cached_property
+    def source_output_fake_t(self) -> Output:
+        return self.nets.f_s(self.fake_t)
+
+    @cached_property
+    def source_logits_fake_t(self) -> Tensor:
+        return self.source_output_fake_t.logits
+
+    @cached_property
+    def source_logits_fake_s(self) -> Tensor:
+        return self.nets.f_s(self.fake_s).logits
+
+    @cached_property
+    def semantic_gate(self) -> Tensor:
+        """0. or 1., alike in every process."""
+        if self.options.semantic_gate is None:
+            return torch.ones((), device=self.real_s.device)
+        with torch.no_grad():
+            loss = F.cross_entropy(self.source_logits_real_s.float(), self.label_s)
+            return (self.average(loss) <= self.options.semantic_gate).float()
+
+    @cached_property
+    def output_fake_t(self) -> Output:
+        return self.nets.f_t(self.fake_t)
+
+    @cached_property
+    def logits_fake_t(self) -> Tensor:
+        return self.output_fake_t.logits
+
+    @cached_property
+    def logits_real_s(self) -> Tensor:
+        return self.nets.f_t(self.real_s).logits
+
+
+class JointViews(PixelViews, CriticViews):
+    """The source side of D_feat is f_s on translated images, the target side f_t on real ones (CyCADA eq. 5)."""
+
+    @cached_property
+    def output_source(self) -> Output:  # type: ignore[override]
+        return self.source_output_fake_t
+
+    @cached_property
+    def output_target(self) -> Output:  # type: ignore[override]
+        return self.nets.f_t(self.real_t)
+
+
+PIXEL = generators(cycle=1.0, semantic=1.0)
+CLASSIFIER = PhasePlan("classifier", ("f_s",), {"task_classifier": 0.0}, {"name": "adam", "lr": 1e-3, "betas": (0.5, 0.999)})
+
+methods.add(
+    "cycada_pixel",
+    Method(
+        PixelViews,
+        (PIXEL, DISCRIMINATORS, CLASSIFIER, PhasePlan("task", ("f_t",), {"task_translated": 0.0, "task_source": 0.0})),
+        "CycleGAN kept honest by the semantic loss of a frozen f_s (CyCADA eq. 2 to 4); task_translated: 1 trains f_t along",
+        options=PixelOptions,
+        scored=translation_scored,
+        grid=GRID,
+    ),
+)
+methods.add(
+    "cycada_task",
+    Method(
+        PixelViews,
+        (PhasePlan("task", ("f_t",), {"task_translated": 1.0, "task_source": 0.0}),),
+        "f_t on images translated by a frozen g_st, with their source labels: CyCADA, pixel only",
+        options=Options,
+        grid=("real_s", "fake_t", "real_t"),
+    ),
+)
+methods.add(
+    "cycada_feature",
+    Method(
+        JointViews,
+        (PhasePlan("task", ("f_t",), {"task_translated": 1.0, "feature_gan": 0.1, "task_source": 0.0}), FEATURE_DISCRIMINATOR),
+        "f_t's target features against f_s's features of translated images, g_st and f_s frozen (CyCADA eq. 5)",
+        options=FeatureOptions,
+        grid=("real_s", "fake_t", "real_t"),
+    ),
+)
+methods.add(
+    "cycada",
+    Method(
+        JointViews,
+        (
+            PIXEL,
+            DISCRIMINATORS,
+            CLASSIFIER,
+            PhasePlan("task", ("f_t",), {"task_translated": 1.0, "feature_gan": 0.1, "task_source": 0.0}),
+            FEATURE_DISCRIMINATOR,
+        ),
+        "all of CyCADA eq. 5 in one stage, with a frozen f_s",
+        options=JointOptions,
+        grid=GRID,
+    ),
+)

@@ -1,0 +1,137 @@
+"""CycleGAN: two generators, two discriminators, a cycle (Zhu et al. 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from torch import Tensor
+
+from cycada.methods.recipe import ADAM_GAN, Classify, Method, PhasePlan, classify_by, methods
+from cycada.methods.views import Networks, Options, Views, carried, score_gradient
+
+
+@dataclass(frozen=True)
+class CycleOptions(Options):
+    """pool: how many translated images a discriminator remembers. gan: the form of every image-adversarial term."""
+
+    pool: int = 50
+    gan: Literal["lsgan", "vanilla", "hinge", "wgan-gp"] = "lsgan"
+
+
+class CycleViews(Views):
+    """real_ fake_ rec_ idt_ say where an image comes from, _s _t which domain it LOOKS like."""
+
+    @carried
+    def fake_t(self) -> Tensor:
+        return self.nets.g_st(self.real_s)
+
+    @carried
+    def fake_s(self) -> Tensor:
+        return self.nets.g_ts(self.real_t)
+
+    @cached_property
+    def rec_s(self) -> Tensor:
+        return self.nets.g_ts(self.fake_t)
+
+    @cached_property
+    def rec_t(self) -> Tensor:
+        return self.nets.g_st(self.fake_s)
+
+    @cached_property
+    def idt_t(self) -> Tensor:
+        return self.nets.g_st(self.real_t)
+
+    @cached_property
+    def idt_s(self) -> Tensor:
+        return self.nets.g_ts(self.real_s)
+
+    @cached_property
+    def score_fake_t(self) -> Tensor:
+        return self.nets.d_t(self.fake_t)
+
+    @cached_property
+    def score_fake_s(self) -> Tensor:
+        return self.nets.d_s(self.fake_s)
+
+    @cached_property
+    def score_real_t(self) -> Tensor:
+        return self.nets.d_t(self.real_t)
+
+    @cached_property
+    def score_real_s(self) -> Tensor:
+        return self.nets.d_s(self.real_s)
+
+    @carried
+    def pooled_t(self) -> Tensor:
+        return self.nets.pool_t(self.fake_t)
+
+    @carried
+    def pooled_s(self) -> Tensor:
+        return self.nets.pool_s(self.fake_s)
+
+    @cached_property
+    def score_pooled_t(self) -> Tensor:
+        return self.nets.d_t(self.pooled_t)
+
+    @cached_property
+    def score_pooled_s(self) -> Tensor:
+        return self.nets.d_s(self.pooled_s)
+
+    @cached_property
+    def score_gradient_t(self) -> Tensor:
+        return score_gradient(self.nets.d_t, self.real_t, self.pooled_t)
+
+    @cached_property
+    def score_gradient_s(self) -> Tensor:
+        return score_gradient(self.nets.d_s, self.real_s, self.pooled_s)
+
+
+GRID = ("real_s", "fake_t", "rec_s", "real_t", "fake_s", "rec_t")
+
+
+def generators(cycle: float, semantic: float = 0.0) -> PhasePlan:
+    weights = {"gan_t": 1.0, "gan_s": 1.0, "cycle_s": cycle, "cycle_t": cycle, "identity_s": 0.0, "identity_t": 0.0}
+    if semantic:
+        weights |= {"semantic_t": semantic, "semantic_s": semantic}
+    return PhasePlan("generators", ("g_st", "g_ts"), weights, ADAM_GAN)
+
+
+DISCRIMINATORS = PhasePlan(
+    "discriminators",
+    ("d_s", "d_t"),
+    {"discriminate_t": 1.0, "discriminate_s": 1.0, "gradient_penalty_t": 0.0, "gradient_penalty_s": 0.0},
+    ADAM_GAN,
+)
+
+
+def translation_scored(nets: Networks) -> dict[str, Classify]:
+    """By f_t where the stage has one. Else through the translation: the target by f_s(G_ts(x_t)), as if it were a
+
+    source image, and the source by f_s(G_st(x_s)), which shows how many labels the translation keeps.
+    """
+    if "f_t" in nets:
+        return {"source": classify_by(nets.f_t), "target": classify_by(nets.f_t)}
+    if "f_s" not in nets:
+        return {}
+    classify = classify_by(nets.f_s)
+    ways: dict[str, Classify] = {}
+    if "g_st" in nets:
+        ways["source"] = lambda images: classify(nets.g_st(images))
+    if "g_ts" in nets:
+        ways["target"] = lambda images: classify(nets.g_ts(images))
+    return ways
+
+
+methods.add(
+    "cyclegan",
+    Method(
+        CycleViews,
+        (generators(cycle=10.0), DISCRIMINATORS),
+        "unpaired translation with cycle consistency (Zhu et al. 2017)",
+        options=CycleOptions,
+        scored=translation_scored,
+        grid=GRID,
+    ),
+)

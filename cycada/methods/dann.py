@@ -1,0 +1,51 @@
+"""DANN: domain-adversarial training through gradient reversal (Ganin et al. 2016)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from torch import Tensor
+
+from cycada.methods.recipe import Method, PhasePlan, methods
+from cycada.methods.source_only import SourceViews
+from cycada.methods.views import Options
+from cycada.networks import reverse_gradient
+from cycada.types import Output
+
+
+@dataclass(frozen=True)
+class DannOptions(Options):
+    """critic_input: what the domain discriminator sees of the task network."""
+
+    critic_input: Literal["features", "scores"] = "features"
+
+
+class DannViews(SourceViews):
+    @cached_property
+    def output_real_t(self) -> Output:
+        return self.nets.f_t(self.real_t)
+
+    def _reversed_critic(self, output: Output) -> Tensor:
+        seen = output.features if self.options.critic_input == "features" else output.logits
+        return self.nets.d_feat(reverse_gradient(seen))
+
+    @cached_property
+    def reversed_critic_source(self) -> Tensor:
+        return self._reversed_critic(self.output_real_s)
+
+    @cached_property
+    def reversed_critic_target(self) -> Tensor:
+        return self._reversed_critic(self.output_real_t)
+
+
+methods.add(
+    "dann",
+    Method(
+        DannViews,
+        (PhasePlan("task", ("f_t", "d_feat"), {"task_source": 1.0, "domain_adversarial": 1.0}),),
+        "feature alignment by gradient reversal, without translation (Ganin et al. 2016)",
+        options=DannOptions,
+    ),
+)

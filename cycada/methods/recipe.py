@@ -1,0 +1,68 @@
+"""A method: a Views class and a list of phases. One file per method fills these in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from cycada.methods.views import Networks, Options, Views
+from cycada.registry import Registry
+from cycada.types import Output
+
+Classify = Callable[[Tensor], Tensor]
+"""Images (N, C, H, W) -> logits (N, K)."""
+
+ADAM_GAN: Mapping[str, Any] = {"name": "adam", "lr": 2e-4, "betas": (0.5, 0.999)}
+"""CycleGAN's optimizer."""
+ADAM_TASK: Mapping[str, Any] = {"name": "adam", "lr": 1e-4, "betas": (0.9, 0.999)}
+"""The optimizer of CyCADA's released task step."""
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """Some networks and the terms that move them, with the paper's weights and optimizer as defaults.
+
+    terms: loss name -> default weight; 0 lists a term that YAML may switch on.
+    """
+
+    name: str
+    learns: tuple[str, ...]
+    terms: Mapping[str, float]
+    optimizer: Mapping[str, Any] = field(default_factory=lambda: ADAM_TASK)
+
+
+def classify_by(net: nn.Module) -> Classify:
+    def classify(images: Tensor) -> Tensor:
+        output: Output = net(images)
+        return output.logits
+
+    return classify
+
+
+def task_scored(nets: Networks) -> dict[str, Classify]:
+    """Both domains are scored by f_t."""
+    return {"source": classify_by(nets.f_t), "target": classify_by(nets.f_t)} if "f_t" in nets else {}
+
+
+@dataclass(frozen=True)
+class Method:
+    """views: the tensors of a step. phases: in the order in which they run. options: what YAML may set besides.
+
+    scored: networks -> how a domain's test images are classified, for the scores after a stage. grid: the views that
+    an image grid shows, one column each. source_is: `target` makes the labelled TARGET training set the source; only
+    an oracle does that.
+    """
+
+    views: type[Views]
+    phases: tuple[PhasePlan, ...]
+    summary: str
+    options: type[Options] = Options
+    scored: Callable[[Networks], dict[str, Classify]] = task_scored
+    grid: tuple[str, ...] = ()
+    source_is: Literal["source", "target"] = "source"
+
+
+methods: Registry[Method] = Registry("method")

@@ -1,0 +1,30 @@
+"""Source-only training, the baseline; and the same on labelled target data, the oracle."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from torch import Tensor
+
+from cycada.methods.recipe import Method, PhasePlan, methods
+from cycada.methods.views import Views
+from cycada.types import Output
+
+
+class SourceViews(Views):
+    @cached_property
+    def output_real_s(self) -> Output:
+        return self.nets.f_t(self.real_s)
+
+    @cached_property
+    def logits_real_s(self) -> Tensor:
+        return self.output_real_s.logits
+
+
+TASK = PhasePlan("task", ("f_t",), {"task_source": 1.0})
+
+methods.add("source_only", Method(SourceViews, (TASK,), "f_t on labelled source images: the baseline (CyCADA eq. 1)"))
+methods.add(
+    "target_only",
+    Method(SourceViews, (TASK,), "ORACLE: f_t on target images WITH their labels, the upper bound", source_is="target"),
+)

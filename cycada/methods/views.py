@@ -1,0 +1,122 @@
+"""Views: every tensor of one training step, each computed on first use and at most once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from types import CodeType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from cycada.networks import NETWORKS, kind_of
+from cycada.types import Batch
+
+
+class carried(cached_property):  # noqa: N801 (used as a decorator, like cached_property)
+    """A view that later phases of the same step see again as a constant: the same pixels without their graph."""
+
+
+class Networks(nn.Module):
+    """The networks of a stage by role: `nets.g_st`, `nets.f_t`, `nets.pool_t`, ..."""
+
+    def __init__(self, roles: dict[str, nn.Module]) -> None:
+        super().__init__()
+        for role, net in roles.items():
+            self.add_module(role, net)
+
+    def __contains__(self, role: str) -> bool:
+        return role in self._modules
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a method lets YAML set beyond losses and networks; subclasses add fields."""
+
+
+def alone(value: Tensor) -> Tensor:
+    """The mean over one process."""
+    return value
+
+
+class Views:
+    """Subclasses add one `cached_property` per tensor; its name is what loss terms ask for.
+
+    Roles are asked for as `self.nets.ROLE`. `average` is the mean of a scalar over all processes, for gates: every
+    process has to decide alike.
+    """
+
+    def __init__(
+        self, nets: Networks, batch: Batch, options: Any = None, average: Callable[[Tensor], Tensor] = alone
+    ) -> None:
+        self.nets, self.batch, self.options, self.average = nets, batch, options, average
+
+    @property
+    def real_s(self) -> Tensor:
+        return self.batch.real_s
+
+    @property
+    def label_s(self) -> Tensor:
+        return self.batch.label_s
+
+    @property
+    def real_t(self) -> Tensor:
+        return self.batch.real_t
+
+    def detached(self) -> Self:
+        """The views for the next phase: what is `carried` stays as a constant, all else is forgotten."""
+        after = type(self)(self.nets, self.batch, self.options, self.average)
+        for name, value in vars(self).items():
+            if isinstance(getattr(type(self), name, None), carried):
+                after.__dict__[name] = value.detach()
+        return after
+
+    def computed(self, name: str) -> bool:
+        """Whether the tensor is there without a forward pass."""
+        return name in vars(self) or name in ("real_s", "label_s", "real_t")
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """All tensors that a loss may ask for."""
+        kinds = (cached_property, property)
+        return tuple(name for name, value in inspect.getmembers(cls) if isinstance(value, kinds))
+
+    @classmethod
+    def uses(cls, names: Iterable[str]) -> set[str]:
+        """Every view, and every role of `nets`, that may be touched when these tensors are computed: read from the
+        views' own code, so that no list has to be kept."""
+        todo, seen = list(names), set()
+        while todo:
+            name = todo.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            entry = inspect.getattr_static(cls, name, None)
+            function = entry.func if isinstance(entry, cached_property) else entry.fget if isinstance(entry, property) else entry
+            if inspect.isfunction(function):
+                todo += _attributes(function.__code__)
+        return seen
+
+    @classmethod
+    def roles_of(cls, names: Iterable[str]) -> set[str]:
+        """The roles whose networks may run for these tensors. A network that no active term needs is never built."""
+        return {n for n in cls.uses(names) if not hasattr(cls, n) and "_" in n and kind_of(n) in (*NETWORKS, "pool")}
+
+
+def _attributes(code: CodeType) -> set[str]:
+    nested = [_attributes(c) for c in code.co_consts if isinstance(c, CodeType)]
+    return set(code.co_names).union(*nested)
+
+
+def score_gradient(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """Gradient of the discriminator's score at random points between real and fake images (Gulrajani et al. 2017).
+
+    (N, C, H, W), differentiable.
+    """
+    share = torch.rand(len(real), 1, 1, 1).to(real.device)
+    between = (share * real + (1 - share) * fake).float().detach().requires_grad_(True)
+    with torch.autocast(real.device.type, enabled=False):
+        return torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)[0]

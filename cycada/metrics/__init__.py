@@ -1,0 +1,10 @@
+"""Counts, scores and monitors. A file dropped in here registers itself."""
+
+from cycada.metrics.confusion import confusion_matrix
+from cycada.metrics.monitors import monitors
+from cycada.metrics.scores import scores
+from cycada.registry import import_folder
+
+import_folder(__name__, list(__path__))
+
+__all__ = ["confusion_matrix", "monitors", "scores"]

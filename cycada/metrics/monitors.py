@@ -1,0 +1,65 @@
+"""What a step shows beside its losses. A monitor's parameter names are the views it reads; it is computed where the
+
+losses of the step have computed them all, and so costs no forward pass of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from cycada.registry import Registry
+
+Monitor = Callable[..., Tensor]
+monitors: Registry[Monitor] = Registry("monitor")
+
+
+@monitors("task_accuracy_source")
+def task_accuracy_source(logits_real_s: Tensor, label_s: Tensor) -> Tensor:
+    """Share of the batch's source images that f_t names rightly."""
+    return (logits_real_s.argmax(1) == label_s).float().mean()
+
+
+@monitors("task_accuracy_translated")
+def task_accuracy_translated(logits_fake_t: Tensor, label_s: Tensor) -> Tensor:
+    """Share of the batch's translated source images that f_t names by their source label."""
+    return (logits_fake_t.argmax(1) == label_s).float().mean()
+
+
+@monitors("agreement_t")
+def agreement_t(source_logits_real_s: Tensor, source_logits_fake_t: Tensor) -> Tensor:
+    """Share of source images whose class, as f_s sees it, survives G_st. 1 - this is the flip rate."""
+    return (source_logits_real_s.argmax(1) == source_logits_fake_t.argmax(1)).float().mean()
+
+
+@monitors("agreement_s")
+def agreement_s(source_logits_real_t: Tensor, source_logits_fake_s: Tensor) -> Tensor:
+    """Share of target images whose class, as f_s sees it, survives G_ts."""
+    return (source_logits_real_t.argmax(1) == source_logits_fake_s.argmax(1)).float().mean()
+
+
+@monitors("semantic_gate")
+def semantic_gate_rate(semantic_gate: Tensor) -> Tensor:
+    """1 where the semantic losses count, 0 where the gate holds them back."""
+    return semantic_gate
+
+
+@monitors("feature_gate")
+def feature_gate_rate(feature_gate: Tensor) -> Tensor:
+    """1 where the target network was allowed to move, 0 where the feature discriminator was too weak."""
+    return feature_gate
+
+
+@monitors("critic_accuracy")
+def critic_accuracy(critic_source: Tensor, critic_target: Tensor) -> Tensor:
+    """Share of both halves of the batch that D_feat puts into the right domain; 0.5 is chance."""
+    right_s = (critic_source.argmax(1) == 1).float().mean()
+    right_t = (critic_target.argmax(1) == 0).float().mean()
+    return 0.5 * (right_s + right_t)
+
+
+@monitors("reversed_critic_accuracy")
+def reversed_critic_accuracy(reversed_critic_source: Tensor, reversed_critic_target: Tensor) -> Tensor:
+    """The same behind a gradient reversal (DANN)."""
+    return critic_accuracy(reversed_critic_source, reversed_critic_target)

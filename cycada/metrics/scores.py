@@ -1,0 +1,43 @@
+"""Scores: pure functions of one (K, K) confusion count (rows: truth, columns: prediction). Shares in [0, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from cycada.registry import Registry
+
+Score = Callable[[Tensor], Tensor]
+scores: Registry[Score] = Registry("score")
+
+
+@scores("accuracy")
+def accuracy(count: Tensor) -> Tensor:
+    """Share of all examples (or pixels) that were called what they are. -> scalar."""
+    return count.diagonal().sum().double() / count.sum()
+
+
+@scores("class_accuracy")
+def class_accuracy(count: Tensor) -> Tensor:
+    """Per class, the share of its examples that were called by its name (recall). NaN where it is absent. -> (K,)"""
+    return count.diagonal().double() / count.sum(1)
+
+
+@scores("mean_class_accuracy")
+def mean_class_accuracy(count: Tensor) -> Tensor:
+    """Mean of `class_accuracy` over the classes that occur. -> scalar."""
+    return class_accuracy(count).nanmean()
+
+
+@scores("class_iou")
+def class_iou(count: Tensor) -> Tensor:
+    """Per class, true positives / (truth or prediction). NaN where the class is in neither. -> (K,)"""
+    hits = count.diagonal().double()
+    return hits / (count.sum(0) + count.sum(1) - hits)
+
+
+@scores("miou")
+def miou(count: Tensor) -> Tensor:
+    """Mean of `class_iou` over the classes that occur. -> scalar."""
+    return class_iou(count).nanmean()

@@ -1,0 +1,30 @@
+"""Networks by role. Images go in as float in [-1, 1]. A file dropped in here registers itself."""
+
+from cycada.networks.frozen import Frozen
+from cycada.networks.pool import ImagePool
+from cycada.networks.registries import (
+    NETWORKS,
+    Factory,
+    classifiers,
+    discriminators,
+    feature_discriminators,
+    generators,
+    kind_of,
+)
+from cycada.networks.reverse import reverse_gradient
+from cycada.registry import import_folder
+
+import_folder(__name__, list(__path__))
+
+__all__ = [
+    "NETWORKS",
+    "Factory",
+    "Frozen",
+    "ImagePool",
+    "classifiers",
+    "discriminators",
+    "feature_discriminators",
+    "generators",
+    "kind_of",
+    "reverse_gradient",
+]

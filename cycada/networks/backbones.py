@@ -1,0 +1,42 @@
+"""Any timm model as a task network, with the normalisation that it was trained with inside it."""
+
+from __future__ import annotations
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from cycada.errors import CycadaError, nearest
+from cycada.networks.registries import classifiers
+from cycada.types import Output
+
+
+@classifiers("timm")
+class TimmClassifier(nn.Module):
+    """`model` is a name that timm knows. pretrained: timm downloads the weights; weights: a local file instead.
+
+    (N, C, H, W) in [-1, 1] -> Output(pooled features, logits). Grey images are normalised by the mean over colours.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, image_channels: int, classes: int, *, model: str, pretrained: bool = False, weights: str | None = None
+    ) -> None:
+        super().__init__()
+        if not timm.is_model(model):
+            raise CycadaError(f"networks.f: timm knows no model '{model}'.{nearest(model, timm.list_models())[:400]}")
+        overlay = {"file": weights} if weights else None
+        self.body = timm.create_model(
+            model, pretrained=pretrained or bool(weights), num_classes=classes, in_chans=image_channels, pretrained_cfg_overlay=overlay
+        )
+        self.width = int(self.body.num_features)
+        for name in ("mean", "std"):
+            values = torch.tensor(self.body.pretrained_cfg.get(name, (0.5, 0.5, 0.5)))
+            values = values if image_channels == 3 else values.mean().expand(image_channels)
+            self.register_buffer(name, values.reshape(-1, 1, 1).clone())
+
+    def forward(self, x: Tensor) -> Output:
+        features = self.body.forward_features(((x + 1) / 2 - self.mean) / self.std)
+        return Output(self.body.forward_head(features, pre_logits=True), self.body.forward_head(features))

@@ -1,0 +1,29 @@
+"""Four registries, one per kind of role: what f, g, d and d_feat in a config may name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from cycada.registry import Registry
+
+Factory = Callable[..., nn.Module]
+
+classifiers: Registry[Factory] = Registry("task network")
+generators: Registry[Factory] = Registry("generator")
+discriminators: Registry[Factory] = Registry("image discriminator")
+feature_discriminators: Registry[Factory] = Registry("feature discriminator")
+
+NETWORKS: dict[str, Registry[Factory]] = {
+    "f": classifiers,
+    "g": generators,
+    "d": discriminators,
+    "d_feat": feature_discriminators,
+}
+"""The kind of a role -> its registry. `kind_of` gives the kind."""
+
+
+def kind_of(role: str) -> str:
+    """'g_st' -> 'g', 'f_t' -> 'f', 'd_s' -> 'd', 'd_feat' -> 'd_feat', 'pool_t' -> 'pool'."""
+    return "d_feat" if role.startswith("d_feat") else role.split("_")[0]

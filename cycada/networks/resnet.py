@@ -1,0 +1,80 @@
+"""CycleGAN's generator: (N, C, H, W) in [-1, 1] -> the same shape and range."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from cycada.networks.blocks import Norm, init_cyclegan, norm_layer
+from cycada.networks.registries import generators
+
+Up = Literal["transpose", "resize"]
+
+
+class ResidualBlock(nn.Module):
+    """x + norm(conv(relu(norm(conv(x))))), reflection-padded, with dropout between where asked for."""
+
+    def __init__(self, channels: int, norm: Norm, dropout: float) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=norm != "batch"),
+            norm_layer(norm, channels),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout) if dropout else nn.Identity(),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=norm != "batch"),
+            norm_layer(norm, channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def upsample(into: int, out: int, up: Up, bias: bool) -> nn.Module:
+    """Twice the size. `transpose`: CycleGAN's; `resize`: nearest, then a convolution, without checkerboards
+    (Odena et al. 2016)."""
+    if up == "transpose":
+        return nn.ConvTranspose2d(into, out, 3, stride=2, padding=1, output_padding=1, bias=bias)
+    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(into, out, 3, padding=1, padding_mode="reflect", bias=bias))
+
+
+@generators("resnet")
+class ResnetGenerator(nn.Module):
+    """CycleGAN's generator (Johnson et al. 2016): c7s1, two downsamplings, `blocks` residual blocks, two upsamplings,
+    c7s1, tanh. Height and width are divisible by 4.
+
+    residual: the output is tanh(net(x) + k x) with one learnt k per image channel, so that the translation starts
+    near the identity and learns what to change (not in CycleGAN).
+    """
+
+    def __init__(
+        self,
+        image_channels: int,
+        *,
+        channels: int = 64,
+        blocks: int = 9,
+        norm: Norm = "instance",
+        dropout: float = 0.0,
+        up: Up = "transpose",
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        bias, c = norm != "batch", channels
+        layers: list[nn.Module] = [
+            nn.Conv2d(image_channels, c, 7, padding=3, padding_mode="reflect", bias=bias), norm_layer(norm, c), nn.ReLU(inplace=True),
+            nn.Conv2d(c, 2 * c, 3, stride=2, padding=1, bias=bias), norm_layer(norm, 2 * c), nn.ReLU(inplace=True),
+            nn.Conv2d(2 * c, 4 * c, 3, stride=2, padding=1, bias=bias), norm_layer(norm, 4 * c), nn.ReLU(inplace=True),
+        ]  # fmt: skip
+        layers += [ResidualBlock(4 * c, norm, dropout) for _ in range(blocks)]
+        layers += [
+            upsample(4 * c, 2 * c, up, bias), norm_layer(norm, 2 * c), nn.ReLU(inplace=True),
+            upsample(2 * c, c, up, bias), norm_layer(norm, c), nn.ReLU(inplace=True),
+            nn.Conv2d(c, image_channels, 7, padding=3, padding_mode="reflect"),
+        ]  # fmt: skip
+        self.body = init_cyclegan(nn.Sequential(*layers))
+        self.skip = nn.Parameter(torch.full((image_channels, 1, 1), 2.0)) if residual else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.body(x)
+        return torch.tanh(y if self.skip is None else y + self.skip * x)

@@ -1,0 +1,24 @@
+"""Gradient reversal (Ganin & Lempitsky 2015, eq. 4 and 5): identity forward, minus the gradient backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class _Reverse(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return -gradient
+
+
+def reverse_gradient(x: Tensor) -> Tensor:
+    """x, whose gradient arrives with its sign turned. Any shape."""
+    reversed_x: Tensor = _Reverse.apply(x)  # type: ignore[no-untyped-call, assignment]
+    return reversed_x

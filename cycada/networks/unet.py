@@ -1,0 +1,57 @@
+"""pix2pix's U-Net generator: (N, C, H, W) in [-1, 1] -> the same shape and range."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cycada.networks.blocks import Norm, init_cyclegan, norm_layer
+from cycada.networks.registries import generators
+
+
+@generators("unet")
+class UnetGenerator(nn.Module):
+    """pix2pix's U-Net (Isola et al. 2017): `downs` halvings with skip connections. 8 for 256 x 256 images.
+
+    Height and width are divisible by 2**downs; at 1 x 1 the innermost level goes without normalisation.
+    """
+
+    def __init__(
+        self, image_channels: int, *, channels: int = 64, downs: int = 8, norm: Norm = "instance", dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        widths = [min(channels * 2**i, channels * 8) for i in range(downs)]
+        bias = norm != "batch"
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for i, width in enumerate(widths):
+            into = image_channels if i == 0 else widths[i - 1]
+            normed = 0 < i < downs - 1  # not the outermost, not the innermost (one value per channel has no variance)
+            self.down.append(
+                nn.Sequential(
+                    nn.Identity() if i == 0 else nn.LeakyReLU(0.2),
+                    nn.Conv2d(into, width, 4, stride=2, padding=1, bias=bias or not normed),
+                    norm_layer(norm, width) if normed else nn.Identity(),
+                )
+            )
+        for i in reversed(range(downs)):
+            into = widths[i] * (1 if i == downs - 1 else 2)
+            out = image_channels if i == 0 else widths[i - 1]
+            self.up.append(
+                nn.Sequential(
+                    nn.ReLU(),
+                    nn.ConvTranspose2d(into, out, 4, stride=2, padding=1, bias=bias or i == 0),
+                    nn.Identity() if i == 0 else norm_layer(norm, out),
+                    nn.Dropout(dropout) if dropout and i > 0 else nn.Identity(),
+                )
+            )
+        init_cyclegan(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        levels: list[Tensor] = []
+        for down in self.down:
+            x = down(x)
+            levels.append(x)
+        x = self.up[0](levels.pop())
+        for up in self.up[1:]:
+            x = up(torch.cat([levels.pop(), x], 1))
+        return torch.tanh(x)

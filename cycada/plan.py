@@ -1,0 +1,231 @@
+"""A config, checked against everything that is registered, before anything is loaded."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from cycada.config import Config, Loss, Spec, Stage
+from cycada.data import domains
+from cycada.errors import CycadaError, nearest
+from cycada.losses import Ramp, Term, losses
+from cycada.methods import Method, PhasePlan, methods
+from cycada.networks import NETWORKS, kind_of
+from cycada.registry import check_options
+
+
+@dataclass(frozen=True)
+class PlannedPhase:
+    """A phase with what is left of it: active terms, and only the networks that they need."""
+
+    name: str
+    roles: tuple[str, ...]
+    terms: tuple[Term, ...]
+    optimizer: Mapping[str, Any]
+    every: int
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage, resolved. specs: role -> network. frozen: roles that no phase moves."""
+
+    name: str
+    stage: Stage
+    method: Method
+    options: Any
+    phases: tuple[PlannedPhase, ...]
+    specs: Mapping[str, Spec]
+    frozen: tuple[str, ...]
+    pools: tuple[str, ...]
+    needs_target: bool
+
+    def identity(self) -> dict[str, Any]:
+        """Everything of the config that determines the outcome, as plain values."""
+        s = self.stage
+        kept = {"method", "steps", "batch", "schedule", "precision", "augment", "ema", "compile"}
+        return s.model_dump(mode="json", include=kept) | {
+            "options": asdict(self.options),
+            "networks": {role: spec.model_dump() for role, spec in self.specs.items()},
+            "phases": [
+                {
+                    "name": p.name,
+                    "every": p.every,
+                    "optimizer": {k: v for k, v in p.optimizer.items() if v is not None},
+                    "terms": [(t.name, t.weight, asdict(t.ramp), dict(t.options)) for t in p.terms],
+                }
+                for p in self.phases
+            ],
+        }
+
+
+def load_plugins(config: Config) -> None:
+    """Import `plugins:`, so that what they register is known. Raises CycadaError."""
+    for module in config.plugins:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise CycadaError(f"plugins: cannot import '{module}' ({error}). Is its folder on PYTHONPATH?") from error
+
+
+def plan(config: Config) -> list[StagePlan]:
+    """All stages. Raises CycadaError for the first mistake, with its path and the nearest name."""
+    load_plugins(config)
+    for side in ("source", "target"):
+        spec: Spec = getattr(config.data, side)
+        if spec.name not in domains:
+            raise CycadaError(f"data.{side}: unknown domain '{spec.name}'.{nearest(spec.name, domains)}")
+        check_options(domains[spec.name], spec.options, f"data.{side}")
+    plans: dict[str, StagePlan] = {}
+    for name, stage in config.stages.items():
+        plans[name] = _plan_stage(config, name, stage)
+        _check_init(plans[name], plans)
+    return list(plans.values())
+
+
+def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
+    where = f"stages.{name}"
+    if stage.method not in methods:
+        raise CycadaError(f"{where}.method: unknown method '{stage.method}'.{nearest(stage.method, methods)}")
+    method = methods[stage.method]
+    options = _options(method, stage.options, f"{where}.options")
+    terms = _without_idle(method, _terms(method, stage, options, where))
+    used = {role for active in terms.values() for term in active for role in method.views.roles_of(term.needs)}
+    phases = tuple(
+        PlannedPhase(
+            p.name,
+            tuple(r for r in p.learns if r in used),
+            tuple(terms[p.name]),
+            _optimizer(p, stage),
+            stage.every.get(p.name, 1),
+        )
+        for p in method.phases
+        if terms[p.name]
+    )
+    if not phases:
+        raise CycadaError(f"{where}.losses: every weight is 0, so nothing would learn.")
+    for key in ("optimizers", "every"):
+        for phase in getattr(stage, key):
+            if phase not in [p.name for p in method.phases]:
+                raise CycadaError(f"{where}.{key}: unknown phase '{phase}'.{nearest(phase, [p.name for p in method.phases])}")
+    specs = {role: _spec(config, stage, role, where) for role in sorted(used) if kind_of(role) != "pool"}
+    learning = {role for p in phases for role in p.roles}
+    for role in stage.ema:
+        if role not in learning:
+            raise CycadaError(f"{where}.ema: '{role}' does not learn in this stage.{nearest(role, learning)}")
+    needs_target = any("real_t" in method.views.uses(t.needs) for p in phases for t in p.terms)
+    frozen = tuple(role for role in specs if role not in learning)
+    pools = tuple(sorted(role for role in used if kind_of(role) == "pool"))
+    return StagePlan(name, stage, method, options, phases, specs, frozen, pools, needs_target)
+
+
+def _options(method: Method, given: Mapping[str, Any], where: str) -> Any:
+    fields = method.options.__dataclass_fields__
+    for key in given:
+        if key not in fields:
+            raise CycadaError(f"{where}: unknown option '{key}'.{nearest(key, fields)}")
+    try:
+        return TypeAdapter(method.options).validate_python(dict(given))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise CycadaError(f"{where}.{problem['loc'][0]}: found {problem['input']!r}. {problem['msg']}.") from None
+
+
+def _terms(method: Method, stage: Stage, options: Any, where: str) -> dict[str, list[Term]]:
+    """Phase -> terms whose weight is not 0."""
+    home = {term: p.name for p in method.phases for term in p.terms}
+    weights = {term: weight for p in method.phases for term, weight in p.terms.items()}
+    names = [p.name for p in method.phases]
+    known = method.views.names()
+    found: dict[str, list[Term]] = {name: [] for name in names}
+    for name in {**weights, **stage.losses}:
+        if name not in losses:
+            raise CycadaError(f"{where}.losses: unknown loss '{name}'.{nearest(name, losses)}")
+        given = stage.losses.get(name, Loss(weight=None))
+        weight = given.weight if given.weight is not None else weights.get(name) or (1.0 if name in stage.losses else 0.0)
+        phase = given.phase or home.get(name, names[0])
+        if phase not in names:
+            raise CycadaError(f"{where}.losses.{name}.phase: unknown phase '{phase}'.{nearest(phase, names)}")
+        ramp = Ramp(**given.ramp.model_dump())
+        term = Term(name, weight, ramp, given.options, f"{where}.losses")
+        if missing := [n for n in term.needs if n not in known]:
+            able = [m for m in methods if not set(term.needs) - set(methods[m].views.names())]
+            raise CycadaError(
+                f"{where}.losses.{name}: it needs {', '.join(missing)}, which the method '{stage.method}' does not compute. "
+                f"Methods that do: {', '.join(able) or 'none'}."
+            )
+        if term.accepts("mode") and "mode" not in term.options and hasattr(options, "gan"):
+            term = replace(term, options={**term.options, "mode": options.gan})
+        if weight:
+            found[phase].append(term)
+    if getattr(options, "gan", None) == "wgan-gp" and not any(t.name.startswith("gradient_penalty") for ts in found.values() for t in ts):
+        raise CycadaError(
+            f"{where}.options.gan: wgan-gp needs its gradient penalty. Add losses: {{gradient_penalty_t: 10, gradient_penalty_s: 10}}."
+        )
+    return found
+
+
+def _without_idle(method: Method, terms: dict[str, list[Term]]) -> dict[str, list[Term]]:
+    """A discriminator that no other phase asks has nobody to play against: its terms go too."""
+    roles = {id(t): method.views.roles_of(t.needs) for ts in terms.values() for t in ts}
+
+    def plays(phase: PhasePlan, term: Term) -> bool:
+        moved = roles[id(term)] & set(phase.learns)
+        if any(not role.startswith("d_") for role in moved) or not moved:
+            return True
+        return any(moved & roles[id(t)] for other, ts in terms.items() if other != phase.name for t in ts)
+
+    return {p.name: [t for t in terms[p.name] if plays(p, t)] for p in method.phases}
+
+
+def _optimizer(phase: PhasePlan, stage: Stage) -> dict[str, Any]:
+    settings = dict(phase.optimizer)
+    for given in (stage.optimizer, stage.optimizers.get(phase.name)):
+        settings |= given.model_dump(exclude_none=True) if given else {}
+    return settings
+
+
+def _spec(config: Config, stage: Stage, role: str, where: str) -> Spec:
+    kind = kind_of(role)
+    for networks in (stage.networks, config.networks):
+        for key in (role, kind):
+            if key in networks:
+                spec = networks[key]
+                if spec.name not in NETWORKS[kind]:
+                    raise CycadaError(f"networks.{key}: unknown {NETWORKS[kind].kind} '{spec.name}'.{nearest(spec.name, NETWORKS[kind])}")
+                check_options(NETWORKS[kind][spec.name], spec.options, f"networks.{key}")
+                return spec
+    raise CycadaError(f"{where}: the method '{stage.method}' needs a network for '{role}'. Add networks: {{{kind}: ...}}.{nearest('', NETWORKS[kind])}")
+
+
+def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
+    where = f"stages.{this.name}.init"
+    for role, start in this.stage.init.items():
+        if role not in this.specs:
+            if any(role in this.method.views.roles_of(losses_of) for losses_of in _all_needs(this.method)):
+                continue  # a role that only terms of weight 0 need
+            raise CycadaError(f"{where}: the method '{this.stage.method}' has no network '{role}'.{nearest(role, this.specs)}")
+        if "#" in start:
+            continue
+        stage, _, parent_role = start.partition(".")
+        parent = plans[stage]
+        if parent_role not in parent.specs:
+            raise CycadaError(f"{where}.{role}: stage '{stage}' has no network '{parent_role}'.{nearest(parent_role, parent.specs)}")
+        if parent.specs[parent_role] != this.specs[role]:
+            raise CycadaError(
+                f"{where}.{role}: {start} is {parent.specs[parent_role].model_dump()}, but {role} is "
+                f"{this.specs[role].model_dump()} here. Give both the same network."
+            )
+    for role in this.frozen:
+        if role not in this.stage.init:
+            raise CycadaError(
+                f"{where}: '{role}' is frozen in this stage, so it must start from a trained network, "
+                f"for example {role}: source.f_t. An untrained one would teach noise."
+            )
+
+
+def _all_needs(method: Method) -> list[tuple[str, ...]]:
+    return [Term(name).needs for p in method.phases for name in p.terms]

@@ -1,0 +1,111 @@
+"""The one plug-in idiom: a decorator enters a name, a duplicate raises, an unknown name is answered with its neighbours.
+
+An entry is a function or class. Its positional parameter NAMES are what the toolkit gives it (tensors for
+a loss, `classes` or `image_channels` for a network), its keyword-only parameters are the options that
+YAML may set. `options` checks names and types of the latter before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from cycada.errors import CycadaError, nearest
+
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """A dictionary of named entries. `kind` is the word used in messages ('loss', 'domain', ...)."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, T] = {}
+
+    def __call__(self, name: str) -> Callable[[T], T]:
+        """Decorator: `@losses("cycle_s")`. Raises CycadaError on a name that is taken."""
+
+        def enter(entry: T) -> T:
+            self.add(name, entry)
+            return entry
+
+        return enter
+
+    def add(self, name: str, entry: T) -> None:
+        if name in self._entries:
+            raise CycadaError(f"There are two entries for the {self.kind} '{name}': {self._entries[name]!r} and {entry!r}. Rename one.")
+        self._entries[name] = entry
+
+    def __getitem__(self, name: str) -> T:
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise CycadaError(f"Unknown {self.kind} '{name}'.{nearest(name, self._entries)}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @contextmanager
+    def temporary(self) -> Iterator[None]:
+        """What is entered inside this block is gone after it (for tests)."""
+        before = dict(self._entries)
+        try:
+            yield
+        finally:
+            self._entries = before
+
+
+def needs(entry: Callable[..., Any]) -> tuple[str, ...]:
+    """The positional parameters of an entry: what the toolkit must give it."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(p.name for p in inspect.signature(entry).parameters.values() if p.kind in kinds)
+
+
+def option_defaults(entry: Callable[..., Any]) -> dict[str, Any]:
+    """The keyword-only parameters of an entry with their defaults: what YAML may set."""
+    parameters = inspect.signature(entry).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def check_options(entry: Callable[..., Any], given: Mapping[str, object], where: str) -> dict[str, Any]:
+    """`given`, checked against the entry's keyword-only parameters and turned into their types.
+
+    Raises CycadaError that names `where`, the option, what was found and what is expected; also where an
+    option without a default is missing.
+    """
+    defaults = option_defaults(entry)
+    for name in given:
+        if name not in defaults:
+            raise CycadaError(f"{where}: unknown option '{name}'.{nearest(name, defaults)}")
+    for name, default in defaults.items():
+        if default is inspect.Parameter.empty and name not in given:
+            raise CycadaError(f"{where}: the option '{name}' is missing and has no default.")
+    hints = typing.get_type_hints(entry.__init__ if inspect.isclass(entry) else entry)
+    return {name: _typed(value, hints.get(name, Any), f"{where}.{name}") for name, value in given.items()}
+
+
+def _typed(value: object, hint: Any, where: str) -> Any:
+    try:
+        return TypeAdapter(hint).validate_python(value)
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        raise CycadaError(f"{where}: found {value!r}. {problem}.") from None
+
+
+def import_folder(package: str, path: list[str]) -> None:
+    """Import every module of a package, so that a file dropped into its folder registers itself."""
+    for module in pkgutil.iter_modules(path):
+        importlib.import_module(f"{package}.{module.name}")

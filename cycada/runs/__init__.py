@@ -1,0 +1,1 @@
+"""Running experiments: folders, tracking, progress, pictures."""

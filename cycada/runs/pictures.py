@@ -1,0 +1,76 @@
+"""Pictures of a stage: a grid of images by view, and the confusion matrix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
+
+from cycada.data import to_float
+from cycada.methods import Networks
+from cycada.plan import StagePlan
+from cycada.train.device import Device
+from cycada.train.evaluate import evaluating
+from cycada.types import Batch
+
+GAP, HEAD = 4, 18
+
+
+def image_grid(plan: StagePlan, nets: Networks, source: torch.Tensor, target: torch.Tensor, device: Device, path: Path) -> bool:
+    """One row per example, one column per view of the method's grid whose networks are there. False where none are.
+
+    source, target: (N, C, H, W) uint8, the examples to show.
+    """
+    method = plan.method
+    shown = [name for name in method.grid if all(role in nets for role in method.views.roles_of([name]))]
+    if not shown or all(name.startswith("real") for name in shown):
+        return False
+    batch = Batch(to_float(source.to(device.torch_device)), torch.zeros(len(source), dtype=torch.long), to_float(target.to(device.torch_device)))
+    with evaluating(nets), device.autocast(plan.stage.precision):
+        views = method.views(nets, batch, plan.options)
+        columns = [getattr(views, name).float().cpu() for name in shown]
+    draw_grid(columns, shown, path)
+    return True
+
+
+def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], path: Path) -> None:
+    """columns: (N, C, H, W) float in [-1, 1] each. Small images are enlarged without smoothing."""
+    side = columns[0].shape[-1]
+    scale = max(1, round(72 / side))
+    cell = side * scale
+    rows = len(columns[0])
+    page = Image.new("RGB", (len(columns) * (cell + GAP) - GAP, HEAD + rows * (cell + GAP) - GAP), "white")
+    pen = ImageDraw.Draw(page)
+    font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), 12)
+    for c, (images, title) in enumerate(zip(columns, titles, strict=True)):
+        pen.text((c * (cell + GAP) + cell / 2, HEAD / 2), title, fill="black", font=font, anchor="mm")
+        pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+        for r, image in enumerate(pixels):
+            picture = Image.fromarray(np.broadcast_to(image, (*image.shape[:2], 3)).copy()).resize((cell, cell), Image.Resampling.NEAREST)
+            page.paste(picture, (c * (cell + GAP), HEAD + r * (cell + GAP)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.save(path)
+
+
+def draw_confusion(count: torch.Tensor, classes: tuple[str, ...], title: str, path: Path) -> None:
+    """(K, K) counts as shares of the true class (rows), with the counts written in where there is room."""
+    k = len(classes)
+    share = count.double() / count.sum(1, keepdim=True).clamp_min(1)
+    figure = Figure(figsize=(1.8 + 0.45 * k, 1.5 + 0.45 * k), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(k), classes, rotation=90 if max(map(len, classes)) > 2 else 0)
+    axes.set_yticks(range(k), classes)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(title, fontsize=10)
+    if k <= 20:
+        for i in range(k):
+            for j in range(k):
+                if count[i, j]:
+                    axes.text(j, i, int(count[i, j]), ha="center", va="center", fontsize=7, color="white" if share[i, j] > 0.5 else "black")
+    figure.savefig(path)

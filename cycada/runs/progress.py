@@ -1,0 +1,44 @@
+"""What a person sees of a run: bars on a terminal, one line per stage elsewhere."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Screen:
+    """Writes to stderr, so that stdout stays clean for `--json`. quiet: only warnings."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.quiet = quiet
+        self._progress: Progress | None = None
+
+    def say(self, text: str) -> None:
+        if not self.quiet:
+            self.console.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        self.console.print(f"warning: {text}", style="yellow", markup=False)
+
+    def begin(self, stage: str, done: int, total: int) -> None:
+        self._began = time.perf_counter()
+        if self.console.is_terminal and not self.quiet:
+            self._progress = Progress(
+                TextColumn("{task.description:>10}"), BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(), TextColumn("{task.fields[losses]}"), console=self.console, transient=True,
+            )  # fmt: skip
+            self._progress.start()
+            self._task = self._progress.add_task(stage, total=total, completed=done, rate="", losses="")
+
+    def update(self, step: int, rate: float, values: dict[str, float]) -> None:
+        if self._progress:
+            losses = "  ".join(f"{name[5:]} {value:.3f}" for name, value in values.items() if name.startswith("loss/"))
+            self._progress.update(self._task, completed=step, rate=f"{rate:,.0f} img/s", losses=losses)
+
+    def end(self) -> None:
+        if self._progress:
+            self._progress.stop()
+            self._progress = None

@@ -1,0 +1,151 @@
+"""The one loop: a generator of reports. It knows no file, no tracker and no progress bar."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from cycada.data import Augment, Stream
+from cycada.errors import CycadaError
+from cycada.methods import Networks, Views
+from cycada.networks import kind_of
+from cycada.train.device import Device, Precision
+from cycada.train.schedule import Schedule, set_rates
+from cycada.train.step import Phase, train_step
+from cycada.types import Batch
+
+
+class Diverged(CycadaError):
+    """A loss is no longer a finite number."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Report:
+    """What happened since the last one. step: steps done. values: means over these steps. rate: image pairs a second."""
+
+    step: int
+    values: dict[str, float]
+    rate: float
+
+
+@dataclass
+class Training:
+    """All that moves while a stage trains, and what it is fed with. target is None where no term looks at it."""
+
+    nets: Networks
+    phases: Sequence[Phase]
+    views: type[Views]
+    options: Any
+    source: Stream
+    target: Stream | None
+    steps: int
+    device: Device
+    seed: int = 0
+    precision: Precision = "fp32"
+    schedule: Schedule = Schedule()
+    augment: Mapping[str, Augment] = field(default_factory=dict)
+    ema: Mapping[str, ModelEmaV3] = field(default_factory=dict)
+    step: int = 0
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs. Random generators are not in it: they are seeded by the step.
+
+        Pools are each process's own; all else is rank 0's. To be called by every process at once.
+        """
+        self.device.average_buffers(self.nets)
+        pools = self.device.gather({r: n.state_dict() for r, n in self.nets.named_children() if kind_of(r) == "pool"})
+        return {
+            "step": self.step,
+            "nets": {r: n.state_dict() for r, n in self.nets.named_children() if kind_of(r) != "pool"},
+            "pools": pools,
+            "ema": {r: e.module.state_dict() for r, e in self.ema.items()},
+            "optimizers": {p.name: p.optimizer.state_dict() for p in self.phases},
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self.step = state["step"]
+        for role, values in {**state["nets"], **state["pools"][self.device.rank]}.items():
+            self.nets.get_submodule(role).load_state_dict(values)
+        for role, values in state["ema"].items():
+            self.ema[role].module.load_state_dict(values)
+        for phase in self.phases:
+            phase.optimizer.load_state_dict(state["optimizers"][phase.name])
+
+    def outcome(self) -> Networks:
+        """The networks to score and to hand on: the moving average where a role has one."""
+        roles: dict[str, nn.Module] = dict(self.nets.named_children())
+        return Networks(roles | {role: ema.module for role, ema in self.ema.items()})
+
+    def batch(self, step: int) -> Batch:
+        real_s, label_s = self.source.draw(step)
+        real_t = self.target.draw(step)[0] if self.target else real_s[:0]
+        if label_s is None:
+            raise CycadaError("The source images have no labels. Give each class a folder, or the .npz file an array 'labels'.")
+        if self.augment:
+            real_s = self.augment["source"](real_s)
+            real_t = self.augment["target"](real_t) if self.target else real_t
+        return Batch(real_s, label_s, real_t)
+
+
+def train(
+    training: Training, report_every: int = 50, stop: Callable[[], bool] = lambda: False, gradients: bool = True
+) -> Iterator[Report]:
+    """Train from `training.step` to the end, with a report every so many steps and after the last.
+
+    `stop` is asked between steps; when it says yes, a last report follows and the loop ends, resumable.
+    Raises Diverged, naming the term, before a report with a value that is no number would be given.
+    """
+    t, device = training, training.device
+    sums: dict[str, Tensor] = {}
+    counts: dict[str, int] = {}
+    t.nets.train()
+    since, began = t.step, time.perf_counter()
+    while t.step < t.steps:
+        device.seed(t.seed, "step", t.step)
+        for phase in t.phases:
+            set_rates(phase.optimizer, t.schedule(t.step, t.steps))
+        last = t.step + 1 == t.steps
+        reporting = last or (t.step + 1) % report_every == 0
+        views = t.views(t.nets, t.batch(t.step), t.options, device.average)
+        values = train_step(t.phases, views, device, t.step, t.steps, t.precision, gradients and reporting)
+        t.step += 1
+        for role, ema in t.ema.items():
+            ema.update(t.nets.get_submodule(role), step=t.step)
+        for name, value in values.items():
+            sums[name] = sums[name] + value if name in sums else value
+            counts[name] = counts.get(name, 0) + 1
+        stopping = stop()
+        if reporting or stopping:
+            means = {name: float(device.average(value)) / counts[name] for name, value in sums.items()}
+            _check_finite(means, t.step)
+            rate = (t.step - since) * t.source.batch * device.world / (time.perf_counter() - began)
+            yield Report(t.step, means, rate)
+            sums, counts = {}, {}
+            t.nets.train()
+            since, began = t.step, time.perf_counter()
+        if stopping:
+            return
+
+
+def _check_finite(values: Mapping[str, float], step: int) -> None:
+    bad = [name for name, value in values.items() if not math.isfinite(value)]
+    if bad:
+        name = bad[0].split("/", 1)[1]
+        raise Diverged(
+            f"Step {step}: the loss '{name}' is {values[bad[0]]}. Nothing after the last checkpoint was kept. "
+            f"Lower the learning rate or the weight of '{name}', or use precision: fp32."
+        )
+
+
+def finite(nets: Networks) -> bool:
+    """Whether all weights are numbers."""
+    return all(bool(torch.isfinite(p).all()) for p in nets.parameters())

@@ -1,0 +1,36 @@
+"""What the rooms of the toolkit agree on: a batch, an output, the label to ignore."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+IGNORE = 255
+"""A label with this value counts nowhere: not in a loss, not in a score."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's data on the training device. It has no target labels: what is not there cannot leak.
+
+    real_s: (N, C, H, W) float in [-1, 1], images of the source domain.
+    label_s: (N,) int64 for classification, (N, H, W) for segmentation; `IGNORE` counts nowhere.
+    real_t: (N, C, H, W) float in [-1, 1], images of the target domain.
+    """
+
+    real_s: Tensor
+    label_s: Tensor
+    real_t: Tensor
+
+
+class Output(NamedTuple):
+    """What every task network returns.
+
+    features: (N, D), what a feature discriminator may look at.
+    logits: (N, K), unnormalised class scores.
+    """
+
+    features: Tensor
+    logits: Tensor
