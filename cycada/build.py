@@ -52,9 +52,9 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
     for side, domain in (("source", source), ("target", target)):
         for split in ("train", "test"):
             raw = domain.load(data.resolved_root(), split, data.download)  # type: ignore[arg-type]
-            hasher.update(raw.images.numpy())
+            hasher.update(raw.images.numpy().data)
             if raw.labels is not None and (side == "source" or split == "test"):
-                hasher.update(raw.labels.numpy())
+                hasher.update(raw.labels.numpy().data)
             found[side, split] = _converted(raw, data, device)  # type: ignore[index]
     if target.classes and target.classes != source.classes:
         raise CycadaError(f"data: the source has the classes {list(source.classes)}, the target {list(target.classes)}; they must agree.")
@@ -126,7 +126,7 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
     context: dict[str, Any] = {"image_channels": data.channels, "size": data.size, "classes": classes}
     roles: dict[str, nn.Module] = {}
     for role in sorted(plan.specs, key=lambda r: kind_of(r) == "d_feat"):  # d_feat last: its input is f's output
-        kind, where = kind_of(role), f"stages.{plan.name}: {role}"
+        kind = kind_of(role)
         if kind == "d_feat":
             scores = plan.options.critic_input == "scores"
             context["inputs"] = classes if scores else int(roles.get("f_t", roles.get("f_s")).width)  # type: ignore[union-attr, arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +18,9 @@ from cycada.errors import CycadaError
 app = typer.Typer(
     name="cycada", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__, rich_markup_mode=None
 )
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the file's, such as stages.pixel.steps=100.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the file's, such as stages.pixel.steps=100.")
+]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="An experiment's YAML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")]
 
@@ -32,7 +34,7 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) 
 
     screen = Screen()
     summary = run_experiment(configs.load(config, overrides or ()), screen)
-    if int(os.environ.get("RANK", 0)) != 0:
+    if os.environ.get("RANK", "0") != "0":
         return
     if as_json:
         print(json.dumps(summary.as_dict()))
@@ -78,7 +80,7 @@ def check(config: ConfigFile, overrides: Overrides = None) -> None:
     print("The config is sound.")
 
 
-class Listed(str, Enum):
+class Listed(StrEnum):
     losses = "losses"
     methods = "methods"
     domains = "domains"
@@ -125,7 +127,7 @@ def evaluate(
     Console(highlight=False).print(table)
 
 
-class Direction(str, Enum):
+class Direction(StrEnum):
     st = "st"
     ts = "ts"
 

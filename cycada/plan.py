@@ -198,7 +198,8 @@ def _spec(config: Config, stage: Stage, role: str, where: str) -> Spec:
                     raise CycadaError(f"networks.{key}: unknown {NETWORKS[kind].kind} '{spec.name}'.{nearest(spec.name, NETWORKS[kind])}")
                 check_options(NETWORKS[kind][spec.name], spec.options, f"networks.{key}")
                 return spec
-    raise CycadaError(f"{where}: the method '{stage.method}' needs a network for '{role}'. Add networks: {{{kind}: ...}}.{nearest('', NETWORKS[kind])}")
+    known = nearest("", NETWORKS[kind])
+    raise CycadaError(f"{where}: the method '{stage.method}' needs a network for '{role}'. Add networks: {{{kind}: ...}}.{known}")
 
 
 def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:

@@ -17,7 +17,7 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         with np.load(path, allow_pickle=False) as arrays:
             if "images" not in arrays:
                 raise CycadaError(f"{path}: found the arrays {sorted(arrays)}, expected 'images' (and 'labels').")
-            return arrays["images"], arrays["labels"] if "labels" in arrays else None
+            return arrays["images"], arrays.get("labels")
     except (OSError, ValueError, EOFError) as error:
         raise CycadaError(f"{path}: not a readable .npz file ({error}).") from error
 

@@ -74,7 +74,7 @@ def examples(images: np.ndarray, labels: np.ndarray | None, classes: int, file: 
         raise CycadaError(f"{file}: found images of shape {images.shape}, expected (N, H, W), (N, H, W, 1) or (N, H, W, 3) with N > 0.")
     if images.dtype != np.uint8:
         low, high = float(images.min()), float(images.max())
-        if not np.issubdtype(images.dtype, np.floating) or not (0 <= low and 0.2 < high <= 1):
+        if not np.issubdtype(images.dtype, np.floating) or not (low >= 0 and 0.2 < high <= 1):
             raise CycadaError(
                 f"{file}: found {images.dtype} images from {low:g} to {high:g}, expected uint8 in 0..255 or float in [0, 1]. Rescale them."
             )

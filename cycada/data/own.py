@@ -62,17 +62,17 @@ class Folder(Domain):
         images: list[np.ndarray] = []
         labels: list[int] = []
         for label, name in enumerate(found and self.classes):
-            for path in _image_files(folder / name):
+            for path in image_files(folder / name):
                 images.append(_read(path, self.side))
                 labels.append(label)
         if not found:
-            images = [_read(path, self.side) for path in _image_files(folder)]
+            images = [_read(path, self.side) for path in image_files(folder)]
         if not images:
             raise CycadaError(f"{folder}: found no images, expected files ending in {', '.join(SUFFIXES)}.")
         return examples(np.stack(images), np.array(labels) if found else None, len(self.classes), str(folder))
 
 
-def _image_files(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.glob("*") if p.suffix.lower() in SUFFIXES)
 
 

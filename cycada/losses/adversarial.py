@@ -67,7 +67,8 @@ def discriminate_s(score_real_s: Tensor, score_pooled_s: Tensor, *, mode: Mode =
 
 def gradient_penalty(gradient: Tensor) -> Tensor:
     """Mean over images of (|gradient|_2 - 1)^2, Gulrajani et al. 2017, eq. 3. (N, C, H, W) -> scalar."""
-    return (torch.linalg.vector_norm(gradient.flatten(1), dim=1) - 1).square().mean()
+    norm: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+    return (norm - 1).square().mean()
 
 
 @losses("gradient_penalty_t")

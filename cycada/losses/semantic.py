@@ -30,7 +30,8 @@ def agreement(logits_after: Tensor, logits_before: Tensor, soft: bool, confidenc
     else:
         loss = F.cross_entropy(logits_after, label, reduction="none")
     sure = (certainty >= confidence).to(loss.dtype)
-    return (loss * sure).sum() / sure.sum().clamp_min(1)
+    total: Tensor = (loss * sure).sum()
+    return total / sure.sum().clamp_min(1)
 
 
 @losses("semantic_t")

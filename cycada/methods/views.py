@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from types import CodeType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,10 @@ class Networks(nn.Module):
         super().__init__()
         for role, net in roles.items():
             self.add_module(role, net)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, role: str) -> Any: ...
 
     def __contains__(self, role: str) -> bool:
         return role in self._modules
@@ -49,9 +53,7 @@ class Views:
     process has to decide alike.
     """
 
-    def __init__(
-        self, nets: Networks, batch: Batch, options: Any = None, average: Callable[[Tensor], Tensor] = alone
-    ) -> None:
+    def __init__(self, nets: Networks, batch: Batch, options: Any = None, average: Callable[[Tensor], Tensor] = alone) -> None:
         self.nets, self.batch, self.options, self.average = nets, batch, options, average
 
     @property

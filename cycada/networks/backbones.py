@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import timm
 import torch
 from torch import Tensor, nn
@@ -18,22 +20,22 @@ class TimmClassifier(nn.Module):
     (N, C, H, W) in [-1, 1] -> Output(pooled features, logits). Grey images are normalised by the mean over colours.
     """
 
+    body: Any
     mean: Tensor
     std: Tensor
 
-    def __init__(
-        self, image_channels: int, classes: int, *, model: str, pretrained: bool = False, weights: str | None = None
-    ) -> None:
+    def __init__(self, image_channels: int, classes: int, *, model: str, pretrained: bool = False, weights: str | None = None) -> None:
         super().__init__()
         if not timm.is_model(model):
             raise CycadaError(f"networks.f: timm knows no model '{model}'.{nearest(model, timm.list_models())[:400]}")
         overlay = {"file": weights} if weights else None
-        self.body = timm.create_model(
+        body: Any = timm.create_model(
             model, pretrained=pretrained or bool(weights), num_classes=classes, in_chans=image_channels, pretrained_cfg_overlay=overlay
         )
-        self.width = int(self.body.num_features)
+        self.body = body
+        self.width = int(body.num_features)
         for name in ("mean", "std"):
-            values = torch.tensor(self.body.pretrained_cfg.get(name, (0.5, 0.5, 0.5)))
+            values = torch.tensor(body.pretrained_cfg.get(name, (0.5, 0.5, 0.5)))
             values = values if image_channels == 3 else values.mean().expand(image_channels)
             self.register_buffer(name, values.reshape(-1, 1, 1).clone())
 

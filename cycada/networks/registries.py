@@ -26,4 +26,4 @@ NETWORKS: dict[str, Registry[Factory]] = {
 
 def kind_of(role: str) -> str:
     """'g_st' -> 'g', 'f_t' -> 'f', 'd_s' -> 'd', 'd_feat' -> 'd_feat', 'pool_t' -> 'pool'."""
-    return "d_feat" if role.startswith("d_feat") else role.split("_")[0]
+    return "d_feat" if role.startswith("d_feat") else role.split("_", maxsplit=1)[0]

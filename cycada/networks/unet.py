@@ -16,9 +16,7 @@ class UnetGenerator(nn.Module):
     Height and width are divisible by 2**downs; at 1 x 1 the innermost level goes without normalisation.
     """
 
-    def __init__(
-        self, image_channels: int, *, channels: int = 64, downs: int = 8, norm: Norm = "instance", dropout: float = 0.0
-    ) -> None:
+    def __init__(self, image_channels: int, *, channels: int = 64, downs: int = 8, norm: Norm = "instance", dropout: float = 0.0) -> None:
         super().__init__()
         widths = [min(channels * 2**i, channels * 8) for i in range(downs)]
         bias = norm != "batch"

@@ -29,7 +29,8 @@ def image_grid(plan: StagePlan, nets: Networks, source: torch.Tensor, target: to
     shown = [name for name in method.grid if all(role in nets for role in method.views.roles_of([name]))]
     if not shown or all(name.startswith("real") for name in shown):
         return False
-    batch = Batch(to_float(source.to(device.torch_device)), torch.zeros(len(source), dtype=torch.long), to_float(target.to(device.torch_device)))
+    real_s, real_t = (to_float(images.to(device.torch_device)) for images in (source, target))
+    batch = Batch(real_s, torch.zeros(len(source), dtype=torch.long), real_t)
     with evaluating(nets), device.autocast(plan.stage.precision):
         views = method.views(nets, batch, plan.options)
         columns = [getattr(views, name).float().cpu() for name in shown]
@@ -72,5 +73,6 @@ def draw_confusion(count: torch.Tensor, classes: tuple[str, ...], title: str, pa
         for i in range(k):
             for j in range(k):
                 if count[i, j]:
-                    axes.text(j, i, int(count[i, j]), ha="center", va="center", fontsize=7, color="white" if share[i, j] > 0.5 else "black")
+                    color = "white" if share[i, j] > 0.5 else "black"
+                    axes.text(j, i, str(int(count[i, j])), ha="center", va="center", fontsize=7, color=color)
     figure.savefig(path)

@@ -118,10 +118,11 @@ def git_revision() -> str:
     """The commit of this code, with `+` behind it where the tree differs from it; `unknown` outside git."""
     folder = Path(__file__).parent
     try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no", "."], cwd=folder, capture_output=True, text=True, timeout=10
-        ).stdout
-        return head + ("+" if changed.strip() else "")
+        head = _git("rev-parse", "HEAD", folder=folder)
+        return head + ("+" if _git("status", "--porcelain", "--untracked-files=no", ".", folder=folder) else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+
+
+def _git(*words: str, folder: Path) -> str:
+    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

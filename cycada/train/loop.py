@@ -96,9 +96,7 @@ class Training:
         return Batch(real_s, label_s, real_t)
 
 
-def train(
-    training: Training, report_every: int = 50, stop: Callable[[], bool] = lambda: False, gradients: bool = True
-) -> Iterator[Report]:
+def train(training: Training, report_every: int = 50, stop: Callable[[], bool] = lambda: False, gradients: bool = True) -> Iterator[Report]:
     """Train from `training.step` to the end, with a report every so many steps and after the last.
 
     `stop` is asked between steps; when it says yes, a last report follows and the loop ends, resumable.

@@ -1,0 +1,41 @@
+"""Ctrl-C leaves a run that can go on."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cycada.errors import CycadaError
+
+
+class Interrupted(CycadaError):
+    """Ctrl-C or SIGTERM; the same command goes on."""
+
+    exit_code = 130
+
+
+@contextmanager
+def stop_on_signal(enabled: bool) -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM set the event; the loop ends after the step that it is in. A second one ends at once.
+
+    Not for several processes: they would stop at different steps and wait for each other for ever.
+    """
+    stopped = threading.Event()
+    if not enabled or threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+
+    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,138 @@
+"""What finished stages are for: score them again, translate images with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps
+
+from cycada.build import Datasets, build_networks, load_datasets, pick
+from cycada.config import Config, Spec, parse
+from cycada.data import convert, to_float
+from cycada.data.own import image_files
+from cycada.errors import CycadaError, nearest
+from cycada.methods import Networks
+from cycada.plan import StagePlan, plan
+from cycada.runs.scoring import as_scores, evaluate_stage
+from cycada.runs.store import RunFolder
+from cycada.train.device import Device
+from cycada.train.evaluate import count_predictions, evaluating
+
+
+def find_run(run: str, results: Path) -> RunFolder:
+    """A run folder by its path, or by (the beginning of) its id under results/runs. Raises CycadaError."""
+    path = Path(run)
+    if not path.is_dir():
+        ids = [p.name for p in (results / "runs").glob("*") if p.is_dir()]
+        matches = [i for i in ids if i.startswith(run)]
+        if len(matches) != 1:
+            raise CycadaError(f"No run '{run}': it is no folder, and {len(matches)} ids in {results / 'runs'} begin so.{nearest(run, ids)}")
+        path = results / "runs" / matches[0]
+    folder = RunFolder(path)
+    if not folder.done:
+        raise CycadaError(f"{path}: this stage is not finished. Run its experiment again to go on with it.")
+    return folder
+
+
+def load_stage(folder: RunFolder, data_root: Path | None = None, data: Mapping[str, Any] | None = None) -> tuple[Config, StagePlan]:
+    """The experiment and the stage that a run folder was made by, with parts of `data` replaced where asked for."""
+    experiment, name = folder.read_config()
+    experiment["data"] |= dict(data or {}) | ({"root": data_root} if data_root else {})
+    config = parse(experiment, str(folder.path / "config.yaml"))
+    return config, next(p for p in plan(config) if p.name == name)
+
+
+def trained_networks(folder: RunFolder, config: Config, stage: StagePlan, classes: int, device: Device) -> Networks:
+    """The stage's networks with the weights that it ended with."""
+    weights = folder.load_weights()
+    starts = {role: pick(weights, role, str(folder.path / "weights.safetensors")) for role in stage.specs}
+    return build_networks(config, stage, classes, device, starts)
+
+
+def evaluate_run(run: str, results: Path = Path("results"), domain: str | None = None, data_root: Path | None = None) -> dict[str, Any]:
+    """Scores of a finished stage on its own two test sets, or on `domain`'s, as the stage classifies its target.
+
+    -> {experiment, stage, id, classes, scores: {domain: {accuracy, class_accuracy}}}.
+    """
+    folder = find_run(run, results)
+    config, stage = load_stage(folder, data_root, {"target": Spec(name=domain).model_dump()} if domain else None)
+    device = Device.find(config.device)
+    datasets: Datasets = load_datasets(config, [stage], device)
+    nets = trained_networks(folder, config, stage, len(datasets.classes), device)
+    ways = stage.method.scored(nets)
+    if not ways:
+        raise CycadaError(f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier to score.")
+    if domain:
+        with evaluating(nets):
+            count = count_predictions(ways["target"], datasets.target["test"], len(datasets.classes), device, stage.stage.precision)
+        scores = {domain: as_scores(count)}
+    else:
+        scores, _ = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps)
+    return {
+        "experiment": config.name, "seed": config.seed, "stage": stage.name, "id": folder.id,
+        "classes": list(datasets.classes), "scores": scores,
+    }  # fmt: skip
+
+
+def translate_folder(
+    run: str, results: Path, in_dir: Path, out_dir: Path, direction: str = "st", keep_size: bool = False
+) -> tuple[int, int]:
+    """Every image of a folder through g_st or g_ts, written as PNG under its own name. -> translated, already there.
+
+    Images are converted to the run's channels and size; with keep_size they keep their own size (padded to what the
+    generator needs, and cut back). What is in `out_dir` already is left alone, so an interrupted call goes on.
+    """
+    folder = find_run(run, results)
+    config, stage = load_stage(folder)
+    role = f"g_{direction}"
+    if role not in stage.specs:
+        known = nearest(role, stage.specs)
+        raise CycadaError(f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no generator '{role}'.{known}")
+    if not in_dir.is_dir():
+        raise CycadaError(f"{in_dir.resolve()}: no such folder of images.")
+    files = image_files(in_dir)
+    if not files:
+        raise CycadaError(f"{in_dir.resolve()}: found no images in this folder.")
+    device = Device.find(config.device)
+    classes = len(folder.read_json("confusion.json").get("target", [])) or 10
+    nets = trained_networks(folder, config, stage, classes, device)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    done = 0
+    with evaluating(nets):
+        for file in files:
+            out = out_dir / f"{file.stem}.png"
+            if out.exists():
+                continue
+            pixels = _read(file, config, keep_size).to(device.torch_device)
+            translated = _padded(nets.get_submodule(role), to_float(pixels))[0]
+            array = ((translated.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+            temporary = out.with_suffix(".tmp")
+            Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(temporary, format="PNG")
+            temporary.replace(out)
+            done += 1
+    return done, len(files) - done
+
+
+def _read(file: Path, config: Config, keep_size: bool) -> torch.Tensor:
+    """(1, C, H, W) uint8."""
+    try:
+        with Image.open(file) as opened:
+            image = ImageOps.exif_transpose(opened).convert("RGB" if config.data.channels == 3 else "L")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise CycadaError(f"{file}: not a readable image ({error}). Mend or remove it.") from None
+    array = np.asarray(image)
+    pixels = torch.from_numpy(array.copy()).reshape(1, *array.shape[:2], -1).permute(0, 3, 1, 2)
+    return pixels if keep_size else convert(pixels, config.data.size, config.data.channels, config.data.resize)
+
+
+def _padded(generator: torch.nn.Module, images: torch.Tensor, multiple: int = 8) -> torch.Tensor:
+    """Through the generator at any size: repeated at the right and lower border to a multiple, and cut back."""
+    height, width = images.shape[-2:]
+    padded = F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+    result: torch.Tensor = generator(padded)[..., :height, :width]
+    return result

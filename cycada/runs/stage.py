@@ -1,0 +1,218 @@
+"""One stage of an experiment: reuse it, go on with it, or start it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from cycada.build import Datasets, build_training, pick, weights_from_file
+from cycada.config import Config
+from cycada.networks import kind_of
+from cycada.plan import StagePlan
+from cycada.runs.interrupt import Interrupted, stop_on_signal
+from cycada.runs.progress import Screen
+from cycada.runs.scoring import Scores, evaluate_stage, flatten_scores
+from cycada.runs.store import RunFolder, environment
+from cycada.runs.tracking import NoTracker
+from cycada.train import checkpoint
+from cycada.train.device import Device
+from cycada.train.loop import Diverged, Training, finite, train
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage came to. seconds: of training, over all interruptions."""
+
+    name: str
+    method: str
+    id: str
+    folder: Path
+    seconds: float
+    scores: Scores
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Room:
+    """What every stage of one experiment shares."""
+
+    config: Config
+    datasets: Datasets
+    device: Device
+    tracker: NoTracker
+    screen: Screen
+
+
+def run_stage(room: Room, plan: StagePlan, identity: str, ids: Mapping[str, str]) -> StageResult:
+    """Reuse, go on, or start. Rank 0 alone touches the folder; two runs that want the same stage wait for one lock."""
+    runs = room.config.results / "runs"
+    folder = RunFolder(runs / identity)
+    if not room.device.main:
+        return _train_stage(room, plan, folder, ids)
+    runs.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(runs / f"{identity}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        room.screen.say(f"stage {plan.name}: another run trains {identity}; waiting for it.")
+        lock.acquire()
+    try:
+        return _train_stage(room, plan, folder, ids)
+    finally:
+        lock.release()
+
+
+def _train_stage(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[str, str]) -> StageResult:
+    config, device, main = room.config, room.device, room.device.main
+    manifest = _manifest(room, plan, folder, ids)
+    if main:
+        room.tracker.begin_stage(plan.name, folder.id, _flat(plan.identity()), _tags(manifest))
+    if device.share(folder.done if main else None):
+        return _reused(room, plan, folder)
+    training = build_training(config, plan, room.datasets, device, _starts(room, plan, ids))
+    state = None
+    if main:
+        folder.create()
+        state = checkpoint.load_latest(folder.path, room.screen.warn)
+        folder.rewind_metrics(state["step"] if state else 0)
+        folder.write_config(config.model_dump(mode="json"), plan.name)
+        folder.write_json("manifest.json", manifest)
+        for row in folder.metrics():  # steps that a killed process wrote down but did not track
+            room.tracker.log(int(row["step"]), row)
+    state = device.share(state)
+    seconds = 0.0
+    if state:
+        training.load_state(state)
+        seconds = state["seconds"]
+        room.screen.say(f"stage {plan.name}: going on from step {training.step} of {training.steps} ({folder.path})")
+    seconds, scores = _train(room, plan, training, folder, seconds)
+    if main:
+        outcome = training.outcome()
+        folder.save_weights({r: n.state_dict() for r, n in outcome.named_children() if kind_of(r) != "pool"})
+        folder.write_json("scores.json", scores)
+        folder.write_json("manifest.json", manifest | {"seconds": round(seconds, 1)})
+        folder.finish()
+        for old in checkpoint.checkpoints(folder.path):
+            old.unlink()
+        room.tracker.end_stage(_artifacts(folder), flatten_scores(scores))
+    return StageResult(plan.name, plan.stage.method, folder.id, folder.path, seconds, scores, reused=False)
+
+
+def _reused(room: Room, plan: StagePlan, folder: RunFolder) -> StageResult:
+    """A finished stage, read from its folder."""
+    if not room.device.main:
+        return StageResult(plan.name, plan.stage.method, folder.id, folder.path, 0.0, {}, reused=True)
+    scores, seconds = folder.read_json("scores.json"), folder.read_json("manifest.json")["seconds"]
+    for row in folder.metrics():
+        room.tracker.log(int(row["step"]), row)
+    room.tracker.end_stage(_artifacts(folder), flatten_scores(scores))
+    return StageResult(plan.name, plan.stage.method, folder.id, folder.path, seconds, scores, reused=True)
+
+
+def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, seconds: float) -> tuple[float, Scores]:
+    """The loop, with what is written and shown at its reports. -> seconds so far, final scores."""
+    logging, device, main = room.config.logging, room.device, room.device.main
+
+    def evaluate(step: int) -> Scores:
+        scores, counts = evaluate_stage(plan, training.outcome(), room.datasets, device, folder.images if main else None, step)
+        if main and step == training.steps:
+            folder.write_json("confusion.json", {side: count.tolist() for side, count in counts.items()})
+        return scores
+
+    room.screen.begin(plan.name, training.step, training.steps)
+    began, scores = time.perf_counter() - seconds, None
+    with stop_on_signal(enabled=device.world == 1) as stopped:
+        try:
+            reached = training.step
+            for report in train(training, logging.report_every, stopped.is_set, logging.gradients):
+                values = report.values | {"rate": round(report.rate, 1)}
+                last = report.step == training.steps
+                if last or _crossed(reached, report.step, logging.evaluate_every):
+                    scores = evaluate(report.step)
+                    values |= flatten_scores(scores)
+                seconds = time.perf_counter() - began
+                if main:
+                    folder.append_metrics(report.step, values)
+                    room.tracker.log(report.step, values)
+                    room.screen.update(report.step, report.rate, report.values)
+                if last or stopped.is_set() or _crossed(reached, report.step, logging.checkpoint_every):
+                    _save(training, folder, seconds, main)
+                reached = report.step
+        finally:
+            room.screen.end()
+    if training.step < training.steps:
+        where = f"step {training.step} of {training.steps} of stage '{plan.name}'"
+        raise Interrupted(f"Stopped at {where}. The same command goes on from there.")
+    # no report where the run was killed between its last checkpoint and its end
+    return seconds, scores if scores is not None else evaluate(training.steps)
+
+
+def _save(training: Training, folder: RunFolder, seconds: float, main: bool) -> None:
+    state = training.state() | {"seconds": seconds}
+    if not finite(training.nets):
+        raise Diverged(f"Step {training.step}: a weight is no longer a number, though every loss was. Lower the learning rate.")
+    if main:
+        checkpoint.save(folder.path, state)
+
+
+def _starts(room: Room, plan: StagePlan, ids: Mapping[str, str]) -> dict[str, dict[str, Tensor]]:
+    """role -> weights to start from. Rank 0 reads; the networks are broadcast afterwards."""
+    starts: dict[str, dict[str, Tensor]] = {}
+    for role, start in plan.stage.init.items():
+        if role not in plan.specs or not room.device.main:
+            continue
+        where = f"stages.{plan.name}.init.{role}"
+        if "#" in start:
+            starts[role] = weights_from_file(start, where)
+        else:
+            stage, _, parent_role = start.partition(".")
+            parent = RunFolder(room.config.results / "runs" / ids[stage])
+            starts[role] = pick(parent.load_weights(), parent_role, where)
+    return starts
+
+
+def _manifest(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[str, str]) -> dict[str, Any]:
+    d = room.datasets
+    return {
+        "id": folder.id,
+        "experiment": room.config.name,
+        "stage": plan.name,
+        "method": plan.stage.method,
+        "seed": room.config.seed,
+        "steps": plan.stage.steps,
+        "batch": plan.stage.batch * room.device.world,
+        "parents": {role: start if "#" in start else ids[start.split(".")[0]] for role, start in plan.stage.init.items()},
+        "images": {f"{side} {split}": len(e) for side, sets in (("source", d.source), ("target", d.target)) for split, e in sets.items()},
+        "data_fingerprint": d.fingerprint,
+        "device": room.device.describe(),
+        "selection": "last step",
+        "environment": environment(),
+    }
+
+
+def _tags(manifest: dict[str, Any]) -> dict[str, str]:
+    return {f"cycada.{k}": str(v) for k, v in manifest.items() if k in ("experiment", "method", "device", "seed")} | manifest["environment"]
+
+
+def _artifacts(folder: RunFolder) -> list[Path]:
+    names = ("config.yaml", "manifest.json", "scores.json", "confusion.json", "metrics.jsonl")
+    grids = sorted(folder.images.glob("grid_*.png"))
+    return [folder.path / n for n in names] + sorted(folder.images.glob("confusion_*.png")) + grids[-3:]
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return {k: v for key, below in value.items() for k, v in _flat(below, f"{prefix}.{key}" if prefix else str(key)).items()}
+    if isinstance(value, list) and value and isinstance(value[0], Mapping) and "name" in value[0]:
+        return _flat({item["name"]: item for item in value}, prefix)
+    return {prefix: value}
+
+
+def _crossed(before: int, now: int, every: int) -> bool:
+    return before // every != now // every

@@ -1,0 +1,158 @@
+"""Every registered method, by its being there: three steps, and what must and must not have moved."""
+
+from collections import Counter
+
+import pytest
+import torch
+from conftest import INIT, method_stages, tiny_config
+
+from cycada.build import build_training, load_datasets
+from cycada.errors import CycadaError
+from cycada.methods import methods
+from cycada.networks import kind_of
+from cycada.plan import plan
+from cycada.train.device import Device
+from cycada.train.loop import train
+
+CYCLE = {"g_st": 2, "g_ts": 2, "d_s": 3, "d_t": 3}
+PASSES = {
+    "source_only": {"f_t": 1},
+    "target_only": {"f_t": 1},
+    "dann": {"f_t": 2, "d_feat": 2},
+    # d_feat: once for f_t's loss, twice for its own; the source side's features are computed for the latter only
+    "adda": {"f_t": 1, "f_s": 1, "d_feat": 3},
+    "cyclegan": CYCLE,
+    "cycada_pixel": CYCLE | {"f_s": 4},
+    "cycada_task": {"g_st": 1, "f_t": 1},
+    "cycada_feature": {"g_st": 1, "f_s": 1, "f_t": 2, "d_feat": 3},
+    # f_s sees the translated image once more, without graph, for the feature discriminator
+    "cycada": CYCLE | {"f_s": 5, "f_t": 2, "d_feat": 3},
+}
+"""Forward passes of one step with the default losses."""
+
+
+def training(method, data=None, **stage):
+    """The method's training at step 0, from trained weights where it needs them."""
+    config = tiny_config(method_stages(method, **stage))
+    plans = {p.name: p for p in plan(config)}
+    device = Device.find("cpu")
+    datasets = data or load_datasets(config, list(plans.values()), device)
+    starts = {}
+    for role, start in plans["it"].stage.init.items():
+        if role in plans["it"].specs:
+            parent, _, parent_role = start.partition(".")
+            nets = build_training(config, plans[parent], datasets, device, {}).nets
+            starts[role] = nets.get_submodule(parent_role).state_dict()
+    return build_training(config, plans["it"], datasets, device, starts)
+
+
+def bytes_of(net):
+    return {name: value.clone() for name, value in net.state_dict().items()}
+
+
+def same(before, after):
+    return all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_table_of_frozen_starts_names_methods():
+    assert set(INIT) <= set(methods)
+
+
+@pytest.mark.parametrize("method", methods)
+def test_only_the_networks_of_the_phases_move(method):
+    t = training(method)
+    before = {role: bytes_of(net) for role, net in t.nets.named_children()}
+    reports = list(train(t, report_every=1))
+    assert [r.step for r in reports] == [1, 2, 3, 4]
+    learning = {role for phase in t.phases for role in phase.roles}
+    for role, net in t.nets.named_children():
+        if kind_of(role) != "pool":
+            assert same(before[role], net.state_dict()) == (role not in learning), role
+    named = {term.name for phase in t.phases for term in phase.terms}
+    for name in named:
+        assert {f"loss/{name}", f"gradient/{name}"} <= set(reports[-1].values)
+
+
+@pytest.mark.parametrize("method", methods)
+def test_forward_passes_are_as_counted(method):
+    if method not in PASSES:
+        pytest.skip(f"no count is written down for {method}")
+    t = training(method)
+    calls = Counter()
+    for role, net in t.nets.named_children():
+        if kind_of(role) != "pool":
+            net.register_forward_hook(lambda *_, role=role: calls.update([role]))
+    next(train(t, report_every=1))
+    assert dict(calls) == PASSES[method]
+
+
+@pytest.mark.parametrize(
+    ("losses", "passes"),
+    [
+        ({"cycle_s": 0, "cycle_t": 0}, {"g_st": 1, "g_ts": 1, "d_s": 3, "d_t": 3, "f_s": 4}),
+        ({"semantic_s": 0, "semantic_t": 0}, CYCLE),
+        ({"gan_s": 0, "gan_t": 0}, {"g_st": 2, "g_ts": 2, "f_s": 4}),
+        ({"semantic_t": {"anchor": "label"}, "semantic_s": 0, "gan_s": 0, "cycle_t": 0, "cycle_s": 0}, {"g_st": 1, "d_t": 3, "f_s": 2}),
+        ({"identity_s": 1, "identity_t": 1}, {"g_st": 3, "g_ts": 3, "d_s": 3, "d_t": 3, "f_s": 4}),
+    ],
+)
+def test_a_weight_of_zero_removes_the_passes_that_only_its_term_needed(losses, passes):
+    t = training("cycada_pixel", losses=losses)
+    calls = Counter()
+    for role, net in t.nets.named_children():
+        if kind_of(role) != "pool":
+            net.register_forward_hook(lambda *_, role=role: calls.update([role]))
+    next(train(t, report_every=1))
+    assert dict(calls) == passes
+
+
+def test_the_target_is_not_drawn_where_no_term_looks_at_it():
+    assert training("source_only").target is None
+    assert training("dann").target is not None
+
+
+def test_the_release_preset_trains_its_classifier():
+    t = training("cycada_pixel", init={}, losses={"task_classifier": 1}, options={"semantic_gate": 1.0})
+    before = bytes_of(t.nets.f_s)
+    reports = list(train(t, report_every=1))
+    assert not same(before, t.nets.f_s.state_dict())
+    assert "monitor/semantic_gate" in reports[0].values
+
+
+def test_a_closed_gate_is_logged_and_holds_the_adversarial_loss_back():
+    t = training("adda", options={"gate": 1.0})
+    before = bytes_of(t.nets.f_t)["head.3.weight"] if "head.3.weight" in t.nets.f_t.state_dict() else None
+    reports = list(train(t, report_every=1))
+    assert all(r.values["monitor/feature_gate"] == 0 and r.values["loss/feature_gan"] == 0 for r in reports)
+    assert before is None or torch.equal(before, t.nets.f_t.state_dict()["head.3.weight"])
+
+
+def test_wgan_gp_runs_and_asks_for_its_penalty():
+    with pytest.raises(CycadaError, match="gradient_penalty"):
+        training("cyclegan", options={"gan": "wgan-gp"})
+    losses = {"gradient_penalty_t": 10, "gradient_penalty_s": 10}
+    reports = list(train(training("cyclegan", options={"gan": "wgan-gp"}, losses=losses), report_every=1))
+    assert reports[-1].values["loss/gradient_penalty_t"] >= 0
+
+
+def test_a_ramp_and_a_phase_that_runs_every_second_step():
+    t = training("dann", losses={"domain_adversarial": {"weight": 1, "ramp": {"name": "dann"}}})
+    assert t.phases[0].terms[1].weight_at(0, 4) == 0
+    t = training("cyclegan", every={"discriminators": 2})
+    before = bytes_of(t.nets.d_s)
+    t.step = 1
+    next(train(t, report_every=1))
+    assert same(before, t.nets.d_s.state_dict())
+
+
+def test_bf16_trains_and_reports_float32_losses():
+    reports = list(train(training("cycada", precision="bf16"), report_every=2))
+    assert all(v == v for v in reports[-1].values.values())
+
+
+def test_the_moving_average_is_what_is_handed_on():
+    t = training("cyclegan", ema={"g_st": 0.5})
+    list(train(t, report_every=2))
+    moving = t.outcome().g_st.state_dict()
+    assert not same(moving, t.nets.g_st.state_dict())
+    assert t.outcome().g_ts is t.nets.g_ts
