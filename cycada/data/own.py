@@ -45,7 +45,7 @@ class Folder(Domain):
     converted. A file that is no image is an error that names it. Paths are relative to the data root.
     """
 
-    channels = 3
+    channels, size = 3, 32
 
     def __init__(self, *, train: str, test: str, size: int = 32, classes: list[str] | None = None) -> None:
         self.paths, self.side = {"train": train, "test": test}, size

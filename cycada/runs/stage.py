@@ -22,7 +22,8 @@ from cycada.runs.store import RunFolder, environment
 from cycada.runs.tracking import NoTracker
 from cycada.train import checkpoint
 from cycada.train.device import Device
-from cycada.train.loop import Diverged, Training, finite, train
+from cycada.train.loop import Training, finite, train
+from cycada.train.meter import Diverged
 
 
 @dataclass(frozen=True)

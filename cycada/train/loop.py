@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,22 +9,17 @@ from typing import Any
 
 import torch
 from timm.utils import ModelEmaV3
-from torch import Tensor, nn
+from torch import nn
 
 from cycada.data import Augment, Stream
 from cycada.errors import CycadaError
 from cycada.methods import Networks, Views
 from cycada.networks import kind_of
 from cycada.train.device import Device, Precision
+from cycada.train.meter import Meter
 from cycada.train.schedule import Schedule, set_rates
 from cycada.train.step import Phase, train_step
 from cycada.types import Batch
-
-
-class Diverged(CycadaError):
-    """A loss is no longer a finite number."""
-
-    exit_code = 3
 
 
 @dataclass(frozen=True)
@@ -103,8 +97,7 @@ def train(training: Training, report_every: int = 50, stop: Callable[[], bool] =
     Raises Diverged, naming the term, before a report with a value that is no number would be given.
     """
     t, device = training, training.device
-    sums: dict[str, Tensor] = {}
-    counts: dict[str, int] = {}
+    meter = Meter()
     t.nets.train()
     since, began = t.step, time.perf_counter()
     while t.step < t.steps:
@@ -118,30 +111,16 @@ def train(training: Training, report_every: int = 50, stop: Callable[[], bool] =
         t.step += 1
         for role, ema in t.ema.items():
             ema.update(t.nets.get_submodule(role), step=t.step)
-        for name, value in values.items():
-            sums[name] = sums[name] + value if name in sums else value
-            counts[name] = counts.get(name, 0) + 1
+        meter.add(t.step - 1, values)
         stopping = stop()
         if reporting or stopping:
-            means = {name: float(device.average(value)) / counts[name] for name, value in sums.items()}
-            _check_finite(means, t.step)
+            means = meter.means(device)
             rate = (t.step - since) * t.source.batch * device.world / (time.perf_counter() - began)
             yield Report(t.step, means, rate)
-            sums, counts = {}, {}
             t.nets.train()
             since, began = t.step, time.perf_counter()
         if stopping:
             return
-
-
-def _check_finite(values: Mapping[str, float], step: int) -> None:
-    bad = [name for name, value in values.items() if not math.isfinite(value)]
-    if bad:
-        name = bad[0].split("/", 1)[1]
-        raise Diverged(
-            f"Step {step}: the loss '{name}' is {values[bad[0]]}. Nothing after the last checkpoint was kept. "
-            f"Lower the learning rate or the weight of '{name}', or use precision: fp32."
-        )
 
 
 def finite(nets: Networks) -> bool:

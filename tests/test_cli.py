@@ -1,0 +1,191 @@
+"""What a user types: one JSON object, helpful errors with exit code 2 and no traceback."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import CYCADA, write_config
+from PIL import Image
+
+from cycada.cli import main
+from cycada.data import domains
+
+
+@pytest.fixture
+def cycada(capsys, monkeypatch):
+    """Call the command line: -> exit code, stdout, stderr."""
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["cycada", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def size_of(path):
+    with Image.open(path) as image:
+        return image.size
+
+
+def feature_folder(finished):
+    return finished[0].stages[-1].folder
+
+
+def test_run_prints_one_json_object_last(cycada, tmp_path):
+    config = write_config(tmp_path / "tiny.yaml", CYCADA, results=str(tmp_path))
+    code, out, err = cycada("run", config, "--json", "seed=3")
+    found = json.loads(out.splitlines()[-1])
+    assert code == 0
+    assert "Traceback" not in err
+    assert (found["name"], found["seed"]) == ("tiny", 3)
+    assert list(found["stages"]) == list(CYCADA)
+    for stage in found["stages"].values():
+        assert {"id", "seconds", "scores"} <= set(stage)
+        assert 0 <= stage["scores"]["target"]["accuracy"] <= 1
+        assert len(stage["scores"]["target"]["class_accuracy"]) == 10
+    folder = tmp_path / "runs" / found["stages"]["pixel"]["id"]
+    for name in ("config.yaml", "metrics.jsonl", "manifest.json", "done", "weights.safetensors"):
+        assert (folder / name).exists()
+    assert list((folder / "images").glob("grid_*.png"))
+    code, out, _ = cycada("run", config, "seed=3")
+    assert code == 0
+    assert "reused" in out
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "hint"),
+    [
+        ("stages.pixel.stepz=3", "stages.pixel", "'steps'"),
+        ("stages.pixel.losses.cycle_ss=1", "stages.pixel.losses", "'cycle_s'"),
+        ("stages.pixel.losses.semantic_t.ancor=label", "stages.pixel.losses.semantic_t", "'anchor'"),
+        ("stages.pixel.losses.semantic_t.anchor=labl", "stages.pixel.losses.semantic_t.anchor", "'label'"),
+        ("data.source=rendered_digit", "data.source", "'rendered_digits'"),
+        ("data.target.drap=3", "data.target", "option"),
+        ("stages.pixel.method=cycada_pixl", "stages.pixel.method", "'cycada_pixel'"),
+        ("stages.pixel.options.pol=3", "stages.pixel.options", "'pool'"),
+        ("stages.pixel.options.pool=many", "stages.pixel.options.pool", "integer"),
+        ("networks.g.name=resnett", "networks.g", "'resnet'"),
+        ("networks.g.blocs=2", "networks.g", "'blocks'"),
+        ("stages.pixel.init.f_s=source.f_x", "stages.pixel.init.f_s", "'f_t'"),
+        ("stages.pixel.init.f_s=sorce.f_t", "stages.pixel.init.f_s", "'source'"),
+        ("stages.pixel.optimizers.generator={lr: 1}", "stages.pixel.optimizers", "'generators'"),
+        ("stages.pixel.ema={g_stt: 0.9}", "stages.pixel.ema", "'g_st'"),
+        ("stages.source.losses.cycle_s=1", "stages.source.losses.cycle_s", "cycada_pixel"),
+        ("stages.pixel.precision=fp16", "stages.pixel.precision", "'bf16'"),
+        ("seed", "seed", "key=value"),
+        ("plugins=[no_such_module]", "plugins", "PYTHONPATH"),
+    ],
+)
+def test_a_mistake_is_answered_before_anything_is_loaded(cycada, tmp_path, monkeypatch, override, path, hint):
+    def load(*_):
+        raise AssertionError("data was loaded")
+
+    for domain in ("rendered_digits", "optdigits"):
+        monkeypatch.setattr(domains[domain], "load", load)
+    config = write_config(tmp_path / "tiny.yaml", CYCADA, results=str(tmp_path))
+    for command in ("run", "check"):
+        code, _, err = cycada(command, config, override)
+        assert code == 2
+        assert err.startswith("error: ")
+        assert path in err
+        assert hint in err
+        assert "Traceback" not in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_frozen_network_needs_a_start(cycada, tmp_path):
+    stages = {"source": CYCADA["source"], "pixel": {"method": "cycada_pixel"}}
+    code, _, err = cycada("check", write_config(tmp_path / "a.yaml", stages))
+    assert code == 2
+    assert "f_s: source.f_t" in err
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1", "", "a: 1\na: 2", "uses: nowhere.yaml"])
+def test_a_broken_file_is_named(cycada, tmp_path, text):
+    (tmp_path / "broken.yaml").write_text(text)
+    code, _, err = cycada("check", tmp_path / "broken.yaml")
+    assert code == 2
+    assert "broken.yaml" in err or "nowhere.yaml" in err
+
+
+def test_missing_data_says_where_it_looked_what_it_wants_and_how_to_get_it(cycada, tmp_path):
+    config = write_config(tmp_path / "a.yaml", data={"source": "mnist", "root": str(tmp_path / "nothing")}, results=str(tmp_path))
+    code, _, err = cycada("run", config)
+    assert code == 2
+    assert str(tmp_path / "nothing") in err
+    assert "train-images-idx3-ubyte" in err
+    assert "data.download=true" in err
+
+
+@pytest.mark.parametrize("what", ["losses", "methods", "domains", "networks", "scores"])
+def test_list(cycada, what):
+    code, out, _ = cycada("list", what)
+    assert code == 0
+    wanted = {"losses": "semantic_t", "methods": "cycada_pixel", "domains": "mnist_m", "networks": "lenet", "scores": "miou"}
+    assert wanted[what] in out
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["check"], ["list"], ["evaluate"], ["translate"]])
+def test_help(cycada, command):
+    code, out, _ = cycada(*command, "--help")
+    assert code == 0
+    assert "Usage" in out
+
+
+def test_evaluate_gives_the_scores_of_the_run_again(cycada, finished):
+    summary, results = finished
+    for stage in summary.stages:
+        code, out, _ = cycada("evaluate", stage.folder, "--json")
+        assert code == 0
+        assert json.loads(out.splitlines()[-1])["scores"] == stage.scores
+    code, out, _ = cycada("evaluate", summary.stages[-1].id[:6], "--results", results, "--domain", "rendered_digits", "--json")
+    assert list(json.loads(out.splitlines()[-1])["scores"]) == ["rendered_digits"]
+    assert cycada("evaluate", summary.stages[-1].folder)[0] == 0
+    code, _, err = cycada("evaluate", "nothing", "--results", results)
+    assert (code, "No run 'nothing'" in err) == (2, True)
+
+
+def test_translate(cycada, finished, tmp_path):
+    images = tmp_path / "in"
+    images.mkdir()
+    Image.fromarray(np.full((20, 30, 3), 200, np.uint8)).save(images / "colour.jpg")
+    Image.fromarray(np.full((16, 16), 200, np.uint8)).save(images / "grey.png")
+    pixel = next(s for s in finished[0].stages if s.name == "pixel")
+    code, out, _ = cycada("translate", pixel.folder, images, tmp_path / "out")
+    assert (code, out.startswith("2 images")) == (0, True)
+    assert {p.name: size_of(p) for p in (tmp_path / "out").iterdir()} == {"colour.png": (16, 16), "grey.png": (16, 16)}
+    code, out, _ = cycada("translate", pixel.folder, images, tmp_path / "out")
+    assert "2 were there already" in out
+    assert cycada("translate", pixel.folder, images, tmp_path / "own", "--keep-size", "--direction", "ts")[0] == 0
+    assert size_of(tmp_path / "own" / "colour.png") == (30, 20)
+    (images / "broken.png").write_bytes(b"no image")
+    code, _, err = cycada("translate", pixel.folder, images, tmp_path / "out")
+    assert (code, "broken.png" in err) == (2, True)
+    code, _, err = cycada("translate", feature_folder(finished), Path(tmp_path / "none"), tmp_path / "out")
+    assert code == 2
+
+
+def test_a_plugin_adds_a_loss_from_outside(cycada, tmp_path, monkeypatch):
+    (tmp_path / "my_losses.py").write_text(
+        "from cycada.losses import losses\n\n"
+        '@losses("brightness_t")\n'
+        "def brightness_t(fake_t, real_t, *, power: int = 2):\n"
+        '    """The translated batch is as bright as the target\'s."""\n'
+        "    return (fake_t.mean() - real_t.mean()).abs() ** power\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from cycada.losses import losses
+
+    with losses.temporary():
+        config = write_config(tmp_path / "a.yaml", CYCADA, results=str(tmp_path), plugins=["my_losses"])
+        code, out, err = cycada("run", config, "--json", "stages.pixel.losses.brightness_t={weight: 2, power: 1}")
+        assert code == 0, err
+        folder = Path(json.loads(out.splitlines()[-1])["stages"]["pixel"]["folder"])
+        assert "loss/brightness_t" in json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])

@@ -1,0 +1,25 @@
+"""The house's import rule, and that nothing in the tree is over-long or says NotImplemented."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_imports_only_go_down():
+    linter = Path(sys.executable).parent / "lint-imports"
+    done = subprocess.run([str(linter), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_files_hold_one_idea():
+    for path in (ROOT / "cycada").rglob("*.py"):
+        text = path.read_text()
+        assert len(text.splitlines()) <= 320, path
+        assert "NotImplementedError" not in text, path
+
+
+def test_mlflow_is_imported_only_where_it_is_used():
+    code = "import sys, cycada.cli, cycada.runs.run; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,406 @@
+"""Every loss against a closed form and against plain python loops; ramps and terms."""
+
+import inspect
+import itertools
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from cycada.errors import CycadaError
+from cycada.losses import Ramp, Term, losses
+from cycada.methods.views import score_gradient
+from cycada.registry import needs, option_defaults
+from cycada.types import IGNORE
+
+MODES = ("lsgan", "vanilla", "hinge", "wgan-gp")
+K = 4
+E = math.e
+
+
+def full(value, *shape):
+    return torch.full(shape, float(value))
+
+
+def images(value):
+    return full(value, 2, 3, 4, 4)
+
+
+def scores(value):
+    return full(value, 2, 1, 3, 3)
+
+
+def critic(source_minus_target):
+    """A feature discriminator that gives "source" (class 1) so much more than "target"."""
+    return torch.tensor([[0.0, float(source_minus_target)]] * 3)
+
+
+def logits(height):
+    """Three rows whose class 2 stands so much higher than the others."""
+    return torch.tensor([[0.0, 0.0, float(height), 0.0]] * 3)
+
+
+LABELS = torch.tensor([2, 2, 2])
+ONE, ZERO = torch.tensor(1.0), torch.tensor(0.0)
+SHARE = E / (E + K - 1)  # the probability of the high class in logits(1)
+ENTROPY = -SHARE * math.log(SHARE) - (1 - SHARE) * math.log((1 - SHARE) / (K - 1))
+SURE = math.log(1 + (K - 1) / E)  # cross-entropy of logits(1) with class 2
+
+TRANSLATION = [((images(0.5), images(-0.25)), {}, 0.75), ((images(0.5), images(0.5)), {}, 0.0)]
+GENERATOR = [
+    ((scores(3),), {}, 4.0),
+    ((scores(3),), {"mode": "lsgan"}, 4.0),
+    ((scores(0),), {"mode": "vanilla"}, math.log(2)),
+    ((scores(1),), {"mode": "vanilla"}, math.log(1 + 1 / E)),
+    ((scores(3),), {"mode": "hinge"}, -3.0),
+    ((scores(3),), {"mode": "wgan-gp"}, -3.0),
+]
+DISCRIMINATOR = [
+    ((scores(3), scores(2)), {}, 4.0),
+    ((scores(1), scores(0)), {"mode": "lsgan"}, 0.0),
+    ((scores(0), scores(0)), {"mode": "vanilla"}, math.log(2)),
+    ((scores(1), scores(1)), {"mode": "vanilla"}, 0.5 * (math.log(1 + 1 / E) + math.log(1 + E))),
+    ((scores(0.5), scores(-0.25)), {"mode": "hinge"}, 1.25),
+    ((scores(2), scores(-2)), {"mode": "hinge"}, 0.0),
+    ((scores(3), scores(1)), {"mode": "wgan-gp"}, -2.0),
+]
+PENALTY = [((full(1, 2, 3, 2, 2),), {}, (math.sqrt(12) - 1) ** 2), ((full(0, 2, 3, 2, 2),), {}, 1.0)]
+DOMAIN = [((critic(1), critic(2)), {}, 0.5 * (math.log(1 + 1 / E) + math.log(1 + E**2)))]
+TASK = [
+    ((logits(0), LABELS), {}, math.log(K)),
+    ((logits(1), LABELS), {}, SURE),
+    ((logits(0), LABELS), {"smoothing": 0.3}, math.log(K)),
+    ((logits(1), LABELS), {"smoothing": 0.2}, math.log(E + K - 1) - 0.8 - 0.2 / K),
+    ((logits(1), torch.tensor([2, IGNORE, IGNORE])), {}, SURE),
+]
+AGREEMENT = [
+    ((logits(0), logits(5), ONE), {}, math.log(K)),
+    ((logits(1), logits(5), ONE), {}, SURE),
+    ((logits(1), logits(5), ZERO), {}, 0.0),
+    ((logits(0), logits(1), ONE), {"anchor": "soft"}, math.log(K) - ENTROPY),
+    ((logits(1), logits(1), ONE), {"anchor": "soft"}, 0.0),
+    ((logits(1), logits(1), ONE), {"confidence": SHARE - 1e-3}, SURE),
+    ((logits(1), logits(1), ONE), {"confidence": SHARE + 1e-3}, 0.0),
+]
+
+CLOSED = {
+    "cycle_s": TRANSLATION,
+    "cycle_t": TRANSLATION,
+    "identity_s": TRANSLATION,
+    "identity_t": TRANSLATION,
+    "gan_s": GENERATOR,
+    "gan_t": GENERATOR,
+    "discriminate_s": DISCRIMINATOR,
+    "discriminate_t": DISCRIMINATOR,
+    "gradient_penalty_s": PENALTY,
+    "gradient_penalty_t": PENALTY,
+    "feature_gan": [((critic(1), ONE), {}, math.log(1 + 1 / E)), ((critic(1), ZERO), {}, 0.0)],
+    "discriminate_feature": DOMAIN,
+    "domain_adversarial": DOMAIN,
+    "task_source": TASK,
+    "task_translated": TASK,
+    "task_classifier": [case for case in TASK if not case[1]],
+    "semantic_s": AGREEMENT,
+    "semantic_t": [((after, before, torch.zeros(3, dtype=torch.long), gate), o, v) for (after, before, gate), o, v in AGREEMENT]
+    + [
+        ((logits(1), logits(5), LABELS, ONE), {"anchor": "label"}, SURE),
+        ((logits(1), logits(5), torch.tensor([2, IGNORE, 2]), ONE), {"anchor": "label"}, SURE),
+        ((logits(1), logits(5), LABELS, ZERO), {"anchor": "label"}, 0.0),
+    ],
+}
+"""loss -> [(tensors, options, value by pencil)]."""
+
+
+def test_every_loss_has_a_closed_form_and_a_loop():
+    assert set(CLOSED) == set(losses)
+    assert set(NAIVE) == set(losses)
+
+
+@pytest.mark.parametrize("name", sorted(losses))
+def test_every_loss_has_a_docstring(name):
+    assert inspect.getdoc(losses[name])
+
+
+@pytest.mark.parametrize(("name", "tensors", "options", "value"), [(n, *case) for n, cases in CLOSED.items() for case in cases])
+def test_closed_form(name, tensors, options, value):
+    assert losses[name](*tensors, **options).item() == pytest.approx(value, abs=1e-5)
+
+
+# Naive twins: python numbers, python loops.
+
+
+def flat(tensor):
+    return tensor.double().flatten().tolist()
+
+
+def average(values):
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def log_probabilities(row):
+    total = math.log(sum(math.exp(x) for x in row))
+    return [x - total for x in row]
+
+
+def naive_distance(a, b):
+    return average(abs(x - y) for x, y in zip(flat(a), flat(b), strict=True))
+
+
+def naive_generator(fake, mode="lsgan"):
+    cost = {
+        "lsgan": lambda x: (x - 1) ** 2,
+        "vanilla": lambda x: -math.log(1 / (1 + math.exp(-x))),
+        "hinge": lambda x: -x,
+        "wgan-gp": lambda x: -x,
+    }[mode]
+    return average(map(cost, flat(fake)))
+
+
+def naive_discriminator(real, fake, mode="lsgan"):
+    on_real, on_fake, factor = {
+        "lsgan": (lambda x: (x - 1) ** 2, lambda x: x**2, 0.5),
+        "vanilla": (lambda x: -math.log(1 / (1 + math.exp(-x))), lambda x: -math.log(1 - 1 / (1 + math.exp(-x))), 0.5),
+        "hinge": (lambda x: max(0.0, 1 - x), lambda x: max(0.0, 1 + x), 1.0),
+        "wgan-gp": (lambda x: -x, lambda x: x, 1.0),
+    }[mode]
+    return factor * (average(map(on_real, flat(real))) + average(map(on_fake, flat(fake))))
+
+
+def naive_penalty(gradient):
+    return average((math.sqrt(sum(x * x for x in flat(image))) - 1) ** 2 for image in gradient)
+
+
+def naive_domain(rows, domain):
+    return average(-log_probabilities(row)[domain] for row in rows.tolist())
+
+
+def naive_domains(source, target):
+    return 0.5 * (naive_domain(source, 1) + naive_domain(target, 0))
+
+
+def naive_task(rows, labels, smoothing=0.0):
+    costs = []
+    for row, label in zip(rows.tolist(), labels.tolist(), strict=True):
+        if label == IGNORE:
+            continue
+        logs = log_probabilities(row)
+        wanted = [(1 - smoothing) * (k == label) + smoothing / len(row) for k in range(len(row))]
+        costs.append(-sum(w * log for w, log in zip(wanted, logs, strict=True)))
+    return average(costs)
+
+
+def naive_agreement(after, before, gate, anchor="classifier", confidence=0.0):
+    costs = []
+    for row, anchor_row in zip(after.tolist(), before.tolist(), strict=True):
+        logs, p = log_probabilities(row), [math.exp(x) for x in log_probabilities(anchor_row)]
+        if max(p) < confidence:
+            continue
+        if anchor == "soft":
+            costs.append(sum(a * (math.log(a) - b) for a, b in zip(p, logs, strict=True)))
+        else:
+            costs.append(-logs[p.index(max(p))])
+    return gate.item() * average(costs) if costs else 0.0
+
+
+def naive_semantic_t(after, before, labels, gate, anchor="classifier", confidence=0.0):
+    if anchor == "label":
+        return gate.item() * naive_task(after, labels)
+    return naive_agreement(after, before, gate, anchor, confidence)
+
+
+NAIVE = {
+    "cycle_s": naive_distance,
+    "cycle_t": naive_distance,
+    "identity_s": naive_distance,
+    "identity_t": naive_distance,
+    "gan_s": naive_generator,
+    "gan_t": naive_generator,
+    "discriminate_s": naive_discriminator,
+    "discriminate_t": naive_discriminator,
+    "gradient_penalty_s": naive_penalty,
+    "gradient_penalty_t": naive_penalty,
+    "feature_gan": lambda rows, gate: gate.item() * naive_domain(rows, 1),
+    "discriminate_feature": naive_domains,
+    "domain_adversarial": naive_domains,
+    "task_source": naive_task,
+    "task_translated": naive_task,
+    "task_classifier": naive_task,
+    "semantic_s": naive_agreement,
+    "semantic_t": naive_semantic_t,
+}
+
+
+def draw(name):
+    """A random tensor of the kind that the name of a view stands for."""
+    if name.startswith("label"):
+        return torch.tensor([0, 3, IGNORE, 1, 2, 1])
+    if name.endswith("gate"):
+        return torch.tensor(1.0)
+    if "logits" in name:
+        return 2 * torch.randn(6, K)
+    if "critic" in name:
+        return 2 * torch.randn(6, 2)
+    if name.startswith("score") and "gradient" not in name:
+        return 2 * torch.randn(6, 1, 3, 3)
+    return torch.randn(6, 3, 4, 4)
+
+
+def tensors_of(name, seed=0):
+    torch.manual_seed(seed)
+    return [draw(n) for n in needs(losses[name])]
+
+
+VALUES = {"mode": MODES, "anchor": ("classifier", "soft", "label"), "confidence": (0.0, 0.6), "smoothing": (0.0, 0.1)}
+
+
+def variants(name):
+    """All combinations of option values that a loss takes."""
+    defaults = option_defaults(losses[name])
+    choices = itertools.product(*(VALUES.get(option, (default,)) for option, default in defaults.items()))
+    combined = [dict(zip(defaults, values, strict=True)) for values in choices]
+    return [o for o in combined if name != "semantic_s" or o["anchor"] != "label"]
+
+
+@pytest.mark.parametrize(("name", "options"), [(n, o) for n in sorted(losses) for o in variants(n)])
+def test_naive_loop(name, options):
+    tensors = tensors_of(name)
+    assert losses[name](*tensors, **options).item() == pytest.approx(NAIVE[name](*tensors, **options), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(losses))
+def test_no_loss_changes_its_tensors(name):
+    tensors = tensors_of(name)  # the labels hold IGNORE
+    before = [t.clone() for t in tensors]
+    for options in variants(name):
+        losses[name](*tensors, **options)
+    assert all(torch.equal(a, b) for a, b in zip(before, tensors, strict=True))
+
+
+@pytest.mark.parametrize(("name", "anchor"), [("semantic_t", "classifier"), ("semantic_t", "soft"), ("semantic_t", "label"),
+                                              ("semantic_s", "classifier"), ("semantic_s", "soft")])  # fmt: skip
+def test_no_gradient_reaches_the_anchor(name, anchor):
+    tensors = tensors_of(name)
+    after, before = tensors[0].requires_grad_(True), tensors[1].requires_grad_(True)
+    losses[name](*tensors, anchor=anchor).backward()
+    assert before.grad is None
+    assert after.grad.abs().sum() > 0
+
+
+def test_the_confidence_mask_averages_over_the_sure_images_alone():
+    before = torch.cat([logits(9), logits(0.1)])
+    after = torch.randn(6, K, generator=torch.Generator().manual_seed(0))
+    masked = losses["semantic_s"](after, before, ONE, confidence=0.9)
+    assert torch.allclose(masked, losses["semantic_s"](after[:3], before[:3], ONE))
+
+
+def test_a_closed_gate_lets_no_gradient_through():
+    after = logits(1).requires_grad_(True)
+    losses["semantic_s"](after, logits(5), ZERO).backward()
+    assert torch.equal(after.grad, torch.zeros(3, K))
+
+
+def test_a_soft_anchor_with_impossible_classes_is_finite():
+    before = torch.tensor([[200.0, 0.0, 0.0, 0.0]])  # its softmax holds exact zeros
+    loss = losses["semantic_s"](torch.zeros(1, K), before, ONE, anchor="soft")
+    assert loss.item() == pytest.approx(math.log(K))
+
+
+@pytest.mark.parametrize("name", ["task_source", "task_translated", "semantic_t", "semantic_s"])
+def test_a_label_map_counts_like_the_list_of_its_pixels(name):
+    # segmentation: (N, K, H, W) logits and (N, H, W) labels
+    torch.manual_seed(0)
+    names = needs(losses[name])
+    maps = [torch.randn(2, K, 3, 5) if "logits" in n else torch.randint(K, (2, 3, 5)) if n == "label_s" else ONE for n in names]
+    lists = [m.movedim(1, -1).reshape(-1, K) if m.dim() == 4 else m.flatten() if m.dim() else m for m in maps]
+    assert torch.allclose(losses[name](*maps), losses[name](*lists))
+
+
+def test_smoothing_does_not_count_ignored_labels():
+    rows, labels = torch.randn(2, K, generator=torch.Generator().manual_seed(1)), torch.tensor([1, IGNORE])
+    both = losses["task_source"](rows, labels, smoothing=0.2)
+    assert torch.allclose(both, losses["task_source"](rows[:1], labels[:1], smoothing=0.2))
+
+
+def test_gradient_penalty_of_a_linear_critic_is_that_of_its_weights():
+    linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 1, bias=False))
+    weight = torch.linspace(-1, 1, 12)
+    linear[1].weight.data = weight[None]
+    gradient = score_gradient(linear, torch.randn(4, 3, 2, 2), torch.randn(4, 3, 2, 2))
+    assert torch.allclose(gradient, weight.reshape(3, 2, 2).expand(4, 3, 2, 2))
+    assert losses["gradient_penalty_t"](gradient).item() == pytest.approx((weight.norm().item() - 1) ** 2, rel=1e-5)
+
+
+def test_gradient_penalty_moves_the_critic_as_the_calculus_says():
+    # f(x) = a |x|^2 / 2 has the gradient a x, so d penalty / d a = mean 2 (a |x| - 1) |x|.
+    x = torch.randn(5, 3, 2, 2, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
+    a = torch.tensor(0.7, requires_grad=True)
+    gradient = torch.autograd.grad((a * x.square().flatten(1).sum(1) / 2).sum(), x, create_graph=True)[0]
+    losses["gradient_penalty_s"](gradient).backward()
+    norm = x.detach().flatten(1).norm(dim=1)
+    assert a.grad.item() == pytest.approx((2 * (0.7 * norm - 1) * norm).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_generator_and_discriminator_pull_a_fake_score_apart(mode):
+    score = torch.zeros(2, 1, 3, 3, requires_grad=True)
+    up = torch.autograd.grad(losses["gan_t"](score, mode=mode), score)[0]
+    down = torch.autograd.grad(losses["discriminate_t"](scores(0), score + 0.1, mode=mode), score)[0]
+    assert (up < 0).all()
+    assert (down > 0).all()
+
+
+@pytest.mark.parametrize("step", [0, 1, 37, 100])
+def test_a_constant_ramp_is_one(step):
+    assert Ramp()(step, 100) == 1.0
+
+
+@pytest.mark.parametrize(("step", "factor"), [(0, 0.0), (5, 0.25), (20, 1.0), (50, 1.0)])
+def test_a_linear_ramp(step, factor):
+    assert Ramp("linear", steps=20)(step, 100) == pytest.approx(factor)
+
+
+@pytest.mark.parametrize("gamma", [10.0, 3.0])
+@pytest.mark.parametrize("step", [0, 10, 50, 100])
+def test_the_dann_ramp_is_a_hyperbolic_tangent(step, gamma):
+    # 2 / (1 + exp(-g p)) - 1 = tanh(g p / 2)
+    assert Ramp("dann", gamma=gamma)(step, 100) == pytest.approx(math.tanh(gamma * step / 100 / 2))
+
+
+def test_a_term_multiplies_weight_and_ramp():
+    term = Term("cycle_s", 4.0, Ramp("linear", steps=10))
+    assert [term.weight_at(step, 100) for step in (0, 5, 10)] == [0.0, 2.0, 4.0]
+
+
+def test_a_term_needs_the_parameters_of_its_loss():
+    assert Term("semantic_t").needs == ("source_logits_fake_t", "source_logits_real_s", "label_s", "semantic_gate")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "answers"),
+    [
+        ("cycle_ss", {}, ("Unknown loss 'cycle_ss'", "Did you mean 'cycle_s'")),
+        ("gan_t", {"mod": "lsgan"}, ("losses.gan_t", "unknown option 'mod'", "Did you mean 'mode'")),
+        ("gan_t", {"mode": "lsgann"}, ("losses.gan_t.mode", "'lsgann'", "'lsgan'")),
+        ("task_source", {"smoothing": "much"}, ("losses.task_source.smoothing", "'much'")),
+        ("semantic_s", {"anchor": "label"}, ("losses.semantic_s.anchor", "'label'")),
+        ("cycle_s", {"mode": "lsgan"}, ("losses.cycle_s", "unknown option 'mode'")),
+    ],
+)
+def test_a_wrong_term_says_where_and_what_is_near(name, options, answers):
+    with pytest.raises(CycadaError) as caught:
+        Term(name, options=options)
+    assert all(answer in str(caught.value) for answer in answers)
+
+
+@pytest.mark.parametrize("name", sorted(losses))
+def test_a_term_computes_in_float32_whatever_it_is_given(name):
+    tensors = tensors_of(name)
+    short = [t.bfloat16() if t.is_floating_point() else t for t in tensors]
+    views = SimpleNamespace(**dict(zip(needs(losses[name]), short, strict=True)))
+    with torch.autocast("cpu", torch.bfloat16):
+        value = Term(name)(views)
+    assert value.dtype == torch.float32
+    assert value.shape == ()
+    assert torch.equal(value, losses[name](*(t.float() if t.is_floating_point() else t for t in short)))
