@@ -36,7 +36,6 @@ class Datasets:
     """Both domains, converted. The target's training labels are thrown away here, unless a stage is an oracle."""
 
     classes: tuple[str, ...]
-    flip_safe: bool
     source: Mapping[Split, Examples]
     target: Mapping[Split, Examples]
     oracle: Examples | None
@@ -61,7 +60,6 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
     oracle = found["target", "train"] if any(p.method.source_is == "target" for p in plans) else None
     return Datasets(
         source.classes,
-        source.flip_safe and target.flip_safe,
         {"train": found["source", "train"], "test": found["source", "test"]},
         {"train": found["target", "train"].without_labels(), "test": found["target", "test"]},
         oracle,

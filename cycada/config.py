@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cycada.errors import CycadaError, nearest
 
@@ -106,12 +107,16 @@ class ScheduleConfig(Strict):
 
 
 class AugmentConfig(Strict):
-    """Random affine maps: see cycada.data.Augment. domains: which domains' training images."""
+    """Random affine maps and flips: see cycada.data.Augment. domains: which domains' training images.
+
+    flip is refused where a mirrored image of a domain may show another class.
+    """
 
     rotate: float = Field(0.0, ge=0, le=180)
     scale: float = Field(0.0, ge=0, lt=1)
     shear: float = Field(0.0, ge=0, lt=90)
     shift: float = Field(0.0, ge=0, lt=1)
+    flip: bool = False
     domains: Literal["both", "source", "target"] = "both"
 
 
@@ -131,12 +136,18 @@ class Stage(Strict):
     batch: int = Field(ge=1)
     optimizer: OptimizerConfig = OptimizerConfig()
     optimizers: dict[str, OptimizerConfig] = {}
-    every: dict[str, int] = {}
+    every: dict[str, Annotated[int, Field(ge=1)]] = {}
     schedule: ScheduleConfig = ScheduleConfig()
     precision: Literal["fp32", "bf16"] = "fp32"
     augment: AugmentConfig | None = None
     ema: dict[str, float] = {}
     compile: bool = False
+
+    @field_validator("init", mode="before")
+    @classmethod
+    def _null_removes(cls, value: Any) -> Any:
+        """`init: {f_s: null}` takes back what a file below said."""
+        return {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else value
 
 
 class Logging(Strict):
@@ -178,6 +189,8 @@ class Config(Strict):
             return data
         data = dict(data)
         defaults = data.pop("defaults", None) or {}
+        if not isinstance(defaults, Mapping):
+            raise ValueError(f"defaults: found {defaults!r}, expected a mapping of stage keys.")
         data["stages"] = {k: merge(defaults, v) if isinstance(v, Mapping) else v for k, v in data["stages"].items() if v is not None}
         return data
 
@@ -212,6 +225,12 @@ class _Loader(yaml.SafeLoader):
                 raise CycadaError(f"{key_node.start_mark.name}, line {line}: the key '{key}' stands here twice.")
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {k: list(v) for k, v in _Loader.yaml_implicit_resolvers.items()}
+_Loader.add_implicit_resolver(  # 2e-4, without a dot, is a number too (YAML 1.2)
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def parse_yaml(text: str, name: str) -> Any:
@@ -252,9 +271,12 @@ def read(path: Path | str, _chain: tuple[Path, ...] = ()) -> dict[str, Any]:
     data = parse_yaml(text, str(path))
     if not isinstance(data, dict):
         raise CycadaError(f"{path}: found {type(data).__name__}, expected a mapping of keys.")
-    uses = data.pop("uses", [])
+    uses = data.pop("uses", None) or []
+    uses = [uses] if isinstance(uses, str) else uses
+    if not isinstance(uses, list) or not all(isinstance(u, str) for u in uses):
+        raise CycadaError(f"{path}: uses: found {uses!r}, expected a path or a list of paths.")
     result: dict[str, Any] = {}
-    for used in [uses] if isinstance(uses, str) else uses:
+    for used in uses:
         result = merge(result, read(path.parent / used, (*_chain, path)))
     return merge(result, data)
 

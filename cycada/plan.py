@@ -78,7 +78,13 @@ def plan(config: Config) -> list[StagePlan]:
         spec: Spec = getattr(config.data, side)
         if spec.name not in domains:
             raise CycadaError(f"data.{side}: unknown domain '{spec.name}'.{nearest(spec.name, domains)}")
-        check_options(domains[spec.name], spec.options, f"data.{side}")
+        domain = domains[spec.name](**check_options(domains[spec.name], spec.options, f"data.{side}"))
+        for name, stage in config.stages.items():
+            if stage.augment and stage.augment.flip and stage.augment.domains in ("both", side) and not domain.flip_safe:
+                raise CycadaError(
+                    f"stages.{name}.augment.flip: images of the {side} '{spec.name}' may not be mirrored, they would show another "
+                    f"class. Take it out; for your own images that look the same mirrored, set data.{side}.flip_safe: true."
+                )
     plans: dict[str, StagePlan] = {}
     for name, stage in config.stages.items():
         plans[name] = _plan_stage(config, name, stage)

@@ -64,7 +64,7 @@ def build(batch: int, precision: str, compiled: bool, without: tuple[str, ...], 
     images = torch.randint(0, 256, (4 * batch, 3, 32, 32), dtype=torch.uint8, device=device.torch_device)
     examples = Examples(images, torch.randint(0, 10, (4 * batch,), device=device.torch_device))
     sets = {"train": examples, "test": examples}
-    datasets = Datasets(DIGITS, False, sets, sets, None, "")  # type: ignore[arg-type]
+    datasets = Datasets(DIGITS, sets, sets, None, "")  # type: ignore[arg-type]
     parsed = config(batch, precision, compiled, without)
     source, joint = plan(parsed)
     f_s = build_training(parsed, source, datasets, device, {}).nets.get_submodule("f_t").state_dict()

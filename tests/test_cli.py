@@ -79,6 +79,7 @@ def test_run_prints_one_json_object_last(cycada, tmp_path):
         ("stages.pixel.ema={g_stt: 0.9}", "stages.pixel.ema", "'g_st'"),
         ("stages.source.losses.cycle_s=1", "stages.source.losses.cycle_s", "cycada_pixel"),
         ("stages.pixel.precision=fp16", "stages.pixel.precision", "'bf16'"),
+        ("stages.pixel.augment={flip: true}", "stages.pixel.augment.flip", "mirrored"),
         ("seed", "seed", "key=value"),
         ("plugins=[no_such_module]", "plugins", "PYTHONPATH"),
     ],

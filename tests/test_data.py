@@ -569,6 +569,21 @@ def test_shear_is_an_angle():
         assert torch.allclose(found, naive_sample(image, [[1, math.tan(angle)], [0, 1]], (0, 0)), atol=1e-4)
 
 
+def test_a_flip_mirrors_about_half_of_the_images():
+    torch.manual_seed(0)
+    images = float_images(100)
+    found = Augment(flip=True)(images)
+    mirrored = [torch.equal(a, b.flip(2)) for a, b in zip(found, images, strict=True)]
+    assert all(m or torch.equal(a, b) for m, a, b in zip(mirrored, found, images, strict=True))
+    assert 30 < sum(mirrored) < 70
+
+
+def test_digits_may_not_be_mirrored_and_own_images_where_one_says_so():
+    assert not any(domain.flip_safe for domain in domains.values())
+    assert folder(flip_safe=True).flip_safe
+    assert domains["npz"](train="a", test="b", flip_safe=True).flip_safe
+
+
 def test_augmented_images_keep_shape_and_range_and_follow_the_seed():
     images, augment = float_images(4, 3, 12), Augment(rotate=40, scale=0.3, shear=20, shift=0.2)
     torch.manual_seed(0)

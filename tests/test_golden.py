@@ -1,6 +1,6 @@
 """Golden losses: the mean of every loss over 20 steps of every method. A change here is a change of the mathematics.
 
-    python tests/test_golden.py    writes the numbers anew
+python tests/test_golden.py    writes the numbers anew
 """
 
 import json

@@ -404,3 +404,19 @@ def test_a_term_computes_in_float32_whatever_it_is_given(name):
     assert value.dtype == torch.float32
     assert value.shape == ()
     assert torch.equal(value, losses[name](*(t.float() if t.is_floating_point() else t for t in short)))
+
+
+def test_autocast_does_not_reach_into_a_loss():
+    # a matrix product is what autocast would shorten
+    with losses.temporary():
+
+        @losses("gram")
+        def gram(features: torch.Tensor) -> torch.Tensor:
+            """Sum of all inner products."""
+            return (features @ features.T).sum()
+
+        features = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
+        with torch.autocast("cpu", torch.bfloat16):
+            value = Term("gram")(SimpleNamespace(features=features))
+    assert torch.equal(value, gram(features))
+    assert "gram" not in losses

@@ -223,6 +223,12 @@ def test_instance_norm_has_neither_weights_nor_statistics(kind, name):
     assert not kinds(net, nn.BatchNorm2d)
 
 
+def test_discriminators_leak_a_fifth():
+    with META:
+        slopes = [m.negative_slope for name in discriminators for m in kinds(build("d", name), nn.LeakyReLU)]
+    assert set(slopes) == {0.2}
+
+
 def test_a_resize_convolution_generator_has_no_transposed_convolution():
     with META:
         stock, resized = generators["resnet"](3), generators["resnet"](3, up="resize")
@@ -235,16 +241,6 @@ def test_dropout_in_a_generator_is_off_unless_asked_for():
     with META:
         assert not kinds(generators["resnet"](3), nn.Dropout)
         assert len(kinds(generators["resnet"](3, dropout=0.5), nn.Dropout)) == 9
-
-
-def test_a_residual_generator_starts_near_the_identity_and_learns_how_near():
-    torch.manual_seed(0)
-    net = generators["resnet"](1, channels=8, blocks=1, residual=True)
-    images = torch.rand(2, 1, 16, 16) * 2 - 1
-    # what the body adds at the start is small beside the image
-    assert torch.corrcoef(torch.stack([net(images).flatten(), images.flatten()]))[0, 1] > 0.95
-    net(images).sum().backward()
-    assert net.skip.grad.shape == (1, 1, 1)
 
 
 # Images that do not fit.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +16,11 @@ from cycada.errors import CycadaError
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """`images` and, where there, `labels` of an .npz file. Raises CycadaError that names the file."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if "images" not in arrays:
                 raise CycadaError(f"{path}: found the arrays {sorted(arrays)}, expected 'images' (and 'labels').")
             return arrays["images"], arrays.get("labels")
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise CycadaError(f"{path}: not a readable .npz file ({error}).") from error
 
 
@@ -101,6 +103,7 @@ class MnistM(Domain):
 
     def load(self, root: Path, split: Split, download: bool) -> Examples:
         train, test = root / "mnist_m" / "train.npz", root / "mnist_m" / "test.npz"
+        file = test if split == "test" and test.exists() else train
         if not train.exists():
             raise self.missing(root, ", ".join(self.files))
         if test.exists():
@@ -110,4 +113,4 @@ class MnistM(Domain):
             cut = len(images) * 4 // 5
             part = slice(0, cut) if split == "train" else slice(cut, None)
             images, labels = images[part], None if labels is None else labels[part]
-        return examples(images, labels, 10, str(train))
+        return examples(images, labels, 10, str(file))

@@ -42,7 +42,7 @@ class Domain(ABC):
     classes: tuple[str, ...] = DIGITS
     channels: ClassVar[int]
     size: ClassVar[int]
-    flip_safe: ClassVar[bool] = False
+    flip_safe: bool = False
     value_range: ClassVar[str] = "uint8 0..255"
     files: ClassVar[tuple[str, ...]] = ()
     how_to_get: ClassVar[str] = ""

@@ -14,14 +14,21 @@ from cycada.data.transforms import random_affine
 
 @dataclass(frozen=True)
 class Augment:
-    """Random affine maps of the training images. rotate, shear: degrees. scale, shift: shares. All are +-."""
+    """Random affine maps of the training images. rotate, shear: degrees. scale, shift: shares. All are +-.
+
+    flip: every second image mirrored, by chance.
+    """
 
     rotate: float = 0.0
     scale: float = 0.0
     shear: float = 0.0
     shift: float = 0.0
+    flip: bool = False
 
     def __call__(self, images: Tensor) -> Tensor:
+        if self.flip:
+            mirrored = (torch.rand(len(images), 1, 1, 1) < 0.5).to(images.device)
+            images = torch.where(mirrored, images.flip(3), images)
         if not (self.rotate or self.scale or self.shear or self.shift):
             return images
         return random_affine(images, self.rotate, self.scale, self.shear, self.shift)

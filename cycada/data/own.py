@@ -24,7 +24,8 @@ class Npz(Domain):
 
     channels, size = 3, 32
 
-    def __init__(self, *, train: str, test: str, classes: list[str] | int = 10) -> None:
+    def __init__(self, *, train: str, test: str, classes: list[str] | int = 10, flip_safe: bool = False) -> None:
+        self.flip_safe = flip_safe
         self.paths = {"train": train, "test": test}
         self.classes = tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(classes)
 
@@ -47,7 +48,8 @@ class Folder(Domain):
 
     channels, size = 3, 32
 
-    def __init__(self, *, train: str, test: str, size: int = 32, classes: list[str] | None = None) -> None:
+    def __init__(self, *, train: str, test: str, size: int = 32, classes: list[str] | None = None, flip_safe: bool = False) -> None:
+        self.flip_safe = flip_safe
         self.paths, self.side = {"train": train, "test": test}, size
         self.classes = tuple(classes or ())
 
@@ -55,7 +57,7 @@ class Folder(Domain):
         folder = root / self.paths[split]
         if not folder.is_dir():
             raise self.missing(root, f"the folder {self.paths[split]} (the option '{split}' of the domain folder)")
-        found = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir()))
+        found = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
         self.classes = self.classes or found
         if unknown := set(found) - set(self.classes):
             raise CycadaError(f"{folder}: found the class folders {sorted(unknown)}, expected only {list(self.classes)}.")
@@ -80,6 +82,9 @@ def _read(path: Path, side: int) -> np.ndarray:
     """(side, side, 3) uint8."""
     try:
         with Image.open(path) as image:
-            return np.asarray(ImageOps.fit(ImageOps.exif_transpose(image).convert("RGB"), (side, side), Image.Resampling.BILINEAR))
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I;16"):  # PIL cuts 16 bits off at 255 instead of scaling them
+                upright = Image.fromarray(np.round(np.asarray(upright) / 257).astype(np.uint8))
+            return np.asarray(ImageOps.fit(upright.convert("RGB"), (side, side), Image.Resampling.BILINEAR))
     except (OSError, ValueError, SyntaxError) as error:
         raise CycadaError(f"{path}: not a readable image ({error}). Mend or remove it.") from error

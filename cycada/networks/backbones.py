@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -28,12 +29,14 @@ class TimmClassifier(nn.Module):
         super().__init__()
         if not timm.is_model(model):
             raise CycadaError(f"networks.f: timm knows no model '{model}'.{nearest(model, timm.list_models())[:400]}")
+        if weights and not Path(weights).is_file():
+            raise CycadaError(f"networks.f.weights: there is no file {weights}.")
         overlay = {"file": weights} if weights else None
         body: Any = timm.create_model(
             model, pretrained=pretrained or bool(weights), num_classes=classes, in_chans=image_channels, pretrained_cfg_overlay=overlay
         )
         self.body = body
-        self.width = int(body.num_features)
+        self.width = int(body.head_hidden_size)
         for name in ("mean", "std"):
             values = torch.tensor(body.pretrained_cfg.get(name, (0.5, 0.5, 0.5)))
             values = values if image_channels == 3 else values.mean().expand(image_channels)

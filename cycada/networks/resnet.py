@@ -43,9 +43,6 @@ def upsample(into: int, out: int, up: Up, bias: bool) -> nn.Module:
 class ResnetGenerator(nn.Module):
     """CycleGAN's generator (Johnson et al. 2016): c7s1, two downsamplings, `blocks` residual blocks, two upsamplings,
     c7s1, tanh. Height and width are divisible by 4.
-
-    residual: the output is tanh(net(x) + k x) with one learnt k per image channel, so that the translation starts
-    near the identity and learns what to change (not in CycleGAN).
     """
 
     def __init__(
@@ -57,7 +54,6 @@ class ResnetGenerator(nn.Module):
         norm: Norm = "instance",
         dropout: float = 0.0,
         up: Up = "transpose",
-        residual: bool = False,
     ) -> None:
         super().__init__()
         bias, c = norm != "batch", channels
@@ -73,8 +69,6 @@ class ResnetGenerator(nn.Module):
             nn.Conv2d(c, image_channels, 7, padding=3, padding_mode="reflect"),
         ]  # fmt: skip
         self.body = init_cyclegan(nn.Sequential(*layers))
-        self.skip = nn.Parameter(torch.full((image_channels, 1, 1), 2.0)) if residual else None
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.body(x)
-        return torch.tanh(y if self.skip is None else y + self.skip * x)
+        return torch.tanh(self.body(x))
