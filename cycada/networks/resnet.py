@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cycada.networks.blocks import Norm, init_cyclegan, norm_layer
+from cycada.networks.blocks import Norm, ReflectConv2d, init_cyclegan, norm_layer
 from cycada.networks.registries import generators
 
 Up = Literal["transpose", "resize"]
@@ -19,11 +19,11 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, norm: Norm, dropout: float) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=norm != "batch"),
+            ReflectConv2d(channels, channels, 3, bias=norm != "batch"),
             norm_layer(norm, channels),
             nn.ReLU(inplace=True),
             nn.Dropout(dropout) if dropout else nn.Identity(),
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=norm != "batch"),
+            ReflectConv2d(channels, channels, 3, bias=norm != "batch"),
             norm_layer(norm, channels),
         )
 
@@ -36,7 +36,7 @@ def upsample(into: int, out: int, up: Up, bias: bool) -> nn.Module:
     (Odena et al. 2016)."""
     if up == "transpose":
         return nn.ConvTranspose2d(into, out, 3, stride=2, padding=1, output_padding=1, bias=bias)
-    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(into, out, 3, padding=1, padding_mode="reflect", bias=bias))
+    return nn.Sequential(nn.Upsample(scale_factor=2), ReflectConv2d(into, out, 3, bias=bias))
 
 
 @generators("resnet")
@@ -58,7 +58,7 @@ class ResnetGenerator(nn.Module):
         super().__init__()
         bias, c = norm != "batch", channels
         layers: list[nn.Module] = [
-            nn.Conv2d(image_channels, c, 7, padding=3, padding_mode="reflect", bias=bias), norm_layer(norm, c), nn.ReLU(inplace=True),
+            ReflectConv2d(image_channels, c, 7, bias=bias), norm_layer(norm, c), nn.ReLU(inplace=True),
             nn.Conv2d(c, 2 * c, 3, stride=2, padding=1, bias=bias), norm_layer(norm, 2 * c), nn.ReLU(inplace=True),
             nn.Conv2d(2 * c, 4 * c, 3, stride=2, padding=1, bias=bias), norm_layer(norm, 4 * c), nn.ReLU(inplace=True),
         ]  # fmt: skip
@@ -66,7 +66,7 @@ class ResnetGenerator(nn.Module):
         layers += [
             upsample(4 * c, 2 * c, up, bias), norm_layer(norm, 2 * c), nn.ReLU(inplace=True),
             upsample(2 * c, c, up, bias), norm_layer(norm, c), nn.ReLU(inplace=True),
-            nn.Conv2d(c, image_channels, 7, padding=3, padding_mode="reflect"),
+            ReflectConv2d(c, image_channels, 7),
         ]  # fmt: skip
         self.body = init_cyclegan(nn.Sequential(*layers))
 
