@@ -130,6 +130,10 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
             context["inputs"] = classes if scores else int(roles.get("f_t", roles.get("f_s")).width)  # type: ignore[union-attr, arg-type]
         torch.manual_seed(seed_of(config.seed, "init", role))
         net = network(plan.specs[role], kind, context, f"networks.{kind}")
+        if data.size % (multiple := int(getattr(net, "multiple_of", 1))):
+            raise CycadaError(
+                f"networks.{kind}: '{plan.specs[role].name}' needs data.size to be divisible by {multiple}; it is {data.size}."
+            )
         if role in starts:
             _load(net, starts[role], f"stages.{plan.name}.init.{role}")
         roles[role] = Frozen(net) if role in plan.frozen else net

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -59,7 +60,7 @@ class Loss(BaseModel):
     """A weight, or `{weight, ramp, phase, <options of the loss>}`."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    weight: float | None = Field(None, ge=0)
+    weight: float | None = Field(None, ge=0, allow_inf_nan=False)
     ramp: RampConfig = RampConfig()
     phase: str | None = None
 
@@ -92,7 +93,7 @@ class OptimizerConfig(Strict):
     """What is not given comes from the method's phase."""
 
     name: Literal["adam", "adamw", "sgd"] | None = None
-    lr: float | None = Field(None, gt=0)
+    lr: float | None = Field(None, gt=0, allow_inf_nan=False)
     betas: tuple[float, float] | None = None
     momentum: float | None = Field(None, ge=0, lt=1)
     weight_decay: float | None = Field(None, ge=0)
@@ -140,7 +141,7 @@ class Stage(Strict):
     schedule: ScheduleConfig = ScheduleConfig()
     precision: Literal["fp32", "bf16"] = "fp32"
     augment: AugmentConfig | None = None
-    ema: dict[str, float] = {}
+    ema: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
     compile: bool = False
 
     @field_validator("init", mode="before")
@@ -198,6 +199,8 @@ class Config(Strict):
     def _references(self) -> Config:
         before: list[str] = []
         for name, stage in self.stages.items():
+            if not re.fullmatch(r"[\w-]+", name):
+                raise ValueError(f"stages: the name '{name}' may hold letters, digits, '_' and '-' only.")
             for role, start in stage.init.items():
                 parent = start.split(".")[0]
                 if "#" not in start and parent not in before:

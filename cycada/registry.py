@@ -93,7 +93,7 @@ def check_options(entry: Callable[..., Any], given: Mapping[str, object], where:
     for name, default in defaults.items():
         if default is inspect.Parameter.empty and name not in given:
             raise CycadaError(f"{where}: the option '{name}' is missing and has no default.")
-    hints = typing.get_type_hints(entry.__init__ if inspect.isclass(entry) else entry)
+    hints = typing.get_type_hints(entry.__init__ if inspect.isclass(entry) else entry, include_extras=True)
     return {name: _typed(value, hints.get(name, Any), f"{where}.{name}") for name, value in given.items()}
 
 

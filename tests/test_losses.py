@@ -191,23 +191,21 @@ def naive_task(rows, labels, smoothing=0.0):
     return average(costs)
 
 
-def naive_agreement(after, before, gate, anchor="classifier", confidence=0.0):
+def naive_agreement(after, before, gate, anchor="classifier", confidence=0.0, labels=None):
     costs = []
-    for row, anchor_row in zip(after.tolist(), before.tolist(), strict=True):
+    for i, (row, anchor_row) in enumerate(zip(after.tolist(), before.tolist(), strict=True)):
         logs, p = log_probabilities(row), [math.exp(x) for x in log_probabilities(anchor_row)]
-        if max(p) < confidence:
+        if max(p) < confidence or (anchor == "label" and labels[i] == IGNORE):
             continue
         if anchor == "soft":
             costs.append(sum(a * (math.log(a) - b) for a, b in zip(p, logs, strict=True)))
         else:
-            costs.append(-logs[p.index(max(p))])
+            costs.append(-logs[labels[i] if anchor == "label" else p.index(max(p))])
     return gate.item() * average(costs) if costs else 0.0
 
 
 def naive_semantic_t(after, before, labels, gate, anchor="classifier", confidence=0.0):
-    if anchor == "label":
-        return gate.item() * naive_task(after, labels)
-    return naive_agreement(after, before, gate, anchor, confidence)
+    return naive_agreement(after, before, gate, anchor, confidence, labels.tolist())
 
 
 NAIVE = {

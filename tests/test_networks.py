@@ -20,6 +20,7 @@ from cycada.networks import (
     kind_of,
     reverse_gradient,
 )
+from cycada.networks.blocks import ReflectConv2d, norm_layer
 from cycada.registry import needs, option_defaults
 
 META = torch.device("meta")  # counts and shapes without memory or arithmetic
@@ -76,9 +77,8 @@ def test_release_classifier_has_the_layers_of_the_fork():
 
 
 def test_resnet_9blocks_has_the_published_number_of_parameters():
-    with META:
-        net = generators["resnet"](3)
-        assert net(torch.empty(2, 3, 256, 256)).shape == (2, 3, 256, 256)
+    net = generators["resnet"](3)
+    assert net(torch.zeros(1, 3, 64, 48)).shape == (1, 3, 64, 48)
     assert count(net) == 11_378_179
 
 
@@ -217,10 +217,22 @@ def test_task_networks_start_as_xavier(kind, name):
 def test_instance_norm_has_neither_weights_nor_statistics(kind, name):
     with META:
         net = build(kind, name, **OPTIONS.get(name, {}))
-    norms = kinds(net, nn.InstanceNorm2d)
+    norms = kinds(net, nn.GroupNorm)
     assert norms
-    assert not any(m.affine or m.track_running_stats for m in norms)
+    assert not any(m.affine for m in norms)
     assert not kinds(net, nn.BatchNorm2d)
+
+
+def test_a_group_for_every_channel_is_instance_norm():
+    x = torch.randn(3, 5, 7, 6) * 4 + 2
+    assert torch.allclose(norm_layer("instance", 5)(x), nn.InstanceNorm2d(5)(x), atol=1e-5)
+
+
+def test_reflect_convolution_is_the_padded_one_of_torch():
+    ours, theirs = ReflectConv2d(2, 3, 7), nn.Conv2d(2, 3, 7, padding=3, padding_mode="reflect")
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 2, 9, 11)
+    assert torch.allclose(ours(x), theirs(x), atol=1e-6)
 
 
 def test_discriminators_leak_a_fifth():

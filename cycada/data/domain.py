@@ -54,8 +54,8 @@ class Domain(ABC):
     def missing(self, root: Path, expected: str) -> CycadaError:
         """The answer to absent data: the path searched, the files expected there, how to get them."""
         return CycadaError(
-            f"Domain '{self.name}': no data in {root.resolve()}. Expected there: {expected}. {self.how_to_get} "
-            f"The data root comes from data.root, the variable CYCADA_DATA, or is ./data."
+            f"Domain '{self.name}': no data in {root.resolve()}. Expected there: {expected}. {self.how_to_get}".rstrip()
+            + " The data root comes from data.root, the variable CYCADA_DATA, or is ./data."
         )
 
     @property

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from pydantic import Field
 from sklearn.datasets import load_digits
 
 from cycada.data.domain import Domain, Examples, Split, domains, examples
@@ -16,6 +18,8 @@ FONTS = (
     "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmb10", "cmss10", "cmtt10",
 )  # fmt: skip
 """Fonts that matplotlib ships and that hold all ten digits."""
+
+Count = Annotated[int, Field(gt=0)]
 
 
 def draw_digit(digit: int, rng: np.random.Generator, fonts: list[str], size: int) -> np.ndarray:
@@ -42,7 +46,7 @@ class RenderedDigits(Domain):
 
     channels, size = 1, 16
 
-    def __init__(self, *, train: int = 10_000, test: int = 2_000) -> None:
+    def __init__(self, *, train: Count = 10_000, test: Count = 2_000) -> None:
         self.count = {"train": train, "test": test}
 
     def load(self, root: Path, split: Split, download: bool) -> Examples:

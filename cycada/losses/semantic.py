@@ -13,23 +13,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cycada.losses.term import losses
+from cycada.losses.term import Share, losses
 from cycada.types import IGNORE
 
 
-def agreement(logits_after: Tensor, logits_before: Tensor, soft: bool, confidence: float) -> Tensor:
-    """CE(argmax before, after), or KL(before || after), over the images that f_s is sure of. (N, K, ...) -> scalar.
+def agreement(logits_after: Tensor, logits_before: Tensor, soft: bool, confidence: float, label: Tensor | None = None) -> Tensor:
+    """CE(argmax before, after), or CE(label, after), or KL(before || after), over the images that f_s is sure of.
 
-    The mean is over the images that count; 0 where none does. No gradient reaches `logits_before`.
+    Logits (N, K, ...), label (N, ...) -> scalar: the mean over the images (or pixels) that count; 0 where none does.
+    No gradient reaches `logits_before`.
     """
     before = logits_before.detach().softmax(1)
-    certainty, label = before.max(1)
-    if soft:
+    certainty, said = before.max(1)
+    counts = certainty >= confidence
+    if label is not None:
+        loss = F.cross_entropy(logits_after, label, reduction="none", ignore_index=IGNORE)
+        counts = counts & (label != IGNORE)
+    elif soft:
         after = F.log_softmax(logits_after, 1)
         loss = (torch.special.xlogy(before, before) - before * after).sum(1)
     else:
-        loss = F.cross_entropy(logits_after, label, reduction="none")
-    sure = (certainty >= confidence).to(loss.dtype)
+        loss = F.cross_entropy(logits_after, said, reduction="none")
+    sure = counts.to(loss.dtype)
     total: Tensor = (loss * sure).sum()
     return total / sure.sum().clamp_min(1)
 
@@ -42,12 +47,11 @@ def semantic_t(
     semantic_gate: Tensor,
     *,
     anchor: Literal["classifier", "soft", "label"] = "classifier",
-    confidence: float = 0.0,
+    confidence: Share = 0.0,
 ) -> Tensor:
     """f_s sees the same class in G_st(x_s) as in x_s. Logits (N, K, ...), labels (N, ...) -> scalar."""
-    if anchor == "label":
-        return semantic_gate * F.cross_entropy(source_logits_fake_t, label_s, ignore_index=IGNORE)
-    return semantic_gate * agreement(source_logits_fake_t, source_logits_real_s, anchor == "soft", confidence)
+    label = label_s if anchor == "label" else None
+    return semantic_gate * agreement(source_logits_fake_t, source_logits_real_s, anchor == "soft", confidence, label)
 
 
 @losses("semantic_s")
@@ -57,7 +61,7 @@ def semantic_s(
     semantic_gate: Tensor,
     *,
     anchor: Literal["classifier", "soft"] = "classifier",
-    confidence: float = 0.0,
+    confidence: Share = 0.0,
 ) -> Tensor:
     """f_s sees the same class in G_ts(x_t) as in x_t. No target label is involved."""
     return semantic_gate * agreement(source_logits_fake_s, source_logits_real_t, anchor == "soft", confidence)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from cycada.losses.term import losses
+from cycada.losses.term import Share, losses
 from cycada.types import IGNORE
 
 
 @losses("task_source")
-def task_source(logits_real_s: Tensor, label_s: Tensor, *, smoothing: float = 0.0) -> Tensor:
+def task_source(logits_real_s: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
     """f_t names real source images, CyCADA eq. 1."""
     return F.cross_entropy(logits_real_s, label_s, ignore_index=IGNORE, label_smoothing=smoothing)
 
 
 @losses("task_translated")
-def task_translated(logits_fake_t: Tensor, label_s: Tensor, *, smoothing: float = 0.0) -> Tensor:
+def task_translated(logits_fake_t: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
     """f_t names translated source images by their source labels, CyCADA eq. 5, first term."""
     return F.cross_entropy(logits_fake_t, label_s, ignore_index=IGNORE, label_smoothing=smoothing)
 

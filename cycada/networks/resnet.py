@@ -42,8 +42,10 @@ def upsample(into: int, out: int, up: Up, bias: bool) -> nn.Module:
 @generators("resnet")
 class ResnetGenerator(nn.Module):
     """CycleGAN's generator (Johnson et al. 2016): c7s1, two downsamplings, `blocks` residual blocks, two upsamplings,
-    c7s1, tanh. Height and width are divisible by 4.
+    c7s1, tanh. Height and width are divisible by `multiple_of`.
     """
+
+    multiple_of = 4
 
     def __init__(
         self,

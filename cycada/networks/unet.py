@@ -13,11 +13,12 @@ from cycada.networks.registries import generators
 class UnetGenerator(nn.Module):
     """pix2pix's U-Net (Isola et al. 2017): `downs` halvings with skip connections. 8 for 256 x 256 images.
 
-    Height and width are divisible by 2**downs; at 1 x 1 the innermost level goes without normalisation.
+    Height and width are divisible by `multiple_of` = 2**downs; at 1 x 1 the innermost level goes without normalisation.
     """
 
     def __init__(self, image_channels: int, *, channels: int = 64, downs: int = 8, norm: Norm = "instance", dropout: float = 0.0) -> None:
         super().__init__()
+        self.multiple_of = 2**downs
         widths = [min(channels * 2**i, channels * 8) for i in range(downs)]
         bias = norm != "batch"
         self.down, self.up = nn.ModuleList(), nn.ModuleList()

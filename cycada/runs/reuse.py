@@ -101,6 +101,7 @@ def translate_folder(
     device = Device.find(config.device)
     classes = len(folder.read_json("confusion.json").get("target", [])) or 10
     nets = trained_networks(folder, config, stage, classes, device)
+    generator = nets.get_submodule(role)
     out_dir.mkdir(parents=True, exist_ok=True)
     done = 0
     with evaluating(nets):
@@ -109,7 +110,7 @@ def translate_folder(
             if out.exists():
                 continue
             pixels = _read(file, config, keep_size).to(device.torch_device)
-            translated = _padded(nets.get_submodule(role), to_float(pixels))[0]
+            translated = _padded(generator, to_float(pixels))[0]
             array = ((translated.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
             temporary = out.with_suffix(".tmp")
             Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(temporary, format="PNG")
@@ -130,8 +131,9 @@ def _read(file: Path, config: Config, keep_size: bool) -> torch.Tensor:
     return pixels if keep_size else convert(pixels, config.data.size, config.data.channels, config.data.resize)
 
 
-def _padded(generator: torch.nn.Module, images: torch.Tensor, multiple: int = 8) -> torch.Tensor:
+def _padded(generator: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Through the generator at any size: repeated at the right and lower border to a multiple, and cut back."""
+    multiple = int(getattr(getattr(generator, "net", generator), "multiple_of", 1))  # a frozen one is wrapped
     height, width = images.shape[-2:]
     padded = F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")
     result: torch.Tensor = generator(padded)[..., :height, :width]
