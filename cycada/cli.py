@@ -44,11 +44,11 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) 
 
 def _print_summary(summary: Any, console: Console) -> None:
     table = Table(title=f"{summary.name}, seed {summary.seed}, last step, no target label in training or selection")
-    for column in ("stage", "method", "source accuracy", "target accuracy", "seconds", ""):
-        table.add_column(column, justify="left" if column in ("stage", "method", "") else "right")
+    for column in ("stage", "", "target accuracy", "source accuracy", "seconds", " "):
+        table.add_column(column, justify="left" if column in ("stage", "", " ") else "right")
     for s in summary.stages:
-        shown = [f"{100 * s.scores[d]['accuracy']:.2f} %" if d in s.scores else "-" for d in ("source", "target")]
-        table.add_row(s.name, s.method, *shown, f"{s.seconds:.0f}", "reused" if s.reused else "")
+        shown = [f"{100 * s.scores[d]['accuracy']:.2f} %" if d in s.scores else "-" for d in ("target", "source")]
+        table.add_row(s.name, s.label, *shown, f"{s.seconds:.0f}", "reused" if s.reused else "")
     out = Console(highlight=False)
     out.print(table)
     grids = [grid for s in summary.stages for grid in sorted((s.folder / "images").glob("grid_*.png"))[-1:]]

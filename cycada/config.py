@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal

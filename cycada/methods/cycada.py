@@ -109,6 +109,7 @@ methods.add(
     Method(
         PixelViews,
         (PIXEL, DISCRIMINATORS, CLASSIFIER, PhasePlan("task", ("f_t",), {"task_translated": 0.0, "task_source": 0.0})),
+        "translation, read by f_s",
         "CycleGAN kept honest by the semantic loss of a frozen f_s (CyCADA eq. 2 to 4); task_translated: 1 trains f_t along",
         options=PixelOptions,
         scored=translation_scored,
@@ -120,6 +121,7 @@ methods.add(
     Method(
         PixelViews,
         (PhasePlan("task", ("f_t",), {"task_translated": 1.0, "task_source": 0.0}),),
+        "pixel only",
         "f_t on images translated by a frozen g_st, with their source labels: CyCADA, pixel only",
         options=Options,
         grid=("real_s", "fake_t", "real_t"),
@@ -130,6 +132,7 @@ methods.add(
     Method(
         JointViews,
         (PhasePlan("task", ("f_t",), {"task_translated": 1.0, "feature_gan": 0.1, "task_source": 0.0}), FEATURE_DISCRIMINATOR),
+        "pixel + feature",
         "f_t's target features against f_s's features of translated images, g_st and f_s frozen (CyCADA eq. 5)",
         options=FeatureOptions,
         grid=("real_s", "fake_t", "real_t"),
@@ -146,6 +149,7 @@ methods.add(
             PhasePlan("task", ("f_t",), {"task_translated": 1.0, "feature_gan": 0.1, "task_source": 0.0}),
             FEATURE_DISCRIMINATOR,
         ),
+        "pixel + feature, joint",
         "all of CyCADA eq. 5 in one stage, with a frozen f_s",
         options=JointOptions,
         grid=GRID,

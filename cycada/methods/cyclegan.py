@@ -129,6 +129,7 @@ methods.add(
     Method(
         CycleViews,
         (generators(cycle=10.0), DISCRIMINATORS),
+        "CycleGAN",
         "unpaired translation with cycle consistency (Zhu et al. 2017)",
         options=CycleOptions,
         scored=translation_scored,

@@ -45,6 +45,7 @@ methods.add(
     Method(
         DannViews,
         (PhasePlan("task", ("f_t", "d_feat"), {"task_source": 1.0, "domain_adversarial": 1.0}),),
+        "DANN",
         "feature alignment by gradient reversal, without translation (Ganin et al. 2016)",
         options=DannOptions,
     ),

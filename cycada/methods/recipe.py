@@ -49,7 +49,8 @@ def task_scored(nets: Networks) -> dict[str, Classify]:
 
 @dataclass(frozen=True)
 class Method:
-    """views: the tensors of a step. phases: in the order in which they run. options: what YAML may set besides.
+    """views: the tensors of a step. phases: in the order in which they run. label: what a results table calls its outcome.
+    options: what YAML may set besides.
 
     scored: networks -> how a domain's test images are classified, for the scores after a stage. grid: the views that
     an image grid shows, one column each. source_is: `target` makes the labelled TARGET training set the source; only
@@ -58,6 +59,7 @@ class Method:
 
     views: type[Views]
     phases: tuple[PhasePlan, ...]
+    label: str
     summary: str
     options: type[Options] = Options
     scored: Callable[[Networks], dict[str, Classify]] = task_scored

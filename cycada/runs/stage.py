@@ -32,6 +32,7 @@ class StageResult:
 
     name: str
     method: str
+    label: str
     id: str
     folder: Path
     seconds: float
@@ -102,18 +103,18 @@ def _train_stage(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[st
         for old in checkpoint.checkpoints(folder.path):
             old.unlink()
         room.tracker.end_stage(_artifacts(folder), flatten_scores(scores))
-    return StageResult(plan.name, plan.stage.method, folder.id, folder.path, seconds, scores, reused=False)
+    return StageResult(plan.name, plan.stage.method, plan.method.label, folder.id, folder.path, seconds, scores, reused=False)
 
 
 def _reused(room: Room, plan: StagePlan, folder: RunFolder) -> StageResult:
     """A finished stage, read from its folder."""
     if not room.device.main:
-        return StageResult(plan.name, plan.stage.method, folder.id, folder.path, 0.0, {}, reused=True)
+        return StageResult(plan.name, plan.stage.method, plan.method.label, folder.id, folder.path, 0.0, {}, reused=True)
     scores, seconds = folder.read_json("scores.json"), folder.read_json("manifest.json")["seconds"]
     for row in folder.metrics():
         room.tracker.log(int(row["step"]), row)
     room.tracker.end_stage(_artifacts(folder), flatten_scores(scores))
-    return StageResult(plan.name, plan.stage.method, folder.id, folder.path, seconds, scores, reused=True)
+    return StageResult(plan.name, plan.stage.method, plan.method.label, folder.id, folder.path, seconds, scores, reused=True)
 
 
 def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, seconds: float) -> tuple[float, Scores]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -47,6 +48,9 @@ class MlflowTracker(NoTracker):
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
         from mlflow import MlflowClient, entities
+
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it announces every migration of a new database
+        logging.getLogger("alembic").setLevel(logging.WARNING)
 
         self.entities = entities
         results.mkdir(parents=True, exist_ok=True)
