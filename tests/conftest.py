@@ -13,8 +13,9 @@ import pytest
 import torch
 import yaml
 
-from cycada.config import merge, parse
+from cycada.config import parse
 from cycada.runs.run import run
+from cycada.yaml_files import merge
 
 torch.set_num_threads(1)
 

@@ -9,9 +9,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cycada.config import digest, load, merge, override, parse, parse_yaml, read
+from cycada.config import digest, load, parse
 from cycada.errors import CycadaError
 from cycada.plan import plan
+from cycada.yaml_files import merge, override, parse_yaml, read
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
