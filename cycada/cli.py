@@ -15,6 +15,9 @@ from rich.table import Table
 
 from cycada.errors import CycadaError
 
+STOPPED = 130
+"""The exit code after Ctrl-C, which is no error."""
+
 app = typer.Typer(
     name="cycada", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__, rich_markup_mode=None
 )
@@ -153,7 +156,7 @@ def main() -> None:
     try:
         app()
     except CycadaError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error if error.exit_code == STOPPED else f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(1)

@@ -6,6 +6,7 @@ import time
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 
 class Screen:
@@ -26,10 +27,18 @@ class Screen:
     def begin(self, stage: str, done: int, total: int) -> None:
         self._began = time.perf_counter()
         if self.console.is_terminal and not self.quiet:
+            whole, rest = Column(no_wrap=True), Column(no_wrap=True, overflow="ellipsis", ratio=1)
             self._progress = Progress(
-                TextColumn("{task.description:>10}"), BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(), TextColumn("{task.fields[losses]}"), console=self.console, transient=True,
-            )  # fmt: skip
+                TextColumn("{task.description:>10}", table_column=whole),
+                BarColumn(20, table_column=Column(min_width=12)),
+                MofNCompleteColumn(table_column=whole),
+                TextColumn("{task.fields[rate]}", table_column=whole),
+                TimeRemainingColumn(table_column=whole),
+                TextColumn("{task.fields[losses]}", table_column=rest),
+                console=self.console,
+                transient=True,
+                expand=True,
+            )
             self._progress.start()
             self._task = self._progress.add_task(stage, total=total, completed=done, rate="", losses="")
 
