@@ -126,8 +126,8 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
     for role in sorted(plan.specs, key=lambda r: kind_of(r) == "d_feat"):  # d_feat last: its input is f's output
         kind = kind_of(role)
         if kind == "d_feat":
-            scores = plan.options.critic_input == "scores"
-            context["inputs"] = classes if scores else int(roles.get("f_t", roles.get("f_s")).width)  # type: ignore[union-attr, arg-type]
+            width = int(roles["f_t"].width)  # type: ignore[arg-type]
+            context["inputs"] = {"scores": classes, "features": width, "product": classes * width}[plan.options.critic_input]
         torch.manual_seed(seed_of(config.seed, "init", role))
         net = network(plan.specs[role], kind, context, f"networks.{kind}")
         if data.size % (multiple := int(getattr(net, "multiple_of", 1))):

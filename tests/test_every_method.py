@@ -20,6 +20,8 @@ PASSES = {
     "source_only": {"f_t": 1},
     "target_only": {"f_t": 1},
     "dann": {"f_t": 2, "d_feat": 2},
+    **{name: {"f_t": 2} for name in ("dan", "jan", "coral", "entropy")},
+    "cdan": {"f_t": 2, "d_feat": 2},
     # d_feat: once for f_t's loss, twice for its own; the source side's features are computed for the latter only
     "adda": {"f_t": 1, "f_s": 1, "d_feat": 3},
     "cyclegan": CYCLE,

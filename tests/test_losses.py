@@ -42,6 +42,7 @@ def logits(height):
 
 
 LABELS = torch.tensor([2, 2, 2])
+PAIR = torch.tensor([[1.0, 2.0], [-1.0, 0.5]])
 ONE, ZERO = torch.tensor(1.0), torch.tensor(0.0)
 SHARE = E / (E + K - 1)  # the probability of the high class in logits(1)
 ENTROPY = -SHARE * math.log(SHARE) - (1 - SHARE) * math.log((1 - SHARE) / (K - 1))
@@ -107,6 +108,14 @@ CLOSED = {
         ((logits(1), logits(5), LABELS, ONE), {"anchor": "label"}, SURE),
         ((logits(1), logits(5), torch.tensor([2, IGNORE, 2]), ONE), {"anchor": "label"}, SURE),
         ((logits(1), logits(5), LABELS, ZERO), {"anchor": "label"}, 0.0),
+    ],
+    "coral": [((torch.tensor([[1.0], [-1.0]]), torch.zeros(2, 1)), {}, 1.0), ((PAIR, PAIR + 3), {}, 0.0)],
+    "mmd": [((torch.zeros(2, 1), torch.ones(2, 1)), {"kernels": 1}, 2 - 2 * math.exp(-1.5)), ((PAIR, PAIR), {}, 0.0)],
+    "jmmd": [((torch.zeros(2, 1), torch.ones(2, 1), logits(1)[:2], logits(1)[:2]), {"kernels": 1}, 2 - 2 * math.exp(-1.5))],
+    "entropy": [((logits(0),), {}, math.log(K)), ((logits(1),), {}, ENTROPY)],
+    "cdan": [
+        ((critic(1), critic(2), logits(1), logits(2)), {}, DOMAIN[0][2]),
+        ((critic(1), critic(2), logits(1), logits(2)), {"certainty": True}, DOMAIN[0][2]),
     ],
 }
 """loss -> [(tensors, options, value by pencil)]."""
@@ -208,7 +217,65 @@ def naive_semantic_t(after, before, labels, gate, anchor="classifier", confidenc
     return naive_agreement(after, before, gate, anchor, confidence, labels.tolist())
 
 
+def naive_covariance(rows):
+    means = [average(column) for column in zip(*rows, strict=True)]
+    return [
+        [sum((r[i] - means[i]) * (r[j] - means[j]) for r in rows) / (len(rows) - 1) for j in range(len(means))] for i in range(len(means))
+    ]
+
+
+def naive_coral(source, target):
+    one, other = naive_covariance(source.tolist()), naive_covariance(target.tolist())
+    total = sum((a - b) ** 2 for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True))
+    return total / (4 * len(one) ** 2)
+
+
+def naive_kernel(rows, kernels):
+    """All pairs' sums of Gaussians, as nested lists."""
+    squared = [[sum((a - b) ** 2 for a, b in zip(x, y, strict=True)) for y in rows] for x in rows]
+    mean = sum(map(sum, squared)) / (len(rows) * (len(rows) - 1))
+    return [[sum(math.exp(-d / (mean * 2.0 ** (k - kernels // 2))) for k in range(kernels)) for d in line] for line in squared]
+
+
+def naive_discrepancy(kernel):
+    n = len(kernel) // 2
+    s, t = range(n), range(n, 2 * n)
+    return sum(average(kernel[i][j] for i in one for j in two) * sign for one, two, sign in ((s, s, 1), (t, t, 1), (s, t, -2)))
+
+
+def naive_mmd(source, target, kernels=5):
+    return naive_discrepancy(naive_kernel(source.tolist() + target.tolist(), kernels))
+
+
+def probabilities(rows):
+    return [[math.exp(x) for x in log_probabilities(row)] for row in rows.tolist()]
+
+
+def naive_jmmd(source, target, source_logits, target_logits, kernels=5):
+    one = naive_kernel(source.tolist() + target.tolist(), kernels)
+    other = naive_kernel(probabilities(source_logits) + probabilities(target_logits), 1)
+    return naive_discrepancy([[a * b for a, b in zip(x, y, strict=True)] for x, y in zip(one, other, strict=True)])
+
+
+def naive_entropies(rows):
+    return [-sum(p * math.log(p) for p in row) for row in probabilities(rows)]
+
+
+def naive_cdan(source, target, source_logits, target_logits, certainty=False):
+    halves = []
+    for critics, answers, domain in ((source, source_logits, 1), (target, target_logits, 0)):
+        weights = [1 + math.exp(-h) if certainty else 1.0 for h in naive_entropies(answers)]
+        costs = [-log_probabilities(row)[domain] for row in critics.tolist()]
+        halves.append(sum(w * c for w, c in zip(weights, costs, strict=True)) / sum(weights))
+    return average(halves)
+
+
 NAIVE = {
+    "coral": naive_coral,
+    "mmd": naive_mmd,
+    "jmmd": naive_jmmd,
+    "entropy": lambda rows: average(naive_entropies(rows)),
+    "cdan": naive_cdan,
     "cycle_s": naive_distance,
     "cycle_t": naive_distance,
     "identity_s": naive_distance,
@@ -230,12 +297,14 @@ NAIVE = {
 }
 
 
-def draw(name):
+def draw(name):  # noqa: PLR0911
     """A random tensor of the kind that the name of a view stands for."""
     if name.startswith("label"):
         return torch.tensor([0, 3, IGNORE, 1, 2, 1])
     if name.endswith("gate"):
         return torch.tensor(1.0)
+    if name.startswith("features"):
+        return torch.randn(6, 5)
     if "logits" in name:
         return 2 * torch.randn(6, K)
     if "critic" in name:
@@ -250,7 +319,13 @@ def tensors_of(name, seed=0):
     return [draw(n) for n in needs(losses[name])]
 
 
-VALUES = {"mode": MODES, "anchor": ("classifier", "soft", "label"), "confidence": (0.0, 0.6), "smoothing": (0.0, 0.1)}
+VALUES = {
+    "mode": MODES,
+    "anchor": ("classifier", "soft", "label"),
+    "confidence": (0.0, 0.6),
+    "smoothing": (0.0, 0.1),
+    "certainty": (False, True),
+}
 
 
 def variants(name):

@@ -17,9 +17,9 @@ from cycada.types import Output
 
 @dataclass(frozen=True)
 class DannOptions(Options):
-    """critic_input: what the domain discriminator sees of the task network."""
+    """critic_input: what the domain discriminator sees of the task network; product is CDAN's features x probabilities."""
 
-    critic_input: Literal["features", "scores"] = "features"
+    critic_input: Literal["features", "scores", "product"] = "features"
 
 
 class DannViews(SourceViews):
@@ -27,9 +27,14 @@ class DannViews(SourceViews):
     def output_real_t(self) -> Output:
         return self.nets.f_t(self.real_t)
 
+    def _seen(self, output: Output) -> Tensor:
+        """CDAN eq. 6 for product: the outer product of features and (constant) class probabilities, flattened."""
+        if self.options.critic_input == "product":
+            return (output.features.unsqueeze(2) * output.logits.detach().softmax(1).unsqueeze(1)).flatten(1)
+        return output.features if self.options.critic_input == "features" else output.logits
+
     def _reversed_critic(self, output: Output) -> Tensor:
-        seen = output.features if self.options.critic_input == "features" else output.logits
-        return self.nets.d_feat(reverse_gradient(seen))
+        return self.nets.d_feat(reverse_gradient(self._seen(output)))
 
     @cached_property
     def reversed_critic_source(self) -> Tensor:
