@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from cycada.config import Config, Data, Spec, digest
 from cycada.data import Augment, Domain, Examples, Split, Stream, convert, domains
 from cycada.errors import CycadaError
-from cycada.methods import Networks
+from cycada.methods import TEACHER, Networks
 from cycada.networks import NETWORKS, Frozen, ImagePool, kind_of
 from cycada.plan import PlannedPhase, StagePlan
 from cycada.registry import check_options, needs
@@ -179,6 +179,10 @@ def build_training(config: Config, plan: StagePlan, datasets: Datasets, device: 
     nets = build_networks(config, plan, len(datasets.classes), device, starts)
     source = datasets.oracle if plan.method.source_is == "target" and datasets.oracle else datasets.source["train"]
 
+    ema = {role: ModelEmaV3(nets.get_submodule(role), decay=decay, use_warmup=True) for role, decay in stage.ema.items()}
+    if plan.has_teacher:
+        nets.add_module(TEACHER, Frozen(ema["f_t"].module))
+
     def stream(examples: Examples, name: Literal["source", "target"]) -> Stream:
         return Stream(examples, stage.batch, seed_of(config.seed, name), device.rank, device.world)
 
@@ -195,7 +199,7 @@ def build_training(config: Config, plan: StagePlan, datasets: Datasets, device: 
         precision=stage.precision,
         schedule=Schedule(**stage.schedule.model_dump()),
         augment=_augment(plan),
-        ema={role: ModelEmaV3(nets.get_submodule(role), decay=decay, use_warmup=True) for role, decay in stage.ema.items()},
+        ema=ema,
     )
 
 

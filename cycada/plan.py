@@ -13,7 +13,7 @@ from cycada.config import Config, Loss, Spec, Stage
 from cycada.data import domains
 from cycada.errors import CycadaError, nearest
 from cycada.losses import Ramp, Term, losses
-from cycada.methods import Method, PhasePlan, methods
+from cycada.methods import TEACHER, Method, PhasePlan, methods
 from cycada.networks import NETWORKS, kind_of
 from cycada.registry import check_options
 
@@ -42,6 +42,7 @@ class StagePlan:
     frozen: tuple[str, ...]
     pools: tuple[str, ...]
     needs_target: bool
+    has_teacher: bool
 
     def identity(self) -> dict[str, Any]:
         """Everything of the config that determines the outcome, as plain values."""
@@ -117,7 +118,7 @@ def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
         for phase in getattr(stage, key):
             if phase not in [p.name for p in method.phases]:
                 raise CycadaError(f"{where}.{key}: unknown phase '{phase}'.{nearest(phase, [p.name for p in method.phases])}")
-    specs = {role: _spec(config, stage, role, where) for role in sorted(used) if kind_of(role) != "pool"}
+    specs = {role: _spec(config, stage, role, where) for role in sorted(used) if kind_of(role) != "pool" and role != TEACHER}
     learning = {role for p in phases for role in p.roles}
     for role in stage.ema:
         if role not in learning:
@@ -125,7 +126,9 @@ def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
     needs_target = any("real_t" in method.views.uses(t.needs) for p in phases for t in p.terms)
     frozen = tuple(role for role in specs if role not in learning)
     pools = tuple(sorted(role for role in used if kind_of(role) == "pool"))
-    return StagePlan(name, stage, method, options, phases, specs, frozen, pools, needs_target)
+    if TEACHER in used and "f_t" not in stage.ema:
+        raise CycadaError(f"{where}.ema: '{stage.method}' is taught by the moving average of f_t. Add ema: {{f_t: 0.99}}.")
+    return StagePlan(name, stage, method, options, phases, specs, frozen, pools, needs_target, TEACHER in used)
 
 
 def _options(method: Method, given: Mapping[str, Any], where: str) -> Any:

@@ -53,6 +53,7 @@ INIT = {
     "adda": {"f_s": "source.f_t", "f_t": "source.f_t"},
     "cycada_task": {"g_st": "cycle.g_st"},
     "cycada_feature": {"f_s": "source.f_t", "g_st": "cycle.g_st"},
+    "self_training": {"f_t": "source.f_t", "g_st": "cycle.g_st"},
 }
 """Where the frozen networks of a method start from, given the stages `source` and `cycle`."""
 
@@ -68,7 +69,8 @@ def tiny_config(stages=None, **over):
 def method_stages(method, **stage):
     """Stages that end with `method`, after those that it needs."""
     before = {"source": {"method": "source_only", "steps": 1}, "cycle": {"method": "cyclegan", "steps": 1}}
-    return {**before, "it": {"method": method, "init": INIT.get(method, {}), **stage}}
+    taught = {"ema": {"f_t": 0.9}} if method == "self_training" else {}
+    return {**before, "it": {"method": method, "init": INIT.get(method, {}), **taught, **stage}}
 
 
 def write_config(path: Path, stages=None, **over) -> Path:

@@ -47,6 +47,11 @@ ONE, ZERO = torch.tensor(1.0), torch.tensor(0.0)
 SHARE = E / (E + K - 1)  # the probability of the high class in logits(1)
 ENTROPY = -SHARE * math.log(SHARE) - (1 - SHARE) * math.log((1 - SHARE) / (K - 1))
 SURE = math.log(1 + (K - 1) / E)  # cross-entropy of logits(1) with class 2
+OTHER = (1 - SHARE) / (K - 1)  # the probability of each low class in logits(1)
+UNEQUAL = (  # binary cross-entropy of those with 1/K, less that of 1/K with itself
+    -(math.log(SHARE) + 3 * math.log(1 - SHARE) + 3 * math.log(OTHER) + 9 * math.log(1 - OTHER)) / 16
+    + (math.log(1 / K) + 3 * math.log(1 - 1 / K)) / 4
+)
 
 TRANSLATION = [((images(0.5), images(-0.25)), {}, 0.75), ((images(0.5), images(0.5)), {}, 0.0)]
 GENERATOR = [
@@ -113,6 +118,12 @@ CLOSED = {
     "mmd": [((torch.zeros(2, 1), torch.ones(2, 1)), {"kernels": 1}, 2 - 2 * math.exp(-1.5)), ((PAIR, PAIR), {}, 0.0)],
     "jmmd": [((torch.zeros(2, 1), torch.ones(2, 1), logits(1)[:2], logits(1)[:2]), {"kernels": 1}, 2 - 2 * math.exp(-1.5))],
     "entropy": [((logits(0),), {}, math.log(K)), ((logits(1),), {}, ENTROPY)],
+    "self_training": [
+        ((logits(1), logits(9)), {}, SURE),
+        ((logits(1), logits(1)), {}, 0.0),
+        ((logits(1), logits(1)), {"threshold": 0.0, "target": "probabilities"}, 0.0),
+    ],
+    "class_balance": [((logits(0),), {}, 0.0), ((logits(1),), {}, UNEQUAL)],
     "cdan": [
         ((critic(1), critic(2), logits(1), logits(2)), {}, DOMAIN[0][2]),
         ((critic(1), critic(2), logits(1), logits(2)), {"certainty": True}, DOMAIN[0][2]),
@@ -270,7 +281,28 @@ def naive_cdan(source, target, source_logits, target_logits, certainty=False):
     return average(halves)
 
 
+def naive_self_training(student, teacher, threshold=0.9, target="label"):
+    costs = []
+    for row, p in zip(student.tolist(), probabilities(teacher), strict=True):
+        q = [math.exp(x) for x in log_probabilities(row)]
+        cost = -math.log(q[p.index(max(p))]) if target == "label" else sum((a - b) ** 2 for a, b in zip(q, p, strict=True))
+        costs.append(cost if max(p) > threshold else 0.0)
+    return average(costs)
+
+
+def naive_class_balance(rows):
+    means = [average(column) for column in zip(*probabilities(rows), strict=True)]
+    u = 1 / len(means)
+
+    def cost(p, q):
+        return -(q * math.log(p) + (1 - q) * math.log(1 - p))
+
+    return average(cost(p, u) for p in means) - cost(u, u)
+
+
 NAIVE = {
+    "self_training": naive_self_training,
+    "class_balance": naive_class_balance,
     "coral": naive_coral,
     "mmd": naive_mmd,
     "jmmd": naive_jmmd,
@@ -325,6 +357,8 @@ VALUES = {
     "confidence": (0.0, 0.6),
     "smoothing": (0.0, 0.1),
     "certainty": (False, True),
+    "threshold": (0.0, 0.6),
+    "target": ("label", "probabilities"),
 }
 
 

@@ -36,6 +36,10 @@ class Networks(nn.Module):
         return role in self._modules
 
 
+TEACHER = "f_teacher"
+"""The role of f_t's moving average, where a method's views ask for it: never built or trained for itself."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What a method lets YAML set beyond losses and networks; subclasses add fields."""

@@ -13,7 +13,7 @@ from torch import nn
 
 from cycada.data import Augment, Stream
 from cycada.errors import CycadaError
-from cycada.methods import Networks, Views
+from cycada.methods import TEACHER, Networks, Views
 from cycada.networks import kind_of
 from cycada.train.device import Device, Precision
 from cycada.train.meter import Meter
@@ -77,6 +77,7 @@ class Training:
     def outcome(self) -> Networks:
         """The networks to score and to hand on: the moving average where a role has one."""
         roles: dict[str, nn.Module] = dict(self.nets.named_children())
+        roles.pop(TEACHER, None)
         return Networks(roles | {role: ema.module for role, ema in self.ema.items()})
 
     def batch(self, step: int) -> Batch:
