@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -209,6 +210,20 @@ def test_folder_classes_may_be_given_in_another_order(tmp_path):
     assert folder(classes=["dog", "cat", "cow"]).load(tmp_path, "train", False).labels.tolist() == [0, 1]
     with refused("photos", "'dog'", "expected only", "'cat'"):
         folder(classes=["cat"]).load(tmp_path, "train", False)
+
+
+@given(order=st.permutations(["cat", "dog", "elk", "fox"]), counts=st.lists(st.integers(0, 2), min_size=4, max_size=4).filter(any))
+@settings(max_examples=15, deadline=None)
+def test_labels_follow_the_order_of_the_classes_and_nothing_else(order, counts):
+    # every image is as grey as its class's place in `order`, so image and label must tell the same
+    with TemporaryDirectory() as root:
+        for place, (name, count) in enumerate(zip(order, counts, strict=True)):
+            (Path(root) / "set" / name).mkdir(parents=True)
+            for i in range(count):
+                Image.fromarray(np.full((8, 8), 50 * (place + 1), np.uint8)).save(Path(root) / "set" / name / f"{i}.png")
+        found = domains["folder"](train="set", test="set", size=8, classes=list(order)).load(Path(root), "train", False)
+    assert (found.images[:, 0, 0, 0] // 50 - 1).tolist() == found.labels.tolist()
+    assert found.labels.bincount(minlength=4).tolist() == counts
 
 
 def test_a_folder_of_images_alone_has_no_labels(tmp_path):
