@@ -1,6 +1,7 @@
 """Counts, scores and monitors against naive loops and scikit-learn."""
 
 import inspect
+import math
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from cycada.metrics import confusion_matrix, monitors, scores
+from cycada.metrics import confusion_matrix, criteria, monitors, scores
 from cycada.registry import needs
 from cycada.types import IGNORE
 
@@ -198,3 +199,37 @@ def test_a_perfect_critic_has_accuracy_one():
     source, target = torch.tensor([[0.0, 1.0]] * 3), torch.tensor([[1.0, 0.0]] * 5)  # class 1 says source
     assert monitors["critic_accuracy"](source, target) == 1
     assert monitors["critic_accuracy"](target, source) == 0
+
+
+# Criteria that need no labels.
+
+
+def test_certainty_and_information_maximisation_at_their_ends():
+    sure, alike, unsure = torch.eye(4), torch.eye(4)[[0, 0, 0, 0]], torch.full((4, 4), 0.25)
+    assert criteria["certainty"](sure).item() == 0
+    assert criteria["certainty"](unsure).item() == pytest.approx(-math.log(4))
+    assert criteria["information_maximisation"](sure).item() == pytest.approx(math.log(4))
+    assert criteria["information_maximisation"](alike).item() == pytest.approx(0)
+    assert criteria["information_maximisation"](unsure).item() == pytest.approx(0)
+
+
+def test_bnm_is_one_for_sure_and_balanced_answers():
+    assert criteria["bnm"](torch.eye(4).repeat(3, 1)).item() == pytest.approx(1)
+    assert criteria["bnm"](torch.eye(4)[[0, 0, 0, 0]]).item() == pytest.approx(0.5)  # one singular value: sqrt(4) of sqrt(16)
+
+
+def test_snd_against_a_loop():
+    answers = torch.rand(5, 3, generator=torch.Generator().manual_seed(0)).softmax(1).double()
+    total = 0.0
+    for i in range(5):
+        weights = [math.exp(float(torch.cosine_similarity(answers[i], answers[j], dim=0)) / 0.05) if j != i else 0.0 for j in range(5)]
+        shares = [w / sum(weights) for w in weights]
+        total -= sum(p * math.log(p) for p in shares if p)
+    assert criteria["snd"](answers).item() == pytest.approx(total / 5)
+
+
+def test_every_criterion_prefers_sure_balanced_answers_to_a_guess():
+    sure = torch.eye(4).repeat(5, 1) * 0.96 + 0.01
+    guess = torch.full((20, 4), 0.25)
+    for name in ("certainty", "information_maximisation", "bnm"):
+        assert criteria[name](sure) > criteria[name](guess), name

@@ -3,8 +3,9 @@
 from cycada.metrics.confusion import confusion_matrix
 from cycada.metrics.monitors import monitors
 from cycada.metrics.scores import scores
+from cycada.metrics.selection import criteria
 from cycada.registry import import_folder
 
 import_folder(__name__, list(__path__))
 
-__all__ = ["confusion_matrix", "monitors", "scores"]
+__all__ = ["confusion_matrix", "criteria", "monitors", "scores"]

@@ -72,7 +72,7 @@ def evaluate_run(run: str, results: Path = Path("results"), domain: str | None =
             count = count_predictions(ways["target"], datasets.target["test"], len(datasets.classes), device, stage.stage.precision)
         scores = {domain: as_scores(count)}
     else:
-        scores, _ = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps)
+        scores = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps).scores
     return {
         "experiment": config.name, "seed": config.seed, "stage": stage.name, "id": folder.id,
         "classes": list(datasets.classes), "scores": scores,

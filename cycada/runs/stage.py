@@ -17,7 +17,7 @@ from cycada.networks import kind_of
 from cycada.plan import StagePlan
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.progress import Screen
-from cycada.runs.scoring import Scores, evaluate_stage, flatten_scores
+from cycada.runs.scoring import Evaluation, Scores, evaluate_stage, flatten_scores
 from cycada.runs.store import RunFolder, environment
 from cycada.runs.tracking import NoTracker
 from cycada.train import checkpoint
@@ -121,14 +121,14 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
     """The loop, with what is written and shown at its reports. -> seconds so far, final scores."""
     logging, device, main = room.config.logging, room.device, room.device.main
 
-    def evaluate(step: int) -> Scores:
-        scores, counts = evaluate_stage(plan, training.outcome(), room.datasets, device, folder.images if main else None, step)
+    def evaluate(step: int) -> Evaluation:
+        found = evaluate_stage(plan, training.outcome(), room.datasets, device, folder.images if main else None, step)
         if main and step == training.steps:
-            folder.write_json("confusion.json", {side: count.tolist() for side, count in counts.items()})
-        return scores
+            folder.write_json("confusion.json", {side: count.tolist() for side, count in found.counts.items()})
+        return found
 
     room.screen.begin(plan.name, training.step, training.steps)
-    began, scores = time.perf_counter() - seconds, None
+    began, found = time.perf_counter() - seconds, None
     with stop_on_signal(enabled=device.world == 1) as stopped:
         try:
             reached = training.step
@@ -136,8 +136,8 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
                 values = report.values | {"rate": round(report.rate, 1)}
                 last = report.step == training.steps
                 if last or _crossed(reached, report.step, logging.evaluate_every):
-                    scores = evaluate(report.step)
-                    values |= flatten_scores(scores)
+                    found = evaluate(report.step)
+                    values |= found.flat()
                 seconds = time.perf_counter() - began
                 if main:
                     folder.append_metrics(report.step, values)
@@ -152,7 +152,7 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
         where = f"step {training.step} of {training.steps} of stage '{plan.name}'"
         raise Interrupted(f"Stopped at {where}. The same command goes on from there.")
     # no report where the run was killed between its last checkpoint and its end
-    return seconds, scores if scores is not None else evaluate(training.steps)
+    return seconds, (found or evaluate(training.steps)).scores
 
 
 def _save(training: Training, folder: RunFolder, seconds: float, main: bool) -> None:

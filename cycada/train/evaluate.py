@@ -27,6 +27,16 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             m.training = training
 
 
+def probabilities(classify: Classify, images: Tensor, device: Device, precision: Precision = "fp32", batch: int = 500) -> Tensor:
+    """(N, C, H, W) uint8 -> class probabilities (N, K), float32 on the CPU. To be called inside `evaluating`."""
+    parts = []
+    for part in images.split(batch):
+        with device.autocast(precision):
+            logits = classify(to_float(part.to(device.torch_device)))
+        parts.append(logits.float().softmax(1).cpu())
+    return torch.cat(parts)
+
+
 def count_predictions(
     classify: Classify, examples: Examples, classes: int, device: Device, precision: Precision = "fp32", batch: int = 500
 ) -> Tensor:
