@@ -1,8 +1,8 @@
 """The digit tables: run a recipe over pairs and seeds, and write results/tables/digits_RECIPE.{md,json}.
 
     python -m experiments.digits demo --seeds 0 1 2
-    python -m experiments.digits quick --pairs mnist_usps usps_mnist data.root=DATA
-    python -m experiments.digits full --seeds 0 1 2 data.root=DATA
+    python -m experiments.digits quick --pairs mnist_usps usps_mnist --set data.root=DATA
+    python -m experiments.digits full --seeds 0 1 2 --set data.root=DATA
 
 What is finished already is read, not trained again. Every number is the last step's, on the target's official test set.
 """
@@ -14,7 +14,6 @@ import json
 import math
 import shlex
 import statistics
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +30,18 @@ def main() -> None:
     parser.add_argument("recipe", choices=["demo", "quick", "full", "release"])
     parser.add_argument("--pairs", nargs="+", choices=PAIRS, default=PAIRS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    arguments, overrides = parser.parse_known_args()
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings over the files', such as data.root=DATA")
+    arguments = parser.parse_args()
     recipe = arguments.recipe
     files = ["configs/demo.yaml"] if recipe == "demo" else [f"configs/digits/{pair}/{recipe}.yaml" for pair in arguments.pairs]
     rows = []
     for file in files:
         parsed = config.load(ROOT / file)
-        summaries = [run(config.load(ROOT / file, [*overrides, f"seed={seed}"]), Screen()) for seed in arguments.seeds]
+        summaries = [run(config.load(ROOT / file, [*arguments.set, f"seed={seed}"]), Screen()) for seed in arguments.seeds]
         rows.append(row(f"{parsed.data.source.name} -> {parsed.data.target.name}", file, summaries))
     name = recipe if recipe == "demo" else f"digits_{recipe}"
-    command = f"python -m experiments.digits {shlex.join(a for a in sys.argv[1:] if not a.startswith(('data.root', 'results')))}"
+    pairs = [] if recipe == "demo" else ["--pairs", *arguments.pairs]
+    command = shlex.join(["python", "-m", "experiments.digits", recipe, *pairs, "--seeds", *map(str, arguments.seeds)])
     out = ROOT / "results" / "tables"
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.json").write_text(json.dumps({"command": command, "rows": rows}, indent=1) + "\n")
