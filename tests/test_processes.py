@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 # Exact only where nothing mixes the images of a batch or draws per process: no batch norm, dropout or pool.
 SAME = {
+    "seed": 1,
     "networks": {"f": {"name": "lenet", "dropout": 0.0}},
     "threads": 1,
     "logging": {"report_every": 2, "evaluate_every": 3, "checkpoint_every": 3},
@@ -19,7 +20,8 @@ STAGES = {
     "source": {"method": "source_only", "steps": 2},
     "joint": {
         "method": "cycada", "steps": 3, "init": {"f_s": "source.f_t"}, "options": {"pool": 0, "gate": 0.5, "semantic_gate": 9.0},
-        "losses": {"identity_s": 1},
+        # soft, since an argmax of an untrained f_s may tip over by rounding
+        "losses": {"identity_s": 1, "semantic_t": {"anchor": "soft"}, "semantic_s": {"anchor": "soft"}},
         # not Adam: it makes whole steps of the rounding noise that is the gradient of a bias before an instance norm
         "optimizer": {"name": "sgd", "lr": 0.01},
     },
@@ -46,4 +48,4 @@ def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):
     one, two = train(tmp_path, 1, 8), train(tmp_path, 2, 4)
     for stage, weights in one.items():
         for name, value in weights.items():
-            assert torch.allclose(value, two[stage][name], atol=2e-5, rtol=1e-4), (stage, name)
+            assert torch.allclose(value, two[stage][name], atol=5e-6, rtol=1e-4), (stage, name)
