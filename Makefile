@@ -1,7 +1,6 @@
 # Two commands: `make demo` and `make test`. Both make .venv and install first.
 PYTHON ?= python3
 BIN := .venv/bin
-export OMP_WAIT_POLICY ?= passive
 
 .PHONY: demo test install dev clean
 
@@ -26,7 +25,7 @@ test: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest
 
 clean:
 	rm -rf .venv
