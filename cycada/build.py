@@ -135,7 +135,7 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
                 f"networks.{kind}: '{plan.specs[role].name}' needs data.size to be divisible by {multiple}; it is {data.size}."
             )
         if role in starts:
-            _load(net, starts[role], f"stages.{plan.name}.init.{role}")
+            load_weights(net, starts[role], f"stages.{plan.name}.init.{role}")
         roles[role] = Frozen(net) if role in plan.frozen else net
     for role in plan.pools:
         roles[role] = ImagePool(plan.options.pool, (data.channels, data.size, data.size))
@@ -148,7 +148,8 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
     return nets
 
 
-def _load(net: nn.Module, weights: Weights, where: str) -> None:
+def load_weights(net: nn.Module, weights: Weights, where: str) -> None:
+    """Raises CycadaError where they do not fit."""
     try:
         net.load_state_dict(dict(weights))
     except RuntimeError as error:

@@ -7,12 +7,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import copy
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from PIL import Image
 
+from cycada.cli import main
 from cycada.config import parse
 from cycada.runs.run import run
 from cycada.yaml_files import merge
@@ -87,3 +90,24 @@ def finished(tmp_path_factory):
     """A finished tiny CyCADA run: (summary, results folder)."""
     results = tmp_path_factory.mktemp("finished")
     return run(tiny_config(CYCADA, results=str(results))), results
+
+
+@pytest.fixture
+def cycada(capsys, monkeypatch):
+    """Call the command line: -> exit code, stdout, stderr."""
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["cycada", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def size_of(path):
+    with Image.open(path) as image:
+        return image.size

@@ -1,37 +1,14 @@
 """What a user types: one JSON object, helpful errors with exit code 2 and no traceback."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CYCADA, write_config
+from conftest import CYCADA, size_of, write_config
 from PIL import Image
 
-from cycada.cli import main
 from cycada.data import domains
-
-
-@pytest.fixture
-def cycada(capsys, monkeypatch):
-    """Call the command line: -> exit code, stdout, stderr."""
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["cycada", *map(str, words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        return code, *capsys.readouterr()
-
-    return call
-
-
-def size_of(path):
-    with Image.open(path) as image:
-        return image.size
 
 
 def feature_folder(finished):

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
 
-from cycada.build import Datasets, build_networks, load_datasets, pick
+from cycada.build import Datasets, build_networks, load_datasets, load_weights, network, pick
 from cycada.config import Config, Spec, parse
 from cycada.data import convert, to_float
 from cycada.data.own import image_files
@@ -52,6 +52,15 @@ def trained_networks(folder: RunFolder, config: Config, stage: StagePlan, classe
     weights = folder.load_weights()
     starts = {role: pick(weights, role, str(folder.path / "weights.safetensors")) for role in stage.specs}
     return build_networks(config, stage, classes, device, starts)
+
+
+def trained_generator(folder: RunFolder, config: Config, stage: StagePlan, role: str) -> torch.nn.Module:
+    """g_st or g_ts alone: it needs neither the data nor its classes."""
+    context = {"image_channels": config.data.channels, "size": config.data.size}
+    generator = network(stage.specs[role], "g", context, "networks.g")
+    where = str(folder.path / "weights.safetensors")
+    load_weights(generator, pick(folder.load_weights(), role, where), where)
+    return generator
 
 
 def evaluate_run(run: str, results: Path = Path("results"), domain: str | None = None, data_root: Path | None = None) -> dict[str, Any]:
@@ -99,12 +108,10 @@ def translate_folder(
     if not files:
         raise CycadaError(f"{in_dir.resolve()}: found no images in this folder.")
     device = Device.find(config.device)
-    classes = len(folder.read_json("confusion.json").get("target", [])) or 10
-    nets = trained_networks(folder, config, stage, classes, device)
-    generator = nets.get_submodule(role)
+    generator = trained_generator(folder, config, stage, role).to(device.torch_device)
     out_dir.mkdir(parents=True, exist_ok=True)
     done = 0
-    with evaluating(nets):
+    with evaluating(generator):
         for file in files:
             out = out_dir / f"{file.stem}.png"
             if out.exists():
@@ -133,7 +140,7 @@ def _read(file: Path, config: Config, keep_size: bool) -> torch.Tensor:
 
 def _padded(generator: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Through the generator at any size: repeated at the right and lower border to a multiple, and cut back."""
-    multiple = int(getattr(getattr(generator, "net", generator), "multiple_of", 1))  # a frozen one is wrapped
+    multiple = int(getattr(generator, "multiple_of", 1))
     height, width = images.shape[-2:]
     padded = F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")
     result: torch.Tensor = generator(padded)[..., :height, :width]

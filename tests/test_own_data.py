@@ -1,0 +1,53 @@
+"""A user's own two image folders, the target without labels: run, score, translate."""
+
+import json
+
+import numpy as np
+import yaml
+from conftest import TINY, size_of
+from PIL import Image
+
+CONFIG = {
+    "name": "mine",
+    "networks": TINY["networks"],
+    "defaults": {"batch": 4, "steps": 2},
+    "stages": {
+        "source": {"method": "source_only"},
+        "pixel": {"method": "cycada_pixel", "init": {"f_s": "source.f_t"}},
+        "task": {"method": "cycada_task", "init": {"g_st": "pixel.g_st"}},
+    },
+    "tracking": {"kind": "none"},
+    "device": "cpu",
+}
+
+
+def write_images(folder, count, size):
+    folder.mkdir(parents=True)
+    for i in range(count):
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, size, dtype=np.uint8)).save(folder / f"{i}.png")
+
+
+def test_two_folders(tmp_path, cycada):
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            write_images(tmp_path / "drawn" / split / name, 5, (40, 50, 3))
+    write_images(tmp_path / "photos", 6, (60, 50, 3))
+    source = {"name": "folder", "train": "drawn/train", "test": "drawn/test"}
+    target = {"name": "folder", "train": "photos", "test": "photos"}
+    data = {"root": str(tmp_path), "size": 32, "channels": 3, "source": source, "target": target}
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(CONFIG | {"data": data, "results": str(tmp_path / "results")}, sort_keys=False))
+
+    code, out, err = cycada("run", tmp_path / "my.yaml", "--json")
+    assert code == 0, err
+    stages = json.loads(out.splitlines()[-1])["stages"]
+    assert all(list(stage["scores"]) == ["source"] for stage in stages.values()), "an unlabelled target has no score"
+    assert len(stages["task"]["scores"]["source"]["class_accuracy"]) == 2
+    assert cycada("run", tmp_path / "my.yaml")[0] == 0
+
+    for direction in ("st", "ts"):
+        to = tmp_path / direction
+        code, out, err = cycada("translate", stages["pixel"]["folder"], tmp_path / "photos", to, "--direction", direction)
+        assert (code, out.startswith("6 images")) == (0, True), err
+        assert size_of(to / "0.png") == (32, 32)
+    code, _, err = cycada("translate", stages["source"]["folder"], tmp_path / "photos", tmp_path / "no")
+    assert (code, "has no generator" in err) == (2, True)
