@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from cycada.config import Config, Loss, Spec, Stage
+from cycada.config import Config, Loss, Spec, Stage, digest
 from cycada.data import domains
 from cycada.errors import CycadaError, nearest
 from cycada.losses import Ramp, Term, losses
@@ -43,6 +43,10 @@ class StagePlan:
     pools: tuple[str, ...]
     needs_target: bool
     has_teacher: bool
+
+    def recipe(self) -> str:
+        """12 hex characters that stages share which differ in seed, data and start alone: they take equally long."""
+        return digest(self.identity())
 
     def identity(self) -> dict[str, Any]:
         """Everything of the config that determines the outcome, as plain values."""

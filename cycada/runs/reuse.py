@@ -17,11 +17,13 @@ from cycada.data import convert, to_float
 from cycada.data.own import image_files
 from cycada.errors import CycadaError, nearest
 from cycada.methods import Networks
+from cycada.metrics import confusion_matrix
 from cycada.plan import StagePlan, plan
 from cycada.runs.scoring import as_scores, evaluate_stage
+from cycada.runs.stage import write_findings
 from cycada.runs.store import RunFolder
 from cycada.train.device import Device
-from cycada.train.evaluate import count_predictions, evaluating
+from cycada.train.evaluate import evaluating, predictions
 
 
 def find_run(run: str, results: Path) -> RunFolder:
@@ -66,7 +68,8 @@ def trained_generator(folder: RunFolder, config: Config, stage: StagePlan, role:
 def evaluate_run(run: str, results: Path = Path("results"), domain: str | None = None, data_root: Path | None = None) -> dict[str, Any]:
     """Scores of a finished stage on its own two test sets, or on `domain`'s, as the stage classifies its target.
 
-    -> {experiment, stage, id, classes, scores: {domain: {accuracy, class_accuracy}}}.
+    -> {experiment, stage, id, classes, scores: {domain: {accuracy, class_accuracy}}}. Writes analysis.npz, which reports
+    read, where the run folder has none.
     """
     folder = find_run(run, results)
     config, stage = load_stage(folder, data_root, {"target": Spec(name=domain).model_dump()} if domain else None)
@@ -77,11 +80,17 @@ def evaluate_run(run: str, results: Path = Path("results"), domain: str | None =
     if not ways:
         raise CycadaError(f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier to score.")
     if domain:
+        test = datasets.target["test"]
+        if test.labels is None:
+            raise CycadaError(f"{domain}: its test images have no labels, so there is nothing to score.")
         with evaluating(nets):
-            count = count_predictions(ways["target"], datasets.target["test"], len(datasets.classes), device, stage.stage.precision)
-        scores = {domain: as_scores(count)}
+            said = predictions(ways["target"], test.images, device, stage.stage.precision)
+        scores = {domain: as_scores(confusion_matrix(said, test.labels.cpu(), len(datasets.classes)))}
     else:
-        scores = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps).scores
+        found = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps)
+        scores = found.scores
+        if not (folder.path / "analysis.npz").exists():  # a run of an older version
+            write_findings(folder, stage, nets, datasets, found, device)
     return {
         "experiment": config.name, "seed": config.seed, "stage": stage.name, "id": folder.id,
         "classes": list(datasets.classes), "scores": scores,

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from cycada.build import Datasets, build_training, pick, weights_from_file
 from cycada.config import Config
+from cycada.methods import Networks
 from cycada.networks import kind_of
 from cycada.plan import StagePlan
+from cycada.runs.analysis import analyse
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.progress import Screen
 from cycada.runs.scoring import Evaluation, Scores, evaluate_stage, flatten_scores
@@ -124,7 +126,7 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
     def evaluate(step: int) -> Evaluation:
         found = evaluate_stage(plan, training.outcome(), room.datasets, device, folder.images if main else None, step)
         if main and step == training.steps:
-            folder.write_json("confusion.json", {side: count.tolist() for side, count in found.counts.items()})
+            write_findings(folder, plan, training.outcome(), room.datasets, found, device)
         return found
 
     room.screen.begin(plan.name, training.step, training.steps)
@@ -153,6 +155,15 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
         raise Interrupted(f"Stopped at {where}. The same command goes on from there.")
     # no report where the run was killed between its last checkpoint and its end
     return seconds, (found or evaluate(training.steps)).scores
+
+
+def write_findings(folder: RunFolder, plan: StagePlan, nets: Networks, datasets: Datasets, found: Evaluation, device: Device) -> None:
+    """confusion.json, analysis.npz and, where a translation is learnt, drift.json."""
+    folder.write_json("confusion.json", {side: count.tolist() for side, count in found.counts.items()})
+    arrays, drift = analyse(plan, nets, datasets, found, device)
+    folder.write_arrays("analysis.npz", arrays)
+    if drift:
+        folder.write_json("drift.json", drift)
 
 
 def _save(training: Training, folder: RunFolder, seconds: float, main: bool) -> None:
@@ -187,6 +198,7 @@ def _manifest(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[str, 
         "stage": plan.name,
         "method": plan.stage.method,
         "seed": room.config.seed,
+        "recipe": plan.recipe(),
         "steps": plan.stage.steps,
         "batch": plan.stage.batch * room.device.world,
         "parents": {role: start if "#" in start else ids[start.split(".")[0]] for role, start in plan.stage.init.items()},
@@ -203,9 +215,9 @@ def _tags(manifest: dict[str, Any]) -> dict[str, str]:
 
 
 def _artifacts(folder: RunFolder) -> list[Path]:
-    names = ("config.yaml", "manifest.json", "scores.json", "confusion.json", "metrics.jsonl")
+    names = ("config.yaml", "manifest.json", "scores.json", "confusion.json", "drift.json", "analysis.npz", "metrics.jsonl")
     grids = sorted(folder.images.glob("grid_*.png"))
-    return [folder.path / n for n in names] + sorted(folder.images.glob("confusion_*.png")) + grids[-3:]
+    return [folder.path / n for n in names if (folder.path / n).exists()] + sorted(folder.images.glob("confusion_*.png")) + grids[-3:]
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -6,11 +6,13 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -19,7 +21,8 @@ from cycada.errors import CycadaError
 
 
 class RunFolder:
-    """config.yaml metrics.jsonl checkpoint-*.pt weights.safetensors images/ manifest.json scores.json done"""
+    """config.yaml metrics.jsonl checkpoint-*.pt weights.safetensors images/ manifest.json scores.json confusion.json
+    analysis.npz drift.json done"""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,6 +51,13 @@ class RunFolder:
             return json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise CycadaError(f"{path}: not readable ({error}). Delete the run folder to train the stage anew.") from None
+
+    def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """A compressed .npz, whole or not at all."""
+        temporary = self.path / f".{name}.{os.getpid()}.tmp"
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        temporary.replace(self.path / name)
 
     def write_config(self, config: dict[str, Any], stage: str) -> None:
         _write(self.path / "config.yaml", yaml.safe_dump({"stage": stage, "experiment": config}, sort_keys=False))

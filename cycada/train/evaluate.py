@@ -1,4 +1,4 @@
-"""Test images through a classifier, counted into one (K, K) matrix."""
+"""Images through a classifier, in eval mode and without gradients."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from cycada.data import Examples, to_float
+from cycada.data import to_float
 from cycada.methods import Classify
-from cycada.metrics import confusion_matrix
 from cycada.train.device import Device, Precision
 
 
@@ -37,21 +36,16 @@ def probabilities(classify: Classify, images: Tensor, device: Device, precision:
     return torch.cat(parts)
 
 
-def count_predictions(
-    classify: Classify, examples: Examples, classes: int, device: Device, precision: Precision = "fp32", batch: int = 500
-) -> Tensor:
-    """(K, K) int64 on the CPU: rows are the truth, columns what was said. Every process does its share.
+def predictions(classify: Classify, images: Tensor, device: Device, precision: Precision = "fp32", batch: int = 500) -> Tensor:
+    """(N, C, H, W) uint8 -> the class that each image is called, (N,) int64 on the CPU. Every process does its share.
 
-    To be called inside `evaluating`. The examples must have labels.
+    To be called inside `evaluating`.
     """
-    if examples.labels is None:
-        raise ValueError("Examples without labels cannot be scored.")
-    total = torch.zeros(classes, classes, dtype=torch.long, device=device.torch_device)
-    for start in range(device.rank * batch, len(examples), batch * device.world):
-        rows = slice(start, start + batch)
+    found = torch.zeros(len(images), dtype=torch.long, device=device.torch_device)
+    for start in range(device.rank * batch, len(images), batch * device.world):
         with device.autocast(precision):
-            predicted = classify(to_float(examples.images[rows].to(device.torch_device))).argmax(1)
-        total += confusion_matrix(predicted, examples.labels[rows].to(device.torch_device), classes)
+            logits = classify(to_float(images[start : start + batch].to(device.torch_device)))
+        found[start : start + batch] = logits.argmax(1)
     if device.world > 1:
-        torch.distributed.all_reduce(total)
-    return total.cpu()
+        torch.distributed.all_reduce(found)
+    return found.cpu()
