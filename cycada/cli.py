@@ -83,6 +83,77 @@ def check(config: ConfigFile, overrides: Overrides = None) -> None:
     print("The config is sound.")
 
 
+@app.command()
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep's YAML file.")],
+    overrides: Overrides = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds instead of the file's, such as 0,1,2.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Stages to train at once; on this machine each gets its share of threads.")
+    ] = None,
+    cluster: Annotated[str | None, typer.Option(help="slurm, or local for the same code on this machine. Needs cycada[cluster].")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be trained and how long it would take.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train variants of an experiment over seeds. What they share is trained once; what is done is not trained again."""
+    from cycada.runs import launch
+    from cycada.runs.progress import Screen
+    from cycada.runs.sweep import run_sweep
+    from cycada.runs.sweep_plan import plan_sweep
+
+    planned = plan_sweep(file, overrides or (), _numbers(seeds))
+    if dry_run:
+        _print_plan(planned, jobs or (16 if cluster else 1), as_json)
+        return
+    screen = Screen()
+    place = launch.launcher(cluster, jobs, planned.results / "sweeps" / "logs", planned.sweep.cluster)
+    content = run_sweep(planned, place, screen)
+    failed = [c for c in content["cells"] if c["status"] != "done"]
+    if as_json:
+        print(json.dumps(content))
+    else:
+        print(f"{len(content['cells']) - len(failed)} of {len(content['cells'])} cells done. Next: cycada report {file}")
+    if failed:
+        lines = [f"  {c['variant']}, seed {c['seed']}: {c['error'] or 'needs a stage that failed'}" for c in failed]
+        raise CycadaError("\n".join([f"{len(failed)} of {len(content['cells'])} cells failed; all others are done.", *lines]))
+
+
+def _numbers(text: str | None) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")] if text else []
+    except ValueError:
+        raise CycadaError(f"--seeds: found '{text}', expected whole numbers with commas between, such as 0,1,2.") from None
+
+
+def _print_plan(planned: Any, slots: int, as_json: bool) -> None:
+    from cycada.runs.sweep import seconds_left
+
+    left = [job for job in planned.jobs.values() if not job.folder.done]
+    seconds = seconds_left(left, planned.results)
+    known = [s for s in seconds.values() if s is not None]
+    asked = sum(len(c.plans) for c in planned.cells)
+    if as_json:
+        whole = {"cells": len(planned.cells), "stages": asked, "unique": len(planned.jobs), "to_train": len(left)}
+        print(json.dumps(whole | {"seconds": sum(known), "unknown": len(left) - len(known), "jobs": slots}))
+        return
+    table = Table(title=f"{planned.sweep.name}: {len(planned.cells)} cells")
+    for column in ("variant", "seeds", "stages (* to train)"):
+        table.add_column(column, overflow="fold")
+    todo = {job.id for job in left}
+    for variant in dict.fromkeys(c.variant for c in planned.cells):
+        cells = [c for c in planned.cells if c.variant == variant]
+        stages = [f"{p.name}{'*' if any(c.ids[p.name] in todo for c in cells) else ''}" for p in cells[0].plans]
+        table.add_row(variant, " ".join(str(c.seed) for c in cells), " ".join(stages))
+    out = Console(highlight=False)
+    out.print(table)
+    out.print(f"{asked} stages, {len(planned.jobs)} of them different: {len(planned.jobs) - len(left)} done, {len(left)} to train.")
+    if known:
+        hours = f"about {sum(known) / slots / 60:.0f} minutes with {slots} at a time, from finished stages of the same kind here"
+        out.print(hours + (f"; {len(left) - len(known)} stages of unknown length not counted" if len(known) < len(left) else ""))
+    elif left:
+        out.print("No finished stage here to estimate the time from.")
+
+
 class Listed(StrEnum):
     losses = "losses"
     methods = "methods"

@@ -218,13 +218,18 @@ def parse(data: Mapping[str, Any], where: str = "config") -> Config:
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        lines = []
-        for problem in error.errors():
-            path = ".".join(str(p) for p in problem["loc"])
-            message = problem["msg"].removeprefix("Value error, ")
-            found = "" if problem["type"] in ("missing", "value_error") else f" Found {problem['input']!r}."
-            lines.append(f"{path}: {message}{found}" if path else f"{message}{found}")
-        raise CycadaError(f"{where}\n  " + "\n  ".join(lines)) from None
+        raise CycadaError(f"{where}\n  " + "\n  ".join(mistakes(error))) from None
+
+
+def mistakes(error: ValidationError) -> list[str]:
+    """One line per mistake: where it is, what is wrong, what was found."""
+    lines = []
+    for problem in error.errors():
+        path = ".".join(str(p) for p in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        found = "" if problem["type"] in ("missing", "value_error") else f" Found {problem['input']!r}."
+        lines.append(f"{path}: {message}{found}" if path else f"{message}{found}")
+    return lines
 
 
 def load(path: Path | str, assignments: Sequence[str] = ()) -> Config:

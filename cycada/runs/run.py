@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from cycada.runs.progress import Screen
 from cycada.runs.scoring import flatten_scores
 from cycada.runs.stage import Room, StageResult, run_stage
 from cycada.runs.store import RunFolder, environment
-from cycada.runs.tracking import tracker
+from cycada.runs.tracking import NoTracker, tracker
 from cycada.train.device import Device
 
 
@@ -37,14 +38,25 @@ class Summary:
 
 def run(config: Config, screen: Screen | None = None) -> Summary:
     """Run every stage that is not done yet. Raises CycadaError; whatever was trained by then is kept."""
+    main = os.environ.get("RANK", "0") == "0"
+    screen = Screen(quiet=True) if screen is None or not main else screen
+    tracking = config.tracking
+    watcher = tracker(tracking.kind if main else "none", tracking.uri, config.results, screen.warn)
+    summary = run_stages(config, watcher, screen)
+    if main:
+        folder = config.results / "experiments" / config.name
+        folder.mkdir(parents=True, exist_ok=True)
+        RunFolder(folder).write_json(f"seed{config.seed}.json", summary.as_dict())
+    return summary
+
+
+def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
+    """The stages alone, watched by any tracker."""
     plans = plan(config)
     if config.threads:
         torch.set_num_threads(config.threads)
     device = Device.find(config.device)
-    screen = Screen(quiet=True) if screen is None or not device.main else screen
     datasets = load_datasets(config, plans, device)
-    tracking = config.tracking
-    watcher = tracker(tracking.kind if device.main else "none", tracking.uri, config.results, screen.warn)
     room = Room(config, datasets, device, watcher, screen)
     identity = digest(config.model_dump(mode="json", exclude={"results", "tracking", "logging"}))
     watcher.begin(config.name, config.seed, identity, environment())
@@ -59,10 +71,6 @@ def run(config: Config, screen: Screen | None = None) -> Summary:
         watcher.end(_flat_by_stage(summary), failed=True)
         raise
     watcher.end(_flat_by_stage(summary))
-    if device.main:
-        folder = config.results / "experiments" / config.name
-        folder.mkdir(parents=True, exist_ok=True)
-        RunFolder(folder).write_json(f"seed{config.seed}.json", summary.as_dict())
     return summary
 
 
