@@ -1,3 +1,43 @@
-"""CyCADA: cycle-consistent adversarial domain adaptation, from one YAML file to a number you can trust."""
+"""CyCADA: cycle-consistent adversarial domain adaptation, from one YAML file to a number you can trust.
+
+The names below are what the command line uses, each a documented function; they are imported when first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cycada.config import load, parse
+    from cycada.errors import CycadaError
+    from cycada.plan import plan as check
+    from cycada.runs.reuse import evaluate_run as evaluate
+    from cycada.runs.reuse import translate_folder as translate
+    from cycada.runs.run import run
+    from cycada.runs.sweep import sweep
 
 __version__ = "0.1.0"
+__all__ = ["CycadaError", "check", "evaluate", "load", "parse", "run", "sweep", "translate"]
+
+_PLACES = {
+    "load": "cycada.config:load",
+    "parse": "cycada.config:parse",
+    "check": "cycada.plan:plan",
+    "run": "cycada.runs.run:run",
+    "sweep": "cycada.runs.sweep:sweep",
+    "evaluate": "cycada.runs.reuse:evaluate_run",
+    "translate": "cycada.runs.reuse:translate_folder",
+    "CycadaError": "cycada.errors:CycadaError",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'cycada' has no attribute '{name}'")
+    module, _, attribute = _PLACES[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -96,18 +96,14 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Train variants of an experiment over seeds. What they share is trained once; what is done is not trained again."""
-    from cycada.runs import launch
     from cycada.runs.progress import Screen
-    from cycada.runs.sweep import run_sweep
+    from cycada.runs.sweep import sweep as run_sweep
     from cycada.runs.sweep_plan import plan_sweep
 
-    planned = plan_sweep(file, overrides or (), _numbers(seeds))
     if dry_run:
-        _print_plan(planned, jobs or (16 if cluster else 1), as_json)
+        _print_plan(plan_sweep(file, overrides or (), _numbers(seeds)), jobs or (16 if cluster else 1), as_json)
         return
-    screen = Screen()
-    place = launch.launcher(cluster, jobs, planned.results / "sweeps" / "logs", planned.sweep.cluster)
-    content = run_sweep(planned, place, screen)
+    content = run_sweep(file, overrides or (), _numbers(seeds), jobs, cluster, Screen())
     failed = [c for c in content["cells"] if c["status"] != "done"]
     if as_json:
         print(json.dumps(content))
@@ -187,7 +183,7 @@ def evaluate(
     """Score a finished stage again, on its own test sets or on another domain's."""
     from cycada.runs.reuse import evaluate_run
 
-    scores = evaluate_run(run, results, domain, data_root)
+    scores = evaluate_run(run, domain, data_root, results)
     if as_json:
         print(json.dumps(scores))
         return
@@ -218,7 +214,7 @@ def translate(
     """Translate a folder of images with a run's generator."""
     from cycada.runs.reuse import translate_folder
 
-    count, skipped = translate_folder(run, results, in_dir, out_dir, direction.value, keep_size)
+    count, skipped = translate_folder(run, in_dir, out_dir, direction.value, keep_size, results)
     print(f"{count} images translated into {out_dir}" + (f", {skipped} were there already" if skipped else ""))
 
 

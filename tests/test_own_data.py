@@ -1,6 +1,8 @@
 """A user's own two image folders, the target without labels: run, score, translate."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import yaml
@@ -51,3 +53,27 @@ def test_two_folders(tmp_path, cycada):
         assert size_of(to / "0.png") == (32, 32)
     code, _, err = cycada("translate", stages["source"]["folder"], tmp_path / "photos", tmp_path / "no")
     assert (code, "has no generator" in err) == (2, True)
+
+
+def blocks(page):
+    """The python blocks of a page of docs/."""
+    text = (Path(__file__).parents[1] / "docs" / page).read_text()
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_tutorial_as_a_new_user_would(tmp_path, monkeypatch, capsys):
+    """Its two blocks of python, word for word; only images and steps are fewer."""
+    write, train = blocks("tutorial.md")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(Path(__file__).parents[1] / "configs")
+    small = "".join(f'"stages.{s}.steps=2", "stages.{s}.batch=8", ' for s in ("source", "pixel", "task", "feature", "self"))
+    assert len(train.strip().splitlines()) <= 20
+    exec(write, {})
+    for folder in (f for f in Path("data").rglob("*") if f.is_dir()):
+        for image in sorted(folder.glob("*.png"))[16:]:
+            image.unlink()
+    exec(train.replace('"data.root=data",', f'"data.root=data", "tracking.kind=none", {small}'), {})
+    out = capsys.readouterr().out
+    assert "self self_training 2 steps" in out
+    assert re.search(r"feature pixel \+ feature [0-9.]+% ", out)
+    assert len(list((tmp_path / "translated").glob("*.png"))) == len(list((tmp_path / "data" / "source" / "test" / "3").iterdir()))

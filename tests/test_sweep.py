@@ -206,7 +206,9 @@ def test_an_interrupted_sweep_goes_on(tmp_path, jobs):
     command = [sys.executable, "-m", "cycada", "sweep", str(path), *long, "--jobs", jobs]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.time() + 120
-    while not list((tmp_path / "results" / "runs").glob("*/metrics.jsonl")) or len(list((tmp_path / "results" / "runs").glob("*/done"))) < 1:
+    while (
+        not list((tmp_path / "results" / "runs").glob("*/metrics.jsonl")) or len(list((tmp_path / "results" / "runs").glob("*/done"))) < 1
+    ):
         assert time.time() < deadline
         time.sleep(0.2)
     pixel = {j.id for j in plan_sweep(path, long).jobs.values() if j.plan.name == "pixel"}

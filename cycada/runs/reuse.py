@@ -26,9 +26,9 @@ from cycada.train.device import Device
 from cycada.train.evaluate import evaluating, predictions
 
 
-def find_run(run: str, results: Path) -> RunFolder:
+def find_run(run: Path | str, results: Path | str = "results") -> RunFolder:
     """A run folder by its path, or by (the beginning of) its id under results/runs. Raises CycadaError."""
-    path = Path(run)
+    path, results, run = Path(run), Path(results), str(run)
     if not path.is_dir():
         ids = [p.name for p in (results / "runs").glob("*") if p.is_dir()]
         matches = [i for i in ids if i.startswith(run)]
@@ -65,7 +65,9 @@ def trained_generator(folder: RunFolder, config: Config, stage: StagePlan, role:
     return generator
 
 
-def evaluate_run(run: str, results: Path = Path("results"), domain: str | None = None, data_root: Path | None = None) -> dict[str, Any]:
+def evaluate_run(
+    run: Path | str, domain: str | None = None, data_root: Path | None = None, results: Path | str = "results"
+) -> dict[str, Any]:
     """Scores of a finished stage on its own two test sets, or on `domain`'s, as the stage classifies its target.
 
     -> {experiment, stage, id, classes, scores: {domain: {accuracy, class_accuracy}}}. Writes analysis.npz, which reports
@@ -98,14 +100,19 @@ def evaluate_run(run: str, results: Path = Path("results"), domain: str | None =
 
 
 def translate_folder(
-    run: str, results: Path, in_dir: Path, out_dir: Path, direction: str = "st", keep_size: bool = False
+    run: Path | str,
+    in_dir: Path | str,
+    out_dir: Path | str,
+    direction: str = "st",
+    keep_size: bool = False,
+    results: Path | str = "results",
 ) -> tuple[int, int]:
     """Every image of a folder through g_st or g_ts, written as PNG under its own name. -> translated, already there.
 
     Images are converted to the run's channels and size; with keep_size they keep their own size (padded to what the
     generator needs, and cut back). What is in `out_dir` already is left alone, so an interrupted call goes on.
     """
-    folder = find_run(run, results)
+    folder, in_dir, out_dir = find_run(run, results), Path(in_dir), Path(out_dir)
     config, stage = load_stage(folder)
     role = f"g_{direction}"
     if role not in stage.specs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,11 @@ import torch
 from cycada.config import Config, Tracking
 from cycada.errors import CycadaError
 from cycada.runs.interrupt import Interrupted, stop_on_signal
-from cycada.runs.launch import Handle, Here, Launcher, Lost
+from cycada.runs.launch import Handle, Here, Launcher, Lost, launcher
 from cycada.runs.progress import Screen, SweepScreen
 from cycada.runs.run import run, run_stages
 from cycada.runs.store import RunFolder
-from cycada.runs.sweep_plan import Cell, Job, SweepPlan
+from cycada.runs.sweep_plan import Cell, Job, SweepPlan, plan_sweep
 from cycada.runs.tracking import NoTracker
 
 POLL = 0.3
@@ -41,12 +41,29 @@ class Progress:
         return [i for i, s in self.states.items() if s in states]
 
 
-def run_sweep(planned: SweepPlan, launcher: Launcher | None = None, screen: Screen | None = None) -> dict[str, Any]:
+def sweep(
+    file: Path | str,
+    assignments: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    jobs: int | None = None,
+    cluster: str | None = None,
+    screen: Screen | None = None,
+) -> dict[str, Any]:
+    """What `cycada sweep` does: plan the YAML file, train what is not done, -> the content of results/sweeps/NAME.json.
+
+    jobs: stages at once, each with its share of this machine's threads. cluster: `slurm` or `local` through submitit.
+    Raises CycadaError for a mistake in the file; a cell that fails is in the content with its error.
+    """
+    planned = plan_sweep(file, assignments, seeds)
+    return run_sweep(planned, launcher(cluster, jobs, planned.results / "sweeps" / "logs", planned.sweep.cluster), screen)
+
+
+def run_sweep(planned: SweepPlan, place: Launcher | None = None, screen: Screen | None = None) -> dict[str, Any]:
     """Train what is not done, write `results/sweeps/NAME.json`, mirror the cells into the tracker. -> that file's content.
 
     A failed stage takes along only the cells that need it. Raises Interrupted after Ctrl-C, when all that ran is saved.
     """
-    place: Launcher = launcher or Here()
+    place = place or Here()
     screen = screen or Screen(quiet=True)
     done = {i for i, job in planned.jobs.items() if job.folder.done}
     progress = Progress({i: "done" if i in done else "waiting" for i in planned.jobs}, reused=done)
@@ -64,7 +81,7 @@ def run_sweep(planned: SweepPlan, launcher: Launcher | None = None, screen: Scre
 
 def _train_all(
     planned: SweepPlan,
-    launcher: Launcher,
+    place: Launcher,
     progress: Progress,
     show: SweepScreen,
     write: Callable[[], Any],
@@ -76,19 +93,19 @@ def _train_all(
     while True:
         if stopped() and not ending:
             ending = True
-            launcher.stop()
+            place.stop()
             show.say("Stopping: every stage that runs saves first.")
-        for identity in () if ending else _ready(planned, progress)[: launcher.slots - len(running)]:
+        for identity in () if ending else _ready(planned, progress)[: place.slots - len(running)]:
             job = planned.jobs[identity]
             progress.states[identity] = "running"
             tries[identity] = tries.get(identity, 0) + 1
-            inside = show.screen if isinstance(launcher, Here) else None
-            running[identity] = launcher.submit(partial(train_job, _on_its_own(job.config), launcher.threads, inside), _title(job))
+            inside = show.screen if isinstance(place, Here) else None
+            running[identity] = place.submit(partial(train_job, _on_its_own(job.config), place.threads, inside), _title(job))
         for identity in [i for i, handle in running.items() if handle.done()]:
             progress.states[identity] = _ended(running.pop(identity), identity, progress, retry=tries[identity] < TRIES and not ending)
             if progress.states[identity] in ("done", "failed"):
                 show.finished(identity, progress.states[identity], progress.errors.get(identity))
-            if progress.states[identity] == "waiting" and isinstance(launcher, Here):
+            if progress.states[identity] == "waiting" and isinstance(place, Here):
                 ending = True  # Ctrl-C reached the stage itself
             write()
         if not running and (ending or not _ready(planned, progress)):
