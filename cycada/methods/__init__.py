@@ -1,9 +1,9 @@
 """Methods: a Views class and a list of phases each. A file dropped in here registers itself."""
 
-from cycada.methods.recipe import Classify, Method, PhasePlan, methods
+from cycada.methods.recipe import Classify, Method, PhasePlan, methods, roles_in
 from cycada.methods.views import TEACHER, Networks, Options, Views
 from cycada.registry import import_folder
 
 import_folder(__name__, list(__path__))
 
-__all__ = ["TEACHER", "Classify", "Method", "Networks", "Options", "PhasePlan", "Views", "methods"]
+__all__ = ["TEACHER", "Classify", "Method", "Networks", "Options", "PhasePlan", "Views", "methods", "roles_in"]

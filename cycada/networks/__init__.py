@@ -3,6 +3,7 @@
 from cycada.networks.frozen import Frozen
 from cycada.networks.pool import ImagePool
 from cycada.networks.registries import (
+    HEAD,
     NETWORKS,
     Factory,
     classifiers,
@@ -17,6 +18,7 @@ from cycada.registry import import_folder
 import_folder(__name__, list(__path__))
 
 __all__ = [
+    "HEAD",
     "NETWORKS",
     "Factory",
     "Frozen",

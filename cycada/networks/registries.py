@@ -24,6 +24,10 @@ NETWORKS: dict[str, Registry[Factory]] = {
 """The kind of a role -> its registry. `kind_of` gives the kind."""
 
 
+HEAD = "head"
+"""The kind of a second head: `head_t` is the head of another network of f_t's spec."""
+
+
 def kind_of(role: str) -> str:
-    """'g_st' -> 'g', 'f_t' -> 'f', 'd_s' -> 'd', 'd_feat' -> 'd_feat', 'pool_t' -> 'pool'."""
+    """'g_st' -> 'g', 'f_t' -> 'f', 'd_s' -> 'd', 'd_feat' -> 'd_feat', 'head_t' -> 'head', 'pool_t' -> 'pool'."""
     return "d_feat" if role.startswith("d_feat") else role.split("_", maxsplit=1)[0]
