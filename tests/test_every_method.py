@@ -22,6 +22,8 @@ PASSES = {
     "dann": {"f_t": 2, "d_feat": 2},
     **{name: {"f_t": 2} for name in ("dan", "jan", "coral", "entropy")},
     "cdan": {"f_t": 2, "d_feat": 2},
+    # step A sees the source, B both domains, C the target, four times
+    "mcd": {"f_t": 1 + 2 + 4, "head_t": 1 + 2 + 4},
     "self_training": {"g_st": 1, "f_t": 2, "f_teacher": 1},
     # d_feat: once for f_t's loss, twice for its own; the source side's features are computed for the latter only
     "adda": {"f_t": 1, "f_s": 1, "d_feat": 3},
@@ -146,6 +148,43 @@ def test_a_ramp_and_a_phase_that_runs_every_second_step():
     t.step = 1
     next(train(t, report_every=1))
     assert same(before, t.nets.d_s.state_dict())
+
+
+@pytest.mark.parametrize(("phase", "moves"), [("encoder", ("f_t.encoder",)), ("heads", ("f_t.head", "head_t"))])
+def test_a_phase_over_part_of_a_network_moves_that_part_alone(phase, moves):
+    t = training("mcd", every={name: 2 for name in ("source", "heads", "encoder") if name != phase})
+    t.step = 1  # in which no other phase runs
+    before = {name: p.detach().clone() for name, p in t.nets.named_parameters()}
+    next(train(t, report_every=1))
+    for name, p in t.nets.named_parameters():
+        assert torch.equal(before[name], p) != name.startswith(moves), name
+
+
+def test_repeating_a_phase_is_a_step_of_the_optimizer_each_time():
+    once, thrice = (training("source_only", repeat={"task": k}) for k in (1, 3))
+    for t in (once, thrice):
+        next(train(t, report_every=1))
+    steps = [next(iter(t.phases[0].optimizer.state.values()))["step"].item() for t in (once, thrice)]
+    assert steps == [1, 3]
+
+
+def test_a_term_of_several_phases_takes_the_weight_of_yaml_in_all_of_them_or_goes_where_it_is_told():
+    def where(**losses):
+        return {(p.name, t.name): t.weight for p in training("mcd", losses=losses).phases for t in p.terms if t.name == "task_source"}
+
+    assert where() == {("source", "task_source"): 1.0, ("heads", "task_source"): 1.0}
+    assert where(task_source=3) == {("source", "task_source"): 3.0, ("heads", "task_source"): 3.0}
+    assert where(task_source={"weight": 2, "phase": "heads"}) == {("heads", "task_source"): 2.0}
+
+
+def test_a_network_that_is_not_in_two_parts_is_refused_by_mcd():
+    with pytest.raises(CycadaError, match=r"TimmClassifier.*encoder and its head"):
+        training("mcd", networks={"f": {"name": "timm", "model": "test_resnet"}})
+
+
+def test_the_two_heads_of_mcd_start_apart():
+    nets = training("mcd").nets
+    assert not same(bytes_of(nets.head_t), nets.f_t.head.state_dict())
 
 
 def test_bf16_trains_and_reports_float32_losses():

@@ -124,6 +124,10 @@ CLOSED = {
         ((logits(1), logits(1)), {"threshold": 0.0, "target": "probabilities"}, 0.0),
     ],
     "class_balance": [((logits(0),), {}, 0.0), ((logits(1),), {}, UNEQUAL)],
+    "task_source_second": TASK,
+    # one head is sure of class 2, the other of none: |SHARE - 1/K| once and |OTHER - 1/K| for the rest
+    "heads_agree": [((logits(1), logits(0)), {}, (SHARE - OTHER * (K - 1) + (K - 2) / K) / K), ((logits(2), logits(2)), {}, 0.0)],
+    "heads_disagree": [((logits(1), logits(0)), {}, -(SHARE - OTHER * (K - 1) + (K - 2) / K) / K)],
     "cdan": [
         ((critic(1), critic(2), logits(1), logits(2)), {}, DOMAIN[0][2]),
         ((critic(1), critic(2), logits(1), logits(2)), {"certainty": True}, DOMAIN[0][2]),
@@ -300,7 +304,15 @@ def naive_class_balance(rows):
     return average(cost(p, u) for p in means) - cost(u, u)
 
 
+def naive_discrepancy_of_heads(one, other):
+    pairs = zip(probabilities(one), probabilities(other), strict=True)
+    return average(abs(p - q) for x, y in pairs for p, q in zip(x, y, strict=True))
+
+
 NAIVE = {
+    "task_source_second": naive_task,
+    "heads_agree": naive_discrepancy_of_heads,
+    "heads_disagree": lambda one, other: -naive_discrepancy_of_heads(one, other),
     "self_training": naive_self_training,
     "class_balance": naive_class_balance,
     "coral": naive_coral,
