@@ -56,9 +56,10 @@ INIT = {
     "adda": {"f_s": "source.f_t", "f_t": "source.f_t"},
     "cycada_task": {"g_st": "cycle.g_st"},
     "cycada_feature": {"f_s": "source.f_t", "g_st": "cycle.g_st"},
+    "adabn": {"f_t": "source.f_t"},
     "self_training": {"f_t": "source.f_t", "g_st": "cycle.g_st"},
 }
-"""Where the frozen networks of a method start from, given the stages `source` and `cycle`."""
+"""Where the frozen or trained networks of a method start from, given the stages `source` and `cycle`."""
 
 
 def tiny_config(stages=None, **over):

@@ -22,6 +22,7 @@ PASSES = {
     "dann": {"f_t": 2, "d_feat": 2},
     **{name: {"f_t": 2} for name in ("dan", "jan", "coral", "entropy")},
     "cdan": {"f_t": 2, "d_feat": 2},
+    "adabn": {"f_t": 1},
     # step A sees the source, B both domains, C the target, four times
     "mcd": {"f_t": 1 + 2 + 4, "head_t": 1 + 2 + 4},
     "self_training": {"g_st": 1, "f_t": 2, "f_teacher": 1},
@@ -180,6 +181,34 @@ def test_a_term_of_several_phases_takes_the_weight_of_yaml_in_all_of_them_or_goe
 def test_a_network_that_is_not_in_two_parts_is_refused_by_mcd():
     with pytest.raises(CycadaError, match=r"TimmClassifier.*encoder and its head"):
         training("mcd", networks={"f": {"name": "timm", "model": "test_resnet"}})
+
+
+@pytest.mark.parametrize("optimizer", [{}, {"name": "adamw", "lr": 0.1, "weight_decay": 0.1}])
+def test_adabn_moves_statistics_and_no_weight(optimizer):
+    t = training("adabn", optimizer=optimizer)
+    parameters = {name: p.detach().clone() for name, p in t.nets.named_parameters()}
+    before = bytes_of(t.nets)
+    list(train(t))
+    assert all(torch.equal(parameters[name], p) for name, p in t.nets.named_parameters())
+    after = t.nets.state_dict()
+    means = [name for name in after if name.endswith(("running_mean", "running_var"))]
+    assert means
+    assert not any(torch.equal(before[name], after[name]) for name in means)
+
+
+def test_adabn_forgets_the_source():
+    images = training("adabn").batch(0).real_t
+    with torch.no_grad():
+        t = training("adabn", steps=60)
+        list(train(t, report_every=60))
+        first = t.nets.f_t.encoder[0](images)  # the first convolution, before its batch norm
+    norm = t.nets.f_t.encoder[1]
+    assert torch.allclose(norm.running_mean, first.mean((0, 2, 3)), atol=0.1)
+
+
+def test_adabn_needs_batch_norm():
+    with pytest.raises(CycadaError, match="batch-norm statistics"):
+        next(train(training("adabn", networks={"f": "lenet"}, init={})))
 
 
 def test_the_two_heads_of_mcd_start_apart():
