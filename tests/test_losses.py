@@ -124,6 +124,7 @@ CLOSED = {
         ((logits(1), logits(1)), {"threshold": 0.0, "target": "probabilities"}, 0.0),
     ],
     "class_balance": [((logits(0),), {}, 0.0), ((logits(1),), {}, UNEQUAL)],
+    "pair_features": [((torch.zeros(2, 3), full(2, 2, 3)), {}, 12.0), ((PAIR, PAIR), {}, 0.0)],
     "task_source_second": TASK,
     # one head is sure of class 2, the other of none: |SHARE - 1/K| once and |OTHER - 1/K| for the rest
     "heads_agree": [((logits(1), logits(0)), {}, (SHARE - OTHER * (K - 1) + (K - 2) / K) / K), ((logits(2), logits(2)), {}, 0.0)],
@@ -310,6 +311,9 @@ def naive_discrepancy_of_heads(one, other):
 
 
 NAIVE = {
+    "pair_features": lambda one, other: average(
+        sum((a - b) ** 2 for a, b in zip(flat(x), flat(y), strict=True)) for x, y in zip(one, other, strict=True)
+    ),
     "task_source_second": naive_task,
     "heads_agree": naive_discrepancy_of_heads,
     "heads_disagree": lambda one, other: -naive_discrepancy_of_heads(one, other),
