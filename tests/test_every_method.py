@@ -114,6 +114,15 @@ def test_a_weight_of_zero_removes_the_passes_that_only_its_term_needed(losses, p
     assert dict(calls) == passes
 
 
+def test_masked_consistency_costs_one_pass_of_the_student():
+    t = training("self_training", losses={"masked_consistency": 1, "self_training": 0})
+    calls = Counter()
+    for role, net in t.nets.named_children():
+        net.register_forward_hook(lambda *_, role=role: calls.update([role]))
+    next(train(t, report_every=1))
+    assert dict(calls) == PASSES["self_training"]
+
+
 def test_the_target_is_not_drawn_where_no_term_looks_at_it():
     assert training("source_only").target is None
     assert training("dann").target is not None

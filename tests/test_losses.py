@@ -123,6 +123,7 @@ CLOSED = {
         ((logits(1), logits(1)), {}, 0.0),
         ((logits(1), logits(1)), {"threshold": 0.0, "target": "probabilities"}, 0.0),
     ],
+    "masked_consistency": [((logits(1), logits(1)), {}, SHARE * SURE), ((logits(0), logits(99)), {}, math.log(K))],
     "class_balance": [((logits(0),), {}, 0.0), ((logits(1),), {}, UNEQUAL)],
     "pair_features": [((torch.zeros(2, 3), full(2, 2, 3)), {}, 12.0), ((PAIR, PAIR), {}, 0.0)],
     "task_source_second": TASK,
@@ -295,6 +296,11 @@ def naive_self_training(student, teacher, threshold=0.9, target="label"):
     return average(costs)
 
 
+def naive_masked_consistency(student, teacher):
+    pairs = zip(student.tolist(), probabilities(teacher), strict=True)
+    return average(-max(p) * log_probabilities(row)[p.index(max(p))] for row, p in pairs)
+
+
 def naive_class_balance(rows):
     means = [average(column) for column in zip(*probabilities(rows), strict=True)]
     u = 1 / len(means)
@@ -318,6 +324,7 @@ NAIVE = {
     "heads_agree": naive_discrepancy_of_heads,
     "heads_disagree": lambda one, other: -naive_discrepancy_of_heads(one, other),
     "self_training": naive_self_training,
+    "masked_consistency": naive_masked_consistency,
     "class_balance": naive_class_balance,
     "coral": naive_coral,
     "mmd": naive_mmd,
