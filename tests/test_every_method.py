@@ -12,6 +12,8 @@ from cycada.errors import CycadaError
 from cycada.methods import TEACHER, methods
 from cycada.networks import kind_of
 from cycada.plan import plan
+from cycada.runs.reuse import evaluate_run
+from cycada.runs.run import run
 from cycada.train.device import Device
 from cycada.train.loop import train
 
@@ -219,6 +221,14 @@ def test_adabn_forgets_the_source():
 def test_adabn_needs_batch_norm():
     with pytest.raises(CycadaError, match="batch-norm statistics"):
         next(train(training("adabn", networks={"f": "lenet"}, init={})))
+
+
+@pytest.mark.parametrize(("method", "grids"), [("mcd", 0), ("cogan", 1)])
+def test_a_stage_is_scored_again_from_its_weights_alone(method, grids, tmp_path):
+    stage = run(tiny_config({"it": {"method": method}}, results=str(tmp_path))).stages[0]
+    assert set(stage.scores) == {"source", "target"}
+    assert evaluate_run(str(stage.folder))["scores"] == stage.scores
+    assert len(list((stage.folder / "images").glob("grid_*.png"))) == grids
 
 
 def test_the_two_heads_of_mcd_start_apart():
