@@ -186,12 +186,14 @@ def build_training(config: Config, plan: StagePlan, datasets: Datasets, device: 
     if plan.has_teacher:
         nets.add_module(TEACHER, Frozen(ema["f_t"].module))
 
+    optimizers = {p.name: _optimizer(p, nets) for p in plan.phases if not p.shares}
+
     def stream(examples: Examples, name: Literal["source", "target"]) -> Stream:
         return Stream(examples, stage.batch, seed_of(config.seed, name), device.rank, device.world)
 
     return Training(
         nets=nets,
-        phases=[Phase(p.name, p.learns, p.terms, _optimizer(p, nets), p.every, p.repeat) for p in plan.phases],
+        phases=[Phase(p.name, p.learns, p.terms, optimizers[p.shares or p.name], p.every, p.repeat) for p in plan.phases],
         views=plan.method.views,
         options=plan.options,
         source=stream(source, "source"),

@@ -28,6 +28,7 @@ class PlannedPhase:
     optimizer: Mapping[str, Any]
     every: int
     repeat: int
+    shares: str | None
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -112,9 +113,10 @@ def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
             p.name,
             tuple(path for path in p.learns if roles_in([path])[0] in used),
             tuple(terms[p.name]),
-            _optimizer(p, stage),
+            _optimizer(method, p, stage, where),
             stage.every.get(p.name, 1),
             stage.repeat.get(p.name, p.repeat),
+            p.shares if p.shares and terms[p.shares] else None,
         )
         for p in method.phases
         if terms[p.name]
@@ -200,7 +202,11 @@ def _without_idle(method: Method, terms: dict[str, list[Term]]) -> dict[str, lis
     return {p.name: [t for t in terms[p.name] if plays(p, t)] for p in method.phases}
 
 
-def _optimizer(phase: PhasePlan, stage: Stage) -> dict[str, Any]:
+def _optimizer(method: Method, phase: PhasePlan, stage: Stage, where: str) -> dict[str, Any]:
+    if phase.shares:
+        if phase.name in stage.optimizers:
+            raise CycadaError(f"{where}.optimizers.{phase.name}: it learns with the optimizer of '{phase.shares}'. Set that one.")
+        phase = next(p for p in method.phases if p.name == phase.shares)
     settings = dict(phase.optimizer)
     for given in (stage.optimizer, stage.optimizers.get(phase.name)):
         settings |= given.model_dump(exclude_none=True) if given else {}

@@ -191,6 +191,18 @@ def test_a_term_of_several_phases_takes_the_weight_of_yaml_in_all_of_them_or_goe
     assert where(task_source={"weight": 2, "phase": "heads"}) == {("heads", "task_source"): 2.0}
 
 
+def test_phases_may_share_an_optimizer():
+    t = training("mcd")
+    next(train(t, report_every=1))
+    one = t.phases[0].optimizer
+    assert all(p.optimizer is one for p in t.phases)
+    # steps A and B for the heads, A and four times C for the encoder
+    steps = {name: one.state[p]["step"].item() for name, p in t.nets.named_parameters()}
+    assert all(steps[name] == (5 if "encoder" in name else 2) for name in steps)
+    with pytest.raises(CycadaError, match="optimizer of 'source'"):
+        training("mcd", optimizers={"encoder": {"lr": 0.1}})
+
+
 def test_a_network_that_is_not_in_two_parts_is_refused_by_mcd():
     with pytest.raises(CycadaError, match=r"TimmClassifier.*encoder and its head"):
         training("mcd", networks={"f": {"name": "timm", "model": "test_resnet"}})

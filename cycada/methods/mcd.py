@@ -25,7 +25,8 @@ class McdViews(AlignViews):
 
 SOURCE = {"task_source": 1.0, "task_source_second": 1.0}
 ADAM_MCD = {"name": "adam", "lr": 2e-4, "betas": (0.9, 0.999), "weight_decay": 5e-4}
-"""The release's, for digits. There one optimizer serves all three steps; here each step keeps its own averages."""
+"""The release's, for digits. One serves all steps: by averages of its own, Adam would blow step C's small gradient up until
+the encoder gives all target images one class, on which any two heads agree."""
 
 methods.add(
     "mcd",
@@ -33,8 +34,8 @@ methods.add(
         McdViews,
         (
             PhasePlan("source", ("f_t", "head_t"), SOURCE, ADAM_MCD),
-            PhasePlan("heads", ("f_t.head", "head_t"), SOURCE | {"heads_disagree": 1.0}, ADAM_MCD),
-            PhasePlan("encoder", ("f_t.encoder",), {"heads_agree": 1.0}, ADAM_MCD, repeat=4),
+            PhasePlan("heads", ("f_t.head", "head_t"), SOURCE | {"heads_disagree": 1.0}, shares="source"),
+            PhasePlan("encoder", ("f_t.encoder",), {"heads_agree": 1.0}, repeat=4, shares="source"),
         ),
         "MCD",
         "two heads and an encoder play over target images (Saito et al. 2018, steps A, B and C; C 4 times). Scored by f_t's own head",

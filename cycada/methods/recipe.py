@@ -27,7 +27,8 @@ class PhasePlan:
 
     learns: roles, or a part of one such as `f_t.encoder`. terms: loss name -> default weight; 0 lists a term that YAML
     may switch on; a term may be in several phases. repeat: how often the phase runs within one step. A rate of 0 is
-    kept whatever YAML says: such a phase moves batch-norm statistics and no weight.
+    kept whatever YAML says: such a phase moves batch-norm statistics and no weight. shares: the phase whose optimizer, with
+    its running averages, this one uses; it has to learn all that this one does.
     """
 
     name: str
@@ -35,6 +36,7 @@ class PhasePlan:
     terms: Mapping[str, float]
     optimizer: Mapping[str, Any] = field(default_factory=lambda: ADAM_TASK)
     repeat: int = 1
+    shares: str | None = None
 
 
 def roles_in(learns: Iterable[str]) -> tuple[str, ...]:
