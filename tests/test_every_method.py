@@ -16,6 +16,7 @@ from cycada.runs.reuse import evaluate_run
 from cycada.runs.run import run
 from cycada.train.device import Device
 from cycada.train.loop import train
+from cycada.train.step import parts
 
 CYCLE = {"g_st": 2, "g_ts": 2, "d_s": 3, "d_t": 3}
 PASSES = {
@@ -189,6 +190,14 @@ def test_a_term_of_several_phases_takes_the_weight_of_yaml_in_all_of_them_or_goe
     assert where() == {("source", "task_source"): 1.0, ("heads", "task_source"): 1.0}
     assert where(task_source=3) == {("source", "task_source"): 3.0, ("heads", "task_source"): 3.0}
     assert where(task_source={"weight": 2, "phase": "heads"}) == {("heads", "task_source"): 2.0}
+
+
+@pytest.mark.parametrize("method", methods)
+def test_an_optimizer_holds_all_that_its_phases_move(method):
+    t = training(method)
+    for phase in t.phases:
+        held = {id(p) for group in phase.optimizer.param_groups for p in group["params"]}
+        assert {id(p) for part in parts(phase.learns, t.nets) for p in part.parameters()} <= held
 
 
 def test_phases_may_share_an_optimizer():
