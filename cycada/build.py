@@ -17,13 +17,13 @@ from cycada.config import Config, Data, Spec, digest
 from cycada.data import Augment, Domain, Examples, Split, Stream, convert, domains
 from cycada.errors import CycadaError
 from cycada.methods import TEACHER, Networks
-from cycada.networks import NETWORKS, Frozen, ImagePool, kind_of
+from cycada.networks import HEAD, NETWORKS, Frozen, ImagePool, kind_of
 from cycada.plan import PlannedPhase, StagePlan
 from cycada.registry import check_options, needs
 from cycada.train.device import Device, seed_of
 from cycada.train.loop import Training
 from cycada.train.schedule import Schedule
-from cycada.train.step import Phase
+from cycada.train.step import Phase, part, parts
 
 FORMAT = 1
 """Part of every stage's id: raise it when the same config would no longer give the same weights."""
@@ -129,7 +129,9 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
             width = int(roles["f_t"].width)  # type: ignore[arg-type]
             context["inputs"] = {"scores": classes, "features": width, "product": classes * width}[plan.options.critic_input]
         torch.manual_seed(seed_of(config.seed, "init", role))
-        net = network(plan.specs[role], kind, context, f"networks.{kind}")
+        net = network(plan.specs[role], "f" if kind == HEAD else kind, context, f"networks.{kind}")
+        if kind == HEAD:
+            net = part(net, "head", role)
         if data.size % (multiple := int(getattr(net, "multiple_of", 1))):
             raise CycadaError(
                 f"networks.{kind}: '{plan.specs[role].name}' needs data.size to be divisible by {multiple}; it is {data.size}."
@@ -184,12 +186,14 @@ def build_training(config: Config, plan: StagePlan, datasets: Datasets, device: 
     if plan.has_teacher:
         nets.add_module(TEACHER, Frozen(ema["f_t"].module))
 
+    optimizers = {p.name: _optimizer(p, nets) for p in plan.phases if not p.shares}
+
     def stream(examples: Examples, name: Literal["source", "target"]) -> Stream:
         return Stream(examples, stage.batch, seed_of(config.seed, name), device.rank, device.world)
 
     return Training(
         nets=nets,
-        phases=[Phase(p.name, p.roles, p.terms, _optimizer(p, nets, device), p.every) for p in plan.phases],
+        phases=[Phase(p.name, p.learns, p.terms, optimizers[p.shares or p.name], p.every, p.repeat) for p in plan.phases],
         views=plan.method.views,
         options=plan.options,
         source=stream(source, "source"),
@@ -212,8 +216,8 @@ def _augment(plan: StagePlan) -> dict[str, Augment]:
     return {side: Augment(**settings) if on in ("both", side) else Augment() for side in ("source", "target")}
 
 
-def _optimizer(phase: PlannedPhase, nets: Networks, device: Device) -> torch.optim.Optimizer:
-    parameters = [p for role in phase.roles for p in nets.get_submodule(role).parameters()]
+def _optimizer(phase: PlannedPhase, nets: Networks) -> torch.optim.Optimizer:
+    parameters = [p for part in parts(phase.learns, nets) for p in part.parameters()]
     o = dict(phase.optimizer)
     name = o.pop("name", "adam")
     optimizer: torch.optim.Optimizer

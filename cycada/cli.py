@@ -75,7 +75,7 @@ def check(config: ConfigFile, overrides: Overrides = None) -> None:
     for column in ("stage", "method", "steps x batch", "phase: networks", "losses"):
         table.add_column(column, overflow="fold")
     for p in plans:
-        phases = "\n".join(f"{x.name}: {' '.join(x.roles)}" for x in p.phases)
+        phases = "\n".join(f"{x.name}: {' '.join(x.learns)}{f' ({x.repeat} times a step)' if x.repeat > 1 else ''}" for x in p.phases)
         terms = "\n".join(" + ".join(f"{t.weight:g} {t.name}" for t in x.terms) for x in p.phases)
         frozen = f"\nfrozen: {' '.join(p.frozen)}" if p.frozen else ""
         table.add_row(p.name, p.stage.method, f"{p.stage.steps} x {p.stage.batch}", phases + frozen, terms)

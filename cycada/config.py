@@ -125,6 +125,7 @@ class Stage(Strict):
 
     init: role -> `STAGE.ROLE` of this experiment, or a path to a `weights.safetensors` with `#ROLE` behind it.
     batch: images of each domain per step and process. networks: kind or role -> spec, over the experiment's.
+    every, repeat: phase -> it runs in every so many-th step, and there so many times.
     """
 
     method: str
@@ -137,6 +138,7 @@ class Stage(Strict):
     optimizer: OptimizerConfig = OptimizerConfig()
     optimizers: dict[str, OptimizerConfig] = {}
     every: dict[str, Annotated[int, Field(ge=1)]] = {}
+    repeat: dict[str, Annotated[int, Field(ge=1)]] = {}
     schedule: ScheduleConfig = ScheduleConfig()
     precision: Literal["fp32", "bf16"] = "fp32"
     augment: AugmentConfig | None = None

@@ -13,20 +13,26 @@ from cycada.config import Config, Loss, Spec, Stage, digest
 from cycada.data import domains
 from cycada.errors import CycadaError, nearest
 from cycada.losses import Ramp, Term, losses
-from cycada.methods import TEACHER, Method, PhasePlan, methods
-from cycada.networks import NETWORKS, kind_of
+from cycada.methods import TEACHER, Method, PhasePlan, methods, roles_in
+from cycada.networks import HEAD, NETWORKS, kind_of
 from cycada.registry import check_options
 
 
 @dataclass(frozen=True)
 class PlannedPhase:
-    """A phase with what is left of it: active terms, and only the networks that they need."""
+    """A phase with what is left of it: active terms, and only the networks (or parts of them) that they need."""
 
     name: str
-    roles: tuple[str, ...]
+    learns: tuple[str, ...]
     terms: tuple[Term, ...]
     optimizer: Mapping[str, Any]
     every: int
+    repeat: int
+    shares: str | None
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return roles_in(self.learns)
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class StagePlan:
                     "optimizer": {k: v for k, v in p.optimizer.items() if v is not None},
                     "terms": [(t.name, t.weight, asdict(t.ramp), dict(t.options)) for t in p.terms],
                 }
+                | ({"repeat": p.repeat} if p.repeat != 1 else {})
                 for p in self.phases
             ],
         }
@@ -108,17 +115,19 @@ def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
     phases = tuple(
         PlannedPhase(
             p.name,
-            tuple(r for r in p.learns if r in used),
+            tuple(path for path in p.learns if roles_in([path])[0] in used),
             tuple(terms[p.name]),
-            _optimizer(p, stage),
+            _optimizer(method, p, stage, where),
             stage.every.get(p.name, 1),
+            stage.repeat.get(p.name, p.repeat),
+            p.shares if p.shares and terms[p.shares] else None,
         )
         for p in method.phases
         if terms[p.name]
     )
     if not phases:
         raise CycadaError(f"{where}.losses: every weight is 0, so nothing would learn.")
-    for key in ("optimizers", "every"):
+    for key in ("optimizers", "every", "repeat"):
         for phase in getattr(stage, key):
             if phase not in [p.name for p in method.phases]:
                 raise CycadaError(f"{where}.{key}: unknown phase '{phase}'.{nearest(phase, [p.name for p in method.phases])}")
@@ -148,22 +157,22 @@ def _options(method: Method, given: Mapping[str, Any], where: str) -> Any:
 
 
 def _terms(method: Method, stage: Stage, options: Any, where: str) -> dict[str, list[Term]]:
-    """Phase -> terms whose weight is not 0."""
-    home = {term: p.name for p in method.phases for term in p.terms}
-    weights = {term: weight for p in method.phases for term, weight in p.terms.items()}
+    """Phase -> terms whose weight is not 0. A term goes to the phase that YAML names, else to all that list it, else to
+    the first; a weight of YAML's is its weight in all of them."""
+    homes: dict[str, dict[str, float]] = {}
+    for p in method.phases:
+        for term_name, usual_weight in p.terms.items():
+            homes.setdefault(term_name, {})[p.name] = usual_weight
     names = [p.name for p in method.phases]
     known = method.views.names()
     found: dict[str, list[Term]] = {name: [] for name in names}
-    for name in {**weights, **stage.losses}:
+    for name in {**homes, **stage.losses}:
         if name not in losses:
             raise CycadaError(f"{where}.losses: unknown loss '{name}'.{nearest(name, losses)}")
         given = stage.losses.get(name, Loss(weight=None))
-        weight = given.weight if given.weight is not None else weights.get(name) or (1.0 if name in stage.losses else 0.0)
-        phase = given.phase or home.get(name, names[0])
-        if phase not in names:
-            raise CycadaError(f"{where}.losses.{name}.phase: unknown phase '{phase}'.{nearest(phase, names)}")
-        ramp = Ramp(**given.ramp.model_dump())
-        term = Term(name, weight, ramp, given.options, f"{where}.losses")
+        if given.phase and given.phase not in names:
+            raise CycadaError(f"{where}.losses.{name}.phase: unknown phase '{given.phase}'.{nearest(given.phase, names)}")
+        term = Term(name, 0.0, Ramp(**given.ramp.model_dump()), given.options, f"{where}.losses")
         if missing := [n for n in term.needs if n not in known]:
             able = [m for m in methods if not set(term.needs) - set(methods[m].views.names())]
             raise CycadaError(
@@ -172,8 +181,11 @@ def _terms(method: Method, stage: Stage, options: Any, where: str) -> dict[str, 
             )
         if term.accepts("mode") and "mode" not in term.options and hasattr(options, "gan"):
             term = replace(term, options={**term.options, "mode": options.gan})
-        if weight:
-            found[phase].append(term)
+        usual = homes.get(name, {})
+        for phase in [given.phase] if given.phase else usual or names[:1]:
+            default = usual.get(phase, max(usual.values(), default=0.0)) or float(name in stage.losses)
+            if weight := default if given.weight is None else given.weight:
+                found[phase].append(replace(term, weight=weight))
     if getattr(options, "gan", None) == "wgan-gp" and not any(t.name.startswith("gradient_penalty") for ts in found.values() for t in ts):
         raise CycadaError(
             f"{where}.options.gan: wgan-gp needs its gradient penalty. Add losses: {{gradient_penalty_t: 10, gradient_penalty_s: 10}}."
@@ -186,7 +198,7 @@ def _without_idle(method: Method, terms: dict[str, list[Term]]) -> dict[str, lis
     roles = {id(t): method.views.roles_of(t.needs) for ts in terms.values() for t in ts}
 
     def plays(phase: PhasePlan, term: Term) -> bool:
-        moved = roles[id(term)] & set(phase.learns)
+        moved = roles[id(term)] & set(roles_in(phase.learns))
         if any(not role.startswith("d_") for role in moved) or not moved:
             return True
         return any(moved & roles[id(t)] for other, ts in terms.items() if other != phase.name for t in ts)
@@ -194,14 +206,20 @@ def _without_idle(method: Method, terms: dict[str, list[Term]]) -> dict[str, lis
     return {p.name: [t for t in terms[p.name] if plays(p, t)] for p in method.phases}
 
 
-def _optimizer(phase: PhasePlan, stage: Stage) -> dict[str, Any]:
+def _optimizer(method: Method, phase: PhasePlan, stage: Stage, where: str) -> dict[str, Any]:
+    if phase.shares:
+        if phase.name in stage.optimizers:
+            raise CycadaError(f"{where}.optimizers.{phase.name}: it learns with the optimizer of '{phase.shares}'. Set that one.")
+        phase = next(p for p in method.phases if p.name == phase.shares)
     settings = dict(phase.optimizer)
     for given in (stage.optimizer, stage.optimizers.get(phase.name)):
         settings |= given.model_dump(exclude_none=True) if given else {}
-    return settings
+    return settings | ({"lr": 0.0} if phase.optimizer.get("lr") == 0 else {})
 
 
 def _spec(config: Config, stage: Stage, role: str, where: str) -> Spec:
+    if kind_of(role) == HEAD:  # built like the network whose head it is the twin of
+        role = role.replace(HEAD, "f", 1)
     kind = kind_of(role)
     for networks in (stage.networks, config.networks):
         for key in (role, kind):

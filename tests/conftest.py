@@ -32,6 +32,8 @@ TINY = {
         "g": {"name": "resnet", "channels": 4, "blocks": 1},
         "d": {"name": "patchgan", "channels": 4, "layers": 2},
         "d_feat": {"name": "mlp", "width": 16},
+        "pair_g": {"name": "coupled", "channels": 4},
+        "pair_d": {"name": "coupled", "channels": 4, "width": 16},
     },
     "defaults": {"batch": 8, "steps": 4},
     "stages": {"source": {"method": "source_only"}},
@@ -56,9 +58,10 @@ INIT = {
     "adda": {"f_s": "source.f_t", "f_t": "source.f_t"},
     "cycada_task": {"g_st": "cycle.g_st"},
     "cycada_feature": {"f_s": "source.f_t", "g_st": "cycle.g_st"},
+    "adabn": {"f_t": "source.f_t"},
     "self_training": {"f_t": "source.f_t", "g_st": "cycle.g_st"},
 }
-"""Where the frozen networks of a method start from, given the stages `source` and `cycle`."""
+"""Where the frozen or trained networks of a method start from, given the stages `source` and `cycle`."""
 
 
 def tiny_config(stages=None, **over):

@@ -398,6 +398,8 @@ def test_init_may_be_a_file():
         ({"stages": {"pixel": {"init": {"f_x": "source.f_t"}}}}, (r"stages\.pixel\.init", "'f_x'", "Did you mean 'f_s'")),
         ({"stages": {"pixel": {"init": {"f_s": "source.g_t"}}}}, (r"stages\.pixel\.init\.f_s", "no network 'g_t'", "f_t")),
         ({"stages": {"pixel": {"every": {"generator": 2}}}}, (r"stages\.pixel\.every", "Did you mean 'generators'")),
+        ({"stages": {"pixel": {"repeat": {"generator": 2}}}}, (r"stages\.pixel\.repeat", "Did you mean 'generators'")),
+        ({"stages": {"pixel": {"repeat": {"generators": 0}}}}, (r"stages\.pixel\.repeat", "0")),
         ({"stages": {"pixel": {"ema": {"g_s": 0.9}}}}, (r"stages\.pixel\.ema", "'g_s'", "Did you mean 'g_")),
         ({"stages": {"pixel": {"every": {"generators": 0}}}}, (r"stages\.pixel\.every", "0")),
         ({"stages": {"pixel": {"augment": {"flip": True}}}}, (r"stages\.pixel\.augment\.flip", "'rendered_digits'", "flip_safe")),
@@ -449,6 +451,11 @@ def test_the_identity_of_a_stage_depends_on_what_it_learns_and_not_on_the_order_
     changed = ids(stage(losses={"cycle_s": 3}))
     assert changed[0] == ids(BASE)[0]
     assert changed[1] != ids(BASE)[1]
+
+
+def test_repeating_once_is_no_other_stage_and_repeating_twice_is():
+    plain, once, twice = (plan(parse(stage(repeat=r)))[1].identity() for r in ({}, {"generators": 1}, {"generators": 2}))
+    assert digest(plain) == digest(once) != digest(twice)
 
 
 @pytest.mark.parametrize("over", [{"logging": {"report_every": 7}}, {"results": "elsewhere"}, {"threads": 1}, {"name": "y"}])

@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 
 from cycada.data import Augment, Examples, Stream, convert, domains, to_float
 from cycada.data.domain import examples
-from cycada.data.transforms import random_affine
+from cycada.data.transforms import mask_patches, random_affine
 from cycada.errors import CycadaError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -608,3 +608,29 @@ def test_augmented_images_keep_shape_and_range_and_follow_the_seed():
     assert not torch.equal(augment(images), first)
     assert first.shape == images.shape
     assert first.abs().max() <= images.abs().max() + 1e-5
+
+
+# Masks.
+
+
+@pytest.mark.parametrize(("size", "patch"), [(16, 4), (28, 5), (32, 32), (16, 1)])
+def test_a_mask_hides_whole_squares_of_each_image_by_itself(size, patch):
+    torch.manual_seed(0)
+    images = 1 + torch.rand(40, 3, size, size)
+    masked = mask_patches(images, patch, 0.7)
+    hidden = masked == 0
+    assert torch.equal(masked[~hidden], images[~hidden])
+    assert torch.equal(hidden, hidden[:, :1].expand_as(hidden))
+    for top in range(0, size, patch):
+        for left in range(0, size, patch):
+            square = hidden[:, 0, top : top + patch, left : left + patch].flatten(1)
+            assert torch.equal(square.all(1), square.any(1))
+    assert len({row.tobytes() for row in hidden[:, 0].numpy()}) > 1
+    squares = 40 * math.ceil(size / patch) ** 2
+    assert hidden.float().mean().item() == pytest.approx(0.7, abs=3 / squares**0.5)
+
+
+def test_a_mask_of_nothing_and_of_all():
+    images = 1 + torch.rand(2, 1, 8, 8)
+    assert torch.equal(mask_patches(images, 4, 0.0), images)
+    assert not mask_patches(images, 4, 1.0).any()

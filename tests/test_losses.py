@@ -123,7 +123,13 @@ CLOSED = {
         ((logits(1), logits(1)), {}, 0.0),
         ((logits(1), logits(1)), {"threshold": 0.0, "target": "probabilities"}, 0.0),
     ],
+    "masked_consistency": [((logits(1), logits(1)), {}, SHARE * SURE), ((logits(0), logits(99)), {}, math.log(K))],
     "class_balance": [((logits(0),), {}, 0.0), ((logits(1),), {}, UNEQUAL)],
+    "pair_features": [((torch.zeros(2, 3), full(2, 2, 3)), {}, 12.0), ((PAIR, PAIR), {}, 0.0)],
+    "task_source_second": TASK,
+    # one head is sure of class 2, the other of none: |SHARE - 1/K| once and |OTHER - 1/K| for the rest
+    "heads_agree": [((logits(1), logits(0)), {}, (SHARE - OTHER * (K - 1) + (K - 2) / K) / K), ((logits(2), logits(2)), {}, 0.0)],
+    "heads_disagree": [((logits(1), logits(0)), {}, -(SHARE - OTHER * (K - 1) + (K - 2) / K) / K)],
     "cdan": [
         ((critic(1), critic(2), logits(1), logits(2)), {}, DOMAIN[0][2]),
         ((critic(1), critic(2), logits(1), logits(2)), {"certainty": True}, DOMAIN[0][2]),
@@ -290,6 +296,11 @@ def naive_self_training(student, teacher, threshold=0.9, target="label"):
     return average(costs)
 
 
+def naive_masked_consistency(student, teacher):
+    pairs = zip(student.tolist(), probabilities(teacher), strict=True)
+    return average(-max(p) * log_probabilities(row)[p.index(max(p))] for row, p in pairs)
+
+
 def naive_class_balance(rows):
     means = [average(column) for column in zip(*probabilities(rows), strict=True)]
     u = 1 / len(means)
@@ -300,8 +311,20 @@ def naive_class_balance(rows):
     return average(cost(p, u) for p in means) - cost(u, u)
 
 
+def naive_discrepancy_of_heads(one, other):
+    pairs = zip(probabilities(one), probabilities(other), strict=True)
+    return average(abs(p - q) for x, y in pairs for p, q in zip(x, y, strict=True))
+
+
 NAIVE = {
+    "pair_features": lambda one, other: average(
+        sum((a - b) ** 2 for a, b in zip(flat(x), flat(y), strict=True)) for x, y in zip(one, other, strict=True)
+    ),
+    "task_source_second": naive_task,
+    "heads_agree": naive_discrepancy_of_heads,
+    "heads_disagree": lambda one, other: -naive_discrepancy_of_heads(one, other),
     "self_training": naive_self_training,
+    "masked_consistency": naive_masked_consistency,
     "class_balance": naive_class_balance,
     "coral": naive_coral,
     "mmd": naive_mmd,

@@ -11,6 +11,7 @@ from torch import nn
 from cycada.errors import CycadaError
 from cycada.networks import (
     NETWORKS,
+    NOISE,
     Frozen,
     ImagePool,
     classifiers,
@@ -18,6 +19,8 @@ from cycada.networks import (
     feature_discriminators,
     generators,
     kind_of,
+    pair_discriminators,
+    pair_generators,
     reverse_gradient,
 )
 from cycada.networks.blocks import ReflectConv2d, norm_layer
@@ -166,12 +169,42 @@ def test_every_discriminator_scores_patches(name, channels):
     assert scores.shape[:2] == (2, 1)
 
 
+@pytest.mark.parametrize("size", [16, 28, 32])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", sorted(pair_generators))
+def test_every_generator_of_pairs_draws_two_images_of_one_noise(name, channels, size):
+    net = build("pair_g", name, size, channels, **small("pair_g", name))
+    one, other = net(torch.rand(2, NOISE) * 2 - 1)
+    assert one.shape == other.shape == (2, channels, size, size)
+    assert max(one.abs().max(), other.abs().max()) <= 1
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("size", [16, 28, 32])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", sorted(pair_discriminators))
+def test_every_discriminator_of_pairs_judges_each_side_by_its_own_layer(name, channels, size):
+    net = build("pair_d", name, size, channels, **small("pair_d", name)).eval()
+    images = torch.rand(2, channels, size, size) * 2 - 1
+    one, other = net(images, "s"), net(images, "t")
+    assert (one.score.shape, one.features.shape, one.logits.shape) == ((2, 1), (2, 500), (2, 10))
+    assert not torch.equal(one.logits, other.logits)
+
+
+def test_coupled_networks_share_all_but_one_layer_of_each_domain():
+    for kind in ("pair_g", "pair_d"):
+        net = build(kind, "coupled")
+        own = {name.split(".")[0] for name, _ in net.named_parameters()} - {"shared", "score", "classes"}
+        assert own == {"s", "t"}
+
+
 @pytest.mark.parametrize("name", sorted(feature_discriminators))
 def test_every_feature_discriminator_gives_two_scores(name):
     assert build("d_feat", name)(torch.randn(3, 10)).shape == (3, 2)
 
 
-@pytest.mark.parametrize(("role", "kind"), [("g_st", "g"), ("f_t", "f"), ("d_s", "d"), ("d_feat", "d_feat"), ("pool_t", "pool")])
+@pytest.mark.parametrize(("role", "kind"), [("g_st", "g"), ("f_t", "f"), ("d_s", "d"), ("d_feat", "d_feat"), ("pool_t", "pool"),
+                                            ("head_t", "head"), ("pair_g", "pair_g"), ("pair_d", "pair_d")])  # fmt: skip
 def test_the_kind_of_a_role(role, kind):
     assert kind_of(role) == kind
 

@@ -57,3 +57,14 @@ def random_affine(images: Tensor, rotate: float, scale: float, shear: float, shi
     theta = torch.cat([turn @ skewed, 2 * shift * r[4:6].T.unsqueeze(-1)], -1)
     grid = F.affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def mask_patches(images: Tensor, patch: int, share: float) -> Tensor:
+    """Every image with about `share` of its `patch` x `patch` squares set to 0, the middle of the range.
+
+    (N, C, H, W) -> the same (Hoyer et al. 2023, MIC, section 3.2). Draws from torch's global CPU generator.
+    """
+    n, _, height, width = images.shape
+    kept = torch.rand(n, 1, -(-height // patch), -(-width // patch)) > share
+    pixels = kept.repeat_interleave(patch, 2).repeat_interleave(patch, 3)[..., :height, :width]
+    return images * pixels.to(images.device, images.dtype)

@@ -34,6 +34,17 @@ def self_training(
     return (loss * (certainty > threshold)).mean()
 
 
+@losses("masked_consistency")
+def masked_consistency(logits_masked_t: Tensor, teacher_logits_real_t: Tensor) -> Tensor:
+    """The student says of an image with hidden patches what the teacher says of the whole. (N, K) -> scalar
+
+    Cross-entropy with the teacher's argmax, each image weighted by the teacher's largest probability, mean over the batch
+    (Hoyer et al. 2023, MIC, section 3.2, with its weight for classification).
+    """
+    certainty, label = teacher_logits_real_t.detach().softmax(1).max(1)
+    return (certainty * F.cross_entropy(logits_masked_t, label, reduction="none")).mean()
+
+
 @losses("class_balance")
 def class_balance(logits_augmented_t: Tensor) -> Tensor:
     """Binary cross-entropy of the batch's mean probabilities with 1/K, mean over classes (French et al. 2018, section 3.4),

@@ -82,7 +82,7 @@ methods.add(
         AddaViews,
         (PhasePlan("task", ("f_t",), {"feature_gan": 1.0, "task_source": 0.0}), FEATURE_DISCRIMINATOR),
         "ADDA",
-        "f_t's target features against the frozen f_s's source features, without translation (Tzeng et al. 2017)",
+        "f_t's target features against the frozen f_s's source features, without translation (Tzeng et al. 2017, eq. 7 and 9)",
         options=CriticOptions,
     ),
 )

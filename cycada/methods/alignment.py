@@ -39,10 +39,10 @@ def task(**terms: float) -> tuple[PhasePlan, ...]:
 
 
 for name, label, plan, options, summary in (
-    ("dan", "DAN", task(mmd=1.0), DannOptions, "multi-kernel MMD between features (Long et al. 2015)"),
-    ("jan", "JAN", task(jmmd=1.0), DannOptions, "joint MMD between features and class probabilities (Long et al. 2017)"),
-    ("coral", "CORAL", task(coral=1.0), DannOptions, "equal feature covariances (Sun & Saenko 2016)"),
-    ("entropy", "entropy", task(entropy=0.1), DannOptions, "certain answers on target images (Grandvalet & Bengio 2004)"),
-    ("cdan", "CDAN", task(cdan=1.0), CdanOptions, "gradient reversal on features x class probabilities (Long et al. 2018)"),
+    ("dan", "DAN", task(mmd=1.0), DannOptions, "multi-kernel MMD between features (Long et al. 2015, eq. 1 and 4)"),
+    ("jan", "JAN", task(jmmd=1.0), DannOptions, "joint MMD between features and class probabilities (Long et al. 2017, eq. 8)"),
+    ("coral", "CORAL", task(coral=1.0), DannOptions, "equal feature covariances (Sun & Saenko 2016, eq. 1)"),
+    ("entropy", "entropy", task(entropy=0.1), DannOptions, "certain answers on target images (Grandvalet & Bengio 2004, eq. 6)"),
+    ("cdan", "CDAN", task(cdan=1.0), CdanOptions, "gradient reversal on features x class probabilities (Long et al. 2018, eq. 5 to 7)"),
 ):
     methods.add(name, Method(AlignViews, plan, label, f"{summary}, without translation", options=options))

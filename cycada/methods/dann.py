@@ -51,7 +51,7 @@ methods.add(
         DannViews,
         (PhasePlan("task", ("f_t", "d_feat"), {"task_source": 1.0, "domain_adversarial": 1.0}),),
         "DANN",
-        "feature alignment by gradient reversal, without translation (Ganin et al. 2016)",
+        "feature alignment by gradient reversal, without translation (Ganin et al. 2016, eq. 9)",
         options=DannOptions,
     ),
 )

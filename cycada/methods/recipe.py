@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,13 +25,23 @@ ADAM_TASK: Mapping[str, Any] = {"name": "adam", "lr": 1e-4, "betas": (0.9, 0.999
 class PhasePlan:
     """Some networks and the terms that move them, with the paper's weights and optimizer as defaults.
 
-    terms: loss name -> default weight; 0 lists a term that YAML may switch on.
+    learns: roles, or a part of one such as `f_t.encoder`. terms: loss name -> default weight; 0 lists a term that YAML
+    may switch on; a term may be in several phases. repeat: how often the phase runs within one step. A rate of 0 is
+    kept whatever YAML says: such a phase moves batch-norm statistics and no weight. shares: the phase whose optimizer, with
+    its running averages, this one uses; it has to learn all that this one does.
     """
 
     name: str
     learns: tuple[str, ...]
     terms: Mapping[str, float]
     optimizer: Mapping[str, Any] = field(default_factory=lambda: ADAM_TASK)
+    repeat: int = 1
+    shares: str | None = None
+
+
+def roles_in(learns: Iterable[str]) -> tuple[str, ...]:
+    """'f_t.head', 'f_t.encoder', 'd_feat' -> 'f_t', 'd_feat'."""
+    return tuple(dict.fromkeys(path.split(".")[0] for path in learns))
 
 
 def classify_by(net: nn.Module) -> Classify:

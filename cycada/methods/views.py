@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
-from cycada.networks import NETWORKS, kind_of
+from cycada.networks import HEAD, NETWORKS, kind_of
 from cycada.types import Batch
 
 
@@ -109,7 +109,7 @@ class Views:
     @classmethod
     def roles_of(cls, names: Iterable[str]) -> set[str]:
         """The roles whose networks may run for these tensors. A network that no active term needs is never built."""
-        return {n for n in cls.uses(names) if not hasattr(cls, n) and "_" in n and kind_of(n) in (*NETWORKS, "pool")}
+        return {n for n in cls.uses(names) if not hasattr(cls, n) and "_" in n and kind_of(n) in (*NETWORKS, HEAD, "pool")}
 
 
 def _attributes(code: CodeType) -> set[str]:

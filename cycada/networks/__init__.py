@@ -1,8 +1,10 @@
 """Networks by role. Images go in as float in [-1, 1]. A file dropped in here registers itself."""
 
+from cycada.networks.coupled import NOISE, Judged
 from cycada.networks.frozen import Frozen
 from cycada.networks.pool import ImagePool
 from cycada.networks.registries import (
+    HEAD,
     NETWORKS,
     Factory,
     classifiers,
@@ -10,6 +12,8 @@ from cycada.networks.registries import (
     feature_discriminators,
     generators,
     kind_of,
+    pair_discriminators,
+    pair_generators,
 )
 from cycada.networks.reverse import reverse_gradient
 from cycada.registry import import_folder
@@ -17,14 +21,19 @@ from cycada.registry import import_folder
 import_folder(__name__, list(__path__))
 
 __all__ = [
+    "HEAD",
     "NETWORKS",
+    "NOISE",
     "Factory",
     "Frozen",
     "ImagePool",
+    "Judged",
     "classifiers",
     "discriminators",
     "feature_discriminators",
     "generators",
     "kind_of",
+    "pair_discriminators",
+    "pair_generators",
     "reverse_gradient",
 ]

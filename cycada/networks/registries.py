@@ -1,4 +1,4 @@
-"""Four registries, one per kind of role: what f, g, d and d_feat in a config may name."""
+"""Registries, one per kind of role: what f, g, d, d_feat, pair_g and pair_d in a config may name."""
 
 from __future__ import annotations
 
@@ -14,16 +14,24 @@ classifiers: Registry[Factory] = Registry("task network")
 generators: Registry[Factory] = Registry("generator")
 discriminators: Registry[Factory] = Registry("image discriminator")
 feature_discriminators: Registry[Factory] = Registry("feature discriminator")
+pair_generators: Registry[Factory] = Registry("generator of pairs")
+pair_discriminators: Registry[Factory] = Registry("discriminator of pairs")
 
 NETWORKS: dict[str, Registry[Factory]] = {
     "f": classifiers,
     "g": generators,
     "d": discriminators,
     "d_feat": feature_discriminators,
+    "pair_g": pair_generators,
+    "pair_d": pair_discriminators,
 }
 """The kind of a role -> its registry. `kind_of` gives the kind."""
 
 
+HEAD = "head"
+"""The kind of a second head: `head_t` is the head of another network of f_t's spec."""
+
+
 def kind_of(role: str) -> str:
-    """'g_st' -> 'g', 'f_t' -> 'f', 'd_s' -> 'd', 'd_feat' -> 'd_feat', 'pool_t' -> 'pool'."""
-    return "d_feat" if role.startswith("d_feat") else role.split("_", maxsplit=1)[0]
+    """'g_st' -> 'g', 'f_t' -> 'f', 'd_s' -> 'd', 'd_feat' -> 'd_feat', 'pair_g' -> 'pair_g', 'pool_t' -> 'pool', ..."""
+    return next((kind for kind in NETWORKS if "_" in kind and role.startswith(kind)), role.split("_", maxsplit=1)[0])

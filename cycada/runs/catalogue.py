@@ -46,7 +46,10 @@ def _losses() -> Rows:
 def _methods() -> Rows:
     found: list[tuple[str, ...]] = []
     for name, method in methods.items():
-        phases = "\n".join(f"{p.name}: {', '.join(f'{t} {w:g}' for t, w in p.terms.items())}" for p in method.phases)
+        phases = "\n".join(
+            f"{p.name}{f' ({p.repeat} times)' if p.repeat > 1 else ''}: {', '.join(f'{t} {w:g}' for t, w in p.terms.items())}"
+            for p in method.phases
+        )
         options = ", ".join(f"{f.name}={f.default}" for f in method.options.__dataclass_fields__.values())
         found.append((name, phases, options, method.summary))
     return "Methods, with each phase's losses and default weights", ("name", "phases", "options", ""), found

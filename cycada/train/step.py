@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cycada.errors import CycadaError
 from cycada.losses import Term
-from cycada.methods import Networks, Views
+from cycada.methods import Networks, Views, roles_in
 from cycada.metrics import monitors
 from cycada.registry import needs
 from cycada.train.device import Device, Precision
@@ -19,22 +19,48 @@ from cycada.train.device import Device, Precision
 
 @dataclass(frozen=True)
 class Phase:
-    """Some networks, the terms that move them, one optimizer. It runs in every `every`-th step."""
+    """Some networks (or parts of them: `f_t.head`), the terms that move them, one optimizer.
+
+    It runs in every `every`-th step, and there `repeat` times.
+    """
 
     name: str
-    roles: tuple[str, ...]
+    learns: tuple[str, ...]
     terms: tuple[Term, ...]
     optimizer: torch.optim.Optimizer
     every: int = 1
+    repeat: int = 1
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return roles_in(self.learns)
+
+
+def part(net: nn.Module, name: str, role: str) -> nn.Module:
+    """net.NAME; '' is the network itself. Raises CycadaError where it has no such part."""
+    try:
+        return net.get_submodule(name)
+    except AttributeError:
+        raise CycadaError(
+            f"networks.{role}: the method needs its part '{name}', which a {type(net).__name__} does not have. Take a network "
+            f"that keeps its encoder and its head apart, such as lenet, dtn or convnet."
+        ) from None
+
+
+def parts(learns: Sequence[str], nets: Networks) -> list[nn.Module]:
+    """The networks, or parts of networks, that a phase moves. Raises CycadaError."""
+    split = [path.partition(".") for path in learns]
+    return [part(nets.get_submodule(role), name, role) for role, _, name in split]
 
 
 @contextmanager
-def only(roles: Sequence[str], nets: Networks) -> Iterator[list[nn.Parameter]]:
-    """Inside, the parameters of these roles learn (they are yielded) and all others are constants."""
-    for role, net in nets.named_children():
-        if role in roles or any(p.requires_grad for p in net.parameters()):
-            net.requires_grad_(role in roles)
-    yield [p for role in roles for p in nets.get_submodule(role).parameters()]
+def only(learns: Sequence[str], nets: Networks) -> Iterator[list[nn.Parameter]]:
+    """Inside, the parameters of these networks or parts learn (they are yielded) and all others are constants."""
+    moving = parts(learns, nets)
+    nets.requires_grad_(False)
+    for module in moving:
+        module.requires_grad_(True)
+    yield [p for module in moving for p in module.parameters()]
 
 
 def train_step(
@@ -49,20 +75,19 @@ def train_step(
     """Step `step` of `total`: every phase in turn, on the same images. -> detached scalars by name.
 
     `loss/TERM` (unweighted), `weight/TERM` where it changes, `monitor/NAME`, and with `gradients` also
-    `gradient/TERM`, the norm of the term's weighted gradient over the phase's parameters.
+    `gradient/TERM`, the norm of the term's weighted gradient over the phase's parameters; the last of a term's values where
+    phases repeat or share it.
     Raises CycadaError where a term reaches none of the parameters that it should move.
     """
     values: dict[str, Tensor] = {}
-    for phase in phases:
-        if step % phase.every:
-            continue
-        with only(phase.roles, views.nets) as parameters:
+    for phase in (p for p in phases for _ in range(p.repeat) if step % p.every == 0):
+        with only(phase.learns, views.nets) as parameters:
             with device.autocast(precision):
                 terms = [(term, term(views)) for term in phase.terms]
             weighted = []
             for term, value in terms:
                 if not value.requires_grad:
-                    raise CycadaError(f"The loss '{term.name}' reaches no parameter of phase '{phase.name}' ({', '.join(phase.roles)}).")
+                    raise CycadaError(f"The loss '{term.name}' reaches no parameter of phase '{phase.name}' ({', '.join(phase.learns)}).")
                 weighted.append(term.weight_at(step, total) * value)
                 values[f"loss/{term.name}"] = value.detach()
                 if gradients:
