@@ -144,10 +144,11 @@ def _print_plan(planned: Any, slots: int, as_json: bool) -> None:
     out.print(table)
     out.print(f"{asked} stages, {len(planned.jobs)} of them different: {len(planned.jobs) - len(left)} done, {len(left)} to train.")
     if known:
-        hours = f"about {sum(known) / slots / 60:.0f} minutes with {slots} at a time, from finished stages of the same kind here"
-        out.print(hours + (f"; {len(left) - len(known)} stages of unknown length not counted" if len(known) < len(left) else ""))
+        how = "at least" if len(known) < len(left) else "about"
+        rest = f"; {len(left) - len(known)} stages are of a method that was never run here" if len(known) < len(left) else ""
+        out.print(f"{how} {sum(known) / slots / 60:.0f} minutes with {slots} at a time, going by finished stages{rest}.")
     elif left:
-        out.print("No finished stage here to estimate the time from.")
+        out.print("How long it takes cannot be said: no stage of these methods was ever finished here.")
 
 
 class Listed(StrEnum):
