@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
+from joblib import cpu_count
 
 from cycada.errors import CycadaError
 
@@ -70,7 +70,7 @@ class Processes:
 
     def __init__(self, jobs: int) -> None:
         self.slots = jobs
-        self.threads: int | None = max(1, (torch.get_num_threads() if torch.get_num_threads() > 1 else os.cpu_count() or 1) // jobs)
+        self.threads: int | None = max(1, cpu_count() // jobs)
         self._pool: Any = None
 
     def submit(self, task: Task, name: str) -> Handle:
