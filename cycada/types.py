@@ -28,8 +28,8 @@ class Batch:
 class Output(NamedTuple):
     """What every task network returns.
 
-    features: (N, D), what a feature discriminator may look at.
-    logits: (N, K), unnormalised class scores.
+    features: (N, D), what a feature discriminator may look at; (N, D, h, w) for segmentation, at the network's own stride.
+    logits: (N, K), unnormalised class scores; (N, K, H, W) for segmentation, at the size of the images.
     """
 
     features: Tensor

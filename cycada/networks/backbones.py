@@ -14,6 +14,16 @@ from cycada.networks.registries import classifiers
 from cycada.types import Output
 
 
+def timm_model(model: str, pretrained: bool, weights: str | None, **options: Any) -> Any:
+    """timm's model of that name with its own `options`, its weights downloaded or from a local file. Raises CycadaError."""
+    if not timm.is_model(model):
+        raise CycadaError(f"networks.f: timm knows no model '{model}'.{nearest(model, timm.list_models())[:400]}")
+    if weights and not Path(weights).is_file():
+        raise CycadaError(f"networks.f.weights: there is no file {weights}.")
+    overlay = {"file": weights} if weights else None
+    return timm.create_model(model, pretrained=pretrained or bool(weights), pretrained_cfg_overlay=overlay, **options)
+
+
 @classifiers("timm")
 class TimmClassifier(nn.Module):
     """`model` is a name that timm knows. pretrained: timm downloads the weights; weights: a local file instead.
@@ -27,14 +37,7 @@ class TimmClassifier(nn.Module):
 
     def __init__(self, image_channels: int, classes: int, *, model: str, pretrained: bool = False, weights: str | None = None) -> None:
         super().__init__()
-        if not timm.is_model(model):
-            raise CycadaError(f"networks.f: timm knows no model '{model}'.{nearest(model, timm.list_models())[:400]}")
-        if weights and not Path(weights).is_file():
-            raise CycadaError(f"networks.f.weights: there is no file {weights}.")
-        overlay = {"file": weights} if weights else None
-        body: Any = timm.create_model(
-            model, pretrained=pretrained or bool(weights), num_classes=classes, in_chans=image_channels, pretrained_cfg_overlay=overlay
-        )
+        body = timm_model(model, pretrained, weights, num_classes=classes, in_chans=image_channels)
         self.body = body
         self.width = int(body.head_hidden_size)
         for name in ("mean", "std"):
