@@ -64,6 +64,13 @@ INIT = {
 """Where the frozen or trained networks of a method start from, given the stages `source` and `cycle`."""
 
 
+SEGMENTERS = {"drn26", "fcn8s", "segmenter", "small_segmenter"}
+"""The task networks that name every pixel; all others name an image."""
+
+SPATIAL_CRITICS = {"patch", "pixel_mlp"}
+"""The feature discriminators that look at maps of features; all others look at vectors."""
+
+
 def tiny_config(stages=None, **over):
     """The tiny experiment as a Config; `stages` replaces its stages, `over` is merged over the rest."""
     data = copy.deepcopy(TINY)

@@ -437,14 +437,57 @@ def test_a_soft_anchor_with_impossible_classes_is_finite():
     assert loss.item() == pytest.approx(math.log(K))
 
 
-@pytest.mark.parametrize("name", ["task_source", "task_translated", "semantic_t", "semantic_s"])
-def test_a_label_map_counts_like_the_list_of_its_pixels(name):
-    # segmentation: (N, K, H, W) logits and (N, H, W) labels
+def map_of(name, height=3, width=5):
+    """A random map of the kind that the name of a view stands for: segmentation's (N, K, H, W), (N, H, W), (N, 2, h, w)."""
+    if name == "label_s":
+        return torch.where(torch.rand(2, height, width) < 0.3, IGNORE, torch.randint(K, (2, height, width)))
+    if "logits" in name:
+        return 2 * torch.randn(2, K, height, width)
+    return 2 * torch.randn(2, 2, height, width) if "critic" in name else ONE
+
+
+def rows_of(value):
+    """A map as the list of its pixels."""
+    return value.movedim(1, -1).reshape(-1, value.shape[1]) if value.dim() == 4 else value.flatten() if value.dim() else value
+
+
+DENSE = [
+    "task_source", "task_translated", "task_classifier", "task_source_second", "semantic_t", "semantic_s", "entropy",
+    "heads_agree", "heads_disagree", "self_training", "masked_consistency", "class_balance",
+    "feature_gan", "discriminate_feature", "domain_adversarial",
+]  # fmt: skip
+"""Losses that count a label map, or a map of a critic's answers, like the list of its pixels."""
+
+
+@pytest.mark.parametrize(("name", "options"), [(n, o) for n in DENSE for o in variants(n)])
+def test_a_map_counts_like_the_loop_over_its_pixels(name, options):
     torch.manual_seed(0)
-    names = needs(losses[name])
-    maps = [torch.randn(2, K, 3, 5) if "logits" in n else torch.randint(K, (2, 3, 5)) if n == "label_s" else ONE for n in names]
-    lists = [m.movedim(1, -1).reshape(-1, K) if m.dim() == 4 else m.flatten() if m.dim() else m for m in maps]
-    assert torch.allclose(losses[name](*maps), losses[name](*lists))
+    maps = [map_of(n) for n in needs(losses[name])]
+    assert losses[name](*maps, **options).item() == pytest.approx(NAIVE[name](*map(rows_of, maps), **options), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["discriminate_feature", "domain_adversarial"])
+def test_the_domains_count_alike_whatever_the_size_of_their_maps(name):
+    torch.manual_seed(0)
+    source, target = map_of("critic", 2, 3), map_of("critic", 7, 4)
+    assert losses[name](source, target).item() == pytest.approx(naive_domains(rows_of(source), rows_of(target)), abs=1e-5)
+
+
+NOTHING = [(n, o) for n in ("task_source", "task_translated", "task_classifier", "task_source_second") for o in variants(n)]
+NOTHING += [("semantic_t", {"anchor": "label", "confidence": c}) for c in (0.0, 0.6)]
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize(("name", "options"), NOTHING)
+def test_where_nothing_is_labelled_the_loss_and_its_gradient_are_zero(name, options, dense):
+    torch.manual_seed(0)
+    tensors = [map_of(n) if dense else draw(n) for n in needs(losses[name])]
+    tensors = [torch.full_like(t, IGNORE) if n == "label_s" else t for n, t in zip(needs(losses[name]), tensors, strict=True)]
+    answer = tensors[0].requires_grad_(True)
+    loss = losses[name](*tensors, **options)
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(answer.grad, torch.zeros_like(answer))
 
 
 def test_smoothing_does_not_count_ignored_labels():

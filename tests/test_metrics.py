@@ -195,6 +195,32 @@ def test_monitors_are_those_of_a_loop(name):
     assert monitors[name](*tensors).item() == pytest.approx(MONITORS[name](*tensors))
 
 
+def pixels(rows):
+    """(N, K, h, w) -> (N h w, K), (N, h, w) -> (N h w,)."""
+    return rows.movedim(1, -1).flatten(0, -2) if rows.dim() == 4 else rows.flatten()
+
+
+def labelled(rows, labels):
+    """Without what is to be ignored."""
+    return rows[labels != IGNORE], labels[labels != IGNORE]
+
+
+@pytest.mark.parametrize("name", ["task_accuracy_source", "task_accuracy_translated"])
+def test_task_accuracy_counts_labelled_pixels_alone(name):
+    torch.manual_seed(0)
+    rows, labels = torch.randn(2, K, 5, 7), torch.randint(K, (2, 5, 7))
+    labels[0, :3] = IGNORE
+    assert monitors[name](rows, labels).item() == pytest.approx(naive_right(*labelled(pixels(rows), pixels(labels))))
+    assert monitors[name](rows, torch.full_like(labels, IGNORE)).item() == 0
+
+
+@pytest.mark.parametrize("name", ["agreement_t", "agreement_s", "critic_accuracy", "reversed_critic_accuracy"])
+def test_monitors_of_maps_are_those_of_their_pixels(name):
+    torch.manual_seed(0)
+    maps = [torch.randn(2, 2 if "critic" in n else K, 5, 7) for n in needs(monitors[name])]
+    assert monitors[name](*maps).item() == pytest.approx(MONITORS[name](*map(pixels, maps)))
+
+
 def test_a_perfect_critic_has_accuracy_one():
     source, target = torch.tensor([[0.0, 1.0]] * 3), torch.tensor([[1.0, 0.0]] * 5)  # class 1 says source
     assert monitors["critic_accuracy"](source, target) == 1

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
+from cycada.losses.task import labelled_cross_entropy
 from cycada.losses.term import Share, losses
-from cycada.types import IGNORE
 
 
 @losses("task_source_second")
 def task_source_second(second_logits_real_s: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
     """The second head names real source images: its half of MCD's step A (Saito et al. 2018). (N, K), (N,) -> scalar."""
-    return F.cross_entropy(second_logits_real_s, label_s, ignore_index=IGNORE, label_smoothing=smoothing)
+    return labelled_cross_entropy(second_logits_real_s, label_s, smoothing)
 
 
 def discrepancy(logits: Tensor, second_logits: Tensor) -> Tensor:

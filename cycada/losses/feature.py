@@ -1,6 +1,7 @@
 """Feature adversaries: a discriminator looks at the task network's features (or scores), not at images.
 
-A critic's output is (N, 2, ...): class 1 says "source", class 0 says "target", as in the ADDA release.
+A critic's output is (N, 2), or (N, 2, h, w) for a segmenter: class 1 says "source", class 0 says "target", as in the ADDA
+release. All places of all images count alike; the two domains may differ in size.
 """
 
 from __future__ import annotations

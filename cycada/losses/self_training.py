@@ -51,6 +51,6 @@ def class_balance(logits_augmented_t: Tensor) -> Tensor:
 
     less what it is at the best: 0 where the batch is called every class alike. Keeps a class from swallowing others.
     """
-    mean = logits_augmented_t.softmax(1).mean(0)
+    mean = logits_augmented_t.softmax(1).movedim(1, -1).flatten(0, -2).mean(0)  # over images, or over all their pixels
     uniform = torch.full_like(mean, 1 / len(mean))
     return F.binary_cross_entropy(mean, uniform) - F.binary_cross_entropy(uniform, uniform)

@@ -9,19 +9,28 @@ from cycada.losses.term import Share, losses
 from cycada.types import IGNORE
 
 
+def labelled_cross_entropy(logits: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Mean over the images (or pixels) that have a label. Logits (N, K, ...), label (N, ...) -> scalar.
+
+    0, with a gradient of 0, where none has one: torch's own mean would be no number, and would stay in the weights.
+    """
+    total = F.cross_entropy(logits, label, ignore_index=IGNORE, label_smoothing=smoothing, reduction="sum")
+    return total / (label != IGNORE).sum().clamp_min(1)
+
+
 @losses("task_source")
 def task_source(logits_real_s: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
     """f_t names real source images, CyCADA eq. 1."""
-    return F.cross_entropy(logits_real_s, label_s, ignore_index=IGNORE, label_smoothing=smoothing)
+    return labelled_cross_entropy(logits_real_s, label_s, smoothing)
 
 
 @losses("task_translated")
 def task_translated(logits_fake_t: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
     """f_t names translated source images by their source labels, CyCADA eq. 5, first term."""
-    return F.cross_entropy(logits_fake_t, label_s, ignore_index=IGNORE, label_smoothing=smoothing)
+    return labelled_cross_entropy(logits_fake_t, label_s, smoothing)
 
 
 @losses("task_classifier")
 def task_classifier(source_logits_real_s: Tensor, label_s: Tensor) -> Tensor:
     """f_s itself learns next to the generators, as in the released code (the paper freezes it)."""
-    return F.cross_entropy(source_logits_real_s, label_s, ignore_index=IGNORE)
+    return labelled_cross_entropy(source_logits_real_s, label_s)

@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from cycada.losses.task import labelled_cross_entropy
 from cycada.methods.adda import FEATURE_DISCRIMINATOR, CriticOptions, CriticViews
 from cycada.methods.cyclegan import DISCRIMINATORS, GRID, CycleOptions, CycleViews, generators, translation_scored
 from cycada.methods.recipe import Method, PhasePlan, methods
@@ -73,7 +73,7 @@ class PixelViews(CycleViews):
         if self.options.semantic_gate is None:
             return torch.ones((), device=self.real_s.device)
         with torch.no_grad():
-            loss = F.cross_entropy(self.source_logits_real_s.float(), self.label_s)
+            loss = labelled_cross_entropy(self.source_logits_real_s.float(), self.label_s)
             return (self.average(loss) <= self.options.semantic_gate).float()
 
     @cached_property

@@ -10,21 +10,28 @@ from collections.abc import Callable
 from torch import Tensor
 
 from cycada.registry import Registry
+from cycada.types import IGNORE
 
 Monitor = Callable[..., Tensor]
 monitors: Registry[Monitor] = Registry("monitor")
 
 
+def accuracy(logits: Tensor, label: Tensor) -> Tensor:
+    """Share of the labelled images (or pixels) that are named rightly; 0 where none is. (N, K, ...), (N, ...) -> scalar."""
+    labelled = label != IGNORE
+    return ((logits.argmax(1) == label) & labelled).sum() / labelled.sum().clamp_min(1)
+
+
 @monitors("task_accuracy_source")
 def task_accuracy_source(logits_real_s: Tensor, label_s: Tensor) -> Tensor:
-    """Share of the batch's source images that f_t names rightly."""
-    return (logits_real_s.argmax(1) == label_s).float().mean()
+    """Share of the batch's source images (or pixels) that f_t names rightly."""
+    return accuracy(logits_real_s, label_s)
 
 
 @monitors("task_accuracy_translated")
 def task_accuracy_translated(logits_fake_t: Tensor, label_s: Tensor) -> Tensor:
-    """Share of the batch's translated source images that f_t names by their source label."""
-    return (logits_fake_t.argmax(1) == label_s).float().mean()
+    """Share of the batch's translated source images (or pixels) that f_t names by their source label."""
+    return accuracy(logits_fake_t, label_s)
 
 
 @monitors("agreement_t")
@@ -53,7 +60,7 @@ def feature_gate_rate(feature_gate: Tensor) -> Tensor:
 
 @monitors("critic_accuracy")
 def critic_accuracy(critic_source: Tensor, critic_target: Tensor) -> Tensor:
-    """Share of both halves of the batch that D_feat puts into the right domain; 0.5 is chance."""
+    """Share of both halves of the batch that D_feat puts into the right domain; 0.5 is chance. Maps of places count as their mean."""
     right_s = (critic_source.argmax(1) == 1).float().mean()
     right_t = (critic_target.argmax(1) == 0).float().mean()
     return 0.5 * (right_s + right_t)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,9 +24,12 @@ def count_batches_once(net: nn.Module) -> None:
     does so in the forward pass alone, so that the weights are those of a training without checkpointing.
     """
     for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
-            module.register_forward_pre_hook(_only_forward)
+        if isinstance(module, nn.BatchNorm2d):
+            module.register_forward_pre_hook(partial(_only_forward, momentum=module.momentum))
 
 
-def _only_forward(module: nn.BatchNorm2d, _: Any) -> None:
-    module.track_running_stats = torch._C._current_graph_task_id() == -1  # -1 says that no backward pass is under way
+def _only_forward(module: nn.BatchNorm2d, _: Any, momentum: float | None) -> None:
+    again = torch._C._current_graph_task_id() != -1  # a backward pass is under way
+    module.momentum = 0.0 if again else momentum
+    if again and module.training and module.num_batches_tracked is not None:
+        module.num_batches_tracked -= 1  # the forward pass adds it again

@@ -112,7 +112,9 @@ class Fcn8s(nn.Module):
                     weight = found[f"classifier.{layer}.weight"].reshape(place.weight.shape)  # type: ignore[arg-type]
                     fill(place, {"weight": weight, "bias": found[f"classifier.{layer}.bias"]}, path)
                 except (KeyError, RuntimeError) as error:
-                    raise CycadaError(f"{WHERE}: classifier.{layer} of {path} does not fit a head of width {self.width} ({error}).") from None
+                    raise CycadaError(
+                        f"{WHERE}: classifier.{layer} of {path} does not fit a head of width {self.width} ({error})."
+                    ) from None
         elif "vgg.0.weight" in found:  # the release's, whose bilinear kernels (upscore*) are constants
             parts = ("vgg", "vgg_head", "score_pool4", "score_pool3")
             unknown = {k.split(".")[0] for k in found if not k.startswith("upscore")} - {*parts}
@@ -122,7 +124,9 @@ class Fcn8s(nn.Module):
                 own = {k.removeprefix(f"{part}."): v for k, v in found.items() if k.startswith(f"{part}.")}
                 fill(self.get_submodule(part), own, path)
         else:
-            raise CycadaError(f"{WHERE}: {path} is neither torchvision's vgg16 nor an FCN8s of the release; it has {', '.join([*found][:3])} ...")
+            raise CycadaError(
+                f"{WHERE}: {path} is neither torchvision's vgg16 nor an FCN8s of the release; it has {', '.join([*found][:3])} ..."
+            )
 
     def forward(self, x: Tensor) -> Output:
         deep = F.pad(self.normalise(x), (99, 99, 99, 99))  # zero after the normalisation: the mean colour

@@ -50,9 +50,7 @@ class Segmenter(nn.Module):
     statistics that it came with also in training, where batches are too small or mix domains.
     """
 
-    def __init__(
-        self, encoder: nn.Module, head: nn.Module, width: int, *, align_corners: bool = False, frozen_norm: bool = False
-    ) -> None:
+    def __init__(self, encoder: nn.Module, head: nn.Module, width: int, *, align_corners: bool = False, frozen_norm: bool = False) -> None:
         super().__init__()
         self.encoder, self.head, self.width = encoder, head, width
         self.align_corners, self.frozen_norm = align_corners, frozen_norm

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from cycada.errors import CycadaError
@@ -44,7 +46,7 @@ class PatchDiscriminator(nn.Module):
         self.least = 2 ** (layers + 1)
         widths = [inputs, *(channels * min(2**i, 8) for i in range(layers))]
         modules: list[nn.Module] = []
-        for into, out in zip(widths, widths[1:], strict=False):
+        for into, out in pairwise(widths):
             modules += [nn.Conv2d(into, out, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
         self.body = nn.Sequential(*modules, nn.Conv2d(widths[-1], 2, 4, 2, 1))
 
