@@ -165,6 +165,21 @@ def test_caffe_means_are_subtracted_from_bytes():
     assert net.normalise(red).flatten().tolist() == pytest.approx([-103.939, -116.779, 255 - 123.68], abs=2e-2)
 
 
+def test_the_small_segmenter_learns_to_tell_colours():
+    torch.manual_seed(0)
+    net = build("small_segmenter", channels=8, width=16, dropout=0.0)
+    palette = torch.rand(K, 3, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    for _ in range(60):
+        label = torch.randint(K, (4, 4, 5)).repeat_interleave(8, 1).repeat_interleave(8, 2)
+        x = palette[label].movedim(-1, 1) + 0.1 * torch.randn(4, 3, 32, 40)
+        logits = net(x).logits
+        optimizer.zero_grad()
+        F.cross_entropy(logits, label).backward()
+        optimizer.step()
+    assert (logits.argmax(1) == label).float().mean() > 0.8  # contours are at a quarter of the size
+
+
 # FCN8s.
 
 
