@@ -1,6 +1,7 @@
 """The statistics of the reports: closed forms, naive loops, scipy."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_holm_keeps_the_order_and_lies_between_p_and_bonferroni(p):
     for one, its in zip(p, adjusted, strict=True):
         assert one <= its <= min(1, len(p) * one) + 1e-12
     order = sorted(range(len(p)), key=p.__getitem__)
-    assert all(adjusted[i] <= adjusted[j] for i, j in zip(order, order[1:], strict=False))
+    assert all(adjusted[i] <= adjusted[j] for i, j in pairwise(order))
 
 
 def test_a_distance_is_near_0_for_one_cloud_and_2_for_two():

@@ -69,11 +69,15 @@ def loss_curves(row: Row) -> list[Panel]:
             figure, axes = new(3.1, 2.5)
             for j, name in enumerate(names):
                 series = [s for r in stages if len((s := _series(r.metrics, name))[0])]
-                _seeds_and_mean(axes, series, COLORS[j % len(COLORS)], "-" if j < len(COLORS) else "--", name.removeprefix("loss/"), thin=False)
+                _seeds_and_mean(
+                    axes, series, COLORS[j % len(COLORS)], "-" if j < len(COLORS) else "--", name.removeprefix("loss/"), thin=False
+                )
             axes.set(title=short(f"{stages[0].stage}: {stages[0].label}"), xlabel="step", ylabel="loss", xlim=(0, None), ylim=(0, None))
             axes.grid(axis="y")
             figure.legend(loc="outside lower left", ncols=2, handlelength=1.2, columnspacing=1)
-            found.append(panel(figure, f"loss{i}", f"Losses of stage {stages[0].stage}: {', '.join(n.removeprefix('loss/') for n in names)}"))
+            found.append(
+                panel(figure, f"loss{i}", f"Losses of stage {stages[0].stage}: {', '.join(n.removeprefix('loss/') for n in names)}")
+            )
     return found
 
 
@@ -121,7 +125,9 @@ def _seeds_and_mean(
             draw(steps, values, line, color=color, linewidth=0.7, alpha=0.45)
     common = sorted(set.intersection(*(set(s.tolist()) for s, _ in series)))
     means = [np.mean([v[s == step][0] for s, v in series]) for step in common]
-    draw(common, means, line, color=color, label=label, linewidth=1.8 if thin else 1.2, marker="o" if len(common) < 4 else None, markersize=3)
+    draw(
+        common, means, line, color=color, label=label, linewidth=1.8 if thin else 1.2, marker="o" if len(common) < 4 else None, markersize=3
+    )
 
 
 def _class_accuracy(records: Sequence[Record]) -> np.ndarray | None:
@@ -137,5 +143,3 @@ def _nanmean(values: np.ndarray) -> np.ndarray:
     there = ~np.isnan(values)
     mean: np.ndarray = np.where(there.any(0), np.nansum(values, 0) / np.maximum(there.sum(0), 1), np.nan)
     return mean
-
-

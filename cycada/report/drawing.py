@@ -13,6 +13,7 @@ from html import escape
 from typing import Any
 
 import matplotlib as mpl
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -21,12 +22,12 @@ INK, RULE = "#000001", "#000002"
 COLORS = ("#3f90da", "#e76300", "#832db6", "#94a4a2", "#ffa90e", "#bd1f01", "#a96b59", "#b9ac70", "#717581", "#92dadd")
 """Petroff's ten (arXiv:2107.02270), ordered here so that the first three differ most; told apart with colour blindness."""
 TARGET, SOURCE, TRANSLATED = COLORS[0], COLORS[1], COLORS[2]
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "svg.fonttype": "none", "font.size": 8, "axes.titlesize": 8.5, "axes.titleweight": "bold", "axes.labelsize": 8,
     "axes.edgecolor": RULE, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
     "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 7, "legend.frameon": False,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False, "grid.color": RULE, "grid.linewidth": 0.6,
-    "figure.facecolor": "none", "axes.facecolor": "none", "axes.prop_cycle": mpl.cycler(color=COLORS),
+    "figure.facecolor": "none", "axes.facecolor": "none", "axes.prop_cycle": cycler(color=COLORS),
     "lines.linewidth": 1.4, "axes.titlelocation": "left", "xtick.major.size": 2.5, "ytick.major.size": 2.5, "axes.axisbelow": True,
 }  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,17 @@ class Outcome:
     def last(self) -> Record:
         return self.chain[-1]
 
-    def latest(self, what: str) -> Record | None:
-        """The last stage of the chain that has `what`: an attribute of Record, or a key of its analysis."""
-        found = [r for r in self.chain if what in r.analysis or getattr(r, what, None)]
-        return found[-1] if found else None
+    def latest(self, has: Callable[[Record], object]) -> Record | None:
+        """The last stage of the chain that has something."""
+        return next((r for r in reversed(self.chain) if has(r)), None)
+
+    @property
+    def translation(self) -> Record | None:
+        """The stage that learnt the translation behind this outcome: the last with flips or drift, else with the widest grid."""
+        if found := self.latest(lambda r: r.drift or "flip_t" in r.analysis):
+            return found
+        grids = [r for r in self.chain if r.grid_width]
+        return max(reversed(grids), key=lambda r: r.grid_width) if grids else None
 
 
 @dataclass(frozen=True)
@@ -131,8 +138,8 @@ def _run(word: str, name: str, results: Path) -> Record:
         if re.fullmatch(r"[0-9a-f]{1,12}", word) and sum(i.startswith(word) for i in ids) > 1:
             raise error from None
         raise CycadaError(
-            f"Nothing called '{name}' in {results}: no sweep, no experiment that was run, no run id.{nearest(name, [*sweeps, *experiments])} "
-            f"Run it first (`cycada run CONFIG`), or say where with --results."
+            f"Nothing called '{name}' in {results}: no sweep, no experiment that was run, no run id."
+            f"{nearest(name, [*sweeps, *experiments])} Run it first (`cycada run CONFIG`), or say where with --results."
         ) from None
 
 

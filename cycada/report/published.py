@@ -76,8 +76,9 @@ def read_published() -> list[dict[str, Any]]:
 def _same_method(lines: Sequence[Line], methods: Sequence[str]) -> Line | None:
     """The one row of that method; the reference (the row without a test) where an ablation has several."""
     same = [line for line in lines if line.row.method in methods]
-    plain = [line for line in same if line.test is None]
-    return same[0] if len(same) == 1 else (plain or [None])[0]
+    if len(same) == 1:
+        return same[0]
+    return next((line for line in same if line.test is None), None)
 
 
 def flags(entry: dict[str, Any], row: Row) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from cycada.config import digest
 from cycada.errors import CycadaError
@@ -111,6 +112,14 @@ class Record:
         """The last image grid."""
         grids = sorted(self.folder.images.glob("grid_*.png"))
         return grids[-1] if grids else None
+
+    @cached_property
+    def grid_width(self) -> int:
+        """In pixels: what learns both directions shows more columns than what uses one. 0 where there is no grid."""
+        if self.grid is None:
+            return 0
+        with Image.open(self.grid) as image:
+            return int(image.width)
 
     def right(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Right or wrong on every target test image, (N,) bool, and their labels, (N,)."""

@@ -63,7 +63,7 @@ def choose_steps(rows: Sequence[Row]) -> list[StepChoices]:
         oracle = {seed: 100 * max(e["target/accuracy"] for e in es) for seed, es in runs.items()}
         at = {"last": {seed: es[-1] for seed, es in runs.items()}}
         for name in names:  # of equals the later: what one more evaluation did not make worse
-            at[name] = {seed: max(reversed(es), key=lambda e, n=name: e[PREFIX + n]) for seed, es in runs.items()}  # type: ignore[misc]
+            at[name] = {seed: max(reversed(es), key=lambda e, n=name: e[PREFIX + n]) for seed, es in runs.items()}  # type: ignore[misc, arg-type]
         choices = {name: _choice({s: 100 * e["target/accuracy"] for s, e in chosen.items()}, oracle) for name, chosen in at.items()}
         found.append(StepChoices(row, max(map(len, runs.values())), choices, _mean(oracle)))
     return found
@@ -83,7 +83,7 @@ def choose_rows(rows: Sequence[Row]) -> list[RowChoice]:
         value = {key: _last(run, PREFIX + name) for key, run in runs.items()}
         if any(value[row.name, s] is None for row in rows for s in seeds):
             continue
-        chosen = {s: max(rows, key=lambda row, s=s: value[row.name, s]).name for s in seeds}  # type: ignore[misc]
+        chosen = {s: max(rows, key=lambda row, s=s: value[row.name, s]).name for s in seeds}  # type: ignore[misc, arg-type]
         found.append(RowChoice(name, chosen, _choice({s: accuracy[chosen[s], s] for s in seeds}, best)))
     return found
 

@@ -11,7 +11,6 @@ from cycada.report.semantics import DRIFT, PERCENT, Distance, Shared, drift
 from cycada.report.table import COVERS, Comparison, Line, Mean
 
 NONE = "–"
-SIDE_BY_SIDE = ("last", "oracle *")
 
 
 @dataclass(frozen=True)
@@ -21,9 +20,13 @@ class Sheet:
     key: str
     title: str
     heads: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     bold: frozenset[tuple[int, int]] = frozenset()
     notes: tuple[str, ...] = field(default_factory=tuple)
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
 
 
 def p_value(p: float | None) -> str:
@@ -33,13 +36,13 @@ def p_value(p: float | None) -> str:
 
 
 def signed(mean: Mean | None) -> str:
-    return NONE if mean is None else f"{mean.mean:+.1f}" + ("" if mean.error is None else f" ± {mean.error:.1f}")
+    return NONE if mean is None else _minus(f"{mean.mean:+.1f}") + ("" if mean.error is None else f" ± {mean.error:.1f}")
 
 
 def cell(mean: Mean | None, digits: int = 1) -> str:
     if mean is None:
         return NONE
-    return f"{mean.mean:.{digits}f}" + ("" if mean.error is None else f" ± {mean.error:.{digits}f}")
+    return _minus(f"{mean.mean:.{digits}f}") + ("" if mean.error is None else f" ± {mean.error:.{digits}f}")
 
 
 def name(line: Line) -> str:
@@ -72,11 +75,13 @@ def _test_cells(test: Comparison | None) -> tuple[str, str, str]:
     if test is None:
         return "reference", NONE, NONE
     difference, interval = test.difference, test.bootstrap
-    shown = NONE if difference is None else f"{difference.mean:+.1f}"
+    shown = NONE if difference is None else _minus(f"{difference.mean:+.1f}")
     if interval:
-        shown += f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
+        shown += _minus(f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]")
     images = f"{p_value(interval.p)} ({p_value(test.bootstrap_holm)})" if interval else f"not tested: {test.why['bootstrap']}"
-    seeds = f"{p_value(test.wilcoxon)} ({p_value(test.wilcoxon_holm)})" if test.wilcoxon is not None else f"not tested: {test.why['wilcoxon']}"
+    seeds = (
+        f"{p_value(test.wilcoxon)} ({p_value(test.wilcoxon_holm)})" if test.wilcoxon is not None else f"not tested: {test.why['wilcoxon']}"
+    )
     return shown, images, seeds
 
 

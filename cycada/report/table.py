@@ -107,7 +107,7 @@ def _test(row: Row, reference: Row) -> Comparison:
     pairs = [(a, b) for a, b in answers if a is not None and b is not None]
     bootstrap, images = None, None
     if len(pairs) < len(answers):
-        why["bootstrap"] = "no answers per image (analysis.npz)"
+        why["bootstrap"] = "no answers per image"
     elif any(not np.array_equal(a[1], pairs[0][0][1]) or not np.array_equal(b[1], pairs[0][0][1]) for a, b in pairs):
         why["bootstrap"] = "not the same test images"
     else:

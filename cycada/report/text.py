@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cycada.report.sheets import Sheet
 from cycada.report.table import Line
 
 TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "→": r"$\to$", "–": "--", "<": "$<$", ">": "$>$", "*": "$^*$",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "*": "$^*$", "|": "$|$",
+    "±": r"$\pm$", "→": r"$\to$", "–": "--", "−": "$-$", "…": r"\ldots{}",
 }  # fmt: skip
 
 
@@ -27,8 +28,8 @@ def markdown(title: str, lead: str, sheets: Sequence[Sheet], notes: Sequence[str
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _md_row(cells: object) -> str:
-    return "| " + " | ".join(map(str, cells)) + " |"  # type: ignore[call-overload]
+def _md_row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def _pipe(text: str) -> str:
