@@ -234,10 +234,10 @@ def report(
 
     written = make_report(what, results, out, against, title)
     table = Table(title="target accuracy, %, last step")
-    for i, head in enumerate(written.results.heads[:6]):
+    for i, head in enumerate(written.results.heads[:5]):
         table.add_column(head, justify="left" if i == 0 else "right")
     for row in written.results.rows:
-        table.add_row(*row[:6])
+        table.add_row(*row[:5])
     Console(highlight=False).print(table)
     for note in [*written.failures, *written.missing]:
         print(f"note: {note}", file=sys.stderr)

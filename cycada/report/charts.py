@@ -24,7 +24,13 @@ def ablation(lines: Sequence[Line], reference: str) -> Panel:
             if line.target.error is not None:
                 axes.errorbar(line.target.mean, y, xerr=line.target.error, color=INK, capsize=3, linewidth=1.1)
                 axes.plot(seeds, [y] * len(seeds), "o", color=INK, markersize=2.6, alpha=0.55, linewidth=0)
-            axes.text(0, y - 0.31, short(line.row.name + (" (oracle)" if line.row.oracle else ""), 70), va="bottom", fontsize=8.5)
+            axes.text(
+                0,
+                y - 0.31,
+                short(line.row.name + (" (oracle)" if line.row.oracle and "oracle" not in line.row.name else ""), 70),
+                va="bottom",
+                fontsize=8.5,
+            )
             axes.text(102, y, str(line.target), va="center", fontsize=8.5, weight="bold" if line.best else "normal")
         mean = next(line.target.mean for line in lines if line.row.name == reference)
         axes.axvline(mean, color=INK, linewidth=0.7, linestyle=(0, (3, 3)), alpha=0.6)
@@ -49,7 +55,7 @@ def learning_curves(rows: Sequence[Row]) -> list[Panel]:
             figure, axes = new(3.1, 2.1)
             for side, color, line in (("target", TARGET, "-"), ("source", SOURCE, "--")):
                 _seeds_and_mean(axes, [_series(es, f"{side}/accuracy", 100) for _, es in runs], color, line)
-            axes.set(title=short(name), ylim=(low, 101), xlabel="step of the last stage", ylabel="accuracy, %")
+            axes.set(title=short(name), ylim=(low, 103), xlabel="step of the last stage", ylabel="accuracy, %")
             axes.set_xlim(left=0)
             axes.grid(axis="y")
             last = np.mean([100 * es[-1]["target/accuracy"] for _, es in runs])

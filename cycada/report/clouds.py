@@ -79,7 +79,7 @@ def _two_panels(record: Record, name: str, key: str, seed: int) -> list[Panel]:
 def _frame(figure: object, axes: object, title: str, columns: int) -> None:
     axes.set(title=short(title), xticks=[], yticks=[])  # type: ignore[attr-defined]
     axes.spines[:].set_visible(True)  # type: ignore[attr-defined]
-    figure.legend(loc="outside lower center", ncols=columns, handletextpad=0.1, columnspacing=0.7, scatterpoints=1)  # type: ignore[attr-defined]
+    figure.legend(loc="outside lower center", ncols=columns, handletextpad=0.1, columnspacing=0.7, scatterpoints=1, markerscale=1.6)  # type: ignore[attr-defined]
 
 
 def _points(record: Record, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -144,7 +144,7 @@ def _run(word: str, name: str, results: Path) -> Record:
 
 
 def _outcome(record: Record, beside: Sequence[Record]) -> Outcome:
-    """With the chain from its manifests, and as its baseline the source-only stage that it came from, else one beside it."""
+    """With the chain from its manifests, and as its baseline the source-only stage that it came from, else the first beside it."""
     chain = (*record.ancestors(), record)
     baselines = [r for r in (*chain, *beside) if r.method == "source_only" and r.seed == record.seed]
     return Outcome(record.seed, chain, baselines[0] if baselines else None)
@@ -178,6 +178,7 @@ def _sweep(sweep: dict[str, Any], results: Path, report: Gathered) -> dict[str, 
     """One row a variant, its last stage; and the source-only stage that they share, unless a variant is that already."""
     variants: dict[str, list[Outcome]] = {}
     shared: dict[str, Outcome] = {}
+    every = {s["id"]: Record(results / "runs" / s["id"]) for c in sweep["cells"] for s in c["stages"] if s["method"] == "source_only"}
     for cell in sweep["cells"]:
         where = f"{cell['variant']}, seed {cell['seed']}"
         records = [Record(results / "runs" / s["id"]) for s in cell["stages"]]
@@ -189,7 +190,8 @@ def _sweep(sweep: dict[str, Any], results: Path, report: Gathered) -> dict[str, 
         if missing:
             report.failures.append(f"{where}: no finished run folder {', '.join(missing)} in {results / 'runs'}.")
             continue
-        variants[cell["variant"]].append(_outcome(records[-1], records))
+        common = [r for r in every.values() if r.done and r.seed == cell["seed"]]
+        variants[cell["variant"]].append(_outcome(records[-1], [*records, *(common if len(common) == 1 else [])]))
         shared |= {r.id: _outcome(r, records) for r in records if r.method == "source_only"}
     ids = {o.last.id for outcomes in variants.values() for o in outcomes}
     if sweep.get("compare_to"):

@@ -94,7 +94,7 @@ def sections(report: Gathered, lines: Sequence[Line], sheets: dict[str, Sheet]) 
             "confusions", "Confusions",
             "Target test images" + (", counts added over seeds" if several else "") + ". A row is a true class, a column what it was "
             "called; numbers are % of the row, and a row adds up to 100. All but the diagonal is error.",
-            panels=tuple(confusions(rows)), kind="square", absent="No confusion.json in these runs.",
+            panels=tuple(confusions(rows)), absent="No confusion.json in these runs.",
         ),
         Section(
             "translations", "Translations",
@@ -106,19 +106,23 @@ def sections(report: Gathered, lines: Sequence[Line], sheets: dict[str, Sheet]) 
         Section(
             "drift", "Semantic drift",
             "Does an image keep its class when it is translated? The frozen source classifier names it before (row) and after (column), "
-            "in % of the row. Away from the diagonal, the label that the task network is given is wrong"
-            + (". Counts are added over seeds." if several else "."),
+            "in % of the row. Off the diagonal it sees another class, and the label that the task network is given is wrong. Two cautions: "
+            "the semantic loss trains for this very agreement, so a low rate has to be checked against the images above; and f_s is often "
+            "wrong about target images to begin with, so target → source shows its own confusion too."
+            + (" Counts are added over seeds." if several else ""),
             sheets=tuple(s for k, s in sheets.items() if k == "drift"),
-            panels=(*flip_matrices(translations), *flip_matrices(translations, "s")), kind="square",
+            panels=(*flip_matrices(translations), *flip_matrices(translations, "s")),
             absent=f"No translation here was analysed. {evaluate}",
         ),
         Section(
             "features", "Features",
             "The task network's features of test images in two dimensions (t-SNE, at most 300 images a domain, one seed). Where adaptation "
-            "worked, the domains lie on each other and the classes apart. Distances between far groups mean nothing in t-SNE; the "
+            "worked, target images lie on the images that the network was trained on, and the classes apart. A network that was trained on "
+            "translated images alone may well put real source images elsewhere. "
+            "Distances between far groups mean nothing in t-SNE; the "
             "A-distance below is the number to trust. Test labels colour the points and do nothing else.",
             sheets=tuple(s for k, s in sheets.items() if k == "distance"),
-            panels=tuple(clouds(rows)), kind="square", absent=f"No run here stored features. {evaluate}",
+            panels=tuple(clouds(rows)), kind="pairs", absent=f"No run here stored features. {evaluate}",
         ),
     ]  # fmt: skip
 

@@ -50,6 +50,7 @@ def published(lines: Sequence[Line]) -> list[Published]:
     """The entries on our pair of domains. Empty where nothing is published on it (or nothing that we noted)."""
     record = lines[0].row.outcomes[0].last
     source, target = record.domains
+    reference = next(line for line in lines if line.test is None)
     found = []
     for entry in read_published():
         accuracy = entry["metrics"].get("accuracy", {})
@@ -60,8 +61,8 @@ def published(lines: Sequence[Line]) -> list[Published]:
         found.append(
             Published(
                 entry["id"], entry["method"], accuracy["value"], accuracy.get("stderr", accuracy.get("plus_minus")),
-                entry.get("architecture"), entry.get("protocol"), entry["source"], accuracy.get("verified", entry["verified"]),
-                entry.get("note"), ours, tuple(flags(entry, (ours or lines[-1]).row)),
+                entry.get("architecture"), entry.get("protocol"), entry["source"], _status(entry),
+                entry.get("note"), ours, tuple(flags(entry, (ours or reference).row)),
             )
         )  # fmt: skip
     return found
@@ -71,6 +72,13 @@ def read_published() -> list[dict[str, Any]]:
     """All entries of published.yaml."""
     entries: list[dict[str, Any]] = yaml.safe_load(files("cycada.report").joinpath("published.yaml").read_text(encoding="utf-8"))["entries"]
     return entries
+
+
+def _status(entry: dict[str, Any]) -> str:
+    accuracy = entry["metrics"]["accuracy"]
+    value = accuracy.get("verified", entry["verified"])
+    error = accuracy.get("stderr_verified", accuracy.get("plus_minus_verified", value))
+    return (value if error == value else f"{value}, ± {error}").replace("_", " and ")
 
 
 def _same_method(lines: Sequence[Line], methods: Sequence[str]) -> Line | None:
@@ -84,29 +92,29 @@ def _same_method(lines: Sequence[Line], methods: Sequence[str]) -> Line | None:
 def flags(entry: dict[str, Any], row: Row) -> list[str]:
     """Why this number and the row do not stand on the same ground, in words."""
     record, protocol = row.outcomes[0].last, (entry.get("protocol") or "")
-    found = []
+    found, unstated = [], []
     if entry.get("comparable") is False:
         found.append("other setting: not comparable")
     if entry["metrics"]["accuracy"].get("verified", entry["verified"]) != "read":
         found.append("recalled, not read")
     runs = number_of_runs(protocol)
     if runs is None:
-        found.append("number of runs not stated")
+        unstated.append("number of runs")
     elif runs != len(row.outcomes):
         found.append(f"mean of {runs}, ours of {len(row.outcomes)}" if runs > 1 else f"a single run, ours {len(row.outcomes)}")
     ours, theirs = record.config["networks"].get("f", {}).get("name", "not named"), entry.get("architecture")
     if not theirs:
-        found.append("network not stated")
+        unstated.append("network")
     elif not re.search(rf"\b{re.escape(ours)}\b", theirs, re.IGNORECASE) or "bottleneck" in theirs or "32x32" in theirs:
         found.append(f"other network (ours: {ours})")
     found += incomplete(record)
     if re.search(r"best epoch|chosen on the (labelled )?target|test set is reported", protocol):
         found.append("checkpoint chosen with target test labels, ours is the last step")
     elif "last" not in protocol:
-        found.append("choice of checkpoint not stated")
+        unstated.append("choice of checkpoint")
     if "augmentation" in protocol and not any(s.get("augment") for s in record.config["stages"].values()):
         found.append("with augmentation, ours without")
-    return found
+    return [*found, f"not stated: {', '.join(unstated)}"] if unstated else found
 
 
 def number_of_runs(protocol: str) -> int | None:

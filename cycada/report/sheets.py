@@ -53,8 +53,8 @@ def main(lines: Sequence[Line], reference: str) -> Sheet:
     """Accuracy, gain, tests."""
     rows = []
     for line in lines:
-        per_seed = "  ".join(f"{v:.1f}" for v in line.target.values.values())
-        rows.append((name(line), str(line.target), per_seed, str(len(line.target.values)), signed(line.gain), *_test_cells(line.test)))
+        per_seed = ", ".join(f"{v:.1f}" for v in line.target.values.values())
+        rows.append((name(line), str(line.target), str(len(line.target.values)), signed(line.gain), *_test_cells(line.test), per_seed))
     notes = [
         "Target accuracy in %, last step: no checkpoint was chosen. ± is the standard error over seeds (n - 1); one seed has none. "
         "Gain is over the source-only network of the same seed.",
@@ -64,8 +64,8 @@ def main(lines: Sequence[Line], reference: str) -> Sheet:
     if any(line.row.oracle for line in lines):
         notes.append("* An oracle, trained with target labels: an upper bound, not a result. Never set in bold.")
     heads = (
-        "method", "target accuracy", "by seed", "n", "gain over source only",
-        f"difference to {reference}", "p, images (Holm)", "p, seeds (Holm)",
+        "method", "target accuracy", "n", "gain over source only",
+        f"difference to {reference}", "p, images (Holm)", "p, seeds (Holm)", "by seed",
     )  # fmt: skip
     bold = frozenset((i, 1) for i, line in enumerate(lines) if line.best)
     return Sheet("results", "Target accuracy", heads, rows, bold, tuple(notes))
@@ -93,11 +93,11 @@ def published_sheet(entries: Sequence[Published]) -> Sheet:
         value = f"{e.value:g}" + (f" ± {e.error:g}" if e.error is not None else "")
         flags = [f for f in e.flags if f not in common]
         ours = f"{e.ours.target} ({e.ours.row.name})" if e.ours else NONE
-        rows.append((e.method, value, ours, "; ".join(flags) or NONE, e.architecture or NONE, e.source, e.status.replace("_", ", ")))
+        rows.append((e.method, value, ours, "; ".join(flags) or NONE, e.architecture or NONE, e.source, e.status))
     notes = [
         "Accuracy in %. A number in this table was not measured here. Every way in which it is known to differ from our protocol, or "
         "not known to agree, is flagged; a number with a flag is context and not a competitor.",
-        "Status: read (the number was seen in print or in a file), recalled (from memory), recalled, checked (agrees with a read number).",
+        "Status: read (the number was seen in print or in a file), recalled (from memory), recalled and checked (agrees with a read one).",
     ]
     if common:
         notes.insert(1, f"True of all of them: {'; '.join(common)}.")
@@ -108,15 +108,16 @@ def published_sheet(entries: Sequence[Published]) -> Sheet:
 def step_sheets(steps: Sequence[StepChoices]) -> list[Sheet]:
     """Accuracy of each choice of step, and its regret."""
     criteria = list(dict.fromkeys(name for s in steps for name in s.choices if name != "last"))
-    heads = ("method", "last", *(c.replace("_", " ") for c in criteria), "oracle *")
+    heads = ("method", "evaluations", "last", *(c.replace("_", " ") for c in criteria), "oracle *")
     accuracy, regret = [], []
     for s in steps:
         shown = [s.choices.get(c) for c in ("last", *criteria)]
         label = f"{s.row.name} *" if s.row.oracle else s.row.name
-        accuracy.append((label, *(cell(c.accuracy if c else None) for c in shown), cell(s.oracle)))
-        regret.append((label, *(cell(c.regret if c else None) for c in shown), "0"))
+        accuracy.append((label, str(s.evaluations), *(cell(c.accuracy if c else None) for c in shown), cell(s.oracle)))
+        regret.append((label, str(s.evaluations), *(cell(c.regret if c else None) for c in shown), "0"))
     note = (
-        "Last is what the results table shows. Each criterion chooses, without target labels, the evaluation at which it was highest. "
+        "Evaluations: how many there were to choose from. Last is what the results table shows. Each criterion chooses, without target "
+        "labels, the evaluation at which it was highest. "
         "* The oracle chooses with target labels: a bound, never a result. A method marked * was trained with them."
     )
     return [
@@ -130,14 +131,14 @@ def row_sheet(choices: Sequence[RowChoice]) -> Sheet:
     rows = []
     for c in choices:
         counted = {row: list(c.chosen.values()).count(row) for row in dict.fromkeys(c.chosen.values())}
-        chosen = ", ".join(row if len(c.chosen) == 1 else f"{row} ({n} of {len(c.chosen)} seeds)" for row, n in counted.items())
-        rows.append((c.criterion.replace("_", " "), chosen, cell(c.choice.accuracy), cell(c.choice.regret)))
+        chosen = ", ".join(row if len(c.chosen) == 1 else f"{row} ({n} of {len(c.chosen)})" for row, n in counted.items())
+        rows.append((c.criterion.replace("_", " "), cell(c.choice.accuracy), cell(c.choice.regret), chosen))
     note = (
-        "Among the rows (oracles left out), by each criterion's value at the last step. Regret: the best row of each seed less the chosen "
-        "one. Values of networks that were trained by different losses are comparable with caution only."
+        "Among the rows (oracles left out), seed by seed, by each criterion's value at the last step. Regret: the best row of each "
+        "seed less the chosen one. Values of networks that were trained by different losses are comparable with caution only."
     )
     return Sheet(
-        "selection_rows", "Choosing the method without target labels", ("criterion", "chooses", "target accuracy", "regret"), rows,
+        "selection_rows", "Choosing the method without target labels", ("criterion", "target accuracy", "regret", "chooses"), rows,
         notes=(note,),
     )  # fmt: skip
 
