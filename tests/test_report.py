@@ -274,6 +274,7 @@ def test_the_command_on_an_experiment_that_was_really_run(cycada, finished, tmp_
     config.write_text("name: tiny\nstages: {}\n")
     code, _, err = cycada("report", config, "--results", results, "--out", tmp_path / "again", "--against", "source only", "--title", "T")
     assert code == 0, err
+    assert str(tmp_path) not in (tmp_path / "again" / "table.json").read_text()
     assert "<title>T</title>" in (tmp_path / "again" / "report.html").read_text()
 
 

@@ -115,6 +115,11 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Ga
     return report
 
 
+def portable(word: str) -> str:
+    """A path as it may stand in a report: what is absolute says where this machine keeps it, so only its last part."""
+    return Path(word).name if Path(word).is_absolute() else word.removeprefix("./")
+
+
 def _name_in(word: str) -> str:
     """The `name:` of a YAML file, or the word itself."""
     path = Path(word)
@@ -165,7 +170,7 @@ def _experiment(name: str, word: str, folder: Path, results: Path, report: Gathe
             if record.done:
                 stages.setdefault(stage, []).append(_outcome(record, there))
         default = Path("configs") / f"{name}.yaml"
-        config = word if word.endswith((".yaml", ".yml")) else (str(default) if default.exists() else f"CONFIG-OF-{name}")
+        config = portable(word) if word.endswith((".yaml", ".yml")) else (str(default) if default.exists() else f"CONFIG-OF-{name}")
         report.commands.append(f"cycada run {config} seed={summary['seed']}")
     labels = [outcomes[0].last.label for outcomes in stages.values()]
     return {
@@ -188,7 +193,7 @@ def _sweep(sweep: dict[str, Any], results: Path, report: Gathered) -> dict[str, 
             continue
         missing = [r.id for r in records if not r.done]
         if missing:
-            report.failures.append(f"{where}: no finished run folder {', '.join(missing)} in {results / 'runs'}.")
+            report.failures.append(f"{where}: no finished run folder {', '.join(missing)}.")
             continue
         common = [r for r in every.values() if r.done and r.seed == cell["seed"]]
         variants[cell["variant"]].append(_outcome(records[-1], [*records, *(common if len(common) == 1 else [])]))
@@ -196,7 +201,7 @@ def _sweep(sweep: dict[str, Any], results: Path, report: Gathered) -> dict[str, 
     ids = {o.last.id for outcomes in variants.values() for o in outcomes}
     if sweep.get("compare_to"):
         report.reference = sweep["compare_to"]
-    report.commands.append(f"cycada sweep {sweep.get('file') or sweep['name']}")
+    report.commands.append(f"cycada sweep {portable(sweep.get('file') or sweep['name'])}")
     baselines = {} if not shared or ids & set(shared) else _baseline_rows(list(shared.values()))
     return baselines | variants
 

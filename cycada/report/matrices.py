@@ -35,7 +35,7 @@ def matrix(count: np.ndarray, classes: Sequence[str], title: str, axes_names: tu
             for i in range(k):
                 for j in range(k):
                     if round(share[i, j]):
-                        color = "white" if share[i, j] > 45 else "#14202b"
+                        color = "white" if share[i, j] > 60 else "#14202b"
                         axes.text(j + 0.5, i + 0.52, f"{share[i, j]:.0f}", ha="center", va="center", fontsize=7, color=color)
         return panel(figure, key, alt)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cycada.report import provenance
-from cycada.report.gather import Gathered, gather
+from cycada.report.gather import Gathered, gather, portable
 from cycada.report.page import page, sections
 from cycada.report.published import published
 from cycada.report.selection import choose_rows, choose_steps
@@ -93,6 +92,6 @@ def headline(table: Sequence[Line], reference: str) -> str:
 
 def _command(what: Sequence[str], against: str | None, title: str | None) -> str:
     """As one would type it again; folders outside the working directory by their last part alone."""
-    words = [Path(w).name if w.startswith("/") else re.sub(r"^\./", "", w) for w in what]
+    words = [portable(w) for w in what]
     options = [x for name, value in (("--against", against), ("--title", title)) if value for x in (name, value)]
     return shlex.join(["cycada", "report", *words, *options])

@@ -68,7 +68,7 @@ def main(lines: Sequence[Line], reference: str) -> Sheet:
         f"difference to {reference}", "p, images (Holm)", "p, seeds (Holm)", "by seed",
     )  # fmt: skip
     bold = frozenset((i, 1) for i, line in enumerate(lines) if line.best)
-    return Sheet("results", "Target accuracy", heads, rows, bold, tuple(notes))
+    return Sheet("results", "Results", heads, rows, bold, tuple(notes))
 
 
 def _test_cells(test: Comparison | None) -> tuple[str, str, str]:
