@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from cycada.config import load, parse
     from cycada.errors import CycadaError
     from cycada.plan import plan as check
+    from cycada.report.report import report as report_on
     from cycada.runs.reuse import evaluate_run as evaluate
     from cycada.runs.reuse import translate_folder as translate
     from cycada.runs.run import run
     from cycada.runs.sweep import sweep
 
 __version__ = "0.1.0"
-__all__ = ["CycadaError", "check", "evaluate", "load", "parse", "run", "sweep", "translate"]
+__all__ = ["CycadaError", "check", "evaluate", "load", "parse", "report_on", "run", "sweep", "translate"]
 
 _PLACES = {
     "load": "cycada.config:load",
@@ -26,6 +27,7 @@ _PLACES = {
     "check": "cycada.plan:plan",
     "run": "cycada.runs.run:run",
     "sweep": "cycada.runs.sweep:sweep",
+    "report_on": "cycada.report.report:report",
     "evaluate": "cycada.runs.reuse:evaluate_run",
     "translate": "cycada.runs.reuse:translate_folder",
     "CycadaError": "cycada.errors:CycadaError",

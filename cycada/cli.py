@@ -219,6 +219,31 @@ def translate(
     print(f"{count} images translated into {out_dir}" + (f", {skipped} were there already" if skipped else ""))
 
 
+@app.command()
+def report(
+    what: Annotated[
+        list[str], typer.Argument(metavar="WHAT...", help="A sweep or an experiment (name or YAML file), or run ids or folders.")
+    ],
+    results: Annotated[Path, typer.Option(help="Where runs are.")] = Path("results"),
+    out: Annotated[Path | None, typer.Option(help="The folder to write to, instead of results/reports/NAME.")] = None,
+    against: Annotated[str | None, typer.Option(metavar="ROW", help="The row that all others are tested against.")] = None,
+    title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
+) -> None:
+    """Tables, tests and one self-contained HTML page from finished runs, offline."""
+    from cycada.report.report import report as make_report
+
+    written = make_report(what, results, out, against, title)
+    table = Table(title="target accuracy, %, last step")
+    for i, head in enumerate(written.results.heads[:5]):
+        table.add_column(head, justify="left" if i == 0 else "right")
+    for row in written.results.rows:
+        table.add_row(*row[:5])
+    Console(highlight=False).print(table)
+    for note in [*written.failures, *written.missing]:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"Report: {written.folder / 'report.html'}")
+
+
 def main() -> None:
     """Entry point: CycadaError becomes one message and its exit code."""
     try:

@@ -110,7 +110,7 @@ def test_list(cycada, what):
     assert wanted[what] in out
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["check"], ["list"], ["evaluate"], ["translate"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["check"], ["list"], ["evaluate"], ["translate"], ["report"]])
 def test_help(cycada, command):
     code, out, _ = cycada(*command, "--help")
     assert code == 0

@@ -1,0 +1,151 @@
+"""Charts of accuracies and losses: ablation, learning curves, classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cycada.report.drawing import COLORS, INK, SOURCE, TARGET, Panel, new, panel, plain, short, styled
+from cycada.report.gather import Row
+from cycada.report.record import Record
+from cycada.report.table import Line
+
+
+def ablation(lines: Sequence[Line], reference: str) -> Panel:
+    """A bar a row, its error bar, a dot a seed; a line down from the reference."""
+    with styled():
+        figure, axes = new(4.9, 0.45 + 0.44 * len(lines))
+        for y, line in enumerate(lines):
+            color = COLORS[3] if line.row.oracle else TARGET
+            strong = line.row.name == reference
+            axes.barh(y, line.target.mean, height=0.42, color=color, alpha=0.95 if strong else 0.55, linewidth=0)
+            seeds = list(line.target.values.values())
+            if line.target.error is not None:
+                axes.errorbar(line.target.mean, y, xerr=line.target.error, color=INK, capsize=3, linewidth=1.1)
+                axes.plot(seeds, [y] * len(seeds), "o", color=INK, markersize=2.6, alpha=0.55, linewidth=0)
+            axes.text(
+                0,
+                y - 0.31,
+                short(line.row.name + (" (oracle)" if line.row.oracle and "oracle" not in line.row.name else ""), 70),
+                va="bottom",
+                fontsize=8.5,
+            )
+            axes.text(102, y, str(line.target), va="center", fontsize=8.5, weight="bold" if line.best else "normal")
+        mean = next(line.target.mean for line in lines if line.row.name == reference)
+        axes.axvline(mean, color=INK, linewidth=0.7, linestyle=(0, (3, 3)), alpha=0.6)
+        axes.set(xlim=(0, 122), ylim=(len(lines) - 0.55, -0.75), yticks=[], xticks=range(0, 101, 20))
+        axes.set_xlabel("target accuracy, %, last step", loc="left")
+        axes.spines["left"].set_visible(False)
+        axes.spines["bottom"].set_bounds(0, 100)
+        alt = "Target accuracy by method: " + "; ".join(f"{line.row.name} {line.target}" for line in lines)
+        return panel(figure, "ablation", alt)
+
+
+def learning_curves(rows: Sequence[Row]) -> list[Panel]:
+    """One panel a row: target (full line) and source accuracy (dashed) at the evaluations of its last stage."""
+    curves = {row.name: [(o.seed, o.last.evaluations) for o in row.outcomes if o.last.evaluations] for row in rows}
+    values = [100 * e[k] for es in curves.values() for _, e_ in es for e in e_ for k in ("target/accuracy", "source/accuracy") if k in e]
+    if not values:
+        return []
+    low = max(0, 10 * np.floor((min(values) - 2) / 10))
+    found = []
+    for i, (name, runs) in enumerate((n, r) for n, r in curves.items() if r):
+        with styled():
+            figure, axes = new(3.1, 2.1)
+            for side, color, line in (("target", TARGET, "-"), ("source", SOURCE, "--")):
+                _seeds_and_mean(axes, [_series(es, f"{side}/accuracy", 100) for _, es in runs], color, line)
+            axes.set(title=short(name), ylim=(low, 103), xlabel="step of the last stage", ylabel="accuracy, %")
+            axes.set_xlim(left=0)
+            axes.grid(axis="y")
+            last = np.mean([100 * es[-1]["target/accuracy"] for _, es in runs])
+            found.append(panel(figure, f"curve{i}", f"{name}: target accuracy by step, ends at {last:.1f} %"))
+    return found
+
+
+def loss_curves(row: Row) -> list[Panel]:
+    """The losses of every stage that led to a row, mean over its seeds."""
+    found = []
+    for i in range(max(len(o.chain) for o in row.outcomes)):
+        stages = [o.chain[i] for o in row.outcomes if i < len(o.chain)]
+        names = list(dict.fromkeys(k for r in stages for m in r.metrics for k in m if k.startswith("loss/")))
+        if not names:
+            continue
+        with styled():
+            figure, axes = new(3.1, 2.5)
+            for j, name in enumerate(names):
+                series = [s for r in stages if len((s := _series(r.metrics, name))[0])]
+                _seeds_and_mean(
+                    axes, series, COLORS[j % len(COLORS)], "-" if j < len(COLORS) else "--", name.removeprefix("loss/"), thin=False
+                )
+            axes.set(title=short(f"{stages[0].stage}: {stages[0].label}"), xlabel="step", ylabel="loss", xlim=(0, None), ylim=(0, None))
+            axes.grid(axis="y")
+            figure.legend(loc="outside lower left", ncols=2, handlelength=1.2, columnspacing=1)
+            found.append(
+                panel(figure, f"loss{i}", f"Losses of stage {stages[0].stage}: {', '.join(n.removeprefix('loss/') for n in names)}")
+            )
+    return found
+
+
+def class_bars(rows: Sequence[Row]) -> list[Panel]:
+    """One panel a row: target accuracy of each class, dots for seeds, a dash for the own source-only."""
+    found = []
+    for i, row in enumerate(rows):
+        values = _class_accuracy([o.last for o in row.outcomes])
+        if values is None:
+            continue
+        baseline = _class_accuracy([o.baseline for o in row.outcomes if o.baseline and o.baseline.id != o.last.id])
+        k = values.shape[1]
+        classes = row.outcomes[0].last.classes or tuple(map(str, range(k)))
+        with styled():
+            figure, axes = new(3.1, 2.1)
+            mean = _nanmean(values)
+            axes.bar(range(k), mean, color=COLORS[3] if row.oracle else TARGET, width=0.72, alpha=0.75, linewidth=0)
+            if len(values) > 1:
+                axes.plot(np.tile(np.arange(k), len(values)), values.ravel(), "o", color=INK, markersize=2, alpha=0.55)
+            if baseline is not None and baseline.shape[1] == k:
+                axes.hlines(_nanmean(baseline), np.arange(k) - 0.42, np.arange(k) + 0.42, color=SOURCE, linewidth=2)
+            axes.set(title=short(row.name), ylim=(0, 103), ylabel="accuracy, %")
+            axes.set_xticks(range(k), map(plain, classes), rotation=90 if max(map(len, classes)) > 2 else 0)
+            axes.grid(axis="y")
+            said = ", ".join(f"{c} {v:.0f}" for c, v in zip(classes, mean, strict=True) if not np.isnan(v))
+            found.append(panel(figure, f"class{i}", f"{row.name}: target accuracy in % by class: {said}"))
+    return found
+
+
+def _series(rows: Sequence[dict[str, float]], key: str, scale: float = 1) -> tuple[np.ndarray, np.ndarray]:
+    found = [(r["step"], scale * r[key]) for r in rows if key in r]
+    return np.array([s for s, _ in found]), np.array([v for _, v in found])
+
+
+def _seeds_and_mean(
+    axes: object, series: Sequence[tuple[np.ndarray, np.ndarray]], color: str, line: str, label: str | None = None, thin: bool = True
+) -> None:
+    """A thin line a seed, and a strong one of the mean at the steps that all have."""
+    series = [s for s in series if len(s[0])]
+    if not series:
+        return
+    draw = axes.plot  # type: ignore[attr-defined]
+    if thin and len(series) > 1:
+        for steps, values in series:
+            draw(steps, values, line, color=color, linewidth=0.7, alpha=0.45)
+    common = sorted(set.intersection(*(set(s.tolist()) for s, _ in series)))
+    means = [np.mean([v[s == step][0] for s, v in series]) for step in common]
+    draw(
+        common, means, line, color=color, label=label, linewidth=1.8 if thin else 1.2, marker="o" if len(common) < 4 else None, markersize=3
+    )
+
+
+def _class_accuracy(records: Sequence[Record]) -> np.ndarray | None:
+    """(S, K) in %, NaN where a class is absent."""
+    found = [r.scores["target"]["class_accuracy"] for r in records if "class_accuracy" in r.scores.get("target", {})]
+    if not found or len({len(f) for f in found}) > 1:
+        return None
+    return 100 * np.array([[np.nan if v is None else v for v in f] for f in found], dtype=np.float64)
+
+
+def _nanmean(values: np.ndarray) -> np.ndarray:
+    """Over seeds; NaN without a warning where no seed has the class."""
+    there = ~np.isnan(values)
+    mean: np.ndarray = np.where(there.any(0), np.nansum(values, 0) / np.maximum(there.sum(0), 1), np.nan)
+    return mean

@@ -1,0 +1,101 @@
+"""Features of source, translated and target images in two dimensions by t-SNE."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cycada.report.drawing import COLORS, SOURCE, TARGET, TRANSLATED, Panel, new, panel, short, styled
+from cycada.report.gather import Row
+from cycada.report.record import Record
+
+SHOWN = 300
+"""Points of a domain."""
+DOMAINS = {"source": (SOURCE, "o"), "translated": (TRANSLATED, "^"), "target": (TARGET, "x")}
+
+
+def clouds(rows: Sequence[Row], seed: int = 0) -> list[Panel]:
+    """Two panels a row, of its first seed that stored features: coloured by domain, and by class."""
+    found = []
+    for i, row in enumerate(rows):
+        records = [o.last for o in row.outcomes if "features_target" in o.last.analysis and "features_source" in o.last.analysis]
+        if records:
+            found += _two_panels(records[0], row.name, f"cloud{i}", seed)
+    return found
+
+
+def embed(features: np.ndarray, seed: int) -> np.ndarray:
+    """(n, D) -> (n, 2)."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(features) - 1) / 3)
+    found: np.ndarray = TSNE(2, init="pca", perplexity=perplexity, random_state=seed).fit_transform(features)
+    return found
+
+
+def _two_panels(record: Record, name: str, key: str, seed: int) -> list[Panel]:
+    features, domain, label = _points(record, seed)
+    if len(features) < 8:
+        return []
+    at = embed(features, seed)
+    there = [d for d in DOMAINS if (domain == d).any()]
+    classes = record.classes or tuple(map(str, range(int(label.max()) + 1)))
+    what = f"t-SNE of the features of {name}, seed {record.seed}"
+    panels = []
+    with styled():
+        figure, axes = new(3.3, 3.2)
+        for d in there:
+            color, marker = DOMAINS[d]
+            axes.scatter(
+                at[domain == d, 0],
+                at[domain == d, 1],
+                s=9,
+                c=color,
+                marker=marker,
+                linewidths=0.8 if marker == "x" else 0,
+                alpha=0.75,
+                label=d,
+            )
+        _frame(figure, axes, f"{name}, by domain", 3)
+        panels.append(panel(figure, f"{key}d", f"{what}, coloured by domain: {', '.join(there)}"))
+    if (label < 0).all():
+        return panels
+    with styled():
+        figure, axes = new(3.3, 3.2)
+        for k in sorted(set(label[label >= 0].tolist())):
+            color = COLORS[k % len(COLORS)]
+            for d in there:
+                chosen = (domain == d) & (label == k)
+                marker = DOMAINS[d][1]
+                axes.scatter(at[chosen, 0], at[chosen, 1], s=9, c=color, marker=marker, linewidths=0.8 if marker == "x" else 0, alpha=0.75)
+            if k < len(COLORS):
+                axes.scatter([], [], s=22, c=color, marker="s", label=classes[k] if k < len(classes) else str(k))
+        _frame(figure, axes, f"{name}, by class", 10 if max(map(len, classes)) < 3 else 4)
+        panels.append(panel(figure, f"{key}k", f"{what}, coloured by class"))
+    return panels
+
+
+def _frame(figure: object, axes: object, title: str, columns: int) -> None:
+    axes.set(title=short(title), xticks=[], yticks=[])  # type: ignore[attr-defined]
+    axes.spines[:].set_visible(True)  # type: ignore[attr-defined]
+    figure.legend(loc="outside lower center", ncols=columns, handletextpad=0.1, columnspacing=0.7, scatterpoints=1, markerscale=1.6)  # type: ignore[attr-defined]
+
+
+def _points(record: Record, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features (n, D) float32, domain names (n,), labels (n,), -1 where unknown. At most SHOWN of a domain."""
+    found = record.analysis
+    label_of = {"source": "feature_labels_source", "translated": "feature_labels_source", "target": "feature_labels_target"}
+    rng = np.random.default_rng(seed)
+    features, domains, labels = [], [], []
+    for d in DOMAINS:
+        rows = found.get(f"features_{d}")
+        if rows is None:
+            continue
+        chosen = np.sort(rng.permutation(len(rows))[:SHOWN])
+        label = found.get(label_of[d])
+        known = label is not None and len(label) == len(rows)
+        features.append(rows[chosen].astype(np.float32))
+        domains.append(np.full(len(chosen), d))
+        labels.append(label[chosen].astype(int) if known and label is not None else np.full(len(chosen), -1))
+    return np.concatenate(features), np.concatenate(domains), np.concatenate(labels)

@@ -1,0 +1,79 @@
+"""Counts of classes by classes as pictures: confusions and label flips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+
+from cycada.report.drawing import Panel, new, panel, plain, short, styled
+from cycada.report.gather import Row
+from cycada.report.semantics import Shared, flips
+
+BLUES = LinearSegmentedColormap.from_list("page blues", ["#f2f6fa", "#9fc8ea", "#3f90da", "#123a63"])
+WRITTEN = 16
+"""Classes up to which shares are written into the cells."""
+
+
+def matrix(count: np.ndarray, classes: Sequence[str], title: str, axes_names: tuple[str, str], key: str, alt: str) -> Panel:
+    """(K, K) counts, drawn as the share of each row in %. axes_names: of rows and columns."""
+    k = len(count)
+    share = 100 * count / np.maximum(count.sum(1, keepdims=True), 1)
+    with styled():
+        figure, axes = new(3.3, 3.3)
+        axes.pcolormesh(share, cmap=BLUES, vmin=0, vmax=100, edgecolors="white", linewidth=0.4)
+        axes.set_aspect("equal")
+        axes.invert_yaxis()
+        ticks = np.arange(k) + 0.5
+        axes.set_xticks(ticks, map(plain, classes), rotation=90 if max(map(len, classes)) > 2 else 0)
+        axes.set_yticks(ticks, map(plain, classes))
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set(title=short(title), ylabel=axes_names[0], xlabel=axes_names[1])
+        if k <= WRITTEN:
+            for i in range(k):
+                for j in range(k):
+                    if round(share[i, j]):
+                        color = "white" if share[i, j] > 60 else "#14202b"
+                        axes.text(j + 0.5, i + 0.52, f"{share[i, j]:.0f}", ha="center", va="center", fontsize=7, color=color)
+        return panel(figure, key, alt)
+
+
+def confusions(rows: Sequence[Row]) -> list[Panel]:
+    """Target test images, counts added over seeds."""
+    found = []
+    for i, row in enumerate(rows):
+        counts = [o.last.confusion["target"] for o in row.outcomes if "target" in o.last.confusion]
+        if not counts or len({c.shape for c in counts}) > 1:
+            continue
+        total = np.sum(counts, axis=0)
+        classes = row.outcomes[0].last.classes or tuple(map(str, range(len(total))))
+        alt = f"Confusion matrix of {row.name} on target test images. {_worst(total, classes, 'taken for')}"
+        found.append(matrix(total, classes, row.name, ("true class", "predicted"), f"confusion{i}", alt))
+    return found
+
+
+def flip_matrices(groups: Sequence[Shared], side: str = "t") -> list[Panel]:
+    """Once a translation: class before x class after, by the frozen source classifier."""
+    found = []
+    for i, group in enumerate(groups):
+        count = flips(group, side)
+        if count is None:
+            continue
+        classes = next((r.classes for r in group.records if r.classes), None) or tuple(map(str, range(len(count))))
+        rate = 100 * (1 - np.trace(count) / max(count.sum(), 1))
+        way = "source → target" if side == "t" else "target → source"
+        title = f"{way}: {rate:.1f} % flip"
+        alt = f"Label flips of {group.title}, {title}. {_worst(count, classes, 'turned into')}"
+        found.append(matrix(count, classes, title, ("class before", "class after"), f"flip{side}{i}", alt))
+    return found
+
+
+def _worst(count: np.ndarray, classes: Sequence[str], verb: str) -> str:
+    """The largest entry off the diagonal, in words."""
+    off = count - np.diag(np.diag(count))
+    if not off.any():
+        return "Nothing off the diagonal."
+    i, j = np.unravel_index(off.argmax(), off.shape)
+    return f"Most often {classes[i]} {verb} {classes[j]}, {100 * off[i, j] / count[i].sum():.0f} % of them."

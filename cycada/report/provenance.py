@@ -1,0 +1,111 @@
+"""Where the numbers come from: commits, hardware, steps, images, seeds, commands; and what older runs could not show."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from cycada.report.gather import Gathered
+from cycada.report.record import Record
+from cycada.report.table import COVERS, Line
+
+
+def provenance(report: Gathered, command: str) -> dict[str, Any]:
+    """Of every run behind the report, without the places where they lie."""
+    records = report.records
+    environments = [r.manifest.get("environment", {}) for r in records]
+    return {
+        "pair": " -> ".join(records[0].domains),
+        "images": _different([r.manifest.get("images", {}) for r in records]),
+        "selection": "last step",
+        "seeds": sorted({s for row in report.rows for s in row.seeds}),
+        "stages": _stages(records),
+        "hardware": _different([r.manifest.get("device", "unknown") for r in records]),
+        "commits": _different([e.get("git", "unknown") for e in environments]),
+        "torch": _different([e.get("torch", "unknown") for e in environments]),
+        "python": _different([e.get("python", "unknown") for e in environments]),
+        "training_seconds": round(sum(r.manifest.get("seconds", 0) for r in records)),
+        "runs": {f"{row.name}, seed {o.seed}": o.last.id for row in report.rows for o in row.outcomes},
+        "trained_by": report.commands,
+        "reported_by": command,
+    }
+
+
+def _different(values: Sequence[Any]) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found
+
+
+def _stages(records: Sequence[Record]) -> dict[str, list[str]]:
+    """Stage -> every `steps x batch` that it was trained with."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        said = f"{record.manifest.get('steps', '?')} x {record.manifest.get('batch', '?')}"
+        listed = found.setdefault(f"{record.stage} ({record.method})", [])
+        if said not in listed:
+            listed.append(said)
+    return found
+
+
+def missing(report: Gathered) -> list[str]:
+    """What could not be shown, and how to get it."""
+    found = list(report.notes)
+    outcomes = [(row.name, o) for row in report.rows for o in row.outcomes]
+    old = [f"{o.last.id} ({name}, seed {o.seed})" for name, o in outcomes if o.last.right() is None]
+    if old:
+        found.append(
+            "No answers per test image, and so no test over images, no features and no A-distance for "
+            f"{_some(old)}: made by an older version. `cycada evaluate RUN` writes them (analysis.npz)."
+        )
+    undrifted = sorted(
+        {
+            r.id
+            for _, o in outcomes
+            for r in o.chain
+            if r.method in ("cycada_pixel", "cyclegan", "cycada") and not r.drift and not r.analysis
+        }
+    )
+    if undrifted:
+        found.append(f"No label flips and no semantic drift of the translations {_some(undrifted)}: `cycada evaluate RUN` measures them.")
+    unchosen = sorted({o.last.id for _, o in outcomes if not any(k.startswith("selection/") for e in o.last.evaluations for k in e)})
+    if unchosen:
+        found.append(
+            f"No label-free criteria in {_some(unchosen)}: they are stored while training. "
+            "Delete the run folder and run its experiment again."
+        )
+    if all(o.translation is None for _, o in outcomes):
+        found.append("No image grids: no stage here translates images.")
+    return found
+
+
+def _some(names: Sequence[str], shown: int = 4) -> str:
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+
+
+def as_json(report: Gathered, lines: Sequence[Line], command: str) -> dict[str, Any]:
+    """table.json: unrounded, with everything that is needed to trust it."""
+    rows = [
+        {
+            "name": line.row.name,
+            "method": line.row.method,
+            "oracle": line.row.oracle,
+            "target_accuracy": _plain(line.target),
+            "source_accuracy": _plain(line.source),
+            "gain_over_source_only": _plain(line.gain),
+            "test": _plain(line.test),
+            "stages": {str(o.seed): {r.stage: r.id for r in o.chain} for o in line.row.outcomes},
+        }
+        for line in lines
+    ]
+    return {
+        "name": report.name, "selection": "last step", "unit": "percent", "reference": report.reference, "rows": rows, "tests": COVERS,
+        "failures": report.failures, "missing": missing(report), "provenance": provenance(report, command),
+    }  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    return dataclasses.asdict(value) if value is not None else None

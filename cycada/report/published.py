@@ -1,0 +1,140 @@
+"""Published numbers beside ours, each with what keeps it from being comparable. The data is published.yaml."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from cycada.report.gather import Row
+from cycada.report.record import Record
+from cycada.report.table import Line
+
+OFFICIAL = {"mnist": (60_000, 10_000), "usps": (7_291, 2_007), "svhn": (73_257, 26_032)}
+"""Training and test images of the complete official sets."""
+SAME_METHOD = {
+    "cycada_source_only": ("source_only",),
+    "cycada_pixel": ("cycada_task",),
+    "cycada_pixel_feat": ("cycada_feature", "cycada"),
+    "cycada_target_only": ("target_only",),
+    "adda": ("adda",),
+    "dann": ("dann",),
+    "cdan_e": ("cdan",),
+}
+"""The middle of an entry's id -> our methods of that name."""
+NUMBER_WORDS = {"single": 1, "two": 2, "three": 3, "four": 4, "five": 5, "ten": 10}
+
+
+@dataclass(frozen=True)
+class Published:
+    """One entry. value: percent. ours: our row of the same method. flags: what differs, or is not known to agree."""
+
+    id: str
+    method: str
+    value: float
+    error: float | None
+    architecture: str | None
+    protocol: str | None
+    source: str
+    status: str
+    note: str | None
+    ours: Line | None
+    flags: tuple[str, ...]
+
+
+def published(lines: Sequence[Line]) -> list[Published]:
+    """The entries on our pair of domains. Empty where nothing is published on it (or nothing that we noted)."""
+    record = lines[0].row.outcomes[0].last
+    source, target = record.domains
+    reference = next(line for line in lines if line.test is None)
+    found = []
+    for entry in read_published():
+        accuracy = entry["metrics"].get("accuracy", {})
+        if entry["benchmark"] != f"{source}_to_{target}" or "value" not in accuracy:
+            continue
+        method = entry["id"].split("/")[1]
+        ours = _same_method(lines, SAME_METHOD.get(method, ()))
+        found.append(
+            Published(
+                entry["id"], entry["method"], accuracy["value"], accuracy.get("stderr", accuracy.get("plus_minus")),
+                entry.get("architecture"), entry.get("protocol"), entry["source"], _status(entry),
+                entry.get("note"), ours, tuple(flags(entry, (ours or reference).row)),
+            )
+        )  # fmt: skip
+    return found
+
+
+def read_published() -> list[dict[str, Any]]:
+    """All entries of published.yaml."""
+    entries: list[dict[str, Any]] = yaml.safe_load(files("cycada.report").joinpath("published.yaml").read_text(encoding="utf-8"))["entries"]
+    return entries
+
+
+def _status(entry: dict[str, Any]) -> str:
+    accuracy = entry["metrics"]["accuracy"]
+    value = accuracy.get("verified", entry["verified"])
+    error = accuracy.get("stderr_verified", accuracy.get("plus_minus_verified", value))
+    return (value if error == value else f"{value}, ± {error}").replace("_", " and ")
+
+
+def _same_method(lines: Sequence[Line], methods: Sequence[str]) -> Line | None:
+    """The one row of that method; the reference (the row without a test) where an ablation has several."""
+    same = [line for line in lines if line.row.method in methods]
+    if len(same) == 1:
+        return same[0]
+    return next((line for line in same if line.test is None), None)
+
+
+def flags(entry: dict[str, Any], row: Row) -> list[str]:
+    """Why this number and the row do not stand on the same ground, in words."""
+    record, protocol = row.outcomes[0].last, (entry.get("protocol") or "")
+    found, unstated = [], []
+    if entry.get("comparable") is False:
+        found.append("other setting: not comparable")
+    if entry["metrics"]["accuracy"].get("verified", entry["verified"]) != "read":
+        found.append("recalled, not read")
+    runs = number_of_runs(protocol)
+    if runs is None:
+        unstated.append("number of runs")
+    elif runs != len(row.outcomes):
+        found.append(f"mean of {runs}, ours of {len(row.outcomes)}" if runs > 1 else f"a single run, ours {len(row.outcomes)}")
+    ours, theirs = record.config["networks"].get("f", {}).get("name", "not named"), entry.get("architecture")
+    if not theirs:
+        unstated.append("network")
+    elif not re.search(rf"\b{re.escape(ours)}\b", theirs, re.IGNORECASE) or "bottleneck" in theirs or "32x32" in theirs:
+        found.append(f"other network (ours: {ours})")
+    found += incomplete(record)
+    if re.search(r"best epoch|chosen on the (labelled )?target|test set is reported", protocol):
+        found.append("checkpoint chosen with target test labels, ours is the last step")
+    elif "last" not in protocol:
+        unstated.append("choice of checkpoint")
+    if "augmentation" in protocol and not any(s.get("augment") for s in record.config["stages"].values()):
+        found.append("with augmentation, ours without")
+    return [*found, f"not stated: {', '.join(unstated)}"] if unstated else found
+
+
+def number_of_runs(protocol: str) -> int | None:
+    """`mean of 4 runs`, `mean of three seeds`, `single run` -> the number; None where it is not said."""
+    said = re.search(r"mean (?:of|over) (\w+) (?:runs|seeds)|(single) run", protocol)
+    word = (said.group(1) or said.group(2)) if said else ""
+    return int(word) if word.isdigit() else NUMBER_WORDS.get(word)
+
+
+def incomplete(record: Record) -> list[str]:
+    """Where our run saw fewer (or more) images than the official sets hold."""
+    images, found = record.manifest.get("images", {}), []
+    for side, domain in zip(("source", "target"), record.domains, strict=True):
+        for split, official in zip(("train", "test"), OFFICIAL.get(domain, ()), strict=False):
+            seen = images.get(f"{side} {split}")
+            if seen not in (None, official):
+                found.append(f"ours saw {seen:,} of {official:,} {domain} {split} images")
+    return found
+
+
+def common_flags(entries: Sequence[Published]) -> tuple[str, ...]:
+    """What is true of every entry: said once, above the table."""
+    return tuple(f for f in entries[0].flags if all(f in e.flags for e in entries)) if len(entries) > 1 else ()

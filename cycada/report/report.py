@@ -1,0 +1,97 @@
+"""`cycada report`: gather, compute, and write report.html, table.md, table.tex, table.csv, table.json."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cycada.report import provenance
+from cycada.report.gather import Gathered, gather, portable
+from cycada.report.page import page, sections
+from cycada.report.published import published
+from cycada.report.selection import choose_rows, choose_steps
+from cycada.report.semantics import distances, shared
+from cycada.report.sheets import Sheet, distance_sheet, drift_sheet, main, published_sheet, row_sheet, step_sheets
+from cycada.report.table import Line, lines
+from cycada.report.text import csv_table, latex, markdown
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where the report lies, its main table, and what it could not show."""
+
+    folder: Path
+    results: Sheet
+    missing: list[str]
+    failures: list[str]
+
+
+def report(
+    what: Sequence[str],
+    results: Path | str = "results",
+    out: Path | str | None = None,
+    against: str | None = None,
+    title: str | None = None,
+) -> Written:
+    """Report on sweeps, experiments (by name or YAML file) or runs (by id or folder), from what lies on disk.
+
+    against: the row that the others are tested against. out: a folder, else `results/reports/NAME`. Raises CycadaError.
+    """
+    results = Path(results)
+    found = gather(what, results, against)
+    table = lines(found)
+    sheets = {s.key: s for s in _sheets(found, table)}
+    folder = Path(out) if out else results / "reports" / (found.name if len(found.name) <= 100 else f"{found.name[:100]}_etc")
+    command = _command(what, against, title)
+    missing = provenance.missing(found)
+    heading = title or f"{found.name}: {' → '.join(found.records[0].domains)}"
+    lead = headline(table, found.reference)
+    facts = provenance.provenance(found, command)
+    folder.mkdir(parents=True, exist_ok=True)
+    html = page(heading, lead, found, sections(found, table, sheets), facts, missing)
+    (folder / "table.json").write_text(json.dumps(provenance.as_json(found, table, command), indent=1) + "\n", encoding="utf-8")
+    (folder / "table.csv").write_text(csv_table(table), encoding="utf-8")
+    (folder / "table.tex").write_text(latex(list(sheets.values())), encoding="utf-8")
+    (folder / "table.md").write_text(markdown(heading, lead, list(sheets.values()), [*found.failures, *missing]), encoding="utf-8")
+    (folder / "report.html").write_text(html, encoding="utf-8")
+    return Written(folder, sheets["results"], missing, found.failures)
+
+
+def _sheets(found: Gathered, table: Sequence[Line]) -> list[Sheet]:
+    """Those that have something to say."""
+    sheets = [main(table, found.reference)]
+    if entries := published(table):
+        sheets.append(published_sheet(entries))
+    if steps := choose_steps(found.rows):
+        sheets += step_sheets(steps)
+    if choices := choose_rows(found.rows):
+        sheets.append(row_sheet(choices))
+    if groups := [g for g in shared(found.rows, lambda outcome: outcome.translation) if any(r.drift for r in g.records)]:
+        sheets.append(drift_sheet(groups))
+    if apart := distances(found.rows):
+        sheets.append(distance_sheet(apart))
+    return sheets
+
+
+def headline(table: Sequence[Line], reference: str) -> str:
+    """The one sentence to take away."""
+    line = next(line for line in table if line.row.name == reference)
+    n = len(line.target.values)
+    seeds = f"mean of {n} seeds ± standard error" if n > 1 else f"one seed ({next(iter(line.target.values))})"
+    sentence = f"{reference} reaches {line.target} % on target test images, last step, {seeds}."
+    if line.gain:
+        more = "" if line.gain.error is None else f" ± {line.gain.error:.1f}"
+        sentence += f" That is {line.gain.mean:+.1f}{more} points over its own source-only network."
+    if line.row.oracle:
+        sentence += " It is an oracle, trained with target labels."
+    return sentence
+
+
+def _command(what: Sequence[str], against: str | None, title: str | None) -> str:
+    """As one would type it again; folders outside the working directory by their last part alone."""
+    words = [portable(w) for w in what]
+    options = [x for name, value in (("--against", against), ("--title", title)) if value for x in (name, value)]
+    return shlex.join(["cycada", "report", *words, *options])

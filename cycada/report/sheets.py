@@ -1,0 +1,162 @@
+"""Every table of the report as plain cells, once; Markdown, LaTeX and the page only dress them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from cycada.report.published import Published, common_flags
+from cycada.report.selection import RowChoice, StepChoices
+from cycada.report.semantics import DRIFT, PERCENT, Distance, Shared, drift
+from cycada.report.table import COVERS, Comparison, Line, Mean
+
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """heads: one a column, the first names the row. bold: (row, column). notes: what has to be read along with it."""
+
+    key: str
+    title: str
+    heads: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    bold: frozenset[tuple[int, int]] = frozenset()
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
+
+
+def p_value(p: float | None) -> str:
+    if p is None:
+        return NONE
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def signed(mean: Mean | None) -> str:
+    return NONE if mean is None else _minus(f"{mean.mean:+.1f}") + ("" if mean.error is None else f" ± {mean.error:.1f}")
+
+
+def cell(mean: Mean | None, digits: int = 1) -> str:
+    if mean is None:
+        return NONE
+    return _minus(f"{mean.mean:.{digits}f}") + ("" if mean.error is None else f" ± {mean.error:.{digits}f}")
+
+
+def name(line: Line) -> str:
+    return f"{line.row.name} *" if line.row.oracle else line.row.name
+
+
+def main(lines: Sequence[Line], reference: str) -> Sheet:
+    """Accuracy, gain, tests."""
+    rows = []
+    for line in lines:
+        per_seed = ", ".join(f"{v:.1f}" for v in line.target.values.values())
+        rows.append((name(line), str(line.target), str(len(line.target.values)), signed(line.gain), *_test_cells(line.test), per_seed))
+    notes = [
+        "Target accuracy in %, last step: no checkpoint was chosen. ± is the standard error over seeds (n - 1); one seed has none. "
+        "Gain is over the source-only network of the same seed.",
+        f"Difference: row less '{reference}', in points, over the seeds that both have, with the 95 % interval of the bootstrap.",
+        COVERS["bootstrap"], COVERS["wilcoxon"], COVERS["holm"],
+    ]  # fmt: skip
+    if any(line.row.oracle for line in lines):
+        notes.append("* An oracle, trained with target labels: an upper bound, not a result. Never set in bold.")
+    heads = (
+        "method", "target accuracy", "n", "gain over source only",
+        f"difference to {reference}", "p, images (Holm)", "p, seeds (Holm)", "by seed",
+    )  # fmt: skip
+    bold = frozenset((i, 1) for i, line in enumerate(lines) if line.best)
+    return Sheet("results", "Results", heads, rows, bold, tuple(notes))
+
+
+def _test_cells(test: Comparison | None) -> tuple[str, str, str]:
+    if test is None:
+        return "reference", NONE, NONE
+    difference, interval = test.difference, test.bootstrap
+    shown = NONE if difference is None else _minus(f"{difference.mean:+.1f}")
+    if interval:
+        shown += _minus(f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]")
+    images = f"{p_value(interval.p)} ({p_value(test.bootstrap_holm)})" if interval else f"not tested: {test.why['bootstrap']}"
+    seeds = (
+        f"{p_value(test.wilcoxon)} ({p_value(test.wilcoxon_holm)})" if test.wilcoxon is not None else f"not tested: {test.why['wilcoxon']}"
+    )
+    return shown, images, seeds
+
+
+def published_sheet(entries: Sequence[Published]) -> Sheet:
+    """Theirs beside ours."""
+    common = common_flags(entries)
+    rows = []
+    for e in entries:
+        value = f"{e.value:g}" + (f" ± {e.error:g}" if e.error is not None else "")
+        flags = [f for f in e.flags if f not in common]
+        ours = f"{e.ours.target} ({e.ours.row.name})" if e.ours else NONE
+        rows.append((e.method, value, ours, "; ".join(flags) or NONE, e.architecture or NONE, e.source, e.status))
+    notes = [
+        "Accuracy in %. A number in this table was not measured here. Every way in which it is known to differ from our protocol, or "
+        "not known to agree, is flagged; a number with a flag is context and not a competitor.",
+        "Status: read (the number was seen in print or in a file), recalled (from memory), recalled and checked (agrees with a read one).",
+    ]
+    if common:
+        notes.insert(1, f"True of all of them: {'; '.join(common)}.")
+    heads = ("method", "published", "ours, same method", "does not match", "network", "source", "status")
+    return Sheet("published", "Published numbers", heads, rows, notes=tuple(notes))
+
+
+def step_sheets(steps: Sequence[StepChoices]) -> list[Sheet]:
+    """Accuracy of each choice of step, and its regret."""
+    criteria = list(dict.fromkeys(name for s in steps for name in s.choices if name != "last"))
+    heads = ("method", "evaluations", "last", *(c.replace("_", " ") for c in criteria), "oracle *")
+    accuracy, regret = [], []
+    for s in steps:
+        shown = [s.choices.get(c) for c in ("last", *criteria)]
+        label = f"{s.row.name} *" if s.row.oracle else s.row.name
+        accuracy.append((label, str(s.evaluations), *(cell(c.accuracy if c else None) for c in shown), cell(s.oracle)))
+        regret.append((label, str(s.evaluations), *(cell(c.regret if c else None) for c in shown), "0"))
+    note = (
+        "Evaluations: how many there were to choose from. Last is what the results table shows. Each criterion chooses, without target "
+        "labels, the evaluation at which it was highest. "
+        "* The oracle chooses with target labels: a bound, never a result. A method marked * was trained with them."
+    )
+    return [
+        Sheet("selection_accuracy", "Target accuracy where each criterion would have stopped", heads, accuracy, notes=(note,)),
+        Sheet("selection_regret", "Regret of each criterion, in points", heads, regret, notes=("Oracle less chosen, mean over seeds.",)),
+    ]
+
+
+def row_sheet(choices: Sequence[RowChoice]) -> Sheet:
+    """Which row each criterion would choose."""
+    rows = []
+    for c in choices:
+        counted = {row: list(c.chosen.values()).count(row) for row in dict.fromkeys(c.chosen.values())}
+        chosen = ", ".join(row if len(c.chosen) == 1 else f"{row} ({n} of {len(c.chosen)})" for row, n in counted.items())
+        rows.append((c.criterion.replace("_", " "), cell(c.choice.accuracy), cell(c.choice.regret), chosen))
+    note = (
+        "Among the rows (oracles left out), seed by seed, by each criterion's value at the last step. Regret: the best row of each "
+        "seed less the chosen one. Values of networks that were trained by different losses are comparable with caution only."
+    )
+    return Sheet(
+        "selection_rows", "Choosing the method without target labels", ("criterion", "target accuracy", "regret", "chooses"), rows,
+        notes=(note,),
+    )  # fmt: skip
+
+
+def drift_sheet(groups: Iterable[Shared]) -> Sheet:
+    """Semantic drift, once a translation."""
+    found = [(g, drift(g)) for g in groups]
+    keys = [k for k in DRIFT if any(values[k] for _, values in found)]
+    rows = [(g.title, *(cell(values[k], 1 if k in PERCENT else 3) for k in keys)) for g, values in found]
+    heads = ("translation of", *(DRIFT[k][0] + (", %" if k in PERCENT else "") for k in keys))
+    return Sheet("drift", "Semantic drift", heads, rows, notes=tuple(f"{DRIFT[k][0]}: {DRIFT[k][1]}" for k in keys))
+
+
+def distance_sheet(distances: Sequence[Distance]) -> Sheet:
+    """A-distances."""
+    rows = [(d.row.name, cell(d.source_target, 2), cell(d.translated_target, 2)) for d in distances]
+    note = (
+        "Proxy A-distance 2 (1 - 2 err) of the task network's features (Ben-David et al. 2007); err is of a logistic regression that "
+        "tells the domains apart, on the half of the images that it was not fitted on. 0: they look alike, 2: a line parts them."
+    )
+    return Sheet("distance", "A-distance", ("method", "source, target", "translated, target"), rows, notes=(note,))

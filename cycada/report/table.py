@@ -1,0 +1,116 @@
+"""The main table as data: accuracy, gain over own source-only, and each row's paired tests against the reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cycada.metrics.statistics import WILCOXON_NEEDS, Bootstrap, holm, mean_and_error, paired_bootstrap, wilcoxon_over_seeds
+from cycada.report.gather import Gathered, Row
+
+COVERS = {
+    "bootstrap": "Paired bootstrap over test images (10,000 resamples), of the mean over the seeds that both rows have. It covers the "
+    "choice of test images. It does not cover what another seed would have done: the trained networks are held fixed.",
+    "wilcoxon": f"Wilcoxon signed-rank test over seeds, one difference a seed. It covers seeds, not test images. Below {WILCOXON_NEEDS} "
+    "common seeds that differ it cannot fall under 0.05 (its smallest p is 2 / 2^n), and no p is printed.",
+    "holm": "Holm's step-down correction over all rows of this table, for each of the two tests by itself.",
+}
+
+
+@dataclass(frozen=True)
+class Mean:
+    """In percentage points. values: by seed. error: standard error of the mean, None for one seed."""
+
+    values: dict[int, float]
+    mean: float
+    error: float | None
+
+    @classmethod
+    def of(cls, values: dict[int, float]) -> Mean | None:
+        return cls(values, *mean_and_error(list(values.values()))) if values else None
+
+    def __str__(self) -> str:
+        return f"{self.mean:.1f}" if self.error is None else f"{self.mean:.1f} ± {self.error:.1f}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row against the reference (row - reference, in points), over `seeds`. why: per test, why there is no p."""
+
+    against: str
+    seeds: tuple[int, ...]
+    images: int | None
+    difference: Mean | None
+    bootstrap: Bootstrap | None
+    wilcoxon: float | None
+    why: dict[str, str]
+    bootstrap_holm: float | None = None
+    wilcoxon_holm: float | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table. test: None for the reference itself. best: the highest mean without target labels."""
+
+    row: Row
+    target: Mean
+    source: Mean | None
+    gain: Mean | None
+    test: Comparison | None
+    best: bool = False
+
+
+def lines(report: Gathered) -> list[Line]:
+    """One Line a row, in the report's order."""
+    reference = report.row(report.reference)
+    found = [_line(row, None if row is reference else _test(row, reference)) for row in report.rows]
+    tests = [line.test for line in found if line.test]
+    bootstraps = iter(holm([t.bootstrap.p if t.bootstrap else None for t in tests]))
+    wilcoxons = iter(holm([t.wilcoxon for t in tests]))
+    top = max((line.target.mean for line in found if not line.row.oracle), default=None)
+    return [
+        replace(
+            line,
+            best=not line.row.oracle and line.target.mean == top and len(found) > 1,
+            test=line.test and replace(line.test, bootstrap_holm=next(bootstraps), wilcoxon_holm=next(wilcoxons)),
+        )
+        for line in found
+    ]
+
+
+def _line(row: Row, test: Comparison | None) -> Line:
+    accuracy = {o.seed: a for o in row.outcomes if (a := o.last.accuracy()) is not None}
+    source = {o.seed: a for o in row.outcomes if (a := o.last.accuracy("source")) is not None}
+    gains = {
+        o.seed: accuracy[o.seed] - base
+        for o in row.outcomes
+        if o.baseline and o.baseline.id != o.last.id and (base := o.baseline.accuracy()) is not None
+    }
+    target = Mean.of(accuracy)
+    assert target is not None  # gather keeps scored rows alone
+    return Line(row, target, Mean.of(source), Mean.of(gains), test)
+
+
+def _test(row: Row, reference: Row) -> Comparison:
+    ours, theirs = ({o.seed: o.last for o in r.outcomes} for r in (row, reference))
+    seeds = tuple(s for s in ours if s in theirs)
+    if not seeds:
+        nothing = "no common seed"
+        return Comparison(reference.name, (), None, None, None, None, {"bootstrap": nothing, "wilcoxon": nothing})
+    difference = {s: (ours[s].accuracy() or 0.0) - (theirs[s].accuracy() or 0.0) for s in seeds}
+    wilcoxon = wilcoxon_over_seeds([round(d, 9) for d in difference.values()])
+    why = {} if wilcoxon is not None else {"wilcoxon": f"n = {len(seeds)} < {WILCOXON_NEEDS}"}
+    if wilcoxon is None and len(seeds) >= WILCOXON_NEEDS:
+        why["wilcoxon"] = f"fewer than {WILCOXON_NEEDS} seeds differ"
+    answers = [(ours[s].right(), theirs[s].right()) for s in seeds]
+    pairs = [(a, b) for a, b in answers if a is not None and b is not None]
+    bootstrap, images = None, None
+    if len(pairs) < len(answers):
+        why["bootstrap"] = "no answers per image"
+    elif any(not np.array_equal(a[1], pairs[0][0][1]) or not np.array_equal(b[1], pairs[0][0][1]) for a, b in pairs):
+        why["bootstrap"] = "not the same test images"
+    else:
+        images = len(pairs[0][0][1])
+        bootstrap = paired_bootstrap(np.stack([a[0] for a, _ in pairs]), np.stack([b[0] for _, b in pairs]))
+    return Comparison(reference.name, seeds, images, Mean.of(difference), bootstrap, wilcoxon, why)

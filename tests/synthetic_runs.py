@@ -1,0 +1,88 @@
+"""Run folders without any training, in the format that stages write: for tests of reports."""
+
+import json
+
+import numpy as np
+import yaml
+from PIL import Image
+
+CRITERIA = ("certainty", "bnm", "source_accuracy", "agreement")
+STAGES = {
+    "source": {"method": "source_only", "init": {}},
+    "pixel": {"method": "cycada_pixel", "init": {"f_s": "source.f_t"}},
+    "task": {"method": "cycada_task", "init": {"g_st": "pixel.g_st"}},
+    "feature": {"method": "cycada_feature", "init": {"f_t": "task.f_t", "f_s": "task.f_t", "g_st": "pixel.g_st"}},
+    "oracle": {"method": "target_only", "init": {}},
+}
+
+
+def make_run(results, name, stage, *, seed=0, rate=0.8, parents=None, k=10, n=200, old=False, pair=("mnist", "usps"), losses=None):
+    """One finished run folder results/runs/NAME. old: of a version that kept no predictions, features or criteria."""
+    folder = results / "runs" / name
+    (folder / "images").mkdir(parents=True)
+    rng = np.random.default_rng([seed, len(name), sum(map(ord, name))])
+    label = np.arange(n) % k
+    answers = {side: np.where(rng.random(n) < r, label, rng.integers(0, k, n)) for side, r in (("source", 0.95), ("target", rate))}
+    confusion = {side: [[int(((label == i) & (said == j)).sum()) for j in range(k)] for i in range(k)] for side, said in answers.items()}
+    scores = {
+        side: {"accuracy": float((said == label).mean()), "class_accuracy": [float((said == label)[label == c].mean()) for c in range(k)]}
+        for side, said in answers.items()
+    }
+    stages = {s: {**spec, "losses": (losses or {}) if s == stage else {}} for s, spec in STAGES.items()}
+    data = {"root": None, "download": False, "source": {"name": pair[0]}, "target": {"name": pair[1]}, "size": 28}
+    experiment = {"name": "made", "seed": seed, "data": data, "networks": {"f": {"name": "lenet"}}, "stages": stages}
+    manifest = {
+        "id": name, "experiment": "made", "stage": stage, "method": STAGES[stage]["method"], "seed": seed, "steps": 300, "batch": 64,
+        "parents": parents or {}, "images": {"source train": 60000, "source test": n, "target train": 7291, "target test": n},
+        "device": "CPU, 1 threads", "environment": {"git": "0" * 40, "torch": "2", "python": "3"}, "seconds": 10.0,
+    }  # fmt: skip
+    rows = []
+    for i, step in enumerate(range(100, 301, 100)):
+        accuracy = scores["target"]["accuracy"] if step == 300 else max(0.0, scores["target"]["accuracy"] - 0.1 + 0.06 * i)
+        row = {"step": step, "loss/gan_t": 1 / step, "target/accuracy": accuracy, "source/accuracy": scores["source"]["accuracy"]}
+        rows.append(row | ({} if old else {f"selection/{c}": float(rng.random()) for c in CRITERIA}))
+    if not old:
+        centres = rng.normal(size=(k, 8)) * 4
+        few = label[: min(n, 120)]
+        arrays = {f"predicted_{side}": said for side, said in answers.items()} | {f"label_{side}": label for side in answers}
+        arrays |= {f"feature_labels_{side}": few for side in answers} | {"classes": np.array([str(c) for c in range(k)])}
+        sides = ["source", "target"] + (["translated"] if "g_st" in STAGES[stage]["init"] else [])
+        for i, side in enumerate(sides):
+            arrays[f"features_{side}"] = (centres[few] + rng.normal(size=(len(few), 8)) + i).astype(np.float16)
+        if stage == "pixel":
+            arrays["flip_t"] = arrays["flip_s"] = np.array(confusion["target"])
+            drift = {"flip_rate_t": 0.1, "translation_accuracy": 0.9, "reconstruction_accuracy": 0.97, "cycle_l1": 0.05}
+            (folder / "drift.json").write_text(json.dumps(drift))
+        np.savez_compressed(folder / "analysis.npz", **arrays)
+    if stage in ("pixel", "task"):
+        columns = 6 if stage == "pixel" else 2
+        Image.fromarray(rng.integers(0, 255, (200, 40 * columns), np.uint8)).save(folder / "images" / "grid_0000300.png")
+    for file, content in (("manifest.json", manifest), ("scores.json", scores), ("confusion.json", confusion)):
+        (folder / file).write_text(json.dumps(content))
+    (folder / "config.yaml").write_text(yaml.safe_dump({"stage": stage, "experiment": experiment}))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "done").write_text("now")
+    return name
+
+
+def make_sweep(results, variants, seeds=(0, 1, 2), name="made_ablation", compare_to="CyCADA", **how):
+    """A sweep of variants {name: target rate}, each a chain source -> pixel -> task -> feature; `oracle` is one stage."""
+    cells = []
+    for seed in seeds:
+        source = make_run(results, f"s{seed:011d}", "source", seed=seed, rate=0.6, **how)
+        for i, (variant, rate) in enumerate(variants.items()):
+            tail = f"{seed:03d}{i:08d}"
+            if variant == "oracle":
+                ids = {"oracle": make_run(results, f"o{tail}", "oracle", seed=seed, rate=rate, **how)}
+            else:
+                ids = {"source": source}
+                made = {"seed": seed, "rate": rate, "losses": {"gan_t": {"weight": i}}, **how}
+                ids["pixel"] = make_run(results, f"p{tail}", "pixel", parents={"f_s": source}, **made)
+                ids["task"] = make_run(results, f"t{tail}", "task", parents={"g_st": ids["pixel"]}, **made)
+                ids["feature"] = make_run(results, f"f{tail}", "feature", parents={"f_t": ids["task"], "g_st": ids["pixel"]}, **made)
+            stages = [{"name": s, "label": s, "method": STAGES[s]["method"], "id": id_} for s, id_ in ids.items()]
+            cells.append({"variant": variant, "seed": seed, "status": "done", "error": None, "stages": stages})
+    (results / "sweeps").mkdir(exist_ok=True)
+    path = results / "sweeps" / f"{name}.json"
+    path.write_text(json.dumps({"name": name, "file": f"configs/sweeps/{name}.yaml", "compare_to": compare_to, "cells": cells}))
+    return path

@@ -1,0 +1,94 @@
+"""The statistics of the reports: closed forms, naive loops, scipy."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from cycada.metrics.distance import proxy_a_distance
+from cycada.metrics.statistics import holm, mean_and_error, paired_bootstrap, wilcoxon_over_seeds
+
+
+def test_mean_and_error():
+    assert mean_and_error([3.0]) == (3.0, None)
+    mean, error = mean_and_error([1.0, 2.0, 6.0])
+    assert mean == 3.0
+    assert error == pytest.approx(math.sqrt(7) / math.sqrt(3))
+    assert error == pytest.approx(stats.sem([1.0, 2.0, 6.0]))
+    with pytest.raises(ValueError, match="no values"):
+        mean_and_error([])
+
+
+def answers(seeds=3, images=400, rate=(0.8, 0.72), seed=0):
+    rng = np.random.default_rng(seed)
+    return tuple(rng.random((seeds, images)) < r for r in rate)
+
+
+def test_the_bootstrap_agrees_with_a_naive_loop_over_images():
+    ours, theirs = answers()
+    d = (ours.astype(float) - theirs).mean(0)
+    rng = np.random.default_rng(1)
+    naive = np.array([d[rng.integers(0, len(d), len(d))].mean() for _ in range(4000)])
+    found = paired_bootstrap(ours, theirs)
+    assert found.difference == pytest.approx(ours.mean() - theirs.mean())
+    assert (found.low, found.high) == pytest.approx(np.quantile(naive, [0.025, 0.975]), abs=0.004)
+    p = (np.abs(naive - d.mean()) >= abs(d.mean())).mean()
+    assert found.p == pytest.approx(p, abs=0.005)
+
+
+def test_the_bootstrap_agrees_with_the_normal_closed_form():
+    ours, theirs = answers(images=4000, rate=(0.8, 0.79))
+    d = (ours.astype(float) - theirs).mean(0)
+    error = d.std() / math.sqrt(len(d))
+    found = paired_bootstrap(ours, theirs)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.05)
+    assert found.p == pytest.approx(2 * stats.norm.sf(abs(d.mean()) / error), abs=0.03)
+
+
+def test_the_bootstrap_is_symmetric_and_never_zero():
+    ours, theirs = answers(images=60)
+    one, other = paired_bootstrap(ours, theirs), paired_bootstrap(theirs, ours)
+    assert one.difference == -other.difference
+    assert paired_bootstrap(ours, ours).p == 1
+    sure = paired_bootstrap(np.ones((1, 50), bool), np.zeros((1, 50), bool), resamples=99)
+    assert (sure.p, sure.low, sure.high) == (0.01, 1, 1)
+    with pytest.raises(ValueError, match="one shape"):
+        paired_bootstrap(ours, theirs[:, :-1])
+
+
+def test_wilcoxon_is_scipys_and_says_nothing_where_it_cannot_be_significant():
+    d = [0.3, 0.1, 0.25, 0.5, 0.2, 0.4]
+    assert wilcoxon_over_seeds(d) == pytest.approx(2 / 2**6)
+    assert wilcoxon_over_seeds([*d, -0.05, 0.7]) == pytest.approx(stats.wilcoxon([*d, -0.05, 0.7]).pvalue)
+    assert wilcoxon_over_seeds(d[:5]) is None
+    assert wilcoxon_over_seeds([*d[:5], 0.0]) is None
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, None]) == pytest.approx([0.03, 0.06, 0.06, None])
+    assert holm([]) == []
+    assert holm([None]) == [None]
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_keeps_the_order_and_lies_between_p_and_bonferroni(p):
+    adjusted = holm(p)
+    for one, its in zip(p, adjusted, strict=True):
+        assert one <= its <= min(1, len(p) * one) + 1e-12
+    order = sorted(range(len(p)), key=p.__getitem__)
+    assert all(adjusted[i] <= adjusted[j] for i, j in pairwise(order))
+
+
+def test_a_distance_is_near_0_for_one_cloud_and_2_for_two():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(200, 5)), rng.normal(size=(160, 5))
+    assert abs(proxy_a_distance(a, b)) < 0.3
+    assert proxy_a_distance(a, b + 20) == pytest.approx(2)
+    assert proxy_a_distance(a, b + 20) == proxy_a_distance(a, b + 20, seed=0)
+    with pytest.raises(ValueError, match="at least 4"):
+        proxy_a_distance(a[:3], b)
