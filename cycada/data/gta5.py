@@ -26,7 +26,7 @@ class Gta5(SceneDomain):
     leaves out the positions 96, 173, 175, 334 and 353 of that list): `skip_bad` finds them, at the price of reading all.
     """
 
-    files = ("images/*.png", "labels/*.png", "optionally split.mat (read_mapping.zip)")
+    files = ("images/*.png", "labels/*.png", "split.mat (optional)")
     how_to_get = "Ten archives of images and ten of labels from the authors' page (download.visinf.tu-darmstadt.de/data/from_games)."
 
     def __init__(self, *, folder: str = "gta5", lists: str | None = None, classes: Subset = 19, skip_bad: bool = False) -> None:
@@ -60,7 +60,7 @@ def _from_mat(file: Path, key: str) -> list[str]:
 
     try:
         arrays = loadmat(file)
-    except (OSError, ValueError, NotImplementedError, TypeError) as error:
+    except Exception as error:  # scipy raises whatever its parser stumbles over
         raise CycadaError(f"{file}: not a readable .mat file ({error}).") from None
     if key not in arrays:
         names = sorted(n for n in arrays if not n.startswith("__"))

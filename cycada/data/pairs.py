@@ -10,8 +10,6 @@ from typing import Self
 
 import numpy as np
 from PIL import Image as Pil
-from torch import from_numpy
-from torchvision.io import ImageReadMode, decode_image
 
 from cycada.data.scenes import Image, Mask, SceneDomain, Scenes
 from cycada.errors import CycadaError
@@ -64,9 +62,19 @@ def read_colours(path: Path) -> np.ndarray:
 
 
 def read_first_channel(path: Path) -> np.ndarray:
-    """(H, W) uint16, the first channel of a 16-bit colour PNG. PIL would keep the high bytes alone, which are all 0."""
-    pixels = decode_image(from_numpy(np.fromfile(path, np.uint8)), ImageReadMode.UNCHANGED)
-    return np.asarray(pixels[0].numpy(), dtype=np.uint16)
+    """(H, W) integers, the first channel of a colour PNG of 8 or 16 bits.
+
+    PIL keeps the upper byte of 16 bits, in which ids are all 0. Asked to read the file with its bytes swapped, it keeps the lower.
+    """
+    with Pil.open(path) as image:
+        (tile,) = image.tile
+        pixels = np.asarray(image)
+    channel = pixels.reshape(*pixels.shape[:2], -1)[..., 0].astype(np.uint16)
+    if tile.args != "RGB;16B":
+        return channel
+    with Pil.open(path) as image:
+        image.tile = [tile._replace(args="RGB;16L")]
+        return channel << 8 | np.asarray(image)[..., 0]
 
 
 def pack(colour: np.ndarray) -> np.ndarray:
