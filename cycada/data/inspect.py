@@ -58,7 +58,7 @@ def check(scenes: Scenes, classes: int, rows: list[int]) -> Report:
 
 
 def listing(root: Path) -> list[tuple[str, str, str, str]]:
-    """name, classes, files expected under the root, what is there; of every domain that a config may name."""
+    """name, kind of truth, files expected under the root, what is there; of every domain."""
     rows = [(name, "labels", ", ".join(d.files) or "none", _images(d, root)) for name, d in domains.items()]
     for name, entry in scene_domains.items():
         bare = _bare(entry)
