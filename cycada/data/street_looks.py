@@ -119,7 +119,7 @@ def photo(world: World, rng: np.random.Generator) -> Array:
     image = (image[:, ::2] + image[:, 1::2]) / OVER**2
     image = image[:, :, ::2] + image[:, :, 1::2]
     sharp = Pil.fromarray(np.clip(image, 0, 255).astype(np.uint8).transpose(1, 2, 0))
-    blurred = sharp.filter(ImageFilter.GaussianBlur(rng.uniform(0.25, 0.75) * sharp.height / 64))
+    blurred = sharp.filter(ImageFilter.GaussianBlur(rng.uniform(0.25, 0.75) * (sharp.height / 64) ** 0.5))
     return _camera(np.asarray(blurred).transpose(2, 0, 1).astype(np.float32), rng).transpose(1, 2, 0)
 
 
@@ -194,7 +194,7 @@ def lines(world: World, x: Array, z: Array) -> Array:
 def tinted(world: World, look: str, rng: np.random.Generator, spread: float) -> Array:
     """A colour for every part: one of its material's, somewhat lighter or darker. (parts, 3) float32."""
     table, count = _palette(look)
-    chosen = (rng.random(len(world.materials)) * count[world.materials]).astype(np.int64)
+    chosen = (rng.random(len(world.owners))[world.owners] * count[world.materials]).astype(np.int64)
     return table[world.materials, chosen] * rng.uniform(1 - spread, 1 + spread, (len(chosen), 1)).astype(np.float32)
 
 

@@ -6,7 +6,8 @@ class, a material and a plane, so that the point in the world behind every pixel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -40,9 +41,10 @@ class Plane(IntEnum):
 
 @dataclass
 class World:
-    """parts: (OVER H, OVER W) number of the part seen. The lists have an entry a part. shadow: the same size, 0 or 255,
+    """parts: (OVER H, OVER W) number of the part seen. The last five have an entry a part; parts of one owner share a colour.
 
-    where the sun does not reach the ground. focal, centre, horizon in large pixels. edges: x of the kerbs and the middle.
+    shadow: the size of parts, 0 or 255, where the sun does not reach the ground. focal, centre, horizon: in large pixels.
+    edges: x of the left kerb, the middle of the road and the right kerb.
     """
 
     parts: np.ndarray
@@ -56,6 +58,7 @@ class World:
     materials: np.ndarray
     planes: np.ndarray
     offsets: np.ndarray
+    owners: np.ndarray
 
     @property
     def mask(self) -> np.ndarray:
@@ -74,7 +77,8 @@ class Painter:
     horizon: float
     eye: float
     sun: float
-    listed: list[tuple[int, int, int, float]] = field(default_factory=list)
+    listed: list[tuple[int, int, int, float, int]] = field(default_factory=list)
+    owner: int | None = None
 
     def __post_init__(self) -> None:
         self.image, self.shadow = Pil.new("I", (self.width, self.height)), Pil.new("L", (self.width, self.height))
@@ -82,8 +86,16 @@ class Painter:
         self.part(SKY, Material.SKY)
 
     def part(self, label: int, material: Material, plane: Plane = Plane.NONE, offset: float = 1.0) -> int:
-        self.listed.append((label, material, plane, offset))
-        return len(self.listed) - 1
+        number = len(self.listed)
+        self.listed.append((label, material, plane, offset, number if self.owner is None else self.owner))
+        return number
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """What is painted inside this block belongs to one thing."""
+        self.owner = len(self.listed)
+        yield
+        self.owner = None
 
     def at(self, x: float, y: float, z: float) -> tuple[float, float]:
         return self.centre + self.focal * x / z, self.horizon + self.focal * (self.eye - y) / z

@@ -57,7 +57,7 @@ def build(rng: np.random.Generator, width: int, height: int) -> World:
     classes, materials, planes = (table[:, k].astype(np.uint8) for k in range(3))
     return World(
         np.asarray(p.image, np.intp), np.asarray(p.shadow), p.focal, p.centre, p.horizon, p.eye, (left, middle, right),
-        classes, materials, planes, table[:, 3].astype(np.float32),
+        classes, materials, planes, table[:, 3].astype(np.float32), table[:, 4].astype(np.intp),
     )  # fmt: skip
 
 
@@ -97,18 +97,25 @@ def houses(p: Painter, rng: np.random.Generator, side: int, kerb: float, line: f
             p.along(VEGETATION, Material.LEAVES, line, [(0, near), (1.2, near), (1.2, far), (0, far)])
             continue
         front, top = line + side * rng.uniform(0, 1.2), max(4.0, tall * rng.uniform(0.7, 1.4))
-        across = [(front, 0), (front + side * 14, 0), (front + side * 14, top), (front, top)]
-        if near > 1:
-            p.across(BUILDING, Material.WALL, near, across)
-        if rng.random() < 0.35:  # a roof that leans back from the street
-            ridge = top + rng.uniform(1.5, 3)
-            back = front + side * 4
-            corners = [(front, top, near), (back, ridge, near), (back, ridge, far), (front, top, far)]
-            p.draw.polygon([p.at(*c) for c in corners], fill=p.part(BUILDING, Material.ROOF, Plane.ACROSS, (near + far) / 2))
-        p.along(BUILDING, Material.WALL, front, [(0, near), (top, near), (top, far), (0, far)])
+        with p.whole():
+            _house(p, rng, side, front, top, (near, far))
         if side * p.sun < 0:
             reach = kerb - side * rng.uniform(0, 2) if rng.random() < 0.5 else front - side * min(top * abs(p.sun), 9)
             p.shade.polygon([p.at(x, 0, z) for x, z in ((front, near), (reach, near), (reach, far), (front, far))], fill=255)
+
+
+def _house(p: Painter, rng: np.random.Generator, side: int, front: float, top: float, z: tuple[float, float]) -> None:
+    """Its wall along the street, the one that faces the camera, and a roof that leans back."""
+    near, far = z
+    if near > 1:
+        p.across(BUILDING, Material.WALL, near, [(front, 0), (front + side * 14, 0), (front + side * 14, top), (front, top)])
+    ridge, back = top + rng.uniform(2, 4), front + side * 4
+    if (ridge - p.eye) * abs(front) > 1.1 * (top - p.eye) * abs(back):  # from the street, the roofs of low houses alone are seen
+        if near > 1:
+            p.across(BUILDING, Material.WALL, near, [(front, top), (back, ridge), (back + side * 4, top)])
+        corners = [(front, top, near), (back, ridge, near), (back, ridge, far), (front, top, far)]
+        p.draw.polygon([p.at(*c) for c in corners], fill=p.part(BUILDING, Material.ROOF, Plane.ACROSS, (near + far) / 2))
+    p.along(BUILDING, Material.WALL, front, [(0, near), (top, near), (top, far), (0, far)])
 
 
 def trees(p: Painter, rng: np.random.Generator, left: float, right: float) -> Standing:
@@ -159,26 +166,25 @@ def _car(p: Painter, rng: np.random.Generator, x: float, z: float) -> None:
     end, inner = z + length, x - half if x > 0 else x + half
     slope = rng.uniform(0.1, 0.8)
     p.dark((x - half, x + half), (z, end), top * 0.6)
-    if abs(x) > half:
-        p.along(CAR, Material.PAINT, inner, [(0.3, z), (belt, z), (belt, end), (0.3, end)])
-        p.along(CAR, Material.PAINT, inner, [(belt, z + slope / 2), (top, z + slope), (top, end - 1.9), (belt, end - 1.0)])
-        p.along(
-            CAR, Material.GLASS, inner,
-            [(belt + 0.05, z + slope / 2 + 0.3), (top - 0.12, z + slope + 0.2), (top - 0.12, end - 2.1), (belt + 0.05, end - 1.4)],
-        )  # fmt: skip
-        for wheel in (z + 0.75, end - 0.8):
-            turn = np.linspace(0, 2 * np.pi, 8, endpoint=False)
-            p.along(CAR, Material.TYRE, inner, [(0.32 + 0.32 * np.sin(a), wheel + 0.32 * np.cos(a)) for a in turn])
-    p.block(CAR, Material.TYRE, z, (x - half * 0.95, x + half * 0.95), (0.02, 0.4))
-    p.across(CAR, Material.PAINT, z, [(x - half, 0.25), (x + half, 0.25), (x + half * 0.98, belt), (x - half * 0.98, belt)])
-    p.across(CAR, Material.PAINT, z, [(x - half * 0.97, belt), (x + half * 0.97, belt), (x + half * 0.8, top), (x - half * 0.8, top)])
-    if z < 40:
-        p.across(
-            CAR, Material.GLASS, z,
-            [(x - half * 0.85, belt + 0.04), (x + half * 0.85, belt + 0.04), (x + half * 0.72, top - 0.1), (x - half * 0.72, top - 0.1)],
-        )  # fmt: skip
-        for corner in (-0.78, 0.78):
-            p.block(CAR, Material.LAMP, z, (x + half * (corner - 0.16), x + half * (corner + 0.16)), (belt - 0.3, belt - 0.12))
+    with p.whole():
+        if abs(x) > half:
+            p.along(CAR, Material.PAINT, inner, [(0.3, z), (belt, z), (belt, end), (0.3, end)])
+            p.along(CAR, Material.PAINT, inner, [(belt, z + slope / 2), (top, z + slope), (top, end - 1.9), (belt, end - 1.0)])
+            p.along(
+                CAR, Material.GLASS, inner,
+                [(belt + 0.05, z + slope / 2 + 0.3), (top - 0.12, z + slope + 0.2), (top - 0.12, end - 2.1), (belt + 0.05, end - 1.4)],
+            )  # fmt: skip
+            for wheel in (z + 0.75, end - 0.8):
+                turn = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+                p.along(CAR, Material.TYRE, inner, [(0.32 + 0.32 * np.sin(a), wheel + 0.32 * np.cos(a)) for a in turn])
+        p.block(CAR, Material.TYRE, z, (x - half * 0.95, x + half * 0.95), (0.02, 0.4))
+        p.across(CAR, Material.PAINT, z, [(x - half, 0.25), (x + half, 0.25), (x + half * 0.98, belt), (x - half * 0.98, belt)])
+        p.across(CAR, Material.PAINT, z, [(x - half * 0.97, belt), (x + half * 0.97, belt), (x + half * 0.8, top), (x - half * 0.8, top)])
+        if z < 40:
+            low, high = (half * 0.85, belt + 0.04), (half * 0.72, top - 0.1)
+            p.across(CAR, Material.GLASS, z, [(x - low[0], low[1]), (x + low[0], low[1]), (x + high[0], high[1]), (x - high[0], high[1])])
+            for corner in (-0.78, 0.78):
+                p.block(CAR, Material.LAMP, z, (x + half * (corner - 0.16), x + half * (corner + 0.16)), (belt - 0.3, belt - 0.12))
 
 
 def people(p: Painter, rng: np.random.Generator, lines: tuple[float, float], left: float, right: float) -> Standing:
