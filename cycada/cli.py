@@ -21,6 +21,8 @@ STOPPED = 130
 app = typer.Typer(
     name="cycada", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__, rich_markup_mode=None
 )
+data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data_app, name="data", help="Look at data: what is there, and whether it is sound.")
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the file's, such as stages.pixel.steps=100.")
 ]
@@ -242,6 +244,63 @@ def report(
     for note in [*written.failures, *written.missing]:
         print(f"note: {note}", file=sys.stderr)
     print(f"Report: {written.folder / 'report.html'}")
+
+
+DataRoot = Annotated[Path, typer.Option("--root", envvar="CYCADA_DATA", help="The data root.")]
+
+
+@data_app.command("list")
+def data_list(root: DataRoot = Path("data")) -> None:
+    """List all domains: which files each expects under the data root, and how much of it is there."""
+    from cycada.data.inspect import listing
+
+    table = Table(title=f"Data under {root.resolve()}")
+    for column in ("domain", "truth", "files expected", "there"):
+        table.add_column(column, overflow="fold")
+    for row in listing(root):
+        table.add_row(*row)
+    Console(highlight=False).print(table)
+
+
+@data_app.command("check")
+def data_check(
+    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain with masks, such as camvid.")],
+    options: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Its options, such as drive=dusk.")] = None,
+    root: DataRoot = Path("data"),
+    split: Annotated[str, typer.Option(help="train, test, or what else the domain has.")] = "train",
+    samples: Annotated[int, typer.Option(min=1, help="How many pairs to read, evenly over the split.")] = 200,
+    sheet: Annotated[Path | None, typer.Option(help="Where to write a picture of a few of them: image, mask, both.")] = None,
+) -> None:
+    """Read a sample of a domain's pairs, check sizes and values, and print how much of each class there is."""
+    from cycada.data import inspect
+    from cycada.data.scenes import scene_domains
+    from cycada.registry import check_options
+    from cycada.yaml_files import override
+
+    entry = scene_domains[name]
+    domain = entry(**check_options(entry, override({}, options or ()), name))
+    scenes = domain.load(root, split)
+    rows = inspect.spread(len(scenes), samples)
+    report = inspect.check(scenes, len(domain.classes), rows)
+    sizes = ", ".join(f"{size} ({count})" for size, count in report.sizes.most_common(5))
+    print(f"{name}, {split}: {len(scenes)} pairs, {report.read} of {len(rows)} read are sound, {report.labelled} with a mask. {sizes}")
+    if scenes.skipped:
+        print(f"{len(scenes.skipped)} bad pairs are left out: {', '.join(list(scenes.skipped)[:20])}")
+    if report.labelled:
+        table = Table()
+        for column in ("class", "% of the pixels", "% of the pairs"):
+            table.add_column(column, justify="left" if column == "class" else "right")
+        for k, label in enumerate(domain.classes):
+            share = 100 * report.counts[k] / max(report.counts.sum(), 1)
+            table.add_row(label, f"{share:.2f}", f"{100 * report.seen[k] / report.labelled:.1f}")
+        whole = int(report.counts.sum()) + report.ignored
+        table.add_row("(ignored, of all)", f"{100 * report.ignored / max(whole, 1):.2f}", "")
+        Console(highlight=False).print(table)
+    if sheet and not report.faults:
+        inspect.sheet(scenes, inspect.spread(len(scenes), 8), domain.classes, domain.palette, sheet)
+        print(f"Contact sheet: {sheet}")
+    if report.faults:
+        raise CycadaError("\n".join([f"{len(report.faults)} of {len(rows)} pairs are bad.", *(f"  {f}" for f in report.faults[:10])]))
 
 
 def main() -> None:

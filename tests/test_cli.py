@@ -167,3 +167,53 @@ def test_a_plugin_adds_a_loss_from_outside(cycada, tmp_path, monkeypatch):
         assert code == 0, err
         folder = Path(json.loads(out.splitlines()[-1])["stages"]["pixel"]["folder"])
         assert "loss/brightness_t" in json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+
+
+# Data.
+
+
+def test_data_list_shows_what_is_there_and_what_is_missing(cycada, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    code, out, err = cycada("data", "list", "--root", tmp_path)
+    assert code == 0, err
+    rows = {line.split()[1]: line for line in out.splitlines() if line.startswith("│")}
+    assert rows["cityscapes"].rstrip(" │").endswith("missing")
+    assert "train 2000, test 500" in rows["streets"]
+    assert "needs no files" in rows["optdigits"]
+    assert "train, test, classes" in rows["mask_folder"]
+
+
+def test_data_check_counts_and_draws(cycada, tmp_path):
+    sheet = tmp_path / "new" / "sheet.png"
+    words = ("data", "check", "streets", "look=photo", "train=20", "--samples", 5, "--sheet", sheet)
+    code, out, err = cycada(*words)
+    assert code == 0, err
+    assert "20 pairs, 5 of 5 read are sound, 5 with a mask. 128 x 64 (5)" in out
+    shares = [float(line.split("│")[2]) for line in out.splitlines() if line.startswith("│")]
+    assert len(shares) == 10
+    assert abs(sum(shares[:9]) - 100) < 0.1
+    assert size_of(sheet)[0] == 3 * 320
+
+
+def test_data_check_names_the_bad_pairs(cycada, tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / "town" / folder).mkdir(parents=True)
+        for k in range(3):
+            Image.new("L" if folder == "masks" else "RGB", (8, 6), 7 if (folder, k) == ("masks", 1) else 0).save(
+                tmp_path / "town" / folder / f"{k}.png"
+            )
+    (tmp_path / "map.yaml").write_text("road: 0")
+    words = ("data", "check", "mask_folder", "train=town", "test=town", "classes=map.yaml", "--root", tmp_path)
+    code, out, err = cycada(*words)
+    assert code == 2
+    assert "1 of 3 pairs are bad" in err
+    assert "masks/1.png: found the mask values 7 (48 pixels), expected only 0" in " ".join(err.split())
+    code, out, _ = cycada(*words, "skip_bad=true")
+    assert code == 0
+    assert "1 bad pairs are left out: 1" in out
+
+
+def test_data_check_answers_unknown_words(cycada):
+    assert "Did you mean 'camvid'" in cycada("data", "check", "camvit")[2]
+    assert "unknown option 'drives'" in cycada("data", "check", "camvid", "drives=dusk")[2]
+    assert cycada("data", "check", "streets", "--split", "val")[0] == 2

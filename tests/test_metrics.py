@@ -99,6 +99,9 @@ SKLEARN = {
     "mean_class_accuracy": sk.balanced_accuracy_score,
     "class_iou": lambda y, p: sk.jaccard_score(y, p, labels=range(K), average=None),
     "miou": lambda y, p: sk.jaccard_score(y, p, labels=range(K), average="macro"),
+    "pixel_accuracy": sk.accuracy_score,
+    "fwiou": lambda y, p: sk.jaccard_score(y, p, labels=range(K), average="weighted"),
+    "classes_averaged": lambda y, p: len({*y.tolist(), *p.tolist()}),
 }
 
 
@@ -126,6 +129,8 @@ def test_a_class_has_an_iou_where_it_is_or_is_called():
     assert found[:3].tolist() == pytest.approx([1, 2 / 3, 0])
     assert found[3].isnan()
     assert scores["miou"](PARTIAL).item() == pytest.approx(5 / 9)
+    assert scores["classes_averaged"](PARTIAL) == 3
+    assert scores["fwiou"](PARTIAL).item() == pytest.approx((2 * 1 + 3 * 2 / 3) / 5)
 
 
 def test_large_counts_are_scored_in_double_precision():
@@ -134,9 +139,29 @@ def test_large_counts_are_scored_in_double_precision():
     assert scores["accuracy"](count).item() == 2**41 / (2**41 + 1)
 
 
-@pytest.mark.parametrize("name", sorted(scores))
+def test_no_class_is_averaged_over_nothing():
+    assert scores["classes_averaged"](torch.zeros(K, K, dtype=torch.long)) == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(scores) - {"classes_averaged"}))
 def test_a_score_of_nothing_is_no_number(name):
     assert scores[name](torch.zeros(K, K, dtype=torch.long)).isnan().all()
+
+
+def naive_fwiou(prediction, label, classes):
+    total = 0.0
+    for k in range(classes):
+        truth, said = (label == k).tolist(), (prediction == k).tolist()
+        both = sum(t and c for t, c in zip(truth, said, strict=True))
+        either = sum(t or c for t, c in zip(truth, said, strict=True))
+        total += sum(truth) / len(truth) * (both / either if either else 0)
+    return total
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_frequency_weighted_iou_is_that_of_a_loop(seed):
+    prediction, label = random_pair(n=60, classes=6, seed=seed)
+    assert scores["fwiou"](confusion_matrix(prediction, label, 6)).item() == pytest.approx(naive_fwiou(prediction, label, 6))
 
 
 # Monitors.

@@ -1,10 +1,15 @@
 """Domains and what turns them into batches. A file dropped in here registers itself."""
 
+from cycada.data.crops import Crops, Cut, crop_loader
 from cycada.data.domain import Domain, Examples, Split, domains
 from cycada.data.loaders import Augment, Stream, to_float
+from cycada.data.scenes import SceneDomain, Scenes, scene_domains
 from cycada.data.transforms import convert, mask_patches
 from cycada.registry import import_folder
 
 import_folder(__name__, list(__path__))
 
-__all__ = ["Augment", "Domain", "Examples", "Split", "Stream", "convert", "domains", "mask_patches", "to_float"]
+__all__ = [
+    "Augment", "Crops", "Cut", "Domain", "Examples", "SceneDomain", "Scenes", "Split", "Stream", "convert", "crop_loader", "domains",
+    "mask_patches", "scene_domains", "to_float",
+]  # fmt: skip

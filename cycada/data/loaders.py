@@ -40,7 +40,8 @@ def to_float(images: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=4)
-def _order(count: int, seed: int, epoch: int) -> Tensor:
+def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
+    """The order in which an epoch shows `count` images: (count,) int64."""
     generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch * 7_919 + 17) % 2**63)
     return torch.randperm(count, generator=generator)
 
@@ -61,7 +62,7 @@ class Stream:
         parts, need, count = [], self.batch, len(self.examples)
         while need:
             epoch, offset = divmod(start, count)
-            part = _order(count, self.seed, epoch)[offset : offset + need]
+            part = epoch_order(count, self.seed, epoch)[offset : offset + need]
             parts.append(part)
             start, need = start + len(part), need - len(part)
         return torch.cat(parts)

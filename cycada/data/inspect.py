@@ -1,0 +1,147 @@
+"""What data there is, and whether it is what it should be: the tables and pictures of `cycada data`."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pil
+from PIL import ImageDraw
+
+from cycada.data.domain import Domain, domains
+from cycada.data.scenes import Image, Mask, Palette, SceneDomain, Scenes, scene_domains
+from cycada.errors import CycadaError
+from cycada.registry import option_defaults
+from cycada.types import IGNORE
+
+
+@dataclass
+class Report:
+    """counts: (K,) pixels of every class. seen: (K,) pairs in which it occurs. sizes: 'W x H' -> pairs."""
+
+    counts: np.ndarray
+    seen: np.ndarray
+    ignored: int = 0
+    read: int = 0
+    labelled: int = 0
+    sizes: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """At most `wanted` places, evenly over 0..count-1."""
+    return sorted({int(i) for i in np.linspace(0, count - 1, min(count, wanted))})
+
+
+def check(scenes: Scenes, classes: int, rows: list[int]) -> Report:
+    """Reads these pairs, one after the other. What is wrong with a pair is noted, not raised."""
+    report = Report(np.zeros(classes, np.int64), np.zeros(classes, np.int64))
+    for i in rows:
+        try:
+            image, mask = scenes.pair(i)
+        except CycadaError as error:
+            report.faults.append(str(error))
+            continue
+        report.read += 1
+        report.sizes[f"{image.shape[1]} x {image.shape[0]}"] += 1
+        if mask is not None:
+            count = np.bincount(mask.ravel(), minlength=256)
+            report.labelled += 1
+            report.counts += count[:classes]
+            report.seen += count[:classes] > 0
+            report.ignored += int(count[IGNORE])
+    return report
+
+
+def listing(root: Path) -> list[tuple[str, str, str, str]]:
+    """name, kind of truth, files expected under the root, what is there; of every domain."""
+    rows = [(name, "labels", ", ".join(d.files) or "none", _images(d, root)) for name, d in domains.items()]
+    for name, entry in scene_domains.items():
+        bare = _bare(entry)
+        there = _scenes(bare, root) if isinstance(bare, SceneDomain) else str(bare)
+        count = f"masks, {len(bare.classes)}" if isinstance(bare, SceneDomain) else "masks"
+        folder = getattr(bare, "folder", "")
+        rows.append((name, count, ", ".join(f"{folder}/{f}" if folder else f for f in entry.files) or "none", there))
+    return rows
+
+
+def _bare(entry: type[Domain] | type[SceneDomain]) -> Domain | SceneDomain | str:
+    """The domain with its defaults, or which options it needs."""
+    needed = [name for name, default in option_defaults(entry).items() if default is inspect.Parameter.empty]
+    return f"wherever its options say: {', '.join(needed)}" if needed else entry()
+
+
+def _images(entry: type[Domain], root: Path) -> str:
+    bare = _bare(entry)
+    if not isinstance(bare, Domain):
+        return str(bare)
+    if not entry.files:
+        return "needs no files"
+    return _each(("train", "test"), lambda split: len(bare.load(root, split, False)))  # type: ignore[arg-type]
+
+
+def _scenes(bare: SceneDomain, root: Path) -> str:
+    return _each(bare.splits, lambda split: len(bare.load(root, split)))
+
+
+def _each(splits: Sequence[str], count: Callable[[str], int]) -> str:
+    """'train 367, test 101' or 'train 367; missing: test'; what is there but broken says so."""
+    there, missing = [], []
+    for split in splits:
+        try:
+            there.append(f"{split} {count(split)}")
+        except CycadaError as error:
+            if "no data in" in str(error):
+                missing.append(split)
+            else:
+                there.append(f"{split}: {error}")
+    if not there:
+        return "missing"
+    return ", ".join(there) + (f"; missing: {', '.join(missing)}" if missing else "")
+
+
+def sheet(scenes: Scenes, rows: list[int], classes: tuple[str, ...], palette: Palette, path: Path, width: int = 320) -> None:
+    """A picture with a row for every pair, image | mask in colours | both, and the classes' names below."""
+    strips = [_strip(*scenes.pair(i), palette, width) for i in rows]
+    legend = _legend(classes, palette, strips[0].shape[1])
+    wide = max(s.shape[1] for s in strips)
+    whole = [np.pad(s, ((0, 4), (0, wide - s.shape[1]), (0, 0)), constant_values=255) for s in (*strips, legend)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Pil.fromarray(np.concatenate(whole)).save(path)
+
+
+def coloured(mask: Mask, palette: Palette) -> Image:
+    """(H, W) classes -> (H, W, 3) uint8; what is ignored is black."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(palette)] = palette
+    return table[mask]
+
+
+def _strip(image: Image, mask: Mask | None, palette: Palette, width: int) -> Image:
+    size = (width, max(1, round(image.shape[0] * width / image.shape[1])))
+    picture = np.asarray(Pil.fromarray(image).resize(size, Pil.Resampling.BILINEAR if image.shape[1] > width else Pil.Resampling.NEAREST))
+    if mask is None:
+        return picture
+    colours = np.asarray(Pil.fromarray(coloured(mask, palette)).resize(size, Pil.Resampling.NEAREST))
+    return np.concatenate([picture, colours, picture // 2 + colours // 2], 1)
+
+
+def _legend(classes: tuple[str, ...], palette: Palette, width: int) -> Image:
+    """Names in boxes of their colours, as many lines as they need."""
+    boxes, x, y = [], 0, 0
+    for name, colour in zip(classes, palette, strict=True):
+        wide = 7 * len(name) + 14
+        if x and x + wide > width:
+            x, y = 0, y + 18
+        boxes.append((x, y, wide, name, colour))
+        x += wide
+    picture = Pil.new("RGB", (width, y + 18), "white")
+    pen = ImageDraw.Draw(picture)
+    for x, y, wide, name, colour in boxes:
+        pen.rectangle((x, y, x + wide - 2, y + 16), fill=tuple(colour))
+        pen.text((x + 6, y + 2), name, fill="black" if sum(colour) > 330 else "white")
+    return np.asarray(picture)

@@ -1,0 +1,107 @@
+"""Scenes: images with a mask each, too many and too large to hold, so that every pair is read when it is asked for."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cycada.errors import CycadaError
+from cycada.registry import Registry
+
+Image = np.ndarray
+"""(H, W, 3) uint8."""
+Mask = np.ndarray
+"""(H, W) uint8: 0..K-1, or IGNORE."""
+Palette = Sequence[tuple[int, int, int]]
+"""A colour for every class, to look at: red, green, blue in 0..255."""
+
+
+class Scenes(ABC):
+    """A sized collection that keeps nothing: `read(i)` opens or draws pair i anew.
+
+    names: one for every pair, in order. labelled: whether the pairs have masks. skipped: the pairs that were left out
+    because they are damaged, name -> what is wrong with it (only with the option `skip_bad` of a domain).
+    """
+
+    names: Sequence[str]
+    labelled: bool = True
+    skipped: Mapping[str, str]
+
+    def __init__(self, names: Sequence[str], labelled: bool = True, skipped: Mapping[str, str] | None = None) -> None:
+        self.names, self.labelled, self.skipped = names, labelled, skipped or {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def paths(self) -> Sequence[tuple[Path, Path | None]]:
+        """Image and mask file of every pair; empty where scenes are drawn."""
+        return ()
+
+    def read(self, i: int) -> tuple[Tensor, Tensor | None]:
+        """Image (3, H, W) uint8 and mask (H, W) uint8, 0..K-1 or IGNORE, or None. Raises CycadaError that names the pair."""
+        image, mask = self.pair(i)
+        pixels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
+        return pixels, None if mask is None else torch.from_numpy(np.array(mask, order="C"))
+
+    @abstractmethod
+    def pair(self, i: int) -> tuple[Image, Mask | None]:
+        """The same as arrays, the image (H, W, 3). No mask is even opened where `labelled` is False."""
+
+    def without_masks(self) -> Self:
+        """The same images with nothing to learn from: what a target domain is."""
+        return self.only(range(len(self)), labelled=False)
+
+    def only(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
+        """These pairs, in this order."""
+        part = copy.copy(self)
+        part.names = [self.names[i] for i in rows]
+        part.labelled = self.labelled if labelled is None else labelled
+        return part
+
+
+class SceneDomain(ABC):
+    """One domain of scenes. Subclasses set the card below, register with `@scene_domains("name")` and answer `load`.
+
+    classes: their names, in the order of the mask's values. palette: a colour for each, to look at. splits: what it has;
+    `test` is the labelled split that is scored (the official validation set where the test labels are secret).
+    flip_safe: whether a mirrored scene is one. files: what is expected under the data root, as glob patterns.
+    """
+
+    classes: tuple[str, ...]
+    palette: Palette
+    splits: tuple[str, ...] = ("train", "test")
+    flip_safe: bool = True
+    files: ClassVar[tuple[str, ...]] = ()
+    how_to_get: ClassVar[str] = ""
+
+    def load(self, root: Path, split: str) -> Scenes:
+        """The pairs of a split, none of them read yet. Raises CycadaError that names path, found and expected."""
+        if split not in self.splits:
+            raise CycadaError(f"Domain '{self.name}': found the split '{split}', expected one of {', '.join(self.splits)}.")
+        return self.scenes(root, split)
+
+    @abstractmethod
+    def scenes(self, root: Path, split: str) -> Scenes:
+        """`load`, for a split that is there."""
+
+    def missing(self, searched: Path, expected: str) -> CycadaError:
+        """The answer to absent data: the path searched, what is expected there, how to get it."""
+        return CycadaError(
+            f"Domain '{self.name}': no data in {searched.resolve()}. Expected there: {expected}. {self.how_to_get}".rstrip()
+            + " The data root comes from data.root, the variable CYCADA_DATA, or is ./data."
+        )
+
+    @property
+    def name(self) -> str:
+        return next((n for n in scene_domains if scene_domains[n] is type(self)), type(self).__name__)
+
+
+scene_domains: Registry[type[SceneDomain]] = Registry("scene domain")
