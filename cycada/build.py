@@ -14,11 +14,12 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from cycada.config import Config, Data, Spec, digest
-from cycada.data import Augment, Domain, Examples, Split, Stream, convert, domains
+from cycada.data import Augment, Crops, Domain, Examples, Fitted, SceneStream, Split, Stream, convert, domains, scene_domains
+from cycada.data.scenes import Palette
 from cycada.errors import CycadaError
 from cycada.methods import TEACHER, Networks
 from cycada.networks import HEAD, NETWORKS, Frozen, ImagePool, kind_of
-from cycada.plan import PlannedPhase, StagePlan
+from cycada.plan import PlannedPhase, StagePlan, is_scenes
 from cycada.registry import check_options, needs
 from cycada.train.device import Device, seed_of
 from cycada.train.loop import Training
@@ -33,18 +34,27 @@ Weights = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Datasets:
-    """Both domains, converted. The target's training labels are thrown away here, unless a stage is an oracle."""
+    """Both domains, at the size that networks see. The target's training labels are thrown away here, unless a stage is an
+    oracle. palette: a colour for every class of scenes."""
 
     classes: tuple[str, ...]
-    source: Mapping[Split, Examples]
-    target: Mapping[Split, Examples]
-    oracle: Examples | None
+    source: Mapping[Split, Examples | Fitted]
+    target: Mapping[Split, Examples | Fitted]
+    oracle: Examples | Fitted | None
     fingerprint: str
+    palette: Palette = ()
+
+
+def first_images(examples: Examples | Fitted, count: int) -> Tensor:
+    """(n, C, H, W) uint8."""
+    return examples.first(count) if isinstance(examples, Fitted) else examples.images[:count]
 
 
 def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Datasets:
     """Read, check, convert and move to the device. Raises CycadaError."""
     data = config.data
+    if is_scenes(config):
+        return _load_scenes(config, plans)
     source, target = _domain(data.source, "source"), _domain(data.target, "target")
     hasher = hashlib.blake2b(digest_size=8)
     found: dict[tuple[str, Split], Examples] = {}
@@ -64,6 +74,32 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
         {"train": found["target", "train"].without_labels(), "test": found["target", "test"]},
         oracle,
         hasher.hexdigest(),
+    )
+
+
+def _load_scenes(config: Config, plans: list[StagePlan]) -> Datasets:
+    """Training masks are scaled with their images; test masks stay as they are, to be scored at full resolution."""
+    data, found = config.data, {}
+    sides = {}
+    for side, spec in (("source", data.source), ("target", data.target)):
+        entry = scene_domains[spec.name]
+        sides[side] = domain = entry(**check_options(entry, spec.options, f"data.{side}"))
+        for split in ("train", "test"):
+            scenes = domain.load(data.resolved_root(), split)
+            fitted = Fitted(scenes, data.shape, whole_masks=split == "test")
+            found[side, split] = Fitted(scenes, data.shape, split == "test", fitted.megabytes() <= data.hold and not data.workers)
+    source, target = sides["source"], sides["target"]
+    if source.classes != target.classes:
+        raise CycadaError(f"data: the source has the classes {list(source.classes)}, the target {list(target.classes)}; they must agree.")
+    prints = [f.fingerprint(masks=(side, split) != ("target", "train")) for (side, split), f in found.items()]
+    adapt = found["target", "train"]
+    return Datasets(
+        tuple(source.classes),
+        {"train": found["source", "train"], "test": found["source", "test"]},
+        {"train": Fitted(adapt.inner.without_masks(), data.shape, hold=adapt.holds), "test": found["target", "test"]},
+        adapt if any(p.method.source_is == "target" for p in plans) else None,
+        digest(prints),
+        source.palette,
     )
 
 
@@ -121,7 +157,8 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
     leaves the others as they were; then loaded from `starts` (role -> weights) where given.
     """
     data = config.data
-    context: dict[str, Any] = {"image_channels": data.channels, "size": data.size, "classes": classes}
+    smallest = min(plan.stage.crop or data.shape)
+    context: dict[str, Any] = {"image_channels": data.channels, "size": smallest, "classes": classes}
     roles: dict[str, nn.Module] = {}
     for role in sorted(plan.specs, key=lambda r: kind_of(r) == "d_feat"):  # d_feat last: its input is f's output
         kind = kind_of(role)
@@ -132,15 +169,16 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
         net = network(plan.specs[role], "f" if kind == HEAD else kind, context, f"networks.{kind}")
         if kind == HEAD:
             net = part(net, "head", role)
-        if data.size % (multiple := int(getattr(net, "multiple_of", 1))):
-            raise CycadaError(
-                f"networks.{kind}: '{plan.specs[role].name}' needs data.size to be divisible by {multiple}; it is {data.size}."
-            )
+        multiple = int(getattr(net, "multiple_of", 1))
+        for key, shape in (("data.size", data.shape), (f"stages.{plan.name}.crop", plan.stage.crop or data.shape)):
+            if shape[0] % multiple or shape[1] % multiple:
+                found = data.size if key == "data.size" else list(shape)
+                raise CycadaError(f"networks.{kind}: '{plan.specs[role].name}' needs {key} to be divisible by {multiple}; it is {found}.")
         if role in starts:
             load_weights(net, starts[role], f"stages.{plan.name}.init.{role}")
         roles[role] = Frozen(net) if role in plan.frozen else net
     for role in plan.pools:
-        roles[role] = ImagePool(plan.options.pool, (data.channels, data.size, data.size))
+        roles[role] = ImagePool(plan.options.pool, (data.channels, *(plan.stage.crop or data.shape)))
     nets = Networks(roles).to(device.torch_device)
     device.broadcast(nets.children())
     if plan.stage.compile:
@@ -188,7 +226,11 @@ def build_training(config: Config, plan: StagePlan, datasets: Datasets, device: 
 
     optimizers = {p.name: _optimizer(p, nets) for p in plan.phases if not p.shares}
 
-    def stream(examples: Examples, name: Literal["source", "target"]) -> Stream:
+    def stream(examples: Examples | Fitted, name: Literal["source", "target"]) -> Stream | SceneStream:
+        if isinstance(examples, Fitted):
+            flip = stage.augment is not None and stage.augment.flip
+            crops = Crops(examples, stage.crop or config.data.shape, seed_of(config.seed, name), flip=flip)
+            return SceneStream(crops, stage.batch, device.torch_device, config.data.workers, device.rank, device.world)
         return Stream(examples, stage.batch, seed_of(config.seed, name), device.rank, device.world)
 
     return Training(
@@ -203,7 +245,7 @@ def build_training(config: Config, plan: StagePlan, datasets: Datasets, device: 
         seed=config.seed,
         precision=stage.precision,
         schedule=Schedule(**stage.schedule.model_dump()),
-        augment=_augment(plan),
+        augment={} if is_scenes(config) else _augment(plan),
         ema=ema,
     )
 

@@ -49,10 +49,14 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) 
 
 def _print_summary(summary: Any, console: Console) -> None:
     table = Table(title=f"{summary.name}, seed {summary.seed}, last step, no target label in training or selection")
-    for column in ("stage", "", "target accuracy", "source accuracy", "seconds", " "):
+    from cycada.runs.scoring import headline
+
+    found = [headline(scores)[0] for s in summary.stages for scores in s.scores.values()]
+    score = found[0] if found else "accuracy"
+    for column in ("stage", "", f"target {score}", f"source {score}", "seconds", " "):
         table.add_column(column, justify="left" if column in ("stage", "", " ") else "right")
     for s in summary.stages:
-        shown = [f"{100 * s.scores[d]['accuracy']:.2f} %" if d in s.scores else "-" for d in ("target", "source")]
+        shown = [f"{100 * headline(s.scores[d])[1]:.2f} %" if d in s.scores else "-" for d in ("target", "source")]
         table.add_row(s.name, s.label, *shown, f"{s.seconds:.0f}", "reused" if s.reused else "")
     out = Console(highlight=False)
     out.print(table)
@@ -191,12 +195,15 @@ def evaluate(
         print(json.dumps(scores))
         return
     table = Table(title=f"{scores['experiment']}, stage {scores['stage']}, last step")
+    from cycada.runs.scoring import headline
+
     classes = scores["classes"]
-    for column in ("domain", "accuracy", *classes):
+    per_class = "class_iou" if any("class_iou" in found for found in scores["scores"].values()) else "class_accuracy"
+    for column in ("domain", "mIoU" if per_class == "class_iou" else "accuracy", *classes):
         table.add_column(column, justify="right")
     for name, found in scores["scores"].items():
-        cells = ["-" if v is None else f"{100 * v:.1f}" for v in found["class_accuracy"]]
-        table.add_row(name, f"{100 * found['accuracy']:.2f} %", *cells)
+        cells = ["-" if v is None else f"{100 * v:.1f}" for v in found[per_class]]
+        table.add_row(name, f"{100 * headline(found)[1]:.2f} %", *cells)
     Console(highlight=False).print(table)
 
 

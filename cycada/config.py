@@ -74,15 +74,25 @@ class Loss(BaseModel):
 
 
 class Data(Strict):
-    """size, channels: what every network sees; source and target are converted to it on loading."""
+    """size, channels: what every network sees; source and target are converted to it on loading. size: a side, or [height,
+
+    width] for scenes. workers: processes that read scenes. hold: megabytes up to which a set of scenes stays in memory.
+    """
 
     root: Path | None = None
     source: Spec
     target: Spec
-    size: int = Field(ge=4)
+    size: Annotated[int, Field(ge=4)] | tuple[Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]]
     channels: Literal[1, 3]
     resize: Literal["bilinear", "bicubic", "nearest", "pad"] = "bilinear"
     download: bool = False
+    workers: int = Field(0, ge=0)
+    hold: float = Field(2000.0, ge=0)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     def resolved_root(self) -> Path:
         return self.root or Path(os.environ.get("CYCADA_DATA", "data"))
@@ -124,6 +134,7 @@ class Stage(Strict):
     """One stage: a method, its losses, where its networks start from, and how long it trains.
 
     init: role -> `STAGE.ROLE` of this experiment, or a path to a `weights.safetensors` with `#ROLE` behind it.
+    crop: (height, width) of the random windows that a stage on scenes trains on; null: whole scenes.
     batch: images of each domain per step and process. networks: kind or role -> spec, over the experiment's.
     every, repeat: phase -> it runs in every so many-th step, and there so many times.
     """
@@ -142,6 +153,7 @@ class Stage(Strict):
     schedule: ScheduleConfig = ScheduleConfig()
     precision: Literal["fp32", "bf16"] = "fp32"
     augment: AugmentConfig | None = None
+    crop: tuple[Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]] | None = None
     ema: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
     compile: bool = False
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from cycada.config import Config, Loss, Spec, Stage, digest
-from cycada.data import domains
+from cycada.data import domains, scene_domains
 from cycada.errors import CycadaError, nearest
 from cycada.losses import Ramp, Term, losses
 from cycada.methods import TEACHER, Method, PhasePlan, methods, roles_in
@@ -57,7 +57,7 @@ class StagePlan:
     def identity(self) -> dict[str, Any]:
         """Everything of the config that determines the outcome, as plain values."""
         s = self.stage
-        kept = {"method", "steps", "batch", "schedule", "precision", "augment", "ema", "compile"}
+        kept = {"method", "steps", "batch", "schedule", "precision", "augment", "ema", "compile"} | ({"crop"} if s.crop else set())
         return s.model_dump(mode="json", include=kept) | {
             "options": asdict(self.options),
             "networks": {role: spec.model_dump() for role, spec in self.specs.items()},
@@ -88,20 +88,47 @@ def plan(config: Config) -> list[StagePlan]:
     load_plugins(config)
     for side in ("source", "target"):
         spec: Spec = getattr(config.data, side)
-        if spec.name not in domains:
-            raise CycadaError(f"data.{side}: unknown domain '{spec.name}'.{nearest(spec.name, domains)}")
-        domain = domains[spec.name](**check_options(domains[spec.name], spec.options, f"data.{side}"))
+        known: dict[str, Any] = {**domains, **scene_domains}
+        if spec.name not in known:
+            raise CycadaError(f"data.{side}: unknown domain '{spec.name}'.{nearest(spec.name, known)}")
+        domain = known[spec.name](**check_options(known[spec.name], spec.options, f"data.{side}"))
         for name, stage in config.stages.items():
             if stage.augment and stage.augment.flip and stage.augment.domains in ("both", side) and not domain.flip_safe:
                 raise CycadaError(
                     f"stages.{name}.augment.flip: images of the {side} '{spec.name}' may not be mirrored, they would show another "
                     f"class. Take it out; for your own images that look the same mirrored, set data.{side}.flip_safe: true."
                 )
+    _check_scenes(config)
     plans: dict[str, StagePlan] = {}
     for name, stage in config.stages.items():
         plans[name] = _plan_stage(config, name, stage)
         _check_init(plans[name], plans)
     return list(plans.values())
+
+
+def is_scenes(config: Config) -> bool:
+    """Whether the experiment is about images with masks."""
+    return config.data.source.name in scene_domains
+
+
+def _check_scenes(config: Config) -> None:
+    """What goes with images alone, and what with scenes alone."""
+    source, target = config.data.source.name, config.data.target.name
+    if (source in scene_domains) != (target in scene_domains):
+        whole = source if source in domains else target
+        raise CycadaError(f"data: '{whole}' labels whole images, the other domain every pixel; both must do alike.")
+    if not is_scenes(config) and not isinstance(config.data.size, int):
+        raise CycadaError(f"data.size: found {list(config.data.size)}, expected one number: labelled images are made square.")
+    if is_scenes(config) and config.data.channels != 3:
+        raise CycadaError("data.channels: scenes are in colour; set it to 3.")
+    for name, stage in config.stages.items():
+        if stage.crop and not is_scenes(config):
+            raise CycadaError(f"stages.{name}.crop: only scenes are cropped. Take it out.")
+        if stage.crop and (stage.crop[0] > config.data.shape[0] or stage.crop[1] > config.data.shape[1]):
+            raise CycadaError(f"stages.{name}.crop: found {list(stage.crop)}, expected at most data.size, {list(config.data.shape)}.")
+        a = stage.augment
+        if a and is_scenes(config) and (a.rotate or a.scale or a.shear or a.shift or a.domains != "both"):
+            raise CycadaError(f"stages.{name}.augment: scenes can be mirrored (flip: true), cropped (crop), and nothing else.")
 
 
 def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:

@@ -15,31 +15,32 @@ Resize = Literal["bilinear", "bicubic", "nearest", "pad"]
 GREY = (0.299, 0.587, 0.114)  # ITU-R 601, as PIL's convert("L")
 
 
-def convert(images: Tensor, size: int, channels: int, resize: Resize = "bilinear", chunk: int = 10_000) -> Tensor:
+def convert(images: Tensor, size: int | tuple[int, int], channels: int, resize: Resize = "bilinear", chunk: int = 10_000) -> Tensor:
     """(N, C, H, W) uint8 -> (N, channels, size, size) uint8.
 
     bilinear and bicubic are antialiased, as PIL's; `pad` puts black around (28 -> 32) and refuses to shrink.
     Grey -> RGB repeats the channel; RGB -> grey takes the luma.
     """
-    if images.shape[1] == channels and images.shape[2:] == (size, size):
+    shape = (size, size) if isinstance(size, int) else (size[0], size[1])
+    if images.shape[1] == channels and images.shape[2:] == shape:
         return images
-    return torch.cat([_convert(part, size, channels, resize) for part in images.split(chunk)])
+    return torch.cat([_convert(part, shape, channels, resize) for part in images.split(chunk)])
 
 
-def _convert(images: Tensor, size: int, channels: int, resize: Resize) -> Tensor:
+def _convert(images: Tensor, size: tuple[int, int], channels: int, resize: Resize) -> Tensor:
     x = images.float()
     if x.shape[1] == 3 and channels == 1:
         x = (x * torch.tensor(GREY).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
     if resize == "pad":
-        rows, columns = size - x.shape[2], size - x.shape[3]
+        rows, columns = size[0] - x.shape[2], size[1] - x.shape[3]
         if rows < 0 or columns < 0:
-            raise CycadaError(f"data.resize: pad cannot shrink {x.shape[2]} x {x.shape[3]} to {size} x {size}. Use bilinear.")
+            raise CycadaError(f"data.resize: pad cannot shrink {x.shape[2]} x {x.shape[3]} to {size[0]} x {size[1]}. Use bilinear.")
         x = F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
-    elif x.shape[2:] != (size, size):
+    elif x.shape[2:] != size:
         if resize == "nearest":
-            x = F.interpolate(x, (size, size), mode="nearest")
+            x = F.interpolate(x, size, mode="nearest")
         else:
-            x = F.interpolate(x, (size, size), mode=resize, antialias=True, align_corners=False)
+            x = F.interpolate(x, size, mode=resize, antialias=True, align_corners=False)
     return x.expand(-1, channels, -1, -1).round().clamp(0, 255).byte().contiguous()
 
 

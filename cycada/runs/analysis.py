@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cycada.build import Datasets
-from cycada.data import to_float
+from cycada.data import Examples, Fitted, to_float
 from cycada.methods import Networks
 from cycada.metrics import confusion_matrix
 from cycada.plan import StagePlan
@@ -35,7 +35,9 @@ def analyse(
     features_target (n, D) float16 with feature_labels_SIDE (n,). flip_t, flip_s (K, K): see `drift`. classes: names.
     """
     arrays: dict[str, np.ndarray] = {"classes": np.array(datasets.classes)}
-    for side, examples in (("source", datasets.source["test"]), ("target", datasets.target["test"])):
+    if isinstance(datasets.source["test"], Fitted):  # features and flips are of whole images so far
+        return arrays, {}
+    for side, examples in zip(("source", "target"), test_images(datasets), strict=True):
         if side in found.predictions and examples.labels is not None:
             arrays[f"predicted_{side}"] = found.predictions[side].numpy().astype(np.int16)
             arrays[f"label_{side}"] = examples.labels.cpu().numpy().astype(np.int16)
@@ -43,6 +45,14 @@ def analyse(
         arrays |= _features(plan, nets, datasets, device)
         flips, scores = drift(plan, nets, datasets, device)
     return arrays | flips, {name: round(value, 6) for name, value in scores.items()}
+
+
+def test_images(datasets: Datasets) -> tuple[Examples, Examples]:
+    """Both test sets, where they are of whole images."""
+    source, target = datasets.source["test"], datasets.target["test"]
+    assert isinstance(source, Examples)
+    assert isinstance(target, Examples)
+    return source, target
 
 
 def _mapped(net: Callable[[Tensor], Tensor], images: Tensor, device: Device, plan: StagePlan, batch: int = 250) -> Tensor:
@@ -59,7 +69,7 @@ def _features(plan: StagePlan, nets: Networks, datasets: Datasets, device: Devic
     classifier = nets.f_t if "f_t" in nets else nets.f_s if "f_s" in nets else None
     if classifier is None:
         return {}
-    source, target = datasets.source["test"], datasets.target["test"]
+    source, target = test_images(datasets)
     images = {
         "source": to_float(source.images[:FEATURES].to(device.torch_device)),
         "target": to_float(target.images[:FEATURES].to(device.torch_device)),
@@ -84,9 +94,10 @@ def drift(plan: StagePlan, nets: Networks, datasets: Datasets, device: Device) -
     al. 2017, "CycleGAN, a master of steganography"). noise_sensitivity: mean |G_ts(fake + n) - G_ts(fake)| / mean |n|
     (after Bashkirova et al. 2019, section 4.2).
     """
+    source, target = test_images(datasets)
     learnt = {role for phase in plan.phases for role in phase.roles}
-    images = to_float(datasets.source["test"].images[:DRIFT].to(device.torch_device))
-    labels = datasets.source["test"].labels
+    images = to_float(source.images[:DRIFT].to(device.torch_device))
+    labels = source.labels
     flips: dict[str, np.ndarray] = {}
     scores: dict[str, float] = {}
 
@@ -117,6 +128,6 @@ def drift(plan: StagePlan, nets: Networks, datasets: Datasets, device: Device) -
         if "f_s" in nets and labels is not None:
             scores["reconstruction_accuracy"] = float((classes(rebuilt) == labels[:DRIFT]).float().mean())
     if "g_ts" in learnt and "f_s" in nets:
-        targets = to_float(datasets.target["test"].images[:DRIFT].to(device.torch_device))
+        targets = to_float(target.images[:DRIFT].to(device.torch_device))
         flipped(classes(targets), classes(through(nets.g_ts, targets)), "s")
     return flips, scores

@@ -10,12 +10,14 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from cycada.data import to_float
-from cycada.methods import Networks
+from cycada.data import Fitted, fit_logits, to_float
+from cycada.data.inspect import coloured
+from cycada.data.scenes import Palette
+from cycada.methods import Classify, Networks
 from cycada.plan import StagePlan
-from cycada.train.device import Device
-from cycada.train.evaluate import evaluating
-from cycada.types import Batch
+from cycada.train.device import Device, Precision
+from cycada.train.evaluate import evaluating, probabilities
+from cycada.types import IGNORE, Batch
 
 GAP, HEAD = 4, 18
 
@@ -40,21 +42,39 @@ def image_grid(plan: StagePlan, nets: Networks, source: torch.Tensor, target: to
 
 def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], path: Path) -> None:
     """columns: (N, C, H, W) float in [-1, 1] each. Small images are enlarged without smoothing."""
-    side = columns[0].shape[-1]
-    scale = max(1, round(72 / side))
-    cell = side * scale
+    height, width = columns[0].shape[-2:]
+    scale = max(1, round(72 / min(height, width)))
+    down, across = height * scale + GAP, width * scale + GAP
     rows = len(columns[0])
-    page = Image.new("RGB", (len(columns) * (cell + GAP) - GAP, HEAD + rows * (cell + GAP) - GAP), "white")
+    page = Image.new("RGB", (len(columns) * across - GAP, HEAD + rows * down - GAP), "white")
     pen = ImageDraw.Draw(page)
     font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), 12)
     for c, (images, title) in enumerate(zip(columns, titles, strict=True)):
-        pen.text((c * (cell + GAP) + cell / 2, HEAD / 2), title, fill="black", font=font, anchor="mm")
+        pen.text((c * across + width * scale / 2, HEAD / 2), title, fill="black", font=font, anchor="mm")
         pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
         for r, image in enumerate(pixels):
-            picture = Image.fromarray(np.broadcast_to(image, (*image.shape[:2], 3)).copy()).resize((cell, cell), Image.Resampling.NEAREST)
-            page.paste(picture, (c * (cell + GAP), HEAD + r * (cell + GAP)))
+            large = (width * scale, height * scale)
+            picture = Image.fromarray(np.broadcast_to(image, (*image.shape[:2], 3)).copy()).resize(large, Image.Resampling.NEAREST)
+            page.paste(picture, (c * across, HEAD + r * down))
     path.parent.mkdir(parents=True, exist_ok=True)
     page.save(path)
+
+
+def draw_answers(
+    classify: Classify, scenes: Fitted, palette: Palette, device: Device, precision: Precision, path: Path, count: int = 4
+) -> None:
+    """image | what the network says | the truth | where it is wrong (white), for the first scenes. Inside `evaluating`."""
+    columns: list[list[torch.Tensor]] = [[], [], [], []]
+    for i in range(min(count, len(scenes))):
+        image, mask = scenes.read(i)
+        assert mask is not None  # only labelled scenes are drawn
+        answer = probabilities(classify, image[None], device, precision)
+        said = fit_logits(answer, image.shape[1:]).argmax(1)[0].numpy().astype(np.uint8)
+        small = torch.nn.functional.interpolate(mask[None, None], tuple(image.shape[1:]), mode="nearest-exact")[0, 0].numpy()
+        wrong = np.repeat((((said != small) & (small != IGNORE)) * 255).astype(np.uint8)[..., None], 3, 2)
+        for column, pixels in zip(columns, (None, coloured(said, palette), coloured(small, palette), wrong), strict=True):
+            column.append(to_float(image if pixels is None else torch.from_numpy(pixels).permute(2, 0, 1)))
+    draw_grid([torch.stack(c) for c in columns], ("image", "said", "truth", "wrong"), path)
 
 
 def draw_confusion(count: torch.Tensor, classes: tuple[str, ...], title: str, path: Path) -> None:

@@ -13,17 +13,16 @@ from PIL import Image, ImageOps
 
 from cycada.build import Datasets, build_networks, load_datasets, load_weights, network, pick
 from cycada.config import Config, Spec, parse
-from cycada.data import convert, to_float
+from cycada.data import Fitted, convert, to_float
 from cycada.data.own import image_files
 from cycada.errors import CycadaError, nearest
 from cycada.methods import Networks
-from cycada.metrics import confusion_matrix
 from cycada.plan import StagePlan, plan
-from cycada.runs.scoring import as_scores, evaluate_stage
+from cycada.runs.scoring import as_scores, count, evaluate_stage
 from cycada.runs.stage import write_findings
 from cycada.runs.store import RunFolder
 from cycada.train.device import Device
-from cycada.train.evaluate import evaluating, predictions
+from cycada.train.evaluate import evaluating
 
 
 def find_run(run: Path | str, results: Path | str = "results") -> RunFolder:
@@ -58,7 +57,7 @@ def trained_networks(folder: RunFolder, config: Config, stage: StagePlan, classe
 
 def trained_generator(folder: RunFolder, config: Config, stage: StagePlan, role: str) -> torch.nn.Module:
     """g_st or g_ts alone: it needs neither the data nor its classes."""
-    context = {"image_channels": config.data.channels, "size": config.data.size}
+    context = {"image_channels": config.data.channels, "size": min(config.data.shape)}
     generator = network(stage.specs[role], "g", context, "networks.g")
     where = str(folder.path / "weights.safetensors")
     load_weights(generator, pick(folder.load_weights(), role, where), where)
@@ -83,11 +82,11 @@ def evaluate_run(
         raise CycadaError(f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier to score.")
     if domain:
         test = datasets.target["test"]
-        if test.labels is None:
-            raise CycadaError(f"{domain}: its test images have no labels, so there is nothing to score.")
         with evaluating(nets):
-            said = predictions(ways["target"], test.images, device, stage.stage.precision)
-        scores = {domain: as_scores(confusion_matrix(said, test.labels.cpu(), len(datasets.classes)))}
+            counted = count(ways["target"], test, len(datasets.classes), device, stage.stage.precision)
+        if counted is None:
+            raise CycadaError(f"{domain}: its test images have no labels, so there is nothing to score.")
+        scores = {domain: as_scores(counted[1], isinstance(test, Fitted))}
     else:
         found = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps)
         scores = found.scores

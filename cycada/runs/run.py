@@ -12,7 +12,7 @@ from cycada.build import load_datasets, stage_id
 from cycada.config import Config, digest
 from cycada.plan import plan
 from cycada.runs.progress import Screen
-from cycada.runs.scoring import flatten_scores
+from cycada.runs.scoring import HEADLINES, flatten_scores, headline
 from cycada.runs.stage import Room, StageResult, run_stage
 from cycada.runs.store import RunFolder, environment
 from cycada.runs.tracking import NoTracker, tracker
@@ -75,10 +75,10 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
 
 
 def _flat_by_stage(summary: Summary) -> dict[str, float]:
-    return {f"{s.name}/{k}": v for s in summary.stages for k, v in flatten_scores(s.scores).items() if k.endswith("/accuracy")}
+    return {f"{s.name}/{k}": v for s in summary.stages for k, v in flatten_scores(s.scores).items() if k.split("/")[-1] in HEADLINES}
 
 
 def _line(result: StageResult) -> str:
-    accuracy = ", ".join(f"{side} {100 * s['accuracy']:.2f} %" for side, s in result.scores.items())
+    accuracy = ", ".join(f"{side} {100 * headline(s)[1]:.2f} %" for side, s in result.scores.items())
     how = "reused" if result.reused else f"{result.seconds:.0f} s"
     return f"stage {result.name:<10} {how:>8}   {accuracy}"

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from cycada.build import Datasets
-from cycada.data import Examples
-from cycada.methods import Networks, classify_by
+from cycada.build import Datasets, first_images
+from cycada.data import Examples, Fitted
+from cycada.methods import Classify, Networks, classify_by
 from cycada.metrics import confusion_matrix
 from cycada.metrics import criteria as all_criteria
 from cycada.metrics import scores as score_functions
 from cycada.plan import StagePlan
-from cycada.runs.pictures import draw_confusion, image_grid
-from cycada.train.device import Device
-from cycada.train.evaluate import evaluating, predictions, probabilities
+from cycada.runs.pictures import draw_answers, draw_confusion, image_grid
+from cycada.train.device import Device, Precision
+from cycada.train.evaluate import count_pixels, evaluating, predictions, probabilities
 
 SHOWN = 10
 """Examples in an image grid."""
 UNLABELLED = 1000
 """Target training images that the label-free criteria look at."""
+UNLABELLED_SCENES = 20
+"""Target training scenes whose pixels stand for them there."""
+SHOWN_SCENES = 6
 CLASSIFICATION_SCORES = ("accuracy", "class_accuracy")
+SCENE_SCORES = ("miou", "class_iou", "fwiou", "pixel_accuracy", "mean_class_accuracy", "class_accuracy", "classes_averaged")
+HEADLINES = {"miou": "mIoU", "accuracy": "accuracy"}
+"""The score that stands for a stage, and how it is written."""
 
 Scores = dict[str, dict[str, Any]]
 """domain -> score -> a number, or a list with one entry per class (None where the class is absent)."""
@@ -58,31 +66,57 @@ def evaluate_stage(plan: StagePlan, nets: Networks, datasets: Datasets, device: 
     criteria: dict[str, float] = {}
     with evaluating(nets):
         for side, examples in (("source", datasets.source["test"]), ("target", datasets.target["test"])):
-            if side in ways and examples.labels is not None:
-                said[side] = predictions(ways[side], examples.images, device, plan.stage.precision)
-                counts[side] = confusion_matrix(said[side], examples.labels.cpu(), len(datasets.classes))
+            if side in ways and (answers := count(ways[side], examples, len(datasets.classes), device, plan.stage.precision)):
+                said[side], counts[side] = answers
         if "target" in ways:
-            answers = probabilities(ways["target"], datasets.target["train"].images[:UNLABELLED], device, plan.stage.precision)
-            criteria = {name: float(criterion(answers)) for name, criterion in all_criteria.items()}
+            probable = _answers(ways["target"], datasets.target["train"], device, plan)
+            criteria = {name: float(criterion(probable)) for name, criterion in all_criteria.items()}
         if "source" in counts:
             criteria["source_accuracy"] = float(score_functions["accuracy"](counts["source"]))
         if (agreement := _agreement(nets, datasets.source["test"], device, plan)) is not None:
             criteria["agreement"] = agreement
     criteria = {name: round(value, 6) for name, value in criteria.items()}
     if images:
-        for side, count in counts.items():
-            draw_confusion(count, datasets.classes, f"{side}, stage {plan.name}, step {step}", images / f"confusion_{side}.png")
-        source, target = datasets.source["test"].images[:SHOWN], datasets.target["train"].images[:SHOWN]
+        for side, counted in counts.items():
+            draw_confusion(counted, datasets.classes, f"{side}, stage {plan.name}, step {step}", images / f"confusion_{side}.png")
+        scenes = datasets.target["test"]
+        if isinstance(scenes, Fitted) and scenes.labelled and "target" in ways:
+            with evaluating(nets):
+                draw_answers(ways["target"], scenes, datasets.palette, device, plan.stage.precision, images / f"answers_{step:07d}.png")
+        shown = SHOWN_SCENES if isinstance(scenes, Fitted) else SHOWN
+        source, target = first_images(datasets.source["test"], shown), first_images(datasets.target["train"], shown)
         image_grid(plan, nets, source, target, device, images / f"grid_{step:07d}.png")
-    return Evaluation({side: as_scores(count) for side, count in counts.items()}, said, counts, criteria)
+    of_scenes = isinstance(datasets.target["test"], Fitted)
+    return Evaluation({side: as_scores(counted, of_scenes) for side, counted in counts.items()}, said, counts, criteria)
 
 
-def _agreement(nets: Networks, source: Examples, device: Device, plan: StagePlan) -> float | None:
+def count(
+    classify: Classify, examples: Examples | Fitted, classes: int, device: Device, precision: Precision
+) -> tuple[Tensor, Tensor] | None:
+    """(the class of every image, none of scenes; the (K, K) count), or None without labels. Inside `evaluating`."""
+    if isinstance(examples, Fitted):
+        return (torch.zeros(0), count_pixels(classify, examples, classes, device, precision)) if examples.labelled else None
+    if examples.labels is None:
+        return None
+    said = predictions(classify, examples.images, device, precision)
+    return said, confusion_matrix(said, examples.labels.cpu(), classes)
+
+
+def _answers(classify: Classify, target: Examples | Fitted, device: Device, plan: StagePlan) -> Tensor:
+    """Class probabilities (N, K) of unlabelled target images, or of pixels spread evenly over some scenes."""
+    if not isinstance(target, Fitted):
+        return probabilities(classify, target.images[:UNLABELLED], device, plan.stage.precision)
+    found = probabilities(classify, target.first(UNLABELLED_SCENES), device, plan.stage.precision, batch=8)
+    pixels = found.permute(0, 2, 3, 1).flatten(0, 2)
+    return pixels[torch.linspace(0, len(pixels) - 1, UNLABELLED).long()]
+
+
+def _agreement(nets: Networks, source: Examples | Fitted, device: Device, plan: StagePlan) -> float | None:
     """How often a translated source image keeps its class: f_t's answer against the label, or, in a stage without f_t,
 
     f_s's answer after translation against its answer before. None without G_st.
     """
-    if "g_st" not in nets or not ("f_t" in nets or "f_s" in nets):
+    if "g_st" not in nets or not ("f_t" in nets or "f_s" in nets) or isinstance(source, Fitted):
         return None
     images, precision = source.images[:UNLABELLED], plan.stage.precision
     classify = classify_by(nets.f_t if "f_t" in nets else nets.f_s)
@@ -94,13 +128,24 @@ def _agreement(nets: Networks, source: Examples, device: Device, plan: StagePlan
     return float((after == before).float().mean())
 
 
-def as_scores(count: Tensor) -> dict[str, Any]:
-    """The scores of one (K, K) count as plain values."""
+def as_scores(count: Tensor, scenes: bool = False) -> dict[str, Any]:
+    """The scores of one (K, K) count of images, or of the pixels of scenes, as plain values."""
     found: dict[str, Any] = {}
-    for name in CLASSIFICATION_SCORES:
+    for name in SCENE_SCORES if scenes else CLASSIFICATION_SCORES:
         value = score_functions[name](count)
-        found[name] = [None if math.isnan(v) else round(v, 6) for v in value.tolist()] if value.ndim else round(value.item(), 6)
+        found[name] = [_plain(v) for v in value.tolist()] if value.ndim else _plain(value.item())
     return found
+
+
+def _plain(value: float) -> float | None:
+    """JSON knows no NaN: None where there was nothing to score."""
+    return None if math.isnan(value) else round(value, 6)
+
+
+def headline(found: Mapping[str, Any]) -> tuple[str, float]:
+    """What one number stands for a domain's scores: (how it is written, the value as a share)."""
+    name = next(n for n in HEADLINES if n in found)
+    return HEADLINES[name], float("nan") if found[name] is None else found[name]
 
 
 def flatten_scores(scores: Scores) -> dict[str, float]:
@@ -108,8 +153,8 @@ def flatten_scores(scores: Scores) -> dict[str, float]:
     flat: dict[str, float] = {}
     for side, found in scores.items():
         for name, value in found.items():
-            if isinstance(value, float):
+            if isinstance(value, (int, float)):
                 flat[f"{side}/{name}"] = value
-            else:
+            elif value is not None:
                 flat |= {f"{side}/{name}/{k}": v for k, v in enumerate(value) if v is not None}
     return flat

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from cycada.data import to_float
+from cycada.data import Fitted, fit_logits, to_float
 from cycada.methods import Classify
+from cycada.metrics import confusion_matrix
 from cycada.train.device import Device, Precision
 
 
@@ -27,7 +28,8 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def probabilities(classify: Classify, images: Tensor, device: Device, precision: Precision = "fp32", batch: int = 500) -> Tensor:
-    """(N, C, H, W) uint8 -> class probabilities (N, K), float32 on the CPU. To be called inside `evaluating`."""
+    """(N, C, H, W) uint8 -> class probabilities (N, K), or (N, K, H, W) of scenes, float32 on the CPU. To be called inside
+    `evaluating`."""
     parts = []
     for part in images.split(batch):
         with device.autocast(precision):
@@ -49,3 +51,22 @@ def predictions(classify: Classify, images: Tensor, device: Device, precision: P
     if device.world > 1:
         torch.distributed.all_reduce(found)
     return found.cpu()
+
+
+def count_pixels(classify: Classify, scenes: Fitted, classes: int, device: Device, precision: Precision = "fp32", batch: int = 8) -> Tensor:
+    """(K, K) int64 on the CPU over all pixels of all masks, each at its own size. One scene after the other: memory stays
+
+    flat over any number of them. Every process does its share. To be called inside `evaluating`.
+    """
+    total = torch.zeros(classes, classes, dtype=torch.long, device=device.torch_device)
+    rows = range(device.rank, len(scenes), device.world)
+    for start in range(0, len(rows), batch):
+        images, masks = zip(*(scenes.read(i) for i in rows[start : start + batch]), strict=True)
+        with device.autocast(precision):
+            logits = classify(to_float(torch.stack(images).to(device.torch_device))).float()
+        for answer, mask in zip(logits, masks, strict=True):
+            said = fit_logits(answer[None], mask.shape).argmax(1)[0]
+            total += confusion_matrix(said, mask.to(device.torch_device), classes)
+    if device.world > 1:
+        torch.distributed.all_reduce(total)
+    return total.cpu()

@@ -11,7 +11,7 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from cycada.data import Augment, Stream
+from cycada.data import Augment, SceneStream, Stream
 from cycada.errors import CycadaError
 from cycada.methods import TEACHER, Networks, Views
 from cycada.networks import kind_of
@@ -39,8 +39,8 @@ class Training:
     phases: Sequence[Phase]
     views: type[Views]
     options: Any
-    source: Stream
-    target: Stream | None
+    source: Stream | SceneStream
+    target: Stream | SceneStream | None
     steps: int
     device: Device
     seed: int = 0

@@ -1,0 +1,93 @@
+"""Scenes at the size that networks see, kept in memory where they fit, and as the endless stream that training draws from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cycada.data.crops import Crops, Cut, crop_loader, scaled
+from cycada.data.loaders import to_float
+from cycada.data.scenes import Image, Mask, Scenes
+
+SAMPLED = 8
+"""Scenes whose every pixel is in a fingerprint; of the others the names and the sizes of the files are."""
+
+
+class Fitted(Scenes):
+    """Other scenes, every image scaled to `size` = (height, width), antialiased.
+
+    whole_masks: masks keep their own size, for scores at full resolution; else they are scaled along, by the nearest pixel.
+    hold: what was read once stays in memory. `read` is as that of any scenes.
+    """
+
+    def __init__(self, scenes: Scenes, size: tuple[int, int], whole_masks: bool = False, hold: bool = False) -> None:
+        super().__init__(scenes.names, scenes.labelled, scenes.skipped)
+        self.inner, self.size, self.whole_masks = scenes, size, whole_masks
+        self._held: dict[int, tuple[Tensor, Tensor | None]] | None = {} if hold else None
+
+    def pair(self, i: int) -> tuple[Image, Mask | None]:
+        return self.inner.pair(i)
+
+    def read(self, i: int) -> tuple[Tensor, Tensor | None]:
+        if self._held is not None and i in self._held:
+            return self._held[i]
+        image, mask = self.inner.read(i)
+        if image.shape[1:] != self.size:
+            small, small_mask = scaled(image, mask, self.size)
+            image, mask = small, mask if self.whole_masks else small_mask
+        if self._held is not None:
+            self._held[i] = (image, mask)
+        return image, mask
+
+    @property
+    def holds(self) -> bool:
+        return self._held is not None
+
+    def first(self, count: int) -> Tensor:
+        """(n, 3, H, W) uint8, the first images."""
+        return torch.stack([self.read(i)[0] for i in range(min(count, len(self)))])
+
+    def megabytes(self) -> float:
+        """What holding all of it takes."""
+        return len(self) * 4 * self.size[0] * self.size[1] / 2**20
+
+    def fingerprint(self, masks: bool) -> str:
+        """16 hex characters of names, file sizes and the pixels of a sample; masks: of their masks too."""
+        hasher = hashlib.blake2b("\n".join(self.names).encode(), digest_size=8)
+        for image_file, mask_file in self.inner.paths:
+            hasher.update(f"{image_file.stat().st_size} {mask_file.stat().st_size if masks and mask_file else 0}\n".encode())
+        for i in sorted({int(k) for k in torch.linspace(0, len(self) - 1, min(SAMPLED, len(self)))}):
+            pixels, mask = self.inner.pair(i)
+            hasher.update(pixels.tobytes())
+            if masks and mask is not None:
+                hasher.update(mask.tobytes())
+        return hasher.hexdigest()
+
+
+class SceneStream:
+    """What `Stream` is for images: the batch of step k depends on (seed, k) alone. Crops and mirrored scenes as in `Crops`."""
+
+    def __init__(self, crops: Crops, batch: int, device: torch.device, workers: int = 0, rank: int = 0, world: int = 1) -> None:
+        self.crops, self.batch, self.device = crops, batch, device
+        self.workers, self.rank, self.world = workers, rank, world
+        self._next = -1
+        self._batches: Iterator[Cut] = iter(())
+
+    def draw(self, step: int) -> tuple[Tensor, Tensor | None]:
+        """Images (batch, 3, h, w) float in [-1, 1] and masks (batch, h, w) int64, where the scenes have masks."""
+        if step != self._next:
+            loader = crop_loader(self.crops, self.batch, start=step, workers=self.workers, rank=self.rank, world=self.world)
+            self._batches = iter(loader)
+        cut = next(self._batches)
+        self._next = step + 1
+        masks = None if cut.masks is None else cut.masks.to(self.device, non_blocking=True).long()
+        return to_float(cut.images.to(self.device, non_blocking=True)), masks
+
+
+def fit_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
+    """(N, K, h, w) -> (N, K, H, W), bilinear: answers at a mask's own size."""
+    return logits if tuple(logits.shape[2:]) == tuple(size) else F.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
