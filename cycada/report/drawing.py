@@ -72,7 +72,8 @@ def panel(figure: Figure, key: str, alt: str) -> Panel:
     with mpl.rc_context({"svg.hashsalt": key}):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     svg = file.getvalue()
-    alone = svg.replace(RULE, "#b0b0b0").replace(INK, "black").replace(' id="figure_1">', ' id="figure_1"><rect width="100%" height="100%" fill="white"/>', 1)
+    paper = ' id="figure_1"><rect width="100%" height="100%" fill="white"/>'
+    alone = svg.replace(RULE, "#b0b0b0").replace(INK, "black").replace(' id="figure_1">', paper, 1)
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
