@@ -184,6 +184,9 @@ def test_number_of_runs(protocol, runs):
 def test_the_files_agree(made):
     written, out = made
     data = json.loads((out / "table.json").read_text())
+    alone = (out / "figures" / "ablation.svg").read_text()
+    assert "#00000" not in alone, "the page's stand-in colours"
+    assert "xmlns" in alone
     rows = list(csv.DictReader(io.StringIO((out / "table.csv").read_text())))
     assert [r["name"] for r in data["rows"]] == [r["row"] for r in rows] == ["source only", *VARIANTS]
     for one, other in zip(data["rows"], rows, strict=True):

@@ -34,10 +34,15 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of the page. svg: markup to be put into HTML as it is. alt: what a person who cannot see it needs."""
+    """One picture of the page. svg: markup to be put into HTML as it is. alt: what a person who cannot see it needs.
+
+    alone: the same as an SVG file, black on white, for a paper or a README. key: its name.
+    """
 
     svg: str
     alt: str
+    key: str
+    alone: str
 
 
 def styled() -> Any:
@@ -65,8 +70,10 @@ def panel(figure: Figure, key: str, alt: str) -> Panel:
     """To be called within `styled()`. key: makes the ids of this SVG unlike those of all others on the page."""
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": key}):
-        figure.savefig(file, format="svg", transparent=True)
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     svg = file.getvalue()
+    paper = ' id="figure_1"><rect width="100%" height="100%" fill="white"/>'
+    alone = svg.replace(RULE, "#b0b0b0").replace(INK, "black").replace(' id="figure_1">', paper, 1)
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
@@ -79,4 +86,4 @@ def panel(figure: Figure, key: str, alt: str) -> Panel:
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg, count=2).replace("xlink:href", "href")
     svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(alt, quote=True)}"', 1)
-    return Panel("\n".join(line.strip() for line in svg.splitlines() if line.strip()), alt)
+    return Panel("\n".join(line.strip() for line in svg.splitlines() if line.strip()), alt, key, alone)

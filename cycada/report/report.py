@@ -1,4 +1,4 @@
-"""`cycada report`: gather, compute, and write report.html, table.md, table.tex, table.csv, table.json."""
+"""`cycada report`: gather, compute, and write report.html, table.md, table.tex, table.csv, table.json and figures/*.svg."""
 
 from __future__ import annotations
 
@@ -51,7 +51,11 @@ def report(
     lead = headline(table, found.reference)
     facts = provenance.provenance(found, command)
     folder.mkdir(parents=True, exist_ok=True)
-    html = page(heading, lead, found, sections(found, table, sheets), facts, missing)
+    chapters = sections(found, table, sheets)
+    html = page(heading, lead, found, chapters, facts, missing)
+    (folder / "figures").mkdir(exist_ok=True)
+    for panel in (p for chapter in chapters for p in (*chapter.panels, *chapter.more)):
+        (folder / "figures" / f"{panel.key}.svg").write_text(panel.alone, encoding="utf-8")
     (folder / "table.json").write_text(json.dumps(provenance.as_json(found, table, command), indent=1) + "\n", encoding="utf-8")
     (folder / "table.csv").write_text(csv_table(table), encoding="utf-8")
     (folder / "table.tex").write_text(latex(list(sheets.values())), encoding="utf-8")
