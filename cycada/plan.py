@@ -86,11 +86,13 @@ def load_plugins(config: Config) -> None:
 def plan(config: Config) -> list[StagePlan]:
     """All stages. Raises CycadaError for the first mistake, with its path and the nearest name."""
     load_plugins(config)
-    for side in ("source", "target"):
-        spec: Spec = getattr(config.data, side)
-        known: dict[str, Any] = {**domains, **scene_domains}
+    known: dict[str, Any] = {**domains, **scene_domains}
+    sides: dict[str, Spec] = {"source": config.data.source, "target": config.data.target}
+    for side, spec in sides.items():
         if spec.name not in known:
             raise CycadaError(f"data.{side}: unknown domain '{spec.name}'.{nearest(spec.name, known)}")
+    _check_scenes(config)
+    for side, spec in sides.items():
         domain = known[spec.name](**check_options(known[spec.name], spec.options, f"data.{side}"))
         for name, stage in config.stages.items():
             if stage.augment and stage.augment.flip and stage.augment.domains in ("both", side) and not domain.flip_safe:
@@ -98,7 +100,6 @@ def plan(config: Config) -> list[StagePlan]:
                     f"stages.{name}.augment.flip: images of the {side} '{spec.name}' may not be mirrored, they would show another "
                     f"class. Take it out; for your own images that look the same mirrored, set data.{side}.flip_safe: true."
                 )
-    _check_scenes(config)
     plans: dict[str, StagePlan] = {}
     for name, stage in config.stages.items():
         plans[name] = _plan_stage(config, name, stage)

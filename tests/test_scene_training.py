@@ -1,0 +1,198 @@
+"""Scenes through the same stages, step and loop as images: tiny streets, every stage, resume, scores against naive loops."""
+
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_config
+from torch import nn
+
+from cycada.build import build_training, load_datasets
+from cycada.data import Fitted, SceneStream, scene_domains
+from cycada.data.crops import Crops
+from cycada.data.streets import Streets
+from cycada.errors import CycadaError
+from cycada.metrics import scores
+from cycada.plan import plan
+from cycada.runs.run import run
+from cycada.runs.scoring import SCENE_SCORES
+from cycada.train.device import Device
+from cycada.train.evaluate import count_pixels, evaluating
+from cycada.train.loop import train
+from cycada.types import IGNORE
+from cycada.yaml_files import merge
+
+STREETS = {
+    "data": {
+        "source": {"name": "streets", "look": "game", "train": 6, "test": 3},
+        "target": {"name": "streets", "look": "photo", "train": 5, "test": 3},
+        "size": [32, 64], "channels": 3,
+    },
+    "networks": {"f": {"name": "small_segmenter", "channels": 8, "width": 16}, "d_feat": {"name": "pixel_mlp", "width": 8}},
+    "defaults": {"batch": 2, "steps": 3, "augment": {"flip": True}},
+}  # fmt: skip
+STAGES = {
+    "source": {"method": "source_only"},
+    "pixel": {"method": "cycada_pixel", "crop": [16, 32], "init": {"f_s": "source.f_t"}, "options": {"pool": 4}},
+    "task": {"method": "cycada_task", "init": {"g_st": "pixel.g_st"}},
+    "feature": {
+        "method": "cycada_feature", "init": {"f_s": "task.f_t", "f_t": "task.f_t", "g_st": "pixel.g_st"},
+        "losses": {"task_translated": 1, "feature_gan": 0.1},
+    },
+    "dann": {"method": "dann"},
+    "oracle": {"method": "target_only"},
+}  # fmt: skip
+
+
+def streets(stages=STAGES, **over):
+    return tiny_config(stages, **(STREETS | over))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return run(streets(results=str(tmp_path_factory.mktemp("streets"))))
+
+
+def test_every_stage_runs_and_is_scored(trained):
+    assert [s.name for s in trained.stages] == list(STAGES)
+    for stage in trained.stages:
+        assert set(stage.scores) == {"source", "target"}
+        for found in stage.scores.values():
+            assert set(found) == set(SCENE_SCORES)
+            assert len(found["class_iou"]) == 9
+            assert 0 <= found["miou"] <= 1
+        rows = [json.loads(line) for line in (stage.folder / "metrics.jsonl").read_text().splitlines()]
+        assert all(math.isfinite(v) for row in rows for v in row.values())
+        assert {"target/miou", "selection/information_maximisation"} <= set(rows[-1])
+        assert list((stage.folder / "images").glob("answers_*.png"))
+    grids = [s.name for s in trained.stages if list((s.folder / "images").glob("grid_*.png"))]
+    assert grids == ["pixel", "task", "feature"]
+
+
+def test_scores_are_those_of_a_naive_loop_at_the_masks_own_size():
+    """Images are scaled to half their size; the answer is held against every pixel of the whole mask."""
+    scenes = Fitted(Streets(look="photo", width=64, height=32, test=3).load(None, "test"), (16, 32), whole_masks=True)
+    torch.manual_seed(0)
+    net = nn.Conv2d(3, 9, 1)
+    with evaluating(net):
+        count = count_pixels(net, scenes, 9, Device.find("cpu"), batch=2)
+        naive = np.zeros((9, 9), int)
+        for i in range(3):
+            image, mask = scenes.read(i)
+            assert image.shape == (3, 16, 32)
+            assert mask.shape == (32, 64)
+            large = nn.functional.interpolate(net(image[None].float() / 127.5 - 1), (32, 64), mode="bilinear")
+            for truth, said in zip(mask.flatten().tolist(), large.argmax(1).flatten().tolist(), strict=True):
+                if truth != IGNORE:
+                    naive[truth, said] += 1
+    assert count.tolist() == naive.tolist()
+    union = naive.sum(0) + naive.sum(1) - naive.diagonal()
+    expected = np.mean([naive[k, k] / union[k] for k in range(9) if union[k]])
+    assert float(scores["miou"](count)) == pytest.approx(expected)
+
+
+def test_a_stream_depends_on_seed_and_step_alone():
+    scenes = Fitted(Streets(train=5, width=64, height=32).load(None, "train"), (32, 64), hold=True)
+
+    def stream():
+        return SceneStream(Crops(scenes, (16, 24), seed=3), 2, torch.device("cpu"))
+
+    one = stream()
+    whole = [one.draw(step) for step in range(6)]
+    resumed = stream()
+    for step in (4, 5):
+        images, masks = resumed.draw(step)
+        assert torch.equal(images, whole[step][0])
+        assert torch.equal(masks, whole[step][1])
+    assert whole[0][0].shape == (2, 3, 16, 24)
+    assert whole[0][0].abs().max() <= 1
+    assert masks.dtype == torch.int64
+
+
+def test_masks_of_the_target_are_not_there_to_be_seen():
+    config = streets()
+    plans = plan(config)
+    datasets = load_datasets(config, [p for p in plans if p.name != "oracle"], Device.find("cpu"))
+    assert datasets.oracle is None
+    assert datasets.target["train"].read(0)[1] is None
+    assert datasets.target["train"].inner.pair(0)[1] is None
+    assert load_datasets(config, plans, Device.find("cpu")).oracle.read(0)[1] is not None
+
+
+@pytest.mark.parametrize("stage", ["pixel", "feature"])
+def test_a_resumed_stage_ends_with_the_same_weights(stage, trained):
+    config = streets()
+    plans = {p.name: p for p in plan(config)}
+    device = Device.find("cpu")
+    datasets = load_datasets(config, list(plans.values()), device)
+    starts = {}
+    for role, start in plans[stage].stage.init.items():
+        parent, _, parent_role = start.partition(".")
+        starts[role] = build_training(config, plans[parent], datasets, device, starts).nets.get_submodule(parent_role).state_dict()
+    whole = build_training(config, plans[stage], datasets, device, starts)
+    reports = train(whole, report_every=1)
+    next(reports)
+    state = torch.load(_saved(whole.state()), weights_only=True)
+    list(reports)
+    resumed = build_training(config, plans[stage], datasets, device, starts)
+    resumed.load_state(state)
+    list(train(resumed, report_every=1))
+    for (name, a), (_, b) in zip(whole.nets.state_dict().items(), resumed.nets.state_dict().items(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def _saved(state):
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("over", "message"),
+    [
+        ({"data": {"target": "optdigits", "size": [32, 64], "channels": 3}}, "both must do alike"),
+        ({"data": {"channels": 1}}, "scenes are in colour"),
+        ({"stages": {"source": {"crop": [64, 64]}}}, "at most data.size"),
+        ({"stages": {"source": {"augment": {"rotate": 10}}}}, "mirrored"),
+        ({"data": {"size": [30, 62]}}, "divisible by 4"),
+    ],
+)
+def test_mistakes_are_answered(over, message):
+    config = merge(merge(STREETS, {"stages": STAGES}), over)
+
+    def begin():
+        parsed = tiny_config(config.pop("stages"), **config)
+        plans = plan(parsed)
+        build_training(parsed, plans[1], load_datasets(parsed, plans, Device.find("cpu")), Device.find("cpu"), {})
+
+    with pytest.raises(CycadaError, match=message):
+        begin()
+
+
+def test_images_with_labels_are_square_and_not_cropped():
+    with pytest.raises(CycadaError, match="expected one number"):
+        plan(tiny_config(data={"size": [16, 32]}))
+    with pytest.raises(CycadaError, match="only scenes are cropped"):
+        plan(tiny_config({"source": {"method": "source_only", "crop": [8, 8]}}))
+
+
+def test_a_finished_stage_is_evaluated_again_and_translates(trained, cycada, tmp_path):
+    by_name = {s.name: s for s in trained.stages}
+    code, out, err = cycada("evaluate", by_name["task"].folder, "--json")
+    assert code == 0, err
+    assert json.loads(out)["scores"] == by_name["task"].scores
+    code, out, err = cycada("evaluate", by_name["task"].folder)
+    assert (code, "mIoU" in out) == (0, True), err
+
+
+def test_the_fingerprint_sees_another_seed_and_masks():
+    def of(masks=True, **options):
+        return Fitted(Streets(train=4, width=64, height=32, **options).load(None, "train"), (32, 64)).fingerprint(masks)
+
+    assert of() == of()
+    assert len({of(), of(seed=7), of(look="photo"), of(masks=False)}) == 4
+    assert "streets" in scene_domains
