@@ -180,7 +180,7 @@ def _experiment(name: str, word: str, folder: Path, results: Path, report: Gathe
 
 
 def _sweep(sweep: dict[str, Any], results: Path, report: Gathered) -> dict[str, list[Outcome]]:
-    """One row a variant, its last stage; and the source-only stage that they share, unless a variant is that already."""
+    """One row a variant, its last stage; and the source-only stages that they share, unless a variant is that already."""
     variants: dict[str, list[Outcome]] = {}
     shared: dict[str, Outcome] = {}
     every = {s["id"]: Record(results / "runs" / s["id"]) for c in sweep["cells"] for s in c["stages"] if s["method"] == "source_only"}
@@ -202,7 +202,7 @@ def _sweep(sweep: dict[str, Any], results: Path, report: Gathered) -> dict[str, 
     if sweep.get("compare_to"):
         report.reference = sweep["compare_to"]
     report.commands.append(f"cycada sweep {portable(sweep.get('file') or sweep['name'])}")
-    baselines = {} if not shared or ids & set(shared) else _baseline_rows(list(shared.values()))
+    baselines = _baseline_rows([outcome for identity, outcome in shared.items() if identity not in ids])
     return baselines | variants
 
 

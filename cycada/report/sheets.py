@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from cycada.report.published import Published, common_flags
 from cycada.report.selection import RowChoice, StepChoices
 from cycada.report.semantics import DRIFT, PERCENT, Distance, Shared, drift
-from cycada.report.table import COVERS, Comparison, Line, Mean
+from cycada.report.table import COVERS, Line, Mean
 
 NONE = "–"
 
@@ -54,7 +54,9 @@ def main(lines: Sequence[Line], reference: str) -> Sheet:
     rows = []
     for line in lines:
         per_seed = ", ".join(f"{v:.1f}" for v in line.target.values.values())
-        rows.append((name(line), str(line.target), str(len(line.target.values)), signed(line.gain), *_test_cells(line.test), per_seed))
+        rows.append(
+            (name(line), str(line.target), str(len(line.target.values)), signed(line.gain), *_test_cells(line, reference), per_seed)
+        )
     notes = [
         "Target accuracy in %, last step: no checkpoint was chosen. ± is the standard error over seeds (n - 1); one seed has none. "
         "Gain is over the source-only network of the same seed.",
@@ -71,9 +73,10 @@ def main(lines: Sequence[Line], reference: str) -> Sheet:
     return Sheet("results", "Results", heads, rows, bold, tuple(notes))
 
 
-def _test_cells(test: Comparison | None) -> tuple[str, str, str]:
+def _test_cells(line: Line, reference: str) -> tuple[str, str, str]:
+    test = line.test
     if test is None:
-        return "reference", NONE, NONE
+        return "reference" if line.row.name == reference else NONE, NONE, NONE
     difference, interval = test.difference, test.bootstrap
     shown = NONE if difference is None else _minus(f"{difference.mean:+.1f}")
     if interval:
