@@ -56,6 +56,7 @@ def _two_panels(record: Record, name: str, key: str, seed: int) -> list[Panel]:
                 linewidths=0.8 if marker == "x" else 0,
                 alpha=0.75,
                 label=d,
+                rasterized=True,
             )
         _frame(figure, axes, f"{name}, by domain", 3)
         panels.append(panel(figure, f"{key}d", f"{what}, coloured by domain: {', '.join(there)}"))
@@ -68,7 +69,8 @@ def _two_panels(record: Record, name: str, key: str, seed: int) -> list[Panel]:
             for d in there:
                 chosen = (domain == d) & (label == k)
                 marker = DOMAINS[d][1]
-                axes.scatter(at[chosen, 0], at[chosen, 1], s=9, c=color, marker=marker, linewidths=0.8 if marker == "x" else 0, alpha=0.75)
+                thick = 0.8 if marker == "x" else 0
+                axes.scatter(*at[chosen].T, s=9, c=color, marker=marker, linewidths=thick, alpha=0.75, rasterized=True)
             if k < len(COLORS):
                 axes.scatter([], [], s=22, c=color, marker="s", label=classes[k] if k < len(classes) else str(k))
         _frame(figure, axes, f"{name}, by class", 10 if max(map(len, classes)) < 3 else 4)
