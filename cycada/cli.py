@@ -105,9 +105,10 @@ def sweep(
     from cycada.runs.progress import Screen
     from cycada.runs.sweep import sweep as run_sweep
     from cycada.runs.sweep_plan import plan_sweep
+    from cycada.runs.sweep_table import print_plan
 
     if dry_run:
-        _print_plan(plan_sweep(file, overrides or (), _numbers(seeds)), jobs or (16 if cluster else 1), as_json)
+        print_plan(plan_sweep(file, overrides or (), _numbers(seeds)), jobs or (16 if cluster else 1), as_json)
         return
     content = run_sweep(file, overrides or (), _numbers(seeds), jobs, cluster, Screen())
     failed = [c for c in content["cells"] if c["status"] != "done"]
@@ -125,36 +126,6 @@ def _numbers(text: str | None) -> list[int]:
         return [int(part) for part in text.split(",")] if text else []
     except ValueError:
         raise CycadaError(f"--seeds: found '{text}', expected whole numbers with commas between, such as 0,1,2.") from None
-
-
-def _print_plan(planned: Any, slots: int, as_json: bool) -> None:
-    from cycada.runs.sweep import seconds_left
-
-    left = [job for job in planned.jobs.values() if not job.folder.done]
-    seconds = seconds_left(left, planned.results)
-    known = [s for s in seconds.values() if s is not None]
-    asked = sum(len(c.plans) for c in planned.cells)
-    if as_json:
-        whole = {"cells": len(planned.cells), "stages": asked, "unique": len(planned.jobs), "to_train": len(left)}
-        print(json.dumps(whole | {"seconds": sum(known), "unknown": len(left) - len(known), "jobs": slots}))
-        return
-    table = Table(title=f"{planned.sweep.name}: {len(planned.cells)} cells")
-    for column in ("variant", "seeds", "stages (* to train)"):
-        table.add_column(column, overflow="fold")
-    todo = {job.id for job in left}
-    for variant in dict.fromkeys(c.variant for c in planned.cells):
-        cells = [c for c in planned.cells if c.variant == variant]
-        stages = [f"{p.name}{'*' if any(c.ids[p.name] in todo for c in cells) else ''}" for p in cells[0].plans]
-        table.add_row(variant, " ".join(str(c.seed) for c in cells), " ".join(stages))
-    out = Console(highlight=False)
-    out.print(table)
-    out.print(f"{asked} stages, {len(planned.jobs)} of them different: {len(planned.jobs) - len(left)} done, {len(left)} to train.")
-    if known:
-        how = "at least" if len(known) < len(left) else "about"
-        rest = f"; {len(left) - len(known)} stages are of a method that was never run here" if len(known) < len(left) else ""
-        out.print(f"{how} {sum(known) / slots / 60:.0f} minutes with {slots} at a time, going by finished stages{rest}.")
-    elif left:
-        out.print("How long it takes cannot be said: no stage of these methods was ever finished here.")
 
 
 class Listed(StrEnum):

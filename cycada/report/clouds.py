@@ -70,7 +70,8 @@ def _two_panels(record: Record, name: str, key: str, seed: int) -> list[Panel]:
                 chosen = (domain == d) & (label == k)
                 marker = DOMAINS[d][1]
                 thick = 0.8 if marker == "x" else 0
-                axes.scatter(*at[chosen].T, s=9, c=color, marker=marker, linewidths=thick, alpha=0.75, rasterized=True)
+                x, y = at[chosen, 0], at[chosen, 1]
+                axes.scatter(x, y, s=9, c=color, marker=marker, linewidths=thick, alpha=0.75, rasterized=True)
             if k < len(COLORS):
                 axes.scatter([], [], s=22, c=color, marker="s", label=classes[k] if k < len(classes) else str(k))
         _frame(figure, axes, f"{name}, by class", 10 if max(map(len, classes)) < 3 else 4)
