@@ -70,7 +70,7 @@ def panel(figure: Figure, key: str, alt: str) -> Panel:
     """To be called within `styled()`. key: makes the ids of this SVG unlike those of all others on the page."""
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": key}):
-        figure.savefig(file, format="svg", transparent=True, dpi=180, metadata={"Date": None})  # dpi: of clouds of points, the only pixels
+        figure.savefig(file, format="svg", transparent=True, dpi=110, metadata={"Date": None})  # dpi: of clouds of points, the only pixels
     svg = file.getvalue()
     paper = ' id="figure_1"><rect width="100%" height="100%" fill="white"/>'
     alone = svg.replace(RULE, "#b0b0b0").replace(INK, "black").replace(' id="figure_1">', paper, 1)
