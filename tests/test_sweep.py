@@ -236,6 +236,14 @@ def test_a_cluster_runs_the_same_code(tmp_path):
     assert "logs" in failed["error"]
 
 
+def test_an_unknown_cluster_is_answered(tmp_path, cycada):
+    pytest.importorskip("submitit")
+    code, _, stderr = cycada("sweep", write_sweep(tmp_path), "--cluster", "slurmm")
+    assert code == 2
+    assert "Expected slurm" in stderr
+    assert "Traceback" not in stderr
+
+
 def test_every_sweep_in_configs_is_sound():
     from pathlib import Path
 

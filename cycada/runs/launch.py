@@ -140,7 +140,9 @@ class Cluster:
             self._executor = submitit.AutoExecutor(folder=folder / "%j", cluster=kind)
             self._executor.update_parameters(**{"timeout_min": 24 * 60, **options})
         except Exception as error:  # whatever submitit finds wrong with the cluster or the options
-            raise CycadaError(f"--cluster {kind}: {error}") from None
+            raise CycadaError(
+                f"--cluster {kind}: {error}. Expected slurm, on a machine that has srun, or local; the sweep's `cluster:` holds options."
+            ) from None
 
     def submit(self, task: Task, name: str) -> Handle:
         self._executor.update_parameters(name=name)
