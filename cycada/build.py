@@ -164,7 +164,7 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
         kind = kind_of(role)
         if kind == "d_feat":
             width = int(roles["f_t"].width)  # type: ignore[arg-type]
-            context["inputs"] = {"scores": classes, "features": width, "product": classes * width}[plan.options.critic_input]
+            context["inputs"] = {"features": width, "product": classes * width}.get(plan.options.critic_input, classes)
         torch.manual_seed(seed_of(config.seed, "init", role))
         net = network(plan.specs[role], "f" if kind == HEAD else kind, context, f"networks.{kind}")
         if kind == HEAD:

@@ -118,6 +118,11 @@ CLOSED = {
     "mmd": [((torch.zeros(2, 1), torch.ones(2, 1)), {"kernels": 1}, 2 - 2 * math.exp(-1.5)), ((PAIR, PAIR), {}, 0.0)],
     "jmmd": [((torch.zeros(2, 1), torch.ones(2, 1), logits(1)[:2], logits(1)[:2]), {"kernels": 1}, 2 - 2 * math.exp(-1.5))],
     "entropy": [((logits(0),), {}, math.log(K)), ((logits(1),), {}, ENTROPY)],
+    "robust_entropy": [
+        ((logits(0),), {}, (1 + 1e-6) ** 2),
+        ((logits(1),), {}, ((ENTROPY / math.log(K)) ** 2 + 1e-6) ** 2),
+        ((logits(99),), {"eta": 0.5}, 0.001),
+    ],
     "self_training": [
         ((logits(1), logits(9)), {}, SURE),
         ((logits(1), logits(1)), {}, 0.0),
@@ -330,6 +335,7 @@ NAIVE = {
     "mmd": naive_mmd,
     "jmmd": naive_jmmd,
     "entropy": lambda rows: average(naive_entropies(rows)),
+    "robust_entropy": lambda rows, eta=2.0: average(((h / math.log(K)) ** 2 + 0.001**2) ** eta for h in naive_entropies(rows)),
     "cdan": naive_cdan,
     "cycle_s": naive_distance,
     "cycle_t": naive_distance,
@@ -382,6 +388,7 @@ VALUES = {
     "certainty": (False, True),
     "threshold": (0.0, 0.6),
     "target": ("label", "probabilities"),
+    "eta": (2.0, 0.5),
 }
 
 
@@ -453,7 +460,7 @@ def rows_of(value):
 
 DENSE = [
     "task_source", "task_translated", "task_classifier", "task_source_second", "semantic_t", "semantic_s", "entropy",
-    "heads_agree", "heads_disagree", "self_training", "masked_consistency", "class_balance",
+    "robust_entropy", "heads_agree", "heads_disagree", "self_training", "masked_consistency", "class_balance",
     "feature_gan", "discriminate_feature", "domain_adversarial",
 ]  # fmt: skip
 """Losses that count a label map, or a map of a critic's answers, like the list of its pixels."""

@@ -23,16 +23,17 @@ GAP, HEAD = 4, 18
 
 
 def image_grid(plan: StagePlan, nets: Networks, source: torch.Tensor, target: torch.Tensor, device: Device, path: Path) -> bool:
-    """One row per example, one column per view of the method's grid whose networks are there. False where none are.
+    """One row per pair of examples, one column per view of the method's grid whose networks are there. False where none are.
 
-    source, target: (N, C, H, W) uint8, the examples to show.
+    source, target: (N, C, H, W) uint8, the examples to show; what one of them has more is left out.
     """
     method = plan.method
     shown = [name for name in method.grid if all(role in nets for role in method.views.roles_of([name]))]
     if not shown or all(name.startswith("real") for name in shown):
         return False
-    real_s, real_t = (to_float(images.to(device.torch_device)) for images in (source, target))
-    batch = Batch(real_s, torch.zeros(len(source), dtype=torch.long), real_t)
+    pairs = min(len(source), len(target))
+    real_s, real_t = (to_float(images[:pairs].to(device.torch_device)) for images in (source, target))
+    batch = Batch(real_s, torch.zeros(pairs, dtype=torch.long), real_t)
     with evaluating(nets), device.autocast(plan.stage.precision):
         views = method.views(nets, batch, plan.options)
         columns = [getattr(views, name).float().cpu() for name in shown]
