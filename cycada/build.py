@@ -115,7 +115,10 @@ def _converted(raw: Examples, data: Data, device: Device) -> Examples:
 
 
 def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datasets: Datasets, device: Device) -> str:
-    """The hash of all that determines a stage. parents: stage name -> id, for the stages before this one."""
+    """The hash of all that determines what a stage learns; where `evaluation` is not the default, `-` and a hash of it behind.
+
+    parents: stage name -> id, for the stages before this one.
+    """
     starts = {}
     for role, start in plan.stage.init.items():
         if role in plan.specs:
@@ -124,7 +127,7 @@ def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datase
                 starts[role] = [_file_digest(Path(path)), inner]
             else:
                 stage, _, parent_role = start.partition(".")
-                starts[role] = [parents[stage], parent_role]
+                starts[role] = [trained_as(parents[stage]), parent_role]
     data = config.data.model_dump(mode="json", include={"source", "target", "size", "channels", "resize"})
     whole = plan.identity() | {
         "format": FORMAT,
@@ -134,7 +137,13 @@ def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datase
         "fingerprint": datasets.fingerprint,
         "world": device.world,
     }
-    return digest(whole)
+    evaluation = plan.evaluation.changes()
+    return f"{digest(whole)}-{digest(evaluation)[:6]}" if evaluation else digest(whole)
+
+
+def trained_as(identity: str) -> str:
+    """What the ids of stages share that learn the same and are evaluated in different ways."""
+    return identity.partition("-")[0]
 
 
 def _file_digest(path: Path) -> str:
@@ -170,7 +179,11 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
         if kind == HEAD:
             net = part(net, "head", role)
         multiple = int(getattr(net, "multiple_of", 1))
-        for key, shape in (("data.size", data.shape), (f"stages.{plan.name}.crop", plan.stage.crop or data.shape)):
+        for key, shape in (
+            ("data.size", data.shape),
+            (f"stages.{plan.name}.crop", plan.stage.crop or data.shape),
+            ("evaluation.window", plan.evaluation.window or data.shape),
+        ):
             if shape[0] % multiple or shape[1] % multiple:
                 found = data.size if key == "data.size" else list(shape)
                 raise CycadaError(f"networks.{kind}: '{plan.specs[role].name}' needs {key} to be divisible by {multiple}; it is {found}.")

@@ -164,6 +164,33 @@ class Stage(Strict):
         return {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else value
 
 
+class EvaluationConfig(Strict):
+    """How the answers that are scored come about: see cycada.train.averaging. None of it changes what is learnt.
+
+    window: (height, width) in pixels of windows that slide over a scene, `overlap` the share of one that the next one sees
+    again; null: whole scenes. flip: also the mirror image. scales: the scene at several sizes, 1 being data.size.
+    """
+
+    window: tuple[Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]] | None = None
+    overlap: float = Field(1 / 3, ge=0, lt=1)
+    flip: bool = False
+    scales: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = (1.0,)
+
+    @field_validator("scales")
+    @classmethod
+    def _one_at_least(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value:
+            raise ValueError("found none, expected at least one, such as [1.0].")
+        return value
+
+    def changes(self) -> dict[str, Any]:
+        """What is not the default, as plain values; empty where one look at the whole scene is scored."""
+        given = self.model_dump(mode="json")
+        kept = {"window", "overlap"} if self.window else set()
+        kept |= {key for key in ("flip", "scales") if getattr(self, key) != type(self).model_fields[key].default}
+        return {key: value for key, value in given.items() if key in kept}
+
+
 class Logging(Strict):
     """In steps. None of it changes what is learnt. gradients: the norm of every term's gradient, at each report."""
 
@@ -192,6 +219,7 @@ class Config(Strict):
     device: str = "auto"
     threads: int | None = Field(None, ge=1)
     results: Path = Path("results")
+    evaluation: EvaluationConfig = EvaluationConfig()
     logging: Logging = Logging()
     tracking: Tracking = Tracking()
 

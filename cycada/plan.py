@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from cycada.config import Config, Loss, Spec, Stage, digest
+from cycada.config import Config, EvaluationConfig, Loss, Spec, Stage, digest
 from cycada.data import domains, scene_domains
 from cycada.errors import CycadaError, nearest
 from cycada.losses import Ramp, Term, losses
@@ -49,13 +49,14 @@ class StagePlan:
     pools: tuple[str, ...]
     needs_target: bool
     has_teacher: bool
+    evaluation: EvaluationConfig
 
     def recipe(self) -> str:
         """12 hex characters that stages share which differ in seed, data and start alone: they take equally long."""
         return digest(self.identity())
 
     def identity(self) -> dict[str, Any]:
-        """Everything of the config that determines the outcome, as plain values."""
+        """Everything of the config that determines what is learnt, as plain values."""
         s = self.stage
         kept = {"method", "steps", "batch", "schedule", "precision", "augment", "ema", "compile"} | ({"crop"} if s.crop else set())
         return s.model_dump(mode="json", include=kept) | {
@@ -92,8 +93,14 @@ def plan(config: Config) -> list[StagePlan]:
         if spec.name not in known:
             raise CycadaError(f"data.{side}: unknown domain '{spec.name}'.{nearest(spec.name, known)}")
     _check_scenes(config)
+    _check_evaluation(config)
     for side, spec in sides.items():
         domain = known[spec.name](**check_options(known[spec.name], spec.options, f"data.{side}"))
+        if config.evaluation.flip and not domain.flip_safe:
+            raise CycadaError(
+                f"evaluation.flip: images of the {side} '{spec.name}' may not be mirrored, they would show another class. "
+                f"Set it to false; for your own images that look the same mirrored, set data.{side}.flip_safe: true."
+            )
         for name, stage in config.stages.items():
             if stage.augment and stage.augment.flip and stage.augment.domains in ("both", side) and not domain.flip_safe:
                 raise CycadaError(
@@ -130,6 +137,20 @@ def _check_scenes(config: Config) -> None:
         a = stage.augment
         if a and is_scenes(config) and (a.rotate or a.scale or a.shear or a.shift or a.domains != "both"):
             raise CycadaError(f"stages.{name}.augment: scenes can be mirrored (flip: true), cropped (crop), and nothing else.")
+
+
+def _check_evaluation(config: Config) -> None:
+    """Windows and scales go with scenes alone, and windows lie within them."""
+    e, shape = config.evaluation, config.data.shape
+    for key in ("window", "scales"):
+        if key in e.changes() and not is_scenes(config):
+            raise CycadaError(f"evaluation.{key}: found {e.changes()[key]}, but images with one label are seen whole. Take it out.")
+    if e.window and (e.window[0] > shape[0] or e.window[1] > shape[1]):
+        raise CycadaError(f"evaluation.window: found {list(e.window)}, expected at most data.size, {list(shape)}.")
+    for scale in e.scales:
+        if round(scale * min(shape)) < 4:
+            small = " x ".join(str(round(scale * side)) for side in shape)
+            raise CycadaError(f"evaluation.scales: {scale:g} leaves {small} pixels of data.size, {list(shape)}; expected at least 4 x 4.")
 
 
 def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
@@ -169,7 +190,7 @@ def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
     pools = tuple(sorted(role for role in used if kind_of(role) == "pool"))
     if TEACHER in used and "f_t" not in stage.ema:
         raise CycadaError(f"{where}.ema: '{stage.method}' is taught by the moving average of f_t. Add ema: {{f_t: 0.99}}.")
-    return StagePlan(name, stage, method, options, phases, specs, frozen, pools, needs_target, TEACHER in used)
+    return StagePlan(name, stage, method, options, phases, specs, frozen, pools, needs_target, TEACHER in used, config.evaluation)
 
 
 def _options(method: Method, given: Mapping[str, Any], where: str) -> Any:

@@ -58,7 +58,8 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
     device = Device.find(config.device)
     datasets = load_datasets(config, plans, device)
     room = Room(config, datasets, device, watcher, screen)
-    identity = digest(config.model_dump(mode="json", exclude={"results", "tracking", "logging"}))
+    idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})
+    identity = digest(config.model_dump(mode="json", exclude=idle))
     watcher.begin(config.name, config.seed, identity, environment())
     summary = Summary(config.name, config.seed, tracking=watcher.where)
     try:
