@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from cycada.build import Datasets, build_networks, build_training, pick, trained_as, weights_from_file
@@ -18,6 +17,7 @@ from cycada.networks import kind_of
 from cycada.plan import StagePlan
 from cycada.runs.analysis import analyse
 from cycada.runs.interrupt import Interrupted, stop_on_signal
+from cycada.runs.lock import locked
 from cycada.runs.progress import Screen
 from cycada.runs.scoring import Evaluation, Scores, evaluate_stage, flatten_scores
 from cycada.runs.store import RunFolder, environment
@@ -64,16 +64,9 @@ def run_stage(room: Room, plan: StagePlan, identity: str, ids: Mapping[str, str]
     if not room.device.main:
         return _train_stage(room, plan, folder, ids)
     runs.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(runs / f"{trained_as(identity)}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        room.screen.say(f"stage {plan.name}: another run trains {trained_as(identity)}; waiting for it.")
-        lock.acquire()
-    try:
+    trained = trained_as(identity)
+    with locked(runs / f"{trained}.lock", lambda: room.screen.say(f"stage {plan.name}: another run trains {trained}; waiting for it.")):
         return _train_stage(room, plan, folder, ids)
-    finally:
-        lock.release()
 
 
 def _train_stage(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[str, str]) -> StageResult:
