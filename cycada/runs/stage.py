@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from cycada.runs.progress import Screen
 from cycada.runs.scoring import Evaluation, Scores, evaluate_stage, flatten_scores
 from cycada.runs.store import RunFolder, environment
 from cycada.runs.tracking import NoTracker
+from cycada.runs.translation import translate_once
 from cycada.runs.twin import metrics_of, twin_of, weights_of
 from cycada.train import checkpoint
 from cycada.train.device import Device
@@ -79,7 +81,8 @@ def _train_stage(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[st
         return _reused(room, plan, folder)
     if twin := device.share(twin_of(folder) if main else None):
         return _scored_again(room, plan, folder, manifest, twin)
-    training = build_training(config, plan, room.datasets, device, _starts(room, plan, ids))
+    once = partial(translate_once, config.results / "translated", plan, device, room.screen)
+    training = build_training(config, plan, room.datasets, device, _starts(room, plan, ids), once)
     state = None
     if main:
         folder.create()
