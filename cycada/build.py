@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from cycada.config import Config, Data, Spec, digest
-from cycada.data import Augment, Crops, Domain, Examples, Fitted, SceneStream, Split, Stream, convert, domains, scene_domains
+from cycada.data import Augment, Crops, Domain, Examples, Fitted, SceneStream, Split, Stream, Translated, convert, domains, scene_domains
 from cycada.data.scenes import Palette
 from cycada.errors import CycadaError
 from cycada.methods import TEACHER, Networks
@@ -30,6 +30,8 @@ FORMAT = 1
 """Part of every stage's id: raise it when the same config would no longer give the same weights."""
 
 Weights = Mapping[str, Tensor]
+TranslateOnce = Callable[[nn.Module, Fitted], Translated]
+"""g_st and the source's training scenes -> the scenes with their translations."""
 
 
 @dataclass(frozen=True)
@@ -227,11 +229,20 @@ def pick(everything: Weights, role: str, where: str) -> dict[str, Tensor]:
     return part
 
 
-def build_training(config: Config, plan: StagePlan, datasets: Datasets, device: Device, starts: Mapping[str, Weights]) -> Training:
-    """Everything that moves, at step 0."""
+def build_training(
+    config: Config, plan: StagePlan, datasets: Datasets, device: Device, starts: Mapping[str, Weights],
+    translate_once: TranslateOnce | None = None,
+) -> Training:  # fmt: skip
+    """Everything that moves, at step 0. translate_once: how, for a stage that says `translate: once`."""
     stage = plan.stage
     nets = build_networks(config, plan, len(datasets.classes), device, starts)
+    source: Examples | Fitted | Translated
     source = datasets.oracle if plan.method.source_is == "target" and datasets.oracle else datasets.source["train"]
+    once = stage.translate == "once"
+    if once:
+        assert isinstance(source, Fitted)  # the plan refuses it elsewhere
+        assert translate_once
+        source = translate_once(nets.g_st, source)
 
     ema = {role: ModelEmaV3(nets.get_submodule(role), decay=decay, use_warmup=True) for role, decay in stage.ema.items()}
     if plan.has_teacher:
@@ -239,8 +250,8 @@ def build_training(config: Config, plan: StagePlan, datasets: Datasets, device: 
 
     optimizers = {p.name: _optimizer(p, nets) for p in plan.phases if not p.shares}
 
-    def stream(examples: Examples | Fitted, name: Literal["source", "target"]) -> Stream | SceneStream:
-        if isinstance(examples, Fitted):
+    def stream(examples: Examples | Fitted | Translated, name: Literal["source", "target"]) -> Stream | SceneStream:
+        if not isinstance(examples, Examples):
             flip = stage.augment is not None and stage.augment.flip
             crops = Crops(examples, stage.crop or config.data.shape, seed_of(config.seed, name), flip=flip)
             return SceneStream(crops, stage.batch, device.torch_device, config.data.workers, device.rank, device.world)
@@ -260,6 +271,7 @@ def build_training(config: Config, plan: StagePlan, datasets: Datasets, device: 
         schedule=Schedule(**stage.schedule.model_dump()),
         augment={} if is_scenes(config) else _augment(plan),
         ema=ema,
+        translated=once,
     )
 
 

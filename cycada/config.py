@@ -135,6 +135,8 @@ class Stage(Strict):
 
     init: role -> `STAGE.ROLE` of this experiment, or a path to a `weights.safetensors` with `#ROLE` behind it.
     crop: (height, width) of the random windows that a stage on scenes trains on; null: whole scenes.
+    translate: once: the source's training scenes go through a frozen g_st whole, before training, and windows and mirrors are
+    taken of the results; on_the_fly: every batch goes through it as it is, after them.
     batch: images of each domain per step and process. networks: kind or role -> spec, over the experiment's.
     every, repeat: phase -> it runs in every so many-th step, and there so many times.
     """
@@ -154,6 +156,7 @@ class Stage(Strict):
     precision: Literal["fp32", "bf16"] = "fp32"
     augment: AugmentConfig | None = None
     crop: tuple[Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]] | None = None
+    translate: Literal["on_the_fly", "once"] = "on_the_fly"
     ema: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
     compile: bool = False
 

@@ -59,6 +59,7 @@ class StagePlan:
         """Everything of the config that determines what is learnt, as plain values."""
         s = self.stage
         kept = {"method", "steps", "batch", "schedule", "precision", "augment", "ema", "compile"} | ({"crop"} if s.crop else set())
+        kept |= {"translate"} if s.translate == "once" else set()
         return s.model_dump(mode="json", include=kept) | {
             "options": asdict(self.options),
             "networks": {role: spec.model_dump() for role, spec in self.specs.items()},
@@ -111,6 +112,8 @@ def plan(config: Config) -> list[StagePlan]:
     for name, stage in config.stages.items():
         plans[name] = _plan_stage(config, name, stage)
         _check_init(plans[name], plans)
+        if stage.translate == "once":
+            _check_once(config, plans[name])
     return list(plans.values())
 
 
@@ -306,6 +309,17 @@ def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
                 f"{where}: '{role}' is frozen in this stage, so it must start from a trained network, "
                 f"for example {role}: source.f_t. An untrained one would teach noise."
             )
+
+
+def _check_once(config: Config, this: StagePlan) -> None:
+    where = f"stages.{this.name}.translate"
+    if not is_scenes(config):
+        raise CycadaError(f"{where}: only scenes are translated once; images with one label each are translated on the fly. Take it out.")
+    if not any("fake_t" in this.method.views.uses(t.needs) for p in this.phases for t in p.terms):
+        raise CycadaError(f"{where}: no loss of this stage looks at translated source images (fake_t). Take it out.")
+    if "g_st" not in this.frozen:
+        found = "learns" if "g_st" in this.specs else "is not there"
+        raise CycadaError(f"{where}: found that g_st {found} in this stage, expected a frozen one, as in cycada_task. Take it out.")
 
 
 def _all_needs(method: Method) -> list[tuple[str, ...]]:

@@ -3,14 +3,15 @@
 from cycada.data.crops import Crops, Cut, crop_loader
 from cycada.data.domain import Domain, Examples, Split, domains
 from cycada.data.fitted import Fitted, SceneStream, fit_logits
-from cycada.data.loaders import Augment, Stream, to_float
+from cycada.data.loaders import Augment, Stream, to_bytes, to_float
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
 from cycada.data.transforms import convert, mask_patches
+from cycada.data.translated import Translated
 from cycada.registry import import_folder
 
 import_folder(__name__, list(__path__))
 
 __all__ = [
     "Augment", "Crops", "Cut", "Domain", "Examples", "Fitted", "SceneDomain", "SceneStream", "Scenes", "Split", "Stream",
-    "convert", "crop_loader", "domains", "fit_logits", "mask_patches", "scene_domains", "to_float",
+    "Translated", "convert", "crop_loader", "domains", "fit_logits", "mask_patches", "scene_domains", "to_bytes", "to_float",
 ]  # fmt: skip

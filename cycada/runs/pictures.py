@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from cycada.data import Fitted, fit_logits, to_float
+from cycada.data import Fitted, fit_logits, to_bytes, to_float
 from cycada.data.inspect import coloured
 from cycada.data.scenes import Palette
 from cycada.methods import Classify, Networks
@@ -52,7 +52,7 @@ def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], 
     font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), 12)
     for c, (images, title) in enumerate(zip(columns, titles, strict=True)):
         pen.text((c * across + width * scale / 2, HEAD / 2), title, fill="black", font=font, anchor="mm")
-        pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+        pixels = to_bytes(images).permute(0, 2, 3, 1).numpy()
         for r, image in enumerate(pixels):
             large = (width * scale, height * scale)
             picture = Image.fromarray(np.broadcast_to(image, (*image.shape[:2], 3)).copy()).resize(large, Image.Resampling.NEAREST)

@@ -13,8 +13,9 @@ from PIL import Image, ImageOps
 
 from cycada.build import Datasets, build_networks, load_datasets, load_weights, network, pick
 from cycada.config import Config, Spec, parse
-from cycada.data import Fitted, convert, to_float
+from cycada.data import Fitted, convert, to_bytes, to_float
 from cycada.data.own import image_files
+from cycada.data.translated import write_png
 from cycada.errors import CycadaError, nearest
 from cycada.methods import Networks
 from cycada.plan import StagePlan, plan
@@ -146,11 +147,7 @@ def translate_folder(
             if out.exists():
                 continue
             pixels = _read(file, config, keep_size).to(device.torch_device)
-            translated = _padded(generator, to_float(pixels))[0]
-            array = ((translated.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
-            temporary = out.with_suffix(".tmp")
-            Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(temporary, format="PNG")
-            temporary.replace(out)
+            write_png(out, to_bytes(_padded(generator, to_float(pixels)))[0])
             done += 1
     return done, len(files) - done
 

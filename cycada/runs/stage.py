@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from cycada.build import Datasets, build_networks, build_training, pick, trained_as, weights_from_file
@@ -18,10 +18,12 @@ from cycada.networks import kind_of
 from cycada.plan import StagePlan
 from cycada.runs.analysis import analyse
 from cycada.runs.interrupt import Interrupted, stop_on_signal
+from cycada.runs.lock import locked
 from cycada.runs.progress import Screen
 from cycada.runs.scoring import Evaluation, Scores, evaluate_stage, flatten_scores
 from cycada.runs.store import RunFolder, environment
 from cycada.runs.tracking import NoTracker
+from cycada.runs.translation import translate_once
 from cycada.runs.twin import metrics_of, twin_of, weights_of
 from cycada.train import checkpoint
 from cycada.train.device import Device
@@ -64,16 +66,9 @@ def run_stage(room: Room, plan: StagePlan, identity: str, ids: Mapping[str, str]
     if not room.device.main:
         return _train_stage(room, plan, folder, ids)
     runs.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(runs / f"{trained_as(identity)}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        room.screen.say(f"stage {plan.name}: another run trains {trained_as(identity)}; waiting for it.")
-        lock.acquire()
-    try:
+    trained = trained_as(identity)
+    with locked(runs / f"{trained}.lock", lambda: room.screen.say(f"stage {plan.name}: another run trains {trained}; waiting for it.")):
         return _train_stage(room, plan, folder, ids)
-    finally:
-        lock.release()
 
 
 def _train_stage(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[str, str]) -> StageResult:
@@ -86,7 +81,8 @@ def _train_stage(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[st
         return _reused(room, plan, folder)
     if twin := device.share(twin_of(folder) if main else None):
         return _scored_again(room, plan, folder, manifest, twin)
-    training = build_training(config, plan, room.datasets, device, _starts(room, plan, ids))
+    once = partial(translate_once, config.results / "translated", plan, device, room.screen)
+    training = build_training(config, plan, room.datasets, device, _starts(room, plan, ids), once)
     state = None
     if main:
         folder.create()
