@@ -61,7 +61,7 @@ class StagePlan:
         kept = {"method", "steps", "batch", "schedule", "precision", "augment", "ema", "compile"} | ({"crop"} if s.crop else set())
         kept |= {"translate"} if s.translate == "once" else set()
         return s.model_dump(mode="json", include=kept) | {
-            "options": asdict(self.options),
+            "options": self.options.identity(),
             "networks": {role: spec.model_dump() for role, spec in self.specs.items()},
             "phases": [
                 {
@@ -161,8 +161,10 @@ def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
     if stage.method not in methods:
         raise CycadaError(f"{where}.method: unknown method '{stage.method}'.{nearest(stage.method, methods)}")
     method = methods[stage.method]
-    options = _options(method, stage.options, f"{where}.options")
+    options = _options(method, stage.options, f"{where}.options", is_scenes(config))
     terms = _without_idle(method, _terms(method, stage, options, where))
+    if not is_scenes(config):
+        _check_masks(method, [t for ts in terms.values() for t in ts], config.data.source.name)
     used = {role for active in terms.values() for term in active for role in method.views.roles_of(term.needs)}
     phases = tuple(
         PlannedPhase(
@@ -196,13 +198,21 @@ def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
     return StagePlan(name, stage, method, options, phases, specs, frozen, pools, needs_target, TEACHER in used, config.evaluation)
 
 
-def _options(method: Method, given: Mapping[str, Any], where: str) -> Any:
+def _check_masks(method: Method, terms: list[Term], source: str) -> None:
+    for term in terms:
+        if method.views.uses(term.needs) & method.views.of_masks:
+            raise CycadaError(f"{term.where}.{term.name}: it needs a label for every pixel; '{source}' labels whole images. Take it out.")
+
+
+def _options(method: Method, given: Mapping[str, Any], where: str, scenes: bool) -> Any:
     fields = method.options.__dataclass_fields__
     for key in given:
         if key not in fields:
             raise CycadaError(f"{where}: unknown option '{key}'.{nearest(key, fields)}")
+        if scenes and given[key] and fields[key].metadata.get("whole_images"):
+            raise CycadaError(f"{where}.{key}: it is for whole images; a scene's pixels would leave their labels. Take it out.")
     try:
-        return TypeAdapter(method.options).validate_python(dict(given))
+        return TypeAdapter(method.options).validate_python((method.options.on_scenes() if scenes else {}) | dict(given))
     except ValidationError as error:
         problem = error.errors()[0]
         raise CycadaError(f"{where}.{problem['loc'][0]}: found {problem['input']!r}. {problem['msg']}.") from None
