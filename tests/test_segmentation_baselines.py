@@ -307,7 +307,7 @@ def test_the_baselines_of_streets_run_and_are_scored(trained):
         assert 0 <= stage.scores["target"]["miou"] <= 1
         rows = [json.loads(line) for line in (stage.folder / "metrics.jsonl").read_text().splitlines()]
         assert all(math.isfinite(v) for row in rows for v in row.values())
-    assert [s.name for s in trained.stages if list((s.folder / "images").glob("grid_*.png"))] == ["fda"]
+    assert [s.name for s in trained.stages if list((s.folder / "images").glob("grid_*.png"))] == ["fda", "dacs"]
 
 
 def test_min_ent_is_the_papers_weight_on_an_entropy_of_our_scale():
