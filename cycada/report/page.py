@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,6 +14,7 @@ from cycada.report.clouds import clouds
 from cycada.report.drawing import SOURCE, TARGET, Panel
 from cycada.report.gather import Gathered
 from cycada.report.matrices import confusions, flip_matrices
+from cycada.report.pixels import png_file_uri
 from cycada.report.semantics import shared
 from cycada.report.sheets import Sheet
 from cycada.report.table import Line
@@ -138,9 +137,8 @@ def _grids(report: Gathered) -> list[Picture]:
         record = group.records[0]
         if record.grid is None:
             continue
-        uri = "data:image/png;base64," + base64.b64encode(Path(record.grid).read_bytes()).decode()
         title = f"{group.title}: stage {record.stage}, seed {record.seed}, step {int(record.grid.stem.split('_')[1])}"
-        found.append(Picture(uri, title, f"Grid of real, translated and reconstructed images. {title}"))
+        found.append(Picture(png_file_uri(record.grid), title, f"Grid of real, translated and reconstructed images. {title}"))
     return found
 
 
