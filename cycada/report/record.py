@@ -94,14 +94,7 @@ class Record:
     @cached_property
     def analysis(self) -> dict[str, np.ndarray]:
         """Answers on the test images, features and flips, by the names in analysis.npz. Empty where there are none."""
-        path = self.folder.path / "analysis.npz"
-        if not path.exists():
-            return {}
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError) as error:
-            raise CycadaError(f"{path}: not readable ({error}). Delete the run folder to train the stage anew.") from None
+        return self.folder.arrays("analysis.npz")
 
     @property
     def classes(self) -> tuple[str, ...] | None:
