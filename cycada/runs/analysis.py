@@ -169,7 +169,7 @@ def drift(plan: StagePlan, nets: Networks, datasets: Datasets, device: Device) -
         if labels is not None:
             means.add(f"{name}_accuracy", (said == labels)[labels != IGNORE])
 
-    known = source.as_seen_in(target) if isinstance(source, Fitted) else None
+    known = source.as_seen_in(target) if isinstance(source, Fitted) and isinstance(target, Fitted) else None
     truths = (image for image, _ in parts(known, DRIFT, device)) if known else repeat(None)
     random = torch.Generator().manual_seed(0)
     for (images, labels), truth in zip(parts(source, DRIFT, device) if "g_st" in learnt else (), truths, strict=False):
