@@ -12,12 +12,15 @@ import torch
 from torch import Tensor
 
 from cycada.build import Datasets
+from cycada.config import Config
 from cycada.data import Examples, Fitted, fit_mask, to_float
 from cycada.data.inspect import spread
 from cycada.methods import Networks
 from cycada.metrics import confusion_matrix
 from cycada.plan import StagePlan
 from cycada.runs.scoring import Evaluation
+from cycada.runs.store import RunFolder
+from cycada.runs.trained import with_classifier
 from cycada.train.device import Device
 from cycada.train.evaluate import evaluating
 from cycada.types import IGNORE
@@ -32,6 +35,19 @@ NOISE = 0.05
 """Standard deviation of the noise of the steganography check; images are in [-1, 1], so about 6 of 255 grey levels."""
 PART = 250
 """Images that are looked at together."""
+
+
+def write_findings(
+    config: Config, folder: RunFolder, plan: StagePlan, nets: Networks, datasets: Datasets, found: Evaluation, device: Device
+) -> None:
+    """confusion.json, analysis.npz and, where a translation is learnt, drift.json. The folder's manifest has to be there."""
+    folder.write_json("confusion.json", {side: count.tolist() for side, count in found.counts.items()})
+    parents = folder.read_json("manifest.json")["parents"]
+    nets = with_classifier(config, plan, nets, folder, parents, len(datasets.classes), device)
+    arrays, drift = analyse(plan, nets, datasets, found, device)
+    folder.write_arrays("analysis.npz", arrays)
+    if drift:
+        folder.write_json("drift.json", drift)
 
 
 def analyse(

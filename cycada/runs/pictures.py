@@ -20,6 +20,8 @@ from cycada.train.evaluate import evaluating, probabilities
 from cycada.types import IGNORE, Batch
 
 GAP, HEAD = 4, 18
+ANSWERS = ("image", "said", "truth", "wrong")
+"""The columns of a picture of answers."""
 
 
 def image_grid(plan: StagePlan, nets: Networks, source: torch.Tensor, target: torch.Tensor, device: Device, path: Path) -> bool:
@@ -44,7 +46,7 @@ def image_grid(plan: StagePlan, nets: Networks, source: torch.Tensor, target: to
 def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], path: Path) -> None:
     """columns: (N, C, H, W) float in [-1, 1] each. Small images are enlarged without smoothing."""
     height, width = columns[0].shape[-2:]
-    scale = max(1, round(72 / min(height, width)))
+    scale = enlarged(height, width)
     down, across = height * scale + GAP, width * scale + GAP
     rows = len(columns[0])
     page = Image.new("RGB", (len(columns) * across - GAP, HEAD + rows * down - GAP), "white")
@@ -61,6 +63,11 @@ def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], 
     page.save(path)
 
 
+def enlarged(height: int, width: int) -> int:
+    """How often a pixel of such images is repeated in a grid."""
+    return max(1, round(72 / min(height, width)))
+
+
 def draw_answers(
     classify: Classify, scenes: Fitted, palette: Palette, device: Device, precision: Precision, path: Path, count: int = 4
 ) -> None:
@@ -75,7 +82,7 @@ def draw_answers(
         wrong = np.repeat((((said != small) & (small != IGNORE)) * 255).astype(np.uint8)[..., None], 3, 2)
         for column, pixels in zip(columns, (None, coloured(said, palette), coloured(small, palette), wrong), strict=True):
             column.append(to_float(image if pixels is None else torch.from_numpy(pixels).permute(2, 0, 1)))
-    draw_grid([torch.stack(c) for c in columns], ("image", "said", "truth", "wrong"), path)
+    draw_grid([torch.stack(c) for c in columns], ANSWERS, path)
 
 
 def draw_confusion(count: torch.Tensor, classes: tuple[str, ...], title: str, path: Path) -> None:

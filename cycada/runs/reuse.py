@@ -19,8 +19,8 @@ from cycada.data.translated import write_png
 from cycada.errors import CycadaError, nearest
 from cycada.methods import Networks
 from cycada.plan import StagePlan, plan
+from cycada.runs.analysis import write_findings
 from cycada.runs.scoring import as_scores, count, evaluate_stage, scored
-from cycada.runs.stage import write_findings
 from cycada.runs.store import RunFolder
 from cycada.runs.trained import trained_network
 from cycada.runs.twin import weights_of

@@ -16,14 +16,13 @@ from cycada.config import Config
 from cycada.methods import Networks
 from cycada.networks import kind_of
 from cycada.plan import StagePlan
-from cycada.runs.analysis import analyse
+from cycada.runs.analysis import write_findings
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.lock import locked
 from cycada.runs.progress import Screen
 from cycada.runs.scoring import Evaluation, Scores, evaluate_stage, flatten_scores
 from cycada.runs.store import RunFolder, environment
 from cycada.runs.tracking import NoTracker
-from cycada.runs.trained import with_classifier
 from cycada.runs.translation import translate_once
 from cycada.runs.twin import metrics_of, twin_of, weights_of
 from cycada.train import checkpoint
@@ -183,19 +182,6 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
         raise Interrupted(f"Stopped at {where}. The same command goes on from there.")
     # no report where the run was killed between its last checkpoint and its end
     return seconds, (found or evaluate(training.steps)).scores
-
-
-def write_findings(
-    config: Config, folder: RunFolder, plan: StagePlan, nets: Networks, datasets: Datasets, found: Evaluation, device: Device
-) -> None:
-    """confusion.json, analysis.npz and, where a translation is learnt, drift.json. The folder's manifest has to be there."""
-    folder.write_json("confusion.json", {side: count.tolist() for side, count in found.counts.items()})
-    parents = folder.read_json("manifest.json")["parents"]
-    nets = with_classifier(config, plan, nets, folder, parents, len(datasets.classes), device)
-    arrays, drift = analyse(plan, nets, datasets, found, device)
-    folder.write_arrays("analysis.npz", arrays)
-    if drift:
-        folder.write_json("drift.json", drift)
 
 
 def _save(training: Training, folder: RunFolder, seconds: float, main: bool) -> None:
