@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cycada.report.drawing import new, panel, styled
-from cycada.report.pixels import WIDEST, png_file_uri, png_uri
+from cycada.report.pixels import QUALITY, WIDEST, columns_of, rows_of, uri
 from cycada.report.svg import _path, _styles, compact, written
 
 INHERITED = {"stroke-linejoin": "round", "stroke-linecap": "butt"}  # what matplotlib's style sheet says of all
@@ -110,18 +110,36 @@ def test_paths_are_written_shortly():
     assert _path("M 0 1 C 1 2 3 4 5 6 L 7 8 M 1 -1 L 2 2") == "M0 1C1 2 3 4 5 6L7 8M1 -1L2 2"
 
 
-def opened(uri):
-    return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+def opened(data):
+    return Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2])))
 
 
-def test_pictures_keep_their_look_in_few_colours(tmp_path):
+def test_pictures_keep_their_look_in_fewer_bytes(tmp_path):
     ramp = np.linspace(0, 255, 80).astype(np.uint8)
     grey = Image.fromarray(np.repeat(np.tile(ramp, (40, 1))[..., None], 3, 2))
-    found = opened(png_uri(grey)).convert("RGB")
+    found = opened(uri(grey)).convert("RGB")
     assert np.abs(np.asarray(found).astype(int) - np.asarray(grey)).max() <= 4
     clear = Image.new("RGBA", (9, 9), (0, 0, 0, 0))
     clear.putpixel((4, 4), (200, 30, 30, 255))
-    assert np.array_equal(np.asarray(opened(png_uri(clear)).convert("RGBA"))[..., 3], np.asarray(clear)[..., 3])
-    wide = tmp_path / "wide.png"
-    Image.new("RGB", (2 * WIDEST, 100), "red").save(wide)
-    assert opened(png_file_uri(wide)).size == (WIDEST, 50)
+    assert np.array_equal(np.asarray(opened(uri(clear)).convert("RGBA"))[..., 3], np.asarray(clear)[..., 3])
+    labels = np.random.default_rng(0).choice([[128, 64, 128], [0, 0, 142], [220, 20, 60]], (30, 30), axis=0).astype(np.uint8)
+    assert np.array_equal(np.asarray(opened(uri(Image.fromarray(labels))).convert("RGB")), labels), "masks to the pixel"
+    assert opened(uri(Image.new("RGB", (2 * WIDEST, 100), "red"))).size == (WIDEST, 50)
+    y, x = np.mgrid[:120, :160]
+    photo = np.stack([x, y, (x * y) // 90], 2) + np.random.default_rng(0).normal(0, 12, (120, 160, 3))
+    data = uri(Image.fromarray(photo.clip(0, 255).astype(np.uint8)))
+    assert data.startswith("data:image/jpeg"), QUALITY
+    assert np.abs(np.asarray(opened(data)).astype(int) - photo.clip(0, 255)).mean() < 12
+
+
+def test_rows_and_columns_of_a_picture(tmp_path):
+    path = tmp_path / "grid.png"
+    grid = np.full((50, 4 * 10 + 3 * 4, 3), 255, np.uint8)
+    for column in range(4):
+        grid[:, column * 14 : column * 14 + 10] = 60 * column
+    Image.fromarray(grid).save(path)
+    found = np.asarray(columns_of(path, (0, 2), 4, 4))
+    assert found.shape == (50, 24, 3)
+    assert found[0, :, 0].tolist() == [0] * 10 + [255] * 4 + [120] * 10
+    assert np.array_equal(np.asarray(rows_of(path, 20)), grid[:20])
+    assert np.array_equal(np.asarray(rows_of(path, 99)), np.asarray(rows_of(path)))

@@ -72,7 +72,7 @@ def panel(figure: Figure, key: str, alt: str) -> Panel:
     """To be called within `styled()`. key: makes the ids of this SVG unlike those of all others on the page."""
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": key}):
-        figure.savefig(file, format="svg", transparent=True, dpi=110, metadata={"Date": None})  # dpi: of clouds of points, the only pixels
+        figure.savefig(file, format="svg", transparent=True, dpi=96, metadata={"Date": None})  # dpi: of clouds of points, the only pixels
     tree = compact(file.getvalue(), key)
     size = {name: tree.attrib.pop(name) for name in ("width", "height")}
     inside = written(tree).replace(INK, "currentColor").replace(RULE, "var(--rule)")

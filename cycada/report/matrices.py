@@ -55,7 +55,7 @@ def confusions(rows: Sequence[Row]) -> list[Panel]:
             continue
         total = np.sum(counts, axis=0)
         classes = row.outcomes[0].last.classes or tuple(map(str, range(len(total))))
-        alt = f"Confusion matrix of {row.name} on target test images. {_worst(total, classes, 'taken for')}"
+        alt = f"Confusion matrix of {row.name} on {row.metric.target}. {_worst(total, classes, 'taken for')}"
         found.append(matrix(total, classes, row.name, ("true class", "predicted"), f"confusion{i}", alt))
     return found
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
-from cycada.report.pixels import smaller_uri
+from cycada.report.pixels import smaller
 
 LENGTHS = ("d", "x", "y", "width", "height", "transform", "points", "viewBox")
 """Attributes that hold them."""
@@ -50,7 +50,7 @@ def _attributes(element: ET.Element, ids: dict[str, str]) -> Iterator[tuple[str,
             if short := re.sub(r"-?\d+\.\d{3,}", _rounded, re.sub(r"rotate\(-0 [^)]*\)", "", value)):
                 yield name, _path(short) if name == "d" else short
         elif name == "href":
-            yield name, f"#{ids[value[1:]]}" if value.startswith("#") else smaller_uri(value)
+            yield name, f"#{ids[value[1:]]}" if value.startswith("#") else smaller(value)
         else:
             said = re.sub(r"url\(#([\w.-]+)", lambda found: f"url(#{ids[found[1]]}", value)
             yield name, _joined(_styles(said)) if name == "style" else said
