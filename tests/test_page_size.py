@@ -141,5 +141,9 @@ def test_rows_and_columns_of_a_picture(tmp_path):
     found = np.asarray(columns_of(path, (0, 2), 4, 4))
     assert found.shape == (50, 24, 3)
     assert found[0, :, 0].tolist() == [0] * 10 + [255] * 4 + [120] * 10
-    assert np.array_equal(np.asarray(rows_of(path, 20)), grid[:20])
-    assert np.array_equal(np.asarray(rows_of(path, 99)), np.asarray(rows_of(path)))
+    grid[:8] = grid[18:22] = grid[30:34] = 255
+    Image.fromarray(grid).save(path)
+    assert np.array_equal(np.asarray(rows_of(path, 1, head=8)), grid[:18])
+    assert np.array_equal(np.asarray(rows_of(path, 2, head=8)), grid[:30])
+    for whole in (rows_of(path, 9, head=8), rows_of(path)):
+        assert np.array_equal(np.asarray(whole), grid)

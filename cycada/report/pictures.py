@@ -12,7 +12,7 @@ from cycada.report.gather import Row
 from cycada.report.pixels import columns_of, rows_of, uri
 from cycada.report.record import Record
 from cycada.report.semantics import shared
-from cycada.runs.pictures import ANSWERS, GAP, HEAD, enlarged
+from cycada.runs.pictures import ANSWERS, GAP, HEAD
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,7 @@ def grids(rows: Sequence[Row]) -> list[Picture]:
     for group in groups:
         record = group.records[0]
         assert record.grid  # the others were left out
-        height, width = record.size
-        shown = max(2, SCENES // len(groups)) if record.metric and record.metric.of_pixels else None
-        picture = rows_of(record.grid, shown and HEAD + shown * (height * enlarged(height, width) + GAP) - GAP)
+        picture = rows_of(record.grid, max(2, SCENES // len(groups)) if rows[0].metric.of_pixels else None, HEAD)
         title = f"{group.title}: stage {record.stage}, {_when(record, record.grid)}"
         found.append(Picture(uri(picture), title, f"Grid of real, translated and reconstructed images. {title}"))
     return found

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 WIDEST = 1200
@@ -41,11 +42,13 @@ def _in_few_colors(picture: Image.Image, colors: int) -> Image.Image:
     return picture.quantize(colors, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
 
 
-def rows_of(path: Path, height: int | None = None) -> Image.Image:
-    """A picture, or its uppermost `height` pixels."""
+def rows_of(path: Path, count: int | None = None, head: int = 0) -> Image.Image:
+    """A picture, or the first `count` of its rows, which white lines part from each other below the first `head` pixels."""
     with Image.open(path) as opened:
         whole = opened.copy() if opened.mode in ("L", "RGB", "P") else opened.convert("RGB")
-    return whole.crop((0, 0, whole.width, min(height or whole.height, whole.height)))
+    blank = np.asarray(whole.convert("L")).min(1) == 255
+    ends = [y for y in range(head + 1, whole.height) if blank[y] and not blank[y - 1]]
+    return whole.crop((0, 0, whole.width, ends[count - 1])) if count and len(ends) >= count else whole
 
 
 def columns_of(path: Path, wanted: Sequence[int], of: int, gap: int) -> Image.Image:

@@ -66,13 +66,6 @@ class Record:
         return data["source"]["name"], data["target"]["name"]
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the images that networks see."""
-        size = self.config["data"]["size"]
-        height, width = (size, size) if isinstance(size, int) else size
-        return height, width
-
-    @property
     def titles(self) -> tuple[str, str]:
         """The same; of two domains of one name, with the words among their options that tell them apart: `streets (game)`."""
         source, target = self.config["data"]["source"], self.config["data"]["target"]

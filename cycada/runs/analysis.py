@@ -60,7 +60,7 @@ def analyse(
     flip_t, flip_s (K, K): see `drift`. classes: names. palette (K, 3): their colours, of scenes.
     """
     arrays: dict[str, np.ndarray] = {"classes": np.array(datasets.classes)}
-    for side, examples in (("source", datasets.source["test"]), ("target", datasets.target["test"])):
+    for side, examples in _tested(datasets).items():
         if side not in found.predictions:
             continue
         if isinstance(examples, Fitted):
@@ -74,6 +74,11 @@ def analyse(
         arrays |= _features(plan, nets, datasets, device)
         flips, scores = drift(plan, nets, datasets, device)
     return arrays | flips, {name: round(value, 6) for name, value in scores.items()}
+
+
+def _tested(datasets: Datasets) -> dict[str, Examples | Fitted]:
+    """Test images of both domains; of a source without any, its training images."""
+    return {"source": datasets.source.get("test", datasets.source["train"]), "target": datasets.target["test"]}
 
 
 def parts(examples: Examples | Fitted, images: int, device: Device) -> Iterator[tuple[Tensor, Tensor | None]]:
@@ -110,7 +115,7 @@ def _features(plan: StagePlan, nets: Networks, datasets: Datasets, device: Devic
         return {}
     through = _through(plan, device)
     found: dict[str, list[Tensor]] = defaultdict(list)
-    for side, examples in (("source", datasets.source["test"]), ("target", datasets.target["test"])):
+    for side, examples in _tested(datasets).items():
         for number, (images, labels) in enumerate(parts(examples, FEATURES, device)):
             views = {side: images}
             if side == "source" and "g_st" in nets:
@@ -167,7 +172,7 @@ def drift(plan: StagePlan, nets: Networks, datasets: Datasets, device: Device) -
     (after Bashkirova et al. 2019, section 4.2). translation_error_l1: mean |G_st(x_s) - x|, where x shows the same scene in the
     target's look; untranslated_l1: mean |x_s - x|; only where x is known (`Scenes.as_seen_in`).
     """
-    source, target = datasets.source["test"], datasets.target["test"]
+    source, target = _tested(datasets).values()
     learnt = {role for phase in plan.phases for role in phase.roles}
     reads = "f_s" in nets
     through = _through(plan, device)

@@ -46,7 +46,7 @@ def image_grid(plan: StagePlan, nets: Networks, source: torch.Tensor, target: to
 def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], path: Path) -> None:
     """columns: (N, C, H, W) float in [-1, 1] each. Small images are enlarged without smoothing."""
     height, width = columns[0].shape[-2:]
-    scale = enlarged(height, width)
+    scale = max(1, round(72 / min(height, width)))
     down, across = height * scale + GAP, width * scale + GAP
     rows = len(columns[0])
     page = Image.new("RGB", (len(columns) * across - GAP, HEAD + rows * down - GAP), "white")
@@ -61,11 +61,6 @@ def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], 
             page.paste(picture, (c * across, HEAD + r * down))
     path.parent.mkdir(parents=True, exist_ok=True)
     page.save(path)
-
-
-def enlarged(height: int, width: int) -> int:
-    """How often a pixel of such images is repeated in a grid."""
-    return max(1, round(72 / min(height, width)))
 
 
 def draw_answers(
