@@ -217,7 +217,7 @@ def report(
     from cycada.report.report import report as make_report
 
     written = make_report(what, results, out, against, title)
-    table = Table(title="target accuracy, %, last step")
+    table = Table(title=f"{written.results.heads[1]}, %, last step")
     for i, head in enumerate(written.results.heads[:5]):
         table.add_column(head, justify="left" if i == 0 else "right")
     for row in written.results.rows:

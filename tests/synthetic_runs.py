@@ -3,8 +3,12 @@
 import json
 
 import numpy as np
+import torch
 import yaml
 from PIL import Image
+
+from cycada.runs.pictures import ANSWERS, draw_grid
+from cycada.runs.scoring import as_scores
 
 CRITERIA = ("certainty", "bnm", "source_accuracy", "agreement")
 STAGES = {
@@ -16,45 +20,70 @@ STAGES = {
 }
 
 
-def make_run(results, name, stage, *, seed=0, rate=0.8, parents=None, k=10, n=200, old=False, pair=("mnist", "usps"), losses=None):
-    """One finished run folder results/runs/NAME. old: of a version that kept no predictions, features or criteria."""
+def make_run(
+    results, name, stage, *, seed=0, rate=0.8, parents=None, k=10, n=200, old=False, pair=("mnist", "usps"), losses=None, scenes=False
+):  # fmt: skip
+    """One finished run folder results/runs/NAME. old: of a version that kept no predictions, features or criteria. scenes: of n
+
+    images with k classes of pixels each, the last of which is in few of them."""
     folder = results / "runs" / name
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng([seed, len(name), sum(map(ord, name))])
     label = np.arange(n) % k
     answers = {side: np.where(rng.random(n) < r, label, rng.integers(0, k, n)) for side, r in (("source", 0.95), ("target", rate))}
     confusion = {side: [[int(((label == i) & (said == j)).sum()) for j in range(k)] for i in range(k)] for side, said in answers.items()}
-    scores = {
-        side: {"accuracy": float((said == label).mean()), "class_accuracy": [float((said == label)[label == c].mean()) for c in range(k)]}
-        for side, said in answers.items()
+    counts = {
+        side: scene_counts(np.random.default_rng(i), rng, n, k, r) for i, (side, r) in enumerate({"source": 0.9, "target": rate}.items())
     }
+    if scenes:
+        confusion = {side: count.sum(0).tolist() for side, count in counts.items()}
+    scores = (
+        {side: as_scores(torch.tensor(count), True) for side, count in confusion.items()}
+        if scenes
+        else {
+            side: {
+                "accuracy": float((said == label).mean()),
+                "class_accuracy": [float((said == label)[label == c].mean()) for c in range(k)],
+            }
+            for side, said in answers.items()
+        }
+    )
     stages = {s: {**spec, "losses": (losses or {}) if s == stage else {}} for s, spec in STAGES.items()}
-    data = {"root": None, "download": False, "source": {"name": pair[0]}, "target": {"name": pair[1]}, "size": 28}
-    experiment = {"name": "made", "seed": seed, "data": data, "networks": {"f": {"name": "lenet"}}, "stages": stages}
+    sides = [spec if isinstance(spec, dict) else {"name": spec} for spec in pair]
+    data = {"root": None, "download": False, "source": sides[0], "target": sides[1], "size": [24, 48] if scenes else 28}
+    network = {"name": "drn26" if scenes else "lenet"}
+    experiment = {"name": "made", "seed": seed, "data": data, "networks": {"f": network}, "stages": stages}
     manifest = {
         "id": name, "experiment": "made", "stage": stage, "method": STAGES[stage]["method"], "seed": seed, "steps": 300, "batch": 64,
         "parents": parents or {}, "images": {"source train": 60000, "source test": n, "target train": 7291, "target test": n},
         "device": "CPU, 1 threads", "environment": {"git": "0" * 40, "torch": "2", "python": "3"}, "seconds": 10.0,
     }  # fmt: skip
-    rows = []
+    rows, key = [], "miou" if scenes else "accuracy"
     for i, step in enumerate(range(100, 301, 100)):
-        accuracy = scores["target"]["accuracy"] if step == 300 else max(0.0, scores["target"]["accuracy"] - 0.1 + 0.06 * i)
-        row = {"step": step, "loss/gan_t": 1 / step, "target/accuracy": accuracy, "source/accuracy": scores["source"]["accuracy"]}
+        score = scores["target"][key] if step == 300 else max(0.0, scores["target"][key] - 0.1 + 0.06 * i)
+        row = {"step": step, "loss/gan_t": 1 / step, f"target/{key}": score, f"source/{key}": scores["source"][key]}
         rows.append(row | ({} if old else {f"selection/{c}": float(rng.random()) for c in CRITERIA}))
     if not old:
         centres = rng.normal(size=(k, 8)) * 4
         few = label[: min(n, 120)]
         arrays = {f"predicted_{side}": said for side, said in answers.items()} | {f"label_{side}": label for side in answers}
-        arrays |= {f"feature_labels_{side}": few for side in answers} | {"classes": np.array([str(c) for c in range(k)])}
+        if scenes:
+            arrays = {f"counts_{side}": count for side, count in counts.items()}
+            arrays["palette"] = np.random.default_rng(0).integers(0, 255, (k, 3), np.uint8)
+        arrays |= {f"feature_labels_{side}": few for side in answers}
+        arrays["classes"] = np.array([f"class {c}" if scenes else str(c) for c in range(k)])
         sides = ["source", "target"] + (["translated"] if "g_st" in STAGES[stage]["init"] else [])
         for i, side in enumerate(sides):
             arrays[f"features_{side}"] = (centres[few] + rng.normal(size=(len(few), 8)) + i).astype(np.float16)
         if stage == "pixel":
             arrays["flip_t"] = arrays["flip_s"] = np.array(confusion["target"])
             drift = {"flip_rate_t": 0.1, "translation_accuracy": 0.9, "reconstruction_accuracy": 0.97, "cycle_l1": 0.05}
+            drift |= {"translation_error_l1": 0.2, "untranslated_l1": 0.4} if scenes else {}
             (folder / "drift.json").write_text(json.dumps(drift))
         np.savez_compressed(folder / "analysis.npz", **arrays)
-    if stage in ("pixel", "task"):
+    if scenes:
+        draw_scenes(folder, stage, np.random.default_rng(0), rng)
+    elif stage in ("pixel", "task"):
         columns = 6 if stage == "pixel" else 2
         Image.fromarray(rng.integers(0, 255, (200, 40 * columns), np.uint8)).save(folder / "images" / "grid_0000300.png")
     for file, content in (("manifest.json", manifest), ("scores.json", scores), ("confusion.json", confusion)):
@@ -63,6 +92,32 @@ def make_run(results, name, stage, *, seed=0, rate=0.8, parents=None, k=10, n=20
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "done").write_text("now")
     return name
+
+
+def scene_counts(fixed, rng, n, k, rate):
+    """(n, K, K) int32: of pixels whose truth is drawn by `fixed` alone, the same for every run, answers by `rng`."""
+    shares = fixed.dirichlet(np.ones(k) / 2, n)
+    shares[n // 4 :, -1] = 0
+    truth = np.stack([fixed.multinomial(200, s / s.sum()) for s in shares])
+    right = rng.binomial(truth, rate)
+    counts = np.zeros((n, k, k), np.int32)
+    for i in range(n):
+        for c in range(k):
+            counts[i, c] = rng.multinomial(truth[i, c] - right[i, c], np.full(k, 1 / k))
+            counts[i, c, c] += right[i, c]
+    return counts
+
+
+def draw_scenes(folder, stage, fixed, rng):
+    """The pictures of a stage: two test scenes with their truth, the same in every run, and answers; a grid of six scenes."""
+
+    def columns(generators, rows):
+        return [torch.from_numpy(g.random((rows, 3, 24, 48)) * 2 - 1) for g in generators]
+
+    draw_grid(columns([fixed, rng, fixed, rng], 2), ANSWERS, folder / "images" / "answers_0000300.png")
+    if stage in ("pixel", "task"):
+        names = ("real_s", "fake_t", "rec_s", "real_t", "fake_s", "rec_t")[: 6 if stage == "pixel" else 2]
+        draw_grid(columns([rng] * len(names), 6), names, folder / "images" / "grid_0000300.png")
 
 
 def make_sweep(results, variants, seeds=(0, 1, 2), name="made_ablation", compare_to="CyCADA", **how):

@@ -82,7 +82,7 @@ def test_scores_are_those_of_a_naive_loop_at_the_masks_own_size():
     torch.manual_seed(0)
     net = nn.Conv2d(3, 9, 1)
     with evaluating(net):
-        count = count_pixels(net, scenes, 9, Device.find("cpu"), batch=2)
+        by_scene = count_pixels(net, scenes, 9, Device.find("cpu"), batch=2)
         naive = np.zeros((9, 9), int)
         for i in range(3):
             image, mask = scenes.read(i)
@@ -92,6 +92,8 @@ def test_scores_are_those_of_a_naive_loop_at_the_masks_own_size():
             for truth, said in zip(mask.flatten().tolist(), large.argmax(1).flatten().tolist(), strict=True):
                 if truth != IGNORE:
                     naive[truth, said] += 1
+    count = by_scene.sum(0)
+    assert by_scene.shape == (3, 9, 9)
     assert count.tolist() == naive.tolist()
     union = naive.sum(0) + naive.sum(1) - naive.diagonal()
     expected = np.mean([naive[k, k] / union[k] for k in range(9) if union[k]])

@@ -60,6 +60,86 @@ def test_the_bootstrap_is_symmetric_and_never_zero():
         paired_bootstrap(ours, theirs[:, :-1])
 
 
+def scenes(seeds=2, images=40, classes=4, rate=(0.9, 0.6)):
+    """Counts of scenes, (S, N, K, K) twice: a rare class is in few of them, and the truth is the same for all."""
+    rng = np.random.default_rng(0)
+    truth = np.minimum(rng.geometric(0.5, (images, 30)) - 1, classes - 1)
+    truth[5:] = np.minimum(truth[5:], classes - 2)
+    found = []
+    for r in rate:
+        said = np.where(rng.random((seeds, images, 30)) < r, truth, rng.integers(0, classes - 1, (seeds, images, 30)))
+        count = np.zeros((seeds, images, classes, classes), np.int32)
+        for s in range(seeds):
+            for i in range(images):
+                np.add.at(count[s, i], (truth[i], said[s, i]), 1)
+        found.append(count)
+    return found
+
+
+def naive_miou(count):
+    """Of one (K, K) count, by a loop."""
+    ious = []
+    for k in range(len(count)):
+        union = count[k].sum() + count[:, k].sum() - count[k, k]
+        if union:
+            ious.append(count[k, k] / union)
+    return sum(ious) / len(ious)
+
+
+def test_the_bootstrap_of_miou_agrees_with_a_naive_loop_over_images():
+    ours, theirs = scenes()
+    assert (ours.sum((0, 1))[3] > 0).any()
+
+    def difference(rows):
+        return np.mean([naive_miou(a[rows].sum(0)) - naive_miou(b[rows].sum(0)) for a, b in zip(ours, theirs, strict=True)])
+
+    rng = np.random.default_rng(1)
+    naive = np.array([difference(rng.integers(0, 40, 40)) for _ in range(2500)])
+    found = paired_bootstrap(ours, theirs)
+    assert found.difference == pytest.approx(difference(np.arange(40)))
+    assert (found.low, found.high) == pytest.approx(np.quantile(naive, [0.025, 0.975]), abs=0.02)
+    assert len({naive_miou(ours[0][rng.integers(0, 40, 40)].sum(0)) for _ in range(9)}) > 1
+    near = paired_bootstrap(*scenes(rate=(0.8, 0.77)))
+    assert 0.001 < near.p < 1
+    assert near.low < near.difference < near.high
+
+
+def test_the_p_of_miou_is_that_of_a_naive_loop():
+    ours, theirs = scenes(rate=(0.8, 0.76))
+    rng = np.random.default_rng(2)
+
+    def difference(rows):
+        return np.mean([naive_miou(a[rows].sum(0)) - naive_miou(b[rows].sum(0)) for a, b in zip(ours, theirs, strict=True)])
+
+    seen = difference(np.arange(40))
+    naive = np.array([difference(rng.integers(0, 40, 40)) for _ in range(2500)])
+    assert paired_bootstrap(ours, theirs).p == pytest.approx((np.abs(naive - seen) >= abs(seen)).mean(), abs=0.04)
+
+
+def test_the_bootstrap_of_miou_is_symmetric_and_never_zero():
+    ours, theirs = scenes()
+    one, other = paired_bootstrap(ours, theirs, 999), paired_bootstrap(theirs, ours, 999)
+    assert (one.difference, one.low, one.high) == pytest.approx((-other.difference, -other.high, -other.low))
+    assert one.p == other.p == 0.001
+    assert paired_bootstrap(ours, ours, 99).p == 1
+    with pytest.raises(ValueError, match="one shape"):
+        paired_bootstrap(ours, theirs[:, :, :2, :2])
+
+
+def test_the_bootstrap_of_miou_is_that_of_accuracy_where_they_are_the_same():
+    """One class a scene, two classes, symmetric errors: then IoU is a function of accuracy alone, acc / (2 - acc)."""
+    rng = np.random.default_rng(0)
+    right = rng.random((1, 200)) < 0.8
+    count = np.zeros((1, 400, 2, 2), np.int32)
+    for i, r in enumerate(right[0]):
+        for k in (0, 1):
+            count[0, 2 * i + k, k, k if r else 1 - k] = 1
+    accuracy = right.mean()
+    sure = np.zeros_like(count)
+    sure[0, np.arange(400), np.arange(400) % 2, np.arange(400) % 2] = 1
+    assert paired_bootstrap(sure, count, 99).difference == pytest.approx(1 - accuracy / (2 - accuracy))
+
+
 def test_wilcoxon_is_scipys_and_says_nothing_where_it_cannot_be_significant():
     d = [0.3, 0.1, 0.25, 0.5, 0.2, 0.4]
     assert wilcoxon_over_seeds(d) == pytest.approx(2 / 2**6)

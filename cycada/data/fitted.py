@@ -43,6 +43,10 @@ class Fitted(Scenes):
             self._held[i] = (image, mask)
         return image, mask
 
+    def as_seen_in(self, other: Scenes) -> Fitted | None:
+        found = self.inner.as_seen_in(other.inner if isinstance(other, Fitted) else other)
+        return None if found is None else Fitted(found, self.size, self.whole_masks)
+
     @property
     def holds(self) -> bool:
         return self._held is not None
@@ -86,6 +90,11 @@ class SceneStream:
         self._next = step + 1
         masks = None if cut.masks is None else cut.masks.to(self.device, non_blocking=True).long()
         return to_float(cut.images.to(self.device, non_blocking=True)), masks
+
+
+def fit_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
+    """(H, W) uint8 -> (h, w), by the nearest pixel: a mask at the size of its image, or of a map of features."""
+    return mask if tuple(mask.shape) == tuple(size) else F.interpolate(mask[None, None], tuple(size), mode="nearest-exact")[0, 0]
 
 
 def fit_logits(logits: Tensor, size: Sequence[int]) -> Tensor:

@@ -66,6 +66,13 @@ class Scenes(ABC):
         part.labelled = self.labelled if labelled is None else labelled
         return part
 
+    def as_seen_in(self, other: Scenes) -> Scenes | None:
+        """The same scenes, in order, as they would look in the domain of `other`: what a perfect translation would be. None
+
+        where nobody knows, as for all scenes but drawn ones.
+        """
+        return None
+
 
 class SceneDomain(ABC):
     """One domain of scenes. Subclasses set the card below, register with `@scene_domains("name")` and answer `load`.

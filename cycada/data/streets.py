@@ -57,6 +57,9 @@ class DrawnScenes(Scenes):
         other.look = look
         return other
 
+    def as_seen_in(self, other: Scenes) -> Self | None:
+        return self.in_look(other.look) if isinstance(other, DrawnScenes) else None
+
 
 @scene_domains("streets")
 class Streets(SceneDomain):

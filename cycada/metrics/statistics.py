@@ -35,25 +35,72 @@ class Bootstrap:
 
 
 def paired_bootstrap(ours: np.ndarray, theirs: np.ndarray, resamples: int = 10_000, seed: int = 0) -> Bootstrap:
-    """Paired bootstrap over test images (Efron & Tibshirani 1993, ch. 13 and 16) of the difference in accuracy.
+    """Paired bootstrap over test images (Efron & Tibshirani 1993, ch. 13 and 16) of the difference in accuracy or in mIoU.
 
-    ours, theirs: (S, N) bool, right or wrong by seed and image, the same seeds and images in the same order. Image i
-    has d_i = the mean over seeds of (ours - theirs); images are drawn with replacement, `resamples` times. d takes at
-    most 2 S + 1 values, so a resample is one multinomial draw over their counts: exact, and independent of N.
-    p: how often a resample, moved to a mean of 0, lies as far out as what was seen; (1 + count) / (1 + resamples).
+    ours, theirs: the same seeds and images in the same order; images are drawn with replacement, `resamples` times.
+    (S, N) bool, right or wrong by seed and image: accuracy. Image i has d_i = the mean over seeds of (ours - theirs). d takes
+    at most 2 S + 1 values, so a resample is one multinomial draw over their counts: exact, and independent of N.
+    (S, N, K, K) counts by seed and image, rows are the truth: mIoU, which is no mean over images. The counts of the images that
+    were drawn are added up, each seed by itself; its mIoU is of that sum, over the classes that occur in it; then the mean
+    over seeds.
+    p: how often a resample, moved by what was seen, lies as far out as that; (1 + count) / (1 + resamples).
 
     It does NOT cover what another seed would have done: the networks are held fixed.
     """
-    if ours.shape != theirs.shape or ours.ndim != 2 or not ours.size:
-        raise ValueError(f"paired_bootstrap: expected two (seeds, images) arrays of one shape, found {ours.shape} and {theirs.shape}.")
+    if ours.shape != theirs.shape or ours.ndim not in (2, 4) or not ours.size:
+        raise ValueError(
+            f"paired_bootstrap: expected two (seeds, images) arrays, or (seeds, images, K, K), of one shape, found {ours.shape} "
+            f"and {theirs.shape}."
+        )
+    random = np.random.default_rng(seed)
+    if ours.ndim == 4:
+        return _of_miou(ours, theirs, resamples, random)
     seeds, images = ours.shape
     values, counts = np.unique(ours.astype(np.int64).sum(0) - theirs.astype(np.int64).sum(0), return_counts=True)
     total = int(values @ counts)
-    drawn = np.random.default_rng(seed).multinomial(images, counts / images, size=resamples) @ values  # integers: exact ties
-    p = (1 + int((np.abs(drawn - total) >= abs(total)).sum())) / (1 + resamples)
-    scale = 1 / (seeds * images)
+    drawn = random.multinomial(images, counts / images, size=resamples) @ values  # integers: exact ties
+    return _bootstrap(total, drawn, 1 / (seeds * images))
+
+
+def _bootstrap(seen: float, drawn: np.ndarray, scale: float = 1.0, equal: float = 0.0) -> Bootstrap:
+    """From the difference and (R,) resampled ones, both times 1 / scale. equal: what is as far out up to here is."""
+    p = (1 + int((np.abs(drawn - seen) >= abs(seen) - equal).sum())) / (1 + len(drawn))
     low, high = np.quantile(drawn, [0.025, 0.975]) * scale
-    return Bootstrap(total * scale, float(low), float(high), p)
+    return Bootstrap(seen * scale, float(low), float(high), p)
+
+
+def _of_miou(ours: np.ndarray, theirs: np.ndarray, resamples: int, random: np.random.Generator, together: int = 250) -> Bootstrap:
+    """mIoU needs no more of a count than hits and unions, (N, 2 S K) numbers, so that resamples are rows of a product."""
+    images = ours.shape[1]
+    sides = [_hits_and_unions(ours), _hits_and_unions(theirs)]
+
+    def difference(weights: np.ndarray) -> np.ndarray:
+        """(R, N) how often each image counts -> (R,)."""
+        one, other = (_mean_miou(np.tensordot(weights, side, 1)) for side in sides)
+        return one - other
+
+    drawn = []
+    for start in range(0, resamples, together):
+        rows = min(together, resamples - start)
+        chosen = random.integers(0, images, (rows, images)) + images * np.arange(rows)[:, None]
+        drawn.append(difference(np.bincount(chosen.ravel(), minlength=rows * images).reshape(rows, images).astype(np.float64)))
+    seen = float(difference(np.ones((1, images)))[0])
+    return _bootstrap(seen, np.concatenate(drawn), equal=1e-12)
+
+
+def _hits_and_unions(counts: np.ndarray) -> np.ndarray:
+    """(S, N, K, K) -> (N, 2, S, K) float64."""
+    hits = np.diagonal(counts, axis1=2, axis2=3).astype(np.float64)
+    return np.stack([hits, counts.sum(2) + counts.sum(3) - hits]).transpose(2, 0, 1, 3)
+
+
+def _mean_miou(summed: np.ndarray) -> np.ndarray:
+    """(R, 2, S, K) hits and unions -> (R,): the mean over seeds of the mean IoU over classes that occur."""
+    hits, unions = summed[:, 0], summed[:, 1]
+    there = unions > 0
+    iou = hits / np.where(there, unions, 1)
+    mean: np.ndarray = (iou.sum(2) / np.maximum(there.sum(2), 1)).mean(1)
+    return mean
 
 
 def wilcoxon_over_seeds(differences: Sequence[float]) -> float | None:

@@ -1,4 +1,4 @@
-"""Charts of accuracies and losses: ablation, learning curves, classes."""
+"""Charts of scores and losses: ablation, learning curves, classes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 
 from cycada.report.drawing import COLORS, INK, SOURCE, TARGET, Panel, new, panel, plain, short, styled
 from cycada.report.gather import Row
-from cycada.report.record import Record
-from cycada.report.table import Line
+from cycada.report.table import Line, by_class, mean_by_class
 
 
 def ablation(lines: Sequence[Line], reference: str) -> Panel:
@@ -35,17 +34,20 @@ def ablation(lines: Sequence[Line], reference: str) -> Panel:
         mean = next(line.target.mean for line in lines if line.row.name == reference)
         axes.axvline(mean, color=INK, linewidth=0.7, linestyle=(0, (3, 3)), alpha=0.6)
         axes.set(xlim=(0, 122), ylim=(len(lines) - 0.55, -0.75), yticks=[], xticks=range(0, 101, 20))
-        axes.set_xlabel("target accuracy, %, last step", loc="left")
+        word = lines[0].row.metric.word
+        axes.set_xlabel(f"target {word}, %, last step", loc="left")
         axes.spines["left"].set_visible(False)
         axes.spines["bottom"].set_bounds(0, 100)
-        alt = "Target accuracy by method: " + "; ".join(f"{line.row.name} {line.target}" for line in lines)
+        alt = f"Target {word} by method: " + "; ".join(f"{line.row.name} {line.target}" for line in lines)
         return panel(figure, "ablation", alt)
 
 
 def learning_curves(rows: Sequence[Row]) -> list[Panel]:
-    """One panel a row: target (full line) and source accuracy (dashed) at the evaluations of its last stage."""
+    """One panel a row: target (full line) and source score (dashed) at the evaluations of its last stage."""
+    metric = rows[0].metric
     curves = {row.name: [(o.seed, o.last.evaluations) for o in row.outcomes if o.last.evaluations] for row in rows}
-    values = [100 * e[k] for es in curves.values() for _, e_ in es for e in e_ for k in ("target/accuracy", "source/accuracy") if k in e]
+    keys = (f"target/{metric.key}", f"source/{metric.key}")
+    values = [100 * e[k] for es in curves.values() for _, e_ in es for e in e_ for k in keys if k in e]
     if not values:
         return []
     low = max(0, 10 * np.floor((min(values) - 2) / 10))
@@ -54,12 +56,12 @@ def learning_curves(rows: Sequence[Row]) -> list[Panel]:
         with styled():
             figure, axes = new(3.1, 2.1)
             for side, color, line in (("target", TARGET, "-"), ("source", SOURCE, "--")):
-                _seeds_and_mean(axes, [_series(es, f"{side}/accuracy", 100) for _, es in runs], color, line)
-            axes.set(title=short(name), ylim=(low, 103), xlabel="step of the last stage", ylabel="accuracy, %")
+                _seeds_and_mean(axes, [_series(es, f"{side}/{metric.key}", 100) for _, es in runs], color, line)
+            axes.set(title=short(name), ylim=(low, 103), xlabel="step of the last stage", ylabel=f"{metric.word}, %")
             axes.set_xlim(left=0)
             axes.grid(axis="y")
-            last = np.mean([100 * es[-1]["target/accuracy"] for _, es in runs])
-            found.append(panel(figure, f"curve{i}", f"{name}: target accuracy by step, ends at {last:.1f} %"))
+            last = np.mean([100 * es[-1][f"target/{metric.key}"] for _, es in runs])
+            found.append(panel(figure, f"curve{i}", f"{name}: target {metric.word} by step, ends at {last:.1f} %"))
     return found
 
 
@@ -88,28 +90,28 @@ def loss_curves(row: Row) -> list[Panel]:
 
 
 def class_bars(rows: Sequence[Row]) -> list[Panel]:
-    """One panel a row: target accuracy of each class, dots for seeds, a dash for the own source-only."""
+    """One panel a row: target accuracy (IoU of scenes) of each class, dots for seeds, a dash for the own source-only."""
     found = []
     for i, row in enumerate(rows):
-        values = _class_accuracy([o.last for o in row.outcomes])
-        if values is None:
+        values, mean = (f([o.last for o in row.outcomes]) for f in (by_class, mean_by_class))
+        if values is None or mean is None:
             continue
-        baseline = _class_accuracy([o.baseline for o in row.outcomes if o.baseline and o.baseline.id != o.last.id])
+        baseline = mean_by_class([o.baseline for o in row.outcomes if o.baseline and o.baseline.id != o.last.id])
         k = values.shape[1]
         classes = row.outcomes[0].last.classes or tuple(map(str, range(k)))
+        long = max(map(len, classes)) > 2
         with styled():
-            figure, axes = new(3.1, 2.1)
-            mean = _nanmean(values)
+            figure, axes = new(3.1, 2.7 if long else 2.1)
             axes.bar(range(k), mean, color=COLORS[3] if row.oracle else TARGET, width=0.72, alpha=0.75, linewidth=0)
             if len(values) > 1:
                 axes.plot(np.tile(np.arange(k), len(values)), values.ravel(), "o", color=INK, markersize=2, alpha=0.55)
-            if baseline is not None and baseline.shape[1] == k:
-                axes.hlines(_nanmean(baseline), np.arange(k) - 0.42, np.arange(k) + 0.42, color=SOURCE, linewidth=2)
-            axes.set(title=short(row.name), ylim=(0, 103), ylabel="accuracy, %")
-            axes.set_xticks(range(k), map(plain, classes), rotation=90 if max(map(len, classes)) > 2 else 0)
+            if baseline is not None and len(baseline) == k:
+                axes.hlines(baseline, np.arange(k) - 0.42, np.arange(k) + 0.42, color=SOURCE, linewidth=2)
+            axes.set(title=short(row.name), ylim=(0, 103), ylabel=f"{row.metric.class_word}, %")
+            axes.set_xticks(range(k), map(plain, classes), rotation=90 if long else 0)
             axes.grid(axis="y")
             said = ", ".join(f"{c} {v:.0f}" for c, v in zip(classes, mean, strict=True) if not np.isnan(v))
-            found.append(panel(figure, f"class{i}", f"{row.name}: target accuracy in % by class: {said}"))
+            found.append(panel(figure, f"class{i}", f"{row.name}: target {row.metric.class_word} in % by class: {said}"))
     return found
 
 
@@ -134,18 +136,3 @@ def _seeds_and_mean(
     draw(
         common, means, line, color=color, label=label, linewidth=1.8 if thin else 1.2, marker="o" if len(common) < 4 else None, markersize=3
     )
-
-
-def _class_accuracy(records: Sequence[Record]) -> np.ndarray | None:
-    """(S, K) in %, NaN where a class is absent."""
-    found = [r.scores["target"]["class_accuracy"] for r in records if "class_accuracy" in r.scores.get("target", {})]
-    if not found or len({len(f) for f in found}) > 1:
-        return None
-    return 100 * np.array([[np.nan if v is None else v for v in f] for f in found], dtype=np.float64)
-
-
-def _nanmean(values: np.ndarray) -> np.ndarray:
-    """Over seeds; NaN without a warning where no seed has the class."""
-    there = ~np.isnan(values)
-    mean: np.ndarray = np.where(there.any(0), np.nansum(values, 0) / np.maximum(there.sum(0), 1), np.nan)
-    return mean

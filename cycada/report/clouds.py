@@ -64,16 +64,17 @@ def _two_panels(record: Record, name: str, key: str, seed: int) -> list[Panel]:
         return panels
     with styled():
         figure, axes = new(3.3, 3.2)
-        for k in sorted(set(label[label >= 0].tolist())):
-            color = COLORS[k % len(COLORS)]
+        shown = sorted(set(label[label >= 0].tolist()))
+        colors = record.palette or COLORS
+        for k in shown:
             for d in there:
                 chosen = (domain == d) & (label == k)
                 marker = DOMAINS[d][1]
                 thick = 0.8 if marker == "x" else 0
                 x, y = at[chosen, 0], at[chosen, 1]
-                axes.scatter(x, y, s=9, c=color, marker=marker, linewidths=thick, alpha=0.75, rasterized=True)
-            if k < len(COLORS):
-                axes.scatter([], [], s=22, c=color, marker="s", label=classes[k] if k < len(classes) else str(k))
+                axes.scatter(x, y, s=9, c=colors[k % len(colors)], marker=marker, linewidths=thick, alpha=0.75, rasterized=True)
+        for k in shown[: len(colors)]:  # after all points, which so become one picture
+            axes.scatter([], [], s=22, c=colors[k % len(colors)], marker="s", label=classes[k] if k < len(classes) else str(k))
         _frame(figure, axes, f"{name}, by class", 10 if max(map(len, classes)) < 3 else 4)
         panels.append(panel(figure, f"{key}k", f"{what}, coloured by class"))
     return panels

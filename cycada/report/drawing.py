@@ -7,15 +7,17 @@ axes take the page's own colours (light or dark) by way of two stand-in colours.
 from __future__ import annotations
 
 import io
-import re
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from cycada.report.svg import compact, written
 
 INK, RULE = "#000001", "#000002"
 """Stand-ins for the page's text and line colours."""
@@ -70,20 +72,11 @@ def panel(figure: Figure, key: str, alt: str) -> Panel:
     """To be called within `styled()`. key: makes the ids of this SVG unlike those of all others on the page."""
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": key}):
-        figure.savefig(file, format="svg", transparent=True, dpi=110, metadata={"Date": None})  # dpi: of clouds of points, the only pixels
-    svg = file.getvalue()
-    paper = ' id="figure_1"><rect width="100%" height="100%" fill="white"/>'
-    alone = svg.replace(RULE, "#b0b0b0").replace(INK, "black").replace(' id="figure_1">', paper, 1)
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\bid="', f'id="{key}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{key}-", svg)
-    svg = re.sub(r'href="#', f'href="#{key}-', svg)
-    svg = svg.replace(INK, "currentColor").replace(RULE, "var(--rule)")
-    svg = re.sub(r"(font: [^;\"']*?[\d.]+px) [^;\"]*", r"\1 system-ui, sans-serif", svg)
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg, count=2).replace("xlink:href", "href")
-    svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(alt, quote=True)}"', 1)
-    return Panel("\n".join(line.strip() for line in svg.splitlines() if line.strip()), alt, key, alone)
+        figure.savefig(file, format="svg", transparent=True, dpi=96, metadata={"Date": None})  # dpi: of clouds of points, the only pixels
+    tree = compact(file.getvalue(), key)
+    size = {name: tree.attrib.pop(name) for name in ("width", "height")}
+    inside = written(tree).replace(INK, "currentColor").replace(RULE, "var(--rule)")
+    inside = inside.replace("<svg", f'<svg role="img" aria-label="{escape(alt, quote=True)}"', 1)
+    tree.attrib |= {"xmlns": "http://www.w3.org/2000/svg", "font-family": "sans-serif", **size}
+    tree.insert(0, ET.Element("rect", {"width": "100%", "height": "100%", "fill": "white"}))
+    return Panel(inside, alt, key, written(tree).replace(RULE, "#b0b0b0").replace(INK, "black") + "\n")

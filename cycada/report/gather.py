@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cycada.errors import CycadaError, nearest
-from cycada.report.record import Record, read_json
+from cycada.report.metric import Metric
+from cycada.report.record import Record, portable, read_json
 from cycada.runs.reuse import find_run
 from cycada.yaml_files import read
 
@@ -53,6 +54,13 @@ class Row:
         return self.outcomes[0].last.method
 
     @property
+    def metric(self) -> Metric:
+        """What its outcomes are scored by."""
+        found = self.outcomes[0].last.metric
+        assert found is not None  # only scored outcomes make a row
+        return found
+
+    @property
     def oracle(self) -> bool:
         """Trained on target labels: shown, never compared as a result."""
         return self.method == "target_only"
@@ -72,6 +80,11 @@ class Gathered:
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
+
+    @property
+    def metric(self) -> Metric:
+        """What all rows are scored by."""
+        return self.rows[0].metric
 
     @property
     def records(self) -> list[Record]:
@@ -113,11 +126,6 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Ga
     _one_pair(report)
     _choose_reference(report, against)
     return report
-
-
-def portable(word: str) -> str:
-    """A path as it may stand in a report: what is absolute says where this machine keeps it, so only its last part."""
-    return Path(word).name if Path(word).is_absolute() else word.removeprefix("./")
 
 
 def _name_in(word: str) -> str:
@@ -228,7 +236,7 @@ def _by_settings(records: list[Record]) -> dict[str, list[Outcome]]:
 
 def _row(name: str, outcomes: list[Outcome], report: Gathered) -> Row | None:
     """None, with a note, where nothing is scored on the target."""
-    scored = [o for o in outcomes if o.last.accuracy() is not None]
+    scored = [o for o in outcomes if o.last.score() is not None]
     if outcomes and not scored:
         report.notes.append(f"{name}: has no classifier or no labelled target test set, and so no line in the table.")
     if not scored:
@@ -243,10 +251,12 @@ def _row(name: str, outcomes: list[Outcome], report: Gathered) -> Row | None:
 
 
 def _one_pair(report: Gathered) -> None:
-    pairs = {o.last.domains: row.name for row in report.rows for o in row.outcomes}
+    pairs = {(*o.last.titles, row.metric.word): row.name for row in report.rows for o in row.outcomes}
     if len(pairs) > 1:
-        found = "; ".join(f"{s} -> {t} ({row})" for (s, t), row in pairs.items())
-        raise CycadaError(f"One report is about one pair of domains, found {len(pairs)}: {found}. Make one report for each.")
+        found = "; ".join(f"{s} -> {t}, {metric} ({row})" for (s, t, metric), row in pairs.items())
+        raise CycadaError(
+            f"One report is about one pair of domains and one kind of score, found {len(pairs)}: {found}. Make one report for each."
+        )
 
 
 def _choose_reference(report: Gathered, against: str | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.patches import Rectangle
 
 from cycada.report.drawing import Panel, new, panel, plain, short, styled
 from cycada.report.gather import Row
@@ -22,9 +23,14 @@ def matrix(count: np.ndarray, classes: Sequence[str], title: str, axes_names: tu
     share = 100 * count / np.maximum(count.sum(1, keepdims=True), 1)
     with styled():
         figure, axes = new(3.3, 3.3)
-        axes.pcolormesh(share, cmap=BLUES, vmin=0, vmax=100, edgecolors="white", linewidth=0.4)
-        axes.set_aspect("equal")
-        axes.invert_yaxis()
+        # all cells are empty, then come those with something to show: most of K x K shapes would look alike
+        axes.add_patch(Rectangle((0, 0), k, k, facecolor=BLUES(0.0), linewidth=0))
+        for i, j in np.argwhere(np.round(share) > 0):
+            axes.add_patch(Rectangle((j, i), 1, 1, facecolor=BLUES(share[i, j] / 100), linewidth=0, clip_on=False))
+        between = np.arange(1, k)
+        axes.vlines(between, 0, k, color="white", linewidth=0.4)
+        axes.hlines(between, 0, k, color="white", linewidth=0.4)
+        axes.set(xlim=(0, k), ylim=(k, 0), aspect="equal")
         ticks = np.arange(k) + 0.5
         axes.set_xticks(ticks, map(plain, classes), rotation=90 if max(map(len, classes)) > 2 else 0)
         axes.set_yticks(ticks, map(plain, classes))
@@ -49,7 +55,7 @@ def confusions(rows: Sequence[Row]) -> list[Panel]:
             continue
         total = np.sum(counts, axis=0)
         classes = row.outcomes[0].last.classes or tuple(map(str, range(len(total))))
-        alt = f"Confusion matrix of {row.name} on target test images. {_worst(total, classes, 'taken for')}"
+        alt = f"Confusion matrix of {row.name} on {row.metric.target}. {_worst(total, classes, 'taken for')}"
         found.append(matrix(total, classes, row.name, ("true class", "predicted"), f"confusion{i}", alt))
     return found
 

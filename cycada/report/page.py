@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,18 +14,10 @@ from cycada.report.clouds import clouds
 from cycada.report.drawing import SOURCE, TARGET, Panel
 from cycada.report.gather import Gathered
 from cycada.report.matrices import confusions, flip_matrices
+from cycada.report.pictures import Picture, answers, grids
 from cycada.report.semantics import shared
 from cycada.report.sheets import Sheet
 from cycada.report.table import Line
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image file inside the page, as a data URI."""
-
-    uri: str
-    title: str
-    alt: str
 
 
 @dataclass(frozen=True)
@@ -44,7 +34,7 @@ class Section:
     pictures: tuple[Picture, ...] = ()
     kind: str = "panels"
     absent: str = ""
-    legend: tuple[tuple[str, str], ...] = field(default_factory=tuple)
+    legend: tuple[tuple[str, str, str], ...] = field(default_factory=tuple)
 
     @property
     def empty(self) -> bool:
@@ -55,6 +45,7 @@ def sections(report: Gathered, lines: Sequence[Line], sheets: dict[str, Sheet]) 
     """The chapters, in reading order."""
     rows = report.rows
     reference = report.row(report.reference)
+    metric = report.metric
     several = max(len(row.outcomes) for row in rows) > 1
     evaluate = "`cycada evaluate RUN` on a run of an older version writes what is needed."
     translations = shared(rows, lambda outcome: outcome.translation)
@@ -64,7 +55,7 @@ def sections(report: Gathered, lines: Sequence[Line], sheets: dict[str, Sheet]) 
         Section("results", "Results", "", sheets=(sheets["results"],)),
         Section(
             "ablation", "Ablation",
-            "Each bar is a row's mean target accuracy at the last step"
+            f"Each bar is a row's mean target {metric.word} at the last step"
             + (", whiskers are one standard error, dots are seeds" if several else "")
             + f". The dashed line is the reference, {report.reference}." + _grey(report),
             panels=(ablation(lines, report.reference),), kind="wide",
@@ -79,33 +70,35 @@ def sections(report: Gathered, lines: Sequence[Line], sheets: dict[str, Sheet]) 
             sheets=selection, absent="No run here stored label-free criteria. They are computed at every evaluation of a new run.",
         ),
         Section(
-            "curves", "Learning curves", f"Accuracy on both test sets at each evaluation of a row's last stage. {by_seed}",
+            "curves", "Learning curves", f"{metric.title} on both test sets at each evaluation of a row's last stage. {by_seed}",
             panels=tuple(learning_curves(rows)), more=tuple(loss_curves(reference)),
             more_title=f"Losses of every stage behind {report.reference}, mean over seeds",
-            legend=(("line", "target"), ("dashes", "source")), absent="metrics.jsonl of these runs holds no evaluations.",
+            legend=(("line", "target", TARGET), ("dashes", "source", SOURCE)), absent="metrics.jsonl of these runs holds no evaluations.",
         ),
         Section(
             "classes", "Classes",
-            "Target accuracy of each class: bars are means over seeds" + (", dots are seeds" if several else "") + "."
+            f"Target {metric.class_word} of each class: bars are means over seeds" + (", dots are seeds" if several else "") + "."
             + " The orange dash is the source-only network of the same seeds." + _grey(report),
+            sheets=tuple(s for k, s in sheets.items() if k == "class_iou"),
             panels=tuple(class_bars(rows)), absent="No accuracies by class are stored.",
         ),
         Section(
             "confusions", "Confusions",
-            "Target test images" + (", counts added over seeds" if several else "") + ". A row is a true class, a column what it was "
+            metric.tested + (", counts added over seeds" if several else "") + ". A row is a true class, a column what it was "
             "called; numbers are % of the row, and a row adds up to 100. All but the diagonal is error.",
             panels=tuple(confusions(rows)), absent="No confusion.json in these runs.",
         ),
+        *([_answers(report)] if metric.of_pixels else []),
         Section(
             "translations", "Translations",
             "Left to right: real source image, the same translated to the target, and translated back; real target image, the same "
             "translated to the source, and back. A good translation keeps the class (compare the first two columns) and looks like the "
             "fourth. One seed is shown.",
-            pictures=tuple(_grids(report)), kind="pictures", absent="No stage here translates images.",
+            pictures=tuple(grids(rows)), kind="pictures", absent="No stage here translates images.",
         ),
         Section(
             "drift", "Semantic drift",
-            "Does an image keep its class when it is translated? The frozen source classifier names it before (row) and after (column), "
+            f"{metric.question} The frozen source classifier names {'them' if metric.of_pixels else 'it'} before (row) and after (column), "
             "in % of the row. Off the diagonal it sees another class, and the label that the task network is given is wrong. Two cautions: "
             "the semantic loss trains for this very agreement, so a low rate has to be checked against the images above; and f_s is often "
             "wrong about target images to begin with, so target → source shows its own confusion too."
@@ -116,9 +109,9 @@ def sections(report: Gathered, lines: Sequence[Line], sheets: dict[str, Sheet]) 
         ),
         Section(
             "features", "Features",
-            "The task network's features of test images in two dimensions (t-SNE, at most 300 images a domain, one seed). Where adaptation "
-            "worked, target images lie on the images that the network was trained on, and the classes apart. A network that was trained on "
-            "translated images alone may well put real source images elsewhere. "
+            f"The task network's features of {metric.featured} in two dimensions (t-SNE, at most 300 {metric.places} a domain, one seed). "
+            f"Where adaptation worked, target {metric.places} lie on the {metric.places} that the network was trained on, and the classes "
+            "apart. A network that was trained on translated images alone may well put real source images elsewhere. "
             "Distances between far groups mean nothing in t-SNE; the "
             "A-distance below is the number to trust. Test labels colour the points and do nothing else.",
             sheets=tuple(s for k, s in sheets.items() if k == "distance"),
@@ -127,21 +120,24 @@ def sections(report: Gathered, lines: Sequence[Line], sheets: dict[str, Sheet]) 
     ]  # fmt: skip
 
 
+def _answers(report: Gathered) -> Section:
+    """Of scenes alone."""
+    return Section(
+        "answers", "Answers",
+        "The first test scenes of the target and their masks, then what each row says of them and, in white, where it is wrong (what is "
+        "ignored is never wrong). One seed is shown.",
+        pictures=tuple(answers(report.rows)), kind="pictures", absent="No pictures of answers in these runs.", legend=_colors(report),
+    )  # fmt: skip
+
+
 def _grey(report: Gathered) -> str:
     return " Grey is an oracle, trained with target labels." if any(row.oracle for row in report.rows) else ""
 
 
-def _grids(report: Gathered) -> list[Picture]:
-    """The last grid of the stage that translates, once for all rows that share it, of one seed."""
-    found = []
-    for group in shared(report.rows, lambda outcome: outcome.translation):
-        record = group.records[0]
-        if record.grid is None:
-            continue
-        uri = "data:image/png;base64," + base64.b64encode(Path(record.grid).read_bytes()).decode()
-        title = f"{group.title}: stage {record.stage}, seed {record.seed}, step {int(record.grid.stem.split('_')[1])}"
-        found.append(Picture(uri, title, f"Grid of real, translated and reconstructed images. {title}"))
-    return found
+def _colors(report: Gathered) -> tuple[tuple[str, str, str], ...]:
+    """The classes of scenes in the colours of their pictures."""
+    record = next((r for r in report.records if r.palette and r.classes), None)
+    return tuple(("chip", name, color) for name, color in zip(record.classes or (), record.palette or (), strict=True)) if record else ()
 
 
 def page(title: str, lead: str, report: Gathered, chapters: Sequence[Section], facts: dict[str, Any], missing: Sequence[str]) -> str:
@@ -151,5 +147,5 @@ def page(title: str, lead: str, report: Gathered, chapters: Sequence[Section], f
     )
     environment.filters["svg"] = lambda panel: Markup(panel.svg)  # our own markup; every name in it was escaped by matplotlib
     return environment.get_template("page.html.j2").render(
-        title=title, lead=lead, report=report, sections=chapters, facts=facts, missing=missing, colors={"line": TARGET, "dashes": SOURCE}
+        title=title, lead=lead, report=report, sections=chapters, facts=facts, missing=missing
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from cycada.report.gather import Gathered
 from cycada.report.record import Record
-from cycada.report.table import COVERS, Line
+from cycada.report.sheets import OTHERS, averaged_over, mean_of
+from cycada.report.table import COVERS, Line, mean_by_class
 
 
 def provenance(report: Gathered, command: str) -> dict[str, Any]:
@@ -16,7 +18,7 @@ def provenance(report: Gathered, command: str) -> dict[str, Any]:
     records = report.records
     environments = [r.manifest.get("environment", {}) for r in records]
     return {
-        "pair": " -> ".join(records[0].domains),
+        "pair": " -> ".join(records[0].titles),
         "images": _different([r.manifest.get("images", {}) for r in records]),
         "selection": "last step",
         "seeds": sorted({s for row in report.rows for s in row.seeds}),
@@ -55,7 +57,7 @@ def missing(report: Gathered) -> list[str]:
     """What could not be shown, and how to get it."""
     found = list(report.notes)
     outcomes = [(row.name, o) for row in report.rows for o in row.outcomes]
-    old = [f"{o.last.id} ({name}, seed {o.seed})" for name, o in outcomes if o.last.right() is None]
+    old = [f"{o.last.id} ({name}, seed {o.seed})" for name, o in outcomes if o.last.answers() is None]
     if old:
         found.append(
             "No answers per test image, and so no test over images, no features and no A-distance for "
@@ -93,8 +95,9 @@ def as_json(report: Gathered, lines: Sequence[Line], command: str) -> dict[str, 
             "name": line.row.name,
             "method": line.row.method,
             "oracle": line.row.oracle,
-            "target_accuracy": _plain(line.target),
-            "source_accuracy": _plain(line.source),
+            f"target_{line.row.metric.key}": _plain(line.target),
+            f"source_{line.row.metric.key}": _plain(line.source),
+            **(_of_scenes(line) if line.row.metric.of_pixels else {}),
             "gain_over_source_only": _plain(line.gain),
             "test": _plain(line.test),
             "stages": {str(o.seed): {r.stage: r.id for r in o.chain} for o in line.row.outcomes},
@@ -105,6 +108,16 @@ def as_json(report: Gathered, lines: Sequence[Line], command: str) -> dict[str, 
         "name": report.name, "selection": "last step", "unit": "percent", "reference": report.reference, "rows": rows, "tests": COVERS,
         "failures": report.failures, "missing": missing(report), "provenance": provenance(report, command),
     }  # fmt: skip
+
+
+def _of_scenes(line: Line) -> dict[str, Any]:
+    """What mIoU is the mean of, and the other scores."""
+    images, classes = averaged_over(line.row)
+    means = mean_by_class([o.last for o in line.row.outcomes])
+    names = line.row.outcomes[0].last.classes or tuple(map(str, range(len(means) if means is not None else 0)))
+    by_class = {} if means is None else {n: None if math.isnan(v) else v for n, v in zip(names, means.tolist(), strict=True)}
+    others = {f"target_{key}": _plain(mean_of(line.row, key)) for key in OTHERS}
+    return {**others, "target_class_iou": by_class, "test_images": images, "classes_averaged": classes}
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image
 from cycada.config import EvaluationConfig, digest
 from cycada.errors import CycadaError
 from cycada.methods import methods
+from cycada.report.metric import Metric, metric_of
 from cycada.runs.store import RunFolder
 
 
@@ -63,15 +65,40 @@ class Record:
         data = self.config["data"]
         return data["source"]["name"], data["target"]["name"]
 
+    @property
+    def titles(self) -> tuple[str, str]:
+        """The same; of two domains of one name, with the words among their options that tell them apart: `streets (game)`."""
+        source, target = self.config["data"]["source"], self.config["data"]["target"]
+        if source["name"] != target["name"]:
+            return self.domains
+        apart = [key for key in {**source, **target} if source.get(key) != target.get(key)]
+        words = [[portable(spec[key]) for key in apart if isinstance(spec.get(key), str)] for spec in (source, target)]
+        one, other = (f"{name} ({', '.join(w)})" if w else name for name, w in zip(self.domains, words, strict=True))
+        return one, other
+
     @cached_property
     def scores(self) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = self.folder.read_json("scores.json")
         return found
 
-    def accuracy(self, side: str = "target") -> float | None:
-        """Of the last step, in percent; None where the stage has no classifier or the domain no test labels."""
-        found = self.scores.get(side, {}).get("accuracy")
+    @cached_property
+    def metric(self) -> Metric | None:
+        """What stands for it: accuracy, or mIoU where it is about scenes. None where the target is not scored."""
+        return metric_of(self.scores.get("target", {}))
+
+    def score(self, side: str = "target", name: str | None = None) -> float | None:
+        """Its metric, or another score, at the last step in percent; None where the stage has no classifier or the domain no
+
+        test labels."""
+        if self.metric is None:
+            return None
+        found = self.scores.get(side, {}).get(name or self.metric.key)
         return None if found is None else 100 * found
+
+    def by_class(self) -> list[float] | None:
+        """Of the target, in percent, NaN where a class is absent; None where it is not stored."""
+        found = self.scores.get("target", {}).get(self.metric.by_class) if self.metric else None
+        return None if found is None else [math.nan if value is None else 100 * value for value in found]
 
     @cached_property
     def metrics(self) -> list[dict[str, float]]:
@@ -80,7 +107,7 @@ class Record:
     @property
     def evaluations(self) -> list[dict[str, float]]:
         """The rows of metrics.jsonl with target scores."""
-        return [row for row in self.metrics if "target/accuracy" in row]
+        return [row for row in self.metrics if f"target/{self.metric.key}" in row] if self.metric else []
 
     @cached_property
     def confusion(self) -> dict[str, np.ndarray]:
@@ -94,24 +121,30 @@ class Record:
     @cached_property
     def analysis(self) -> dict[str, np.ndarray]:
         """Answers on the test images, features and flips, by the names in analysis.npz. Empty where there are none."""
-        path = self.folder.path / "analysis.npz"
-        if not path.exists():
-            return {}
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError) as error:
-            raise CycadaError(f"{path}: not readable ({error}). Delete the run folder to train the stage anew.") from None
+        return self.folder.arrays("analysis.npz")
 
     @property
     def classes(self) -> tuple[str, ...] | None:
         return tuple(map(str, self.analysis["classes"])) if "classes" in self.analysis else None
 
     @property
+    def palette(self) -> list[str] | None:
+        """A colour for every class of scenes, as #rrggbb."""
+        return ["#" + bytes(color).hex() for color in self.analysis["palette"]] if "palette" in self.analysis else None
+
+    @property
     def grid(self) -> Path | None:
         """The last image grid."""
-        grids = sorted(self.folder.images.glob("grid_*.png"))
-        return grids[-1] if grids else None
+        return self._picture("grid")
+
+    @property
+    def answers_picture(self) -> Path | None:
+        """The last picture of a scene, the answer, the truth and the errors."""
+        return self._picture("answers")
+
+    def _picture(self, kind: str) -> Path | None:
+        found = sorted(self.folder.images.glob(f"{kind}_*.png"))
+        return found[-1] if found else None
 
     @cached_property
     def grid_width(self) -> int:
@@ -121,8 +154,14 @@ class Record:
         with Image.open(self.grid) as image:
             return int(image.width)
 
-    def right(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Right or wrong on every target test image, (N,) bool, and their labels, (N,)."""
+    def answers(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """What a test over target test images needs, and what tells the images from others: right or wrong (N,) bool and labels
+
+        (N,); of scenes the counts of each (N, K, K) and how many pixels have which class (N, K).
+        """
+        if "counts_target" in self.analysis:
+            counts = self.analysis["counts_target"]
+            return counts, counts.sum(2)
         if not {"predicted_target", "label_target"} <= set(self.analysis):
             return None
         label = self.analysis["label_target"]
@@ -159,6 +198,11 @@ class Record:
         path = self.folder.path / name
         found: dict[str, Any] = self.folder.read_json(name) if path.exists() else {}
         return found
+
+
+def portable(word: str) -> str:
+    """A path as it may stand in a report: what is absolute says where this machine keeps it, so only its last part."""
+    return Path(word).name if Path(word).is_absolute() else word.removeprefix("./")
 
 
 def read_json(path: Path) -> Any:

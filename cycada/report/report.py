@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cycada.report import provenance
-from cycada.report.gather import Gathered, gather, portable
+from cycada.report.gather import Gathered, gather
 from cycada.report.page import page, sections
 from cycada.report.published import published
+from cycada.report.record import portable
 from cycada.report.selection import choose_rows, choose_steps
 from cycada.report.semantics import distances, shared
-from cycada.report.sheets import Sheet, distance_sheet, drift_sheet, main, published_sheet, row_sheet, step_sheets
+from cycada.report.sheets import Sheet, class_sheet, distance_sheet, drift_sheet, main, published_sheet, row_sheet, step_sheets
 from cycada.report.table import Line, lines
 from cycada.report.text import csv_table, latex, markdown
 
@@ -47,7 +48,7 @@ def report(
     folder = Path(out) if out else results / "reports" / (found.name if len(found.name) <= 100 else f"{found.name[:100]}_etc")
     command = _command(what, against, title)
     missing = provenance.missing(found)
-    heading = title or f"{found.name}: {' → '.join(found.records[0].domains)}"
+    heading = title or f"{found.name}: {' → '.join(found.records[0].titles)}"
     lead = headline(table, found.reference)
     facts = provenance.provenance(found, command)
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,15 +69,17 @@ def _sheets(found: Gathered, table: Sequence[Line]) -> list[Sheet]:
     """Those that have something to say."""
     sheets = [main(table, found.reference)]
     if entries := published(table):
-        sheets.append(published_sheet(entries))
+        sheets.append(published_sheet(entries, found.metric))
     if steps := choose_steps(found.rows):
         sheets += step_sheets(steps)
     if choices := choose_rows(found.rows):
-        sheets.append(row_sheet(choices))
+        sheets.append(row_sheet(choices, found.metric))
     if groups := [g for g in shared(found.rows, lambda outcome: outcome.translation) if any(r.drift for r in g.records)]:
-        sheets.append(drift_sheet(groups))
+        sheets.append(drift_sheet(groups, found.metric))
     if apart := distances(found.rows):
         sheets.append(distance_sheet(apart))
+    if found.metric.of_pixels:
+        sheets.insert(1, class_sheet(table))
     return sheets
 
 
@@ -85,7 +88,8 @@ def headline(table: Sequence[Line], reference: str) -> str:
     line = next(line for line in table if line.row.name == reference)
     n = len(line.target.values)
     seeds = f"mean of {n} seeds ± standard error" if n > 1 else f"one seed ({next(iter(line.target.values))})"
-    sentence = f"{reference} reaches {line.target} % on target test images, last step, {seeds}."
+    score = f"{line.target} %" + (f" {line.row.metric.word}" if line.row.metric.of_pixels else "")
+    sentence = f"{reference} reaches {score} on target test images, last step, {seeds}."
     if line.gain:
         more = "" if line.gain.error is None else f" ± {line.gain.error:.1f}"
         sentence += f" That is {line.gain.mean:+.1f}{more} points over its own source-only network."

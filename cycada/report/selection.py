@@ -18,7 +18,7 @@ PREFIX = "selection/"
 
 @dataclass(frozen=True)
 class Choice:
-    """Target accuracy where a criterion was highest, and the regret: the oracle's less that. evaluations: to choose from."""
+    """Target accuracy (mIoU of scenes) where a criterion was highest, and the regret: the oracle's less that."""
 
     accuracy: Mean
     regret: Mean
@@ -26,7 +26,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class StepChoices:
-    """Of one row. choices: `last` and each criterion. oracle: the best evaluation, known only with target labels."""
+    """Of one row. evaluations: to choose from. choices: `last` and each criterion. oracle: the best evaluation, known only with
+
+    target labels.
+    """
 
     row: Row
     evaluations: int
@@ -36,7 +39,7 @@ class StepChoices:
 
 @dataclass(frozen=True)
 class RowChoice:
-    """Which row a criterion's last values choose, by seed, its accuracy there, and the regret against the best row."""
+    """Which row a criterion's last values choose, by seed, its accuracy (or mIoU) there, and the regret against the best row."""
 
     criterion: str
     chosen: dict[int, str]
@@ -60,11 +63,12 @@ def choose_steps(rows: Sequence[Row]) -> list[StepChoices]:
         names = [n for n in criteria_of([row]) if all(PREFIX + n in e for es in runs.values() for e in es)]
         if not runs or not names:
             continue
-        oracle = {seed: 100 * max(e["target/accuracy"] for e in es) for seed, es in runs.items()}
+        key = f"target/{row.metric.key}"
+        oracle = {seed: 100 * max(e[key] for e in es) for seed, es in runs.items()}
         at = {"last": {seed: es[-1] for seed, es in runs.items()}}
         for name in names:  # of equals the later: what one more evaluation did not make worse
             at[name] = {seed: max(reversed(es), key=lambda e, n=name: e[PREFIX + n]) for seed, es in runs.items()}  # type: ignore[misc, arg-type]
-        choices = {name: _choice({s: 100 * e["target/accuracy"] for s, e in chosen.items()}, oracle) for name, chosen in at.items()}
+        choices = {name: _choice({s: 100 * e[key] for s, e in chosen.items()}, oracle) for name, chosen in at.items()}
         found.append(StepChoices(row, max(map(len, runs.values())), choices, _mean(oracle)))
     return found
 
@@ -76,7 +80,7 @@ def choose_rows(rows: Sequence[Row]) -> list[RowChoice]:
     if len(rows) < 2 or not seeds:
         return []
     runs = {(row.name, o.seed): o.last for row in rows for o in row.outcomes}
-    accuracy = {key: run.accuracy() or 0.0 for key, run in runs.items()}
+    accuracy = {key: run.score() or 0.0 for key, run in runs.items()}
     best = {s: max(accuracy[row.name, s] for row in rows) for s in seeds}
     found = []
     for name in criteria_of(rows):

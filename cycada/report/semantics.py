@@ -15,10 +15,10 @@ from cycada.report.table import Mean
 DRIFT = {
     "flip_rate_t": (
         "flips, s→t",
-        "share of source test images whose class, as the frozen source classifier f_s sees it, changes with G_st.",
+        "share of {source} whose class, as the frozen source classifier f_s sees it, changes with G_st.",
     ),
-    "flip_rate_s": ("flips, t→s", "the same for target test images and G_ts."),
-    "translation_accuracy": ("translated, right", "how often f_s names a translated source image by its source label."),
+    "flip_rate_s": ("flips, t→s", "the same for {target} and G_ts."),
+    "translation_accuracy": ("translated, right", "how often f_s names {translated} by its source label."),
     "reconstruction_accuracy": (
         "reconstructed, right",
         "the same after the way back. Far above the one before, the cycle restores from a hidden signal what the translation lost.",
@@ -30,8 +30,14 @@ DRIFT = {
         "mean change of the reconstruction over the mean noise. Far above 1, the way back reads a code of small amplitude "
         "(steganography: Chu et al. 2017, Bashkirova et al. 2019).",
     ),
+    "translation_error_l1": (
+        "error, L1",
+        "mean |G_st(x) - y|, where y is the same scene in the target's look: the truth, which is known of drawn scenes. A camera's noise "
+        "in y cannot be foreseen, so that 0 is out of reach.",
+    ),
+    "untranslated_l1": ("untranslated, L1", "mean |x - y|: the error of a translation that changes nothing."),
 }
-"""Key of drift.json -> head of its column, what it says."""
+"""Key of drift.json -> head of its column, what it says, with gaps for what the metric calls them."""
 PERCENT = ("flip_rate_t", "flip_rate_s", "translation_accuracy", "reconstruction_accuracy")
 
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from cycada.report.gather import Row
+from cycada.report.metric import Metric
 from cycada.report.published import Published, common_flags
 from cycada.report.selection import RowChoice, StepChoices
 from cycada.report.semantics import DRIFT, PERCENT, Distance, Shared, drift
-from cycada.report.table import COVERS, Line, Mean
+from cycada.report.table import COVERS, Line, Mean, mean_by_class
 
 NONE = "–"
+MIOU = (
+    "mIoU: counts are added over all pixels of all test images at the masks' own size; then the mean of IoU over the classes that occur "
+    "in truth or answers. The last column but one says how many images and classes that were. A resample of the bootstrap adds the counts "
+    "of the images that it drew."
+)
+OTHERS = {"fwiou": "fwIoU", "pixel_accuracy": "pixel accuracy", "mean_class_accuracy": "class accuracy"}
+"""The other scores of scenes, and how they are written."""
 
 
 @dataclass(frozen=True)
@@ -50,27 +60,59 @@ def name(line: Line) -> str:
 
 
 def main(lines: Sequence[Line], reference: str) -> Sheet:
-    """Accuracy, gain, tests."""
+    """Score, gain, tests; of scenes also over how many images and classes."""
     rows = []
+    metric = lines[0].row.metric
     for line in lines:
         per_seed = ", ".join(f"{v:.1f}" for v in line.target.values.values())
-        rows.append(
-            (name(line), str(line.target), str(len(line.target.values)), signed(line.gain), *_test_cells(line, reference), per_seed)
-        )
+        n, over = str(len(line.target.values)), (" / ".join(map(str, averaged_over(line.row))),) if metric.of_pixels else ()
+        rows.append((name(line), str(line.target), n, signed(line.gain), *_test_cells(line, reference), *over, per_seed))
     notes = [
-        "Target accuracy in %, last step: no checkpoint was chosen. ± is the standard error over seeds (n - 1); one seed has none. "
+        f"Target {metric.word} in %, last step: no checkpoint was chosen. ± is the standard error over seeds (n - 1); one seed has none. "
         "Gain is over the source-only network of the same seed.",
         f"Difference: row less '{reference}', in points, over the seeds that both have, with the 95 % interval of the bootstrap.",
         COVERS["bootstrap"], COVERS["wilcoxon"], COVERS["holm"],
     ]  # fmt: skip
+    if metric.of_pixels:
+        notes.insert(1, MIOU)
+    over_heads = ("images / classes",) if metric.of_pixels else ()
     if any(line.row.oracle for line in lines):
         notes.append("* An oracle, trained with target labels: an upper bound, not a result. Never set in bold.")
     heads = (
-        "method", "target accuracy", "n", "gain over source only",
-        f"difference to {reference}", "p, images (Holm)", "p, seeds (Holm)", "by seed",
+        "method", f"target {metric.word}", "n", "gain over source only",
+        f"difference to {reference}", "p, images (Holm)", "p, seeds (Holm)", *over_heads, "by seed",
     )  # fmt: skip
     bold = frozenset((i, 1) for i, line in enumerate(lines) if line.best)
     return Sheet("results", "Results", heads, rows, bold, tuple(notes))
+
+
+def averaged_over(row: Row) -> tuple[int, str]:
+    """Test images, and how many classes mIoU is the mean of: `19`, or `18 to 19` where seeds differ."""
+    records = [o.last for o in row.outcomes]
+    classes = sorted({int(r.scores["target"]["classes_averaged"]) for r in records})
+    return records[0].manifest["images"]["target test"], str(classes[0]) if len(classes) == 1 else f"{classes[0]} to {classes[-1]}"
+
+
+def class_sheet(lines: Sequence[Line]) -> Sheet:
+    """IoU of every class, and the other scores that segmentation is reported by; means over seeds."""
+    classes = lines[0].row.outcomes[0].last.classes or tuple(map(str, range(len(lines[0].row.outcomes[0].last.by_class() or ()))))
+    rows = []
+    for line in lines:
+        found = mean_by_class([o.last for o in line.row.outcomes])
+        by_class = [NONE] * len(classes) if found is None else [NONE if math.isnan(v) else f"{v:.1f}" for v in found]
+        others = [mean_of(line.row, key) for key in OTHERS]
+        rows.append((name(line), *by_class, f"{line.target.mean:.1f}", *(NONE if m is None else f"{m.mean:.1f}" for m in others)))
+    notes = (
+        "In %, on the target's test images at the masks' own size, last step, mean over seeds. IoU of a class: right pixels over those "
+        "that are or were called so. fwIoU: the mean of IoU weighted by how often a class occurs; class accuracy: the mean of the "
+        "shares of each class's pixels that were found. – where a class is in neither truth nor answers.",
+    )
+    return Sheet("class_iou", "IoU of every class", ("method", *classes, "mIoU", *OTHERS.values()), rows, notes=notes)
+
+
+def mean_of(row: Row, key: str) -> Mean | None:
+    """Another score of the target, over seeds."""
+    return Mean.of({o.seed: s for o in row.outcomes if (s := o.last.score(name=key)) is not None})
 
 
 def _test_cells(line: Line, reference: str) -> tuple[str, str, str]:
@@ -88,7 +130,7 @@ def _test_cells(line: Line, reference: str) -> tuple[str, str, str]:
     return shown, images, seeds
 
 
-def published_sheet(entries: Sequence[Published]) -> Sheet:
+def published_sheet(entries: Sequence[Published], metric: Metric) -> Sheet:
     """Theirs beside ours."""
     common = common_flags(entries)
     rows = []
@@ -98,8 +140,8 @@ def published_sheet(entries: Sequence[Published]) -> Sheet:
         ours = f"{e.ours.target} ({e.ours.row.name})" if e.ours else NONE
         rows.append((e.method, value, ours, "; ".join(flags) or NONE, e.architecture or NONE, e.source, e.status))
     notes = [
-        "Accuracy in %. A number in this table was not measured here. Every way in which it is known to differ from our protocol, or "
-        "not known to agree, is flagged; a number with a flag is context and not a competitor.",
+        f"{metric.title} in %. A number in this table was not measured here. Every way in which it is known to differ from our protocol, "
+        "or not known to agree, is flagged; a number with a flag is context and not a competitor.",
         "Status: read (the number was seen in print or in a file), recalled (from memory), recalled and checked (agrees with a read one).",
     ]
     if common:
@@ -109,7 +151,8 @@ def published_sheet(entries: Sequence[Published]) -> Sheet:
 
 
 def step_sheets(steps: Sequence[StepChoices]) -> list[Sheet]:
-    """Accuracy of each choice of step, and its regret."""
+    """The score of each choice of step, and its regret."""
+    word = steps[0].row.metric.word
     criteria = list(dict.fromkeys(name for s in steps for name in s.choices if name != "last"))
     heads = ("method", "evaluations", "last", *(c.replace("_", " ") for c in criteria), "oracle *")
     accuracy, regret = [], []
@@ -124,12 +167,12 @@ def step_sheets(steps: Sequence[StepChoices]) -> list[Sheet]:
         "* The oracle chooses with target labels: a bound, never a result. A method marked * was trained with them."
     )
     return [
-        Sheet("selection_accuracy", "Target accuracy where each criterion would have stopped", heads, accuracy, notes=(note,)),
+        Sheet("selection_accuracy", f"Target {word} where each criterion would have stopped", heads, accuracy, notes=(note,)),
         Sheet("selection_regret", "Regret of each criterion, in points", heads, regret, notes=("Oracle less chosen, mean over seeds.",)),
     ]
 
 
-def row_sheet(choices: Sequence[RowChoice]) -> Sheet:
+def row_sheet(choices: Sequence[RowChoice], metric: Metric) -> Sheet:
     """Which row each criterion would choose."""
     rows = []
     for c in choices:
@@ -141,25 +184,27 @@ def row_sheet(choices: Sequence[RowChoice]) -> Sheet:
         "seed less the chosen one. Values of networks that were trained by different losses are comparable with caution only."
     )
     return Sheet(
-        "selection_rows", "Choosing the method without target labels", ("criterion", "target accuracy", "regret", "chooses"), rows,
-        notes=(note,),
+        "selection_rows", "Choosing the method without target labels", ("criterion", f"target {metric.word}", "regret", "chooses"),
+        rows, notes=(note,),
     )  # fmt: skip
 
 
-def drift_sheet(groups: Iterable[Shared]) -> Sheet:
+def drift_sheet(groups: Iterable[Shared], metric: Metric) -> Sheet:
     """Semantic drift, once a translation."""
     found = [(g, drift(g)) for g in groups]
     keys = [k for k in DRIFT if any(values[k] for _, values in found)]
     rows = [(g.title, *(cell(values[k], 1 if k in PERCENT else 3) for k in keys)) for g, values in found]
     heads = ("translation of", *(DRIFT[k][0] + (", %" if k in PERCENT else "") for k in keys))
-    return Sheet("drift", "Semantic drift", heads, rows, notes=tuple(f"{DRIFT[k][0]}: {DRIFT[k][1]}" for k in keys))
+    return Sheet("drift", "Semantic drift", heads, rows, notes=tuple(f"{DRIFT[k][0]}: {DRIFT[k][1].format(**vars(metric))}" for k in keys))
 
 
 def distance_sheet(distances: Sequence[Distance]) -> Sheet:
     """A-distances."""
+    metric = distances[0].row.metric
     rows = [(d.row.name, cell(d.source_target, 2), cell(d.translated_target, 2)) for d in distances]
     note = (
         "Proxy A-distance 2 (1 - 2 err) of the task network's features (Ben-David et al. 2007); err is of a logistic regression that "
-        "tells the domains apart, on the half of the images that it was not fitted on. 0: they look alike, 2: a line parts them."
+        f"tells the domains apart, on the half of the {metric.places} that it was not fitted on. 0: they look alike, 2: a line parts them."
+        + (" Places of one image may lie in both halves, which makes the domains look further apart." if metric.of_pixels else "")
     )
     return Sheet("distance", "A-distance", ("method", "source, target", "translated, target"), rows, notes=(note,))

@@ -1,13 +1,15 @@
-"""The main table as data: accuracy, gain over own source-only, and each row's paired tests against the reference."""
+"""The main table as data: accuracy or mIoU, gain over own source-only, and each row's paired tests against the reference."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cycada.metrics.statistics import WILCOXON_NEEDS, Bootstrap, holm, mean_and_error, paired_bootstrap, wilcoxon_over_seeds
 from cycada.report.gather import Gathered, Row
+from cycada.report.record import Record
 
 COVERS = {
     "bootstrap": "Paired bootstrap over test images (10,000 resamples), of the mean over the seeds that both rows have. It covers the "
@@ -51,7 +53,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the table. test: None for the reference itself and for oracles. best: the highest mean without target labels."""
+    """One row of the table. target, source: the row's metric. test: None for the reference itself and for oracles. best: the
+
+    highest mean without target labels.
+    """
 
     row: Row
     target: Mean
@@ -80,15 +85,31 @@ def lines(report: Gathered) -> list[Line]:
     ]
 
 
+def by_class(records: Sequence[Record]) -> np.ndarray | None:
+    """(S, K) accuracy (IoU of scenes) in %, NaN where a class is absent. None where it is not stored, or seeds have other classes."""
+    found = [values for r in records if (values := r.by_class()) is not None]
+    return np.array(found, np.float64) if found and len({len(f) for f in found}) == 1 else None
+
+
+def mean_by_class(records: Sequence[Record]) -> np.ndarray | None:
+    """(K,) over seeds; NaN where no seed has the class."""
+    values = by_class(records)
+    if values is None:
+        return None
+    there = ~np.isnan(values)
+    mean: np.ndarray = np.where(there.any(0), np.nansum(values, 0) / np.maximum(there.sum(0), 1), np.nan)
+    return mean
+
+
 def _line(row: Row, test: Comparison | None) -> Line:
-    accuracy = {o.seed: a for o in row.outcomes if (a := o.last.accuracy()) is not None}
-    source = {o.seed: a for o in row.outcomes if (a := o.last.accuracy("source")) is not None}
+    scored = {o.seed: s for o in row.outcomes if (s := o.last.score()) is not None}
+    source = {o.seed: s for o in row.outcomes if (s := o.last.score("source")) is not None}
     gains = {
-        o.seed: accuracy[o.seed] - base
+        o.seed: scored[o.seed] - base
         for o in row.outcomes
-        if o.baseline and o.baseline.id != o.last.id and (base := o.baseline.accuracy()) is not None
+        if o.baseline and o.baseline.id != o.last.id and (base := o.baseline.score()) is not None
     }
-    target = Mean.of(accuracy)
+    target = Mean.of(scored)
     assert target is not None  # gather keeps scored rows alone
     return Line(row, target, Mean.of(source), Mean.of(gains), test)
 
@@ -99,12 +120,12 @@ def _test(row: Row, reference: Row) -> Comparison:
     if not seeds:
         nothing = "no common seed"
         return Comparison(reference.name, (), None, None, None, None, {"bootstrap": nothing, "wilcoxon": nothing})
-    difference = {s: (ours[s].accuracy() or 0.0) - (theirs[s].accuracy() or 0.0) for s in seeds}
+    difference = {s: (ours[s].score() or 0.0) - (theirs[s].score() or 0.0) for s in seeds}
     wilcoxon = wilcoxon_over_seeds([round(d, 9) for d in difference.values()])
     why = {} if wilcoxon is not None else {"wilcoxon": f"n = {len(seeds)} < {WILCOXON_NEEDS}"}
     if wilcoxon is None and len(seeds) >= WILCOXON_NEEDS:
         why["wilcoxon"] = f"fewer than {WILCOXON_NEEDS} seeds differ"
-    answers = [(ours[s].right(), theirs[s].right()) for s in seeds]
+    answers = [(ours[s].answers(), theirs[s].answers()) for s in seeds]
     pairs = [(a, b) for a, b in answers if a is not None and b is not None]
     bootstrap, images = None, None
     if len(pairs) < len(answers):

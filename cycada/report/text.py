@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from cycada.report.sheets import Sheet
+from cycada.report.sheets import OTHERS, Sheet, averaged_over, mean_of
 from cycada.report.table import Line
 
 TEX = {
@@ -67,7 +67,10 @@ def tex(text: str) -> str:
 
 
 def csv_table(lines: Sequence[Line]) -> str:
-    """One line a row of the main table, unrounded, in %; the seeds' own values in the last columns."""
+    """One line a row of the main table, unrounded, in %; the seeds' own values in the last columns. Of scenes also what the mean
+
+    is over, and the other scores."""
+    pixels = lines[0].row.metric.of_pixels
     seeds = sorted({s for line in lines for s in line.target.values})
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -75,7 +78,7 @@ def csv_table(lines: Sequence[Line]) -> str:
         [
             "row", "method", "oracle", "n", "mean", "standard_error", "source_mean", "gain", "gain_standard_error", "against",
             "difference", "difference_low", "difference_high", "p_bootstrap", "p_bootstrap_holm", "p_wilcoxon", "p_wilcoxon_holm",
-            *(f"seed_{s}" for s in seeds),
+            *(("test_images", "classes_averaged", *OTHERS) if pixels else ()), *(f"seed_{s}" for s in seeds),
         ]
     )  # fmt: skip
     for line in lines:
@@ -86,7 +89,13 @@ def csv_table(lines: Sequence[Line]) -> str:
             line.source and line.source.mean, gain and gain.mean, gain and gain.error, test and test.against,
             test and test.difference and test.difference.mean, boot and 100 * boot.low, boot and 100 * boot.high,
             boot and boot.p, test and test.bootstrap_holm, test and test.wilcoxon, test and test.wilcoxon_holm,
-            *(line.target.values.get(s) for s in seeds),
+            *(_of_scenes(line) if pixels else ()), *(line.target.values.get(s) for s in seeds),
         ]  # fmt: skip
         writer.writerow(["" if c is None else round(c, 6) if isinstance(c, float) else c for c in cells])
     return out.getvalue()
+
+
+def _of_scenes(line: Line) -> list[object]:
+    images, classes = averaged_over(line.row)
+    others = (mean_of(line.row, key) for key in OTHERS)
+    return [images, classes, *(m and m.mean for m in others)]

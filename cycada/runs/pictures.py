@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from cycada.data import Fitted, fit_logits, to_bytes, to_float
+from cycada.data import Fitted, fit_logits, fit_mask, to_bytes, to_float
 from cycada.data.inspect import coloured
 from cycada.data.scenes import Palette
 from cycada.methods import Classify, Networks
@@ -20,6 +20,8 @@ from cycada.train.evaluate import evaluating, probabilities
 from cycada.types import IGNORE, Batch
 
 GAP, HEAD = 4, 18
+ANSWERS = ("image", "said", "truth", "wrong")
+"""The columns of a picture of answers."""
 
 
 def image_grid(plan: StagePlan, nets: Networks, source: torch.Tensor, target: torch.Tensor, device: Device, path: Path) -> bool:
@@ -71,11 +73,11 @@ def draw_answers(
         assert mask is not None  # only labelled scenes are drawn
         answer = probabilities(classify, image[None], device, precision)
         said = fit_logits(answer, image.shape[1:]).argmax(1)[0].numpy().astype(np.uint8)
-        small = torch.nn.functional.interpolate(mask[None, None], tuple(image.shape[1:]), mode="nearest-exact")[0, 0].numpy()
+        small = fit_mask(mask, image.shape[1:]).numpy()
         wrong = np.repeat((((said != small) & (small != IGNORE)) * 255).astype(np.uint8)[..., None], 3, 2)
         for column, pixels in zip(columns, (None, coloured(said, palette), coloured(small, palette), wrong), strict=True):
             column.append(to_float(image if pixels is None else torch.from_numpy(pixels).permute(2, 0, 1)))
-    draw_grid([torch.stack(c) for c in columns], ("image", "said", "truth", "wrong"), path)
+    draw_grid([torch.stack(c) for c in columns], ANSWERS, path)
 
 
 def draw_confusion(count: torch.Tensor, classes: tuple[str, ...], title: str, path: Path) -> None:

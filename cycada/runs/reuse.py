@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
 
-from cycada.build import Datasets, build_networks, load_datasets, load_weights, network, pick
+from cycada.build import Datasets, build_networks, load_datasets
 from cycada.config import Config, Spec, parse
 from cycada.data import Fitted, convert, to_bytes, to_float
 from cycada.data.own import image_files
@@ -19,9 +19,10 @@ from cycada.data.translated import write_png
 from cycada.errors import CycadaError, nearest
 from cycada.methods import Networks
 from cycada.plan import StagePlan, plan
+from cycada.runs.analysis import write_findings
 from cycada.runs.scoring import as_scores, count, evaluate_stage, scored
-from cycada.runs.stage import write_findings
 from cycada.runs.store import RunFolder
+from cycada.runs.trained import trained_network
 from cycada.runs.twin import weights_of
 from cycada.train.device import Device
 from cycada.train.evaluate import evaluating
@@ -62,15 +63,6 @@ def trained_networks(folder: RunFolder, config: Config, stage: StagePlan, classe
     return build_networks(config, stage, classes, device, weights_of(folder, stage))
 
 
-def trained_generator(folder: RunFolder, config: Config, stage: StagePlan, role: str) -> torch.nn.Module:
-    """g_st or g_ts alone: it needs neither the data nor its classes."""
-    context = {"image_channels": config.data.channels, "size": min(config.data.shape)}
-    generator = network(stage.specs[role], "g", context, "networks.g")
-    where = str(folder.path / "weights.safetensors")
-    load_weights(generator, pick(folder.load_weights(), role, where), where)
-    return generator
-
-
 def evaluate_run(
     run: Path | str,
     domain: str | None = None,
@@ -105,8 +97,8 @@ def evaluate_run(
     else:
         found = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps)
         scores = found.scores
-        if not assignments and not (folder.path / "analysis.npz").exists():  # a run of an older version
-            write_findings(folder, stage, nets, datasets, found, device)
+        if not assignments and set(folder.arrays("analysis.npz")) <= {"classes"}:  # a run of an older version
+            write_findings(config, folder, stage, nets, datasets, found, device)
     return {
         "experiment": config.name, "seed": config.seed, "stage": stage.name, "id": folder.id,
         "evaluation": stage.evaluation.changes(), "classes": list(datasets.classes), "scores": scores,
@@ -138,7 +130,7 @@ def translate_folder(
     if not files:
         raise CycadaError(f"{in_dir.resolve()}: found no images in this folder.")
     device = Device.find(config.device)
-    generator = trained_generator(folder, config, stage, role).to(device.torch_device)
+    generator = trained_network(folder, config, stage, role).to(device.torch_device)
     out_dir.mkdir(parents=True, exist_ok=True)
     done = 0
     with evaluating(generator):

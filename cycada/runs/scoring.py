@@ -41,8 +41,8 @@ Scores = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """scores: by domain. predictions: (N,) classes of each domain's test images. counts: the (K, K) count of each.
-    criteria: what is known without target labels, higher is better."""
+    """scores: by domain. predictions: of each domain's test images the (N,) classes; of scenes their own counts, (N, K, K) int32.
+    counts: the (K, K) count of each. criteria: what is known without target labels, higher is better."""
 
     scores: Scores
     predictions: dict[str, Tensor]
@@ -104,9 +104,15 @@ def _averaged(classify: Classify, plan: StagePlan, nets: Networks) -> Classify:
 def count(
     classify: Classify, examples: Examples | Fitted, classes: int, device: Device, precision: Precision
 ) -> tuple[Tensor, Tensor] | None:
-    """(the class of every image, none of scenes; the (K, K) count), or None without labels. Inside `evaluating`."""
+    """(the class of every image, or of every scene its own count; the (K, K) count of all), or None without labels.
+
+    Inside `evaluating`.
+    """
     if isinstance(examples, Fitted):
-        return (torch.zeros(0), count_pixels(classify, examples, classes, device, precision)) if examples.labelled else None
+        if not examples.labelled:
+            return None
+        by_scene = count_pixels(classify, examples, classes, device, precision)
+        return by_scene, by_scene.sum(0)
     if examples.labels is None:
         return None
     said = predictions(classify, examples.images, device, precision)

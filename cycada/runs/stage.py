@@ -16,7 +16,7 @@ from cycada.config import Config
 from cycada.methods import Networks
 from cycada.networks import kind_of
 from cycada.plan import StagePlan
-from cycada.runs.analysis import analyse
+from cycada.runs.analysis import write_findings
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.lock import locked
 from cycada.runs.progress import Screen
@@ -123,9 +123,10 @@ def _scored_again(room: Room, plan: StagePlan, folder: RunFolder, manifest: dict
         room.screen.say(f"stage {plan.name}: trained already ({twin.path}), now scored in another way")
         folder.create()
         folder.write_config(room.config.model_dump(mode="json"), plan.name)
+        folder.write_json("manifest.json", manifest)
     found = evaluate_stage(plan, nets, datasets, device, folder.images if main else None, plan.stage.steps)
     if main:
-        write_findings(folder, plan, nets, datasets, found, device)
+        write_findings(room.config, folder, plan, nets, datasets, found, device)
         folder.rewind_metrics(0)
         for row in metrics_of(twin, found.flat(), plan.stage.steps):
             folder.append_metrics(int(row["step"]), row)
@@ -152,7 +153,7 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
     def evaluate(step: int) -> Evaluation:
         found = evaluate_stage(plan, training.outcome(), room.datasets, device, folder.images if main else None, step)
         if main and step == training.steps:
-            write_findings(folder, plan, training.outcome(), room.datasets, found, device)
+            write_findings(room.config, folder, plan, training.outcome(), room.datasets, found, device)
         return found
 
     room.screen.begin(plan.name, training.step, training.steps)
@@ -181,15 +182,6 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
         raise Interrupted(f"Stopped at {where}. The same command goes on from there.")
     # no report where the run was killed between its last checkpoint and its end
     return seconds, (found or evaluate(training.steps)).scores
-
-
-def write_findings(folder: RunFolder, plan: StagePlan, nets: Networks, datasets: Datasets, found: Evaluation, device: Device) -> None:
-    """confusion.json, analysis.npz and, where a translation is learnt, drift.json."""
-    folder.write_json("confusion.json", {side: count.tolist() for side, count in found.counts.items()})
-    arrays, drift = analyse(plan, nets, datasets, found, device)
-    folder.write_arrays("analysis.npz", arrays)
-    if drift:
-        folder.write_json("drift.json", drift)
 
 
 def _save(training: Training, folder: RunFolder, seconds: float, main: bool) -> None:
@@ -242,8 +234,8 @@ def _tags(manifest: dict[str, Any]) -> dict[str, str]:
 
 def _artifacts(folder: RunFolder) -> list[Path]:
     names = ("config.yaml", "manifest.json", "scores.json", "confusion.json", "drift.json", "analysis.npz", "metrics.jsonl")
-    grids = sorted(folder.images.glob("grid_*.png"))
-    return [folder.path / n for n in names if (folder.path / n).exists()] + sorted(folder.images.glob("confusion_*.png")) + grids[-3:]
+    confusions, answers, grids = (sorted(folder.images.glob(f"{kind}_*.png")) for kind in ("confusion", "answers", "grid"))
+    return [folder.path / n for n in names if (folder.path / n).exists()] + confusions + answers[-1:] + grids[-3:]
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import yaml
@@ -58,6 +59,17 @@ class RunFolder:
         with temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         temporary.replace(self.path / name)
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """Of an .npz, by name. Empty where there is none. Raises CycadaError."""
+        path = self.path / name
+        if not path.exists():
+            return {}
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            raise CycadaError(f"{path}: not readable ({error}). Delete the run folder to train the stage anew.") from None
 
     def write_config(self, config: dict[str, Any], stage: str) -> None:
         _write(self.path / "config.yaml", yaml.safe_dump({"stage": stage, "experiment": config}, sort_keys=False))

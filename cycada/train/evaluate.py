@@ -54,19 +54,20 @@ def predictions(classify: Classify, images: Tensor, device: Device, precision: P
 
 
 def count_pixels(classify: Classify, scenes: Fitted, classes: int, device: Device, precision: Precision = "fp32", batch: int = 8) -> Tensor:
-    """(K, K) int64 on the CPU over all pixels of all masks, each at its own size. One scene after the other: memory stays
+    """(N, K, K) int32 on the CPU: of every scene, the count over all pixels of its mask at its own size. One scene after the
 
-    flat over any number of them. Every process does its share. To be called inside `evaluating`.
+    other: no answer is kept. Every process does its share. To be called inside `evaluating`.
     """
-    total = torch.zeros(classes, classes, dtype=torch.long, device=device.torch_device)
+    found = torch.zeros(len(scenes), classes, classes, dtype=torch.int32, device=device.torch_device)
     rows = range(device.rank, len(scenes), device.world)
     for start in range(0, len(rows), batch):
-        images, masks = zip(*(scenes.read(i) for i in rows[start : start + batch]), strict=True)
+        part = rows[start : start + batch]
+        images, masks = zip(*(scenes.read(i) for i in part), strict=True)
         with device.autocast(precision):
             logits = classify(to_float(torch.stack(images).to(device.torch_device))).float()
-        for answer, mask in zip(logits, masks, strict=True):
+        for i, answer, mask in zip(part, logits, masks, strict=True):
             said = fit_logits(answer[None], mask.shape).argmax(1)[0]
-            total += confusion_matrix(said, mask.to(device.torch_device), classes)
+            found[i] = confusion_matrix(said, mask.to(device.torch_device), classes)
     if device.world > 1:
-        torch.distributed.all_reduce(total)
-    return total.cpu()
+        torch.distributed.all_reduce(found)
+    return found.cpu()
