@@ -35,7 +35,7 @@ def analyse(
     features_target (n, D) float16 with feature_labels_SIDE (n,). flip_t, flip_s (K, K): see `drift`. classes: names.
     """
     arrays: dict[str, np.ndarray] = {"classes": np.array(datasets.classes)}
-    if isinstance(datasets.source["test"], Fitted):  # features and flips are of whole images so far
+    if isinstance(datasets.target["test"], Fitted):  # features and flips are of whole images so far
         return arrays, {}
     for side, examples in zip(("source", "target"), test_images(datasets), strict=True):
         if side in found.predictions and examples.labels is not None:
