@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from cycada.config import Config, Data, Spec, digest
-from cycada.data import Augment, Crops, Domain, Examples, Fitted, SceneStream, Split, Stream, convert, domains, scene_domains
-from cycada.data.scenes import Palette
+from cycada.config import Config, Data, Spec, Stage, digest, shapes_of
+from cycada.data import Augment, Crops, Domain, Examples, Fitted, SceneDomain, SceneStream, Split, Stream, convert, domains, scene_domains
+from cycada.data.scenes import Palette, Scenes
 from cycada.errors import CycadaError
 from cycada.methods import TEACHER, Networks
 from cycada.networks import HEAD, NETWORKS, Frozen, ImagePool, kind_of
@@ -35,7 +35,7 @@ Weights = Mapping[str, Tensor]
 @dataclass(frozen=True)
 class Datasets:
     """Both domains, at the size that networks see. The target's training labels are thrown away here, unless a stage is an
-    oracle. palette: a colour for every class of scenes."""
+    oracle. palette: a colour for every class of scenes. A source of scenes may have no `test`: then nothing is scored on it."""
 
     classes: tuple[str, ...]
     source: Mapping[Split, Examples | Fitted]
@@ -43,6 +43,16 @@ class Datasets:
     oracle: Examples | Fitted | None
     fingerprint: str
     palette: Palette = ()
+
+    def at(self, config: Config, stage: Stage) -> Datasets:
+        """With scenes at the size of a stage."""
+        shapes = config.shapes(stage)
+
+        def sized(examples: Examples | Fitted | None, side: str) -> Any:
+            return examples.at(shapes[side]) if isinstance(examples, Fitted) else examples
+
+        source, target = ({split: sized(e, side) for split, e in getattr(self, side).items()} for side in ("source", "target"))
+        return replace(self, source=source, target=target, oracle=sized(self.oracle, "target"))
 
 
 def first_images(examples: Examples | Fitted, count: int) -> Tensor:
@@ -79,28 +89,32 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
 
 def _load_scenes(config: Config, plans: list[StagePlan]) -> Datasets:
     """Training masks are scaled with their images; test masks stay as they are, to be scored at full resolution."""
-    data, found = config.data, {}
-    sides = {}
-    for side, spec in (("source", data.source), ("target", data.target)):
-        entry = scene_domains[spec.name]
-        sides[side] = domain = entry(**check_options(entry, spec.options, f"data.{side}"))
-        for split in ("train", "test"):
-            scenes = domain.load(data.resolved_root(), split)
-            fitted = Fitted(scenes, data.shape, whole_masks=split == "test")
-            found[side, split] = Fitted(scenes, data.shape, split == "test", fitted.megabytes() <= data.hold and not data.workers)
-    source, target = sides["source"], sides["target"]
+    data, root = config.data, config.data.resolved_root()
+
+    def fitted(scenes: Scenes, side: str, whole_masks: bool = False) -> Fitted:
+        found = Fitted(scenes, config.shapes()[side], whole_masks)
+        return Fitted(scenes, found.size, whole_masks, hold=found.megabytes() <= data.hold and not data.workers)
+
+    source, target = (scene_domain(spec, side) for side, spec in (("source", data.source), ("target", data.target)))
+    labelled = {"train": fitted(source.load(root, "train"), "source")}
+    if "test" in source.splits:
+        labelled["test"] = fitted(source.load(root, "test"), "source", whole_masks=True)
+    images = target.load(root, target.unlabelled)
+    adapt = {"train": fitted(images.without_masks(), "target"), "test": fitted(target.load(root, "test"), "target", whole_masks=True)}
+    oracle = fitted(images if target.unlabelled == "train" else target.load(root, "train"), "target")
     if source.classes != target.classes:
         raise CycadaError(f"data: the source has the classes {list(source.classes)}, the target {list(target.classes)}; they must agree.")
-    prints = [f.fingerprint(masks=(side, split) != ("target", "train")) for (side, split), f in found.items()]
-    adapt = found["target", "train"]
-    return Datasets(
-        tuple(source.classes),
-        {"train": found["source", "train"], "test": found["source", "test"]},
-        {"train": Fitted(adapt.inner.without_masks(), data.shape, hold=adapt.holds), "test": found["target", "test"]},
-        adapt if any(p.method.source_is == "target" for p in plans) else None,
-        digest(prints),
-        source.palette,
-    )
+    prints = [f.fingerprint(masks=True) for f in labelled.values()] + [f.fingerprint(f.labelled) for f in adapt.values()]
+    if target.unlabelled != "train":
+        prints.append(oracle.fingerprint(masks=False))
+    seen = oracle if any(p.method.source_is == "target" for p in plans) else None
+    return Datasets(tuple(source.classes), labelled, adapt, seen, digest(prints), source.palette)  # type: ignore[arg-type]
+
+
+def scene_domain(spec: Spec, side: str) -> SceneDomain:
+    """The domain that a config names for a side."""
+    entry = scene_domains[spec.name]
+    return entry(**check_options(entry, spec.options, f"data.{side}"))
 
 
 def _domain(spec: Spec, side: str) -> Domain:
@@ -109,7 +123,7 @@ def _domain(spec: Spec, side: str) -> Domain:
 
 
 def _converted(raw: Examples, data: Data, device: Device) -> Examples:
-    images = convert(raw.images, data.size, data.channels, data.resize)
+    images = convert(raw.images, shapes_of(data.size)["source"], data.channels, data.resize)
     labels = None if raw.labels is None else raw.labels.to(device.torch_device)
     return Examples(images.to(device.torch_device), labels)
 
@@ -157,7 +171,8 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
     leaves the others as they were; then loaded from `starts` (role -> weights) where given.
     """
     data = config.data
-    smallest = min(plan.stage.crop or data.shape)
+    window = config.window(plan.stage)
+    smallest = min(window)
     context: dict[str, Any] = {"image_channels": data.channels, "size": smallest, "classes": classes}
     roles: dict[str, nn.Module] = {}
     for role in sorted(plan.specs, key=lambda r: kind_of(r) == "d_feat"):  # d_feat last: its input is f's output
@@ -170,15 +185,16 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
         if kind == HEAD:
             net = part(net, "head", role)
         multiple = int(getattr(net, "multiple_of", 1))
-        for key, shape in (("data.size", data.shape), (f"stages.{plan.name}.crop", plan.stage.crop or data.shape)):
+        key = f"stages.{plan.name}.size" if plan.stage.size else "data.size"
+        for where, shape in (*((key, s) for s in config.shapes(plan.stage).values()), (f"stages.{plan.name}.crop", window)):
             if shape[0] % multiple or shape[1] % multiple:
-                found = data.size if key == "data.size" else list(shape)
-                raise CycadaError(f"networks.{kind}: '{plan.specs[role].name}' needs {key} to be divisible by {multiple}; it is {found}.")
+                found = shape[0] if isinstance(data.size, int) and where == "data.size" else list(shape)
+                raise CycadaError(f"networks.{kind}: '{plan.specs[role].name}' needs {where} to be divisible by {multiple}; it is {found}.")
         if role in starts:
             load_weights(net, starts[role], f"stages.{plan.name}.init.{role}")
         roles[role] = Frozen(net) if role in plan.frozen else net
     for role in plan.pools:
-        roles[role] = ImagePool(plan.options.pool, (data.channels, *(plan.stage.crop or data.shape)))
+        roles[role] = ImagePool(plan.options.pool, (data.channels, *window))
     nets = Networks(roles).to(device.torch_device)
     device.broadcast(nets.children())
     if plan.stage.compile:
@@ -215,7 +231,7 @@ def pick(everything: Weights, role: str, where: str) -> dict[str, Tensor]:
 
 
 def build_training(config: Config, plan: StagePlan, datasets: Datasets, device: Device, starts: Mapping[str, Weights]) -> Training:
-    """Everything that moves, at step 0."""
+    """Everything that moves, at step 0. datasets: at the size of this stage."""
     stage = plan.stage
     nets = build_networks(config, plan, len(datasets.classes), device, starts)
     source = datasets.oracle if plan.method.source_is == "target" and datasets.oracle else datasets.source["train"]
@@ -229,7 +245,7 @@ def build_training(config: Config, plan: StagePlan, datasets: Datasets, device: 
     def stream(examples: Examples | Fitted, name: Literal["source", "target"]) -> Stream | SceneStream:
         if isinstance(examples, Fitted):
             flip = stage.augment is not None and stage.augment.flip
-            crops = Crops(examples, stage.crop or config.data.shape, seed_of(config.seed, name), flip=flip)
+            crops = Crops(examples, config.window(stage), seed_of(config.seed, name), flip=flip, area=stage.crop_area)
             return SceneStream(crops, stage.batch, device.torch_device, config.data.workers, device.rank, device.world)
         return Stream(examples, stage.batch, seed_of(config.seed, name), device.rank, device.world)
 
@@ -258,10 +274,21 @@ def _augment(plan: StagePlan) -> dict[str, Augment]:
     return {side: Augment(**settings) if on in ("both", side) else Augment() for side in ("source", "target")}
 
 
+def _groups(moving: list[nn.Module], head_lr: float | None, phase: str) -> list[Any]:
+    """What an optimizer is given: the parameters, those of heads with a rate of their own where there is one."""
+    parameters = [p for module in moving for p in module.parameters()]
+    if head_lr is None:
+        return parameters
+    heads = [p for module in moving if isinstance(head := getattr(module, "head", None), nn.Module) for p in head.parameters()]
+    if not heads:
+        raise CycadaError(f"optimizer.head_lr: no network of the phase '{phase}' has a head of its own. Take it out.")
+    in_heads = {id(p) for p in heads}
+    return [{"params": [p for p in parameters if id(p) not in in_heads]}, {"params": heads, "lr": head_lr}]
+
+
 def _optimizer(phase: PlannedPhase, nets: Networks) -> torch.optim.Optimizer:
-    parameters = [p for part in parts(phase.learns, nets) for p in part.parameters()]
     o = dict(phase.optimizer)
-    name = o.pop("name", "adam")
+    name, parameters = o.pop("name", "adam"), _groups(parts(phase.learns, nets), o.pop("head_lr", None), phase.name)
     optimizer: torch.optim.Optimizer
     if name == "sgd":
         o.pop("betas", None)

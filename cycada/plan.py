@@ -57,9 +57,10 @@ class StagePlan:
     def identity(self) -> dict[str, Any]:
         """Everything of the config that determines the outcome, as plain values."""
         s = self.stage
-        kept = {"method", "steps", "batch", "schedule", "precision", "augment", "ema", "compile"} | ({"crop"} if s.crop else set())
+        kept = {"method", "steps", "batch", "schedule", "precision", "augment", "ema", "compile"}
+        kept |= {key for key in ("crop", "size", "crop_area") if getattr(s, key)}
         return s.model_dump(mode="json", include=kept) | {
-            "options": asdict(self.options),
+            "options": self.options.said(),
             "networks": {role: spec.model_dump() for role, spec in self.specs.items()},
             "phases": [
                 {
@@ -119,17 +120,30 @@ def _check_scenes(config: Config) -> None:
         whole = source if source in domains else target
         raise CycadaError(f"data: '{whole}' labels whole images, the other domain every pixel; both must do alike.")
     if not is_scenes(config) and not isinstance(config.data.size, int):
-        raise CycadaError(f"data.size: found {list(config.data.size)}, expected one number: labelled images are made square.")
+        found = config.data.model_dump(mode="json")["size"]
+        raise CycadaError(f"data.size: found {found}, expected one number: labelled images are made square.")
     if is_scenes(config) and config.data.channels != 3:
         raise CycadaError("data.channels: scenes are in colour; set it to 3.")
     for name, stage in config.stages.items():
-        if stage.crop and not is_scenes(config):
-            raise CycadaError(f"stages.{name}.crop: only scenes are cropped. Take it out.")
-        if stage.crop and (stage.crop[0] > config.data.shape[0] or stage.crop[1] > config.data.shape[1]):
-            raise CycadaError(f"stages.{name}.crop: found {list(stage.crop)}, expected at most data.size, {list(config.data.shape)}.")
+        for key in ("crop", "size", "crop_area"):
+            if getattr(stage, key) and not is_scenes(config):
+                raise CycadaError(f"stages.{name}.{key}: only scenes are cropped or sized by stage. Take it out.")
+        _check_windows(name, stage, config.shapes(stage))
         a = stage.augment
         if a and is_scenes(config) and (a.rotate or a.scale or a.shear or a.shift or a.domains != "both"):
             raise CycadaError(f"stages.{name}.augment: scenes can be mirrored (flip: true), cropped (crop), and nothing else.")
+
+
+def _check_windows(name: str, stage: Stage, shapes: Mapping[str, tuple[int, int]]) -> None:
+    where, key = f"stages.{name}.crop", f"stages.{name}.size" if stage.size else "data.size"
+    for shape in shapes.values():
+        if stage.crop and (stage.crop[0] > shape[0] or stage.crop[1] > shape[1]):
+            raise CycadaError(f"{where}: found {list(stage.crop)}, expected at most {key}, {list(shape)}.")
+    if not stage.crop and shapes["source"] != shapes["target"]:
+        raise CycadaError(f"{where}: found none, expected [height, width]: by {key} source and target are not of one shape.")
+    if stage.crop_area and not (stage.crop and stage.crop_area[0] <= stage.crop_area[1]):
+        found = f"{list(stage.crop_area)}{'' if stage.crop else ' without crop'}"
+        raise CycadaError(f"{where}_area: found {found}, expected [least, most] beside crop: [height, width].")
 
 
 def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
@@ -274,7 +288,7 @@ def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
         parent = plans[stage]
         if parent_role not in parent.specs:
             raise CycadaError(f"{where}.{role}: stage '{stage}' has no network '{parent_role}'.{nearest(parent_role, parent.specs)}")
-        if parent.specs[parent_role] != this.specs[role]:
+        if _built(parent.specs[parent_role]) != _built(this.specs[role]):
             raise CycadaError(
                 f"{where}.{role}: {start} is {parent.specs[parent_role].model_dump()}, but {role} is "
                 f"{this.specs[role].model_dump()} here. Give both the same network."
@@ -285,6 +299,11 @@ def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
                 f"{where}: '{role}' is frozen in this stage, so it must start from a trained network, "
                 f"for example {role}: source.f_t. An untrained one would teach noise."
             )
+
+
+def _built(spec: Spec) -> dict[str, Any]:
+    """What of a network has to agree where weights are handed on: not what it would have started from, nor how it saves memory."""
+    return {key: value for key, value in spec.model_dump().items() if key not in ("checkpointing", "weights", "pretrained")}
 
 
 def _all_needs(method: Method) -> list[tuple[str, ...]]:

@@ -43,6 +43,10 @@ class Fitted(Scenes):
             self._held[i] = (image, mask)
         return image, mask
 
+    def at(self, size: tuple[int, int]) -> Fitted:
+        """The same scenes at another size."""
+        return self if size == self.size else Fitted(self.inner, size, self.whole_masks, self.holds)
+
     @property
     def holds(self) -> bool:
         return self._held is not None

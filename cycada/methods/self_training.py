@@ -11,13 +11,12 @@ from pydantic import Field
 from torch import Tensor
 
 from cycada.data import Augment, mask_patches
-from cycada.methods.cycada import PixelViews
+from cycada.methods.cycada import PixelViews, TaskOptions
 from cycada.methods.recipe import Method, PhasePlan, methods
-from cycada.methods.views import Options
 
 
 @dataclass(frozen=True)
-class SelfTrainingOptions(Options):
+class SelfTrainingOptions(TaskOptions):
     """The random affine map between what the teacher and what the student sees of a target image: degrees and shares.
 
     mask_patch, mask_share: for masked_consistency, the side in pixels of the squares that the student does not see, and

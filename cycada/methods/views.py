@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Self
@@ -40,9 +40,18 @@ TEACHER = "f_teacher"
 """The role of f_t's moving average, where a method's views ask for it: never built or trained for itself."""
 
 
+def later(default: Any) -> Any:
+    """A field of `Options` that came when stages had been trained without it: at its default it is not in their ids."""
+    return field(default=default, metadata={"later": True})
+
+
 @dataclass(frozen=True)
 class Options:
     """What a method lets YAML set beyond losses and networks; subclasses add fields."""
+
+    def said(self) -> dict[str, Any]:
+        """What of it is in a stage's id."""
+        return {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default or not f.metadata.get("later")}
 
 
 def alone(value: Tensor) -> Tensor:

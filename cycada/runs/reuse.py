@@ -57,7 +57,7 @@ def trained_networks(folder: RunFolder, config: Config, stage: StagePlan, classe
 
 def trained_generator(folder: RunFolder, config: Config, stage: StagePlan, role: str) -> torch.nn.Module:
     """g_st or g_ts alone: it needs neither the data nor its classes."""
-    context = {"image_channels": config.data.channels, "size": min(config.data.shape)}
+    context = {"image_channels": config.data.channels, "size": min(config.window(stage.stage))}
     generator = network(stage.specs[role], "g", context, "networks.g")
     where = str(folder.path / "weights.safetensors")
     load_weights(generator, pick(folder.load_weights(), role, where), where)
@@ -75,7 +75,7 @@ def evaluate_run(
     folder = find_run(run, results)
     config, stage = load_stage(folder, data_root, {"target": Spec(name=domain).model_dump()} if domain else None)
     device = Device.find(config.device)
-    datasets: Datasets = load_datasets(config, [stage], device)
+    datasets: Datasets = load_datasets(config, [stage], device).at(config, stage.stage)
     nets = trained_networks(folder, config, stage, len(datasets.classes), device)
     ways = stage.method.scored(nets)
     if not ways:
@@ -122,6 +122,7 @@ def translate_folder(
     files = image_files(in_dir)
     if not files:
         raise CycadaError(f"{in_dir.resolve()}: found no images in this folder.")
+    size = config.shapes(stage.stage)["source" if direction == "st" else "target"]
     device = Device.find(config.device)
     generator = trained_generator(folder, config, stage, role).to(device.torch_device)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -131,7 +132,7 @@ def translate_folder(
             out = out_dir / f"{file.stem}.png"
             if out.exists():
                 continue
-            pixels = _read(file, config, keep_size).to(device.torch_device)
+            pixels = _read(file, config, None if keep_size else size).to(device.torch_device)
             translated = _padded(generator, to_float(pixels))[0]
             array = ((translated.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
             temporary = out.with_suffix(".tmp")
@@ -141,8 +142,8 @@ def translate_folder(
     return done, len(files) - done
 
 
-def _read(file: Path, config: Config, keep_size: bool) -> torch.Tensor:
-    """(1, C, H, W) uint8."""
+def _read(file: Path, config: Config, size: tuple[int, int] | None) -> torch.Tensor:
+    """(1, C, H, W) uint8, at `size` = (height, width) or as large as it is."""
     try:
         with Image.open(file) as opened:
             image = ImageOps.exif_transpose(opened).convert("RGB" if config.data.channels == 3 else "L")
@@ -150,7 +151,7 @@ def _read(file: Path, config: Config, keep_size: bool) -> torch.Tensor:
         raise CycadaError(f"{file}: not a readable image ({error}). Mend or remove it.") from None
     array = np.asarray(image)
     pixels = torch.from_numpy(array.copy()).reshape(1, *array.shape[:2], -1).permute(0, 3, 1, 2)
-    return pixels if keep_size else convert(pixels, config.data.size, config.data.channels, config.data.resize)
+    return pixels if size is None else convert(pixels, size, config.data.channels, config.data.resize)
 
 
 def _padded(generator: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
