@@ -126,11 +126,12 @@ def damaged(root):
         (root / "images" / f"{name}.png").write_bytes(b"no image")
 
 
-def test_a_bad_scene_ends_a_training_with_its_name(tmp_path):
-    damaged(tmp_path / "town")
-    found = config(tmp_path / "town", results=str(tmp_path), defaults={"batch": 6, "steps": 2})
-    with pytest.raises(CycadaError, match=r"0000[25]\.png.*not readable.*Mend or remove it"):
-        run(found)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_bad_scene_ends_a_training_with_its_name(tmp_path, workers):
+    damaged(tmp_path)
+    stream = SceneStream(Crops(Fitted(load(tmp_path), SIZE), (32, 32), seed=0), 6, torch.device("cpu"), workers)
+    with pytest.raises(CycadaError, match=r"^\S+/images/0000[25]\.png with \S+/masks/0000[25]\.png.*not readable.*Mend or remove it\.$"):
+        stream.draw(0)
 
 
 def test_bad_scenes_are_skipped_and_counted_where_that_is_asked_for(tmp_path):

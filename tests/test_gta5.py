@@ -109,6 +109,6 @@ def test_the_stand_ins_are_of_the_official_kinds_and_proportions(root):
 def test_the_smoke_table_has_a_row_a_stage():
     row = {
         "config": "drn26", "stage": "source", "batch": 8, "window": [600, 600], "precision": "fp32",
-        "seconds_a_step": 1.5, "seconds": 9, "peak_gb": 2.0,
+        "steps": 2, "trained_seconds": 3.5, "seconds": 9, "peak_gb": 2.0,
     }  # fmt: skip
-    assert "| drn26 | source | 8 | 600 x 600 | fp32 | 1.5 | 9 | 2.0 |" in markdown([row], "command", "CPU")
+    assert "| drn26 | source | 8 | 600 x 600 | fp32 | 2 | 3.5 | 9 | 2.0 |" in markdown([row], "command", "CPU")

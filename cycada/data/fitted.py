@@ -12,6 +12,7 @@ from torch import Tensor
 from cycada.data.crops import Crops, Cut, crop_loader, scaled
 from cycada.data.loaders import to_float
 from cycada.data.scenes import Image, Mask, Scenes
+from cycada.errors import CycadaError
 
 SAMPLED = 8
 """Scenes whose every pixel is in a fingerprint; of the others the names and the sizes of the files are."""
@@ -86,7 +87,10 @@ class SceneStream:
         if step != self._next:
             loader = crop_loader(self.crops, self.batch, start=step, workers=self.workers, rank=self.rank, world=self.world)
             self._batches = iter(loader)
-        cut = next(self._batches)
+        try:
+            cut = next(self._batches)
+        except CycadaError as error:  # a worker process puts its traceback before it
+            raise CycadaError(str(error).rpartition("CycadaError: ")[2].strip()) from None
         self._next = step + 1
         masks = None if cut.masks is None else cut.masks.to(self.device, non_blocking=True).long()
         return to_float(cut.images.to(self.device, non_blocking=True)), masks
