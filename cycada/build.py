@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,15 +14,30 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from cycada.config import Config, Data, Spec, Stage, digest, shapes_of
-from cycada.data import Augment, Crops, Domain, Examples, Fitted, SceneDomain, SceneStream, Split, Stream, convert, domains, scene_domains
+from cycada.data import (
+    Augment,
+    Crops,
+    Domain,
+    Examples,
+    Fitted,
+    SceneDomain,
+    SceneStream,
+    Split,
+    Stream,
+    Translated,
+    convert,
+    domains,
+    scene_domains,
+)  # fmt: skip
 from cycada.data.scenes import Palette, Scenes
 from cycada.errors import CycadaError
 from cycada.methods import TEACHER, Networks
 from cycada.networks import HEAD, NETWORKS, Frozen, ImagePool, kind_of
-from cycada.plan import PlannedPhase, StagePlan, is_scenes
+from cycada.plan import StagePlan, is_scenes
 from cycada.registry import check_options, needs
 from cycada.train.device import Device, seed_of
 from cycada.train.loop import Training
+from cycada.train.optimizers import optimizer
 from cycada.train.schedule import Schedule
 from cycada.train.step import Phase, part, parts
 
@@ -30,6 +45,8 @@ FORMAT = 1
 """Part of every stage's id: raise it when the same config would no longer give the same weights."""
 
 Weights = Mapping[str, Tensor]
+TranslateOnce = Callable[[nn.Module, Fitted], Translated]
+"""g_st and the source's training scenes -> the scenes with their translations."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +146,10 @@ def _converted(raw: Examples, data: Data, device: Device) -> Examples:
 
 
 def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datasets: Datasets, device: Device) -> str:
-    """The hash of all that determines a stage. parents: stage name -> id, for the stages before this one."""
+    """The hash of all that determines what a stage learns; where `evaluation` is not the default, `-` and a hash of it behind.
+
+    parents: stage name -> id, for the stages before this one.
+    """
     starts = {}
     for role, start in plan.stage.init.items():
         if role in plan.specs:
@@ -138,7 +158,7 @@ def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datase
                 starts[role] = [_file_digest(Path(path)), inner]
             else:
                 stage, _, parent_role = start.partition(".")
-                starts[role] = [parents[stage], parent_role]
+                starts[role] = [trained_as(parents[stage]), parent_role]
     data = config.data.model_dump(mode="json", include={"source", "target", "size", "channels", "resize"})
     whole = plan.identity() | {
         "format": FORMAT,
@@ -148,7 +168,13 @@ def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datase
         "fingerprint": datasets.fingerprint,
         "world": device.world,
     }
-    return digest(whole)
+    evaluation = plan.evaluation.changes()
+    return f"{digest(whole)}-{digest(evaluation)[:6]}" if evaluation else digest(whole)
+
+
+def trained_as(identity: str) -> str:
+    """What the ids of stages share that learn the same and are evaluated in different ways."""
+    return identity.partition("-")[0]
 
 
 def _file_digest(path: Path) -> str:
@@ -179,14 +205,18 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
         kind = kind_of(role)
         if kind == "d_feat":
             width = int(roles["f_t"].width)  # type: ignore[arg-type]
-            context["inputs"] = {"scores": classes, "features": width, "product": classes * width}[plan.options.critic_input]
+            context["inputs"] = {"features": width, "product": classes * width}.get(plan.options.critic_input, classes)
         torch.manual_seed(seed_of(config.seed, "init", role))
         net = network(plan.specs[role], "f" if kind == HEAD else kind, context, f"networks.{kind}")
         if kind == HEAD:
             net = part(net, "head", role)
         multiple = int(getattr(net, "multiple_of", 1))
         key = f"stages.{plan.name}.size" if plan.stage.size else "data.size"
-        for where, shape in (*((key, s) for s in config.shapes(plan.stage).values()), (f"stages.{plan.name}.crop", window)):
+        for where, shape in (
+            *((key, shape) for shape in config.shapes(plan.stage).values()),
+            (f"stages.{plan.name}.crop", window),
+            ("evaluation.window", plan.evaluation.window or window),
+        ):
             if shape[0] % multiple or shape[1] % multiple:
                 found = shape[0] if isinstance(data.size, int) and where == "data.size" else list(shape)
                 raise CycadaError(f"networks.{kind}: '{plan.specs[role].name}' needs {where} to be divisible by {multiple}; it is {found}.")
@@ -230,20 +260,32 @@ def pick(everything: Weights, role: str, where: str) -> dict[str, Tensor]:
     return part
 
 
-def build_training(config: Config, plan: StagePlan, datasets: Datasets, device: Device, starts: Mapping[str, Weights]) -> Training:
-    """Everything that moves, at step 0. datasets: at the size of this stage."""
+def build_training(
+    config: Config, plan: StagePlan, datasets: Datasets, device: Device, starts: Mapping[str, Weights],
+    translate_once: TranslateOnce | None = None,
+) -> Training:  # fmt: skip
+    """Everything that moves, at step 0. datasets: at the size of this stage. translate_once: how, for a stage that says
+
+    `translate: once`.
+    """
     stage = plan.stage
     nets = build_networks(config, plan, len(datasets.classes), device, starts)
+    source: Examples | Fitted | Translated
     source = datasets.oracle if plan.method.source_is == "target" and datasets.oracle else datasets.source["train"]
+    once = stage.translate == "once"
+    if once:
+        assert isinstance(source, Fitted)  # the plan refuses it elsewhere
+        assert translate_once
+        source = translate_once(nets.g_st, source)
 
     ema = {role: ModelEmaV3(nets.get_submodule(role), decay=decay, use_warmup=True) for role, decay in stage.ema.items()}
     if plan.has_teacher:
         nets.add_module(TEACHER, Frozen(ema["f_t"].module))
 
-    optimizers = {p.name: _optimizer(p, nets) for p in plan.phases if not p.shares}
+    optimizers = {p.name: optimizer(p.optimizer, parts(p.learns, nets), p.name) for p in plan.phases if not p.shares}
 
-    def stream(examples: Examples | Fitted, name: Literal["source", "target"]) -> Stream | SceneStream:
-        if isinstance(examples, Fitted):
+    def stream(examples: Examples | Fitted | Translated, name: Literal["source", "target"]) -> Stream | SceneStream:
+        if not isinstance(examples, Examples):
             flip = stage.augment is not None and stage.augment.flip
             crops = Crops(examples, config.window(stage), seed_of(config.seed, name), flip=flip, area=stage.crop_area)
             return SceneStream(crops, stage.batch, device.torch_device, config.data.workers, device.rank, device.world)
@@ -263,6 +305,7 @@ def build_training(config: Config, plan: StagePlan, datasets: Datasets, device: 
         schedule=Schedule(**stage.schedule.model_dump()),
         augment={} if is_scenes(config) else _augment(plan),
         ema=ema,
+        translated=once,
     )
 
 
@@ -272,31 +315,3 @@ def _augment(plan: StagePlan) -> dict[str, Augment]:
     settings = plan.stage.augment.model_dump()
     on = settings.pop("domains")
     return {side: Augment(**settings) if on in ("both", side) else Augment() for side in ("source", "target")}
-
-
-def _groups(moving: list[nn.Module], head_lr: float | None, phase: str) -> list[Any]:
-    """What an optimizer is given: the parameters, those of heads with a rate of their own where there is one."""
-    parameters = [p for module in moving for p in module.parameters()]
-    if head_lr is None:
-        return parameters
-    heads = [p for module in moving if isinstance(head := getattr(module, "head", None), nn.Module) for p in head.parameters()]
-    if not heads:
-        raise CycadaError(f"optimizer.head_lr: no network of the phase '{phase}' has a head of its own. Take it out.")
-    in_heads = {id(p) for p in heads}
-    return [{"params": [p for p in parameters if id(p) not in in_heads]}, {"params": heads, "lr": head_lr}]
-
-
-def _optimizer(phase: PlannedPhase, nets: Networks) -> torch.optim.Optimizer:
-    o = dict(phase.optimizer)
-    name, parameters = o.pop("name", "adam"), _groups(parts(phase.learns, nets), o.pop("head_lr", None), phase.name)
-    optimizer: torch.optim.Optimizer
-    if name == "sgd":
-        o.pop("betas", None)
-        optimizer = torch.optim.SGD(parameters, **o)
-    else:
-        o.pop("momentum", None)
-        kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
-        optimizer = kind(parameters, fused=True, capturable=False, **o)
-    for group in optimizer.param_groups:
-        group["initial_lr"] = group["lr"]
-    return optimizer

@@ -164,6 +164,10 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to list.")]) -> None
 @app.command()
 def evaluate(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A stage's run folder, or its id under results/runs.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="How to evaluate, over the run's own settings, such as evaluation.flip=true."),
+    ] = None,
     domain: Annotated[str | None, typer.Option(help="A domain to score instead of the run's own two.")] = None,
     results: Annotated[Path, typer.Option(help="Where runs are.")] = Path("results"),
     data_root: Annotated[Path | None, typer.Option(help="The data root, over the run's own.")] = None,
@@ -172,7 +176,7 @@ def evaluate(
     """Score a finished stage again, on its own test sets or on another domain's."""
     from cycada.runs.reuse import evaluate_run
 
-    scores = evaluate_run(run, domain, data_root, results)
+    scores = evaluate_run(run, domain, data_root, results, overrides or ())
     if as_json:
         print(json.dumps(scores))
         return

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cycada.errors import CycadaError, nearest
+from cycada.sizes import Shape, Size, shapes_of
 from cycada.yaml_files import merge, override, read
 
 
@@ -71,27 +72,6 @@ class Loss(BaseModel):
     @property
     def options(self) -> dict[str, Any]:
         return dict(self.model_extra or {})
-
-
-Pixels = Annotated[int, Field(ge=4)]
-Shape = tuple[Pixels, Pixels]
-
-
-class Sizes(Strict):
-    """[height, width] that the scenes of each domain are brought to, where the two are not of one shape."""
-
-    source: Shape
-    target: Shape
-
-
-Size = Pixels | Shape | Sizes
-
-
-def shapes_of(size: Size) -> dict[str, tuple[int, int]]:
-    """(height, width) of the source and of the target."""
-    if isinstance(size, Sizes):
-        return {"source": size.source, "target": size.target}
-    return dict.fromkeys(("source", "target"), (size, size) if isinstance(size, int) else size)
 
 
 class Data(Strict):
@@ -155,6 +135,8 @@ class Stage(Strict):
     crop: (height, width) of the random windows that a stage on scenes trains on; null: whole scenes. size: what scenes are
     brought to before, instead of data.size. crop_area: (least, most) share of a scene that a window shows before it is scaled
     to `crop`; null: it is cut as it is.
+    translate: once: the source's training scenes go through a frozen g_st whole, before training, and windows and mirrors are
+    taken of the results; on_the_fly: every batch goes through it as it is, after them.
     batch: images of each domain per step and process. networks: kind or role -> spec, over the experiment's.
     every, repeat: phase -> it runs in every so many-th step, and there so many times.
     """
@@ -176,6 +158,7 @@ class Stage(Strict):
     crop: Shape | None = None
     size: Size | None = None
     crop_area: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] | None = None
+    translate: Literal["on_the_fly", "once"] = "on_the_fly"
     ema: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
     compile: bool = False
 
@@ -184,6 +167,33 @@ class Stage(Strict):
     def _null_removes(cls, value: Any) -> Any:
         """`init: {f_s: null}` takes back what a file below said."""
         return {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else value
+
+
+class EvaluationConfig(Strict):
+    """How the answers that are scored come about: see cycada.train.averaging. None of it changes what is learnt.
+
+    window: (height, width) in pixels of windows that slide over a scene, `overlap` the share of one that the next one sees
+    again; null: whole scenes. flip: also the mirror image. scales: the scene at several sizes, 1 being data.size.
+    """
+
+    window: Shape | None = None
+    overlap: float = Field(1 / 3, ge=0, lt=1)
+    flip: bool = False
+    scales: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = (1.0,)
+
+    @field_validator("scales")
+    @classmethod
+    def _one_at_least(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value:
+            raise ValueError("found none, expected at least one, such as [1.0].")
+        return value
+
+    def changes(self) -> dict[str, Any]:
+        """What is not the default, as plain values; empty where one look at the whole scene is scored."""
+        given = self.model_dump(mode="json")
+        kept = {"window", "overlap"} if self.window else set()
+        kept |= {key for key in ("flip", "scales") if getattr(self, key) != type(self).model_fields[key].default}
+        return {key: value for key, value in given.items() if key in kept}
 
 
 class Logging(Strict):
@@ -214,6 +224,7 @@ class Config(Strict):
     device: str = "auto"
     threads: int | None = Field(None, ge=1)
     results: Path = Path("results")
+    evaluation: EvaluationConfig = EvaluationConfig()
     logging: Logging = Logging()
     tracking: Tracking = Tracking()
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from cycada.config import Config, Loss, Spec, Stage, digest
+from cycada.config import Config, EvaluationConfig, Loss, Spec, Stage, digest
 from cycada.data import domains, scene_domains
 from cycada.errors import CycadaError, nearest
 from cycada.losses import Ramp, Term, losses
 from cycada.methods import TEACHER, Method, PhasePlan, methods, roles_in
 from cycada.networks import HEAD, NETWORKS, kind_of
 from cycada.registry import check_options
-from cycada.scene_checks import check_scenes
+from cycada.scene_checks import check_evaluation, check_scenes
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,20 @@ class StagePlan:
     pools: tuple[str, ...]
     needs_target: bool
     has_teacher: bool
+    evaluation: EvaluationConfig
 
     def recipe(self) -> str:
         """12 hex characters that stages share which differ in seed, data and start alone: they take equally long."""
         return digest(self.identity())
 
     def identity(self) -> dict[str, Any]:
-        """Everything of the config that determines the outcome, as plain values."""
+        """Everything of the config that determines what is learnt, as plain values."""
         s = self.stage
         kept = {"method", "steps", "batch", "schedule", "precision", "augment", "ema", "compile"}
         kept |= {key for key in ("crop", "size", "crop_area") if getattr(s, key)}
+        kept |= {"translate"} if s.translate == "once" else set()
         return s.model_dump(mode="json", include=kept) | {
-            "options": self.options.said(),
+            "options": self.options.identity(),
             "networks": {role: spec.model_dump() for role, spec in self.specs.items()},
             "phases": [
                 {
@@ -94,8 +96,14 @@ def plan(config: Config) -> list[StagePlan]:
         if spec.name not in known:
             raise CycadaError(f"data.{side}: unknown domain '{spec.name}'.{nearest(spec.name, known)}")
     check_scenes(config, is_scenes(config))
+    check_evaluation(config, is_scenes(config))
     for side, spec in sides.items():
         domain = known[spec.name](**check_options(known[spec.name], spec.options, f"data.{side}"))
+        if config.evaluation.flip and not domain.flip_safe:
+            raise CycadaError(
+                f"evaluation.flip: images of the {side} '{spec.name}' may not be mirrored, they would show another class. "
+                f"Set it to false; for your own images that look the same mirrored, set data.{side}.flip_safe: true."
+            )
         for name, stage in config.stages.items():
             if stage.augment and stage.augment.flip and stage.augment.domains in ("both", side) and not domain.flip_safe:
                 raise CycadaError(
@@ -106,6 +114,8 @@ def plan(config: Config) -> list[StagePlan]:
     for name, stage in config.stages.items():
         plans[name] = _plan_stage(config, name, stage)
         _check_init(plans[name], plans)
+        if stage.translate == "once":
+            _check_once(config, plans[name])
     return list(plans.values())
 
 
@@ -119,8 +129,10 @@ def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
     if stage.method not in methods:
         raise CycadaError(f"{where}.method: unknown method '{stage.method}'.{nearest(stage.method, methods)}")
     method = methods[stage.method]
-    options = _options(method, stage.options, f"{where}.options")
+    options = _options(method, stage.options, f"{where}.options", is_scenes(config))
     terms = _without_idle(method, _terms(method, stage, options, where))
+    if not is_scenes(config):
+        _check_masks(method, [t for ts in terms.values() for t in ts], config.data.source.name)
     used = {role for active in terms.values() for term in active for role in method.views.roles_of(term.needs)}
     phases = tuple(
         PlannedPhase(
@@ -151,16 +163,24 @@ def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
     pools = tuple(sorted(role for role in used if kind_of(role) == "pool"))
     if TEACHER in used and "f_t" not in stage.ema:
         raise CycadaError(f"{where}.ema: '{stage.method}' is taught by the moving average of f_t. Add ema: {{f_t: 0.99}}.")
-    return StagePlan(name, stage, method, options, phases, specs, frozen, pools, needs_target, TEACHER in used)
+    return StagePlan(name, stage, method, options, phases, specs, frozen, pools, needs_target, TEACHER in used, config.evaluation)
 
 
-def _options(method: Method, given: Mapping[str, Any], where: str) -> Any:
+def _check_masks(method: Method, terms: list[Term], source: str) -> None:
+    for term in terms:
+        if method.views.uses(term.needs) & method.views.of_masks:
+            raise CycadaError(f"{term.where}.{term.name}: it needs a label for every pixel; '{source}' labels whole images. Take it out.")
+
+
+def _options(method: Method, given: Mapping[str, Any], where: str, scenes: bool) -> Any:
     fields = method.options.__dataclass_fields__
     for key in given:
         if key not in fields:
             raise CycadaError(f"{where}: unknown option '{key}'.{nearest(key, fields)}")
+        if scenes and given[key] and fields[key].metadata.get("whole_images"):
+            raise CycadaError(f"{where}.{key}: it is for whole images; a scene's pixels would leave their labels. Take it out.")
     try:
-        return TypeAdapter(method.options).validate_python(dict(given))
+        return TypeAdapter(method.options).validate_python((method.options.on_scenes() if scenes else {}) | dict(given))
     except ValidationError as error:
         problem = error.errors()[0]
         raise CycadaError(f"{where}.{problem['loc'][0]}: found {problem['input']!r}. {problem['msg']}.") from None
@@ -272,6 +292,17 @@ def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
 def _built(spec: Spec) -> dict[str, Any]:
     """What of a network has to agree where weights are handed on: not what it would have started from, nor how it saves memory."""
     return {key: value for key, value in spec.model_dump().items() if key not in ("checkpointing", "weights", "pretrained")}
+
+
+def _check_once(config: Config, this: StagePlan) -> None:
+    where = f"stages.{this.name}.translate"
+    if not is_scenes(config):
+        raise CycadaError(f"{where}: only scenes are translated once; images with one label each are translated on the fly. Take it out.")
+    if not any("fake_t" in this.method.views.uses(t.needs) for p in this.phases for t in p.terms):
+        raise CycadaError(f"{where}: no loss of this stage looks at translated source images (fake_t). Take it out.")
+    if "g_st" not in this.frozen:
+        found = "learns" if "g_st" in this.specs else "is not there"
+        raise CycadaError(f"{where}: found that g_st {found} in this stage, expected a frozen one, as in cycada_task. Take it out.")
 
 
 def _all_needs(method: Method) -> list[tuple[str, ...]]:

@@ -40,3 +40,20 @@ def _check_windows(name: str, stage: Stage, shapes: Mapping[str, tuple[int, int]
     if stage.crop_area and not (stage.crop and stage.crop_area[0] <= stage.crop_area[1]):
         found = f"{list(stage.crop_area)}{'' if stage.crop else ' without crop'}"
         raise CycadaError(f"{where}_area: found {found}, expected [least, most] beside crop: [height, width].")
+
+
+def check_evaluation(config: Config, scenes: bool) -> None:
+    """Windows and scales go with scenes alone, and windows lie within them."""
+    e = config.evaluation
+    for key in ("window", "scales"):
+        if key in e.changes() and not scenes:
+            raise CycadaError(f"evaluation.{key}: found {e.changes()[key]}, but images with one label are seen whole. Take it out.")
+    for shape in config.shapes().values():
+        if e.window and (e.window[0] > shape[0] or e.window[1] > shape[1]):
+            raise CycadaError(f"evaluation.window: found {list(e.window)}, expected at most data.size, {list(shape)}.")
+        for scale in e.scales:
+            if round(scale * min(shape)) < 4:
+                small = " x ".join(str(round(scale * side)) for side in shape)
+                raise CycadaError(
+                    f"evaluation.scales: {scale:g} leaves {small} pixels of data.size, {list(shape)}; expected at least 4 x 4."
+                )

@@ -18,11 +18,13 @@ class Batch:
     real_s: (N, C, H, W) float in [-1, 1], images of the source domain.
     label_s: (N,) int64 for classification, (N, H, W) for segmentation; `IGNORE` counts nowhere.
     real_t: (N, C, H, W) float in [-1, 1], images of the target domain.
+    fake_t: (N, C, H, W) float in [-1, 1], G_st(real_s) where it was translated beforehand.
     """
 
     real_s: Tensor
     label_s: Tensor
     real_t: Tensor
+    fake_t: Tensor | None = None
 
 
 class Output(NamedTuple):

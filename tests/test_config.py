@@ -2,6 +2,7 @@
 
 import copy
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from cycada.config import digest, load, parse
 from cycada.errors import CycadaError
+from cycada.methods import Options
+from cycada.methods.views import option
 from cycada.plan import plan
 from cycada.yaml_files import merge, override, parse_yaml, read
 
@@ -456,6 +459,36 @@ def test_the_identity_of_a_stage_depends_on_what_it_learns_and_not_on_the_order_
 def test_repeating_once_is_no_other_stage_and_repeating_twice_is():
     plain, once, twice = (plan(parse(stage(repeat=r)))[1].identity() for r in ({}, {"generators": 1}, {"generators": 2}))
     assert digest(plain) == digest(once) != digest(twice)
+
+
+BEST_QUICK = {"source": "4ed341a37bd1", "pixel": "330d1022e9d9", "task": "d4b80a87b3ee", "self": "76dd65503ab9"}
+
+
+def test_stages_that_have_been_trained_keep_their_ids():
+    """An option that a method gets later, at its default, must not send people to train again what they have trained."""
+    plans = plan(load(CONFIGS / "digits/mnist_usps/best_quick.yaml"))
+    assert {p.name: p.recipe() for p in plans} == BEST_QUICK
+
+
+def test_an_option_that_came_later_is_in_the_identity_where_it_is_not_at_its_default():
+    @dataclass(frozen=True)
+    class Grown(Options):
+        old: int = 1
+        new: int = option(2, later=True)
+
+    assert Grown().identity() == Grown(new=2).identity() == {"old": 1}
+    assert Grown(old=5, new=3).identity() == {"old": 5, "new": 3}
+
+
+def test_an_option_may_have_another_default_on_scenes():
+    @dataclass(frozen=True)
+    class Both(Options):
+        turn: float = option(15.0, scenes=0.0, whole_images=True)
+        jitter: float = option(0.0, scenes=0.25, later=True)
+        other: int = 1
+
+    assert Both.on_scenes() == {"turn": 0.0, "jitter": 0.25}
+    assert Both(**Both.on_scenes()).identity() == {"turn": 0.0, "jitter": 0.25, "other": 1}
 
 
 @pytest.mark.parametrize("over", [{"logging": {"report_every": 7}}, {"results": "elsewhere"}, {"threads": 1}, {"name": "y"}])

@@ -26,6 +26,9 @@ PASSES = {
     **{name: {"f_t": 2} for name in ("dan", "jan", "coral", "entropy")},
     "cdan": {"f_t": 2, "d_feat": 2},
     "adabn": {"f_t": 1},
+    "fda": {"f_t": 2},
+    # d_feat: once for f_t's loss, twice for its own, on f_t's answers of before
+    "advent": {"f_t": 2, "d_feat": 3},
     # one pair of images, judged for the generators and again with two real ones for the discriminators
     "cogan": {"pair_g": 1, "pair_d": 2 + 4},
     # step A sees the source, B both domains, C the target, four times

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from conftest import size_of
 from PIL import Image
 
 from cycada.build import load_datasets
@@ -49,6 +50,8 @@ def test_every_stage_of_a_recipe_runs(name, root, tmp_path):
         scored = stage.name != "pixel" or name == "resnet"  # without a semantic loss nothing names what is translated
         assert set(stage.scores) == ({"target"} if scored else set()), "no source frames are left to score"
     assert sum(len(list(s.folder.glob("images/grid_*.png"))) for s in summary.stages) == 3
+    (translated,) = {path.parent for path in tmp_path.glob("translated/*/*.png")}  # once, for both stages that learn from it
+    assert {size_of(path) for path in translated.iterdir()} == {(188, 104) if name == "resnet" else (104, 56)}
 
 
 def test_a_target_without_masks_is_that_of_the_extra_frames(root, tmp_path):

@@ -41,6 +41,14 @@ def logits(height):
     return torch.tensor([[0.0, 0.0, float(height), 0.0]] * 3)
 
 
+def logit_maps(*heights):
+    """(N, K, 1, 3), one image a height (or three heights, one a pixel): class 2 stands so much higher than the others."""
+    maps = torch.zeros(len(heights), K, 1, 3)
+    for image, height in zip(maps, heights, strict=True):
+        image[2, 0] = torch.tensor(height, dtype=torch.float32)
+    return maps
+
+
 LABELS = torch.tensor([2, 2, 2])
 PAIR = torch.tensor([[1.0, 2.0], [-1.0, 0.5]])
 ONE, ZERO = torch.tensor(1.0), torch.tensor(0.0)
@@ -90,6 +98,15 @@ AGREEMENT = [
     ((logits(1), logits(1), ONE), {"confidence": SHARE + 1e-3}, 0.0),
 ]
 
+ONE_OF_THREE = torch.tensor([True, False, False]).expand(2, 1, 3)  # pasted, in each of two images
+TWOS = torch.full((2, 1, 3), 2)
+MIXED = [
+    # the teacher is sure of one in three pixels of the first image, of none of the second
+    ((logit_maps(1, 1), TWOS, ONE_OF_THREE, logit_maps([9, 0, 0], 0)), {}, SURE * (2 + 2 / 3) / 6),
+    ((logit_maps(1, 1), TWOS, ONE_OF_THREE, logit_maps(0, 0)), {"threshold": 0.2}, SURE),
+    ((logit_maps(1, 1), torch.where(ONE_OF_THREE, TWOS, IGNORE), ONE_OF_THREE, logit_maps(9, 9)), {}, SURE / 3),
+]
+
 CLOSED = {
     "cycle_s": TRANSLATION,
     "cycle_t": TRANSLATION,
@@ -118,13 +135,26 @@ CLOSED = {
     "mmd": [((torch.zeros(2, 1), torch.ones(2, 1)), {"kernels": 1}, 2 - 2 * math.exp(-1.5)), ((PAIR, PAIR), {}, 0.0)],
     "jmmd": [((torch.zeros(2, 1), torch.ones(2, 1), logits(1)[:2], logits(1)[:2]), {"kernels": 1}, 2 - 2 * math.exp(-1.5))],
     "entropy": [((logits(0),), {}, math.log(K)), ((logits(1),), {}, ENTROPY)],
+    "robust_entropy": [
+        ((logits(0),), {}, (1 + 1e-6) ** 2),
+        ((logits(1),), {}, ((ENTROPY / math.log(K)) ** 2 + 1e-6) ** 2),
+        ((logits(99),), {"eta": 0.5}, 0.001),
+    ],
     "self_training": [
         ((logits(1), logits(9)), {}, SURE),
         ((logits(1), logits(1)), {}, 0.0),
         ((logits(1), logits(1)), {"threshold": 0.0, "target": "probabilities"}, 0.0),
     ],
     "masked_consistency": [((logits(1), logits(1)), {}, SHARE * SURE), ((logits(0), logits(99)), {}, math.log(K))],
-    "class_balance": [((logits(0),), {}, 0.0), ((logits(1),), {}, UNEQUAL)],
+    "class_balance": [
+        ((logits(0), LABELS), {}, 0.0),
+        ((logits(1), LABELS), {}, UNEQUAL),
+        # answers as frequent as the labels; labels of class 2 alone, which the answers are not
+        ((logits(0), torch.tensor([0, 1, 2, 3, IGNORE])), {"prior": "source"}, 0.0),
+        ((logits(1), LABELS), {"prior": "source"}, -(math.log(SHARE) + 3 * math.log(1 - OTHER)) / K),
+    ],
+    "class_mix_translated": MIXED,
+    "class_mix_source": MIXED,
     "pair_features": [((torch.zeros(2, 3), full(2, 2, 3)), {}, 12.0), ((PAIR, PAIR), {}, 0.0)],
     "task_source_second": TASK,
     # one head is sure of class 2, the other of none: |SHARE - 1/K| once and |OTHER - 1/K| for the rest
@@ -301,14 +331,31 @@ def naive_masked_consistency(student, teacher):
     return average(-max(p) * log_probabilities(row)[p.index(max(p))] for row, p in pairs)
 
 
-def naive_class_balance(rows):
+def naive_class_balance(rows, labels, prior="uniform"):
     means = [average(column) for column in zip(*probabilities(rows), strict=True)]
-    u = 1 / len(means)
+    known = [k for k in flat(labels) if k != IGNORE]
+    wanted = [1 / len(means) if prior == "uniform" else known.count(k) / len(known) for k in range(len(means))]
 
     def cost(p, q):
-        return -(q * math.log(p) + (1 - q) * math.log(1 - p))
+        return -(q * math.log(p) if q else 0) - ((1 - q) * math.log(1 - p) if q < 1 else 0)
 
-    return average(cost(p, u) for p in means) - cost(u, u)
+    return average(cost(p, q) - cost(q, q) for p, q in zip(means, wanted, strict=True))
+
+
+def naive_class_mix(answers, labels, pasted, teacher, threshold=0.968):
+    """Images are lists of pixels here: (N, P, K), (N, P)."""
+    count, costs = math.prod(labels.shape), 0.0
+    for rows, names, over, said in zip(answers, labels, pasted, teacher, strict=True):
+        p = probabilities(said)
+        sure = average(float(max(q) > threshold) for q in p)
+        for row, name, new in zip(rows.tolist(), names.tolist(), over.tolist(), strict=True):
+            costs += 0.0 if name == IGNORE else -(1.0 if new else sure) * log_probabilities(row)[name]
+    return costs / count
+
+
+def naive_class_mix_of_rows(answers, labels, pasted, teacher, **options):
+    """Each row of a batch without height and width is an image of one pixel."""
+    return naive_class_mix(*(t.unsqueeze(1) for t in (answers, labels, pasted, teacher)), **options)
 
 
 def naive_discrepancy_of_heads(one, other):
@@ -326,10 +373,13 @@ NAIVE = {
     "self_training": naive_self_training,
     "masked_consistency": naive_masked_consistency,
     "class_balance": naive_class_balance,
+    "class_mix_translated": naive_class_mix_of_rows,
+    "class_mix_source": naive_class_mix_of_rows,
     "coral": naive_coral,
     "mmd": naive_mmd,
     "jmmd": naive_jmmd,
     "entropy": lambda rows: average(naive_entropies(rows)),
+    "robust_entropy": lambda rows, eta=2.0: average(((h / math.log(K)) ** 2 + 0.001**2) ** eta for h in naive_entropies(rows)),
     "cdan": naive_cdan,
     "cycle_s": naive_distance,
     "cycle_t": naive_distance,
@@ -356,6 +406,8 @@ def draw(name):  # noqa: PLR0911
     """A random tensor of the kind that the name of a view stands for."""
     if name.startswith("label"):
         return torch.tensor([0, 3, IGNORE, 1, 2, 1])
+    if name == "pasted":
+        return torch.tensor([True, False, True, True, False, False])
     if name.endswith("gate"):
         return torch.tensor(1.0)
     if name.startswith("features"):
@@ -382,6 +434,8 @@ VALUES = {
     "certainty": (False, True),
     "threshold": (0.0, 0.6),
     "target": ("label", "probabilities"),
+    "eta": (2.0, 0.5),
+    "prior": ("uniform", "source"),
 }
 
 
@@ -453,7 +507,7 @@ def rows_of(value):
 
 DENSE = [
     "task_source", "task_translated", "task_classifier", "task_source_second", "semantic_t", "semantic_s", "entropy",
-    "heads_agree", "heads_disagree", "self_training", "masked_consistency", "class_balance",
+    "robust_entropy", "heads_agree", "heads_disagree", "self_training", "masked_consistency", "class_balance",
     "feature_gan", "discriminate_feature", "domain_adversarial",
 ]  # fmt: skip
 """Losses that count a label map, or a map of a critic's answers, like the list of its pixels."""
@@ -464,6 +518,24 @@ def test_a_map_counts_like_the_loop_over_its_pixels(name, options):
     torch.manual_seed(0)
     maps = [map_of(n) for n in needs(losses[name])]
     assert losses[name](*maps, **options).item() == pytest.approx(NAIVE[name](*map(rows_of, maps), **options), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["class_mix_translated", "class_mix_source"])
+@pytest.mark.parametrize("threshold", [0.0, 0.6])
+def test_a_mixed_image_weighs_the_share_of_its_own_pixels_that_the_teacher_is_sure_of(name, threshold):
+    torch.manual_seed(0)
+    answers, labels, teacher = map_of("logits"), map_of("label_s"), map_of("logits")
+    pasted = torch.rand(labels.shape) < 0.4
+    tensors = (answers, labels, pasted, teacher)
+    lists = [t.flatten(2).movedim(1, -1) if t.dim() == 4 else t.flatten(1) for t in tensors]
+    assert losses[name](*tensors, threshold=threshold).item() == pytest.approx(naive_class_mix(*lists, threshold), abs=1e-5)
+
+
+def test_no_gradient_of_a_mixed_image_reaches_the_teacher():
+    answers, teacher = logit_maps(1, 1).requires_grad_(True), logit_maps(9, 1).requires_grad_(True)
+    losses["class_mix_source"](answers, torch.full((2, 1, 3), 1), torch.zeros(2, 1, 3, dtype=torch.bool), teacher).backward()
+    assert teacher.grad is None
+    assert [bool(g.any()) for g in answers.grad] == [True, False]  # of the second image it is sure nowhere
 
 
 @pytest.mark.parametrize("name", ["discriminate_feature", "domain_adversarial"])

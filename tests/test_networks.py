@@ -25,6 +25,7 @@ from cycada.networks import (
     reverse_gradient,
 )
 from cycada.networks.blocks import ReflectConv2d, norm_layer
+from cycada.networks.resnet import ResnetGenerator
 from cycada.registry import needs, option_defaults
 
 META = torch.device("meta")  # counts and shapes without memory or arithmetic
@@ -84,6 +85,15 @@ def test_resnet_9blocks_has_the_published_number_of_parameters():
     net = generators["resnet"](3)
     assert net(torch.zeros(1, 3, 64, 48)).shape == (1, 3, 64, 48)
     assert count(net) == 11_378_179
+
+
+@pytest.mark.parametrize("downs", [0, 1, 2, 3])
+def test_a_resnet_generator_halves_as_often_as_it_says(downs):
+    g = ResnetGenerator(3, channels=4, blocks=1, downs=downs)
+    assert g.multiple_of == 2**downs
+    assert g(torch.rand(1, 3, 16, 24)).shape == (1, 3, 16, 24)
+    widths = [layer.out_channels for layer in g.body if isinstance(layer, torch.nn.Conv2d)]
+    assert widths == [4 * 2**i for i in range(downs + 1)] + [3]
 
 
 def test_the_70_x_70_patchgan_has_the_published_number_of_parameters():

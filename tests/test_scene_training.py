@@ -42,6 +42,10 @@ STAGES = {
         "method": "cycada_feature", "init": {"f_s": "task.f_t", "f_t": "task.f_t", "g_st": "pixel.g_st"},
         "losses": {"task_translated": 1, "feature_gan": 0.1},
     },
+    "self": {
+        "method": "self_training", "init": {"f_t": "task.f_t", "g_st": "pixel.g_st"}, "ema": {"f_t": 0.9},
+        "losses": {"class_mix_translated": 1, "class_mix_source": 1, "masked_consistency": 1, "class_balance": {"prior": "source"}},
+    },
     "dann": {"method": "dann"},
     "oracle": {"method": "target_only"},
 }  # fmt: skip
@@ -69,7 +73,7 @@ def test_every_stage_runs_and_is_scored(trained):
         assert {"target/miou", "selection/information_maximisation"} <= set(rows[-1])
         assert list((stage.folder / "images").glob("answers_*.png"))
     grids = [s.name for s in trained.stages if list((s.folder / "images").glob("grid_*.png"))]
-    assert grids == ["pixel", "task", "feature"]
+    assert grids == ["pixel", "task", "feature", "self"]
 
 
 def test_scores_are_those_of_a_naive_loop_at_the_masks_own_size():
@@ -122,7 +126,7 @@ def test_masks_of_the_target_are_not_there_to_be_seen():
     assert load_datasets(config, plans, Device.find("cpu")).oracle.read(0)[1] is not None
 
 
-@pytest.mark.parametrize("stage", ["pixel", "feature"])
+@pytest.mark.parametrize("stage", ["pixel", "feature", "self"])
 def test_a_resumed_stage_ends_with_the_same_weights(stage, trained):
     config = streets()
     plans = {p.name: p for p in plan(config)}
@@ -159,6 +163,8 @@ def _saved(state):
         ({"stages": {"source": {"crop": [64, 64]}}}, "at most data.size"),
         ({"stages": {"source": {"augment": {"rotate": 10}}}}, "mirrored"),
         ({"data": {"size": [30, 62]}}, "divisible by 4"),
+        ({"stages": {"self": {"options": {"rotate": 10}}}}, "options.rotate: it is for whole images"),
+        ({"stages": {"self": {"options": {"jitter": -1}}}}, "options.jitter: found -1"),
     ],
 )
 def test_mistakes_are_answered(over, message):

@@ -246,6 +246,9 @@ def test_camvid_by_drive_and_time(tmp_path):
     assert load("camvid", tmp_path, **dusk).names == ["0001TP_000000", "0001TP_000001"]
     assert load("camvid", tmp_path, "test", **dusk).names == ["0001TP_000004"]
     assert load("camvid", tmp_path).read(0)[1][0].tolist() == [*range(11), IGNORE]
+    # sky building pole road pavement tree sign fence car pedestrian bicyclist void, among the nine of `streets`
+    assert load("camvid", tmp_path, classes=9).read(0)[1][0].tolist() == [3, 2, 7, 0, 1, 4, 8, IGNORE, 5, 6, IGNORE, IGNORE]
+    assert scene_domains["camvid"](classes=9).classes == scene_domains["streets"]().classes
     with refused("5 frames", "first . last = 42 . 20"):
         load("camvid", tmp_path, drive="dusk")
 

@@ -15,7 +15,7 @@ from cycada.build import build_training, load_datasets
 from cycada.config import digest
 from cycada.data import Crops, scene_domains
 from cycada.errors import CycadaError
-from cycada.methods.cycada import TaskOptions, translated_at
+from cycada.methods.cycada import TaskOptions, enlarged, translated_at
 from cycada.networks import Frozen, generators
 from cycada.plan import plan
 from cycada.train.device import Device
@@ -105,8 +105,8 @@ def test_new_keys_are_in_an_id_only_where_they_are_set():
     area = {"crop": [16, 16], "crop_area": [0.5, 1]}
     changed = [identity(**o) for o in ({"size": [16, 32]}, {"crop": [16, 16]}, area, {"optimizer": {"head_lr": 1}})]
     assert len({digest(i) for i in (plain, *changed)}) == 5
-    assert TaskOptions().said() == {}
-    assert TaskOptions(translate_at=0.5).said() == {"translate_at": 0.5}
+    assert TaskOptions().identity() == {}
+    assert TaskOptions(translate_at=0.5).identity() == {"translate_at": 0.5}
 
 
 # Windows that are scaled.
@@ -149,8 +149,9 @@ class Bright(nn.Module):
 def test_images_are_translated_at_a_scale_that_the_generator_takes(size, scale, seen):
     net = Bright()
     images = torch.full((1, 3, *size), 0.4)
-    out = translated_at(scale, Frozen(net), images)
-    assert net.seen.shape[-2:] == seen
+    small = translated_at(scale, Frozen(net), images)
+    assert net.seen.shape[-2:] == small.shape[-2:] == seen
+    out = enlarged(small, images)
     assert out.shape == images.shape
     assert torch.allclose(out, torch.full_like(images, 0.3), atol=1e-5)
 

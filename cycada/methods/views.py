@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -40,18 +40,29 @@ TEACHER = "f_teacher"
 """The role of f_t's moving average, where a method's views ask for it: never built or trained for itself."""
 
 
-def later(default: Any) -> Any:
-    """A field of `Options` that came when stages had been trained without it: at its default it is not in their ids."""
-    return field(default=default, metadata={"later": True})
+def option(default: Any, *, scenes: Any = None, whole_images: bool = False, later: bool = False) -> Any:
+    """A field of `Options` of which there is more to say than its default.
+
+    scenes: its default where the experiment is about scenes. whole_images: it is for images with one label; on scenes YAML may
+    not switch it on. later: it came when stages had been trained without it. Its default means what they did, and at its
+    default it is in no stage's identity, so that their ids stay.
+    """
+    return field(default=default, metadata={"scenes": scenes, "whole_images": whole_images, "later": later})
 
 
 @dataclass(frozen=True)
 class Options:
     """What a method lets YAML set beyond losses and networks; subclasses add fields."""
 
-    def said(self) -> dict[str, Any]:
-        """What of it is in a stage's id."""
-        return {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default or not f.metadata.get("later")}
+    def identity(self) -> dict[str, Any]:
+        """The options that enter a stage's id, as plain values: all but those that came `later` and are at their defaults."""
+        kept = [f.name for f in fields(self) if not (f.metadata.get("later") and getattr(self, f.name) == f.default)]
+        return {name: value for name, value in asdict(self).items() if name in kept}
+
+    @classmethod
+    def on_scenes(cls) -> dict[str, Any]:
+        """The defaults that are others where the experiment is about scenes."""
+        return {f.name: value for f in fields(cls) if (value := f.metadata.get("scenes")) is not None}
 
 
 def alone(value: Tensor) -> Tensor:
@@ -63,8 +74,10 @@ class Views:
     """Subclasses add one `cached_property` per tensor; its name is what loss terms ask for.
 
     Roles are asked for as `self.nets.ROLE`. `average` is the mean of a scalar over all processes, for gates: every
-    process has to decide alike.
+    process has to decide alike. of_masks: the views that are there only where every pixel has a label.
     """
+
+    of_masks: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, nets: Networks, batch: Batch, options: Any = None, average: Callable[[Tensor], Tensor] = alone) -> None:
         self.nets, self.batch, self.options, self.average = nets, batch, options, average

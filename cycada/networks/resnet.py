@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from cycada.errors import CycadaError
@@ -46,9 +47,9 @@ def upsample(into: int, out: int, up: Up, bias: bool) -> nn.Module:
 class ResnetGenerator(nn.Module):
     """CycleGAN's generator (Johnson et al. 2016): c7s1, two downsamplings, `blocks` residual blocks, two upsamplings,
     c7s1, tanh. Height and width are divisible by `multiple_of`. checkpointing: less memory, about a third more time.
-    """
 
-    multiple_of = 4
+    downs: 1 halves once: small images, whose thin things would not survive a quarter of the size, stay sharp.
+    """
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class ResnetGenerator(nn.Module):
         *,
         channels: int = 64,
         blocks: int = 9,
+        downs: Annotated[int, Field(ge=0)] = 2,
         norm: Norm = "instance",
         dropout: float = 0.0,
         up: Up = "transpose",
@@ -64,22 +66,20 @@ class ResnetGenerator(nn.Module):
         super().__init__()
         if checkpointing and dropout:
             raise CycadaError("networks.g.checkpointing: it would draw another dropout in the backward pass. Set dropout to 0.")
-        self.checkpointing = checkpointing
-        bias, c = norm != "batch", channels
-        layers: list[nn.Module] = [
-            ReflectConv2d(image_channels, c, 7, bias=bias), norm_layer(norm, c), nn.ReLU(inplace=True),
-            nn.Conv2d(c, 2 * c, 3, stride=2, padding=1, bias=bias), norm_layer(norm, 2 * c), nn.ReLU(inplace=True),
-            nn.Conv2d(2 * c, 4 * c, 3, stride=2, padding=1, bias=bias), norm_layer(norm, 4 * c), nn.ReLU(inplace=True),
-        ]  # fmt: skip
-        layers += [ResidualBlock(4 * c, norm, dropout) for _ in range(blocks)]
-        layers += [
-            upsample(4 * c, 2 * c, up, bias), norm_layer(norm, 2 * c), nn.ReLU(inplace=True),
-            upsample(2 * c, c, up, bias), norm_layer(norm, c), nn.ReLU(inplace=True),
-            ReflectConv2d(c, image_channels, 7),
-        ]  # fmt: skip
+        self.multiple_of, self.checkpointing = 2**downs, checkpointing
+        bias, widths = norm != "batch", [channels * 2**i for i in range(downs + 1)]
+        layers: list[nn.Module] = [ReflectConv2d(image_channels, channels, 7, bias=bias), norm_layer(norm, channels), nn.ReLU(inplace=True)]
+        for c in widths[:-1]:
+            layers += [nn.Conv2d(c, 2 * c, 3, stride=2, padding=1, bias=bias), norm_layer(norm, 2 * c), nn.ReLU(inplace=True)]
+        first = len(layers)
+        layers += [ResidualBlock(widths[-1], norm, dropout) for _ in range(blocks)]
+        last = len(layers)
+        for c in reversed(widths[:-1]):
+            layers += [upsample(2 * c, c, up, bias), norm_layer(norm, c), nn.ReLU(inplace=True)]
+        self.pieces = (*range(6, first + 1, 3), *range(first + 1, last + 1), *range(last + 3, len(layers), 3))  # no cut at full size
+        layers.append(ReflectConv2d(channels, image_channels, 7))
         self.body = nn.Sequential(*layers)
         init_cyclegan(self.body)
-        self.pieces = (6, *range(9, 9 + blocks + 1), 9 + blocks + 3)
         if checkpointing:
             count_batches_once(self)
 

@@ -221,7 +221,7 @@ def _by_settings(records: list[Record]) -> dict[str, list[Outcome]]:
         groups.setdefault(record.settings(), []).append(_outcome(record, records))
     labels = [g[0].last.label for g in groups.values()]
     return {
-        label if labels.count(label) == 1 else f"{label} ({group[0].last.id[:6]})": group
+        label if labels.count(label) == 1 else f"{label} ({'-'.join(part[:6] for part in group[0].last.id.split('-'))})": group
         for label, group in zip(labels, groups.values(), strict=True)
     }
 

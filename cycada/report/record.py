@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cycada.config import digest
+from cycada.config import EvaluationConfig, digest
 from cycada.errors import CycadaError
 from cycada.methods import methods
 from cycada.runs.store import RunFolder
@@ -143,13 +143,17 @@ class Record:
         return list(found.values())
 
     def settings(self) -> str:
-        """A digest of what the stage and those before it were told, apart from the seed: equal for the same method."""
+        """A digest of what the stage and those before it were told, apart from the seed: equal for the same method, evaluated
+
+        in the same way.
+        """
         stages, data = self.config["stages"], {k: v for k, v in self.config["data"].items() if k not in ("root", "download")}
         wanted = [self.stage]
         for name in wanted:
             starts = stages[name].get("init", {}).values()
             wanted += [s.split(".")[0] for s in starts if "#" not in s and s.split(".")[0] not in wanted]
-        return digest({"data": data, "networks": self.config["networks"], "stages": {name: stages[name] for name in sorted(wanted)}})
+        told = {"data": data, "networks": self.config["networks"], "stages": {name: stages[name] for name in sorted(wanted)}}
+        return digest(told | {"evaluation": EvaluationConfig(**self.config.get("evaluation", {})).changes()})
 
     def _optional_json(self, name: str) -> dict[str, Any]:
         path = self.folder.path / name

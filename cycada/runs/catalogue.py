@@ -51,7 +51,8 @@ def _methods() -> Rows:
             f"{p.name}{f' ({p.repeat} times)' if p.repeat > 1 else ''}: {', '.join(f'{t} {w:g}' for t, w in p.terms.items())}"
             for p in method.phases
         )
-        options = ", ".join(f"{f.name}={f.default}" for f in method.options.__dataclass_fields__.values())
+        scenes = {name: f" (scenes: {value})" for name, value in method.options.on_scenes().items()}
+        options = ", ".join(f"{f.name}={f.default}{scenes.get(f.name, '')}" for f in method.options.__dataclass_fields__.values())
         found.append((name, phases, options, method.summary))
     return "Methods, with each phase's losses and default weights", ("name", "phases", "options", ""), found
 

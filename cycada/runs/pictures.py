@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from cycada.data import Fitted, fit_logits, to_float
+from cycada.data import Fitted, fit_logits, to_bytes, to_float
 from cycada.data.inspect import coloured
 from cycada.data.scenes import Palette
 from cycada.methods import Classify, Networks
@@ -25,19 +25,20 @@ WIDEST = 512
 
 
 def image_grid(plan: StagePlan, nets: Networks, source: torch.Tensor, target: torch.Tensor, device: Device, path: Path) -> bool:
-    """One row per example, one column per view of the method's grid whose networks are there. False where none are.
+    """One row per pair of examples, one column per view of the method's grid whose networks are there. False where none are.
 
-    source, target: (N, C, H, W) uint8, the examples to show.
+    source, target: (N, C, H, W) uint8, the examples to show; what one of them has more is left out.
     """
     method = plan.method
     shown = [name for name in method.grid if all(role in nets for role in method.views.roles_of([name]))]
     if not shown or all(name.startswith("real") for name in shown):
         return False
-    real_s, real_t = (to_float(images.to(device.torch_device)) for images in (source, target))
+    pairs = min(len(source), len(target))
+    real_s, real_t = (to_float(images[:pairs].to(device.torch_device)) for images in (source, target))
     parts: list[list[torch.Tensor]] = [[] for _ in shown]
-    count = at_once(source.shape[-2:], most=len(source))
+    count = at_once(source.shape[-2:], most=pairs)
     with evaluating(nets), device.autocast(plan.stage.precision):
-        for some_s, some_t in zip(real_s.split(count), real_t.split(count), strict=False):
+        for some_s, some_t in zip(real_s.split(count), real_t.split(count), strict=True):
             views = method.views(nets, Batch(some_s, torch.zeros(len(some_s), dtype=torch.long), some_t), plan.options)
             for column, name in zip(parts, shown, strict=True):
                 column.append(_shrunk(getattr(views, name).float().cpu()))
@@ -64,7 +65,7 @@ def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], 
     font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), 12)
     for c, (images, title) in enumerate(zip(columns, titles, strict=True)):
         pen.text((c * across + width * scale / 2, HEAD / 2), title, fill="black", font=font, anchor="mm")
-        pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+        pixels = to_bytes(images).permute(0, 2, 3, 1).numpy()
         for r, image in enumerate(pixels):
             large = (width * scale, height * scale)
             picture = Image.fromarray(np.broadcast_to(image, (*image.shape[:2], 3)).copy()).resize(large, Image.Resampling.NEAREST)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,19 @@ from PIL import Image, ImageOps
 
 from cycada.build import Datasets, build_networks, load_datasets, load_weights, network, pick
 from cycada.config import Config, Spec, parse
-from cycada.data import Fitted, convert, to_float
+from cycada.data import Fitted, convert, to_bytes, to_float
 from cycada.data.own import image_files
+from cycada.data.translated import write_png
 from cycada.errors import CycadaError, nearest
 from cycada.methods import Networks
 from cycada.plan import StagePlan, plan
-from cycada.runs.scoring import as_scores, count, evaluate_stage
+from cycada.runs.scoring import as_scores, count, evaluate_stage, scored
 from cycada.runs.stage import write_findings
 from cycada.runs.store import RunFolder
+from cycada.runs.twin import weights_of
 from cycada.train.device import Device
 from cycada.train.evaluate import evaluating
+from cycada.yaml_files import override
 
 
 def find_run(run: Path | str, results: Path | str = "results") -> RunFolder:
@@ -30,7 +33,7 @@ def find_run(run: Path | str, results: Path | str = "results") -> RunFolder:
     path, results, run = Path(run), Path(results), str(run)
     if not path.is_dir():
         ids = [p.name for p in (results / "runs").glob("*") if p.is_dir()]
-        matches = [i for i in ids if i.startswith(run)]
+        matches = [i for i in ids if i == run] or [i for i in ids if i.startswith(run)]
         if len(matches) != 1:
             raise CycadaError(f"No run '{run}': it is no folder, and {len(matches)} ids in {results / 'runs'} begin so.{nearest(run, ids)}")
         path = results / "runs" / matches[0]
@@ -40,19 +43,23 @@ def find_run(run: Path | str, results: Path | str = "results") -> RunFolder:
     return folder
 
 
-def load_stage(folder: RunFolder, data_root: Path | None = None, data: Mapping[str, Any] | None = None) -> tuple[Config, StagePlan]:
-    """The experiment and the stage that a run folder was made by, with parts of `data` replaced where asked for."""
+def load_stage(
+    folder: RunFolder, data_root: Path | None = None, data: Mapping[str, Any] | None = None, assignments: Sequence[str] = ()
+) -> tuple[Config, StagePlan]:
+    """The experiment and the stage that a run folder was made by, with parts of `data` replaced where asked for, and other
+
+    settings by `assignments`, as in `evaluation.flip=true`.
+    """
     experiment, name = folder.read_config()
     experiment["data"] |= dict(data or {}) | ({"root": data_root} if data_root else {})
+    experiment = override(experiment, assignments)
     config = parse(experiment, str(folder.path / "config.yaml"))
     return config, next(p for p in plan(config) if p.name == name)
 
 
 def trained_networks(folder: RunFolder, config: Config, stage: StagePlan, classes: int, device: Device) -> Networks:
     """The stage's networks with the weights that it ended with."""
-    weights = folder.load_weights()
-    starts = {role: pick(weights, role, str(folder.path / "weights.safetensors")) for role in stage.specs}
-    return build_networks(config, stage, classes, device, starts)
+    return build_networks(config, stage, classes, device, weights_of(folder, stage))
 
 
 def trained_generator(folder: RunFolder, config: Config, stage: StagePlan, role: str) -> torch.nn.Module:
@@ -65,19 +72,27 @@ def trained_generator(folder: RunFolder, config: Config, stage: StagePlan, role:
 
 
 def evaluate_run(
-    run: Path | str, domain: str | None = None, data_root: Path | None = None, results: Path | str = "results"
+    run: Path | str,
+    domain: str | None = None,
+    data_root: Path | None = None,
+    results: Path | str = "results",
+    assignments: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Scores of a finished stage on its own two test sets, or on `domain`'s, as the stage classifies its target.
 
-    -> {experiment, stage, id, classes, scores: {domain: {accuracy, class_accuracy}}}. Writes analysis.npz, which reports
-    read, where the run folder has none.
+    assignments: settings of `evaluation` over the run's own, such as `evaluation.flip=true`.
+    -> {experiment, seed, stage, id, evaluation, classes, scores: {domain: {accuracy, class_accuracy}}}, evaluation being what
+    is not the default. Writes analysis.npz, which reports read, where the run folder has none.
     """
     folder = find_run(run, results)
-    config, stage = load_stage(folder, data_root, {"target": Spec(name=domain).model_dump()} if domain else None)
+    for assignment in assignments:
+        if not assignment.startswith("evaluation."):
+            raise CycadaError(f"'{assignment}': a finished stage takes settings of its evaluation alone, such as evaluation.flip=true.")
+    config, stage = load_stage(folder, data_root, {"target": Spec(name=domain).model_dump()} if domain else None, assignments)
     device = Device.find(config.device)
     datasets: Datasets = load_datasets(config, [stage], device).at(config, stage.stage)
     nets = trained_networks(folder, config, stage, len(datasets.classes), device)
-    ways = stage.method.scored(nets)
+    ways = scored(stage, nets)
     if not ways:
         raise CycadaError(f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier to score.")
     if domain:
@@ -90,11 +105,11 @@ def evaluate_run(
     else:
         found = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps)
         scores = found.scores
-        if not (folder.path / "analysis.npz").exists():  # a run of an older version
+        if not assignments and not (folder.path / "analysis.npz").exists():  # a run of an older version
             write_findings(folder, stage, nets, datasets, found, device)
     return {
         "experiment": config.name, "seed": config.seed, "stage": stage.name, "id": folder.id,
-        "classes": list(datasets.classes), "scores": scores,
+        "evaluation": stage.evaluation.changes(), "classes": list(datasets.classes), "scores": scores,
     }  # fmt: skip
 
 
@@ -133,11 +148,7 @@ def translate_folder(
             if out.exists():
                 continue
             pixels = _read(file, config, None if keep_size else size).to(device.torch_device)
-            translated = _padded(generator, to_float(pixels))[0]
-            array = ((translated.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
-            temporary = out.with_suffix(".tmp")
-            Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(temporary, format="PNG")
-            temporary.replace(out)
+            write_png(out, to_bytes(_padded(generator, to_float(pixels)))[0])
             done += 1
     return done, len(files) - done
 

@@ -57,7 +57,8 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
         torch.set_num_threads(config.threads)
     device = Device.find(config.device)
     datasets = load_datasets(config, plans, device)
-    identity = digest(config.model_dump(mode="json", exclude={"results", "tracking", "logging"}))
+    idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})
+    identity = digest(config.model_dump(mode="json", exclude=idle))
     watcher.begin(config.name, config.seed, identity, environment())
     summary = Summary(config.name, config.seed, tracking=watcher.where)
     try:

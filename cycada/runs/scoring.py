@@ -19,6 +19,7 @@ from cycada.metrics import criteria as all_criteria
 from cycada.metrics import scores as score_functions
 from cycada.plan import StagePlan
 from cycada.runs.pictures import draw_answers, draw_confusion, image_grid
+from cycada.train.averaging import averaged
 from cycada.train.device import Device, Precision
 from cycada.train.evaluate import at_once, count_pixels, evaluating, predictions, probabilities
 
@@ -60,7 +61,7 @@ def evaluate_stage(plan: StagePlan, nets: Networks, datasets: Datasets, device: 
     """
     for net in nets.children():
         device.average_buffers(net)
-    ways = plan.method.scored(nets)
+    ways = scored(plan, nets)
     said: dict[str, Tensor] = {}
     counts: dict[str, Tensor] = {}
     criteria: dict[str, float] = {}
@@ -93,6 +94,16 @@ def evaluate_stage(plan: StagePlan, nets: Networks, datasets: Datasets, device: 
         image_grid(plan, nets, source, target, device, images / f"grid_{step:07d}.png")
     of_scenes = isinstance(datasets.target["test"], Fitted)
     return Evaluation({side: as_scores(counted, of_scenes) for side, counted in counts.items()}, said, counts, criteria)
+
+
+def scored(plan: StagePlan, nets: Networks) -> dict[str, Classify]:
+    """How the method classifies each domain's images, with the windows, scales and mirror images that the config asks for."""
+    return {side: _averaged(way, plan, nets) for side, way in plan.method.scored(nets).items()}
+
+
+def _averaged(classify: Classify, plan: StagePlan, nets: Networks) -> Classify:
+    multiple = math.lcm(*(int(getattr(module, "multiple_of", 1)) for module in nets.modules()))
+    return averaged(classify, **plan.evaluation.model_dump(), multiple_of=multiple)
 
 
 def count(
@@ -130,7 +141,7 @@ def _agreement(nets: Networks, source: Examples | Fitted | None, device: Device,
     if "g_st" not in nets or not ("f_t" in nets or "f_s" in nets) or not isinstance(source, Examples):
         return None
     images, precision = source.images[:UNLABELLED], plan.stage.precision
-    classify = classify_by(nets.f_t if "f_t" in nets else nets.f_s)
+    classify = _averaged(classify_by(nets.f_t if "f_t" in nets else nets.f_s), plan, nets)
     after = predictions(lambda x: classify(nets.g_st(x)), images, device, precision)
     if "f_t" not in nets or source.labels is None:
         before = predictions(classify, images, device, precision)

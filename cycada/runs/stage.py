@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from torch import Tensor
 
-from cycada.build import Datasets, build_training, pick, weights_from_file
+from cycada.build import Datasets, build_networks, build_training, pick, trained_as, weights_from_file
 from cycada.config import Config
 from cycada.data import Fitted
 from cycada.methods import Networks
@@ -19,10 +19,13 @@ from cycada.networks import kind_of
 from cycada.plan import StagePlan
 from cycada.runs.analysis import analyse
 from cycada.runs.interrupt import Interrupted, stop_on_signal
+from cycada.runs.lock import locked
 from cycada.runs.progress import Screen
 from cycada.runs.scoring import Evaluation, Scores, evaluate_stage, flatten_scores
 from cycada.runs.store import RunFolder, environment
 from cycada.runs.tracking import NoTracker
+from cycada.runs.translation import translate_once
+from cycada.runs.twin import metrics_of, twin_of, weights_of
 from cycada.train import checkpoint
 from cycada.train.device import Device
 from cycada.train.loop import Training, finite, train
@@ -55,32 +58,32 @@ class Room:
 
 
 def run_stage(room: Room, plan: StagePlan, identity: str, ids: Mapping[str, str]) -> StageResult:
-    """Reuse, go on, or start. Rank 0 alone touches the folder; two runs that want the same stage wait for one lock."""
+    """Reuse, go on, or start. Rank 0 alone touches the folder; two runs that want the same stage wait for one lock, and so do
+
+    two that learn the same and are evaluated in different ways: the second takes the first one's weights.
+    """
     runs = room.config.results / "runs"
     folder = RunFolder(runs / identity)
     if not room.device.main:
         return _train_stage(room, plan, folder, ids)
     runs.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(runs / f"{identity}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        room.screen.say(f"stage {plan.name}: another run trains {identity}; waiting for it.")
-        lock.acquire()
-    try:
+    trained = trained_as(identity)
+    with locked(runs / f"{trained}.lock", lambda: room.screen.say(f"stage {plan.name}: another run trains {trained}; waiting for it.")):
         return _train_stage(room, plan, folder, ids)
-    finally:
-        lock.release()
 
 
 def _train_stage(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[str, str]) -> StageResult:
     config, device, main = room.config, room.device, room.device.main
     manifest = _manifest(room, plan, folder, ids)
     if main:
-        room.tracker.begin_stage(plan.name, folder.id, _flat(plan.identity()), _tags(manifest))
+        evaluation = {"evaluation": e} if (e := plan.evaluation.changes()) else {}
+        room.tracker.begin_stage(plan.name, folder.id, _flat(plan.identity() | evaluation), _tags(manifest))
     if device.share(folder.done if main else None):
         return _reused(room, plan, folder)
-    training = build_training(config, plan, room.datasets, device, _starts(room, plan, ids))
+    if twin := device.share(twin_of(folder) if main else None):
+        return _scored_again(room, plan, folder, manifest, twin)
+    once = partial(translate_once, config.results / "translated", plan, device, room.screen)
+    training = build_training(config, plan, room.datasets, device, _starts(room, plan, ids), once)
     state = None
     if main:
         folder.create()
@@ -98,15 +101,38 @@ def _train_stage(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[st
         room.screen.say(f"stage {plan.name}: going on from step {training.step} of {training.steps} ({folder.path})")
     seconds, scores = _train(room, plan, training, folder, seconds)
     if main:
-        outcome = training.outcome()
-        folder.save_weights({r: n.state_dict() for r, n in outcome.named_children() if kind_of(r) != "pool"})
-        folder.write_json("scores.json", scores)
-        folder.write_json("manifest.json", manifest | {"seconds": round(seconds, 1)})
-        folder.finish()
-        for old in checkpoint.checkpoints(folder.path):
-            old.unlink()
+        _finish(folder, training.outcome(), scores, manifest | {"seconds": round(seconds, 1)})
         room.tracker.end_stage(_artifacts(folder), flatten_scores(scores))
     return StageResult(plan.name, plan.stage.method, plan.method.label, folder.id, folder.path, seconds, scores, reused=False)
+
+
+def _finish(folder: RunFolder, outcome: Networks, scores: Scores, manifest: dict[str, Any]) -> None:
+    """Write what others read; from here on the stage is done."""
+    folder.save_weights({r: n.state_dict() for r, n in outcome.named_children() if kind_of(r) != "pool"})
+    folder.write_json("scores.json", scores)
+    folder.write_json("manifest.json", manifest)
+    folder.finish()
+    for old in checkpoint.checkpoints(folder.path):
+        old.unlink()
+
+
+def _scored_again(room: Room, plan: StagePlan, folder: RunFolder, manifest: dict[str, Any], twin: RunFolder) -> StageResult:
+    """What the twin learnt, evaluated in this stage's way: a whole folder of its own, and nothing is trained."""
+    device, datasets, main = room.device, room.datasets, room.device.main
+    nets = build_networks(room.config, plan, len(datasets.classes), device, weights_of(twin, plan) if main else {})
+    if main:
+        room.screen.say(f"stage {plan.name}: trained already ({twin.path}), now scored in another way")
+        folder.create()
+        folder.write_config(room.config.model_dump(mode="json"), plan.name)
+    found = evaluate_stage(plan, nets, datasets, device, folder.images if main else None, plan.stage.steps)
+    if main:
+        write_findings(folder, plan, nets, datasets, found, device)
+        folder.rewind_metrics(0)
+        for row in metrics_of(twin, found.flat(), plan.stage.steps):
+            folder.append_metrics(int(row["step"]), row)
+        manifest |= {"seconds": twin.read_json("manifest.json")["seconds"], "weights_of": twin.id}
+        _finish(folder, nets, found.scores, manifest)
+    return _reused(room, plan, folder)
 
 
 def _reused(room: Room, plan: StagePlan, folder: RunFolder) -> StageResult:

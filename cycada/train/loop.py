@@ -33,7 +33,10 @@ class Report:
 
 @dataclass
 class Training:
-    """All that moves while a stage trains, and what it is fed with. target is None where no term looks at it."""
+    """All that moves while a stage trains, and what it is fed with. target is None where no term looks at it.
+
+    translated: the source's images come with their translations behind them, (N, 2C, H, W).
+    """
 
     nets: Networks
     phases: Sequence[Phase]
@@ -48,6 +51,7 @@ class Training:
     schedule: Schedule = Schedule()
     augment: Mapping[str, Augment] = field(default_factory=dict)
     ema: Mapping[str, ModelEmaV3] = field(default_factory=dict)
+    translated: bool = False
     step: int = 0
 
     def state(self) -> dict[str, Any]:
@@ -82,13 +86,16 @@ class Training:
 
     def batch(self, step: int) -> Batch:
         real_s, label_s = self.source.draw(step)
+        fake_t = None
+        if self.translated:
+            real_s, fake_t = (half.contiguous() for half in real_s.chunk(2, 1))
         real_t = self.target.draw(step)[0] if self.target else real_s[:0]
         if label_s is None:
             raise CycadaError("The source images have no labels. Give each class a folder, or the .npz file an array 'labels'.")
         if self.augment:
             real_s = self.augment["source"](real_s)
             real_t = self.augment["target"](real_t) if self.target else real_t
-        return Batch(real_s, label_s, real_t)
+        return Batch(real_s, label_s, real_t, fake_t)
 
 
 def train(training: Training, report_every: int = 50, stop: Callable[[], bool] = lambda: False, gradients: bool = True) -> Iterator[Report]:

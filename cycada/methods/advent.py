@@ -1,0 +1,70 @@
+"""ADVENT: a discriminator cannot tell how unsure f_t is on target images from how unsure it is on source ones (Vu et al. 2019)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from torch import Tensor
+
+from cycada.losses.entropy import self_information
+from cycada.methods.adda import FEATURE_DISCRIMINATOR, CriticViews
+from cycada.methods.recipe import Method, PhasePlan, methods
+from cycada.methods.source_only import SourceViews
+from cycada.methods.views import Options, carried
+
+
+@dataclass(frozen=True)
+class AdventOptions(Options):
+    """critic_input: -p log p / log K of every class, ADVENT's weighted self-information, or its probability p, with which this
+
+    is AdaptSegNet on one level (Tsai et al. 2018, eq. 1 to 4). The paper divides by no log K; its release does, and so the
+    classes sum to an entropy in [0, 1]. gate: as for adda; null in both papers.
+    """
+
+    critic_input: Literal["self_information", "probabilities"] = "self_information"
+    gate: float | None = None
+
+
+class AdventViews(SourceViews, CriticViews):
+    """f_t answers once for each domain: what it is judged on is what the discriminator learns from."""
+
+    @carried
+    def logits_real_s(self) -> Tensor:
+        return self.output_real_s.logits
+
+    @cached_property
+    def logits_real_t(self) -> Tensor:
+        return self.nets.f_t(self.real_t).logits
+
+    def _certainty(self, logits: Tensor) -> Tensor:
+        """(N, K, ...) -> the same, in float32 whatever the precision of f_t."""
+        logits = logits.float()
+        if self.options.critic_input == "probabilities":
+            return logits.softmax(1)
+        return self_information(logits) / math.log(logits.shape[1])
+
+    @carried
+    def critic_input_source(self) -> Tensor:
+        return self._certainty(self.logits_real_s)
+
+    @carried
+    def critic_input_target(self) -> Tensor:
+        return self._certainty(self.logits_real_t)
+
+
+ADAM_CRITIC = {"name": "adam", "lr": 1e-4, "betas": (0.9, 0.99)}
+"""The release's, for discriminators."""
+
+methods.add(
+    "advent",
+    Method(
+        AdventViews,
+        (PhasePlan("task", ("f_t",), {"task_source": 1.0, "feature_gan": 0.001}), replace(FEATURE_DISCRIMINATOR, optimizer=ADAM_CRITIC)),
+        "ADVENT",
+        "adversarial entropy minimisation, by its map of every class, without translation (Vu et al. 2019, section 3.2)",
+        options=AdventOptions,
+    ),
+)

@@ -1,0 +1,91 @@
+"""The source's training scenes through a frozen g_st, once, to disk: what a stage with `translate: once` trains on."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+
+from safetensors.torch import save
+from torch import nn
+
+from cycada.build import FORMAT
+from cycada.config import digest
+from cycada.data import Fitted, Translated, to_bytes, to_float
+from cycada.data.translated import is_whole, write_png
+from cycada.methods.cycada import translated_at
+from cycada.plan import StagePlan
+from cycada.runs.interrupt import Interrupted, stop_on_signal
+from cycada.runs.lock import locked
+from cycada.runs.progress import Screen
+from cycada.train.device import Device
+from cycada.train.evaluate import evaluating
+
+
+def translate_once(folder: Path, plan: StagePlan, device: Device, screen: Screen, g_st: nn.Module, scenes: Fitted) -> Translated:
+    """Every scene whole, at the stage's size (times `translate_at`) and in its precision, as `folder`/KEY/NAME.png; what is there
+
+    is kept.
+
+    KEY stands for all that the pictures depend on, so that stages and experiments with the same g_st share them. One of them
+    translates and the others wait; several processes of one stage share the work.
+    Raises Interrupted after Ctrl-C; the same command goes on.
+    """
+    key = _key(plan, g_st, scenes)
+    files = [folder / key / f"{name}.png" for name in scenes.names]
+    alone: AbstractContextManager[None] = nullcontext()
+    if device.main:
+        folder.mkdir(parents=True, exist_ok=True)
+        alone = locked(folder / f"{key}.lock", lambda: screen.say(f"stage {plan.name}: another run translates {key}; waiting for it."))
+    with alone:
+        missing = device.share([i for i, file in enumerate(files) if not is_whole(file)] if device.main else None)
+        if missing:
+            screen.say(f"stage {plan.name}: translating {len(missing)} of {len(files)} source scenes, once ({folder / key})")
+            _translate(plan, device, screen, g_st, scenes, files, missing)
+        device.share(device.gather(None))  # nobody trains before the last picture is there
+    return Translated(scenes, files)
+
+
+def _key(plan: StagePlan, g_st: nn.Module, scenes: Fitted) -> str:
+    weights = save({name: value.detach().cpu().contiguous() for name, value in g_st.state_dict().items()})
+    return digest(
+        {
+            "format": FORMAT,
+            "network": plan.specs["g_st"].model_dump(),
+            "weights": hashlib.blake2b(weights, digest_size=8).hexdigest(),
+            "images": scenes.fingerprint(masks=False),
+            "size": scenes.size,
+            "precision": plan.stage.precision,
+        }
+        | ({} if (scale := _scale(plan)) is None else {"translate_at": scale})
+    )
+
+
+def _scale(plan: StagePlan) -> float | None:
+    return getattr(plan.options, "translate_at", None)
+
+
+def _translate(
+    plan: StagePlan, device: Device, screen: Screen, g_st: nn.Module, scenes: Fitted, files: Sequence[Path], missing: Sequence[int]
+) -> None:
+    """This process's share of the missing files."""
+    scale = _scale(plan)
+    translate = g_st if scale is None else partial(translated_at, scale, g_st)
+    there, began = len(files) - len(missing), time.perf_counter()
+    screen.begin(f"{plan.name}: g_st", there, len(files))
+    with stop_on_signal(enabled=device.world == 1) as stopped, evaluating(g_st), device.autocast(plan.stage.precision):
+        try:
+            for turn, i in enumerate(missing[device.rank :: device.world], 1):
+                image = scenes.read(i)[0].to(device.torch_device)
+                files[i].parent.mkdir(parents=True, exist_ok=True)
+                write_png(files[i], to_bytes(translate(to_float(image[None])))[0])
+                done = min(turn * device.world, len(missing))
+                screen.update(there + done, done / (time.perf_counter() - began), {})
+                if stopped.is_set():
+                    where = f"{there + done} of {len(files)} translations of stage '{plan.name}'"
+                    raise Interrupted(f"Stopped after {where}. The same command goes on from there.")
+        finally:
+            screen.end()
