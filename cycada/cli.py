@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cycada.errors import CycadaError
@@ -157,7 +158,7 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to list.")]) -> None
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))  # brackets in a text are no markup
     Console(highlight=False).print(table)
 
 

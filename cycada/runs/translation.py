@@ -26,12 +26,10 @@ from cycada.train.evaluate import evaluating
 
 
 def translate_once(folder: Path, plan: StagePlan, device: Device, screen: Screen, g_st: nn.Module, scenes: Fitted) -> Translated:
-    """Every scene whole, at the stage's size (times `translate_at`) and in its precision, as `folder`/KEY/NAME.png; what is there
+    """Every scene whole, at the stage's size (times `translate_at`) and in its precision, as `folder`/KEY/NAME.png.
 
-    is kept.
-
-    KEY stands for all that the pictures depend on, so that stages and experiments with the same g_st share them. One of them
-    translates and the others wait; several processes of one stage share the work.
+    What is there is kept. KEY stands for all that the pictures depend on, so that stages and experiments with the same g_st share
+    them. One of them translates and the others wait; several processes of one stage share the work.
     Raises Interrupted after Ctrl-C; the same command goes on.
     """
     key = _key(plan, g_st, scenes)
