@@ -1,6 +1,7 @@
 """The full GTA5 -> Cityscapes recipes on drawn stand-ins in the official layouts, a tenth as large: every stage, two steps."""
 
 import json
+import math
 
 import pytest
 from conftest import size_of
@@ -52,6 +53,17 @@ def test_every_stage_of_a_recipe_runs(name, root, tmp_path):
     assert sum(len(list(s.folder.glob("images/grid_*.png"))) for s in summary.stages) == 3
     (translated,) = {path.parent for path in tmp_path.glob("translated/*/*.png")}  # once, for both stages that learn from it
     assert {size_of(path) for path in translated.iterdir()} == {(188, 104) if name == "resnet" else (104, 56)}
+
+
+def test_the_semantic_pixel_step_runs_checkpointed_in_bf16(root, tmp_path):
+    saving = {"f_s": {"name": "drn26", "checkpointing": True}, "g": {**NETWORKS["g"], "checkpointing": True}}
+    later = [f"stages.{name}=null" for name in ("task", "feature", "oracle")]
+    cut = ["networks.f={name: drn26}", f"stages.pixel.networks={json.dumps(saving)}", *later]
+    found = run(small("drn26_semantic", root, tmp_path, *cut)).stages[-1]
+    assert set(found.scores) == {"target"}, "f_s names what is translated back"
+    row = json.loads((found.folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert {"loss/semantic_t", "loss/semantic_s", "gradient/semantic_t"} <= set(row)
+    assert all(math.isfinite(value) for value in row.values())
 
 
 def test_a_target_without_masks_is_that_of_the_extra_frames(root, tmp_path):
