@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,16 +13,31 @@ from safetensors.torch import load_file
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from cycada.config import Config, Data, Spec, digest
-from cycada.data import Augment, Crops, Domain, Examples, Fitted, SceneStream, Split, Stream, Translated, convert, domains, scene_domains
-from cycada.data.scenes import Palette
+from cycada.config import Config, Data, Spec, Stage, digest, shapes_of
+from cycada.data import (
+    Augment,
+    Crops,
+    Domain,
+    Examples,
+    Fitted,
+    SceneDomain,
+    SceneStream,
+    Split,
+    Stream,
+    Translated,
+    convert,
+    domains,
+    scene_domains,
+)  # fmt: skip
+from cycada.data.scenes import Palette, Scenes
 from cycada.errors import CycadaError
 from cycada.methods import TEACHER, Networks
 from cycada.networks import HEAD, NETWORKS, Frozen, ImagePool, kind_of
-from cycada.plan import PlannedPhase, StagePlan, is_scenes
+from cycada.plan import StagePlan, is_scenes
 from cycada.registry import check_options, needs
 from cycada.train.device import Device, seed_of
 from cycada.train.loop import Training
+from cycada.train.optimizers import optimizer
 from cycada.train.schedule import Schedule
 from cycada.train.step import Phase, part, parts
 
@@ -37,7 +52,7 @@ TranslateOnce = Callable[[nn.Module, Fitted], Translated]
 @dataclass(frozen=True)
 class Datasets:
     """Both domains, at the size that networks see. The target's training labels are thrown away here, unless a stage is an
-    oracle. palette: a colour for every class of scenes."""
+    oracle. palette: a colour for every class of scenes. A source of scenes may have no `test`: then nothing is scored on it."""
 
     classes: tuple[str, ...]
     source: Mapping[Split, Examples | Fitted]
@@ -45,6 +60,16 @@ class Datasets:
     oracle: Examples | Fitted | None
     fingerprint: str
     palette: Palette = ()
+
+    def at(self, config: Config, stage: Stage) -> Datasets:
+        """With scenes at the size of a stage."""
+        shapes = config.shapes(stage)
+
+        def sized(examples: Examples | Fitted | None, side: str) -> Any:
+            return examples.at(shapes[side]) if isinstance(examples, Fitted) else examples
+
+        source, target = ({split: sized(e, side) for split, e in getattr(self, side).items()} for side in ("source", "target"))
+        return replace(self, source=source, target=target, oracle=sized(self.oracle, "target"))
 
 
 def first_images(examples: Examples | Fitted, count: int) -> Tensor:
@@ -81,28 +106,32 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
 
 def _load_scenes(config: Config, plans: list[StagePlan]) -> Datasets:
     """Training masks are scaled with their images; test masks stay as they are, to be scored at full resolution."""
-    data, found = config.data, {}
-    sides = {}
-    for side, spec in (("source", data.source), ("target", data.target)):
-        entry = scene_domains[spec.name]
-        sides[side] = domain = entry(**check_options(entry, spec.options, f"data.{side}"))
-        for split in ("train", "test"):
-            scenes = domain.load(data.resolved_root(), split)
-            fitted = Fitted(scenes, data.shape, whole_masks=split == "test")
-            found[side, split] = Fitted(scenes, data.shape, split == "test", fitted.megabytes() <= data.hold and not data.workers)
-    source, target = sides["source"], sides["target"]
+    data, root = config.data, config.data.resolved_root()
+
+    def fitted(scenes: Scenes, side: str, whole_masks: bool = False) -> Fitted:
+        found = Fitted(scenes, config.shapes()[side], whole_masks)
+        return Fitted(scenes, found.size, whole_masks, hold=found.megabytes() <= data.hold and not data.workers)
+
+    source, target = (scene_domain(spec, side) for side, spec in (("source", data.source), ("target", data.target)))
+    labelled = {"train": fitted(source.load(root, "train"), "source")}
+    if "test" in source.splits:
+        labelled["test"] = fitted(source.load(root, "test"), "source", whole_masks=True)
+    images = target.load(root, target.unlabelled)
+    adapt = {"train": fitted(images.without_masks(), "target"), "test": fitted(target.load(root, "test"), "target", whole_masks=True)}
+    oracle = fitted(images if target.unlabelled == "train" else target.load(root, "train"), "target")
     if source.classes != target.classes:
         raise CycadaError(f"data: the source has the classes {list(source.classes)}, the target {list(target.classes)}; they must agree.")
-    prints = [f.fingerprint(masks=(side, split) != ("target", "train")) for (side, split), f in found.items()]
-    adapt = found["target", "train"]
-    return Datasets(
-        tuple(source.classes),
-        {"train": found["source", "train"], "test": found["source", "test"]},
-        {"train": Fitted(adapt.inner.without_masks(), data.shape, hold=adapt.holds), "test": found["target", "test"]},
-        adapt if any(p.method.source_is == "target" for p in plans) else None,
-        digest(prints),
-        source.palette,
-    )
+    prints = [f.fingerprint(masks=True) for f in labelled.values()] + [f.fingerprint(f.labelled) for f in adapt.values()]
+    if target.unlabelled != "train":
+        prints.append(oracle.fingerprint(masks=False))
+    seen = oracle if any(p.method.source_is == "target" for p in plans) else None
+    return Datasets(tuple(source.classes), labelled, adapt, seen, digest(prints), source.palette)  # type: ignore[arg-type]
+
+
+def scene_domain(spec: Spec, side: str) -> SceneDomain:
+    """The domain that a config names for a side."""
+    entry = scene_domains[spec.name]
+    return entry(**check_options(entry, spec.options, f"data.{side}"))
 
 
 def _domain(spec: Spec, side: str) -> Domain:
@@ -111,7 +140,7 @@ def _domain(spec: Spec, side: str) -> Domain:
 
 
 def _converted(raw: Examples, data: Data, device: Device) -> Examples:
-    images = convert(raw.images, data.size, data.channels, data.resize)
+    images = convert(raw.images, shapes_of(data.size)["source"], data.channels, data.resize)
     labels = None if raw.labels is None else raw.labels.to(device.torch_device)
     return Examples(images.to(device.torch_device), labels)
 
@@ -168,7 +197,8 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
     leaves the others as they were; then loaded from `starts` (role -> weights) where given.
     """
     data = config.data
-    smallest = min(plan.stage.crop or data.shape)
+    window = config.window(plan.stage)
+    smallest = min(window)
     context: dict[str, Any] = {"image_channels": data.channels, "size": smallest, "classes": classes}
     roles: dict[str, nn.Module] = {}
     for role in sorted(plan.specs, key=lambda r: kind_of(r) == "d_feat"):  # d_feat last: its input is f's output
@@ -181,19 +211,20 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
         if kind == HEAD:
             net = part(net, "head", role)
         multiple = int(getattr(net, "multiple_of", 1))
-        for key, shape in (
-            ("data.size", data.shape),
-            (f"stages.{plan.name}.crop", plan.stage.crop or data.shape),
-            ("evaluation.window", plan.evaluation.window or data.shape),
+        key = f"stages.{plan.name}.size" if plan.stage.size else "data.size"
+        for where, shape in (
+            *((key, shape) for shape in config.shapes(plan.stage).values()),
+            (f"stages.{plan.name}.crop", window),
+            ("evaluation.window", plan.evaluation.window or window),
         ):
             if shape[0] % multiple or shape[1] % multiple:
-                found = data.size if key == "data.size" else list(shape)
-                raise CycadaError(f"networks.{kind}: '{plan.specs[role].name}' needs {key} to be divisible by {multiple}; it is {found}.")
+                found = shape[0] if isinstance(data.size, int) and where == "data.size" else list(shape)
+                raise CycadaError(f"networks.{kind}: '{plan.specs[role].name}' needs {where} to be divisible by {multiple}; it is {found}.")
         if role in starts:
             load_weights(net, starts[role], f"stages.{plan.name}.init.{role}")
         roles[role] = Frozen(net) if role in plan.frozen else net
     for role in plan.pools:
-        roles[role] = ImagePool(plan.options.pool, (data.channels, *(plan.stage.crop or data.shape)))
+        roles[role] = ImagePool(plan.options.pool, (data.channels, *window))
     nets = Networks(roles).to(device.torch_device)
     device.broadcast(nets.children())
     if plan.stage.compile:
@@ -233,7 +264,10 @@ def build_training(
     config: Config, plan: StagePlan, datasets: Datasets, device: Device, starts: Mapping[str, Weights],
     translate_once: TranslateOnce | None = None,
 ) -> Training:  # fmt: skip
-    """Everything that moves, at step 0. translate_once: how, for a stage that says `translate: once`."""
+    """Everything that moves, at step 0. datasets: at the size of this stage. translate_once: how, for a stage that says
+
+    `translate: once`.
+    """
     stage = plan.stage
     nets = build_networks(config, plan, len(datasets.classes), device, starts)
     source: Examples | Fitted | Translated
@@ -248,12 +282,12 @@ def build_training(
     if plan.has_teacher:
         nets.add_module(TEACHER, Frozen(ema["f_t"].module))
 
-    optimizers = {p.name: _optimizer(p, nets) for p in plan.phases if not p.shares}
+    optimizers = {p.name: optimizer(p.optimizer, parts(p.learns, nets), p.name) for p in plan.phases if not p.shares}
 
     def stream(examples: Examples | Fitted | Translated, name: Literal["source", "target"]) -> Stream | SceneStream:
         if not isinstance(examples, Examples):
             flip = stage.augment is not None and stage.augment.flip
-            crops = Crops(examples, stage.crop or config.data.shape, seed_of(config.seed, name), flip=flip)
+            crops = Crops(examples, config.window(stage), seed_of(config.seed, name), flip=flip, area=stage.crop_area)
             return SceneStream(crops, stage.batch, device.torch_device, config.data.workers, device.rank, device.world)
         return Stream(examples, stage.batch, seed_of(config.seed, name), device.rank, device.world)
 
@@ -281,20 +315,3 @@ def _augment(plan: StagePlan) -> dict[str, Augment]:
     settings = plan.stage.augment.model_dump()
     on = settings.pop("domains")
     return {side: Augment(**settings) if on in ("both", side) else Augment() for side in ("source", "target")}
-
-
-def _optimizer(phase: PlannedPhase, nets: Networks) -> torch.optim.Optimizer:
-    parameters = [p for part in parts(phase.learns, nets) for p in part.parameters()]
-    o = dict(phase.optimizer)
-    name = o.pop("name", "adam")
-    optimizer: torch.optim.Optimizer
-    if name == "sgd":
-        o.pop("betas", None)
-        optimizer = torch.optim.SGD(parameters, **o)
-    else:
-        o.pop("momentum", None)
-        kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
-        optimizer = kind(parameters, fused=True, capturable=False, **o)
-    for group in optimizer.param_groups:
-        group["initial_lr"] = group["lr"]
-    return optimizer

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cycada.errors import CycadaError
@@ -70,12 +71,24 @@ def _print_summary(summary: Any, console: Console) -> None:
 
 
 @app.command()
-def check(config: ConfigFile, overrides: Overrides = None) -> None:
-    """Check a config against everything that is registered, without loading any data, and print the plan."""
+def check(
+    config: ConfigFile,
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="[CONFIG]... [KEY=VALUE]...", help="Further files, and settings over those of all.")
+    ] = None,
+) -> None:
+    """Check configs against everything that is registered, without loading any data, and print their plans."""
+    files = [word for word in more or () if word.endswith((".yaml", ".yml")) and "=" not in word]
+    for file in (config, *map(Path, files)):
+        _check_one(file, [word for word in more or () if word not in files])
+    print("The config is sound." if not files else f"{1 + len(files)} configs are sound.")
+
+
+def _check_one(config: Path, overrides: list[str]) -> None:
     from cycada import config as configs
     from cycada.plan import plan
 
-    parsed = configs.load(config, overrides or ())
+    parsed = configs.load(config, overrides)
     plans = plan(parsed)
     table = Table(title=f"{parsed.name}: {parsed.data.source.name} -> {parsed.data.target.name}", show_lines=True)
     for column in ("stage", "method", "steps x batch", "phase: networks", "losses"):
@@ -86,7 +99,6 @@ def check(config: ConfigFile, overrides: Overrides = None) -> None:
         frozen = f"\nfrozen: {' '.join(p.frozen)}" if p.frozen else ""
         table.add_row(p.name, p.stage.method, f"{p.stage.steps} x {p.stage.batch}", phases + frozen, terms)
     Console(highlight=False).print(table)
-    print("The config is sound.")
 
 
 @app.command()
@@ -146,7 +158,7 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to list.")]) -> None
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))  # brackets in a text are no markup
     Console(highlight=False).print(table)
 
 
@@ -246,43 +258,27 @@ def data_list(root: DataRoot = Path("data")) -> None:
 
 @data_app.command("check")
 def data_check(
-    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain with masks, such as camvid.")],
-    options: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Its options, such as drive=dusk.")] = None,
-    root: DataRoot = Path("data"),
-    split: Annotated[str, typer.Option(help="train, test, or what else the domain has.")] = "train",
-    samples: Annotated[int, typer.Option(min=1, help="How many pairs to read, evenly over the split.")] = 200,
-    sheet: Annotated[Path | None, typer.Option(help="Where to write a picture of a few of them: image, mask, both.")] = None,
+    what: Annotated[str, typer.Argument(metavar="CONFIG|DOMAIN", help="An experiment's YAML file, or a domain with masks such as camvid.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the file's, or options of the domain: drive=dusk.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option("--root", help="The data root, over the config's and CYCADA_DATA.")] = None,
+    split: Annotated[str, typer.Option(help="Of a domain: train, test, or what else it has.")] = "train",
+    samples: Annotated[int, typer.Option(min=1, help="How many pairs to read, evenly over a split.")] = 200,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Where to write a picture of a few: image, mask, both. Of a config: beside its results.")
+    ] = None,
 ) -> None:
-    """Read a sample of a domain's pairs, check sizes and values, and print how much of each class there is."""
-    from cycada.data import inspect
-    from cycada.data.scenes import scene_domains
-    from cycada.registry import check_options
-    from cycada.yaml_files import override
+    """Read a sample of what an experiment would read, check pairs, sizes and values, and print how much of each class there is."""
+    from cycada.runs.data_check import check_named, print_checked
 
-    entry = scene_domains[name]
-    domain = entry(**check_options(entry, override({}, options or ()), name))
-    scenes = domain.load(root, split)
-    rows = inspect.spread(len(scenes), samples)
-    report = inspect.check(scenes, len(domain.classes), rows)
-    sizes = ", ".join(f"{size} ({count})" for size, count in report.sizes.most_common(5))
-    print(f"{name}, {split}: {len(scenes)} pairs, {report.read} of {len(rows)} read are sound, {report.labelled} with a mask. {sizes}")
-    if scenes.skipped:
-        print(f"{len(scenes.skipped)} bad pairs are left out: {', '.join(list(scenes.skipped)[:20])}")
-    if report.labelled:
-        table = Table()
-        for column in ("class", "% of the pixels", "% of the pairs"):
-            table.add_column(column, justify="left" if column == "class" else "right")
-        for k, label in enumerate(domain.classes):
-            share = 100 * report.counts[k] / max(report.counts.sum(), 1)
-            table.add_row(label, f"{share:.2f}", f"{100 * report.seen[k] / report.labelled:.1f}")
-        whole = int(report.counts.sum()) + report.ignored
-        table.add_row("(ignored, of all)", f"{100 * report.ignored / max(whole, 1):.2f}", "")
-        Console(highlight=False).print(table)
-    if sheet and not report.faults:
-        inspect.sheet(scenes, inspect.spread(len(scenes), 8), domain.classes, domain.palette, sheet)
-        print(f"Contact sheet: {sheet}")
-    if report.faults:
-        raise CycadaError("\n".join([f"{len(report.faults)} of {len(rows)} pairs are bad.", *(f"  {f}" for f in report.faults[:10])]))
+    checked, beside = check_named(what, settings or (), root, split, samples)
+    print_checked(checked)
+    path = sheet or beside
+    if path and checked.draw(path):
+        print(f"Contact sheet: {path}")
+    if faults := checked.faults:
+        raise CycadaError("\n".join([f"{len(faults)} bad pairs or parts.", *(f"  {f}" for f in faults[:10])]))
 
 
 def main() -> None:

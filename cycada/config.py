@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cycada.errors import CycadaError, nearest
+from cycada.sizes import Shape, Size, shapes_of
 from cycada.yaml_files import merge, override, read
 
 
@@ -76,42 +77,39 @@ class Loss(BaseModel):
 class Data(Strict):
     """size, channels: what every network sees; source and target are converted to it on loading. size: a side, or [height,
 
-    width] for scenes. workers: processes that read scenes. hold: megabytes up to which a set of scenes stays in memory.
+    width] for scenes, or {source: [height, width], target: [height, width]}. workers: processes that read scenes. hold:
+    megabytes up to which a set of scenes stays in memory.
     """
 
     root: Path | None = None
     source: Spec
     target: Spec
-    size: Annotated[int, Field(ge=4)] | tuple[Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]]
+    size: Size
     channels: Literal[1, 3]
     resize: Literal["bilinear", "bicubic", "nearest", "pad"] = "bilinear"
     download: bool = False
     workers: int = Field(0, ge=0)
     hold: float = Field(2000.0, ge=0)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(height, width)."""
-        return (self.size, self.size) if isinstance(self.size, int) else self.size
-
     def resolved_root(self) -> Path:
         return self.root or Path(os.environ.get("CYCADA_DATA", "data"))
 
 
 class OptimizerConfig(Strict):
-    """What is not given comes from the method's phase."""
+    """What is not given comes from the method's phase. head_lr: the rate of the networks' last layers, their part `head`."""
 
     name: Literal["adam", "adamw", "sgd"] | None = None
     lr: float | None = Field(None, gt=0, allow_inf_nan=False)
     betas: tuple[float, float] | None = None
     momentum: float | None = Field(None, ge=0, lt=1)
     weight_decay: float | None = Field(None, ge=0)
+    head_lr: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
 class ScheduleConfig(Strict):
     """See cycada.train.schedule.Schedule."""
 
-    name: Literal["constant", "linear", "cosine"] = "linear"
+    name: Literal["constant", "linear", "cosine", "poly"] = "linear"
     after: float = Field(0.5, ge=0, le=1)
     warmup: int = Field(0, ge=0)
 
@@ -134,7 +132,9 @@ class Stage(Strict):
     """One stage: a method, its losses, where its networks start from, and how long it trains.
 
     init: role -> `STAGE.ROLE` of this experiment, or a path to a `weights.safetensors` with `#ROLE` behind it.
-    crop: (height, width) of the random windows that a stage on scenes trains on; null: whole scenes.
+    crop: (height, width) of the random windows that a stage on scenes trains on; null: whole scenes. size: what scenes are
+    brought to before, instead of data.size. crop_area: (least, most) share of a scene that a window shows before it is scaled
+    to `crop`; null: it is cut as it is.
     translate: once: the source's training scenes go through a frozen g_st whole, before training, and windows and mirrors are
     taken of the results; on_the_fly: every batch goes through it as it is, after them.
     batch: images of each domain per step and process. networks: kind or role -> spec, over the experiment's.
@@ -155,7 +155,9 @@ class Stage(Strict):
     schedule: ScheduleConfig = ScheduleConfig()
     precision: Literal["fp32", "bf16"] = "fp32"
     augment: AugmentConfig | None = None
-    crop: tuple[Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]] | None = None
+    crop: Shape | None = None
+    size: Size | None = None
+    crop_area: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] | None = None
     translate: Literal["on_the_fly", "once"] = "on_the_fly"
     ema: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
     compile: bool = False
@@ -174,7 +176,7 @@ class EvaluationConfig(Strict):
     again; null: whole scenes. flip: also the mirror image. scales: the scene at several sizes, 1 being data.size.
     """
 
-    window: tuple[Annotated[int, Field(ge=4)], Annotated[int, Field(ge=4)]] | None = None
+    window: Shape | None = None
     overlap: float = Field(1 / 3, ge=0, lt=1)
     flip: bool = False
     scales: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = (1.0,)
@@ -225,6 +227,14 @@ class Config(Strict):
     evaluation: EvaluationConfig = EvaluationConfig()
     logging: Logging = Logging()
     tracking: Tracking = Tracking()
+
+    def shapes(self, stage: Stage | None = None) -> dict[str, tuple[int, int]]:
+        """(height, width) that the source's and the target's scenes have in a stage."""
+        return shapes_of(stage.size if stage and stage.size else self.data.size)
+
+    def window(self, stage: Stage) -> tuple[int, int]:
+        """(height, width) of a stage's training images."""
+        return stage.crop or self.shapes(stage)["source"]
 
     @model_validator(mode="before")
     @classmethod

@@ -16,6 +16,7 @@ from cycada.losses import Ramp, Term, losses
 from cycada.methods import TEACHER, Method, PhasePlan, methods, roles_in
 from cycada.networks import HEAD, NETWORKS, kind_of
 from cycada.registry import check_options
+from cycada.scene_checks import check_evaluation, check_scenes
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class StagePlan:
     def identity(self) -> dict[str, Any]:
         """Everything of the config that determines what is learnt, as plain values."""
         s = self.stage
-        kept = {"method", "steps", "batch", "schedule", "precision", "augment", "ema", "compile"} | ({"crop"} if s.crop else set())
+        kept = {"method", "steps", "batch", "schedule", "precision", "augment", "ema", "compile"}
+        kept |= {key for key in ("crop", "size", "crop_area") if getattr(s, key)}
         kept |= {"translate"} if s.translate == "once" else set()
         return s.model_dump(mode="json", include=kept) | {
             "options": self.options.identity(),
@@ -93,8 +95,8 @@ def plan(config: Config) -> list[StagePlan]:
     for side, spec in sides.items():
         if spec.name not in known:
             raise CycadaError(f"data.{side}: unknown domain '{spec.name}'.{nearest(spec.name, known)}")
-    _check_scenes(config)
-    _check_evaluation(config)
+    check_scenes(config, is_scenes(config))
+    check_evaluation(config, is_scenes(config))
     for side, spec in sides.items():
         domain = known[spec.name](**check_options(known[spec.name], spec.options, f"data.{side}"))
         if config.evaluation.flip and not domain.flip_safe:
@@ -120,40 +122,6 @@ def plan(config: Config) -> list[StagePlan]:
 def is_scenes(config: Config) -> bool:
     """Whether the experiment is about images with masks."""
     return config.data.source.name in scene_domains
-
-
-def _check_scenes(config: Config) -> None:
-    """What goes with images alone, and what with scenes alone."""
-    source, target = config.data.source.name, config.data.target.name
-    if (source in scene_domains) != (target in scene_domains):
-        whole = source if source in domains else target
-        raise CycadaError(f"data: '{whole}' labels whole images, the other domain every pixel; both must do alike.")
-    if not is_scenes(config) and not isinstance(config.data.size, int):
-        raise CycadaError(f"data.size: found {list(config.data.size)}, expected one number: labelled images are made square.")
-    if is_scenes(config) and config.data.channels != 3:
-        raise CycadaError("data.channels: scenes are in colour; set it to 3.")
-    for name, stage in config.stages.items():
-        if stage.crop and not is_scenes(config):
-            raise CycadaError(f"stages.{name}.crop: only scenes are cropped. Take it out.")
-        if stage.crop and (stage.crop[0] > config.data.shape[0] or stage.crop[1] > config.data.shape[1]):
-            raise CycadaError(f"stages.{name}.crop: found {list(stage.crop)}, expected at most data.size, {list(config.data.shape)}.")
-        a = stage.augment
-        if a and is_scenes(config) and (a.rotate or a.scale or a.shear or a.shift or a.domains != "both"):
-            raise CycadaError(f"stages.{name}.augment: scenes can be mirrored (flip: true), cropped (crop), and nothing else.")
-
-
-def _check_evaluation(config: Config) -> None:
-    """Windows and scales go with scenes alone, and windows lie within them."""
-    e, shape = config.evaluation, config.data.shape
-    for key in ("window", "scales"):
-        if key in e.changes() and not is_scenes(config):
-            raise CycadaError(f"evaluation.{key}: found {e.changes()[key]}, but images with one label are seen whole. Take it out.")
-    if e.window and (e.window[0] > shape[0] or e.window[1] > shape[1]):
-        raise CycadaError(f"evaluation.window: found {list(e.window)}, expected at most data.size, {list(shape)}.")
-    for scale in e.scales:
-        if round(scale * min(shape)) < 4:
-            small = " x ".join(str(round(scale * side)) for side in shape)
-            raise CycadaError(f"evaluation.scales: {scale:g} leaves {small} pixels of data.size, {list(shape)}; expected at least 4 x 4.")
 
 
 def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
@@ -308,7 +276,7 @@ def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
         parent = plans[stage]
         if parent_role not in parent.specs:
             raise CycadaError(f"{where}.{role}: stage '{stage}' has no network '{parent_role}'.{nearest(parent_role, parent.specs)}")
-        if parent.specs[parent_role] != this.specs[role]:
+        if _built(parent.specs[parent_role]) != _built(this.specs[role]):
             raise CycadaError(
                 f"{where}.{role}: {start} is {parent.specs[parent_role].model_dump()}, but {role} is "
                 f"{this.specs[role].model_dump()} here. Give both the same network."
@@ -319,6 +287,11 @@ def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
                 f"{where}: '{role}' is frozen in this stage, so it must start from a trained network, "
                 f"for example {role}: source.f_t. An untrained one would teach noise."
             )
+
+
+def _built(spec: Spec) -> dict[str, Any]:
+    """What of a network has to agree where weights are handed on: not what it would have started from, nor how it saves memory."""
+    return {key: value for key, value in spec.model_dump().items() if key not in ("checkpointing", "weights", "pretrained")}
 
 
 def _check_once(config: Config, this: StagePlan) -> None:

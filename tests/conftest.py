@@ -58,6 +58,7 @@ INIT = {
     "adda": {"f_s": "source.f_t", "f_t": "source.f_t"},
     "cycada_task": {"g_st": "cycle.g_st"},
     "cycada_feature": {"f_s": "source.f_t", "g_st": "cycle.g_st"},
+    "cycada_feature_tied": {"f_t": "source.f_t", "g_st": "cycle.g_st"},
     "adabn": {"f_t": "source.f_t"},
     "self_training": {"f_t": "source.f_t", "g_st": "cycle.g_st"},
 }

@@ -9,6 +9,9 @@ from conftest import CYCADA, size_of, write_config
 from PIL import Image
 
 from cycada.data import domains
+from experiments.smoke_gta5 import trees
+
+GTA5 = Path(__file__).parents[1] / "configs" / "segmentation" / "gta5_cityscapes" / "drn26.yaml"
 
 
 def feature_folder(finished):
@@ -108,6 +111,7 @@ def test_list(cycada, what):
     assert code == 0
     wanted = {"losses": "semantic_t", "methods": "cycada_pixel", "domains": "mnist_m", "networks": "lenet", "scores": "miou"}
     assert wanted[what] in out
+    assert what != "domains" or ("cityscapes" in out and "[a, b]" in out)
 
 
 @pytest.mark.parametrize("command", [[], ["run"], ["check"], ["list"], ["evaluate"], ["translate"], ["report"]])
@@ -183,15 +187,16 @@ def test_data_list_shows_what_is_there_and_what_is_missing(cycada, tmp_path, mon
     assert "train, test, classes" in rows["mask_folder"]
 
 
-def test_data_check_counts_and_draws(cycada, tmp_path):
+def test_data_check_counts_and_draws(cycada, tmp_path, monkeypatch):
     sheet = tmp_path / "new" / "sheet.png"
+    monkeypatch.setenv("COLUMNS", "120")
     words = ("data", "check", "streets", "look=photo", "train=20", "--samples", 5, "--sheet", sheet)
     code, out, err = cycada(*words)
     assert code == 0, err
-    assert "20 pairs, 5 of 5 read are sound, 5 with a mask. 128 x 64 (5)" in out
-    shares = [float(line.split("│")[2]) for line in out.splitlines() if line.startswith("│")]
-    assert len(shares) == 10
-    assert abs(sum(shares[:9]) - 100) < 0.1
+    rows = [line.replace("│", " ").split() for line in out.splitlines() if line.startswith("│")]
+    assert rows[0] == ["train", "20", "0", "5", "0", "5", "0.00", "%", "128", "x", "64", "(5)"]
+    assert len(rows) == 10
+    assert abs(sum(float(row[1]) for row in rows[1:]) - 100) < 0.1
     assert size_of(sheet)[0] == 3 * 320
 
 
@@ -206,11 +211,61 @@ def test_data_check_names_the_bad_pairs(cycada, tmp_path):
     words = ("data", "check", "mask_folder", "train=town", "test=town", "classes=map.yaml", "--root", tmp_path)
     code, out, err = cycada(*words)
     assert code == 2
-    assert "1 of 3 pairs are bad" in err
+    assert "1 bad pairs" in err
     assert "masks/1.png: found the mask values 7 (48 pixels), expected only 0" in " ".join(err.split())
     code, out, _ = cycada(*words, "skip_bad=true")
     assert code == 0
     assert "1 bad pairs are left out: 1" in out
+
+
+def test_data_check_of_an_experiment_reads_both_sides(cycada, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    trees(tmp_path / "data", 0.05)
+    code, out, err = cycada("data", "check", GTA5, "--root", tmp_path / "data", f"results={tmp_path}")
+    assert code == 0, err
+    rows = {line.split("│")[1].strip(): line.replace("│", " ").split() for line in out.splitlines() if line.startswith("│")}
+    assert [*rows][:4] == ["source train", "target train", "target train_extra", "target test"]
+    assert rows["source train"][2:] == ["3", "0", "3", "0", "3", "0.00", "%", "96", "x", "53", "(3)"]
+    assert rows["target train_extra"][2:] == ["3", "0", "3", "0", "0", "-", "102", "x", "51", "(3)"]
+    assert len(rows) == 4 + 19
+    assert size_of(tmp_path / "experiments/segmentation/gta5_cityscapes/drn26/data.png")[0] == 3 * 320
+
+
+def test_data_check_of_an_experiment_names_what_is_broken_and_goes_on(cycada, tmp_path):
+    trees(tmp_path / "data", 0.05)
+    Image.new("L", (7, 5)).save(tmp_path / "data/gta5/labels/00002.png")
+    (tmp_path / "data/cityscapes/gtFine/val/ulm/ulm_000001_000019_gtFine_labelIds.png").unlink()
+    words = ("data", "check", GTA5, "--root", tmp_path / "data", f"results={tmp_path}")
+    code, out, err = cycada(*words)
+    assert (code, "Traceback" in err, "target train" in out) == (2, False, True)
+    first, source, target = err.splitlines()
+    assert "2 bad pairs or parts" in first
+    assert source.strip().startswith("source train")
+    assert "labels/00002.png: found an image of 96 x 53 and a mask of 7 x 5" in source
+    assert target.strip().startswith("target test")
+    assert "ulm_000001_000019_leftImg8bit.png: found an image without a mask" in target
+    code, out, err = cycada(*words, "data.source={name: gta5, skip_bad: true}", "data.target.skip_bad=true")
+    assert code == 0, err
+    assert "source train: 1 bad pairs are left out: 00002" in out
+    assert "target test: 1 bad pairs are left out: ulm/ulm_000001_000019" in out
+
+
+def test_data_check_reads_whole_images_too(cycada, tmp_path):
+    config = write_config(tmp_path / "tiny.yaml", results=str(tmp_path))
+    code, out, err = cycada("data", "check", config, "--samples", 20)
+    assert code == 0, err
+    assert "source train" in out
+    assert (tmp_path / "experiments/tiny/data.png").exists()
+    code, _, err = cycada("data", "check", config, "data.source={name: mnist}", "--root", tmp_path / "nothing")
+    assert (code, "source train: Domain 'mnist': no data in" in err) == (2, True)
+
+
+def test_check_takes_several_files(cycada, tmp_path):
+    files = [write_config(tmp_path / f"{name}.yaml", name=name) for name in ("one", "two")]
+    code, out, err = cycada("check", *files, "defaults.steps=7")
+    assert code == 0, err
+    assert "2 configs are sound" in out
+    assert out.count("7 x 8") == 2
 
 
 def test_data_check_answers_unknown_words(cycada):

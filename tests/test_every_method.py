@@ -40,6 +40,8 @@ PASSES = {
     "cycada_pixel": CYCLE | {"f_s": 4},
     "cycada_task": {"g_st": 1, "f_t": 1},
     "cycada_feature": {"g_st": 1, "f_s": 1, "f_t": 2, "d_feat": 3},
+    # f_t sees the translated image once more, without graph, for the feature discriminator
+    "cycada_feature_tied": {"g_st": 1, "f_t": 3, "d_feat": 3},
     # f_s sees the translated image once more, without graph, for the feature discriminator
     "cycada": CYCLE | {"f_s": 5, "f_t": 2, "d_feat": 3},
 }

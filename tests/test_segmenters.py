@@ -106,6 +106,20 @@ def test_the_pyramid_dilates_with_the_stride(stride, dilations):
     assert {m.dilation[0] for m in pyramid.branches.modules() if isinstance(m, nn.Conv2d)} == dilations
 
 
+def test_deeplabv2_has_the_parameters_of_resnet101_and_its_four_branches():
+    with META:
+        net = classifiers["segmenter"](3, 19, model="resnet101", head="deeplabv2", output_stride=8)
+        features, logits = net(torch.empty(2, 3, 65, 129))
+    assert count(net) == 42_500_160 + 4 * conv(2048, 19, 3)  # ResNet-101 without its last layer
+    assert (features.shape, logits.shape) == ((2, 2048, 9, 17), (2, 19, 65, 129))
+    assert [b.dilation[0] for b in net.head.branches] == [6, 12, 18, 24]
+    net = build("segmenter", head="deeplabv2", output_stride=8).eval()
+    with torch.no_grad():
+        features = net.encoder(images())
+        assert torch.allclose(net.head(features), sum(b(features) for b in net.head.branches), atol=1e-6)
+    assert [b.dilation[0] for b in build("segmenter", head="deeplabv2").head.branches] == [3, 6, 9, 12]
+
+
 # What every segmenter promises.
 
 

@@ -47,14 +47,19 @@ class Cityscapes(SceneDomain):
 
     `test` is the official validation set: the labels of the official test set (here `official_test`) are secret.
     `train` reads masks, `train_extra` and `official_test` have none. classes: 19, or the 16 or 13 shared with SYNTHIA.
+    extra: as a target it is the images of `train_extra` (the CyCADA paper's 19,998); an oracle has `train` all the same.
     """
 
     splits = ("train", "test", "train_extra", "official_test")
     files = ("leftImg8bit/{train,val,test,train_extra}/CITY/*_leftImg8bit.png", "gtFine/{train,val}/CITY/*_gtFine_labelIds.png")
-    how_to_get = "Register at cityscapes-dataset.com; unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip there."
+    how_to_get = (
+        "Register at cityscapes-dataset.com; unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip there, for "
+        "train_extra also leftImg8bit_trainextra.zip."
+    )
 
-    def __init__(self, *, folder: str = "cityscapes", classes: Subset = 19, skip_bad: bool = False) -> None:
+    def __init__(self, *, folder: str = "cityscapes", classes: Subset = 19, extra: bool = False, skip_bad: bool = False) -> None:
         self.folder, self.skip_bad = folder, skip_bad
+        self.unlabelled = "train_extra" if extra else "train"
         self.classes, self.palette = subset(classes)
 
     def scenes(self, root: Path, split: str) -> Scenes:

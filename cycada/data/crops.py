@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,12 +33,16 @@ class Cut(NamedTuple):
 class Crops(Dataset[tuple[Tensor, Tensor | None]]):
     """Scenes, scaled to `width` (None: as they are), cut to `size` = (height, width) and mirrored by chance.
 
-    Images are scaled antialiased, masks by the nearest pixel. What a crop is larger than its image is padded around it, the
-    mask with IGNORE. Both get the same cut. Indexed by (epoch, index), so that no state has to be kept or saved.
+    area: (least, most) share of the scene that is cut, in the shape of `size`, and then scaled to it. Images are
+    scaled antialiased, masks by the nearest pixel. What a crop is larger than its image is padded around it, the mask with
+    IGNORE. Both get the same cut. Indexed by (epoch, index), so that no state has to be kept or saved.
     """
 
-    def __init__(self, scenes: Scenes, size: tuple[int, int], seed: int, width: int | None = None, flip: bool = True) -> None:
-        self.scenes, self.size, self.seed, self.width, self.flip = scenes, size, seed, width, flip
+    def __init__(
+        self, scenes: Scenes, size: tuple[int, int], seed: int, width: int | None = None, flip: bool = True,
+        area: tuple[float, float] | None = None,
+    ) -> None:  # fmt: skip
+        self.scenes, self.size, self.seed, self.width, self.flip, self.area = scenes, size, seed, width, flip, area
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -45,12 +50,15 @@ class Crops(Dataset[tuple[Tensor, Tensor | None]]):
     def __getitem__(self, key: Key) -> tuple[Tensor, Tensor | None]:
         """Image (3, h, w) uint8 and mask (h, w) uint8."""
         epoch, index = key
-        chance = np.random.default_rng((self.seed, epoch, index)).random(3)
+        chance = np.random.default_rng((self.seed, epoch, index)).random(4)
         image, mask = self.scenes.read(index)
         if self.width is not None and self.width != image.shape[2]:
             image, mask = scaled(image, mask, (max(1, round(image.shape[1] * self.width / image.shape[2])), self.width))
-        image = _cut(image, self.size, chance, GREY)
-        mask = None if mask is None else _cut(mask, self.size, chance, IGNORE)
+        window = _part(image.shape, self.size, self.area[0] + chance[3] * (self.area[1] - self.area[0])) if self.area else self.size
+        image = _cut(image, window, chance, GREY)
+        mask = None if mask is None else _cut(mask, window, chance, IGNORE)
+        if window != self.size:
+            image, mask = scaled(image, mask, self.size)
         if self.flip and chance[2] < 0.5:
             image, mask = image.flip(-1), None if mask is None else mask.flip(-1)
         return image.contiguous(), None if mask is None else mask.contiguous()
@@ -60,6 +68,13 @@ def scaled(image: Tensor, mask: Tensor | None, size: tuple[int, int]) -> tuple[T
     """(3, H, W) and (H, W) uint8 -> `size` (h, w): antialiased bilinear, and the nearest pixel."""
     small = F.interpolate(image[None], size, mode="bilinear", antialias=True, align_corners=False)[0]
     return small, None if mask is None else F.interpolate(mask[None, None], size, mode="nearest-exact")[0, 0]
+
+
+def _part(shape: Sequence[int], size: tuple[int, int], share: float) -> tuple[int, int]:
+    """(height, width) in the proportions of `size` that is `share` of an image (3, H, W), or as much of it as fits."""
+    height, width = shape[1:]
+    scale = min(math.sqrt(share * height * width / (size[0] * size[1])), height / size[0], width / size[1])
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _cut(pixels: Tensor, size: tuple[int, int], chance: np.ndarray, fill: int) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from cycada.data.crops import Crops, Cut, crop_loader, scaled
 from cycada.data.loaders import to_float
 from cycada.data.scenes import Image, Mask, Scenes
+from cycada.errors import CycadaError
 
 SAMPLED = 8
 """Scenes whose every pixel is in a fingerprint; of the others the names and the sizes of the files are."""
@@ -46,6 +47,10 @@ class Fitted(Scenes):
     def as_seen_in(self, other: Scenes) -> Fitted | None:
         found = self.inner.as_seen_in(other.inner if isinstance(other, Fitted) else other)
         return None if found is None else Fitted(found, self.size, self.whole_masks)
+
+    def at(self, size: tuple[int, int]) -> Fitted:
+        """The same scenes at another size."""
+        return self if size == self.size else Fitted(self.inner, size, self.whole_masks, self.holds)
 
     @property
     def holds(self) -> bool:
@@ -86,7 +91,10 @@ class SceneStream:
         if step != self._next:
             loader = crop_loader(self.crops, self.batch, start=step, workers=self.workers, rank=self.rank, world=self.world)
             self._batches = iter(loader)
-        cut = next(self._batches)
+        try:
+            cut = next(self._batches)
+        except CycadaError as error:  # a worker process puts its traceback before it
+            raise CycadaError(str(error).rpartition("CycadaError: ")[2].strip()) from None
         self._next = step + 1
         masks = None if cut.masks is None else cut.masks.to(self.device, non_blocking=True).long()
         return to_float(cut.images.to(self.device, non_blocking=True)), masks

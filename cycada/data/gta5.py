@@ -24,15 +24,19 @@ class Gta5(SceneDomain):
     release's file: 12,403 for training, its validation frames for testing. A text file with `{split}` in its name, such as
     `{split}.txt`: one frame a line. A few validation frames have masks of another size than the image (the CyCADA code
     leaves out the positions 96, 173, 175, 334 and 353 of that list): `skip_bad` finds them, at the price of reading all.
+    test: false: no test split whatever the list, so that nothing is scored on the source.
     """
 
     files = ("images/*.png", "labels/*.png", "split.mat (optional)")
     how_to_get = "Ten archives of images and ten of labels from the authors' page (download.visinf.tu-darmstadt.de/data/from_games)."
 
-    def __init__(self, *, folder: str = "gta5", lists: str | None = None, classes: Subset = 19, skip_bad: bool = False) -> None:
+    def __init__(
+        self, *, folder: str = "gta5", lists: str | None = None, classes: Subset = 19, test: bool = True, skip_bad: bool = False
+    ) -> None:  # fmt: skip
         self.folder, self.lists, self.skip_bad = folder, lists, skip_bad
         self.classes, self.palette = subset(classes)
-        self.splits = ("train",) if lists is None else tuple(MAT_PARTS) if lists.endswith(".mat") else ("train", "test")
+        known = ("train",) if lists is None else tuple(MAT_PARTS) if lists.endswith(".mat") else ("train", "test")
+        self.splits = tuple(split for split in known if test or split != "test")
 
     def load(self, root: Path, split: str) -> Scenes:
         if split == "test" and self.lists is None:

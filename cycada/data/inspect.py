@@ -21,7 +21,7 @@ from cycada.types import IGNORE
 
 @dataclass
 class Report:
-    """counts: (K,) pixels of every class. seen: (K,) pairs in which it occurs. sizes: 'W x H' -> pairs."""
+    """counts: (K,) pixels of every class. seen: (K,) pairs in which it occurs. sizes: 'W x H' -> pairs. sound: which were read."""
 
     counts: np.ndarray
     seen: np.ndarray
@@ -30,6 +30,21 @@ class Report:
     labelled: int = 0
     sizes: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
+    sound: list[int] = field(default_factory=list)
+
+    @staticmethod
+    def nothing(classes: int) -> Report:
+        """Before anything is read."""
+        return Report(np.zeros(classes, np.int64), np.zeros(classes, np.int64))
+
+
+@dataclass(frozen=True)
+class Section:
+    """Pairs of a contact sheet, under a title."""
+
+    title: str
+    scenes: Scenes
+    rows: Sequence[int]
 
 
 def spread(count: int, wanted: int) -> list[int]:
@@ -39,7 +54,7 @@ def spread(count: int, wanted: int) -> list[int]:
 
 def check(scenes: Scenes, classes: int, rows: list[int]) -> Report:
     """Reads these pairs, one after the other. What is wrong with a pair is noted, not raised."""
-    report = Report(np.zeros(classes, np.int64), np.zeros(classes, np.int64))
+    report = Report.nothing(classes)
     for i in rows:
         try:
             image, mask = scenes.pair(i)
@@ -47,6 +62,7 @@ def check(scenes: Scenes, classes: int, rows: list[int]) -> Report:
             report.faults.append(str(error))
             continue
         report.read += 1
+        report.sound.append(i)
         report.sizes[f"{image.shape[1]} x {image.shape[0]}"] += 1
         if mask is not None:
             count = np.bincount(mask.ravel(), minlength=256)
@@ -61,31 +77,31 @@ def listing(root: Path) -> list[tuple[str, str, str, str]]:
     """name, kind of truth, files expected under the root, what is there; of every domain."""
     rows = [(name, "labels", ", ".join(d.files) or "none", _images(d, root)) for name, d in domains.items()]
     for name, entry in scene_domains.items():
-        bare = _bare(entry)
-        there = _scenes(bare, root) if isinstance(bare, SceneDomain) else str(bare)
-        count = f"masks, {len(bare.classes)}" if isinstance(bare, SceneDomain) else "masks"
-        folder = getattr(bare, "folder", "")
+        plain = bare(entry)
+        there = _scenes(plain, root) if isinstance(plain, SceneDomain) else str(plain)
+        count = f"masks, {len(plain.classes)}" if isinstance(plain, SceneDomain) else "masks"
+        folder = getattr(plain, "folder", "")
         rows.append((name, count, ", ".join(f"{folder}/{f}" if folder else f for f in entry.files) or "none", there))
     return rows
 
 
-def _bare(entry: type[Domain] | type[SceneDomain]) -> Domain | SceneDomain | str:
+def bare(entry: type[Domain] | type[SceneDomain]) -> Domain | SceneDomain | str:
     """The domain with its defaults, or which options it needs."""
     needed = [name for name, default in option_defaults(entry).items() if default is inspect.Parameter.empty]
     return f"wherever its options say: {', '.join(needed)}" if needed else entry()
 
 
 def _images(entry: type[Domain], root: Path) -> str:
-    bare = _bare(entry)
-    if not isinstance(bare, Domain):
-        return str(bare)
+    plain = bare(entry)
+    if not isinstance(plain, Domain):
+        return str(plain)
     if not entry.files:
         return "needs no files"
-    return _each(("train", "test"), lambda split: len(bare.load(root, split, False)))  # type: ignore[arg-type]
+    return _each(("train", "test"), lambda split: len(plain.load(root, split, False)))  # type: ignore[arg-type]
 
 
-def _scenes(bare: SceneDomain, root: Path) -> str:
-    return _each(bare.splits, lambda split: len(bare.load(root, split)))
+def _scenes(plain: SceneDomain, root: Path) -> str:
+    return _each(plain.splits, lambda split: len(plain.load(root, split)))
 
 
 def _each(splits: Sequence[str], count: Callable[[str], int]) -> str:
@@ -104,12 +120,18 @@ def _each(splits: Sequence[str], count: Callable[[str], int]) -> str:
     return ", ".join(there) + (f"; missing: {', '.join(missing)}" if missing else "")
 
 
-def sheet(scenes: Scenes, rows: list[int], classes: tuple[str, ...], palette: Palette, path: Path, width: int = 320) -> None:
-    """A picture with a row for every pair, image | mask in colours | both, and the classes' names below."""
-    strips = [_strip(*scenes.pair(i), palette, width) for i in rows]
-    legend = _legend(classes, palette, strips[0].shape[1])
+def sheet(sections: Sequence[Section], classes: tuple[str, ...], palette: Palette, path: Path, width: int = 320) -> None:
+    """A picture with a row for every pair, image | mask in colours | both, each section under its title, and the classes' names
+
+    below where they have colours.
+    """
+    strips = []
+    for section in sections:
+        strips.append(_title(section.title, width))
+        strips += [_strip(*section.scenes.pair(i), palette, width) for i in section.rows]
     wide = max(s.shape[1] for s in strips)
-    whole = [np.pad(s, ((0, 4), (0, wide - s.shape[1]), (0, 0)), constant_values=255) for s in (*strips, legend)]
+    legend = [_legend(classes, palette, wide)] if palette else []
+    whole = [np.pad(s, ((0, 4), (0, wide - s.shape[1]), (0, 0)), constant_values=255) for s in (*strips, *legend)]
     path.parent.mkdir(parents=True, exist_ok=True)
     Pil.fromarray(np.concatenate(whole)).save(path)
 
@@ -124,10 +146,16 @@ def coloured(mask: Mask, palette: Palette) -> Image:
 def _strip(image: Image, mask: Mask | None, palette: Palette, width: int) -> Image:
     size = (width, max(1, round(image.shape[0] * width / image.shape[1])))
     picture = np.asarray(Pil.fromarray(image).resize(size, Pil.Resampling.BILINEAR if image.shape[1] > width else Pil.Resampling.NEAREST))
-    if mask is None:
+    if mask is None or not palette:
         return picture
     colours = np.asarray(Pil.fromarray(coloured(mask, palette)).resize(size, Pil.Resampling.NEAREST))
     return np.concatenate([picture, colours, picture // 2 + colours // 2], 1)
+
+
+def _title(text: str, width: int) -> Image:
+    picture = Pil.new("RGB", (width, 16), "white")
+    ImageDraw.Draw(picture).text((2, 2), text, fill="black")
+    return np.asarray(picture)
 
 
 def _legend(classes: tuple[str, ...], palette: Palette, width: int) -> Image:

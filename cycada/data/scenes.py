@@ -79,12 +79,14 @@ class SceneDomain(ABC):
 
     classes: their names, in the order of the mask's values. palette: a colour for each, to look at. splits: what it has;
     `test` is the labelled split that is scored (the official validation set where the test labels are secret).
-    flip_safe: whether a mirrored scene is one. files: what is expected under the data root, as glob patterns.
+    unlabelled: the split whose images, without masks, a target is. flip_safe: whether a mirrored scene is one. files:
+    what is expected under the data root, as glob patterns.
     """
 
     classes: tuple[str, ...]
     palette: Palette
     splits: tuple[str, ...] = ("train", "test")
+    unlabelled: str = "train"
     flip_safe: bool = True
     files: ClassVar[tuple[str, ...]] = ()
     how_to_get: ClassVar[str] = ""

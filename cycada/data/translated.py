@@ -20,7 +20,7 @@ END = b"IEND\xaeB`\x82"
 
 
 class Translated(Scenes):
-    """`real`, with the picture files of their translations, which have the size of `real`.
+    """`real`, with the picture files of their translations, which are brought to the size of `real`.
 
     `read` gives both images in one tensor, (2C, H, W) uint8, the translation behind: whatever window and mirror a stream takes
     then falls on both, and on the mask. Translations stay in memory where `real` does.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
 
 from cycada.losses.task import labelled_cross_entropy
 from cycada.methods.adda import FEATURE_DISCRIMINATOR, CriticOptions, CriticViews
 from cycada.methods.cyclegan import DISCRIMINATORS, GRID, CycleOptions, CycleViews, generators, translation_scored
 from cycada.methods.recipe import Method, PhasePlan, methods
-from cycada.methods.views import Options
+from cycada.methods.views import Options, carried, option
 from cycada.types import Output
 
 
@@ -28,8 +30,19 @@ class PixelOptions(CycleOptions):
 
 
 @dataclass(frozen=True)
-class FeatureOptions(CriticOptions):
-    """As for adda."""
+class TaskOptions(Options):
+    """translate_at: the scale at which g_st translates the labelled images, which are then enlarged back to theirs; for a
+
+    g_st that was trained on scenes smaller than this stage's, by that factor. Sides are rounded to what g_st takes. null: as
+    they are. With the stage's `translate: once` it is the scenes that are translated so.
+    """
+
+    translate_at: Annotated[float, Field(gt=0, le=1)] | None = option(None, later=True)
+
+
+@dataclass(frozen=True)
+class FeatureOptions(CriticOptions, TaskOptions):
+    """As for adda and cycada_task."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,13 @@ class JointOptions(PixelOptions):
 
 class PixelViews(CycleViews):
     """What f_s (`source_logits_*`) and f_t (`logits_*`) say of real and of translated images."""
+
+    @carried
+    def fake_t(self) -> Tensor:
+        if self.batch.fake_t is not None:
+            return self.batch.fake_t
+        scale: float | None = getattr(self.options, "translate_at", None)
+        return self.nets.g_st(self.real_s) if scale is None else enlarged(translated_at(scale, self.nets.g_st, self.real_s), self.real_s)
 
     @cached_property
     def source_output_real_s(self) -> Output:
@@ -89,6 +109,19 @@ class PixelViews(CycleViews):
         return self.nets.f_t(self.real_s).logits
 
 
+def translated_at(scale: float, generator: nn.Module, images: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C, h, w): translated at `scale` of height and width, rounded to what the generator takes."""
+    multiple = int(getattr(generator, "multiple_of", 1))
+    size = [max(1, round(side * scale / multiple)) * multiple for side in images.shape[-2:]]
+    result: Tensor = generator(F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False))
+    return result
+
+
+def enlarged(images: Tensor, like: Tensor) -> Tensor:
+    """Bilinear, to the height and width of `like`."""
+    return F.interpolate(images.float(), like.shape[-2:], mode="bilinear", align_corners=False)
+
+
 class JointViews(PixelViews, CriticViews):
     """The source side of D_feat is f_s on translated images, the target side f_t on real ones (CyCADA eq. 5)."""
 
@@ -123,7 +156,7 @@ methods.add(
         (PhasePlan("task", ("f_t",), {"task_translated": 1.0, "task_source": 0.0}),),
         "pixel only",
         "f_t on images translated by a frozen g_st, with their source labels: CyCADA, pixel only",
-        options=Options,
+        options=TaskOptions,
         grid=("real_s", "fake_t", "real_t"),
     ),
 )
@@ -134,6 +167,27 @@ methods.add(
         (PhasePlan("task", ("f_t",), {"task_translated": 1.0, "feature_gan": 0.1, "task_source": 0.0}), FEATURE_DISCRIMINATOR),
         "pixel + feature",
         "f_t's target features against f_s's features of translated images, g_st and f_s frozen (CyCADA eq. 5)",
+        options=FeatureOptions,
+        grid=("real_s", "fake_t", "real_t"),
+    ),
+)
+
+
+class TiedViews(JointViews):
+    """f_t on both sides of D_feat, as the release has it for segmentation (weights_shared)."""
+
+    @cached_property
+    def output_source(self) -> Output:  # type: ignore[override]
+        return self.output_fake_t
+
+
+methods.add(
+    "cycada_feature_tied",
+    Method(
+        TiedViews,
+        (PhasePlan("task", ("f_t",), {"task_translated": 1.0, "feature_gan": 0.1, "task_source": 0.0}), FEATURE_DISCRIMINATOR),
+        "pixel + feature",
+        "f_t's target features against its own of translated images: the release's feature step for segmentation",
         options=FeatureOptions,
         grid=("real_s", "fake_t", "real_t"),
     ),

@@ -11,13 +11,13 @@ from pydantic import Field
 from torch import Tensor
 
 from cycada.data import Augment, half_of_classes, mask_patches, photometric
-from cycada.methods.cycada import PixelViews
+from cycada.methods.cycada import PixelViews, TaskOptions
 from cycada.methods.recipe import Method, PhasePlan, methods
-from cycada.methods.views import Options, option
+from cycada.methods.views import option
 
 
 @dataclass(frozen=True)
-class SelfTrainingOptions(Options):
+class SelfTrainingOptions(TaskOptions):
     """What is done by chance to the target image that the student sees, while the teacher sees it as it is.
 
     rotate, scale, shear, shift: a random affine map, in degrees and shares; not on scenes, whose pixels it would take away from

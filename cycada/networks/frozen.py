@@ -20,6 +20,7 @@ class Frozen(nn.Module):
         for parameter in net.parameters():
             parameter.requires_grad_(False)
         self.net = net.eval()
+        self.multiple_of = int(getattr(net, "multiple_of", 1))
         super().train(False)
 
     def train(self, mode: bool = True) -> Self:

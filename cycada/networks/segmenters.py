@@ -1,4 +1,4 @@
-"""Any dilated timm backbone as a segmenter, with a plain head or DeepLabv3+'s."""
+"""Any dilated timm backbone as a segmenter, with a plain head, DeepLabv2's or DeepLabv3+'s."""
 
 from __future__ import annotations
 
@@ -64,6 +64,34 @@ class Plain(nn.Module):
         return self.convolution(self.backbone(x)[1])
 
 
+class Coarse(nn.Module):
+    """The last map as it is, which DeepLabv2's head looks at. -> (N, width, ceil(H / stride), ...)"""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.backbone(x)[1]
+
+
+class Sum(nn.Module):
+    """DeepLabv2's head (Chen et al. 2018, section 3.2, ASPP-L): the sum of four dilated 3 x 3 convolutions to the classes,
+
+    N(0, 0.01). Dilations 6, 12, 18 and 24 at stride 8, half of them at 16.
+    """
+
+    def __init__(self, into: int, classes: int, stride: Stride) -> None:
+        super().__init__()
+        rates = [rate * 8 // stride for rate in (6, 12, 18, 24)]
+        self.branches = nn.ModuleList(nn.Conv2d(into, classes, 3, padding=rate, dilation=rate) for rate in rates)
+        for branch in self.branches:
+            nn.init.normal_(branch.weight, 0.0, 0.01)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([branch(x) for branch in self.branches]).sum(0)
+
+
 class Pyramid(nn.Module):
     """Atrous spatial pyramid pooling (Chen et al. 2018, DeepLabv3+): 1 x 1, three dilated 3 x 3 and the mean of the image.
 
@@ -103,7 +131,7 @@ def segmenter(
     classes: int,
     *,
     model: str,
-    head: Literal["fcn", "deeplabv3plus"] = "deeplabv3plus",
+    head: Literal["fcn", "deeplabv2", "deeplabv3plus"] = "deeplabv3plus",
     output_stride: Stride = 16,
     width: int = 256,
     dropout: float = 0.1,
@@ -114,12 +142,15 @@ def segmenter(
 ) -> Segmenter:
     """`model` is a name that timm knows, dilated to `output_stride`. pretrained: timm downloads the weights; weights: a
 
-    local file of the backbone instead. The features, of `width`, are at `output_stride` (fcn) or at 4 (deeplabv3plus).
+    local file of the backbone instead. The features, of `width`, are at `output_stride` (fcn) or at 4 (deeplabv3plus);
+    deeplabv2 has those of the backbone, at `output_stride` (8 in its paper), and no dropout.
     frozen_norm: batch norm keeps its statistics. checkpointing: less memory, about a third more time. Any H and W.
     """
     backbone = Backbone(model, output_stride, pretrained, weights, checkpointing)
     if head == "deeplabv3plus" and backbone.fine < 0:
         raise CycadaError(f"networks.f.head: deeplabv3plus wants a map at stride {FINE}, which timm's '{model}' has not. Use head: fcn.")
+    if head == "deeplabv2":
+        return Segmenter(Coarse(backbone), Sum(backbone.width, classes, output_stride), backbone.width, frozen_norm=frozen_norm)
     encoder = Plain(backbone, width) if head == "fcn" else DeepLab(backbone, width, output_stride)
     last = nn.Sequential(nn.Dropout(dropout), nn.Conv2d(width, classes, 1))
     return Segmenter(encoder, last, width, frozen_norm=frozen_norm)

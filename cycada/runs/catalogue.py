@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cycada.data import domains
+from cycada.data import SceneDomain, domains, scene_domains
+from cycada.data.inspect import bare
 from cycada.errors import CycadaError, nearest
 from cycada.losses import losses
 from cycada.methods import methods
@@ -62,6 +63,11 @@ def _domains() -> Rows:
         size = f"{domain.channels} x {domain.size} x {domain.size}"
         flip = "yes" if domain.flip_safe else "no"
         found.append((name, size, flip, ", ".join(domain.files) or "none", _options(domain), _first_line(domain)))
+    for name, scenes in scene_domains.items():
+        known = bare(scenes)  # where its options say which classes, there are none yet
+        of = f"scenes, {len(known.classes)} classes" if isinstance(known, SceneDomain) else "scenes"
+        files = ", ".join(scenes.files) or "none"
+        found.append((name, of, "yes" if scenes.flip_safe else "no", files, _options(scenes), _first_line(scenes)))
     return "Domains", ("name", "images", "flip-safe", "files under the data root", "options", ""), found
 
 

@@ -16,12 +16,14 @@ from cycada.data.scenes import Palette
 from cycada.methods import Classify, Networks
 from cycada.plan import StagePlan
 from cycada.train.device import Device, Precision
-from cycada.train.evaluate import evaluating, probabilities
+from cycada.train.evaluate import at_once, evaluating, probabilities
 from cycada.types import IGNORE, Batch
 
 GAP, HEAD = 4, 18
 ANSWERS = ("image", "said", "truth", "wrong")
 """The columns of a picture of answers."""
+WIDEST = 512
+"""Pixels across that a scene has in a picture, at most."""
 
 
 def image_grid(plan: StagePlan, nets: Networks, source: torch.Tensor, target: torch.Tensor, device: Device, path: Path) -> bool:
@@ -35,12 +37,23 @@ def image_grid(plan: StagePlan, nets: Networks, source: torch.Tensor, target: to
         return False
     pairs = min(len(source), len(target))
     real_s, real_t = (to_float(images[:pairs].to(device.torch_device)) for images in (source, target))
-    batch = Batch(real_s, torch.zeros(pairs, dtype=torch.long), real_t)
+    parts: list[list[torch.Tensor]] = [[] for _ in shown]
+    count = at_once(source.shape[-2:], most=pairs)
     with evaluating(nets), device.autocast(plan.stage.precision):
-        views = method.views(nets, batch, plan.options)
-        columns = [getattr(views, name).float().cpu() for name in shown]
-    draw_grid(columns, shown, path)
+        for some_s, some_t in zip(real_s.split(count), real_t.split(count), strict=True):
+            views = method.views(nets, Batch(some_s, torch.zeros(len(some_s), dtype=torch.long), some_t), plan.options)
+            for column, name in zip(parts, shown, strict=True):
+                column.append(_shrunk(getattr(views, name).float().cpu()))
+    draw_grid([torch.cat(column) for column in parts], shown, path)
     return True
+
+
+def _shrunk(images: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W) float, at most `WIDEST` wide."""
+    height, width = images.shape[-2:]
+    if width <= WIDEST:
+        return images
+    return torch.nn.functional.interpolate(images, (round(height * WIDEST / width), WIDEST), mode="bilinear", antialias=True)
 
 
 def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], path: Path) -> None:
@@ -76,7 +89,7 @@ def draw_answers(
         small = fit_mask(mask, image.shape[1:]).numpy()
         wrong = np.repeat((((said != small) & (small != IGNORE)) * 255).astype(np.uint8)[..., None], 3, 2)
         for column, pixels in zip(columns, (None, coloured(said, palette), coloured(small, palette), wrong), strict=True):
-            column.append(to_float(image if pixels is None else torch.from_numpy(pixels).permute(2, 0, 1)))
+            column.append(_shrunk(to_float(image if pixels is None else torch.from_numpy(pixels).permute(2, 0, 1))[None])[0])
     draw_grid([torch.stack(c) for c in columns], ANSWERS, path)
 
 

@@ -82,7 +82,7 @@ def evaluate_run(
             raise CycadaError(f"'{assignment}': a finished stage takes settings of its evaluation alone, such as evaluation.flip=true.")
     config, stage = load_stage(folder, data_root, {"target": Spec(name=domain).model_dump()} if domain else None, assignments)
     device = Device.find(config.device)
-    datasets: Datasets = load_datasets(config, [stage], device)
+    datasets: Datasets = load_datasets(config, [stage], device).at(config, stage.stage)
     nets = trained_networks(folder, config, stage, len(datasets.classes), device)
     ways = scored(stage, nets)
     if not ways:
@@ -129,6 +129,7 @@ def translate_folder(
     files = image_files(in_dir)
     if not files:
         raise CycadaError(f"{in_dir.resolve()}: found no images in this folder.")
+    size = config.shapes(stage.stage)["source" if direction == "st" else "target"]
     device = Device.find(config.device)
     generator = trained_network(folder, config, stage, role).to(device.torch_device)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -138,14 +139,14 @@ def translate_folder(
             out = out_dir / f"{file.stem}.png"
             if out.exists():
                 continue
-            pixels = _read(file, config, keep_size).to(device.torch_device)
+            pixels = _read(file, config, None if keep_size else size).to(device.torch_device)
             write_png(out, to_bytes(_padded(generator, to_float(pixels)))[0])
             done += 1
     return done, len(files) - done
 
 
-def _read(file: Path, config: Config, keep_size: bool) -> torch.Tensor:
-    """(1, C, H, W) uint8."""
+def _read(file: Path, config: Config, size: tuple[int, int] | None) -> torch.Tensor:
+    """(1, C, H, W) uint8, at `size` = (height, width) or as large as it is."""
     try:
         with Image.open(file) as opened:
             image = ImageOps.exif_transpose(opened).convert("RGB" if config.data.channels == 3 else "L")
@@ -153,7 +154,7 @@ def _read(file: Path, config: Config, keep_size: bool) -> torch.Tensor:
         raise CycadaError(f"{file}: not a readable image ({error}). Mend or remove it.") from None
     array = np.asarray(image)
     pixels = torch.from_numpy(array.copy()).reshape(1, *array.shape[:2], -1).permute(0, 3, 1, 2)
-    return pixels if keep_size else convert(pixels, config.data.size, config.data.channels, config.data.resize)
+    return pixels if size is None else convert(pixels, size, config.data.channels, config.data.resize)
 
 
 def _padded(generator: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:

@@ -57,7 +57,6 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
         torch.set_num_threads(config.threads)
     device = Device.find(config.device)
     datasets = load_datasets(config, plans, device)
-    room = Room(config, datasets, device, watcher, screen)
     idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})
     identity = digest(config.model_dump(mode="json", exclude=idle))
     watcher.begin(config.name, config.seed, identity, environment())
@@ -65,6 +64,7 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
     try:
         for stage in plans:
             ids = {s.name: s.id for s in summary.stages}
+            room = Room(config, datasets.at(config, stage.stage), device, watcher, screen)
             result = run_stage(room, stage, stage_id(config, stage, ids, datasets, device), ids)
             summary.stages.append(result)
             screen.say(_line(result))

@@ -21,7 +21,7 @@ from cycada.plan import StagePlan
 from cycada.runs.pictures import draw_answers, draw_confusion, image_grid
 from cycada.train.averaging import averaged
 from cycada.train.device import Device, Precision
-from cycada.train.evaluate import count_pixels, evaluating, predictions, probabilities
+from cycada.train.evaluate import at_once, count_pixels, evaluating, predictions, probabilities
 
 SHOWN = 10
 """Examples in an image grid."""
@@ -66,15 +66,19 @@ def evaluate_stage(plan: StagePlan, nets: Networks, datasets: Datasets, device: 
     counts: dict[str, Tensor] = {}
     criteria: dict[str, float] = {}
     with evaluating(nets):
-        for side, examples in (("source", datasets.source["test"]), ("target", datasets.target["test"])):
-            if side in ways and (answers := count(ways[side], examples, len(datasets.classes), device, plan.stage.precision)):
+        for side, examples in (("source", datasets.source.get("test")), ("target", datasets.target["test"])):
+            if (
+                side in ways
+                and examples is not None
+                and (answers := count(ways[side], examples, len(datasets.classes), device, plan.stage.precision))
+            ):
                 said[side], counts[side] = answers
         if "target" in ways:
             probable = _answers(ways["target"], datasets.target["train"], device, plan)
             criteria = {name: float(criterion(probable)) for name, criterion in all_criteria.items()}
         if "source" in counts:
             criteria["source_accuracy"] = float(score_functions["accuracy"](counts["source"]))
-        if (agreement := _agreement(nets, datasets.source["test"], device, plan)) is not None:
+        if (agreement := _agreement(nets, datasets.source.get("test"), device, plan)) is not None:
             criteria["agreement"] = agreement
     criteria = {name: round(value, 6) for name, value in criteria.items()}
     if images:
@@ -85,7 +89,8 @@ def evaluate_stage(plan: StagePlan, nets: Networks, datasets: Datasets, device: 
             with evaluating(nets):
                 draw_answers(ways["target"], scenes, datasets.palette, device, plan.stage.precision, images / f"answers_{step:07d}.png")
         shown = SHOWN_SCENES if isinstance(scenes, Fitted) else SHOWN
-        source, target = first_images(datasets.source["test"], shown), first_images(datasets.target["train"], shown)
+        shown_source = datasets.source.get("test", datasets.source["train"])
+        source, target = first_images(shown_source, shown), first_images(datasets.target["train"], shown)
         image_grid(plan, nets, source, target, device, images / f"grid_{step:07d}.png")
     of_scenes = isinstance(datasets.target["test"], Fitted)
     return Evaluation({side: as_scores(counted, of_scenes) for side, counted in counts.items()}, said, counts, criteria)
@@ -123,17 +128,23 @@ def _answers(classify: Classify, target: Examples | Fitted, device: Device, plan
     """Class probabilities (N, K) of unlabelled target images, or of pixels spread evenly over some scenes."""
     if not isinstance(target, Fitted):
         return probabilities(classify, target.images[:UNLABELLED], device, plan.stage.precision)
-    found = probabilities(classify, target.first(UNLABELLED_SCENES), device, plan.stage.precision, batch=8)
-    pixels = found.permute(0, 2, 3, 1).flatten(0, 2)
-    return pixels[torch.linspace(0, len(pixels) - 1, UNLABELLED).long()]
+    scenes, (height, width) = min(UNLABELLED_SCENES, len(target)), target.size
+    chosen = torch.linspace(0, scenes * height * width - 1, UNLABELLED).long().clamp_max(scenes * height * width - 1)
+    found, batch = [], at_once(target.size)
+    for start in range(0, scenes, batch):  # the probabilities of twenty large scenes would take gigabytes
+        images = torch.stack([target.read(i)[0] for i in range(start, min(start + batch, scenes))])
+        pixels = probabilities(classify, images, device, plan.stage.precision).permute(0, 2, 3, 1).flatten(0, 2)
+        inside = chosen - start * height * width
+        found.append(pixels[inside[(inside >= 0) & (inside < len(pixels))]])
+    return torch.cat(found)
 
 
-def _agreement(nets: Networks, source: Examples | Fitted, device: Device, plan: StagePlan) -> float | None:
+def _agreement(nets: Networks, source: Examples | Fitted | None, device: Device, plan: StagePlan) -> float | None:
     """How often a translated source image keeps its class: f_t's answer against the label, or, in a stage without f_t,
 
     f_s's answer after translation against its answer before. None without G_st.
     """
-    if "g_st" not in nets or not ("f_t" in nets or "f_s" in nets) or isinstance(source, Fitted):
+    if "g_st" not in nets or not ("f_t" in nets or "f_s" in nets) or not isinstance(source, Examples):
         return None
     images, precision = source.images[:UNLABELLED], plan.stage.precision
     classify = _averaged(classify_by(nets.f_t if "f_t" in nets else nets.f_s), plan, nets)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cycada.build import Datasets, build_networks, build_training, pick, trained_as, weights_from_file
 from cycada.config import Config
+from cycada.data import Fitted
 from cycada.methods import Networks
 from cycada.networks import kind_of
 from cycada.plan import StagePlan
@@ -47,7 +48,7 @@ class StageResult:
 
 @dataclass(frozen=True)
 class Room:
-    """What every stage of one experiment shares."""
+    """What every stage of one experiment shares; the scenes are at the size of the stage at hand."""
 
     config: Config
     datasets: Datasets
@@ -210,6 +211,8 @@ def _starts(room: Room, plan: StagePlan, ids: Mapping[str, str]) -> dict[str, di
 
 def _manifest(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[str, str]) -> dict[str, Any]:
     d = room.datasets
+    sets = {f"{side} {split}": e for side, of in (("source", d.source), ("target", d.target)) for split, e in of.items()}
+    skipped = {name: len(e.skipped) for name, e in sets.items() if isinstance(e, Fitted) and e.skipped}
     return {
         "id": folder.id,
         "experiment": room.config.name,
@@ -220,7 +223,8 @@ def _manifest(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[str, 
         "steps": plan.stage.steps,
         "batch": plan.stage.batch * room.device.world,
         "parents": {role: start if "#" in start else ids[start.split(".")[0]] for role, start in plan.stage.init.items()},
-        "images": {f"{side} {split}": len(e) for side, sets in (("source", d.source), ("target", d.target)) for split, e in sets.items()},
+        "images": {name: len(e) for name, e in sets.items()},
+        **({"skipped": skipped} if skipped else {}),
         "data_fingerprint": d.fingerprint,
         "device": room.device.describe(),
         "selection": "last step",

@@ -18,7 +18,7 @@ from cycada.train.device import Device
 
 def trained_network(folder: RunFolder, config: Config, stage: StagePlan, role: str, classes: int | None = None) -> nn.Module:
     """A network of the stage with the weights that it ended with. classes: what generators do without. Raises CycadaError."""
-    context: dict[str, Any] = {"image_channels": config.data.channels, "size": min(stage.stage.crop or config.data.shape)}
+    context: dict[str, Any] = {"image_channels": config.data.channels, "size": min(config.window(stage.stage))}
     if classes is not None:
         context["classes"] = classes
     net = network(stage.specs[role], kind_of(role), context, f"networks.{kind_of(role)}")

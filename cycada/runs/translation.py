@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 
 from safetensors.torch import save
@@ -15,6 +16,7 @@ from cycada.build import FORMAT
 from cycada.config import digest
 from cycada.data import Fitted, Translated, to_bytes, to_float
 from cycada.data.translated import is_whole, write_png
+from cycada.methods.cycada import translated_at
 from cycada.plan import StagePlan
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.lock import locked
@@ -24,10 +26,10 @@ from cycada.train.evaluate import evaluating
 
 
 def translate_once(folder: Path, plan: StagePlan, device: Device, screen: Screen, g_st: nn.Module, scenes: Fitted) -> Translated:
-    """Every scene whole, at data.size and in the stage's precision, as `folder`/KEY/NAME.png; what is there is kept.
+    """Every scene whole, at the stage's size (times `translate_at`) and in its precision, as `folder`/KEY/NAME.png.
 
-    KEY stands for all that the pictures depend on, so that stages and experiments with the same g_st share them. One of them
-    translates and the others wait; several processes of one stage share the work.
+    What is there is kept. KEY stands for all that the pictures depend on, so that stages and experiments with the same g_st share
+    them. One of them translates and the others wait; several processes of one stage share the work.
     Raises Interrupted after Ctrl-C; the same command goes on.
     """
     key = _key(plan, g_st, scenes)
@@ -56,13 +58,20 @@ def _key(plan: StagePlan, g_st: nn.Module, scenes: Fitted) -> str:
             "size": scenes.size,
             "precision": plan.stage.precision,
         }
+        | ({} if (scale := _scale(plan)) is None else {"translate_at": scale})
     )
+
+
+def _scale(plan: StagePlan) -> float | None:
+    return getattr(plan.options, "translate_at", None)
 
 
 def _translate(
     plan: StagePlan, device: Device, screen: Screen, g_st: nn.Module, scenes: Fitted, files: Sequence[Path], missing: Sequence[int]
 ) -> None:
     """This process's share of the missing files."""
+    scale = _scale(plan)
+    translate = g_st if scale is None else partial(translated_at, scale, g_st)
     there, began = len(files) - len(missing), time.perf_counter()
     screen.begin(f"{plan.name}: g_st", there, len(files))
     with stop_on_signal(enabled=device.world == 1) as stopped, evaluating(g_st), device.autocast(plan.stage.precision):
@@ -70,7 +79,7 @@ def _translate(
             for turn, i in enumerate(missing[device.rank :: device.world], 1):
                 image = scenes.read(i)[0].to(device.torch_device)
                 files[i].parent.mkdir(parents=True, exist_ok=True)
-                write_png(files[i], to_bytes(g_st(to_float(image[None])))[0])
+                write_png(files[i], to_bytes(translate(to_float(image[None])))[0])
                 done = min(turn * device.world, len(missing))
                 screen.update(there + done, done / (time.perf_counter() - began), {})
                 if stopped.is_set():

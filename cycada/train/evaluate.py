@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -12,6 +12,14 @@ from cycada.data import Fitted, fit_logits, to_float
 from cycada.methods import Classify
 from cycada.metrics import confusion_matrix
 from cycada.train.device import Device, Precision
+
+AT_ONCE = 2**20
+"""Pixels of scenes that go through a network together."""
+
+
+def at_once(size: Sequence[int], most: int = 8) -> int:
+    """How many scenes of `size` = (height, width): memory stays the same from small scenes to those of 1024 x 2048."""
+    return max(1, min(most, AT_ONCE // (size[0] * size[1])))
 
 
 @contextmanager
@@ -53,21 +61,30 @@ def predictions(classify: Classify, images: Tensor, device: Device, precision: P
     return found.cpu()
 
 
-def count_pixels(classify: Classify, scenes: Fitted, classes: int, device: Device, precision: Precision = "fp32", batch: int = 8) -> Tensor:
+def count_pixels(
+    classify: Classify, scenes: Fitted, classes: int, device: Device, precision: Precision = "fp32", batch: int | None = None
+) -> Tensor:
     """(N, K, K) int32 on the CPU: of every scene, the count over all pixels of its mask at its own size. One scene after the
 
     other: no answer is kept. Every process does its share. To be called inside `evaluating`.
     """
     found = torch.zeros(len(scenes), classes, classes, dtype=torch.int32, device=device.torch_device)
-    rows = range(device.rank, len(scenes), device.world)
+    rows, batch = range(device.rank, len(scenes), device.world), batch or at_once(scenes.size)
     for start in range(0, len(rows), batch):
         part = rows[start : start + batch]
-        images, masks = zip(*(scenes.read(i) for i in part), strict=True)
-        with device.autocast(precision):
-            logits = classify(to_float(torch.stack(images).to(device.torch_device))).float()
-        for i, answer, mask in zip(part, logits, masks, strict=True):
-            said = fit_logits(answer[None], mask.shape).argmax(1)[0]
-            found[i] = confusion_matrix(said, mask.to(device.torch_device), classes)
+        found[list(part)] = _count_some(classify, scenes, part, classes, device, precision)
     if device.world > 1:
         torch.distributed.all_reduce(found)
     return found.cpu()
+
+
+def _count_some(classify: Classify, scenes: Fitted, rows: Sequence[int], classes: int, device: Device, precision: Precision) -> Tensor:
+    """(n, K, K) of some scenes. A function of its own, so that their scores are gone when the next ones' are computed."""
+    images, masks = zip(*(scenes.read(i) for i in rows), strict=True)
+    with device.autocast(precision):
+        logits = classify(to_float(torch.stack(images).to(device.torch_device))).float()
+    counts = []
+    for answer, mask in zip(logits, masks, strict=True):
+        said = fit_logits(answer[None], mask.shape).argmax(1)[0]
+        counts.append(confusion_matrix(said, mask.to(device.torch_device), classes))
+    return torch.stack(counts).int()

@@ -1,0 +1,180 @@
+"""`cycada data check`: what a domain, or the two of an experiment, hold, and whether it is sound."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from cycada.build import scene_domain
+from cycada.config import Config, Spec, load
+from cycada.data import Domain, Examples, SceneDomain, Scenes, domains, scene_domains
+from cycada.data.inspect import Report, Section, check, sheet, spread
+from cycada.data.scenes import Image, Mask, Palette
+from cycada.errors import CycadaError
+from cycada.plan import plan
+from cycada.registry import check_options
+from cycada.yaml_files import override
+
+COLUMNS = ("", "pairs", "skipped", "read", "bad", "labels", "ignored", "W x H")
+SHOWN = 4
+"""Pairs of each part in a contact sheet."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One split of one domain, read in part. fault: why it could not even be opened."""
+
+    title: str
+    count: int
+    report: Report
+    scenes: Scenes | None = None
+    fault: str = ""
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        return self.scenes.skipped if self.scenes else {}
+
+
+class Pictures(Scenes):
+    """Images with one label each, to be looked at and counted as scenes are: a pair's mask is its label, one pixel large."""
+
+    def __init__(self, examples: Examples) -> None:
+        super().__init__([str(i) for i in range(len(examples))], examples.labels is not None)
+        self.examples = examples
+
+    def pair(self, i: int) -> tuple[Image, Mask | None]:
+        image = self.examples.images[i].permute(1, 2, 0).numpy()
+        label = None if self.examples.labels is None else self.examples.labels[i : i + 1].numpy()[None].astype(np.uint8)
+        return np.broadcast_to(image, (*image.shape[:2], 3)), label
+
+
+@dataclass(frozen=True)
+class Checked:
+    """title: whose they are. classes, palette: those of the source. parts: in the order in which they were read."""
+
+    title: str
+    classes: tuple[str, ...]
+    palette: Palette
+    parts: tuple[Part, ...]
+
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong, each with the part's name and the file's."""
+        return [f"{p.title}: {fault}" for p in self.parts for fault in ([p.fault] if p.fault else p.report.faults)]
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """As `COLUMNS`."""
+        found = []
+        for p in self.parts:
+            r = p.report
+            whole = int(r.counts.sum()) + r.ignored
+            sizes = ", ".join(f"{size} ({n})" for size, n in r.sizes.most_common(3))
+            ignored = f"{100 * r.ignored / whole:.2f} %" if whole else "-"
+            cells = (p.count, len(p.skipped), r.read + len(r.faults), len(r.faults), r.labelled, ignored, sizes or "-")
+            found.append((p.title, *map(str, cells)))
+        return found
+
+    def shares(self) -> list[tuple[str, ...]]:
+        """class, % of what is labelled in each part."""
+        totals = [max(int(p.report.counts.sum()), 1) for p in self.parts]
+        return [
+            (name, *(f"{100 * p.report.counts[k] / t:.2f}" if p.report.labelled else "-" for p, t in zip(self.parts, totals, strict=True)))
+            for k, name in enumerate(self.classes)
+        ]
+
+    def draw(self, path: Path) -> bool:
+        """A contact sheet of sound pairs; False where there are none."""
+        sections = []
+        for p in self.parts:
+            rows = [p.report.sound[i] for i in spread(len(p.report.sound), SHOWN)] if p.report.sound else []
+            if p.scenes and rows:
+                sections.append(Section(p.title, p.scenes, rows))
+        if sections:
+            sheet(sections, self.classes, self.palette, path)
+        return bool(sections)
+
+
+def check_named(what: str, settings: Sequence[str], root: Path | None, split: str, samples: int) -> tuple[Checked, Path | None]:
+    """By the YAML file of an experiment, or the name of a domain with masks. -> also where an experiment's contact sheet goes."""
+    if what.endswith((".yaml", ".yml")):
+        config = load(Path(what), [*settings, *([f"data.root={root}"] if root else ())])
+        return check_config(config, samples), config.results / "experiments" / config.name / "data.png"
+    entry = scene_domains[what]
+    domain = entry(**check_options(entry, override({}, settings), what))
+    return check_domain(domain, root or Path(os.environ.get("CYCADA_DATA", "data")), split, samples), None
+
+
+def check_domain(domain: SceneDomain, root: Path, split: str, samples: int) -> Checked:
+    """One split of a domain with masks. Raises CycadaError where it cannot be opened."""
+    scenes = domain.load(root, split)
+    classes = tuple(domain.classes)
+    return Checked(domain.name, classes, domain.palette, (Part(split, len(scenes), _report(scenes, classes, samples), scenes),))
+
+
+def check_config(config: Config, samples: int) -> Checked:
+    """All that an experiment would read of its source and target. What is wrong is noted, not raised."""
+    plan(config)
+    root = config.data.resolved_root()
+    opened: list[tuple[str, Scenes | str]] = []
+    found: dict[str, Domain | SceneDomain] = {}
+    for side, spec in (("source", config.data.source), ("target", config.data.target)):
+        found[side] = domain = _domain(spec, side)
+        splits = dict.fromkeys(("train", domain.unlabelled, "test") if isinstance(domain, SceneDomain) else ("train", "test"))
+        for split in (s for s in splits if not isinstance(domain, SceneDomain) or s in domain.splits):
+            opened.append((f"{side} {split}", _opened(domain, root, split, config.data.download)))
+    classes = tuple(found["source"].classes)
+    palette = getattr(found["source"], "palette", ())
+    parts = tuple(
+        Part(title, 0, _report(None, classes, 0), fault=scenes)
+        if isinstance(scenes, str)
+        else Part(title, len(scenes), _report(scenes, classes, samples), scenes)
+        for title, scenes in opened
+    )
+    if (theirs := tuple(found["target"].classes)) and classes and theirs != classes:
+        fault = f"the source has the classes {list(classes)}, the target {list(theirs)}; they must agree."
+        parts += (Part("classes", 0, _report(None, classes, 0), fault=fault),)
+    return Checked(f"{config.data.source.name} -> {config.data.target.name}", classes, palette, parts)
+
+
+def _domain(spec: Spec, side: str) -> Domain | SceneDomain:
+    if spec.name in scene_domains:
+        return scene_domain(spec, side)
+    return domains[spec.name](**check_options(domains[spec.name], spec.options, f"data.{side}"))
+
+
+def _opened(domain: Any, root: Path, split: str, download: bool) -> Scenes | str:
+    """A split, or why it cannot be opened."""
+    try:
+        return domain.load(root, split) if isinstance(domain, SceneDomain) else Pictures(domain.load(root, split, download))
+    except CycadaError as error:
+        return str(error)
+
+
+def _report(scenes: Scenes | None, classes: tuple[str, ...], samples: int) -> Report:
+    return check(scenes, len(classes), spread(len(scenes), samples)) if scenes else Report.nothing(len(classes))
+
+
+def print_checked(checked: Checked) -> None:
+    """What was found part by part, and the share of every class."""
+    table, shares = Table(title=checked.title), Table(title="% of what is labelled")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column in ("", "W x H") else "right", no_wrap=column == "", overflow="fold")
+    for column in ("class", *(p.title for p in checked.parts)):
+        shares.add_column(column, justify="left" if column == "class" else "right")
+    for rows, of in ((checked.rows(), table), (checked.shares(), shares)):
+        for row in rows:
+            of.add_row(*row)
+    out = Console(highlight=False)
+    out.print(table)
+    if any(p.report.labelled for p in checked.parts):
+        out.print(shares)
+    for p in checked.parts:
+        if p.skipped:
+            out.print(f"{p.title}: {len(p.skipped)} bad pairs are left out: {', '.join(list(p.skipped)[:20])}", soft_wrap=True)
