@@ -48,9 +48,10 @@ def make_run(
             for side, said in answers.items()
         }
     )
-    stages = {s: {**spec, "losses": (losses or {}) if s == stage else {}} for s, spec in STAGES.items()}
+    stages = {s: {"steps": 300, "batch": 64, **spec, "losses": (losses or {}) if s == stage else {}} for s, spec in STAGES.items()}
     sides = [spec if isinstance(spec, dict) else {"name": spec} for spec in pair]
     data = {"root": None, "download": False, "source": sides[0], "target": sides[1], "size": [24, 48] if scenes else 28}
+    data["channels"] = 3 if scenes else 1
     network = {"name": "drn26" if scenes else "lenet"}
     experiment = {"name": "made", "seed": seed, "data": data, "networks": {"f": network}, "stages": stages}
     manifest = {
@@ -88,7 +89,7 @@ def make_run(
         Image.fromarray(rng.integers(0, 255, (200, 40 * columns), np.uint8)).save(folder / "images" / "grid_0000300.png")
     for file, content in (("manifest.json", manifest), ("scores.json", scores), ("confusion.json", confusion)):
         (folder / file).write_text(json.dumps(content))
-    (folder / "config.yaml").write_text(yaml.safe_dump({"stage": stage, "experiment": experiment}))
+    (folder / "config.yaml").write_text(yaml.safe_dump({"stage": stage, "experiment": experiment}, sort_keys=False))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "done").write_text("now")
     return name

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from synthetic_runs import make_run, make_sweep
 
 from cycada.errors import CycadaError
 from cycada.report import clouds
 from cycada.report.gather import gather
 from cycada.report.published import flags, incomplete, number_of_runs, published, read_published
+from cycada.report.record import Record
 from cycada.report.report import report
 from cycada.report.selection import choose_rows, choose_steps
 from cycada.report.semantics import distances, drift, flips, shared
@@ -323,3 +325,15 @@ def test_no_sideways_scrolling_on_a_phone(made, tmp_path):
 def test_the_data_and_the_template_ship_with_the_package():
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
     assert '"report/published.yaml", "report/page.html.j2"' in text
+
+
+def test_a_setting_that_an_older_version_did_not_know_is_at_its_default(tmp_path):
+    old, new = (Record(tmp_path / "runs" / make_run(tmp_path, f"{k:012x}", "task", seed=k)) for k in (1, 2))
+    told = yaml.safe_load((new.folder.path / "config.yaml").read_text())
+    told["experiment"]["evaluation"] = {"flip": False}
+    told["experiment"]["stages"]["task"]["crop_area"] = None
+    (new.folder.path / "config.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
+    assert old.settings() == new.settings()
+    told["experiment"]["stages"]["task"]["batch"] = 65
+    (new.folder.path / "config.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
+    assert Record(new.folder.path).settings() != old.settings()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cycada.config import EvaluationConfig, digest
+from cycada.config import EvaluationConfig, digest, parse
 from cycada.errors import CycadaError
 from cycada.methods import methods
 from cycada.report.metric import Metric, metric_of
@@ -184,15 +184,16 @@ class Record:
     def settings(self) -> str:
         """A digest of what the stage and those before it were told, apart from the seed: equal for the same method, evaluated
 
-        in the same way.
+        in the same way. What a run of an older version was not asked yet stands at its default.
         """
-        stages, data = self.config["stages"], {k: v for k, v in self.config["data"].items() if k not in ("root", "download")}
+        experiment = parse(self.config, str(self.folder.path / "config.yaml")).model_dump(mode="json")
+        stages, data = experiment["stages"], {k: v for k, v in experiment["data"].items() if k not in ("root", "download")}
         wanted = [self.stage]
         for name in wanted:
             starts = stages[name].get("init", {}).values()
             wanted += [s.split(".")[0] for s in starts if "#" not in s and s.split(".")[0] not in wanted]
-        told = {"data": data, "networks": self.config["networks"], "stages": {name: stages[name] for name in sorted(wanted)}}
-        return digest(told | {"evaluation": EvaluationConfig(**self.config.get("evaluation", {})).changes()})
+        told = {"data": data, "networks": experiment["networks"], "stages": {name: stages[name] for name in sorted(wanted)}}
+        return digest(told | {"evaluation": EvaluationConfig(**experiment["evaluation"]).changes()})
 
     def _optional_json(self, name: str) -> dict[str, Any]:
         path = self.folder.path / name
