@@ -72,9 +72,9 @@ class Datasets:
         return replace(self, source=source, target=target, oracle=sized(self.oracle, "target"))
 
 
-def first_images(examples: Examples | Fitted, count: int) -> Tensor:
-    """(n, C, H, W) uint8."""
-    return examples.first(count) if isinstance(examples, Fitted) else examples.images[:count]
+def some_images(examples: Examples | Fitted, count: int) -> Tensor:
+    """(n, C, H, W) uint8: the first, or scenes evenly over all."""
+    return examples.some(count) if isinstance(examples, Fitted) else examples.images[:count]
 
 
 def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Datasets:

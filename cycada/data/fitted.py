@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cycada.data.crops import Crops, Cut, crop_loader, scaled
 from cycada.data.loaders import to_float
-from cycada.data.scenes import Image, Mask, Scenes
+from cycada.data.scenes import Image, Mask, Scenes, spread
 from cycada.errors import CycadaError
 
 SAMPLED = 8
@@ -56,9 +56,9 @@ class Fitted(Scenes):
     def holds(self) -> bool:
         return self._held is not None
 
-    def first(self, count: int) -> Tensor:
-        """(n, 3, H, W) uint8, the first images."""
-        return torch.stack([self.read(i)[0] for i in range(min(count, len(self)))])
+    def some(self, count: int) -> Tensor:
+        """(n, 3, H, W) uint8, at most `count` images, evenly over all: neighbours in a drive look alike."""
+        return torch.stack([self.read(i)[0] for i in spread(len(self), count)])
 
     def megabytes(self) -> float:
         """What holding all of it takes."""

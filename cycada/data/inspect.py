@@ -47,11 +47,6 @@ class Section:
     rows: Sequence[int]
 
 
-def spread(count: int, wanted: int) -> list[int]:
-    """At most `wanted` places, evenly over 0..count-1."""
-    return sorted({int(i) for i in np.linspace(0, count - 1, min(count, wanted))})
-
-
 def check(scenes: Scenes, classes: int, rows: list[int]) -> Report:
     """Reads these pairs, one after the other. What is wrong with a pair is noted, not raised."""
     report = Report.nothing(classes)

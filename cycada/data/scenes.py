@@ -114,3 +114,8 @@ class SceneDomain(ABC):
 
 
 scene_domains: Registry[type[SceneDomain]] = Registry("scene domain")
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """At most `wanted` places, evenly over 0..count-1."""
+    return sorted({int(i) for i in np.linspace(0, count - 1, min(count, wanted))})

@@ -14,7 +14,7 @@ from torch import Tensor
 from cycada.build import Datasets
 from cycada.config import Config
 from cycada.data import Examples, Fitted, fit_mask, to_float
-from cycada.data.inspect import spread
+from cycada.data.scenes import spread
 from cycada.methods import Networks
 from cycada.metrics import confusion_matrix
 from cycada.plan import StagePlan

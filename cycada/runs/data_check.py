@@ -15,8 +15,8 @@ from rich.table import Table
 from cycada.build import scene_domain
 from cycada.config import Config, Spec, load
 from cycada.data import Domain, Examples, SceneDomain, Scenes, domains, scene_domains
-from cycada.data.inspect import Report, Section, check, sheet, spread
-from cycada.data.scenes import Image, Mask, Palette
+from cycada.data.inspect import Report, Section, check, sheet
+from cycada.data.scenes import Image, Mask, Palette, spread
 from cycada.errors import CycadaError
 from cycada.plan import plan
 from cycada.registry import check_options

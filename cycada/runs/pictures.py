@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cycada.data import Fitted, fit_logits, fit_mask, to_bytes, to_float
 from cycada.data.inspect import coloured
-from cycada.data.scenes import Palette
+from cycada.data.scenes import Palette, spread
 from cycada.methods import Classify, Networks
 from cycada.plan import StagePlan
 from cycada.train.device import Device, Precision
@@ -79,9 +79,9 @@ def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], 
 def draw_answers(
     classify: Classify, scenes: Fitted, palette: Palette, device: Device, precision: Precision, path: Path, count: int = 4
 ) -> None:
-    """image | what the network says | the truth | where it is wrong (white), for the first scenes. Inside `evaluating`."""
+    """image | what the network says | the truth | where it is wrong (white), for scenes evenly over all. Inside `evaluating`."""
     columns: list[list[torch.Tensor]] = [[], [], [], []]
-    for i in range(min(count, len(scenes))):
+    for i in spread(len(scenes), count):
         image, mask = scenes.read(i)
         assert mask is not None  # only labelled scenes are drawn
         answer = probabilities(classify, image[None], device, precision)

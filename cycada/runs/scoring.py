@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cycada.build import Datasets, first_images
+from cycada.build import Datasets, some_images
 from cycada.data import Examples, Fitted
+from cycada.data.scenes import spread
 from cycada.methods import Classify, Networks, classify_by
 from cycada.metrics import confusion_matrix
 from cycada.metrics import criteria as all_criteria
@@ -28,7 +29,7 @@ SHOWN = 10
 UNLABELLED = 1000
 """Target training images that the label-free criteria look at."""
 UNLABELLED_SCENES = 20
-"""Target training scenes whose pixels stand for them there."""
+"""Target training scenes, evenly over all, whose pixels stand for them there."""
 SHOWN_SCENES = 6
 CLASSIFICATION_SCORES = ("accuracy", "class_accuracy")
 SCENE_SCORES = ("miou", "class_iou", "fwiou", "pixel_accuracy", "mean_class_accuracy", "class_accuracy", "classes_averaged")
@@ -90,7 +91,7 @@ def evaluate_stage(plan: StagePlan, nets: Networks, datasets: Datasets, device: 
                 draw_answers(ways["target"], scenes, datasets.palette, device, plan.stage.precision, images / f"answers_{step:07d}.png")
         shown = SHOWN_SCENES if isinstance(scenes, Fitted) else SHOWN
         shown_source = datasets.source.get("test", datasets.source["train"])
-        source, target = first_images(shown_source, shown), first_images(datasets.target["train"], shown)
+        source, target = some_images(shown_source, shown), some_images(datasets.target["train"], shown)
         image_grid(plan, nets, source, target, device, images / f"grid_{step:07d}.png")
     of_scenes = isinstance(datasets.target["test"], Fitted)
     return Evaluation({side: as_scores(counted, of_scenes) for side, counted in counts.items()}, said, counts, criteria)
@@ -128,11 +129,12 @@ def _answers(classify: Classify, target: Examples | Fitted, device: Device, plan
     """Class probabilities (N, K) of unlabelled target images, or of pixels spread evenly over some scenes."""
     if not isinstance(target, Fitted):
         return probabilities(classify, target.images[:UNLABELLED], device, plan.stage.precision)
-    scenes, (height, width) = min(UNLABELLED_SCENES, len(target)), target.size
+    rows, (height, width) = spread(len(target), UNLABELLED_SCENES), target.size
+    scenes = len(rows)
     chosen = torch.linspace(0, scenes * height * width - 1, UNLABELLED).long().clamp_max(scenes * height * width - 1)
     found, batch = [], at_once(target.size)
     for start in range(0, scenes, batch):  # the probabilities of twenty large scenes would take gigabytes
-        images = torch.stack([target.read(i)[0] for i in range(start, min(start + batch, scenes))])
+        images = torch.stack([target.read(i)[0] for i in rows[start : start + batch]])
         pixels = probabilities(classify, images, device, plan.stage.precision).permute(0, 2, 3, 1).flatten(0, 2)
         inside = chosen - start * height * width
         found.append(pixels[inside[(inside >= 0) & (inside < len(pixels))]])
