@@ -19,12 +19,15 @@ class Batch:
     label_s: (N,) int64 for classification, (N, H, W) for segmentation; `IGNORE` counts nowhere.
     real_t: (N, C, H, W) float in [-1, 1], images of the target domain.
     fake_t: (N, C, H, W) float in [-1, 1], G_st(real_s) where it was translated beforehand.
+    pair_t: (N, C, H, W) float in [-1, 1], what real_s truly looks like in the target domain, where the data are paired and a term
+    asks for it.
     """
 
     real_s: Tensor
     label_s: Tensor
     real_t: Tensor
     fake_t: Tensor | None = None
+    pair_t: Tensor | None = None
 
 
 class Output(NamedTuple):

@@ -15,6 +15,10 @@ from cycada.types import Output
 Classify = Callable[[Tensor], Tensor]
 """Images (N, C, H, W) -> logits (N, K)."""
 
+Direction = Literal["st", "ts"]
+Translate = Callable[[Tensor], Tensor]
+"""Images (N, C, H, W) float in [-1, 1] -> the same images in the other domain, of the same shape."""
+
 ADAM_GAN: Mapping[str, Any] = {"name": "adam", "lr": 2e-4, "betas": (0.5, 0.999)}
 """CycleGAN's optimizer."""
 ADAM_TASK: Mapping[str, Any] = {"name": "adam", "lr": 1e-4, "betas": (0.9, 0.999)}
@@ -57,12 +61,22 @@ def task_scored(nets: Networks) -> dict[str, Classify]:
     return {"source": classify_by(nets.f_t), "target": classify_by(nets.f_t)} if "f_t" in nets else {}
 
 
+def generators_translate(nets: Networks) -> dict[Direction, Translate]:
+    """By g_st and g_ts, where the stage has them."""
+    ways: dict[Direction, Translate] = {}
+    for direction in ("st", "ts"):
+        if f"g_{direction}" in nets:
+            ways[direction] = nets.get_submodule(f"g_{direction}")  # type: ignore[index]
+    return ways
+
+
 @dataclass(frozen=True)
 class Method:
     """views: the tensors of a step. phases: in the order in which they run. label: what a results table calls its outcome.
     options: what YAML may set besides.
 
-    scored: networks -> how a domain's test images are classified, for the scores after a stage. grid: the views that
+    scored: networks -> how a domain's test images are classified, for the scores after a stage. translations: networks ->
+    how images get from one domain into the other, by direction. grid: the views that
     an image grid shows, one column each. source_is: `target` makes the labelled TARGET training set the source; only
     an oracle does that.
     """
@@ -73,6 +87,7 @@ class Method:
     summary: str
     options: type[Options] = Options
     scored: Callable[[Networks], dict[str, Classify]] = task_scored
+    translations: Callable[[Networks], dict[Direction, Translate]] = generators_translate
     grid: tuple[str, ...] = ()
     source_is: Literal["source", "target"] = "source"
 

@@ -94,6 +94,12 @@ class Views:
     def real_t(self) -> Tensor:
         return self.batch.real_t
 
+    @property
+    def pair_t(self) -> Tensor:
+        """What real_s truly looks like in the target domain: of paired data alone."""
+        assert self.batch.pair_t is not None  # the plan sees who asks for it
+        return self.batch.pair_t
+
     def detached(self) -> Self:
         """The views for the next phase: what is `carried` stays as a constant, all else is forgotten."""
         after = type(self)(self.nets, self.batch, self.options, self.average)
