@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from PIL import ExifTags, ImageOps
 from PIL import Image as Pil
-from PIL import ImageOps
 
 from cycada.errors import CycadaError
 
@@ -55,3 +55,13 @@ def _on_white(image: Pil.Image) -> Pil.Image:
     if not image.has_transparency_data:
         return image
     return Pil.alpha_composite(Pil.new("RGBA", image.size, "white"), image.convert("RGBA"))
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(width, height) of a picture file as `read_picture` turns it, from its first bytes alone. Raises CycadaError."""
+    try:
+        with Pil.open(path) as opened:
+            width, height = opened.size
+            return (height, width) if opened.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9) else (width, height)
+    except UNREADABLE as error:
+        raise CycadaError(f"{path}: not a readable image ({error}). Mend or remove it.") from error
