@@ -161,9 +161,7 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
     context: dict[str, Any] = {"image_channels": data.channels, "size": smallest, "classes": classes}
     roles: dict[str, nn.Module] = {}
     if not classes and (tasks := [role for role in plan.specs if kind_of(role) in ("f", HEAD)]):
-        raise CycadaError(
-            f"stages.{plan.name}: the method '{plan.stage.method}' needs a classifier ({tasks[0]}), but there are no classes."
-        )
+        raise CycadaError(f"stages.{plan.name}: '{plan.stage.method}' needs a classifier ({tasks[0]}), but the domains have no classes.")
     for role in sorted(plan.specs, key=lambda r: kind_of(r) == "d_feat"):  # d_feat last: its input is f's output
         kind = kind_of(role)
         if kind == "d_feat":
