@@ -53,6 +53,7 @@ def test_every_kind_of_picture_is_read_as_one_sees_it(tmp_path):
     shown = np.asarray(palette.convert("RGB"))
     share = alpha[..., None] / 255
     over_white = colour * share + 255 * (1 - share)
+    both = Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)])
     holes = shown.copy()
     holes[np.asarray(palette) == 3] = 255
     turn = Image.Exif()
@@ -67,7 +68,7 @@ def test_every_kind_of_picture_is_read_as_one_sees_it(tmp_path):
         "hole.png": (palette, holes, {"transparency": 3}),
         "alpha.png": (np.dstack([colour, alpha]), over_white, {}),
         "grey_alpha.png": (
-            Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)]),
+            both,
             np.stack([grey * share[..., 0] + 255 - alpha] * 3, -1),
             {},
         ),
