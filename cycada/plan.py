@@ -131,8 +131,7 @@ def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
     method = methods[stage.method]
     options = _options(method, stage.options, f"{where}.options", is_scenes(config))
     terms = _without_idle(method, _terms(method, stage, options, where))
-    if not is_scenes(config):
-        _check_masks(method, [t for ts in terms.values() for t in ts], config.data.source.name)
+    _check_labels(method, [t for ts in terms.values() for t in ts], config.data.source.name, is_scenes(config))
     used = {role for active in terms.values() for term in active for role in method.views.roles_of(term.needs)}
     phases = tuple(
         PlannedPhase(
@@ -166,10 +165,13 @@ def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
     return StagePlan(name, stage, method, options, phases, specs, frozen, pools, needs_target, TEACHER in used, config.evaluation)
 
 
-def _check_masks(method: Method, terms: list[Term], source: str) -> None:
+def _check_labels(method: Method, terms: list[Term], source: str, scenes: bool) -> None:
     for term in terms:
-        if method.views.uses(term.needs) & method.views.of_masks:
-            raise CycadaError(f"{term.where}.{term.name}: it needs a label for every pixel; '{source}' labels whole images. Take it out.")
+        uses, where = method.views.uses(term.needs), f"{term.where}.{term.name}"
+        if not scenes and uses & method.views.of_masks:
+            raise CycadaError(f"{where}: it needs a label for every pixel; '{source}' labels whole images. Take it out.")
+        if scenes and uses & method.views.of_labels:
+            raise CycadaError(f"{where}: it needs one label for the whole image; a scene of '{source}' has none. Set its weight to 0.")
 
 
 def _options(method: Method, given: Mapping[str, Any], where: str, scenes: bool) -> Any:
@@ -282,10 +284,12 @@ def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
                 f"{this.specs[role].model_dump()} here. Give both the same network."
             )
     for role in this.frozen:
-        if role not in this.stage.init:
+        features = role in this.method.views.by_features
+        if role not in this.stage.init and not (features and any(this.specs[role].options.get(k) for k in ("weights", "pretrained"))):
             raise CycadaError(
                 f"{where}: '{role}' is frozen in this stage, so it must start from a trained network, "
-                f"for example {role}: source.f_t. An untrained one would teach noise."
+                f"for example {role}: source.f_t{', or name a file of weights: in networks' if features else ''}. "
+                f"An untrained one would teach noise."
             )
 
 
