@@ -25,7 +25,7 @@ class CoganOptions(Options):
     """
 
     gan: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
-    invert_steps: Annotated[int, Field(ge=1)] = option(200, later=True)
+    invert_steps: Annotated[int, Field(ge=1)] = option(100, later=True)
     invert_rate: Annotated[float, Field(gt=0)] = option(0.1, later=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from types import CodeType
@@ -113,9 +113,9 @@ class Views:
                 after.__dict__[name] = value.detach()
         return after
 
-    def made_by(self, roles: Iterable[str], since: Self) -> set[str]:
-        """The views computed after `since` that are other ones once the networks of these roles have moved."""
-        return {name for name in vars(self) if name not in vars(since) and self.roles_of([name]) & set(roles)}
+    def made_by(self, roles: Iterable[str], before: Container[str]) -> set[str]:
+        """The views that are there and were not before, and that are other ones once the networks of these roles have moved."""
+        return {name for name in vars(self) if name not in before and self.roles_of([name]) & set(roles)}
 
     def computed(self, name: str) -> bool:
         """Whether the tensor is there without a forward pass."""

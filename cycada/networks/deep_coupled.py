@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -40,7 +42,7 @@ class DeepPairGenerator(nn.Module):
         widths = widths_of(shape, channels)
         h, w = (side // 2 ** len(widths) for side in shape)
         modules: list[nn.Module] = [nn.Linear(NOISE, widths[-1] * h * w), nn.Unflatten(1, (widths[-1], h, w))]
-        for into, out in zip(widths[:0:-1], widths[-2::-1], strict=True):
+        for into, out in pairwise(reversed(widths)):
             modules += [nn.BatchNorm2d(into), nn.ReLU(inplace=True), nn.ConvTranspose2d(into, out, 4, 2, 1, bias=False)]
         self.shared = nn.Sequential(*modules, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
         self.s, self.t = (nn.ConvTranspose2d(channels, image_channels, 4, 2, 1) for _ in range(2))
@@ -65,7 +67,7 @@ class DeepPairDiscriminator(nn.Module):
         widths = widths_of(shape, channels)
         self.s, self.t = (nn.Sequential(nn.Conv2d(image_channels, channels, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)) for _ in range(2))
         modules: list[nn.Module] = []
-        for into, out in zip(widths[:-1], widths[1:], strict=True):
+        for into, out in pairwise(widths):
             modules += [nn.Conv2d(into, out, 4, 2, 1, bias=False), nn.BatchNorm2d(out), nn.LeakyReLU(0.2, inplace=True)]
         self.shared = nn.Sequential(*modules, nn.Flatten())
         h, w = (side // 2 ** len(widths) for side in shape)

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from cycada.networks.blocks import Norm, init_cyclegan, norm_layer
 from cycada.networks.registries import generators
 
-
 DROPPED = 3
 """The levels of the decoder, from the innermost, that have dropout."""
 

@@ -81,7 +81,7 @@ def train_step(
     """
     values: dict[str, Tensor] = {}
     for phase, turn in ((p, turn) for p in phases for turn in range(p.repeat) if step % p.every == 0):
-        before = views
+        before = set(vars(views))
         with only(phase.learns, views.nets) as parameters:
             with device.autocast(precision):
                 terms = [(term, term(views)) for term in phase.terms]
