@@ -12,13 +12,13 @@ from cycada.losses.term import losses
 
 
 @losses("gan_pair")
-def gan_pair(score_fake_pair: Tensor, *, mode: Mode = "vanilla") -> Tensor:
+def gan_pair(score_fake_pair: Tensor, *, mode: Mode = "lsgan") -> Tensor:
     """x_s beside G_st(x_s) passes for x_s beside its true translation (pix2pix, Isola et al. 2017, eq. 1, for G)."""
     return generator_loss(score_fake_pair, mode)
 
 
 @losses("discriminate_pair")
-def discriminate_pair(score_real_pair: Tensor, score_fake_pair: Tensor, *, mode: Mode = "vanilla") -> Tensor:
+def discriminate_pair(score_real_pair: Tensor, score_fake_pair: Tensor, *, mode: Mode = "lsgan") -> Tensor:
     """D_pair tells a true translation beside x_s from G_st's (pix2pix, eq. 1, for D); halved, as in pix2pix."""
     return discriminator_loss(score_real_pair, score_fake_pair, mode)
 
