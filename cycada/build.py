@@ -157,13 +157,15 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
     """
     data = config.data
     window = config.window(plan.stage)
-    smallest = min(window)
-    context: dict[str, Any] = {"image_channels": data.channels, "size": smallest, "classes": classes}
+    context: dict[str, Any] = {"size": min(window), "shape": window}
+    channels = {role: data.channels * (2 if role in plan.method.views.of_two else 1) for role in (*plan.specs, *plan.pools)}
     roles: dict[str, nn.Module] = {}
     if not classes and (tasks := [role for role in plan.specs if kind_of(role) in ("f", HEAD)]):
         raise CycadaError(f"stages.{plan.name}: '{plan.stage.method}' needs a classifier ({tasks[0]}), but the domains have no classes.")
     for role in sorted(plan.specs, key=lambda r: kind_of(r) == "d_feat"):  # d_feat last: its input is f's output
         kind = kind_of(role)
+        whole = kind == "pair_d" and is_scenes(config)  # it names whole images, which scenes are not labelled as
+        context |= {"image_channels": channels[role], "classes": 0 if whole else classes}
         if kind == "d_feat":
             width = int(roles["f_t"].width)  # type: ignore[arg-type]
             context["inputs"] = {"features": width, "product": classes * width}.get(plan.options.critic_input, classes)
@@ -185,7 +187,7 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
             load_weights(net, starts[role], f"stages.{plan.name}.init.{role}")
         roles[role] = Frozen(net) if role in plan.frozen else net
     for role in plan.pools:
-        roles[role] = ImagePool(plan.options.pool, (data.channels, *window))
+        roles[role] = ImagePool(plan.options.pool, (channels[role], *window))
     nets = Networks(roles).to(device.torch_device)
     device.broadcast(nets.children())
     if plan.stage.compile:

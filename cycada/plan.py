@@ -281,10 +281,12 @@ def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
                 f"{this.specs[role].model_dump()} here. Give both the same network."
             )
     for role in this.frozen:
-        if role not in this.stage.init:
+        features = role in this.method.views.by_features
+        if role not in this.stage.init and not (features and any(this.specs[role].options.get(k) for k in ("weights", "pretrained"))):
             raise CycadaError(
                 f"{where}: '{role}' is frozen in this stage, so it must start from a trained network, "
-                f"for example {role}: source.f_t. An untrained one would teach noise."
+                f"for example {role}: source.f_t{', or name a file of weights: in networks' if features else ''}. "
+                f"An untrained one would teach noise."
             )
 
 

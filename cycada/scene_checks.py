@@ -55,6 +55,11 @@ def check_terms(config: Config, name: str, method: Method, terms: Sequence[Term]
         if not scenes and uses & method.views.of_masks:
             source = config.data.source.name
             raise CycadaError(f"{term.where}.{term.name}: it needs a label for every pixel; '{source}' labels whole images. Take it out.")
+        if scenes and uses & method.views.of_labels:
+            source = config.data.source.name
+            raise CycadaError(
+                f"{term.where}.{term.name}: it needs one label for the whole image; a scene of '{source}' has none. Set its weight to 0."
+            )
         if not labelled[method.source_is] and "label_s" in uses:
             found = getattr(config.data, method.source_is).name
             raise CycadaError(f"{term.where}.{term.name}: it needs labels, and the {method.source_is} '{found}' has none. Take it out.")

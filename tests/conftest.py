@@ -61,8 +61,24 @@ INIT = {
     "cycada_feature_tied": {"f_t": "source.f_t", "g_st": "cycle.g_st"},
     "adabn": {"f_t": "source.f_t"},
     "self_training": {"f_t": "source.f_t", "g_st": "cycle.g_st"},
+    "feature_gan": {"f_s": "source.f_t"},
 }
 """Where the frozen or trained networks of a method start from, given the stages `source` and `cycle`."""
+
+
+DRAWN = {
+    "data": {
+        "source": {"name": "streets", "look": "game", "width": 32, "height": 16, "train": 6, "test": 3},
+        "target": {"name": "streets", "look": "photo", "width": 32, "height": 16, "train": 5, "test": 3},
+        "size": [16, 32], "channels": 3,
+    },
+    "networks": {"f": {"name": "small_segmenter", "channels": 4, "width": 8}},
+    "defaults": {"batch": 2},
+}  # fmt: skip
+"""Laid over the tiny experiment: scenes whose true translation is known."""
+
+PAIRED = {"pix2pix"}
+"""The methods that learn from true translations."""
 
 
 SEGMENTERS = {"drn26", "fcn8s", "segmenter", "small_segmenter"}

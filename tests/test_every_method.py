@@ -2,10 +2,11 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
-from conftest import INIT, method_stages, tiny_config
+from conftest import DRAWN, INIT, PAIRED, method_stages, tiny_config
 
 from cycada.build import build_training, load_datasets
 from cycada.errors import CycadaError
@@ -31,6 +32,12 @@ PASSES = {
     "advent": {"f_t": 2, "d_feat": 3},
     # one pair of images, judged for the generators and again with two real ones for the discriminators
     "cogan": {"pair_g": 1, "pair_d": 2 + 4},
+    # a discriminator: once for the generator, twice for itself
+    "pix2pix": {"g_st": 1, "d_pair": 3},
+    "simgan": {"g_st": 1, "d_t": 3},
+    "feature_gan": {"g_st": 1, "d_t": 3, "f_s": 2},
+    # both generators' pairs, and both again out of the pools
+    "bigan": {"g_st": 1, "g_ts": 1, "d_pair": 4},
     # step A sees the source, B both domains, C the target, four times
     "mcd": {"f_t": 1 + 2 + 4, "head_t": 1 + 2 + 4},
     "self_training": {"g_st": 1, "f_t": 2, "f_teacher": 1},
@@ -50,7 +57,7 @@ PASSES = {
 
 def training(method, data=None, **stage):
     """The method's training at step 0, from trained weights where it needs them."""
-    config = tiny_config(method_stages(method, **stage))
+    config = tiny_config(method_stages(method, **stage), **(DRAWN if method in PAIRED else {}))
     plans = {p.name: p for p in plan(config)}
     device = Device.find("cpu")
     datasets = data or load_datasets(config, list(plans.values()), device)
@@ -60,7 +67,16 @@ def training(method, data=None, **stage):
             parent, _, parent_role = start.partition(".")
             nets = build_training(config, plans[parent], datasets, device, {}).nets
             starts[role] = nets.get_submodule(parent_role).state_dict()
-    return build_training(config, plans["it"], datasets, device, starts)
+    t = build_training(config, plans["it"], datasets, device, starts)
+    if method in PAIRED and t.batch(0).pair_t is None:
+        draw = t.batch
+        t.batch = lambda step: with_pair(draw(step))
+    return t
+
+
+def with_pair(batch):
+    """With a true translation by hand: another light."""
+    return replace(batch, pair_t=0.5 * batch.real_s - 0.25)
 
 
 def bytes_of(net):

@@ -70,6 +70,13 @@ GENERATOR = [
     ((scores(3),), {"mode": "hinge"}, -3.0),
     ((scores(3),), {"mode": "wgan-gp"}, -3.0),
 ]
+ENCODER = [  # what wants a low score
+    ((scores(3),), {}, 9.0),
+    ((scores(0),), {"mode": "vanilla"}, math.log(2)),
+    ((scores(1),), {"mode": "vanilla"}, math.log(1 + E)),
+    ((scores(3),), {"mode": "hinge"}, 3.0),
+    ((scores(3),), {"mode": "wgan-gp"}, 3.0),
+]
 DISCRIMINATOR = [
     ((scores(3), scores(2)), {}, 4.0),
     ((scores(1), scores(0)), {"mode": "lsgan"}, 0.0),
@@ -112,10 +119,18 @@ CLOSED = {
     "cycle_t": TRANSLATION,
     "identity_s": TRANSLATION,
     "identity_t": TRANSLATION,
+    "pixel_t": TRANSLATION,
+    "self_regularisation": TRANSLATION,
+    "feature_distance": [*TRANSLATION, ((PAIR, PAIR + 3), {}, 3.0)],
     "gan_s": GENERATOR,
     "gan_t": GENERATOR,
+    "gan_pair": GENERATOR,
+    "gan_joint_s": GENERATOR,
+    "gan_joint_t": ENCODER,
     "discriminate_s": DISCRIMINATOR,
     "discriminate_t": DISCRIMINATOR,
+    "discriminate_pair": DISCRIMINATOR,
+    "discriminate_joint": DISCRIMINATOR,
     "gradient_penalty_s": PENALTY,
     "gradient_penalty_t": PENALTY,
     "feature_gan": [((critic(1), ONE), {}, math.log(1 + 1 / E)), ((critic(1), ZERO), {}, 0.0)],
@@ -222,6 +237,11 @@ def naive_discriminator(real, fake, mode="lsgan"):
         "wgan-gp": (lambda x: -x, lambda x: x, 1.0),
     }[mode]
     return factor * (average(map(on_real, flat(real))) + average(map(on_fake, flat(fake))))
+
+
+def naive_encoder(fake, mode="lsgan"):
+    cost = {"lsgan": lambda x: x**2, "vanilla": lambda x: math.log(1 + math.exp(x))}.get(mode, lambda x: x)
+    return average(map(cost, flat(fake)))
 
 
 def naive_penalty(gradient):
@@ -385,10 +405,18 @@ NAIVE = {
     "cycle_t": naive_distance,
     "identity_s": naive_distance,
     "identity_t": naive_distance,
+    "pixel_t": naive_distance,
+    "self_regularisation": naive_distance,
+    "feature_distance": naive_distance,
     "gan_s": naive_generator,
     "gan_t": naive_generator,
+    "gan_pair": naive_generator,
+    "gan_joint_s": naive_generator,
+    "gan_joint_t": naive_encoder,
     "discriminate_s": naive_discriminator,
     "discriminate_t": naive_discriminator,
+    "discriminate_pair": naive_discriminator,
+    "discriminate_joint": naive_discriminator,
     "gradient_penalty_s": naive_penalty,
     "gradient_penalty_t": naive_penalty,
     "feature_gan": lambda rows, gate: gate.item() * naive_domain(rows, 1),

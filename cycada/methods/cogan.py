@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
 
-from cycada.methods.recipe import Classify, Method, PhasePlan, methods
-from cycada.methods.views import Networks, Options, Views, carried
+from cycada.methods.recipe import Classify, Direction, Method, PhasePlan, Translate, methods
+from cycada.methods.views import Networks, Options, Views, carried, option
 from cycada.networks import NOISE, Judged
 
 
 @dataclass(frozen=True)
 class CoganOptions(Options):
-    """gan: the form of every image-adversarial term; vanilla in the paper."""
+    """gan: the form of every image-adversarial term; vanilla in the paper. invert_steps, invert_rate: of Adam, when an image's
+
+    noise vector is looked for to translate it; they change nothing that is learnt.
+    """
 
     gan: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
+    invert_steps: Annotated[int, Field(ge=1)] = option(100, later=True)
+    invert_rate: Annotated[float, Field(gt=0)] = option(0.1, later=True)
 
 
 class CoganViews(Views):
     """fake_s and fake_t are one pair, drawn from the same noise: they should show the same class in two domains."""
+
+    of_labels = frozenset({"logits_real_s"})
 
     @cached_property
     def fake_pair(self) -> tuple[Tensor, Tensor]:
@@ -88,12 +98,56 @@ class CoganViews(Views):
 
 
 def pair_scored(nets: Networks) -> dict[str, Classify]:
-    """Each domain through its own first layer and the shared rest (the paper's digit adaptation): no target label was ever needed."""
+    """Each domain through its own first layer and the shared rest (the paper's digit adaptation): no target label was ever needed.
+
+    Not at all where images have no classes.
+    """
+    if nets.pair_d.classes is None:
+        return {}
 
     def by(side: str) -> Classify:
         return lambda images: nets.pair_d(images, side).logits
 
     return {"source": by("s"), "target": by("t")}
+
+
+def inverted(pair_g: nn.Module, images: Tensor, side: Literal["s", "t"], steps: int, rate: float) -> Tensor:
+    """The noise vector in [-1, 1] whose image on one side is the nearest found to each of `images`, by the mean squared distance
+
+    (Liu & Tuzel 2016, cross-domain image transformation; there by L-BFGS). (N, C, H, W) of pair_g's shape -> (N, 100).
+    Adam from 0, the middle of all noise, held within the noise that pair_g was trained on: nothing is drawn by chance and no
+    image depends on its neighbours. In float32; pair_g gets no gradient.
+    """
+    noise = torch.zeros(len(images), NOISE, device=images.device, requires_grad=True)
+    adam = torch.optim.Adam([noise], lr=rate)
+    for _ in range(steps):
+        drawn = pair_g(noise)[0 if side == "s" else 1]
+        (noise.grad,) = torch.autograd.grad((drawn - images).square().mean((1, 2, 3)).sum(), noise)
+        adam.step()
+        noise.data.clamp_(-1, 1)
+    return noise.detach()
+
+
+def by_inversion(nets: Networks, options: CoganOptions | None = None) -> dict[Direction, Translate]:
+    """An image's noise vector is looked for, and drawn in the other domain (CycleGAN, section 5.1, of CoGAN). Images of another
+
+    size than pair_g's are brought to it and back.
+    """
+    o, pair_g = options or CoganOptions(), nets.pair_g
+
+    def translate(images: Tensor, side: Literal["s", "t"]) -> Tensor:
+        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
+            noise = inverted(pair_g, resized(images.float().clone(), pair_g.shape), side, o.invert_steps, o.invert_rate)
+        return resized(pair_g(noise)[1 if side == "s" else 0], images.shape[-2:])
+
+    return {"st": lambda images: translate(images, "s"), "ts": lambda images: translate(images, "t")}
+
+
+def resized(images: Tensor, shape: Sequence[int]) -> Tensor:
+    """(N, C, h, w) in [-1, 1] -> (N, C, H, W), bilinear; as they are where they have that shape."""
+    if tuple(images.shape[-2:]) == tuple(shape):
+        return images
+    return F.interpolate(images.float(), tuple(shape), mode="bilinear", antialias=True)
 
 
 ADAM_COGAN = {"name": "adam", "lr": 2e-4, "betas": (0.5, 0.999), "weight_decay": 5e-4}
@@ -116,6 +170,7 @@ methods.add(
         "coupled GANs from noise; a class head on the discriminators' shared features (Liu & Tuzel 2016). Networks: pair_g, pair_d",
         options=CoganOptions,
         scored=pair_scored,
+        translations=by_inversion,
         grid=("fake_s", "fake_t", "real_s", "real_t"),
     ),
 )

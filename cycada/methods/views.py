@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from types import CodeType
@@ -74,10 +74,15 @@ class Views:
     """Subclasses add one `cached_property` per tensor; its name is what loss terms ask for.
 
     Roles are asked for as `self.nets.ROLE`. `average` is the mean of a scalar over all processes, for gates: every
-    process has to decide alike. of_masks: the views that are there only where every pixel has a label.
+    process has to decide alike. of_masks: the views that are there only where every pixel has a label. of_labels: those that are
+    there only where the whole image has one. of_two: the roles that see two images, one behind the other along the channels.
+    by_features: the frozen roles of which nothing but the features is looked at, so that pretrained weights are enough.
     """
 
     of_masks: ClassVar[frozenset[str]] = frozenset()
+    of_labels: ClassVar[frozenset[str]] = frozenset()
+    of_two: ClassVar[frozenset[str]] = frozenset()
+    by_features: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, nets: Networks, batch: Batch, options: Any = None, average: Callable[[Tensor], Tensor] = alone) -> None:
         self.nets, self.batch, self.options, self.average = nets, batch, options, average
@@ -100,13 +105,17 @@ class Views:
         assert self.batch.pair_t is not None  # the plan sees who asks for it
         return self.batch.pair_t
 
-    def detached(self) -> Self:
-        """The views for the next phase: what is `carried` stays as a constant, all else is forgotten."""
+    def detached(self, but: Iterable[str] = ()) -> Self:
+        """The views for the next phase: what is `carried` stays as a constant, all else, and what `but` names, is forgotten."""
         after = type(self)(self.nets, self.batch, self.options, self.average)
         for name, value in vars(self).items():
-            if isinstance(getattr(type(self), name, None), carried):
+            if isinstance(getattr(type(self), name, None), carried) and name not in but:
                 after.__dict__[name] = value.detach()
         return after
+
+    def made_by(self, roles: Iterable[str], before: Container[str]) -> set[str]:
+        """The views that are there and were not before, and that are other ones once the networks of these roles have moved."""
+        return {name for name in vars(self) if name not in before and self.roles_of([name]) & set(roles)}
 
     def computed(self, name: str) -> bool:
         """Whether the tensor is there without a forward pass."""

@@ -19,7 +19,8 @@ Side = Literal["s", "t"]
 class Judged(NamedTuple):
     """What a discriminator of pairs says of images.
 
-    score: (N, 1), unbounded, high means real. features: (N, D), shared by both domains. logits: (N, K), their classes.
+    score: (N, 1), unbounded, high means real. features: (N, D), shared by both domains. logits: (N, K), their classes; K = 0
+    where images have none.
     """
 
     score: Tensor
@@ -27,9 +28,23 @@ class Judged(NamedTuple):
     logits: Tensor
 
 
+Shape = tuple[int, int]
+"""(height, width)"""
+
+
 def _up(into: int, out: int) -> list[nn.Module]:
     """Twice the size."""
     return [nn.ConvTranspose2d(into, out, 4, 2, 1), nn.BatchNorm2d(out, affine=False), nn.PReLU()]
+
+
+def heads(width: int, classes: int) -> tuple[nn.Linear, nn.Linear | None]:
+    """To the score, and to the classes where images have one."""
+    return nn.Linear(width, 1), nn.Linear(width, classes) if classes else None
+
+
+def judge(net: nn.Module, features: Tensor) -> Judged:
+    """What the heads of a discriminator of pairs say of features (N, D)."""
+    return Judged(net.score(features), features, net.classes(features) if net.classes is not None else features[:, :0])  # type: ignore[operator]
 
 
 @pair_generators("coupled")
@@ -42,11 +57,12 @@ class PairGenerator(nn.Module):
 
     multiple_of = 4
 
-    def __init__(self, image_channels: int, size: int, *, channels: int = 64) -> None:
+    def __init__(self, image_channels: int, shape: Shape, *, channels: int = 64) -> None:
         super().__init__()
-        c, side = channels, size // 4
+        self.shape = shape
+        c, (h, w) = channels, (side // 4 for side in shape)
         self.shared = nn.Sequential(
-            nn.Linear(NOISE, 4 * c * side * side), nn.Unflatten(1, (4 * c, side, side)), nn.BatchNorm2d(4 * c, affine=False), nn.PReLU(),
+            nn.Linear(NOISE, 4 * c * h * w), nn.Unflatten(1, (4 * c, h, w)), nn.BatchNorm2d(4 * c, affine=False), nn.PReLU(),
             *_up(4 * c, 2 * c), *_up(2 * c, c),
         )  # fmt: skip
         self.s, self.t = (nn.Conv2d(c, image_channels, 5, padding=2) for _ in range(2))
@@ -66,16 +82,18 @@ class PairDiscriminator(nn.Module):
 
     multiple_of = 4
 
-    def __init__(self, image_channels: int, classes: int, size: int, *, channels: int = 20, width: int = 500, dropout: float = 0.0) -> None:
+    def __init__(
+        self, image_channels: int, classes: int, shape: Shape, *, channels: int = 20, width: int = 500, dropout: float = 0.0
+    ) -> None:
         super().__init__()
+        places = (shape[0] // 4) * (shape[1] // 4)
         self.s, self.t = (nn.Sequential(nn.Conv2d(image_channels, channels, 5, padding=2), nn.MaxPool2d(2)) for _ in range(2))
         self.shared = nn.Sequential(
             nn.Conv2d(channels, 5 * channels // 2, 5, padding=2), nn.MaxPool2d(2), nn.Flatten(),
-            nn.Dropout(dropout), nn.Linear(5 * channels // 2 * (size // 4) ** 2, width), nn.PReLU(), nn.Dropout(dropout),
+            nn.Dropout(dropout), nn.Linear(5 * channels // 2 * places, width), nn.PReLU(), nn.Dropout(dropout),
         )  # fmt: skip
-        self.score, self.classes = nn.Linear(width, 1), nn.Linear(width, classes)
+        self.score, self.classes = heads(width, classes)
         init_xavier(self)
 
     def forward(self, images: Tensor, side: Side) -> Judged:
-        features = self.shared(self.s(images) if side == "s" else self.t(images))
-        return Judged(self.score(features), features, self.classes(features))
+        return judge(self, self.shared(self.s(images) if side == "s" else self.t(images)))

@@ -8,12 +8,16 @@ from torch import Tensor, nn
 from cycada.networks.blocks import Norm, init_cyclegan, norm_layer
 from cycada.networks.registries import generators
 
+DROPPED = 3
+"""The levels of the decoder, from the innermost, that have dropout."""
+
 
 @generators("unet")
 class UnetGenerator(nn.Module):
-    """pix2pix's U-Net (Isola et al. 2017): `downs` halvings with skip connections. 8 for 256 x 256 images.
+    """pix2pix's U-Net (Isola et al. 2017, section 6.1.1): `downs` halvings with skip connections. 8 for 256 x 256 images.
 
     Height and width are divisible by `multiple_of` = 2**downs; at 1 x 1 the innermost level goes without normalisation.
+    dropout: behind the first three levels of the decoder, 0.5 in the paper, whose only noise it is; in training alone here.
     """
 
     def __init__(self, image_channels: int, *, channels: int = 64, downs: int = 8, norm: Norm = "instance", dropout: float = 0.0) -> None:
@@ -40,7 +44,7 @@ class UnetGenerator(nn.Module):
                     nn.ReLU(),
                     nn.ConvTranspose2d(into, out, 4, stride=2, padding=1, bias=bias or i == 0),
                     nn.Identity() if i == 0 else norm_layer(norm, out),
-                    nn.Dropout(dropout) if dropout and i > 0 else nn.Identity(),
+                    nn.Dropout(dropout) if dropout and 0 < i >= downs - DROPPED else nn.Identity(),
                 )
             )
         init_cyclegan(self)

@@ -80,7 +80,8 @@ def train_step(
     Raises CycadaError where a term reaches none of the parameters that it should move.
     """
     values: dict[str, Tensor] = {}
-    for phase in (p for p in phases for _ in range(p.repeat) if step % p.every == 0):
+    for phase, turn in ((p, turn) for p in phases for turn in range(p.repeat) if step % p.every == 0):
+        before = set(vars(views))
         with only(phase.learns, views.nets) as parameters:
             with device.autocast(precision):
                 terms = [(term, term(views)) for term in phase.terms]
@@ -99,7 +100,8 @@ def train_step(
         for name, monitor in monitors.items():
             if f"monitor/{name}" not in values and all(views.computed(n) for n in needs(monitor)):
                 values[f"monitor/{name}"] = monitor(*(getattr(views, n) for n in needs(monitor))).detach()
-        views = views.detached()
+        again = turn + 1 < phase.repeat  # a phase that comes again makes anew what its own networks made
+        views = views.detached(but=views.made_by(phase.roles, before) if again else ())
     return values
 
 

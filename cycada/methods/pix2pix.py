@@ -1,0 +1,57 @@
+"""pix2pix: a generator learns from true translations, beside a discriminator that sees both images (Isola et al. 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from cycada.methods.recipe import ADAM_GAN, Method, PhasePlan, methods
+from cycada.methods.views import Options, Views, carried
+
+
+@dataclass(frozen=True)
+class PairedOptions(Options):
+    """gan: the form of every image-adversarial term; vanilla in the paper."""
+
+    gan: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
+
+
+class PairedViews(Views):
+    """d_pair sees a source image and, behind it along the channels, a translation of it: the true one or G_st's.
+
+    There is no pool: an older translation would be judged beside another image's scene. The paper's noise is dropout inside g_st.
+    """
+
+    of_two = frozenset({"d_pair"})
+
+    @carried
+    def fake_t(self) -> Tensor:
+        return self.nets.g_st(self.real_s)
+
+    @cached_property
+    def score_fake_pair(self) -> Tensor:
+        return self.nets.d_pair(torch.cat([self.real_s, self.fake_t], 1))
+
+    @cached_property
+    def score_real_pair(self) -> Tensor:
+        return self.nets.d_pair(torch.cat([self.real_s, self.pair_t], 1))
+
+
+methods.add(
+    "pix2pix",
+    Method(
+        PairedViews,
+        (
+            PhasePlan("generators", ("g_st",), {"gan_pair": 1.0, "pixel_t": 100.0}, ADAM_GAN),
+            PhasePlan("discriminators", ("d_pair",), {"discriminate_pair": 1.0}, ADAM_GAN),
+        ),
+        "pix2pix",
+        "translation learnt from pairs: a conditional GAN and L1 to the truth (Isola et al. 2017). Needs paired data",
+        options=PairedOptions,
+        grid=("real_s", "fake_t"),
+    ),
+)
