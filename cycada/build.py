@@ -201,11 +201,13 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
     smallest = min(window)
     context: dict[str, Any] = {"image_channels": data.channels, "size": smallest, "classes": classes}
     roles: dict[str, nn.Module] = {}
-    for role in sorted(plan.specs, key=lambda r: kind_of(r) == "d_feat"):  # d_feat last: its input is f's output
+    for role in sorted(plan.specs, key=lambda r: kind_of(r) in ("d_feat", "h")):  # last: they look into f and g
         kind = kind_of(role)
         if kind == "d_feat":
             width = int(roles["f_t"].width)  # type: ignore[arg-type]
             context["inputs"] = {"features": width, "product": classes * width}.get(plan.options.critic_input, classes)
+        if kind == "h":
+            context["widths"] = getattr(roles[role.replace("h", "g", 1)], "widths", ())
         torch.manual_seed(seed_of(config.seed, "init", role))
         net = network(plan.specs[role], "f" if kind == HEAD else kind, context, f"networks.{kind}")
         if kind == HEAD:

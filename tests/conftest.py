@@ -32,6 +32,7 @@ TINY = {
         "g": {"name": "resnet", "channels": 4, "blocks": 1},
         "d": {"name": "patchgan", "channels": 4, "layers": 2},
         "d_feat": {"name": "mlp", "width": 16},
+        "h": {"name": "mlp", "width": 16},
         "pair_g": {"name": "coupled", "channels": 4},
         "pair_d": {"name": "coupled", "channels": 4, "width": 16},
     },

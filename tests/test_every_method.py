@@ -31,6 +31,9 @@ PASSES = {
     "advent": {"f_t": 2, "d_feat": 3},
     # one pair of images, judged for the generators and again with two real ones for the discriminators
     "cogan": {"pair_g": 1, "pair_d": 2 + 4},
+    # g_st is not called but asked for its two halves; h_st: keys and queries, for the source and for the identity
+    "cut": {"h_st": 4, "d_t": 3},
+    "fastcut": {"h_st": 2, "d_t": 3},
     # step A sees the source, B both domains, C the target, four times
     "mcd": {"f_t": 1 + 2 + 4, "head_t": 1 + 2 + 4},
     "self_training": {"g_st": 1, "f_t": 2, "f_teacher": 1},
