@@ -80,9 +80,9 @@ class ResnetGenerator(nn.Module):
             layers += [upsample(2 * c, c, up, bias), norm_layer(norm, c), nn.ReLU(inplace=True)]
         self.pieces = (*range(6, first + 1, 3), *range(first + 1, last + 1), *range(last + 3, len(layers), 3))  # no cut at full size
         inner = sorted({first + 1, first + (blocks + 1) // 2}) if blocks else []
-        self.cuts = (0, *range(4, first, 3), *inner)
+        behind = 4 if norm != "none" else 6  # there the ReLU would overwrite in place what the convolution answered
+        self.cuts = (0, *range(behind, first + 1, 3), *inner)
         self.widths = (image_channels, *widths[1:], *(widths[-1] for _ in inner))
-        self.normed = norm != "none"
         layers.append(ReflectConv2d(channels, image_channels, 7))
         self.body = nn.Sequential(*layers)
         init_cyclegan(self.body)
@@ -97,16 +97,17 @@ class ResnetGenerator(nn.Module):
     def encode(self, x: Tensor) -> list[Tensor]:
         """The images, the answers of the downsampling convolutions, of the first and of the middle residual block, (N, C, h, w)
 
-        each: the layers of CUT (Park et al. 2020, section 4), whose middle one of 9 blocks is the fifth.
+        each: the layers of CUT (Park et al. 2020, section 4), whose middle one of 9 blocks is the fifth. Without normalisation a
+        convolution's answers are those behind its ReLU.
         """
         maps = [x]
         for start, end in pairwise(self.cuts):
-            maps.append(self._between(start, end, maps[-1] if self.normed else maps[-1].clone()))  # the ReLU behind works in place
+            maps.append(self._between(start, end, maps[-1]))
         return maps
 
     def decode(self, x: Tensor) -> Tensor:
         """The last of encode's maps -> what the forward gives."""
-        return torch.tanh(self._between(self.cuts[-1], len(self.body), x if self.normed else x.clone()))
+        return torch.tanh(self._between(self.cuts[-1], len(self.body), x))
 
     def _between(self, start: int, end: int, x: Tensor) -> Tensor:
         for a, b in pairwise((start, *(p for p in self.pieces if start < p < end), end)):
