@@ -69,6 +69,9 @@ INIT = {
 SEGMENTERS = {"drn26", "fcn8s", "segmenter", "small_segmenter"}
 """The task networks that name every pixel; all others name an image."""
 
+FEATURES = {"vgg16_features", "vgg19_features"}
+"""The networks of kind f that name nothing: features alone."""
+
 SPATIAL_CRITICS = {"patch", "pixel_mlp"}
 """The feature discriminators that look at maps of features; all others look at vectors."""
 

@@ -6,7 +6,7 @@ import math
 import pytest
 import timm
 import torch
-from conftest import SEGMENTERS, SPATIAL_CRITICS
+from conftest import FEATURES, SEGMENTERS, SPATIAL_CRITICS
 from torch import nn
 
 from cycada.errors import CycadaError
@@ -155,7 +155,7 @@ def test_every_network_has_a_docstring(kind, name):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", sorted(set(classifiers) - SEGMENTERS))
+@pytest.mark.parametrize("name", sorted(set(classifiers) - SEGMENTERS - FEATURES))
 def test_every_classifier_returns_features_of_its_width_and_logits(name, channels):
     net = build("f", name, image_channels=channels, **OPTIONS.get(name, {})).eval()
     features, logits = net(torch.rand(2, channels, 32, 32) * 2 - 1)
