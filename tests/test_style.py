@@ -44,7 +44,9 @@ OTHER = torch.randn(1, 3, 5, 3, generator=torch.Generator().manual_seed(1))
 
 def naive_gram(maps):
     _, n, h, w = maps.shape
-    return [[sum(maps[0, i, y, x].item() * maps[0, j, y, x].item() for y in range(h) for x in range(w)) for j in range(n)] for i in range(n)]
+    return [
+        [sum(maps[0, i, y, x].item() * maps[0, j, y, x].item() for y in range(h) for x in range(w)) for j in range(n)] for i in range(n)
+    ]
 
 
 def test_the_gram_matrix_is_the_naive_sum_over_places():
@@ -134,8 +136,8 @@ def test_weights_mean_the_same_however_loud_a_layer_is():
     """Ten times as large activations in every layer: the paper scales its network so that their mean is 1."""
     loud = small_net()
     with torch.no_grad():
-        for p in loud[0].parameters():
-            p *= 10
+        for parameter in loud[0].parameters():
+            parameter.mul_(10)
     images = [
         stylize(picture(1), picture(2), net, content_layer="1", style_layers=["1"], steps=5, optimizer="adam")
         for net in (small_net(), loud)
@@ -228,7 +230,9 @@ def call(cycada, shop, *words, out="out.png", content="content.png"):
     return cycada("style", shop / content, shop / "style.png", shop / out, "--size", 40, "--steps", 3, *words)
 
 
-@pytest.mark.parametrize("words", [(), ("--optimizer", "adam", "--start", "noise", "--total-variation", "0.1"), ("--style-layers", "relu1_1")])
+@pytest.mark.parametrize(
+    "words", [(), ("--optimizer", "adam", "--start", "noise", "--total-variation", "0.1"), ("--style-layers", "relu1_1")]
+)
 def test_the_command_writes_a_picture_of_the_contents_aspect(cycada, shop, words):
     code, out, err = call(cycada, shop, "--weights", shop / "vgg19.pth", *words, out="new/out.png")
     assert (code, "Traceback" in err) == (0, False)

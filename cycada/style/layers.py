@@ -45,7 +45,9 @@ class Activations:
             found = self._seen.get(name)
             if not isinstance(found, Tensor) or found.dim() != 4:
                 what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-                raise CycadaError(f"The layer '{name}' answers with {what}, expected maps (N, C, h, w). Take a convolution or what follows it.")
+                raise CycadaError(
+                    f"The layer '{name}' answers with {what}, expected maps (N, C, h, w). Take a convolution or what follows it."
+                )
         return self._seen
 
 

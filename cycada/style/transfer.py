@@ -39,7 +39,9 @@ class Objective:
     magnitude over the two pictures, so that weights mean the same in every layer of every network.
     """
 
-    def __init__(self, look: Activations, content: Tensor, style: Tensor, of_content: str, of_style: Mapping[str, float], w: Weights) -> None:
+    def __init__(
+        self, look: Activations, content: Tensor, style: Tensor, of_content: str, of_style: Mapping[str, float], w: Weights
+    ) -> None:
         self.look, self.of_content, self.of_style, self.weights = look, of_content, of_style, w
         with torch.no_grad():
             seen_c = {name: maps.clone() for name, maps in look(content).items()}
@@ -76,7 +78,7 @@ def stylize(
     *,
     content_layer: str = CONTENT,
     style_layers: Sequence[str] | Mapping[str, float] = STYLE,
-    weights: Weights = Weights(),  # noqa: B008 (frozen)
+    weights: Weights = Weights(),
     steps: int = 500,
     optimizer: Literal["lbfgs", "adam"] = "lbfgs",
     rate: float = 0.02,
