@@ -160,15 +160,17 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
     context: dict[str, Any] = {"size": min(window), "shape": window}
     channels = {role: data.channels * (2 if role in plan.method.views.of_two else 1) for role in (*plan.specs, *plan.pools)}
     roles: dict[str, nn.Module] = {}
-    if not classes and (tasks := [role for role in plan.specs if kind_of(role) in ("f", HEAD)]):
-        raise CycadaError(f"stages.{plan.name}: '{plan.stage.method}' needs a classifier ({tasks[0]}), but the domains have no classes.")
-    for role in sorted(plan.specs, key=lambda r: kind_of(r) == "d_feat"):  # d_feat last: its input is f's output
+    for role in sorted(plan.specs, key=lambda r: kind_of(r) in ("d_feat", "h")):  # last: they look into f and g
         kind = kind_of(role)
+        if not classes and kind in ("f", HEAD) and "classes" in needs(NETWORKS["f"][plan.specs[role].name]):
+            raise CycadaError(f"stages.{plan.name}: '{plan.stage.method}' needs a classifier ({role}), but the domains have no classes.")
         whole = kind == "pair_d" and is_scenes(config)  # it names whole images, which scenes are not labelled as
         context |= {"image_channels": channels[role], "classes": 0 if whole else classes}
         if kind == "d_feat":
             width = int(roles["f_t"].width)  # type: ignore[arg-type]
             context["inputs"] = {"features": width, "product": classes * width}.get(plan.options.critic_input, classes)
+        if kind == "h":
+            context["widths"] = getattr(roles[role.replace("h", "g", 1)], "widths", ())
         torch.manual_seed(seed_of(config.seed, "init", role))
         net = network(plan.specs[role], "f" if kind == HEAD else kind, context, f"networks.{kind}")
         if kind == HEAD:

@@ -32,6 +32,7 @@ TINY = {
         "g": {"name": "resnet", "channels": 4, "blocks": 1},
         "d": {"name": "patchgan", "channels": 4, "layers": 2},
         "d_feat": {"name": "mlp", "width": 16},
+        "h": {"name": "mlp", "width": 16},
         "pair_g": {"name": "coupled", "channels": 4},
         "pair_d": {"name": "coupled", "channels": 4, "width": 16},
     },
@@ -83,6 +84,9 @@ PAIRED = {"pix2pix"}
 
 SEGMENTERS = {"drn26", "fcn8s", "segmenter", "small_segmenter"}
 """The task networks that name every pixel; all others name an image."""
+
+FEATURES = {"vgg16_features", "vgg19_features"}
+"""The networks of kind f that name nothing: features alone."""
 
 SPATIAL_CRITICS = {"patch", "pixel_mlp"}
 """The feature discriminators that look at maps of features; all others look at vectors."""

@@ -105,6 +105,14 @@ AGREEMENT = [
     ((logits(1), logits(1), ONE), {"confidence": SHARE + 1e-3}, 0.0),
 ]
 
+CORNERS = torch.eye(4)[None, None].expand(2, 1, 4, 4)  # 2 layers, an image, 4 places, each unlike all others
+PATCHES = [
+    ((CORNERS, CORNERS), {}, math.log(1 + 3 * math.exp(-1 / 0.07))),
+    ((CORNERS, CORNERS), {"temperature": 1.0}, math.log(1 + 3 / E)),
+    ((CORNERS, CORNERS.roll(1, -2)), {"temperature": 1.0}, math.log(3 + E)),
+    ((CORNERS, torch.zeros(2, 1, 4, 4)), {}, math.log(4)),
+]
+
 ONE_OF_THREE = torch.tensor([True, False, False]).expand(2, 1, 3)  # pasted, in each of two images
 TWOS = torch.full((2, 1, 3), 2)
 MIXED = [
@@ -170,6 +178,8 @@ CLOSED = {
     ],
     "class_mix_translated": MIXED,
     "class_mix_source": MIXED,
+    "patch_nce_s": PATCHES,
+    "patch_nce_t": PATCHES,
     "pair_features": [((torch.zeros(2, 3), full(2, 2, 3)), {}, 12.0), ((PAIR, PAIR), {}, 0.0)],
     "task_source_second": TASK,
     # one head is sure of class 2, the other of none: |SHARE - 1/K| once and |OTHER - 1/K| for the rest
@@ -383,7 +393,18 @@ def naive_discrepancy_of_heads(one, other):
     return average(abs(p - q) for x, y in pairs for p, q in zip(x, y, strict=True))
 
 
+def naive_patch_nce(query, key, temperature=0.07):
+    costs = []
+    for image_q, image_k in zip(query.flatten(0, 1).tolist(), key.flatten(0, 1).tolist(), strict=True):
+        for s, q in enumerate(image_q):
+            likeness = [math.exp(sum(a * b for a, b in zip(q, k, strict=True)) / temperature) for k in image_k]
+            costs.append(-math.log(likeness[s] / sum(likeness)))
+    return average(costs)
+
+
 NAIVE = {
+    "patch_nce_s": naive_patch_nce,
+    "patch_nce_t": naive_patch_nce,
     "pair_features": lambda one, other: average(
         sum((a - b) ** 2 for a, b in zip(flat(x), flat(y), strict=True)) for x, y in zip(one, other, strict=True)
     ),
@@ -446,7 +467,8 @@ def draw(name):  # noqa: PLR0911
         return 2 * torch.randn(6, 2)
     if name.startswith("score") and "gradient" not in name:
         return 2 * torch.randn(6, 1, 3, 3)
-    return torch.randn(6, 3, 4, 4)
+    images = torch.randn(6, 3, 4, 4)
+    return images / images.norm(dim=-1, keepdim=True) if name.startswith(("query", "key")) else images
 
 
 def tensors_of(name, seed=0):
@@ -464,6 +486,7 @@ VALUES = {
     "target": ("label", "probabilities"),
     "eta": (2.0, 0.5),
     "prior": ("uniform", "source"),
+    "temperature": (0.07, 0.5),
 }
 
 

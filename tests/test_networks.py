@@ -6,7 +6,7 @@ import math
 import pytest
 import timm
 import torch
-from conftest import SEGMENTERS, SPATIAL_CRITICS
+from conftest import FEATURES, SEGMENTERS, SPATIAL_CRITICS
 from torch import nn
 
 from cycada.errors import CycadaError
@@ -155,7 +155,7 @@ def test_every_network_has_a_docstring(kind, name):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", sorted(set(classifiers) - SEGMENTERS))
+@pytest.mark.parametrize("name", sorted(set(classifiers) - SEGMENTERS - FEATURES))
 def test_every_classifier_returns_features_of_its_width_and_logits(name, channels):
     net = build("f", name, image_channels=channels, **OPTIONS.get(name, {})).eval()
     features, logits = net(torch.rand(2, channels, 32, 32) * 2 - 1)
@@ -215,7 +215,7 @@ def test_every_feature_discriminator_gives_two_scores(name):
 
 
 @pytest.mark.parametrize(("role", "kind"), [("g_st", "g"), ("f_t", "f"), ("d_s", "d"), ("d_feat", "d_feat"), ("pool_t", "pool"),
-                                            ("head_t", "head"), ("pair_g", "pair_g"), ("pair_d", "pair_d")])  # fmt: skip
+                                            ("head_t", "head"), ("pair_g", "pair_g"), ("pair_d", "pair_d"), ("h_st", "h")])  # fmt: skip
 def test_the_kind_of_a_role(role, kind):
     assert kind_of(role) == kind
 

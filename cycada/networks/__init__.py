@@ -14,6 +14,7 @@ from cycada.networks.registries import (
     kind_of,
     pair_discriminators,
     pair_generators,
+    patch_heads,
 )
 from cycada.networks.reverse import reverse_gradient
 from cycada.registry import import_folder
@@ -35,5 +36,6 @@ __all__ = [
     "kind_of",
     "pair_discriminators",
     "pair_generators",
+    "patch_heads",
     "reverse_gradient",
 ]

@@ -1,4 +1,4 @@
-"""Registries, one per kind of role: what f, g, d, d_feat, pair_g and pair_d in a config may name."""
+"""Registries, one per kind of role: what f, g, d, d_feat, pair_g, pair_d and h in a config may name."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ discriminators: Registry[Factory] = Registry("image discriminator")
 feature_discriminators: Registry[Factory] = Registry("feature discriminator")
 pair_generators: Registry[Factory] = Registry("generator of pairs")
 pair_discriminators: Registry[Factory] = Registry("discriminator of pairs")
+patch_heads: Registry[Factory] = Registry("set of patch heads")
 
 NETWORKS: dict[str, Registry[Factory]] = {
     "f": classifiers,
@@ -24,6 +25,7 @@ NETWORKS: dict[str, Registry[Factory]] = {
     "d_feat": feature_discriminators,
     "pair_g": pair_generators,
     "pair_d": pair_discriminators,
+    "h": patch_heads,
 }
 """The kind of a role -> its registry. `kind_of` gives the kind."""
 
@@ -33,5 +35,5 @@ HEAD = "head"
 
 
 def kind_of(role: str) -> str:
-    """'g_st' -> 'g', 'f_t' -> 'f', 'd_s' -> 'd', 'd_feat' -> 'd_feat', 'pair_g' -> 'pair_g', 'pool_t' -> 'pool', ..."""
+    """'g_st' -> 'g', 'f_t' -> 'f', 'd_s' -> 'd', 'h_st' -> 'h', 'd_feat' -> 'd_feat', 'pair_g' -> 'pair_g', 'pool_t' -> 'pool', ..."""
     return next((kind for kind in NETWORKS if "_" in kind and role.startswith(kind)), role.split("_", maxsplit=1)[0])

@@ -49,6 +49,8 @@ class ResnetGenerator(nn.Module):
     c7s1, tanh. Height and width are divisible by `multiple_of`. checkpointing: less memory, about a third more time.
 
     downs: 1 halves once: small images, whose thin things would not survive a quarter of the size, stay sharp.
+
+    `encode` and `decode` are the forward in two halves, for those who look inside (CUT). widths: the channels of encode's maps.
     """
 
     def __init__(
@@ -77,6 +79,10 @@ class ResnetGenerator(nn.Module):
         for c in reversed(widths[:-1]):
             layers += [upsample(2 * c, c, up, bias), norm_layer(norm, c), nn.ReLU(inplace=True)]
         self.pieces = (*range(6, first + 1, 3), *range(first + 1, last + 1), *range(last + 3, len(layers), 3))  # no cut at full size
+        inner = sorted({first + 1, first + (blocks + 1) // 2}) if blocks else []
+        behind = 4 if norm != "none" else 6  # there the ReLU would overwrite in place what the convolution answered
+        self.cuts = (0, *range(behind, first + 1, 3), *inner)
+        self.widths = (image_channels, *widths[1:], *(widths[-1] for _ in inner))
         layers.append(ReflectConv2d(channels, image_channels, 7))
         self.body = nn.Sequential(*layers)
         init_cyclegan(self.body)
@@ -86,6 +92,24 @@ class ResnetGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.checkpointing:
             return torch.tanh(self.body(x))
-        for start, end in pairwise((0, *self.pieces, len(self.body))):
-            x = run(self.body[start:end], x, True)
-        return torch.tanh(x)
+        return torch.tanh(self._between(0, len(self.body), x))
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """The images, the answers of the downsampling convolutions, of the first and of the middle residual block, (N, C, h, w)
+
+        each: the layers of CUT (Park et al. 2020, section 4), whose middle one of 9 blocks is the fifth. Without normalisation a
+        convolution's answers are those behind its ReLU.
+        """
+        maps = [x]
+        for start, end in pairwise(self.cuts):
+            maps.append(self._between(start, end, maps[-1]))
+        return maps
+
+    def decode(self, x: Tensor) -> Tensor:
+        """The last of encode's maps -> what the forward gives."""
+        return torch.tanh(self._between(self.cuts[-1], len(self.body), x))
+
+    def _between(self, start: int, end: int, x: Tensor) -> Tensor:
+        for a, b in pairwise((start, *(p for p in self.pieces if start < p < end), end)):
+            x = run(self.body[a:b], x, self.checkpointing)
+        return x

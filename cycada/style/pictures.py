@@ -1,0 +1,56 @@
+"""Picture files in and out of a style transfer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image as Pil
+from PIL import ImageOps
+from torch import Tensor
+
+from cycada.errors import CycadaError
+
+LEAST = 16
+"""Pixels along the longer side below which there is nothing to see."""
+
+
+def read(path: Path, size: int | None) -> Tensor:
+    """(1, 3, H, W) float in [-1, 1]: upright, the longer side scaled to `size` (null: as it is), the aspect kept. Raises CycadaError."""
+    if not path.is_file():
+        raise CycadaError(f"{path}: no such picture.")
+    try:
+        with Pil.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I;16"):  # PIL cuts 16 bits off at 255 instead of scaling them
+                image = Pil.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
+            image = image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Pil.DecompressionBombError) as error:
+        raise CycadaError(f"{path}: not a readable image ({error}). Mend it or take another.") from None
+    if size:
+        share = size / max(image.size)
+        image = image.resize((max(1, round(image.width * share)), max(1, round(image.height * share))), Pil.Resampling.LANCZOS)
+    if max(image.size) < LEAST:
+        raise CycadaError(f"{path}: found {image.width} x {image.height} pixels, expected at least {LEAST} along one side.")
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+def check_out(path: Path) -> None:
+    """Before minutes are spent. Raises CycadaError where nothing could be written there."""
+    if path.suffix.lower() not in Pil.registered_extensions():
+        raise CycadaError(f"{path}: found the suffix '{path.suffix}', expected that of a picture, such as .png or .jpg.")
+    if path.is_dir():
+        raise CycadaError(f"{path}: this is a folder; give the name of a picture.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CycadaError(f"{path.parent}: cannot make this folder ({error.strerror}).") from None
+
+
+def write(path: Path, image: Tensor) -> None:
+    """(1, 3, H, W) in [-1, 1] -> a file, whole or not at all."""
+    pixels = ((image[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
+    Pil.fromarray(pixels).save(temporary, quality=95)
+    temporary.replace(path)
