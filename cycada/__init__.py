@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from cycada.errors import CycadaError
     from cycada.plan import plan as check
     from cycada.report.report import report as report_on
+    from cycada.runs.export import export
     from cycada.runs.reuse import evaluate_run as evaluate
-    from cycada.runs.reuse import translate_folder as translate
     from cycada.runs.run import run
     from cycada.runs.sweep import sweep
+    from cycada.runs.translate import translate
+    from cycada.runs.translator import load_generator
 
 __version__ = "0.1.0"
-__all__ = ["CycadaError", "check", "evaluate", "load", "parse", "report_on", "run", "sweep", "translate"]
+__all__ = ["CycadaError", "check", "evaluate", "export", "load", "load_generator", "parse", "report_on", "run", "sweep", "translate"]
 
 _PLACES = {
     "load": "cycada.config:load",
@@ -29,7 +31,9 @@ _PLACES = {
     "sweep": "cycada.runs.sweep:sweep",
     "report_on": "cycada.report.report:report",
     "evaluate": "cycada.runs.reuse:evaluate_run",
-    "translate": "cycada.runs.reuse:translate_folder",
+    "translate": "cycada.runs.translate:translate",
+    "export": "cycada.runs.export:export",
+    "load_generator": "cycada.runs.translator:load_generator",
     "CycadaError": "cycada.errors:CycadaError",
 }
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cycada.commands.translate import export, translate
 from cycada.errors import CycadaError
 from cycada.style.commands import style
 
@@ -196,25 +197,8 @@ def evaluate(
     Console(highlight=False).print(table)
 
 
-class Direction(StrEnum):
-    st = "st"
-    ts = "ts"
-
-
-@app.command()
-def translate(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A stage's run folder, or its id under results/runs.")],
-    in_dir: Annotated[Path, typer.Argument(metavar="IN_DIR", help="A folder of images.")],
-    out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Where the translated images go, as PNG, by the same names.")],
-    direction: Annotated[Direction, typer.Option(help="st: source to target. ts: target to source.")] = Direction.st,
-    keep_size: Annotated[bool, typer.Option(help="Translate at each image's own size instead of the run's data.size.")] = False,
-    results: Annotated[Path, typer.Option(help="Where runs are.")] = Path("results"),
-) -> None:
-    """Translate a folder of images with a run's generator."""
-    from cycada.runs.reuse import translate_folder
-
-    count, skipped = translate_folder(run, in_dir, out_dir, direction.value, keep_size, results)
-    print(f"{count} images translated into {out_dir}" + (f", {skipped} were there already" if skipped else ""))
+app.command()(translate)
+app.command()(export)
 
 
 @app.command()

@@ -15,8 +15,8 @@ from cycada.data.pairs import FilePairs, MaskTable
 from cycada.data.scenes import Image, Mask, Scenes
 from cycada.types import IGNORE
 
-END = b"IEND\xaeB`\x82"
-"""The last bytes of every PNG file."""
+ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9"}
+"""The last bytes of every file of a kind."""
 
 
 class Doubled(Scenes):
@@ -56,10 +56,11 @@ def write_png(file: Path, pixels: Tensor) -> None:
 
 
 def is_whole(file: Path) -> bool:
-    """Whether a PNG file is there to its last byte: after a power failure a renamed file may be cut off or empty."""
+    """Whether a PNG or .jpg file is there to its last byte: after a power failure a renamed file may be cut off or empty."""
+    end = ENDS[file.suffix]
     try:
         with file.open("rb") as opened:
-            opened.seek(-len(END), os.SEEK_END)
-            return opened.read() == END
+            opened.seek(-len(end), os.SEEK_END)
+            return opened.read() == end
     except OSError:
         return False

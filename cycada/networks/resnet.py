@@ -69,6 +69,7 @@ class ResnetGenerator(nn.Module):
         if checkpointing and dropout:
             raise CycadaError("networks.g.checkpointing: it would draw another dropout in the backward pass. Set dropout to 0.")
         self.multiple_of, self.checkpointing = 2**downs, checkpointing
+        self.smallest = max(4, 2 * self.multiple_of)  # reflection takes more pixels than it adds
         bias, widths = norm != "batch", [channels * 2**i for i in range(downs + 1)]
         layers: list[nn.Module] = [ReflectConv2d(image_channels, channels, 7, bias=bias), norm_layer(norm, channels), nn.ReLU(inplace=True)]
         for c in widths[:-1]:

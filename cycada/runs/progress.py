@@ -45,7 +45,7 @@ class Screen:
             self._progress.start()
             self._task = self._progress.add_task(stage, total=total, completed=done, rate="", losses="")
 
-    def update(self, step: int, rate: float, values: dict[str, float]) -> None:
+    def update(self, step: float, rate: float, values: dict[str, float]) -> None:
         if self._progress:
             losses = "  ".join(f"{name[5:]} {value:.3f}" for name, value in values.items() if name.startswith("loss/"))
             self._progress.update(self._task, completed=step, rate=f"{rate:,.0f} img/s", losses=losses)
