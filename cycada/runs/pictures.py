@@ -26,15 +26,18 @@ WIDEST = 512
 """Pixels across that a scene has in a picture, at most."""
 
 
-def image_grid(plan: StagePlan, nets: Networks, source: torch.Tensor, target: torch.Tensor, device: Device, path: Path) -> bool:
-    """One row per pair of examples, one column per view of the method's grid whose networks are there. False where none are.
+def image_grid(
+    plan: StagePlan, nets: Networks, source: torch.Tensor, target: torch.Tensor, device: Device, path: Path
+) -> dict[str, torch.Tensor]:
+    """One row per pair of examples, one column per view of the method's grid whose networks are there. -> what is drawn, by view:
 
+    (N, C, H, W) float on the CPU, at most `WIDEST` wide; empty, and no picture, where no network is there.
     source, target: (N, C, H, W) uint8, the examples to show; what one of them has more is left out.
     """
     method = plan.method
     shown = [name for name in method.grid if all(role in nets for role in method.views.roles_of([name]))]
     if not shown or all(name.startswith("real") for name in shown):
-        return False
+        return {}
     pairs = min(len(source), len(target))
     real_s, real_t = (to_float(images[:pairs].to(device.torch_device)) for images in (source, target))
     parts: list[list[torch.Tensor]] = [[] for _ in shown]
@@ -43,12 +46,13 @@ def image_grid(plan: StagePlan, nets: Networks, source: torch.Tensor, target: to
         for some_s, some_t in zip(real_s.split(count), real_t.split(count), strict=True):
             views = method.views(nets, Batch(some_s, torch.zeros(len(some_s), dtype=torch.long), some_t), plan.options)
             for column, name in zip(parts, shown, strict=True):
-                column.append(_shrunk(getattr(views, name).float().cpu()))
-    draw_grid([torch.cat(column) for column in parts], shown, path)
-    return True
+                column.append(shrunk(getattr(views, name).float().cpu()))
+    drawn = {name: torch.cat(column) for name, column in zip(shown, parts, strict=True)}
+    draw_grid(list(drawn.values()), shown, path)
+    return drawn
 
 
-def _shrunk(images: torch.Tensor) -> torch.Tensor:
+def shrunk(images: torch.Tensor) -> torch.Tensor:
     """(N, C, H, W) float, at most `WIDEST` wide."""
     height, width = images.shape[-2:]
     if width <= WIDEST:
@@ -89,7 +93,7 @@ def draw_answers(
         small = fit_mask(mask, image.shape[1:]).numpy()
         wrong = np.repeat((((said != small) & (small != IGNORE)) * 255).astype(np.uint8)[..., None], 3, 2)
         for column, pixels in zip(columns, (None, coloured(said, palette), coloured(small, palette), wrong), strict=True):
-            column.append(_shrunk(to_float(image if pixels is None else torch.from_numpy(pixels).permute(2, 0, 1))[None])[0])
+            column.append(shrunk(to_float(image if pixels is None else torch.from_numpy(pixels).permute(2, 0, 1))[None])[0])
     draw_grid([torch.stack(c) for c in columns], ANSWERS, path)
 
 
