@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -61,7 +61,7 @@ def task_scored(nets: Networks) -> dict[str, Classify]:
     return {"source": classify_by(nets.f_t), "target": classify_by(nets.f_t)} if "f_t" in nets else {}
 
 
-def generators_translate(nets: Networks) -> dict[Direction, Translate]:
+def generators_translate(nets: Networks, options: Any = None) -> dict[Direction, Translate]:
     """By g_st and g_ts, where the stage has them."""
     ways: dict[Direction, Translate] = {}
     for direction in ("st", "ts"):
@@ -70,13 +70,19 @@ def generators_translate(nets: Networks) -> dict[Direction, Translate]:
     return ways
 
 
+class Translations(Protocol):
+    """A stage's networks and its options (null: the method's defaults) -> how images get from one domain into the other."""
+
+    def __call__(self, nets: Networks, options: Any = None) -> dict[Direction, Translate]: ...
+
+
 @dataclass(frozen=True)
 class Method:
     """views: the tensors of a step. phases: in the order in which they run. label: what a results table calls its outcome.
     options: what YAML may set besides.
 
-    scored: networks -> how a domain's test images are classified, for the scores after a stage. translations: networks ->
-    how images get from one domain into the other, by direction. grid: the views that
+    scored: networks -> how a domain's test images are classified, for the scores after a stage. translations:
+    networks and options -> how images get from one domain into the other, by direction; inside `evaluating`. grid: the views that
     an image grid shows, one column each. source_is: `target` makes the labelled TARGET training set the source; only
     an oracle does that.
     """
@@ -87,7 +93,7 @@ class Method:
     summary: str
     options: type[Options] = Options
     scored: Callable[[Networks], dict[str, Classify]] = task_scored
-    translations: Callable[[Networks], dict[Direction, Translate]] = generators_translate
+    translations: Translations = generators_translate
     grid: tuple[str, ...] = ()
     source_is: Literal["source", "target"] = "source"
 
