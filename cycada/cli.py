@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cycada.cli_quality import quality
 from cycada.errors import CycadaError
 
 STOPPED = 130
@@ -192,6 +193,9 @@ def evaluate(
         cells = ["-" if v is None else f"{100 * v:.1f}" for v in found[per_class]]
         table.add_row(name, f"{100 * headline(found)[1]:.2f} %", *cells)
     Console(highlight=False).print(table)
+
+
+app.command()(quality)
 
 
 class Direction(StrEnum):

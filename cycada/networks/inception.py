@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+import zipfile
 from typing import Any, NamedTuple
 
 import torch
@@ -63,10 +65,10 @@ class ScriptedInception(nn.Module):
 
 def read_inception(path: str) -> Inception | ScriptedInception:
     """A file of torchvision's inception_v3 (state dict, .pth or .safetensors), or FID's TorchScript file. Raises CycadaError."""
-    try:
-        return ScriptedInception(torch.jit.load(path, map_location="cpu").eval())
-    except (RuntimeError, ValueError):  # no TorchScript
-        pass
+    if _is_script(path):
+        with warnings.catch_warnings():  # torch would like other formats better; this one is FID's
+            warnings.simplefilter("ignore", FutureWarning)
+            return ScriptedInception(torch.jit.load(path, map_location="cpu").eval())
     net = Inception()
     try:
         weights = read_weights(path)
@@ -79,3 +81,11 @@ def read_inception(path: str) -> Inception | ScriptedInception:
     except CycadaError as error:
         raise CycadaError(str(error).replace(WHERE, "extractor")) from None
     return net.eval()
+
+
+def _is_script(path: str) -> bool:
+    """TorchScript files are archives that hold code."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in name for name in archive.namelist())

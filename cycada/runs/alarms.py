@@ -17,10 +17,10 @@ ENDS = {"t": ("s", "source"), "s": ("t", "target")}
 
 
 def watched(plan: StagePlan, drawn: Mapping[str, Tensor], source: Examples | Fitted, datasets: Datasets, shown: int) -> dict[str, float]:
-    """`quality/NAME_t`, `alarm/KIND_t` (0 or 1) of G_st, and the same with _s of G_ts, where what makes the pictures learns in this
+    """`quality/NAME_t`, `alarm/KIND_t` (0 or 1) of G_st, and with _s those of G_ts, where what makes the pictures learns in this stage.
 
-    stage. drawn: the columns of an image grid. source: the examples that its real_s are from, `shown` of them. A view that is made by no generator
-    g_st, g_ts (CoGAN's pairs from noise) has no input to be compared with, so that its diversity alone is watched.
+    drawn: the columns of an image grid. source: the examples that its real_s are from, `shown` of them. Pictures that no generator
+    g_st or g_ts makes (CoGAN's pairs from noise) have no input to be compared with: their diversity alone is watched.
     """
     learnt = {role for phase in plan.phases for role in phase.roles}
     target = datasets.target["train"]
@@ -51,7 +51,7 @@ def _true_correlation(of: Examples | Fitted, other: Examples | Fitted, inputs: T
 
 
 class Warner:
-    """Says of each alarm once in a stage that it rings: when it does so twice in a row, or at the end. Early on they may ring in passing."""
+    """Says of each alarm once a stage that it rings: when it does so twice in a row, or at the end; early on it may in passing."""
 
     def __init__(self, stage: str, warn: Callable[[str], None]) -> None:
         self.stage, self.warn = stage, warn

@@ -98,17 +98,21 @@ class Counting:
 class FcnScore:
     """The FCN score (Isola et al. 2017, section 3.3; CycleGAN, section 5.1.1): a segmenter of real target photos says what it sees on
 
-    translated source scenes, which is held against the scenes' own masks. `st`: that. `real`: the same on the real target photos,
-    the row that no translation is expected to beat. On images with one label each: a classifier and its accuracy.
+    translated source scenes, which is held against the scenes' own masks. `st`: that. `untranslated`: on the scenes as they were.
+    `real`: on the real target photos, the row that no translation is expected to beat. On images with one label each: a classifier
+    and its accuracy.
     """
 
     def __init__(self, classify: Classify, size: tuple[int, int], classes: int) -> None:
         self.classify, self.size, self.counting = classify, size, Counting(classes)
 
     def see(self, batch: Batch) -> None:
-        shown = {"source": ("st", batch.fake), "target": ("real", batch.real)}[batch.side]
-        if batch.split == "test" and batch.labels is not None and shown[1] is not None:
-            self.counting.add(shown[0], self.classify(resized(shown[1], self.size)).float(), batch.labels)
+        if batch.split != "test" or batch.labels is None:
+            return
+        shown = {"st": batch.fake, "untranslated": batch.real} if batch.side == "source" else {"real": batch.real}
+        for name, images in shown.items():
+            if images is not None:
+                self.counting.add(name, self.classify(resized(images, self.size)).float(), batch.labels)
 
     def found(self) -> dict[str, Any]:
         return self.counting.found()
@@ -152,7 +156,9 @@ class Pixels:
         if batch.fake is None:
             return
         self.small[batch.way].append(thumbnails(batch.fake).cpu())
-        for name, made in (("", batch.fake), ("untranslated_", batch.real)) if batch.truth is not None else ():
+        if batch.truth is None:
+            return
+        for name, made in (("", batch.fake), ("untranslated_", batch.real)):
             apart = (made - batch.truth).double().flatten(1)
             self.errors[f"{batch.way} {name}l1"].append(apart.abs().mean(1).cpu())
             self.errors[f"{batch.way} {name}psnr"].append((-10 * (apart.square().mean(1) / 4).clamp_min(1e-10).log10()).cpu())

@@ -45,8 +45,8 @@ def quality(
 
     scorer: `RUN[#ROLE]`, a classifier of the target's real pictures; null: no FCN score. extractor: an Inception file, or
     `RUN[#ROLE]`; null: no FID, KID or structure. Translations are rounded to 8 bits first, as in a PNG file.
-    -> {experiment, stage, method, label, seed, id, seconds, protocol, and what was measured: pixels, labels, fcn, features}; see
-    the judges for what each holds, by direction: st, ts. Raises CycadaError.
+    -> {experiment, stage, method, label, seed, id, seconds, and what was measured: pixels, labels, fcn, features}, each with its
+    protocol; see the judges for what they hold, by direction: st, ts. Raises CycadaError.
     """
     folder = find_run(run, results)
     config, stage = load_stage(folder, data_root)
@@ -85,9 +85,16 @@ def _measure(
     """The missing blocks, all in one pass over the test pictures of both sides: every picture is translated once."""
     datasets = load_datasets(config, [stage], device).at(config, stage.stage)
     nets = trained_networks(folder, config, stage, len(datasets.classes), device)
+    if (before := folder.read_json("manifest.json")["data_fingerprint"]) != datasets.fingerprint:
+        raise CycadaError(
+            f"{folder.path}: found other data than the stage was trained with (fingerprint {datasets.fingerprint}, expected {before}). "
+            "Give the data root that it had."
+        )
     ways = stage.method.translations(nets, stage.options)
     if not ways:
-        raise CycadaError(f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) translates nothing, so there is no quality to measure.")
+        raise CycadaError(
+            f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) translates nothing, so there is no quality to measure."
+        )
     judges: dict[str, Judge] = {"pixels": Pixels()}
     if datasets.palette and "labels" in missing:
         judges["labels"] = LabelScore(datasets.palette)
@@ -107,7 +114,7 @@ def _measure(
     with evaluating(nets), evaluating(rulers[0]), evaluating(rulers[1]):
         for side, examples in seen.items():
             other = seen["target" if side == "source" else "source"]
-            for batch in _batches(side, examples, other, ways.get(WAY[side]), stage, device):  
+            for batch in _batches(side, examples, other, ways.get(WAY[side]), stage, device):
                 for judge in judges.values():
                     judge.see(batch)
                 screen.update(done := done + len(batch.real), 0.0, {})
@@ -124,14 +131,17 @@ def _measure(
         block = judges[part].found() if part in judges else {}
         found[part] = {"protocol": protocol | ({part: ruler.protocol} if ruler else {})} | block if block or ruler else {}
     if scorer and "fcn" in missing and not {"st", "real"} & set(found["fcn"]):
-        raise CycadaError(f"{folder.path}: neither the source's nor the target's test pictures have labels to hold the scorer's answers against.")
+        raise CycadaError(
+            f"{folder.path}: neither the source's nor the target's test pictures have labels to hold the scorer's answers against."
+        )
     return found
 
 
 def _check_scorer(folder: RunFolder, scorer: Scorer, config: Config, datasets: Datasets) -> None:
     if scorer.classes != tuple(datasets.classes):
         raise CycadaError(
-            f"{scorer.key}: found a scorer of the classes {list(scorer.classes)}, expected those of {folder.path}: {list(datasets.classes)}."
+            f"{scorer.key}: found a scorer of the classes {list(scorer.classes)}, expected those of {folder.path}, "
+            f"{list(datasets.classes)}."
         )
     if scorer.channels != config.data.channels:
         raise CycadaError(f"{scorer.key}: it looks at {scorer.channels} channels, {folder.path} has {config.data.channels}.")

@@ -100,7 +100,9 @@ def class_names(folder: RunFolder) -> tuple[str, ...]:
     """What a finished run tells apart. Raises CycadaError."""
     found = folder.arrays("analysis.npz").get("classes")
     if found is None:
-        raise CycadaError(f"{folder.path}: made by an older version, which did not keep its classes. Run `cycada evaluate {folder.id}` once.")
+        raise CycadaError(
+            f"{folder.path}: made by an older version, which did not keep its classes. Run `cycada evaluate {folder.id}` once."
+        )
     return tuple(map(str, found))
 
 
