@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cycada.build import Datasets
-from cycada.data import Examples, Fitted, to_float
+from cycada.data import Examples, Fitted, Split, to_float
 from cycada.metrics.alarms import MESSAGES, alarms, luminance_correlation, measures
 from cycada.plan import StagePlan
 
@@ -23,7 +23,8 @@ def watched(plan: StagePlan, drawn: Mapping[str, Tensor], source: Examples | Fit
     g_st or g_ts makes (CoGAN's pairs from noise) have no input to be compared with: their diversity alone is watched.
     """
     learnt = {role for phase in plan.phases for role in phase.roles}
-    target = datasets.target["train"]
+    split: Split = "test" if "test" in datasets.source else "train"
+    sides = {"t": (source, datasets.target[split]), "s": (datasets.target["train"], datasets.source["train"])}
     found: dict[str, float] = {}
     for look, (before, _) in ENDS.items():
         name, real = f"fake_{look}", f"real_{look}"
@@ -32,8 +33,7 @@ def watched(plan: StagePlan, drawn: Mapping[str, Tensor], source: Examples | Fit
             continue
         inputs = drawn.get(f"real_{before}") if f"g_{before}{look}" in makers else None
         measured = measures(inputs, drawn[name], drawn[real])
-        sides = (source, target) if look == "t" else (target, source)
-        true = None if inputs is None else _true_correlation(*sides, inputs, shown)
+        true = None if inputs is None else _true_correlation(*sides[look], inputs, shown)
         found |= {f"quality/{key}_{look}": round(value, 6) for key, value in measured.items()}
         found |= {f"alarm/{kind}_{look}": float(rings) for kind, rings in alarms(measured, true).items()}
     return found

@@ -46,13 +46,13 @@ def image_grid(
         for some_s, some_t in zip(real_s.split(count), real_t.split(count), strict=True):
             views = method.views(nets, Batch(some_s, torch.zeros(len(some_s), dtype=torch.long), some_t), plan.options)
             for column, name in zip(parts, shown, strict=True):
-                column.append(shrunk(getattr(views, name).float().cpu()))
+                column.append(_shrunk(getattr(views, name).float().cpu()))
     drawn = {name: torch.cat(column) for name, column in zip(shown, parts, strict=True)}
     draw_grid(list(drawn.values()), shown, path)
     return drawn
 
 
-def shrunk(images: torch.Tensor) -> torch.Tensor:
+def _shrunk(images: torch.Tensor) -> torch.Tensor:
     """(N, C, H, W) float, at most `WIDEST` wide."""
     height, width = images.shape[-2:]
     if width <= WIDEST:
@@ -93,7 +93,7 @@ def draw_answers(
         small = fit_mask(mask, image.shape[1:]).numpy()
         wrong = np.repeat((((said != small) & (small != IGNORE)) * 255).astype(np.uint8)[..., None], 3, 2)
         for column, pixels in zip(columns, (None, coloured(said, palette), coloured(small, palette), wrong), strict=True):
-            column.append(shrunk(to_float(image if pixels is None else torch.from_numpy(pixels).permute(2, 0, 1))[None])[0])
+            column.append(_shrunk(to_float(image if pixels is None else torch.from_numpy(pixels).permute(2, 0, 1))[None])[0])
     draw_grid([torch.stack(c) for c in columns], ANSWERS, path)
 
 
