@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cycada.commands.quality import quality
+from cycada.commands.style import style
 from cycada.commands.translate import export, translate
 from cycada.errors import CycadaError
-from cycada.style.commands import style
 
 STOPPED = 130
 """The exit code after Ctrl-C, which is no error."""
@@ -197,6 +198,7 @@ def evaluate(
     Console(highlight=False).print(table)
 
 
+app.command()(quality)
 app.command()(translate)
 app.command()(export)
 

@@ -29,9 +29,10 @@ WIDEST = 512
 def image_grid(
     plan: StagePlan, nets: Networks, source: torch.Tensor, target: torch.Tensor, device: Device, path: Path,
     pairs: torch.Tensor | None = None,
-) -> bool:  # fmt: skip
-    """One row per pair of examples, one column per view of the method's grid whose networks are there. False where none are.
+) -> dict[str, torch.Tensor]:  # fmt: skip
+    """One row per pair of examples, one column per view of the method's grid whose networks are there. -> what is drawn, by view:
 
+    (N, C, H, W) float on the CPU, at most `WIDEST` wide; empty, and no picture, where no network is there.
     source, target: (N, C, H, W) uint8, the examples to show; what one of them has more is left out.
     pairs: of the source's, what they truly look like in the target domain; without, views of pair_t are not shown.
     """
@@ -39,7 +40,7 @@ def image_grid(
     shown = [name for name in method.grid if all(role in nets for role in method.views.roles_of([name]))]
     shown = [name for name in shown if pairs is not None or "pair_t" not in method.views.uses([name])]
     if not shown or all(name.startswith(("real", "pair")) for name in shown):
-        return False
+        return {}
     rows = min(len(source), len(target))
     real_s, real_t, pair_t = (
         to_float(images[:rows].to(device.torch_device)) for images in (source, target, source if pairs is None else pairs)
@@ -53,8 +54,9 @@ def image_grid(
             views = method.views(nets, batch, plan.options)
             for column, name in zip(parts, shown, strict=True):
                 column.append(_shrunk(getattr(views, name).float().cpu()))
-    draw_grid([torch.cat(column) for column in parts], shown, path)
-    return True
+    drawn = {name: torch.cat(column) for name, column in zip(shown, parts, strict=True)}
+    draw_grid(list(drawn.values()), shown, path)
+    return drawn
 
 
 def _shrunk(images: torch.Tensor) -> torch.Tensor:

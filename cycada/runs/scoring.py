@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from cycada.metrics import confusion_matrix
 from cycada.metrics import criteria as all_criteria
 from cycada.metrics import scores as score_functions
 from cycada.plan import StagePlan
+from cycada.runs.alarms import watched
 from cycada.runs.pictures import draw_answers, draw_confusion, image_grid
 from cycada.train.averaging import averaged
 from cycada.train.device import Device, Precision
@@ -43,16 +44,18 @@ Scores = dict[str, dict[str, Any]]
 @dataclass(frozen=True)
 class Evaluation:
     """scores: by domain. predictions: of each domain's test images the (N,) classes; of scenes their own counts, (N, K, K) int32.
-    counts: the (K, K) count of each. criteria: what is known without target labels, higher is better."""
+    counts: the (K, K) count of each. criteria: what is known without target labels, higher is better. translations: what the
+    alarms look at and whether they ring, of the pictures in the image grid."""
 
     scores: Scores
     predictions: dict[str, Tensor]
     counts: dict[str, Tensor]
     criteria: dict[str, float]
+    translations: dict[str, float] = field(default_factory=dict)
 
     def flat(self) -> dict[str, float]:
         """For metrics.jsonl and a tracker."""
-        return flatten_scores(self.scores) | {f"selection/{name}": value for name, value in self.criteria.items()}
+        return flatten_scores(self.scores) | {f"selection/{name}": value for name, value in self.criteria.items()} | self.translations
 
 
 def evaluate_stage(plan: StagePlan, nets: Networks, datasets: Datasets, device: Device, images: Path | None, step: int) -> Evaluation:
@@ -66,6 +69,7 @@ def evaluate_stage(plan: StagePlan, nets: Networks, datasets: Datasets, device: 
     said: dict[str, Tensor] = {}
     counts: dict[str, Tensor] = {}
     criteria: dict[str, float] = {}
+    translations: dict[str, float] = {}
     with evaluating(nets):
         for side, examples in (("source", datasets.source.get("test")), ("target", datasets.target["test"])):
             if (
@@ -93,9 +97,10 @@ def evaluate_stage(plan: StagePlan, nets: Networks, datasets: Datasets, device: 
         shown_source = datasets.source.get("test", datasets.source["train"])
         source, target = some_images(shown_source, shown), some_images(datasets.target["train"], shown)
         pairs = _pairs(plan, datasets, shown)
-        image_grid(plan, nets, source, target, device, images / f"grid_{step:07d}.png", pairs)
+        drawn = image_grid(plan, nets, source, target, device, images / f"grid_{step:07d}.png", pairs)
+        translations = watched(plan, drawn, shown_source, datasets, shown)
     of_scenes = isinstance(datasets.target["test"], Fitted)
-    return Evaluation({side: as_scores(counted, of_scenes) for side, counted in counts.items()}, said, counts, criteria)
+    return Evaluation({side: as_scores(counted, of_scenes) for side, counted in counts.items()}, said, counts, criteria, translations)
 
 
 def _pairs(plan: StagePlan, datasets: Datasets, count: int) -> Tensor | None:
@@ -110,10 +115,11 @@ def _pairs(plan: StagePlan, datasets: Datasets, count: int) -> Tensor | None:
 
 def scored(plan: StagePlan, nets: Networks) -> dict[str, Classify]:
     """How the method classifies each domain's images, with the windows, scales and mirror images that the config asks for."""
-    return {side: _averaged(way, plan, nets) for side, way in plan.method.scored(nets).items()}
+    return {side: as_evaluated(way, plan, nets) for side, way in plan.method.scored(nets).items()}
 
 
-def _averaged(classify: Classify, plan: StagePlan, nets: Networks) -> Classify:
+def as_evaluated(classify: Classify, plan: StagePlan, nets: Networks) -> Classify:
+    """A network's answers with the windows, scales and mirror images that the stage's config asks for."""
     multiple = math.lcm(*(int(getattr(module, "multiple_of", 1)) for module in nets.modules()))
     return averaged(classify, **plan.evaluation.model_dump(), multiple_of=multiple)
 
@@ -160,7 +166,7 @@ def _agreement(nets: Networks, source: Examples | Fitted | None, device: Device,
     if "g_st" not in nets or not ("f_t" in nets or "f_s" in nets) or not isinstance(source, Examples):
         return None
     images, precision = source.images[:UNLABELLED], plan.stage.precision
-    classify = _averaged(classify_by(nets.f_t if "f_t" in nets else nets.f_s), plan, nets)
+    classify = as_evaluated(classify_by(nets.f_t if "f_t" in nets else nets.f_s), plan, nets)
     after = predictions(lambda x: classify(nets.g_st(x)), images, device, precision)
     if "f_t" not in nets or source.labels is None:
         before = predictions(classify, images, device, precision)

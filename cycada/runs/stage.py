@@ -17,6 +17,7 @@ from cycada.data import Fitted
 from cycada.methods import Networks
 from cycada.networks import kind_of
 from cycada.plan import StagePlan
+from cycada.runs.alarms import Warner
 from cycada.runs.analysis import write_findings
 from cycada.runs.identity import trained_as
 from cycada.runs.interrupt import Interrupted, stop_on_signal
@@ -152,8 +153,11 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
     """The loop, with what is written and shown at its reports. -> seconds so far, final scores."""
     logging, device, main = room.config.logging, room.device, room.device.main
 
+    alarms = Warner(plan.name, room.screen.warn)
+
     def evaluate(step: int) -> Evaluation:
         found = evaluate_stage(plan, training.outcome(), room.datasets, device, folder.images if main else None, step)
+        alarms.see(found.translations, last=step == training.steps)
         if main and step == training.steps:
             write_findings(room.config, folder, plan, training.outcome(), room.datasets, found, device)
         return found

@@ -146,10 +146,7 @@ def slug(label: str) -> str:
 def _variants(sweep: Sweep, path: Path, assignments: Sequence[str]) -> dict[str, tuple[dict[str, Any], str | None]]:
     """Row label -> (the experiment's mapping, its outcome's stage)."""
 
-    def experiment(file: str) -> dict[str, Any]:
-        return override(merge(read(path.parent / file), sweep.set), assignments)
-
-    base = experiment(sweep.experiment)
+    base = _experiment(sweep, path, sweep.experiment, assignments)
     rows: dict[str, tuple[dict[str, Any], str | None]] = {}
 
     def add(label: str, data: dict[str, Any], stage: str | None = None) -> None:
@@ -171,10 +168,31 @@ def _variants(sweep: Sweep, path: Path, assignments: Sequence[str]) -> dict[str,
             pairs = list(zip(sweep.grid, combination, strict=True))
             add(", ".join(f"{_short(k)}={v}" for k, v in pairs), override(base, [_assignment(k, v) for k, v in pairs]))
     for label, variant in sweep.variants.items():
-        add(label, merge(experiment(variant.experiment) if variant.experiment else base, variant.set), variant.stage)
+        own = _experiment(sweep, path, variant.experiment, assignments) if variant.experiment else base
+        add(label, merge(own, variant.set), variant.stage)
     if not rows:
         raise CycadaError(f"{path}: no rows. Add variants, drop_one, add_one, only_one, vary or grid, or a label for base.")
     return rows
+
+
+def _experiment(sweep: Sweep, path: Path, file: str, assignments: Sequence[str]) -> dict[str, Any]:
+    return override(merge(read(path.parent / file), sweep.set), assignments)
+
+
+def one_stage(path: Path | str, stage: str, assignments: Sequence[str] = (), seed: int | None = None) -> Config:
+    """A stage of a sweep's experiment with what it starts from, such as the scorer that measures all cells. Raises CycadaError."""
+    path = Path(path)
+    sweep = load_sweep(path)
+    data = _experiment(sweep, path, sweep.experiment, assignments)
+    seed = sweep.seeds[0] if seed is None else seed
+    config = configs.parse(data | {"seed": seed, "name": f"{sweep.name}/{slug(stage)}"}, f"{path}, '{stage}'")
+    if stage not in config.stages:
+        raise CycadaError(f"{path}: there is no stage '{stage}'.{nearest(stage, config.stages)}")
+    return _cut(config, _ancestors(config, stage))
+
+
+def _cut(config: Config, stages: set[str]) -> Config:
+    return config.model_copy(update={"stages": {n: s for n, s in config.stages.items() if n in stages}})
 
 
 def _assignment(key: str, value: Any) -> str:
@@ -252,8 +270,6 @@ def _jobs(cells: list[Cell]) -> dict[str, Job]:
             identity = stage_id(cell.config, p, cell.ids, loaded[key], device)
             if identity not in jobs:
                 parents = tuple(dict.fromkeys(cell.ids[s.split(".")[0]] for s in p.stage.init.values() if "#" not in s))
-                needed = _ancestors(cell.config, p.name)
-                own = cell.config.model_copy(update={"stages": {n: s for n, s in cell.config.stages.items() if n in needed}})
-                jobs[identity] = Job(identity, own, p, parents)
+                jobs[identity] = Job(identity, _cut(cell.config, _ancestors(cell.config, p.name)), p, parents)
             cell.ids[p.name] = identity
     return jobs
