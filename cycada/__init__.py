@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     from cycada.runs.reuse import translate_folder as translate
     from cycada.runs.run import run
     from cycada.runs.sweep import sweep
+    from cycada.study.build import build_study
+    from cycada.study.score import score_study
+    from cycada.study.serve import serve_study
 
 __version__ = "0.1.0"
-__all__ = ["CycadaError", "check", "evaluate", "load", "parse", "report_on", "run", "sweep", "translate"]
+__all__ = [
+    "CycadaError", "build_study", "check", "evaluate", "load", "parse", "report_on", "run", "score_study", "serve_study", "sweep",
+    "translate",
+]  # fmt: skip
 
 _PLACES = {
     "load": "cycada.config:load",
@@ -30,6 +36,9 @@ _PLACES = {
     "report_on": "cycada.report.report:report",
     "evaluate": "cycada.runs.reuse:evaluate_run",
     "translate": "cycada.runs.reuse:translate_folder",
+    "build_study": "cycada.study.build:build_study",
+    "serve_study": "cycada.study.serve:serve_study",
+    "score_study": "cycada.study.score:score_study",
     "CycadaError": "cycada.errors:CycadaError",
 }
 

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cycada.errors import CycadaError
+from cycada.study.commands import study_app
 
 STOPPED = 130
 """The exit code after Ctrl-C, which is no error."""
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data", help="Look at data: what is there, and whether it is sound.")
+app.add_typer(study_app, name="study", help="Ask people which of two pictures is real, and count how often they are fooled.")
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the file's, such as stages.pixel.steps=100.")
 ]
