@@ -185,7 +185,8 @@ def _spare(beside: Path, key: Key) -> None:
     """A key that is gone takes all answers with it."""
     if beside.exists() and parsed(Key, content(beside), str(beside)).study != key.study:
         raise CycadaError(
-            f"{beside}: found the key of another study, whose answers need it. Choose another name, or move page and key away."
+            f"{beside}: found the key of another study, whose answers need it. Choose another name, or remove page and key if nobody "
+            "has answered."
         )
 
 
