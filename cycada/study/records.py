@@ -119,7 +119,8 @@ def parsed(kind: type[R], text: str | bytes, where: str) -> R:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        first = mistakes(error)[0]
+        problem = error.errors()[0]
+        first = problem["msg"] if problem["type"] == "json_invalid" else mistakes(error)[0]
         raise CycadaError(f"{where}: {first if len(first) <= 300 else first[:300] + '…'}") from None
 
 

@@ -99,20 +99,32 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(HTTPStatus.OK, self.server.html, "text/html; charset=utf-8")
 
     def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if not length.isascii() or not length.isdigit():
+            self._answer(HTTPStatus.LENGTH_REQUIRED, "Expected a Content-Length.")
+            return
+        text = self._body(int(length))  # before any answer: whoever is still sending would not hear it
         if not self._is_ours():
             return
-        length = self.headers.get("Content-Length", "")
         if self.path != "/answers":
             self._answer(HTTPStatus.NOT_FOUND, "Answers go to /answers")
         elif self.headers.get_content_type() != "application/json":  # a form of another site could send anything else unasked
             self._answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Expected application/json.")
-        elif not length.isascii() or not length.isdigit():
-            self._answer(HTTPStatus.LENGTH_REQUIRED, "Expected a Content-Length.")
         elif int(length) > LARGEST:
             self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Expected at most {LARGEST} bytes.")
+        elif len(text) < int(length):
+            self._answer(HTTPStatus.BAD_REQUEST, "Cut off.")
         else:
-            text = self.rfile.read(int(length))
-            self._answer(*self.server.keep(text) if len(text) == int(length) else (HTTPStatus.BAD_REQUEST, "Cut off."))
+            self._answer(*self.server.keep(text))
+
+    def _body(self, length: int) -> bytes:
+        """What was sent; of what is too long nothing is kept, and after ten times that nothing more is heard."""
+        if length <= LARGEST:
+            return self.rfile.read(length)
+        left = min(length, 10 * LARGEST)
+        while left and (chunk := self.rfile.read(min(left, 1 << 16))):
+            left -= len(chunk)
+        return b""
 
     def _is_ours(self) -> bool:
         """Not another site's page, which a name that points to loopback or a request across sites could bring here."""

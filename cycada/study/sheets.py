@@ -43,7 +43,7 @@ def notes(scored: Scored) -> list[str]:
     rules, dropped = scored.rules, scored.trials_left_out
     found = [
         "Wilson's interval takes all trials as independent, which those of one person are not; the interval over people resamples people, "
-        "each with all of their trials, and is the one to trust from about ten people on.",
+        "each with all of their trials, and is the one to trust from about ten people on. With fewer it is too narrow.",
         *(
             f"Page {study}: {s['trials']} scored pairs after {s['practice']} of practice, {s['seconds']:g} s each, {s['size'][0]} x "
             f"{s['size'][1]} pixels, {'a scene and its translation' if s['pairing'] == 'same' else 'random pairs'}."
@@ -51,8 +51,8 @@ def notes(scored: Scored) -> list[str]:
         ),
         f"Trials left out: {dropped['hidden']} with the tab out of sight{' (they count: --keep-hidden)' if rules.keep_hidden else ''}, "
         f"{dropped['exposure_off']} shown for a time off by more than {100 * rules.exposure_off:g} %.",
-        f"Sessions: {len(scored.people)} counted, {len(scored.left_out)} files left out; "
-        + (f"practice below {100 * rules.min_practice:g} % right is left out." if rules.min_practice else "none for its practice."),
+        f"Sessions: {len(scored.people)} counted, {len(scored.left_out)} left out; "
+        + (f"practice below {100 * rules.min_practice:g} % right is left out." if rules.min_practice else "none of them for its practice."),
         *(f"Left out: {x.path.name}: {x.reason}" for x in scored.left_out),
     ]
     if len({(s["seconds"], tuple(s["size"]), s["pairing"], s["practice"]) for s in scored.studies.values()}) > 1:
