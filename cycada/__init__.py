@@ -14,14 +14,22 @@ if TYPE_CHECKING:
     from cycada.plan import plan as check
     from cycada.report.report import report as report_on
     from cycada.runs.export import export
+    from cycada.runs.quality import quality
     from cycada.runs.reuse import evaluate_run as evaluate
     from cycada.runs.run import run
     from cycada.runs.sweep import sweep
     from cycada.runs.translate import translate
     from cycada.runs.translator import load_generator
+    from cycada.study.build import build_study
+    from cycada.study.score import score_study
+    from cycada.study.serve import serve_study
+    from cycada.style.transfer import stylize
 
 __version__ = "0.1.0"
-__all__ = ["CycadaError", "check", "evaluate", "export", "load", "load_generator", "parse", "report_on", "run", "sweep", "translate"]
+__all__ = [
+    "CycadaError", "build_study", "check", "evaluate", "export", "load", "load_generator", "parse", "quality", "report_on", "run",
+    "score_study", "serve_study", "stylize", "sweep", "translate",
+]  # fmt: skip
 
 _PLACES = {
     "load": "cycada.config:load",
@@ -34,6 +42,11 @@ _PLACES = {
     "translate": "cycada.runs.translate:translate",
     "export": "cycada.runs.export:export",
     "load_generator": "cycada.runs.translator:load_generator",
+    "quality": "cycada.runs.quality:quality",
+    "stylize": "cycada.style.transfer:stylize",
+    "build_study": "cycada.study.build:build_study",
+    "serve_study": "cycada.study.serve:serve_study",
+    "score_study": "cycada.study.score:score_study",
     "CycadaError": "cycada.errors:CycadaError",
 }
 

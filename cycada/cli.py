@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cycada.commands.quality import quality
+from cycada.commands.study import study_app
 from cycada.commands.style import style
 from cycada.commands.translate import export, translate
 from cycada.errors import CycadaError
@@ -27,7 +28,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data", help="Look at data: what is there, and whether it is sound.")
-app.command()(style)
+app.add_typer(study_app, name="study", help="Ask people which of two pictures is real, and count how often they are fooled.")
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the file's, such as stages.pixel.steps=100.")
 ]
@@ -199,6 +200,7 @@ def evaluate(
 
 
 app.command()(quality)
+app.command()(style)
 app.command()(translate)
 app.command()(export)
 

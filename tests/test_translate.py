@@ -1,32 +1,22 @@
 """Pictures through generators: tiles that leave no seams, names, EXIF, bad files, interruptions."""
 
-import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import CYCADA, size_of, tiny_config
-from PIL import ExifTags, Image, ImageCms
+from conftest import size_of
+from PIL import Image
 from torch import nn
 
-import cycada as toolkit
 from cycada.data import to_bytes, to_float
-from cycada.data.picture_like import mark_of
-from cycada.data.translated import is_whole
 from cycada.errors import CycadaError
-from cycada.methods.recipe import methods
 from cycada.networks.local import PooledNorm, normalises_by_image, reach, smallest, with_statistics_of
 from cycada.networks.resnet import ResnetGenerator
 from cycada.networks.unet import UnetGenerator
-from cycada.runs.interrupt import Interrupted
-from cycada.runs.run import run
-from cycada.runs.translator import Translator, load_generator
 from cycada.train.tiles import by_tiles, sample, spans, translate_picture, with_kept_statistics
 
 ROOT = Path(__file__).parents[1]
@@ -154,7 +144,9 @@ def test_tiles_are_the_whole_to_the_last_bits():
         for row in spans(120, 96, far, 4):
             for column in spans(180, 96, far, 4):
                 part = kept(image[..., row.first : row.last, column.first : column.last])
-                own = part[..., row.start - row.first :, column.start - column.first :][..., : row.stop - row.start, : column.stop - column.start]
+                own = part[..., row.start - row.first :, column.start - column.first :][
+                    ..., : row.stop - row.start, : column.stop - column.start
+                ]
                 assert torch.allclose(own, whole[..., row.start : row.stop, column.start : column.stop], atol=1e-12)
 
 

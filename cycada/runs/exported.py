@@ -103,5 +103,7 @@ def _parsed(text: str | None, file: Path) -> Exported:
         known = {f.name for f in fields(Exported)}
         about = TypeAdapter(Exported).validate_python({k: v for k, v in found.items() if k in known})
     except (ValueError, TypeError, KeyError, ValidationError) as error:
-        raise CycadaError(f"{file}: what it says of itself cannot be read ({' '.join(str(error).split())[:300]}). Export it again.") from None
+        raise CycadaError(
+            f"{file}: what it says of itself cannot be read ({' '.join(str(error).split())[:300]}). Export it again."
+        ) from None
     return about

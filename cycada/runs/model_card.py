@@ -32,7 +32,8 @@ def card(about: Exported, folder: RunFolder, onnx: bool) -> str:
         "method": about.method,
         "network": f"`{about.role}`: {', '.join(f'{k} {v}' for k, v in about.architecture.items())}",
         "images": f"{about.channels} channels, values in [-1, 1], height and width multiples of {about.multiple_of}",
-        "size in training": f"{height} x {width}" + ("" if about.window == about.size else f", windows of {about.window[0]} x {about.window[1]}"),
+        "size in training": f"{height} x {width}"
+        + ("" if about.window == about.size else f", windows of {about.window[0]} x {about.window[1]}"),
         "steps": f"{about.steps} of {folder.read_json('manifest.json')['batch']} images",
         "seed": str(about.seed),
         "selection": "last step",

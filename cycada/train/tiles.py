@@ -77,7 +77,9 @@ def sample(picture: Tensor, tile: int, least: int) -> list[Tensor]:
     count = max(1, tile**2 // (h * w))
     rows = max(1, min(height // h, round(math.sqrt(count * height * w / (width * h)))))
     columns = max(1, min(width // w, count // rows))
-    tops, lefts = ([round((i + 0.5) * whole / n - part / 2) for i in range(n)] for whole, part, n in ((height, h, rows), (width, w, columns)))
+    tops, lefts = (
+        [round((i + 0.5) * whole / n - part / 2) for i in range(n)] for whole, part, n in ((height, h, rows), (width, w, columns))
+    )
     return [picture[:, top : top + h, left : left + w] for top in tops for left in lefts]
 
 
@@ -164,5 +166,3 @@ def _mirrored_to(picture: Tensor, height: int, width: int) -> Tensor:
             at = torch.arange(size) % (2 * there)
             picture = picture.index_select(dim, torch.where(at < there, at, 2 * there - 1 - at))
     return picture
-
-

@@ -1,0 +1,150 @@
+"""Fooling rates as tables and as a chart."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cycada.report.drawing import INK, TARGET, Panel, new, panel, short, styled
+from cycada.report.sheets import NONE, Sheet
+from cycada.report.text import markdown
+from cycada.study.records import write_whole
+from cycada.study.score import Scored
+
+LEAD = "The share of scored trials in which the generated picture was taken for the real one. 50 % is where nobody can tell."
+
+
+def sheet(scored: Scored) -> Sheet:
+    """One row a method, %, highest first."""
+    heads = ("method", "fooled, %", "95 % (Wilson)", "mean ± s.e. over people", "95 % over people", "fooled / trials", "people")
+    rows = []
+    for method, r in scored.rates.items():
+        if r is None:
+            rows.append((method, *[NONE] * 4, "0 / 0", "0"))
+            continue
+        error = "" if r.error is None else f" ± {100 * r.error:.1f}"
+        mean = f"{100 * r.mean:.1f}{error}"
+        people = _between(r.people) if r.people else NONE
+        rows.append((method, f"{100 * r.rate:.1f}", _between(r.wilson), mean, people, f"{r.count} / {r.trials}", str(r.participants)))
+    return Sheet("study", "Fooling rate", heads, rows, notes=tuple(notes(scored)))
+
+
+def _between(interval: tuple[float, float]) -> str:
+    return f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
+
+
+def notes(scored: Scored) -> list[str]:
+    """What has to be read along with the numbers."""
+    rules, dropped = scored.rules, scored.trials_left_out
+    found = [
+        "Wilson's interval takes all trials as independent, which those of one person are not; the interval over people resamples people, "
+        "each with all of their trials, and is the one to trust from about ten people on. With fewer it is too narrow.",
+        *(
+            f"Page {study}: {s['trials']} scored pairs after {s['practice']} of practice, {s['seconds']:g} s each, {s['size'][0]} x "
+            f"{s['size'][1]} pixels, {'a scene and its translation' if s['pairing'] == 'same' else 'random pairs'}."
+            for study, s in scored.studies.items()
+        ),
+        f"Trials left out: {dropped['hidden']} with the tab out of sight{' (they count: --keep-hidden)' if rules.keep_hidden else ''}, "
+        f"{dropped['exposure_off']} shown for a time off by more than {100 * rules.exposure_off:g} %.",
+        f"Sessions: {len(scored.people)} counted, {len(scored.left_out)} left out; "
+        + (f"practice below {100 * rules.min_practice:g} % right is left out." if rules.min_practice else "none of them for its practice."),
+        *(f"Left out: {x.path.name}: {x.reason}" for x in scored.left_out),
+    ]
+    if len({(s["seconds"], tuple(s["size"]), s["pairing"], s["practice"]) for s in scored.studies.values()}) > 1:
+        found.append("The pages differ in how pairs are shown: their rates are not of one task.")
+    return found
+
+
+def chart(scored: Scored) -> Panel:
+    """A point a method, thick its Wilson interval, thin that over people, small dots the people; a line where nobody can tell."""
+    there = [(m, r) for m, r in scored.rates.items() if r]
+    with styled():
+        figure, axes = new(4.9, 0.75 + 0.52 * len(there))
+        axes.axvline(50, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), alpha=0.7)
+        axes.text(50, -0.72, "nobody can tell", ha="center", va="bottom", fontsize=7)
+        for y, (method, r) in enumerate(there):
+            own = [100 * p.fooled.count / p.fooled.trials for p in scored.people if p.method == method and p.fooled.trials]
+            axes.plot(own, y + _apart(own), "o", color=INK, markersize=2.6, alpha=0.35, linewidth=0)
+            if r.people:
+                axes.plot([100 * x for x in r.people], [y, y], color=TARGET, linewidth=1.2)
+            axes.plot([100 * x for x in r.wilson], [y, y], color=TARGET, linewidth=4, alpha=0.55, solid_capstyle="butt")
+            axes.plot(100 * r.rate, y, "o", color=TARGET, markersize=5.5)
+            axes.text(0, y - 0.34, short(method, 60), va="bottom", fontsize=8.5)
+            axes.text(104, y, f"{100 * r.rate:.1f} %", va="center", fontsize=8.5)
+        axes.set(xlim=(-1, 122), ylim=(len(there) - 0.5, -0.75), yticks=[], xticks=range(0, 101, 25))
+        axes.set_xlabel("fake taken for real, % of scored trials", loc="left")
+        axes.spines["left"].set_visible(False)
+        axes.spines["bottom"].set_bounds(0, 100)
+        said = "; ".join(f"{m} {100 * r.rate:.1f} % ({_between(r.wilson)})" for m, r in there)
+        return panel(figure, "study", f"Fooling rate by method, with 95 % intervals: {said}")
+
+
+def _apart(values: Sequence[float]) -> np.ndarray:
+    """A step down for each further dot at one place, so that all are seen."""
+    seen: dict[float, int] = {}
+    steps = []
+    for value in values:
+        steps.append(seen.get(value, 0))
+        seen[value] = steps[-1] + 1
+    return 0.14 + np.minimum(np.array(steps), 6) * 0.045
+
+
+def write(scored: Scored, folder: Path) -> None:
+    """study.md, study.csv, study.json, study.svg, people.csv."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figure = chart(scored)
+    text = markdown("Real or fake", LEAD, [sheet(scored)], [])
+    write_whole(folder / "study.md", f"{text}\n![{figure.alt}](study.svg)\n")
+    write_whole(folder / "study.svg", figure.alone)
+    write_whole(folder / "study.json", json.dumps(scored.as_dict(), indent=1) + "\n")
+    heads = (
+        "method",
+        "rate",
+        "wilson_low",
+        "wilson_high",
+        "mean",
+        "standard_error",
+        "people_low",
+        "people_high",
+        "fooled",
+        "trials",
+        "people",
+    )
+    rows = [
+        (m, *((r.rate, *r.wilson, r.mean, r.error, *(r.people or (None, None)), r.count, r.trials, r.participants) if r else [None] * 10))
+        for m, r in scored.rates.items()
+    ]
+    write_whole(folder / "study.csv", _csv(heads, rows))
+    people = [
+        (
+            p.participant,
+            p.method,
+            p.file,
+            p.fooled.count,
+            p.fooled.trials,
+            *p.practice,
+            p.hidden,
+            p.exposure_off,
+            p.left,
+            p.median_milliseconds,
+        )
+        for p in scored.people
+    ]
+    heads = (
+        "participant", "method", "file", "fooled", "trials", "practice_right", "practice", "hidden", "exposure_off", "left_share",
+        "median_milliseconds",
+    )  # fmt: skip
+    write_whole(folder / "people.csv", _csv(heads, people))
+
+
+def _csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows([["" if c is None else round(c, 6) if isinstance(c, float) else c for c in row] for row in rows])
+    return out.getvalue()
