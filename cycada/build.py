@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -18,6 +17,7 @@ from cycada.data import (
     Augment,
     Crops,
     Domain,
+    Doubled,
     Examples,
     Fitted,
     SceneDomain,
@@ -40,9 +40,6 @@ from cycada.train.loop import Training
 from cycada.train.optimizers import optimizer
 from cycada.train.schedule import Schedule
 from cycada.train.step import Phase, part, parts
-
-FORMAT = 1
-"""Part of every stage's id: raise it when the same config would no longer give the same weights."""
 
 Weights = Mapping[str, Tensor]
 TranslateOnce = Callable[[nn.Module, Fitted], Translated]
@@ -119,13 +116,14 @@ def _load_scenes(config: Config, plans: list[StagePlan]) -> Datasets:
     images = target.load(root, target.unlabelled)
     adapt = {"train": fitted(images.without_masks(), "target"), "test": fitted(target.load(root, "test"), "target", whole_masks=True)}
     oracle = fitted(images if target.unlabelled == "train" else target.load(root, "train"), "target")
-    if source.classes != target.classes:
+    if source.classes and target.classes and source.classes != target.classes:
         raise CycadaError(f"data: the source has the classes {list(source.classes)}, the target {list(target.classes)}; they must agree.")
+    named = source if source.classes else target
     prints = [f.fingerprint(masks=True) for f in labelled.values()] + [f.fingerprint(f.labelled) for f in adapt.values()]
     if target.unlabelled != "train":
         prints.append(oracle.fingerprint(masks=False))
     seen = oracle if any(p.method.source_is == "target" for p in plans) else None
-    return Datasets(tuple(source.classes), labelled, adapt, seen, digest(prints), source.palette)  # type: ignore[arg-type]
+    return Datasets(tuple(named.classes), labelled, adapt, seen, digest(prints), named.palette)  # type: ignore[arg-type]
 
 
 def scene_domain(spec: Spec, side: str) -> SceneDomain:
@@ -145,45 +143,6 @@ def _converted(raw: Examples, data: Data, device: Device) -> Examples:
     return Examples(images.to(device.torch_device), labels)
 
 
-def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datasets: Datasets, device: Device) -> str:
-    """The hash of all that determines what a stage learns; where `evaluation` is not the default, `-` and a hash of it behind.
-
-    parents: stage name -> id, for the stages before this one.
-    """
-    starts = {}
-    for role, start in plan.stage.init.items():
-        if role in plan.specs:
-            path, file, inner = start.partition("#")
-            if file:
-                starts[role] = [_file_digest(Path(path)), inner]
-            else:
-                stage, _, parent_role = start.partition(".")
-                starts[role] = [trained_as(parents[stage]), parent_role]
-    data = config.data.model_dump(mode="json", include={"source", "target", "size", "channels", "resize"})
-    whole = plan.identity() | {
-        "format": FORMAT,
-        "seed": config.seed,
-        "init": starts,
-        "data": data,
-        "fingerprint": datasets.fingerprint,
-        "world": device.world,
-    }
-    evaluation = plan.evaluation.changes()
-    return f"{digest(whole)}-{digest(evaluation)[:6]}" if evaluation else digest(whole)
-
-
-def trained_as(identity: str) -> str:
-    """What the ids of stages share that learn the same and are evaluated in different ways."""
-    return identity.partition("-")[0]
-
-
-def _file_digest(path: Path) -> str:
-    try:
-        return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
-    except OSError as error:
-        raise CycadaError(f"init: cannot read {path}: {error.strerror}.") from None
-
-
 def network(spec: Spec, kind: str, context: Mapping[str, Any], where: str) -> nn.Module:
     """A fresh network. The factory's positional parameters are filled from `context`, its options from the spec."""
     factory = NETWORKS[kind][spec.name]
@@ -201,6 +160,9 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
     context: dict[str, Any] = {"size": min(window), "shape": window}
     channels = {role: data.channels * (2 if role in plan.method.views.of_two else 1) for role in (*plan.specs, *plan.pools)}
     roles: dict[str, nn.Module] = {}
+    by_features = plan.method.views.by_features  # these name nothing
+    if not classes and (tasks := [r for r in plan.specs if kind_of(r) in ("f", HEAD) and r not in by_features]):
+        raise CycadaError(f"stages.{plan.name}: '{plan.stage.method}' needs a classifier ({tasks[0]}), but the domains have no classes.")
     for role in sorted(plan.specs, key=lambda r: kind_of(r) == "d_feat"):  # d_feat last: its input is f's output
         kind = kind_of(role)
         whole = kind == "pair_d" and is_scenes(config)  # it names whole images, which scenes are not labelled as
@@ -271,14 +233,17 @@ def build_training(
     `translate: once`.
     """
     stage = plan.stage
+    _check_labels(plan, training_source(plan, datasets))
+    source: Examples | Fitted | Doubled = _loaded(training_source(plan, datasets), config, plan, plan.method.source_is)
     nets = build_networks(config, plan, len(datasets.classes), device, starts)
-    source: Examples | Fitted | Translated
-    source = datasets.oracle if plan.method.source_is == "target" and datasets.oracle else datasets.source["train"]
-    once = stage.translate == "once"
+    once, paired = stage.translate == "once", plan.asks_for("pair_t") is not None
     if once:
         assert isinstance(source, Fitted)  # the plan refuses it elsewhere
         assert translate_once
         source = translate_once(nets.g_st, source)
+    elif paired:
+        assert isinstance(source, Fitted)
+        source = Doubled(source, partners(plan, datasets).at(source.size))
 
     ema = {role: ModelEmaV3(nets.get_submodule(role), decay=decay, use_warmup=True) for role, decay in stage.ema.items()}
     if plan.has_teacher:
@@ -286,7 +251,7 @@ def build_training(
 
     optimizers = {p.name: optimizer(p.optimizer, parts(p.learns, nets), p.name) for p in plan.phases if not p.shares}
 
-    def stream(examples: Examples | Fitted | Translated, name: Literal["source", "target"]) -> Stream | SceneStream:
+    def stream(examples: Examples | Fitted | Doubled, name: Literal["source", "target"]) -> Stream | SceneStream:
         if not isinstance(examples, Examples):
             flip = stage.augment is not None and stage.augment.flip
             crops = Crops(examples, config.window(stage), seed_of(config.seed, name), flip=flip, area=stage.crop_area)
@@ -299,7 +264,7 @@ def build_training(
         views=plan.method.views,
         options=plan.options,
         source=stream(source, "source"),
-        target=stream(datasets.target["train"], "target") if plan.needs_target else None,
+        target=stream(_loaded(datasets.target["train"], config, plan, "target"), "target") if plan.needs_target else None,
         steps=stage.steps,
         device=device,
         seed=config.seed,
@@ -307,8 +272,39 @@ def build_training(
         schedule=Schedule(**stage.schedule.model_dump()),
         augment={} if is_scenes(config) else _augment(plan),
         ema=ema,
-        translated=once,
+        behind="fake_t" if once else "pair_t" if paired else None,
     )
+
+
+def training_source(plan: StagePlan, datasets: Datasets) -> Examples | Fitted:
+    """What a stage learns from as its source: an oracle, the labelled target."""
+    return datasets.oracle if plan.method.source_is == "target" and datasets.oracle else datasets.source["train"]
+
+
+def partners(plan: StagePlan, datasets: Datasets) -> Fitted:
+    """What the source's training scenes truly look like in the target domain, in order. Raises CycadaError where nobody knows."""
+    source, target = training_source(plan, datasets), datasets.target["train"]
+    found = source.as_seen_in(target) if isinstance(source, Fitted) and isinstance(target, Fitted) else None
+    if found is None:
+        raise CycadaError(
+            f"stages.{plan.name}: the loss {plan.asks_for('pair_t')} needs the true translation of every source image, which these "
+            f"domains do not have. Use 'paired' for both, showing the two sides of the same folders, or 'streets'."
+        )
+    return found
+
+
+def _loaded(examples: Examples | Fitted, config: Config, plan: StagePlan, side: str) -> Any:
+    """Scenes at the size from which windows are cut."""
+    return examples.at(config.loads(plan.stage)[side]) if isinstance(examples, Fitted) else examples
+
+
+def _check_labels(plan: StagePlan, source: Examples | Fitted) -> None:
+    labelled = source.labelled if isinstance(source, Fitted) else source.labels is not None
+    if not labelled and (term := plan.asks_for("label_s")):
+        raise CycadaError(
+            f"stages.{plan.name}: the loss {term} needs labels, and the {plan.method.source_is}'s training images have none. Give each "
+            f"class a folder, the .npz file an array 'labels', scenes their masks; or set stages.{plan.name}.losses.{term}=0."
+        )
 
 
 def _augment(plan: StagePlan) -> dict[str, Augment]:

@@ -53,11 +53,11 @@ def _print_summary(summary: Any, console: Console) -> None:
     from cycada.runs.scoring import headline
 
     found = [headline(scores)[0] for s in summary.stages for scores in s.scores.values()]
-    score = found[0] if found else "accuracy"
-    for column in ("stage", "", f"target {score}", f"source {score}", "seconds", " "):
+    sides = ("target", "source") if found else ()  # a translation alone is scored by nothing here
+    for column in ("stage", "", *(f"{side} {found[0]}" for side in sides), "seconds", " "):
         table.add_column(column, justify="left" if column in ("stage", "", " ") else "right")
     for s in summary.stages:
-        shown = [f"{100 * headline(s.scores[d])[1]:.2f} %" if d in s.scores else "-" for d in ("target", "source")]
+        shown = [f"{100 * headline(s.scores[d])[1]:.2f} %" if d in s.scores else "-" for d in sides]
         table.add_row(s.name, s.label, *shown, f"{s.seconds:.0f}", "reused" if s.reused else "")
     out = Console(highlight=False)
     out.print(table)

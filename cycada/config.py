@@ -133,7 +133,8 @@ class Stage(Strict):
 
     init: role -> `STAGE.ROLE` of this experiment, or a path to a `weights.safetensors` with `#ROLE` behind it.
     crop: (height, width) of the random windows that a stage on scenes trains on; null: whole scenes. size: what scenes are
-    brought to before, instead of data.size. crop_area: (least, most) share of a scene that a window shows before it is scaled
+    brought to before, instead of data.size. load_size: what training scenes alone are brought to, larger than what is cut of them;
+    null: as all others. crop_area: (least, most) share of a scene that a window shows before it is scaled
     to `crop`; null: it is cut as it is.
     translate: once: the source's training scenes go through a frozen g_st whole, before training, and windows and mirrors are
     taken of the results; on_the_fly: every batch goes through it as it is, after them.
@@ -157,6 +158,7 @@ class Stage(Strict):
     augment: AugmentConfig | None = None
     crop: Shape | None = None
     size: Size | None = None
+    load_size: Size | None = None
     crop_area: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] | None = None
     translate: Literal["on_the_fly", "once"] = "on_the_fly"
     ema: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
@@ -231,6 +233,10 @@ class Config(Strict):
     def shapes(self, stage: Stage | None = None) -> dict[str, tuple[int, int]]:
         """(height, width) that the source's and the target's scenes have in a stage."""
         return shapes_of(stage.size if stage and stage.size else self.data.size)
+
+    def loads(self, stage: Stage) -> dict[str, tuple[int, int]]:
+        """(height, width) that the source's and the target's training scenes have before windows are cut."""
+        return shapes_of(stage.load_size) if stage.load_size else self.shapes(stage)
 
     def window(self, stage: Stage) -> tuple[int, int]:
         """(height, width) of a stage's training images."""

@@ -16,7 +16,7 @@ from cycada.losses import Ramp, Term, losses
 from cycada.methods import TEACHER, Method, PhasePlan, methods, roles_in
 from cycada.networks import HEAD, NETWORKS, kind_of
 from cycada.registry import check_options
-from cycada.scene_checks import check_evaluation, check_scenes
+from cycada.scene_checks import check_evaluation, check_scenes, check_terms
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ class StagePlan:
     has_teacher: bool
     evaluation: EvaluationConfig
 
+    def asks_for(self, view: str) -> str | None:
+        """The first loss for which a view may be computed."""
+        return next((t.name for p in self.phases for t in p.terms if view in self.method.views.uses(t.needs)), None)
+
     def recipe(self) -> str:
         """12 hex characters that stages share which differ in seed, data and start alone: they take equally long."""
         return digest(self.identity())
@@ -60,7 +64,7 @@ class StagePlan:
         """Everything of the config that determines what is learnt, as plain values."""
         s = self.stage
         kept = {"method", "steps", "batch", "schedule", "precision", "augment", "ema", "compile"}
-        kept |= {key for key in ("crop", "size", "crop_area") if getattr(s, key)}
+        kept |= {key for key in ("crop", "size", "load_size", "crop_area") if getattr(s, key)}
         kept |= {"translate"} if s.translate == "once" else set()
         return s.model_dump(mode="json", include=kept) | {
             "options": self.options.identity(),
@@ -97,8 +101,10 @@ def plan(config: Config) -> list[StagePlan]:
             raise CycadaError(f"data.{side}: unknown domain '{spec.name}'.{nearest(spec.name, known)}")
     check_scenes(config, is_scenes(config))
     check_evaluation(config, is_scenes(config))
+    labelled = {}
     for side, spec in sides.items():
         domain = known[spec.name](**check_options(known[spec.name], spec.options, f"data.{side}"))
+        labelled[side] = getattr(domain, "labelled", True)  # of folders of images one knows when they are read
         if config.evaluation.flip and not domain.flip_safe:
             raise CycadaError(
                 f"evaluation.flip: images of the {side} '{spec.name}' may not be mirrored, they would show another class. "
@@ -112,7 +118,7 @@ def plan(config: Config) -> list[StagePlan]:
                 )
     plans: dict[str, StagePlan] = {}
     for name, stage in config.stages.items():
-        plans[name] = _plan_stage(config, name, stage)
+        plans[name] = _plan_stage(config, name, stage, labelled)
         _check_init(plans[name], plans)
         if stage.translate == "once":
             _check_once(config, plans[name])
@@ -124,14 +130,14 @@ def is_scenes(config: Config) -> bool:
     return config.data.source.name in scene_domains
 
 
-def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
+def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, bool]) -> StagePlan:
     where = f"stages.{name}"
     if stage.method not in methods:
         raise CycadaError(f"{where}.method: unknown method '{stage.method}'.{nearest(stage.method, methods)}")
     method = methods[stage.method]
     options = _options(method, stage.options, f"{where}.options", is_scenes(config))
     terms = _without_idle(method, _terms(method, stage, options, where))
-    _check_labels(method, [t for ts in terms.values() for t in ts], config.data.source.name, is_scenes(config))
+    check_terms(config, name, method, [t for ts in terms.values() for t in ts], labelled)
     used = {role for active in terms.values() for term in active for role in method.views.roles_of(term.needs)}
     phases = tuple(
         PlannedPhase(
@@ -163,15 +169,6 @@ def _plan_stage(config: Config, name: str, stage: Stage) -> StagePlan:
     if TEACHER in used and "f_t" not in stage.ema:
         raise CycadaError(f"{where}.ema: '{stage.method}' is taught by the moving average of f_t. Add ema: {{f_t: 0.99}}.")
     return StagePlan(name, stage, method, options, phases, specs, frozen, pools, needs_target, TEACHER in used, config.evaluation)
-
-
-def _check_labels(method: Method, terms: list[Term], source: str, scenes: bool) -> None:
-    for term in terms:
-        uses, where = method.views.uses(term.needs), f"{term.where}.{term.name}"
-        if not scenes and uses & method.views.of_masks:
-            raise CycadaError(f"{where}: it needs a label for every pixel; '{source}' labels whole images. Take it out.")
-        if scenes and uses & method.views.of_labels:
-            raise CycadaError(f"{where}: it needs one label for the whole image; a scene of '{source}' has none. Set its weight to 0.")
 
 
 def _options(method: Method, given: Mapping[str, Any], where: str, scenes: bool) -> Any:

@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cycada.build import build_networks, load_datasets, stage_id, trained_as
+from cycada.build import build_networks, load_datasets
 from cycada.data import Fitted, fit_logits
 from cycada.data.streets import Streets
 from cycada.errors import CycadaError
 from cycada.plan import plan
 from cycada.report.record import Record
+from cycada.runs.identity import stage_id, trained_as
 from cycada.runs.progress import Screen
 from cycada.runs.reuse import evaluate_run, find_run
 from cycada.runs.run import run

@@ -137,7 +137,7 @@ def translated(folder, g, train=6, width=64, **stage):
     scenes = Fitted(Streets(train=train, width=width, height=32).load(None, "train"), (32, 64))
     task = next(p for p in plan(config) if p.name == "task")
     found = translate_once(folder, task, CPU, SCREEN, Frozen(g), scenes)
-    return found, [image for image, _ in found.fake.inner.paths]
+    return found, [image for image, _ in found.behind.inner.paths]
 
 
 def test_what_is_there_is_kept_and_what_is_cut_off_is_done_again(tmp_path):

@@ -8,13 +8,13 @@ from cycada.data.loaders import Augment, Stream, to_bytes, to_float
 from cycada.data.photometric import photometric
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
 from cycada.data.transforms import convert, mask_patches
-from cycada.data.translated import Translated
+from cycada.data.translated import Doubled, Translated
 from cycada.registry import import_folder
 
 import_folder(__name__, list(__path__))
 
 __all__ = [
-    "Augment", "Crops", "Cut", "Domain", "Examples", "Fitted", "SceneDomain", "SceneStream", "Scenes", "Split", "Stream",
+    "Augment", "Crops", "Cut", "Domain", "Doubled", "Examples", "Fitted", "SceneDomain", "SceneStream", "Scenes", "Split", "Stream",
     "Translated", "convert", "crop_loader", "domains", "fit_logits", "fit_mask", "half_of_classes", "mask_patches", "photometric",
     "scene_domains", "to_bytes", "to_float",
 ]  # fmt: skip

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from cycada.data.own import image_files
 from cycada.data.pairs import MaskTable, by_stem, find_pairs
+from cycada.data.picture import image_files
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
 from cycada.data.street_parts import CLASSES as STREETS
 from cycada.errors import CycadaError

@@ -46,7 +46,7 @@ class Fitted(Scenes):
 
     def as_seen_in(self, other: Scenes) -> Fitted | None:
         found = self.inner.as_seen_in(other.inner if isinstance(other, Fitted) else other)
-        return None if found is None else Fitted(found, self.size, self.whole_masks)
+        return None if found is None else Fitted(found, self.size, self.whole_masks, self.holds)
 
     def at(self, size: tuple[int, int]) -> Fitted:
         """The same scenes at another size."""

@@ -74,7 +74,7 @@ def listing(root: Path) -> list[tuple[str, str, str, str]]:
     for name, entry in scene_domains.items():
         plain = bare(entry)
         there = _scenes(plain, root) if isinstance(plain, SceneDomain) else str(plain)
-        count = f"masks, {len(plain.classes)}" if isinstance(plain, SceneDomain) else "masks"
+        count = f"masks, {len(plain.classes)}" if isinstance(plain, SceneDomain) else "masks" if entry.labelled else "none"
         folder = getattr(plain, "folder", "")
         rows.append((name, count, ", ".join(f"{folder}/{f}" if folder else f for f in entry.files) or "none", there))
     return rows

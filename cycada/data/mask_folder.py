@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cycada.data.own import image_files
 from cycada.data.pairs import MaskTable, by_stem, find_pairs, pack, read_colours, read_ids, unlabelled, unpack
+from cycada.data.picture import image_files
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
 from cycada.errors import CycadaError
 from cycada.types import IGNORE

@@ -9,9 +9,8 @@ from PIL import Image, ImageOps
 
 from cycada.data.digits import read_npz
 from cycada.data.domain import Domain, Examples, Split, domains, examples
+from cycada.data.picture import SUFFIXES, image_files, read_picture
 from cycada.errors import CycadaError
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
 @domains("npz")
@@ -42,8 +41,8 @@ class Folder(Domain):
     """`{name: folder, train: photos/train, test: photos/test, size: 32}`: one sub-folder per class, in `classes` order
 
     (default: the names sorted). A folder with images and no sub-folders is unlabelled: enough to train on as a target.
-    Images are turned upright (EXIF), cut to a centred square and scaled to `size`; palette, grey and alpha are
-    converted. A file that is no image is an error that names it. Paths are relative to the data root.
+    Images are turned upright (EXIF), cut to a centred square and scaled to `size`; palette and grey are converted, what is
+    transparent stands on white. A file that is no image is an error that names it. Paths are relative to the data root.
     """
 
     channels, size = 3, 32
@@ -74,17 +73,6 @@ class Folder(Domain):
         return examples(np.stack(images), np.array(labels) if found else None, len(self.classes), str(folder))
 
 
-def image_files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("*") if p.suffix.lower() in SUFFIXES)
-
-
 def _read(path: Path, side: int) -> np.ndarray:
     """(side, side, 3) uint8."""
-    try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I;16"):  # PIL cuts 16 bits off at 255 instead of scaling them
-                upright = Image.fromarray(np.round(np.asarray(upright) / 257).astype(np.uint8))
-            return np.asarray(ImageOps.fit(upright.convert("RGB"), (side, side), Image.Resampling.BILINEAR))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise CycadaError(f"{path}: not a readable image ({error}). Mend or remove it.") from error
+    return np.asarray(ImageOps.fit(Image.fromarray(read_picture(path)), (side, side), Image.Resampling.BILINEAR))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from PIL import Image as Pil
@@ -21,6 +21,8 @@ UNKNOWN = 254
 Paths = tuple[Path, Path | None]
 ReadCodes = Callable[[Path], np.ndarray]
 """A mask file -> (H, W) integers as the file has them: ids, or packed colours."""
+ReadImage = Callable[[Path], Image]
+"""An image file -> (H, W, 3) uint8."""
 
 
 class MaskTable:
@@ -87,14 +89,15 @@ def unpack(code: int) -> tuple[int, int, int]:
 
 
 class FilePairs(Scenes):
-    """Pairs of files. `codes` reads a mask file, `table` says what its values mean."""
+    """Pairs of files. `codes` reads a mask file, `table` says what its values mean, `picture` reads an image file."""
 
     def __init__(
         self, names: Sequence[str], files: Sequence[Paths], table: MaskTable, codes: ReadCodes = read_ids,
         labelled: bool = True, skipped: Mapping[str, str] | None = None, shown: Callable[[int], object] = int,
+        picture: ReadImage = read_image,
     ) -> None:  # fmt: skip
         super().__init__(names, labelled, skipped)
-        self.files, self.table, self.codes, self.shown = files, table, codes, shown
+        self.files, self.table, self.codes, self.shown, self.picture = files, table, codes, shown, picture
 
     @property
     def paths(self) -> Sequence[Paths]:
@@ -107,7 +110,7 @@ class FilePairs(Scenes):
 
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         image_path, mask_path = self.files[i]
-        image = _readable(read_image, image_path, "image", self.files[i])
+        image = _readable(self.picture, image_path, "image", self.files[i])
         if not self.labelled or mask_path is None:
             return image, None
         codes = _readable(self.codes, mask_path, "mask", self.files[i])
@@ -136,9 +139,12 @@ class FilePairs(Scenes):
         return good
 
 
+Pairs = TypeVar("Pairs", bound=FilePairs)
+
+
 def _bad(files: Paths, what: str) -> CycadaError:
     image, mask = files
-    return CycadaError(f"{image}{f' with {mask}' if mask else ''}: {what}.")
+    return CycadaError(f"{image}{f' with {mask}' if mask and mask != image else ''}: {what}.")
 
 
 def _readable(read: Callable[[Path], np.ndarray], path: Path, kind: str, files: Paths) -> np.ndarray:
@@ -173,20 +179,26 @@ def find_pairs(
         )
     names = sorted(set(images) & set(masks))
     pairs = FilePairs(names, [(images[n], masks[n]) for n in names], table, codes, skipped=lonely, shown=shown)
-    pairs = pairs.without_bad() if skip_bad else pairs
+    return some_good(domain, pairs.without_bad() if skip_bad else pairs, where[0])
+
+
+def some_good(domain: SceneDomain, pairs: Pairs, where: Path) -> Pairs:
+    """The pairs. Raises CycadaError where none is left."""
     if not pairs.names:
         first = next(iter(pairs.skipped.values()), "")
-        raise CycadaError(f"Domain '{domain.name}': found no pair in {where[0]} that can be used; {len(pairs.skipped)} are bad. {first}")
+        raise CycadaError(f"Domain '{domain.name}': found no pair in {where} that can be used; {len(pairs.skipped)} are bad. {first}")
     return pairs
 
 
-def unlabelled(domain: SceneDomain, images: Mapping[str, Path], where: Path, skip_bad: bool = False) -> FilePairs:
+def unlabelled(
+    domain: SceneDomain, images: Mapping[str, Path], where: Path, skip_bad: bool = False, picture: ReadImage = read_image
+) -> FilePairs:
     """Images that have no masks."""
     if not images:
         raise domain.missing(where, f"images ({', '.join(domain.files)})")
     names = sorted(images)
-    pairs = FilePairs(names, [(images[n], None) for n in names], MaskTable({IGNORE: IGNORE}), labelled=False)
-    return pairs.without_bad() if skip_bad else pairs
+    pairs = FilePairs(names, [(images[n], None) for n in names], MaskTable({IGNORE: IGNORE}), labelled=False, picture=picture)
+    return some_good(domain, pairs.without_bad(), where) if skip_bad else pairs
 
 
 def by_stem(paths: Iterable[Path], ending: str = "") -> dict[str, Path]:

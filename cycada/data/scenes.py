@@ -69,7 +69,7 @@ class Scenes(ABC):
     def as_seen_in(self, other: Scenes) -> Scenes | None:
         """The same scenes, in order, as they would look in the domain of `other`: what a perfect translation would be. None
 
-        where nobody knows, as for all scenes but drawn ones.
+        where nobody knows: only drawn and paired scenes do.
         """
         return None
 
@@ -80,7 +80,7 @@ class SceneDomain(ABC):
     classes: their names, in the order of the mask's values. palette: a colour for each, to look at. splits: what it has;
     `test` is the labelled split that is scored (the official validation set where the test labels are secret).
     unlabelled: the split whose images, without masks, a target is. flip_safe: whether a mirrored scene is one. files:
-    what is expected under the data root, as glob patterns.
+    what is expected under the data root, as glob patterns. labelled: False where no split has masks.
     """
 
     classes: tuple[str, ...]
@@ -88,6 +88,7 @@ class SceneDomain(ABC):
     splits: tuple[str, ...] = ("train", "test")
     unlabelled: str = "train"
     flip_safe: bool = True
+    labelled: bool = True
     files: ClassVar[tuple[str, ...]] = ()
     how_to_get: ClassVar[str] = ""
 

@@ -1,4 +1,4 @@
-"""Scenes with a translation of each from disk."""
+"""Scenes with another picture of each: a translation from disk, or what it truly looks like in the other domain."""
 
 from __future__ import annotations
 
@@ -19,26 +19,32 @@ END = b"IEND\xaeB`\x82"
 """The last bytes of every PNG file."""
 
 
-class Translated(Scenes):
-    """`real`, with the picture files of their translations, which are brought to the size of `real`.
+class Doubled(Scenes):
+    """`real`, with another picture of every scene behind it, at the same size.
 
-    `read` gives both images in one tensor, (2C, H, W) uint8, the translation behind: whatever window and mirror a stream takes
-    then falls on both, and on the mask. Translations stay in memory where `real` does.
+    `read` gives both images in one tensor, (2C, H, W) uint8, the other behind: whatever window and mirror a stream takes then falls
+    on both, and on the mask.
     """
 
-    def __init__(self, real: Fitted, files: Sequence[Path]) -> None:
+    def __init__(self, real: Fitted, behind: Fitted) -> None:
         super().__init__(real.names, real.labelled, real.skipped)
-        self.real = real
-        pairs = FilePairs(real.names, [(file, None) for file in files], MaskTable({IGNORE: IGNORE}), labelled=False)
-        self.fake = Fitted(pairs, real.size, hold=real.holds)
+        self.real, self.behind = real, behind
 
     def read(self, i: int) -> tuple[Tensor, Tensor | None]:
         image, mask = self.real.read(i)
-        return torch.cat([image, self.fake.read(i)[0]]), mask
+        return torch.cat([image, self.behind.read(i)[0]]), mask
 
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         image, mask = self.read(i)
         return image.permute(1, 2, 0).numpy(), None if mask is None else mask.numpy()
+
+
+class Translated(Doubled):
+    """With translations in picture files behind, which are brought to the size of `real` and stay in memory where that does."""
+
+    def __init__(self, real: Fitted, files: Sequence[Path]) -> None:
+        pairs = FilePairs(real.names, [(file, None) for file in files], MaskTable({IGNORE: IGNORE}), labelled=False)
+        super().__init__(real, Fitted(pairs, real.size, hold=real.holds))
 
 
 def write_png(file: Path, pixels: Tensor) -> None:

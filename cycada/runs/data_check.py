@@ -129,8 +129,8 @@ def check_config(config: Config, samples: int) -> Checked:
         splits = dict.fromkeys(("train", domain.unlabelled, "test") if isinstance(domain, SceneDomain) else ("train", "test"))
         for split in (s for s in splits if not isinstance(domain, SceneDomain) or s in domain.splits):
             opened.append((f"{side} {split}", _opened(domain, root, split, config.data.download)))
-    classes = tuple(found["source"].classes)
-    palette = getattr(found["source"], "palette", ())
+    named = found["source"] if found["source"].classes else found["target"]
+    classes, palette = tuple(named.classes), getattr(named, "palette", ())
     parts = tuple(
         Part(title, 0, _report(None, classes, 0), fault=scenes)
         if isinstance(scenes, str)
@@ -173,7 +173,7 @@ def print_checked(checked: Checked) -> None:
             of.add_row(*row)
     out = Console(highlight=False)
     out.print(table)
-    if any(p.report.labelled for p in checked.parts):
+    if checked.classes and any(p.report.labelled for p in checked.parts):
         out.print(shares)
     for p in checked.parts:
         if p.skipped:

@@ -26,22 +26,31 @@ WIDEST = 512
 """Pixels across that a scene has in a picture, at most."""
 
 
-def image_grid(plan: StagePlan, nets: Networks, source: torch.Tensor, target: torch.Tensor, device: Device, path: Path) -> bool:
+def image_grid(
+    plan: StagePlan, nets: Networks, source: torch.Tensor, target: torch.Tensor, device: Device, path: Path,
+    pairs: torch.Tensor | None = None,
+) -> bool:  # fmt: skip
     """One row per pair of examples, one column per view of the method's grid whose networks are there. False where none are.
 
     source, target: (N, C, H, W) uint8, the examples to show; what one of them has more is left out.
+    pairs: of the source's, what they truly look like in the target domain; without, views of pair_t are not shown.
     """
     method = plan.method
     shown = [name for name in method.grid if all(role in nets for role in method.views.roles_of([name]))]
-    if not shown or all(name.startswith("real") for name in shown):
+    shown = [name for name in shown if pairs is not None or "pair_t" not in method.views.uses([name])]
+    if not shown or all(name.startswith(("real", "pair")) for name in shown):
         return False
-    pairs = min(len(source), len(target))
-    real_s, real_t = (to_float(images[:pairs].to(device.torch_device)) for images in (source, target))
+    rows = min(len(source), len(target))
+    real_s, real_t, pair_t = (
+        to_float(images[:rows].to(device.torch_device)) for images in (source, target, source if pairs is None else pairs)
+    )
     parts: list[list[torch.Tensor]] = [[] for _ in shown]
-    count = at_once(source.shape[-2:], most=pairs)
+    count = at_once(source.shape[-2:], most=rows)
     with evaluating(nets), device.autocast(plan.stage.precision):
-        for some_s, some_t in zip(real_s.split(count), real_t.split(count), strict=True):
-            views = method.views(nets, Batch(some_s, torch.zeros(len(some_s), dtype=torch.long), some_t), plan.options)
+        for some_s, some_t, some_pair in zip(real_s.split(count), real_t.split(count), pair_t.split(count), strict=True):
+            labels = torch.zeros(len(some_s), dtype=torch.long)
+            batch = Batch(some_s, labels, some_t, pair_t=None if pairs is None else some_pair)
+            views = method.views(nets, batch, plan.options)
             for column, name in zip(parts, shown, strict=True):
                 column.append(_shrunk(getattr(views, name).float().cpu()))
     draw_grid([torch.cat(column) for column in parts], shown, path)

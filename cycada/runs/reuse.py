@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from cycada.build import Datasets, build_networks, load_datasets
 from cycada.config import Config, Spec, parse
 from cycada.data import Fitted, convert, to_bytes, to_float
-from cycada.data.own import image_files
+from cycada.data.picture import image_files
 from cycada.data.translated import write_png
 from cycada.errors import CycadaError, nearest
 from cycada.methods import Networks

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
-from cycada.build import load_datasets, stage_id
+from cycada.build import load_datasets
 from cycada.config import Config, digest
 from cycada.plan import plan
+from cycada.runs.identity import stage_id
 from cycada.runs.progress import Screen
 from cycada.runs.scoring import HEADLINES, flatten_scores, headline
 from cycada.runs.stage import Room, StageResult, run_stage

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cycada.build import Datasets, some_images
-from cycada.data import Examples, Fitted
+from cycada.data import Examples, Fitted, Split
 from cycada.data.scenes import spread
 from cycada.methods import Classify, Networks, classify_by
 from cycada.metrics import confusion_matrix
@@ -92,9 +92,20 @@ def evaluate_stage(plan: StagePlan, nets: Networks, datasets: Datasets, device: 
         shown = SHOWN_SCENES if isinstance(scenes, Fitted) else SHOWN
         shown_source = datasets.source.get("test", datasets.source["train"])
         source, target = some_images(shown_source, shown), some_images(datasets.target["train"], shown)
-        image_grid(plan, nets, source, target, device, images / f"grid_{step:07d}.png")
+        pairs = _pairs(plan, datasets, shown)
+        image_grid(plan, nets, source, target, device, images / f"grid_{step:07d}.png", pairs)
     of_scenes = isinstance(datasets.target["test"], Fitted)
     return Evaluation({side: as_scores(counted, of_scenes) for side, counted in counts.items()}, said, counts, criteria)
+
+
+def _pairs(plan: StagePlan, datasets: Datasets, count: int) -> Tensor | None:
+    """(n, C, H, W) uint8: what the source images of a grid truly look like in the target domain, where the grid shows it."""
+    split: Split = "test" if "test" in datasets.source else "train"
+    source, target = datasets.source[split], datasets.target[split]
+    if "pair_t" not in plan.method.views.uses(plan.method.grid) or not (isinstance(source, Fitted) and isinstance(target, Fitted)):
+        return None
+    known = source.as_seen_in(target)
+    return None if known is None else known.some(count)
 
 
 def scored(plan: StagePlan, nets: Networks) -> dict[str, Classify]:

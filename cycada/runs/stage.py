@@ -11,13 +11,14 @@ from typing import Any
 
 from torch import Tensor
 
-from cycada.build import Datasets, build_networks, build_training, pick, trained_as, weights_from_file
+from cycada.build import Datasets, build_networks, build_training, pick, weights_from_file
 from cycada.config import Config
 from cycada.data import Fitted
 from cycada.methods import Networks
 from cycada.networks import kind_of
 from cycada.plan import StagePlan
 from cycada.runs.analysis import write_findings
+from cycada.runs.identity import trained_as
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.lock import locked
 from cycada.runs.progress import Screen

@@ -13,11 +13,12 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from cycada import config as configs
-from cycada.build import Datasets, load_datasets, stage_id
+from cycada.build import Datasets, load_datasets
 from cycada.config import Config, Strict
 from cycada.errors import CycadaError, nearest
 from cycada.losses import losses
 from cycada.plan import StagePlan, plan
+from cycada.runs.identity import stage_id
 from cycada.runs.store import RunFolder
 from cycada.train.device import Device
 from cycada.yaml_files import merge, override, read

@@ -12,12 +12,12 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import nn
 
-from cycada.build import FORMAT
 from cycada.config import digest
 from cycada.data import Fitted, Translated, to_bytes, to_float
 from cycada.data.translated import is_whole, write_png
 from cycada.methods.cycada import translated_at
 from cycada.plan import StagePlan
+from cycada.runs.identity import FORMAT
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.lock import locked
 from cycada.runs.progress import Screen

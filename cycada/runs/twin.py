@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cycada.build import pick, trained_as
+from cycada.build import pick
 from cycada.plan import StagePlan
+from cycada.runs.identity import trained_as
 from cycada.runs.store import RunFolder
 
 SCORED = ("source", "target", "selection")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from timm.utils import ModelEmaV3
-from torch import nn
+from torch import Tensor, nn
 
 from cycada.data import Augment, SceneStream, Stream
-from cycada.errors import CycadaError
 from cycada.methods import TEACHER, Networks, Views
 from cycada.networks import kind_of
 from cycada.train.device import Device, Precision
@@ -35,7 +34,8 @@ class Report:
 class Training:
     """All that moves while a stage trains, and what it is fed with. target is None where no term looks at it.
 
-    translated: the source's images come with their translations behind them, (N, 2C, H, W).
+    behind: what of a batch comes behind the source's images, (N, 2C, H, W): their translations, or their true partners.
+    Where the source has no labels, label_s is empty; `build_training` has seen that no term looks at it.
     """
 
     nets: Networks
@@ -51,7 +51,7 @@ class Training:
     schedule: Schedule = Schedule()
     augment: Mapping[str, Augment] = field(default_factory=dict)
     ema: Mapping[str, ModelEmaV3] = field(default_factory=dict)
-    translated: bool = False
+    behind: Literal["fake_t", "pair_t"] | None = None
     step: int = 0
 
     def state(self) -> dict[str, Any]:
@@ -86,16 +86,15 @@ class Training:
 
     def batch(self, step: int) -> Batch:
         real_s, label_s = self.source.draw(step)
-        fake_t = None
-        if self.translated:
-            real_s, fake_t = (half.contiguous() for half in real_s.chunk(2, 1))
+        more: dict[str, Tensor] = {}
+        if self.behind:
+            real_s, more[self.behind] = (half.contiguous() for half in real_s.chunk(2, 1))
         real_t = self.target.draw(step)[0] if self.target else real_s[:0]
-        if label_s is None:
-            raise CycadaError("The source images have no labels. Give each class a folder, or the .npz file an array 'labels'.")
+        label_s = torch.empty(0, dtype=torch.long, device=real_s.device) if label_s is None else label_s
         if self.augment:
             real_s = self.augment["source"](real_s)
             real_t = self.augment["target"](real_t) if self.target else real_t
-        return Batch(real_s, label_s, real_t, fake_t)
+        return Batch(real_s, label_s, real_t, **more)
 
 
 def train(training: Training, report_every: int = 50, stop: Callable[[], bool] = lambda: False, gradients: bool = True) -> Iterator[Report]:
