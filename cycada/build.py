@@ -162,7 +162,7 @@ def build_networks(config: Config, plan: StagePlan, classes: int, device: Device
     roles: dict[str, nn.Module] = {}
     for role in sorted(plan.specs, key=lambda r: kind_of(r) in ("d_feat", "h")):  # last: they look into f and g
         kind = kind_of(role)
-        if not classes and kind in ("f", HEAD) and "classes" in needs(NETWORKS["f"][plan.specs[role].name]):
+        if not classes and kind in ("f", HEAD) and role not in plan.method.views.by_features:
             raise CycadaError(f"stages.{plan.name}: '{plan.stage.method}' needs a classifier ({role}), but the domains have no classes.")
         whole = kind == "pair_d" and is_scenes(config)  # it names whole images, which scenes are not labelled as
         context |= {"image_channels": channels[role], "classes": 0 if whole else classes}

@@ -2,7 +2,6 @@
 
 import math
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 import torch
@@ -70,16 +69,7 @@ def training(method, data=None, **stage):
             parent, _, parent_role = start.partition(".")
             nets = build_training(config, plans[parent], datasets, device, {}).nets
             starts[role] = nets.get_submodule(parent_role).state_dict()
-    t = build_training(config, plans["it"], datasets, device, starts)
-    if method in PAIRED and t.batch(0).pair_t is None:
-        draw = t.batch
-        t.batch = lambda step: with_pair(draw(step))
-    return t
-
-
-def with_pair(batch):
-    """With a true translation by hand: another light."""
-    return replace(batch, pair_t=0.5 * batch.real_s - 0.25)
+    return build_training(config, plans["it"], datasets, device, starts)
 
 
 def bytes_of(net):

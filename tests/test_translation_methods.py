@@ -1,13 +1,15 @@
 """CycleGAN's rivals and its ablation: who sees what and learns from it, CoGAN's inversion, presets and published sizes."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import timm
 import torch
 from conftest import DRAWN, tiny_config
-from test_every_method import bytes_of, same, training, with_pair
+from PIL import Image
+from test_every_method import bytes_of, same, training
 from torch import nn
 
 from cycada.build import build_training, load_datasets
@@ -78,7 +80,7 @@ def test_pix2pix_learns_a_change_of_light_and_l1_alone_has_no_discriminator():
     config = {"optimizer": {"lr": 0.01}, "steps": 40, "losses": {"gan_pair": 0}}
     t = training("pix2pix", **config)
     assert set(dict(t.nets.named_children())) == {"g_st"}
-    t.batch = lambda step, draw=t.batch: with_pair(draw(step))
+    t.batch = lambda step, draw=t.batch: replace(b := draw(step), pair_t=0.5 * b.real_s - 0.25)
     reports = list(train(t, report_every=10, gradients=False))
     assert reports[-1].values["loss/pixel_t"] < 0.75 * reports[0].values["loss/pixel_t"]
 
@@ -278,6 +280,7 @@ def test_every_rival_runs_on_scenes_and_shows_its_translations(tmp_path):
         "feature": {"method": "feature_gan", "init": {"f_s": "source.f_t"}},
         "bigan": {"method": "bigan", "crop": [16, 16]},
         "cogan": COGAN,
+        "pix2pix": {"method": "pix2pix"},
     }
     summary = run(tiny_config(stages, **merge(DRAWN, {"results": str(tmp_path), "defaults": {"steps": 2}})))
     for stage in summary.stages[1:]:
@@ -311,7 +314,7 @@ def test_the_cyclegan_preset_is_the_papers():
     assert weights == gan | {"cycle_s": (10, None), "cycle_t": (10, None)}
     assert it.stage.batch == 1
     assert (it.stage.schedule.name, it.stage.schedule.after) == ("linear", 0.5)
-    assert it.stage.crop_area[0] == it.stage.crop_area[1] == pytest.approx(256**2 / 286**2, abs=0.01)
+    assert (it.stage.load_size, it.stage.crop) == ((286, 286), (256, 256))
     assert it.stage.augment.flip
     assert it.options.pool == 50
     assert {role: s.model_dump() for role, s in it.specs.items() if role in ("g_st", "d_t")} == {
@@ -358,3 +361,35 @@ def test_the_unet_drops_out_in_the_first_three_levels_of_its_decoder_while_it_tr
         assert not torch.equal(net(images), net(images))
         net.eval()
         assert torch.equal(net(images), net(images))
+
+
+# Folders of pictures without a label.
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """trainA, testA, trainB and testB, as of CycleGAN's data sets."""
+    root = tmp_path_factory.mktemp("pictures")
+    for name in ("trainA", "testA", "trainB", "testB"):
+        (root / name).mkdir()
+        for i in range(3):
+            Image.fromarray(torch.randint(256, (20, 24, 3)).byte().numpy()).save(root / name / f"{i}.png")
+    return root
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "simgan", "bigan", "cogan", "feature_gan"])
+def test_presets_run_on_folders_of_pictures(name, folders, tmp_path):
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "w.pth")
+    small = {
+        "name": name, "device": "cpu", "tracking": {"kind": "none"}, "results": str(tmp_path),
+        "data": {"root": str(folders), "size": [16, 16]},
+        "networks": {
+            "g": {"channels": 4, "blocks": 1}, "d": {"channels": 4, "layers": 1},
+            "pair_g": {"name": "dcgan", "channels": 4}, "pair_d": {"name": "dcgan", "channels": 4},
+            "f_s": {"name": "timm", "model": "test_resnet", "weights": str(tmp_path / "w.pth")},
+        },
+        "stages": {"translation": {"steps": 2, "batch": 2, "crop": [16, 16], "load_size": [18, 18]}},
+    }  # fmt: skip
+    (stage,) = run(parse(merge(read(PRESETS / f"{name}.yaml"), small))).stages
+    assert stage.scores == {}
+    assert len(list((stage.folder / "images").glob("grid_*.png"))) == 1

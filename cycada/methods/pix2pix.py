@@ -52,6 +52,6 @@ methods.add(
         "pix2pix",
         "translation learnt from pairs: a conditional GAN and L1 to the truth (Isola et al. 2017). Needs paired data",
         options=PairedOptions,
-        grid=("real_s", "fake_t"),
+        grid=("real_s", "fake_t", "pair_t"),
     ),
 )
