@@ -264,6 +264,7 @@ def test_a_runs_task_network_serves_where_there_is_no_vgg(cycada, shop):
         (("--weights", "absent.pth"), {}, "no file absent.pth"),
         (("--weights", "W", "--style-layers", "relu9_1"), {}, "'relu9_1'"),
         (("--weights", "W"), {"out": "out.txt"}, "'.txt'"),
+        (("--weights", "W"), {"out": "out.psd"}, "'.psd'"),
         (("--weights", "W"), {"content": "absent.png"}, "no such picture"),
         (("--weights", "W"), {"content": "vgg19.pth"}, "not a readable image"),
     ],

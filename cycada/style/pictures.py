@@ -38,7 +38,7 @@ def read(path: Path, size: int | None) -> Tensor:
 
 def check_out(path: Path) -> None:
     """Before minutes are spent. Raises CycadaError where nothing could be written there."""
-    if path.suffix.lower() not in Pil.registered_extensions():
+    if Pil.registered_extensions().get(path.suffix.lower()) not in Pil.SAVE:
         raise CycadaError(f"{path}: found the suffix '{path.suffix}', expected that of a picture, such as .png or .jpg.")
     if path.is_dir():
         raise CycadaError(f"{path}: this is a folder; give the name of a picture.")
