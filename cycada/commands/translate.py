@@ -32,14 +32,18 @@ def translate(
     direction: Annotated[
         Direction | None, typer.Option(help="st: source to target, the default. ts: target to source.", show_default=False)
     ] = None,
-    size: Annotated[str, typer.Option(metavar="run|keep|N", help="The run's data.size, each image's own, or N pixels on the shorter side.")] = "run",
+    size: Annotated[
+        str, typer.Option(metavar="run|keep|N", help="The run's data.size, each image's own, or N pixels on the shorter side.")
+    ] = "run",
     keep_size: Annotated[bool, typer.Option("--keep-size", help="The same as --size keep.")] = False,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Sub-folders too.")] = False,
     form: Annotated[Format, typer.Option("--format", help="Of the translations.")] = Format.png,
     tile: Annotated[
         int, typer.Option(min=16, help="Larger images than N x N go in tiles of N pixels, without seams. Less N, less memory.")
     ] = 1024,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first image that cannot be read instead of leaving it out.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first image that cannot be read instead of leaving it out.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or auto, over the run's own.")] = None,
     results: Results = Path("results"),
 ) -> None:

@@ -30,7 +30,9 @@ def export(
     config, stage = load_stage(folder)
     way = translation(folder, config, stage, direction, Device.find("cpu"))
     if not isinstance(way, nn.Module):
-        raise CycadaError(f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) translates by a search; only generators are exported.")
+        raise CycadaError(
+            f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) translates by a search; only generators are exported."
+        )
     net, role = way, f"g_{direction}"
     names = [data_name(spec) for spec in (config.data.source, config.data.target)]
     about = Exported(
@@ -44,7 +46,9 @@ def export(
     if out.is_file():
         raise CycadaError(f"{out}: this is a file, expected a folder for the generator.")
     if (out / WEIGHTS).exists() and ((other := read_export(out)[1]).run, other.direction) != (about.run, about.direction):
-        raise CycadaError(f"{out}: the generator of run {other.run}, {other.direction}, is there already. Choose another folder, or remove it.")
+        raise CycadaError(
+            f"{out}: the generator of run {other.run}, {other.direction}, is there already. Choose another folder, or remove it."
+        )
     out.mkdir(parents=True, exist_ok=True)
     write_weights(out, net, about)
     (out / CARD).write_text(card(about, folder, onnx))

@@ -32,7 +32,8 @@ def card(about: Exported, folder: RunFolder, onnx: bool) -> str:
         "method": about.method,
         "network": f"`{about.role}`: {', '.join(f'{k} {v}' for k, v in about.architecture.items())}",
         "images": f"{about.channels} channels, values in [-1, 1], height and width multiples of {about.multiple_of}",
-        "size in training": f"{height} x {width}" + ("" if about.window == about.size else f", windows of {about.window[0]} x {about.window[1]}"),
+        "size in training": f"{height} x {width}"
+        + ("" if about.window == about.size else f", windows of {about.window[0]} x {about.window[1]}"),
         "steps": f"{about.steps} of {folder.read_json('manifest.json')['batch']} images",
         "seed": str(about.seed),
         "selection": "last step",
@@ -53,7 +54,7 @@ def card(about: Exported, folder: RunFolder, onnx: bool) -> str:
             f'translator = cycada.load_generator("{WEIGHTS}")',
             'translator(Image.open("photo.jpg"), size="keep").save("translated.png")', "```", "",
             f"`translator.net` is the torch module. A whole folder: `cycada translate {WEIGHTS} photos/ out/ --size keep`.",
-            *([f"`{ONNX}` takes `image` (batch, {about.channels}, height, width), float32 in [-1, 1], and gives `translated`."] if onnx else []),
+            *([f"`{ONNX}` takes `image` (batch, {about.channels}, height, width), float32 in [-1, 1]; it gives `translated`."] if onnx else []),
             "", "## Licence", "",
             "The weights were learnt from the data named above. Whether they may be used, passed on or sold is decided by the terms of",
             "those data, which this file does not know: look them up, and put the licence into the head of this card.",

@@ -78,7 +78,14 @@ def translate(
 
 
 def _translate(
-    translator: Translator, missing: Sequence[tuple[Path, Path]], size: Size, tile: int, mark: str, strict: bool, screen: Screen, result: Translation
+    translator: Translator,
+    missing: Sequence[tuple[Path, Path]],
+    size: Size,
+    tile: int,
+    mark: str,
+    strict: bool,
+    screen: Screen,
+    result: Translation,
 ) -> None:
     count = len(missing) + result.there
     screen.begin("translate", result.there, count)
@@ -127,7 +134,9 @@ def _is_there(to: Path, mark: str) -> bool:
     if (found := mark_of(to)) == mark:
         return is_whole(to)
     made = f"was made by '{found}'" if found else "was not made by cycada translate"
-    raise CycadaError(f"{to}: a picture of this name is there already, but it {made}, expected '{mark}'. Choose another place, or remove it.")
+    raise CycadaError(
+        f"{to}: a picture of this name is there already, but it {made}, expected '{mark}'. Choose another place, or remove it."
+    )
 
 
 def _one(source: Path, out: Path, form: Format) -> list[tuple[Path, Path]]:

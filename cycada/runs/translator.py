@@ -50,7 +50,9 @@ class Translator:
     def net(self) -> nn.Module:
         """The generator itself, in eval mode: (N, C, H, W) float in [-1, 1] -> the same. Raises CycadaError where there is none."""
         if not isinstance(self.way, nn.Module):
-            raise CycadaError(f"{self.identity}: it translates by a search and not by a generator, which alone can be taken out of its run.")
+            raise CycadaError(
+                f"{self.identity}: it translates by a search and not by a generator, which alone can be taken out of its run."
+            )
         return self.way
 
     @overload
@@ -108,7 +110,9 @@ def load_generator(
     if is_export(Path(what)):
         net, about = read_export(Path(what))
         if direction not in (None, about.direction):
-            raise CycadaError(f"{what}: found the direction '{about.direction}' alone, not '{direction}'. Export that one too, or name the run.")
+            raise CycadaError(
+                f"{what}: found the direction '{about.direction}' alone, not '{direction}'. Export that one too, or name the run."
+            )
         place = Device.find(device or "auto").torch_device
         return Translator(net.to(place), about.channels, about.size, about.resize, about.direction, about.run, place)
     folder, direction = find_run(what, results), direction or "st"

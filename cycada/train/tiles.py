@@ -52,7 +52,7 @@ def translate_picture(net: nn.Module, picture: Tensor, tile: int = TILE, report:
             result = to_bytes(net(_input(net, padded)))[0].cpu()
             report(1.0)
         else:
-            result = by_tiles(with_kept_statistics(net, padded, tile), padded, tile, report)
+            result = by_tiles(with_kept_statistics(net, padded, tile), padded, tile, reach(net, len(padded)), report)
     return result[:, :height, :width]
 
 
@@ -77,13 +77,17 @@ def sample(picture: Tensor, tile: int, least: int) -> list[Tensor]:
     count = max(1, tile**2 // (h * w))
     rows = max(1, min(height // h, round(math.sqrt(count * height * w / (width * h)))))
     columns = max(1, min(width // w, count // rows))
-    tops, lefts = ([round((i + 0.5) * whole / n - part / 2) for i in range(n)] for whole, part, n in ((height, h, rows), (width, w, columns)))
+    tops, lefts = (
+        [round((i + 0.5) * whole / n - part / 2) for i in range(n)] for whole, part, n in ((height, h, rows), (width, w, columns))
+    )
     return [picture[:, top : top + h, left : left + w] for top in tops for left in lefts]
 
 
-def by_tiles(net: nn.Module, picture: Tensor, tile: int, report: Report = silent) -> Tensor:
-    """(C, H, W) uint8 through a generator whose statistics are kept -> the same, translated. Both sides are such that it takes them."""
-    margin = reach(net, len(picture))
+def by_tiles(net: nn.Module, picture: Tensor, tile: int, margin: int | None, report: Report = silent) -> Tensor:
+    """(C, H, W) uint8 through a generator whose statistics are kept -> the same, translated. Both sides are such that it takes them.
+
+    margin: its `reach`; where there is None, tiles are blended.
+    """
     return _blended(net, picture, tile, report) if margin is None else _exact(net, picture, tile, margin, report)
 
 
@@ -164,5 +168,3 @@ def _mirrored_to(picture: Tensor, height: int, width: int) -> Tensor:
             at = torch.arange(size) % (2 * there)
             picture = picture.index_select(dim, torch.where(at < there, at, 2 * there - 1 - at))
     return picture
-
-
