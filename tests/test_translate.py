@@ -238,8 +238,10 @@ CHILD = """
 import resource, sys
 from cycada.cli import main
 sys.argv = ["cycada", "translate", *sys.argv[1:]]
-main()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+try:
+    main()
+finally:  # it ends with sys.exit
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
