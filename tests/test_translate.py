@@ -25,7 +25,7 @@ from cycada.networks.resnet import ResnetGenerator
 from cycada.networks.unet import UnetGenerator
 from cycada.runs.run import run
 from cycada.runs.translator import load_generator
-from cycada.train.tiles import by_tiles, sample, spans, translate_picture, with_kept_statistics
+from cycada.train.tiles import TILE, by_tiles, sample, spans, translate_picture, with_kept_statistics
 
 ROOT = Path(__file__).parents[1]
 
@@ -264,7 +264,7 @@ def test_a_large_photo_takes_less_than_2_gb(tmp_path):
     with Image.open(tmp_path / "out.png") as image:
         tiled = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
     for dim in (1, 2):
-        borders = [s.start for s in spans(tiled.shape[dim], 1024, reach(ResnetGenerator(3, channels=4), 3), 4)[1:]]
+        borders = [s.start for s in spans(tiled.shape[dim], TILE, reach(ResnetGenerator(3, channels=4), 3), 4)[1:]]
         assert jump(tiled, borders, dim) < 1.3
 
 
@@ -390,7 +390,7 @@ def test_only_what_is_whole_and_made_alike_counts_as_there(cycle, tmp_path, cyca
     assert np.array_equal(np.asarray(Image.open(out / "a.png")), COLOUR)
 
 
-@pytest.mark.parametrize("tile", [64, 1024])
+@pytest.mark.parametrize("tile", [64, 768])
 def test_ctrl_c_and_the_same_call_goes_on(cycle, tmp_path, cycada, monkeypatch, tile):
     """After the second of four pictures, or between two tiles of it: no half picture, the exit code of Ctrl-C, the same in the end."""
     folder, out = tmp_path / "in", tmp_path / "out"
@@ -402,7 +402,7 @@ def test_ctrl_c_and_the_same_call_goes_on(cycle, tmp_path, cycada, monkeypatch, 
 
     def interrupted(self, x):
         calls.append(x.shape)
-        if len(calls) == (2 if tile == 1024 else 30):
+        if len(calls) == (2 if tile == 768 else 30):
             threading.Timer(0, os.kill, (os.getpid(), signal.SIGINT)).start()
             threading.Event().wait(0.2)
         return forward(self, x)
