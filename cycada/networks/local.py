@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -54,6 +55,7 @@ def with_statistics_of(net: nn.Module, images: Tensor) -> nn.Module:
     return fixed
 
 
+@lru_cache(maxsize=1)
 def reach(net: nn.Module, channels: int) -> int | None:
     """How many pixels away a pixel may be and still matter, statistics apart; None beyond `FARTHEST`, as in deep U-Nets.
 

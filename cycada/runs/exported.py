@@ -80,12 +80,12 @@ def read_export(path: Path) -> tuple[nn.Module, Exported]:
         weights = load_file(file)
     except (OSError, SafetensorError) as error:
         raise CycadaError(f"{file}: cannot be read ({error}). Export it again with: cycada export RUN OUT") from None
-    context = {"image_channels": about.channels, "size": min(about.window)}
+    context = {"image_channels": about.channels, "size": min(about.window), "shape": about.window}
     try:
-        net = network(Spec(**about.architecture), "g", context, f"{file}: architecture")
+        net = network(Spec(**about.architecture), "g", context, "architecture")
     except CycadaError as error:
         hint = f" It was made with the plugins {', '.join(about.plugins)}: import them first." if about.plugins else ""
-        raise CycadaError(f"{error}{hint}") from None
+        raise CycadaError(f"{file}: {error}{hint}") from None
     load_weights(net, weights, str(file))
     return net.eval(), about
 

@@ -39,6 +39,7 @@ def card(about: Exported, folder: RunFolder, onnx: bool) -> str:
         "selection": "last step",
     }
     counts = folder.read_json("manifest.json").get("images", {})
+    onnx_line = f"`{ONNX}` takes `image` (batch, {about.channels}, height, width), float32 in [-1, 1], and gives `translated`."
     return "\n".join(
         [
             "---", yaml.safe_dump(head, sort_keys=False).strip(), "---", "",
@@ -54,7 +55,7 @@ def card(about: Exported, folder: RunFolder, onnx: bool) -> str:
             f'translator = cycada.load_generator("{WEIGHTS}")',
             'translator(Image.open("photo.jpg"), size="keep").save("translated.png")', "```", "",
             f"`translator.net` is the torch module. A whole folder: `cycada translate {WEIGHTS} photos/ out/ --size keep`.",
-            *([f"`{ONNX}` takes `image` (batch, {about.channels}, height, width), float32 in [-1, 1], and gives `translated`."] if onnx else []),
+            *([onnx_line] if onnx else []),
             "", "## Licence", "",
             "The weights were learnt from the data named above. Whether they may be used, passed on or sold is decided by the terms of",
             "those data, which this file does not know: look them up, and put the licence into the head of this card.",
