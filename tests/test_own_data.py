@@ -52,7 +52,7 @@ def test_two_folders(tmp_path, cycada):
         assert (code, out.startswith("6 images")) == (0, True), err
         assert size_of(to / "0.png") == (32, 32)
     code, _, err = cycada("translate", stages["source"]["folder"], tmp_path / "photos", tmp_path / "no")
-    assert (code, "has no generator" in err) == (2, True)
+    assert (code, "has no direction 'st'" in err) == (2, True)
 
 
 def blocks(page):
