@@ -121,7 +121,7 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Ga
     if not report.rows:
         raise CycadaError(
             f"Nothing to report on: {', '.join(what)} has no finished stage with a classifier and a labelled target test set. "
-            + " ".join(report.failures)
+            "What translations are worth is measured by `cycada quality RUN`. " + " ".join(report.failures)
         )
     _one_pair(report)
     _choose_reference(report, against)
