@@ -235,17 +235,19 @@ class Whole(nn.Module):
 
 
 CHILD = """
-import resource, sys
+import sys
+from pathlib import Path
 from cycada.cli import main
 sys.argv = ["cycada", "translate", *sys.argv[1:]]
 try:
     main()
-finally:  # it ends with sys.exit
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+finally:  # it ends with sys.exit. getrusage would count the memory of the process that started this one
+    print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
 """
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_a_large_photo_takes_less_than_2_gb(tmp_path):
     """4000 x 3000 through CycleGAN's generator with 9 blocks, the whole command in a process of its own."""
     from test_export import about
@@ -390,7 +392,7 @@ def test_only_what_is_whole_and_made_alike_counts_as_there(cycle, tmp_path, cyca
     assert np.array_equal(np.asarray(Image.open(out / "a.png")), COLOUR)
 
 
-@pytest.mark.parametrize("tile", [64, 768])
+@pytest.mark.parametrize("tile", [64, 640])
 def test_ctrl_c_and_the_same_call_goes_on(cycle, tmp_path, cycada, monkeypatch, tile):
     """After the second of four pictures, or between two tiles of it: no half picture, the exit code of Ctrl-C, the same in the end."""
     folder, out = tmp_path / "in", tmp_path / "out"
@@ -402,7 +404,7 @@ def test_ctrl_c_and_the_same_call_goes_on(cycle, tmp_path, cycada, monkeypatch, 
 
     def interrupted(self, x):
         calls.append(x.shape)
-        if len(calls) == (2 if tile == 768 else 30):
+        if len(calls) == (2 if tile == 640 else 30):
             threading.Timer(0, os.kill, (os.getpid(), signal.SIGINT)).start()
             threading.Event().wait(0.2)
         return forward(self, x)
