@@ -1,6 +1,7 @@
 """Sweeps: rows as written, stages trained once, failures set aside, interruptions gone on from, other processes."""
 
 import json
+import shutil
 import os
 import signal
 import subprocess
@@ -154,6 +155,16 @@ def test_what_is_done_is_not_trained_again(swept, cycada):
     code, out, _ = cycada("sweep", planned.file, "--dry-run", "--seeds", "0,5")
     assert "8 stages, 6 of them different: 3 done, 3 to train." in out
     assert "minutes" in out
+
+
+def test_what_was_trained_and_scored_in_another_way_is_not_counted_as_training(swept, cycada, tmp_path):
+    planned, _ = swept
+    shutil.copytree(planned.results, tmp_path / "results")
+    folder = next((tmp_path / "results" / "runs").glob("*/done")).parent
+    folder.rename(folder.with_name(f"{folder.name}-0a1b2c"))
+    code, out, _ = cycada("sweep", planned.file, "--dry-run", "--json", f"results={tmp_path / 'results'}")
+    assert (code, json.loads(out)["to_train"], json.loads(out)["to_score"]) == (0, 0, 1)
+    assert "0 to train, 1 only to score again." in cycada("sweep", planned.file, "--dry-run", f"results={tmp_path / 'results'}")[1]
 
 
 @pytest.mark.parametrize("place", [Here, lambda: Processes(2)])

@@ -9,16 +9,19 @@ from rich.table import Table
 
 from cycada.runs.sweep import seconds_left
 from cycada.runs.sweep_plan import SweepPlan
+from cycada.runs.twin import twin_of
 
 
 def print_plan(planned: SweepPlan, slots: int, as_json: bool) -> None:
     """A row a variant, how many stages are there and to train, and how long that takes with `slots` at a time."""
-    left = [job for job in planned.jobs.values() if not job.folder.done]
+    unfinished = [job for job in planned.jobs.values() if not job.folder.done]
+    left = [job for job in unfinished if twin_of(job.folder) is None]
+    again = len(unfinished) - len(left)  # trained already, in another way of scoring
     seconds = seconds_left(left, planned.results)
     known = [s for s in seconds.values() if s is not None]
     asked = sum(len(c.plans) for c in planned.cells)
     if as_json:
-        whole = {"cells": len(planned.cells), "stages": asked, "unique": len(planned.jobs), "to_train": len(left)}
+        whole = {"cells": len(planned.cells), "stages": asked, "unique": len(planned.jobs), "to_train": len(left), "to_score": again}
         print(json.dumps(whole | {"seconds": sum(known), "unknown": len(left) - len(known), "jobs": slots}))
         return
     table = Table(title=f"{planned.sweep.name}: {len(planned.cells)} cells")
@@ -31,7 +34,8 @@ def print_plan(planned: SweepPlan, slots: int, as_json: bool) -> None:
         table.add_row(variant, " ".join(str(c.seed) for c in cells), " ".join(stages))
     out = Console(highlight=False)
     out.print(table)
-    out.print(f"{asked} stages, {len(planned.jobs)} of them different: {len(planned.jobs) - len(left)} done, {len(left)} to train.")
+    rest = f", {again} only to score again" if again else ""
+    out.print(f"{asked} stages, {len(planned.jobs)} of them different: {len(planned.jobs) - len(unfinished)} done, {len(left)} to train{rest}.")
     if known:
         how = "at least" if len(known) < len(left) else "about"
         rest = f"; {len(left) - len(known)} stages are of a method that was never run here" if len(known) < len(left) else ""
