@@ -1,8 +1,8 @@
 """Sweeps: rows as written, stages trained once, failures set aside, interruptions gone on from, other processes."""
 
 import json
-import shutil
 import os
+import shutil
 import signal
 import subprocess
 import sys

@@ -35,7 +35,9 @@ def print_plan(planned: SweepPlan, slots: int, as_json: bool) -> None:
     out = Console(highlight=False)
     out.print(table)
     rest = f", {again} only to score again" if again else ""
-    out.print(f"{asked} stages, {len(planned.jobs)} of them different: {len(planned.jobs) - len(unfinished)} done, {len(left)} to train{rest}.")
+    out.print(
+        f"{asked} stages, {len(planned.jobs)} of them different: {len(planned.jobs) - len(unfinished)} done, {len(left)} to train{rest}."
+    )
     if known:
         how = "at least" if len(known) < len(left) else "about"
         rest = f"; {len(left) - len(known)} stages are of a method that was never run here" if len(known) < len(left) else ""
