@@ -65,8 +65,9 @@ def card(about: Exported, folder: RunFolder, onnx: bool) -> str:
 
 
 def data_name(spec: Spec) -> str:
-    """A domain and the words among its options: `camvid (dusk)`. Of an absolute path the last part."""
-    words = [Path(v).name if Path(v).is_absolute() else v for v in spec.options.values() if isinstance(v, str)]
+    """A domain and the words among its options that training pictures depend on: `camvid (dusk)`. Of an absolute path the last part."""
+    kept = [v for key, v in spec.options.items() if key not in ("test", "labels", "classes") and isinstance(v, str)]
+    words = [Path(v).name if Path(v).is_absolute() else v for v in kept]
     return f"{spec.name} ({', '.join(words)})" if words else spec.name
 
 
