@@ -9,6 +9,7 @@ import pytest
 from conftest import CYCADA, tiny_config
 
 from cycada.runs.progress import Screen
+from cycada.runs.quality import quality
 from cycada.runs.run import run
 from cycada.runs.tracking import MlflowTracker, NoTracker, tracker
 
@@ -49,6 +50,18 @@ def test_mlflow_holds_what_the_folders_hold(tmp_path):
     files = {f.path for f in client.list_artifacts(children["pixel"].info.run_id)}
     assert {"config.yaml", "scores.json", "confusion_target.png", "grid_0000004.png"} <= files
     assert children["pixel"].data.params["phases.generators.optimizer.lr"] == "0.0002"
+
+
+def test_quality_measured_later_goes_to_the_stages_run(tmp_path):
+    stages = run(tiny_config(CYCADA, results=str(tmp_path), tracking={"kind": "mlflow"})).stages
+    source, pixel = (next(s for s in stages if s.name == name) for name in ("source", "pixel"))
+    found = quality(pixel.folder, scorer=source.folder, results=tmp_path)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path.resolve() / 'mlflow.db'}")
+    (child,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id], f"tags.`cycada.stage_id` = '{pixel.id}'")
+    assert child.data.metrics["quality/fcn/st/accuracy"] == pytest.approx(found["fcn"]["st"]["accuracy"])
+    assert "quality.json" in {f.path for f in client.list_artifacts(child.info.run_id)}
 
 
 def test_a_tracker_that_cannot_be_reached_is_a_warning(tmp_path):

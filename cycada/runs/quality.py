@@ -23,6 +23,7 @@ from cycada.runs.progress import Screen
 from cycada.runs.reuse import find_run, load_stage, trained_networks
 from cycada.runs.rulers import Extractor, Scorer, find_extractor, find_scorer
 from cycada.runs.store import RunFolder
+from cycada.runs.tracking import tracker
 from cycada.train.device import Device
 from cycada.train.evaluate import at_once, evaluating
 
@@ -46,7 +47,7 @@ def quality(
     scorer: `RUN[#ROLE]`, a classifier of the target's real pictures; null: no FCN score. extractor: an Inception file, or
     `RUN[#ROLE]`; null: no FID, KID or structure. Translations are rounded to 8 bits first, as in a PNG file.
     -> {experiment, stage, method, label, seed, id, seconds, and what was measured: pixels, labels, fcn, features}, each with its
-    protocol; see the judges for what they hold, by direction: st, ts. Raises CycadaError.
+    protocol; see the judges for what they hold, by direction: st, ts. What is new goes to the run's tracker too. Raises CycadaError.
     """
     folder = find_run(run, results)
     config, stage = load_stage(folder, data_root)
@@ -63,11 +64,23 @@ def quality(
         found = _measure(folder, config, stage, device, *rulers, missing, screen or Screen(quiet=True))
         kept = measured(folder) | {names[part]: block for part, block in found.items()}
         folder.write_json(FILE, {"format": FORMAT, "measured": kept})
+        watcher = tracker(config.tracking.kind, config.tracking.uri, folder.path.parents[1], (screen or Screen()).warn)
+        watcher.measured(folder.id, folder.path / FILE, _flat({part: kept[key] for part, key in names.items()}))
     manifest = folder.read_json("manifest.json")
     return {
         "experiment": config.name, "stage": stage.name, "method": stage.stage.method, "label": stage.method.label, "seed": config.seed,
         "id": folder.id, "seconds": manifest["seconds"],
     } | {part: kept[key] for part, key in names.items()}  # fmt: skip
+
+
+def _flat(blocks: Mapping[str, Any]) -> dict[str, float]:
+    """`quality/fcn/st/miou`, ...: what a tracker takes."""
+    found = {}
+    for part, block in blocks.items():
+        for way, values in block.items():
+            if way != "protocol":
+                found |= {f"quality/{part}/{way}/{name}": float(v) for name, v in values.items() if isinstance(v, (int, float))}
+    return found
 
 
 def measured(folder: RunFolder) -> dict[str, Any]:

@@ -36,6 +36,9 @@ class NoTracker:
     def end(self, scores: dict[str, float], failed: bool = False) -> None:
         """The experiment is done, or stopped."""
 
+    def measured(self, stage_id: str, file: Path, values: dict[str, float]) -> None:
+        """Something was measured of a finished stage, in all experiments that show it."""
+
 
 class MlflowTracker(NoTracker):
     """One parent run per experiment and seed, one nested run per stage; both are found again when a run goes on.
@@ -112,6 +115,13 @@ class MlflowTracker(NoTracker):
         self._metrics(self.parent, 0, scores, [])
         self.client.set_terminated(self.parent, status="FAILED" if failed else "FINISHED")
 
+    def measured(self, stage_id: str, file: Path, values: dict[str, float]) -> None:
+        everywhere = [e.experiment_id for e in self.client.search_experiments()]
+        for run in self.client.search_runs(everywhere, f"tags.`cycada.stage_id` = '{stage_id}'"):
+            step = int(run.data.tags.get("cycada.last_step", 0))
+            self._metrics(run.info.run_id, step, values, [])
+            self.client.log_artifact(run.info.run_id, str(file))
+
 
 class Guarded(NoTracker):
     """Passes everything on until the first failure, of which it warns once; after that it is silent."""
@@ -143,6 +153,9 @@ class Guarded(NoTracker):
 
     def end(self, *values: Any, **named: Any) -> None:
         self._pass_on("end", *values, **named)
+
+    def measured(self, *values: Any) -> None:
+        self._pass_on("measured", *values)
 
 
 def tracker(kind: str, uri: str | None, results: Path, warn: Warn) -> NoTracker:
