@@ -75,7 +75,7 @@ def quality(
 
 def _flat(blocks: Mapping[str, Any]) -> dict[str, float]:
     """`quality/fcn/st/miou`, ...: what a tracker takes."""
-    found = {}
+    found: dict[str, float] = {}
     for part, block in blocks.items():
         for way, values in block.items():
             if way != "protocol":
