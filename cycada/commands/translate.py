@@ -40,7 +40,7 @@ def translate(
     form: Annotated[Format, typer.Option("--format", help="Of the translations.")] = Format.png,
     tile: Annotated[
         int, typer.Option(min=16, help="Larger images than N x N go in tiles of N pixels, without seams. Less N, less memory.")
-    ] = 640,
+    ] = 512,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first image that cannot be read instead of leaving it out.")
     ] = False,

@@ -23,7 +23,7 @@ from cycada.networks.local import normalises_by_image, reach, smallest, with_sta
 from cycada.train.averaging import places
 from cycada.train.evaluate import evaluating
 
-TILE = 640
+TILE = 512
 """Pixels on each side of what goes through a generator at once. With CycleGAN's a 4000 x 3000 photo then takes less than 2 GB in all."""
 SAMPLES = 4
 """Squares along each side of the sample that statistics come from: SAMPLES ** 2 in all, of TILE / SAMPLES pixels on each side."""
