@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image as Pil
-from PIL import ImageOps
 from torch import Tensor
 
+from cycada.data.picture import read_picture
 from cycada.errors import CycadaError
 
 LEAST = 16
@@ -20,14 +20,7 @@ def read(path: Path, size: int | None) -> Tensor:
     """(1, 3, H, W) float in [-1, 1]: upright, the longer side scaled to `size` (null: as it is), the aspect kept. Raises CycadaError."""
     if not path.is_file():
         raise CycadaError(f"{path}: no such picture.")
-    try:
-        with Pil.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I;16"):  # PIL cuts 16 bits off at 255 instead of scaling them
-                image = Pil.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
-            image = image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Pil.DecompressionBombError) as error:
-        raise CycadaError(f"{path}: not a readable image ({error}). Mend it or take another.") from None
+    image = Pil.fromarray(read_picture(path))
     if size:
         share = size / max(image.size)
         image = image.resize((max(1, round(image.width * share)), max(1, round(image.height * share))), Pil.Resampling.LANCZOS)
