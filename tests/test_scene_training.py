@@ -100,6 +100,16 @@ def test_scores_are_those_of_a_naive_loop_at_the_masks_own_size():
     assert float(scores["miou"](count)) == pytest.approx(expected)
 
 
+def test_some_of_fitted_scenes_are_those_scenes_and_lose_their_masks_where_that_is_asked_for():
+    scenes = Fitted(Streets(train=5, width=64, height=32).load(None, "train"), (16, 32), hold=True)
+    some, bare = scenes.only([3, 1]), scenes.without_masks()
+    assert list(some.names) == [scenes.names[3], scenes.names[1]]
+    for k, i in enumerate([3, 1]):
+        assert all(torch.equal(a, b) for a, b in zip(some.read(k), scenes.read(i), strict=True))
+    assert bare.read(0)[1] is None
+    assert torch.equal(bare.read(0)[0], scenes.read(0)[0])
+
+
 def test_a_stream_depends_on_seed_and_step_alone():
     scenes = Fitted(Streets(train=5, width=64, height=32).load(None, "train"), (32, 64), hold=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +44,9 @@ class Fitted(Scenes):
         if self._held is not None:
             self._held[i] = (image, mask)
         return image, mask
+
+    def only(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
+        return type(self)(self.inner.only(rows, labelled), self.size, self.whole_masks, self.holds)
 
     def as_seen_in(self, other: Scenes) -> Fitted | None:
         found = self.inner.as_seen_in(other.inner if isinstance(other, Fitted) else other)

@@ -19,6 +19,7 @@ from cycada.metrics import confusion_matrix
 from cycada.metrics import criteria as all_criteria
 from cycada.metrics import scores as score_functions
 from cycada.plan import StagePlan
+from cycada.runs.agreement import agreement
 from cycada.runs.alarms import watched
 from cycada.runs.pictures import draw_answers, draw_confusion, image_grid
 from cycada.train.averaging import averaged
@@ -83,8 +84,10 @@ def evaluate_stage(plan: StagePlan, nets: Networks, datasets: Datasets, device: 
             criteria = {name: float(criterion(probable)) for name, criterion in all_criteria.items()}
         if "source" in counts:
             criteria["source_accuracy"] = float(score_functions["accuracy"](counts["source"]))
-        if (agreement := _agreement(nets, datasets.source.get("test"), device, plan)) is not None:
-            criteria["agreement"] = agreement
+        by = "f_t" if "f_t" in nets else "f_s"
+        if "g_st" in nets and by in nets and (known := datasets.source.get("test")) is not None:
+            classify = as_evaluated(classify_by(getattr(nets, by)), plan, nets)
+            criteria["agreement"] = agreement(classify, nets.g_st, known, by == "f_t", device, plan.stage.precision)
     criteria = {name: round(value, 6) for name, value in criteria.items()}
     if images:
         for side, counted in counts.items():
@@ -156,23 +159,6 @@ def _answers(classify: Classify, target: Examples | Fitted, device: Device, plan
         inside = chosen - start * height * width
         found.append(pixels[inside[(inside >= 0) & (inside < len(pixels))]])
     return torch.cat(found)
-
-
-def _agreement(nets: Networks, source: Examples | Fitted | None, device: Device, plan: StagePlan) -> float | None:
-    """How often a translated source image keeps its class: f_t's answer against the label, or, in a stage without f_t,
-
-    f_s's answer after translation against its answer before. None without G_st.
-    """
-    if "g_st" not in nets or not ("f_t" in nets or "f_s" in nets) or not isinstance(source, Examples):
-        return None
-    images, precision = source.images[:UNLABELLED], plan.stage.precision
-    classify = as_evaluated(classify_by(nets.f_t if "f_t" in nets else nets.f_s), plan, nets)
-    after = predictions(lambda x: classify(nets.g_st(x)), images, device, precision)
-    if "f_t" not in nets or source.labels is None:
-        before = predictions(classify, images, device, precision)
-    else:
-        before = source.labels[:UNLABELLED].cpu()
-    return float((after == before).float().mean())
 
 
 def as_scores(count: Tensor, scenes: bool = False) -> dict[str, Any]:

@@ -1,0 +1,83 @@
+"""How often a translated source image keeps its class, against loops over images and pixels."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cycada.data import Examples, Fitted, Scenes, to_float
+from cycada.data.scenes import spread
+from cycada.runs.agreement import IMAGES, SCENES, agreement
+from cycada.train.device import Device
+from cycada.train.evaluate import evaluating
+from cycada.types import IGNORE
+
+DEVICE = Device(torch.device("cpu"))
+
+
+class Brightest(nn.Module):
+    """The class of a pixel (or of an image, by its mean) is its brightest colour."""
+
+    def __init__(self, whole):
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, x):
+        return x.mean((2, 3)) if self.whole else x
+
+
+class Turned(nn.Module):
+    """A translation that changes colours: what is bright in the first becomes dark there."""
+
+    def forward(self, x):
+        return torch.cat([-x[:, :1], x[:, 1:]], 1)
+
+
+class Drawn(Scenes):
+    def __init__(self, count, labelled=True):
+        super().__init__([str(i) for i in range(count)], labelled)
+        g = torch.Generator().manual_seed(0)
+        self.images = torch.randint(256, (count, 10, 12, 3), generator=g, dtype=torch.uint8)
+        self.masks = torch.randint(3, (count, 10, 12), generator=g, dtype=torch.uint8)
+        self.masks[:, :2] = IGNORE
+
+    def pair(self, i):
+        return self.images[i].numpy(), self.masks[i].numpy() if self.labelled else None
+
+
+def found(whole, source, by_label):
+    net = nn.ModuleList([Brightest(whole), Turned()])
+    with evaluating(net):
+        return agreement(net[0], net[1], source, by_label, DEVICE, "fp32")
+
+
+@pytest.mark.parametrize(("by_label", "labelled"), [(True, True), (True, False), (False, True)])
+def test_images(by_label, labelled):
+    g = torch.Generator().manual_seed(1)
+    images = torch.randint(256, (IMAGES + 7, 3, 4, 4), generator=g, dtype=torch.uint8)
+    labels = torch.randint(3, (len(images),), generator=g) if labelled else None
+    same = 0
+    for i in range(IMAGES):
+        x = to_float(images[i])
+        after = max(range(3), key=[-x[0].mean(), x[1].mean(), x[2].mean()].__getitem__)
+        before = labels[i] if by_label and labelled else max(range(3), key=[c.mean() for c in x].__getitem__)
+        same += int(after == before)
+    assert found(True, Examples(images, labels), by_label) == pytest.approx(same / IMAGES)
+
+
+@pytest.mark.parametrize(("by_label", "labelled"), [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("size", [(10, 12), (5, 6)], ids=["as large as the masks", "smaller"])
+def test_scenes_count_pixels(by_label, labelled, size):
+    scenes = Fitted(Drawn(SCENES + 5, labelled), size, whole_masks=True)
+    same = pixels = 0
+    for i in spread(len(scenes), SCENES):
+        image, mask = scenes.read(i)
+        x = to_float(image[None])
+        after, before = Turned()(x), x.argmax(1)[0]
+        if by_label and labelled:
+            after, before = F.interpolate(after, (10, 12), mode="bilinear"), mask
+        after = after.argmax(1)[0]
+        for a, b in zip(after.flatten().tolist(), before.flatten().tolist(), strict=True):
+            same, pixels = same + int(a == b != IGNORE), pixels + int(b != IGNORE)
+    assert found(False, scenes, by_label) == pytest.approx(same / pixels)
+    assert 0 < same < pixels
