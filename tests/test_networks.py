@@ -515,3 +515,16 @@ def test_a_stored_image_does_not_follow_the_tensor_it_came_from():
     pool(new)
     new.fill_(99)
     assert pool.images.max() == 1
+
+
+@pytest.mark.parametrize(("name", "size"), [("convnet", {}), ("dtn", {"size": 32})])
+def test_how_maps_lie_in_memory_changes_no_answer(name, size):
+    torch.manual_seed(0)
+    net = classifiers[name](image_channels=3, classes=5, **size).eval()
+    x = torch.randn(4, 3, 32, 32)
+    assert net.layout == torch.channels_last
+    last = net(x)
+    net.layout = torch.contiguous_format
+    first = net(x)
+    torch.testing.assert_close(last.features, first.features, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(last.logits, first.logits, rtol=1e-4, atol=1e-5)
