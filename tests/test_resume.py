@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,13 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import CYCADA, tiny_config, write_config
+from filelock import FileLock
 from safetensors.torch import load_file
 from test_every_method import training
 
 from cycada.errors import CycadaError
 from cycada.methods import methods
 from cycada.runs import stage as stage_module
-from cycada.runs.interrupt import Interrupted
+from cycada.runs.interrupt import Interrupted, stop_on_signal
+from cycada.runs.lock import locked
 from cycada.runs.run import run
 from cycada.train import checkpoint
 from cycada.train.loop import train
@@ -129,6 +132,49 @@ def test_interrupt_leaves_a_run_that_goes_on(tmp_path, finished, monkeypatch):
     run(tiny_config(CYCADA, results=str(tmp_path)))
     ours, theirs = outcome(tmp_path), outcome(finished[1])
     assert all(torch.equal(v, theirs["feature"][0][k]) for k, v in ours["feature"][0].items())
+
+
+def test_a_signal_between_two_stages_is_not_lost(tmp_path, finished, monkeypatch):
+    """It comes while the first stage is evaluated for the last time, when its loop asks no more."""
+
+    def write_and_stop(*args):
+        os.kill(os.getpid(), signal.SIGINT)
+        return write_findings(*args)
+
+    write_findings = stage_module.write_findings
+    with monkeypatch.context() as patch:
+        patch.setattr(stage_module, "write_findings", write_and_stop)
+        with pytest.raises(Interrupted, match="before stage 'pixel'"):
+            run(tiny_config(CYCADA, results=str(tmp_path)))
+    assert len(list(tmp_path.glob("runs/*/done"))) == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    run(tiny_config(CYCADA, results=str(tmp_path)))
+    ours, theirs = outcome(tmp_path), outcome(finished[1])
+    assert all(torch.equal(v, theirs["feature"][0][k]) for k, v in ours["feature"][0].items())
+
+
+def test_a_signal_ends_the_waiting_for_another_run(tmp_path):
+    with (
+        FileLock(tmp_path / "a.lock"),
+        stop_on_signal(enabled=True),
+        pytest.raises(Interrupted, match="waited for"),
+        locked(tmp_path / "a.lock", lambda: os.kill(os.getpid(), signal.SIGINT)),
+    ):
+        raise AssertionError("two hold it")
+
+
+def test_who_listens_inside_hears_what_who_listens_outside_hears():
+    with stop_on_signal(enabled=True) as outer:
+        with stop_on_signal(enabled=True) as inner:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert inner.is_set()
+        assert outer.is_set()
+        with stop_on_signal(enabled=True) as later:
+            assert later.is_set()
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+    with stop_on_signal(enabled=True) as fresh:
+        assert not fresh.is_set()
 
 
 def interrupted_folder(results, monkeypatch):

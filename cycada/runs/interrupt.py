@@ -17,12 +17,26 @@ class Interrupted(CycadaError):
     exit_code = 130
 
 
+_listening: list[threading.Event] = []
+"""The event of the outermost `stop_on_signal`, if there is one."""
+
+
+def asked_to_stop() -> bool:
+    """Whether somebody listens and a signal has come: for what waits somewhere below."""
+    return any(event.is_set() for event in _listening)
+
+
 @contextmanager
 def stop_on_signal(enabled: bool) -> Iterator[threading.Event]:
     """Ctrl-C and SIGTERM set the event; the loop ends after the step that it is in. A second one ends at once.
 
-    Not for several processes: they would stop at different steps and wait for each other for ever.
+    Inside another one it is the same event: who asks a stage to stop asks its run and its sweep too, and what comes while a stage
+    is evaluated for the last time is not forgotten. Not for several processes: they would stop at different steps and wait for
+    each other for ever.
     """
+    if _listening:
+        yield _listening[0]
+        return
     stopped = threading.Event()
     if not enabled or threading.current_thread() is not threading.main_thread():
         yield stopped
@@ -34,8 +48,10 @@ def stop_on_signal(enabled: bool) -> Iterator[threading.Event]:
         stopped.set()
 
     before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    _listening.append(stopped)
     try:
         yield stopped
     finally:
+        _listening.clear()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -12,6 +12,7 @@ from cycada.build import load_datasets
 from cycada.config import Config, digest
 from cycada.plan import plan
 from cycada.runs.identity import stage_id
+from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.progress import Screen
 from cycada.runs.scoring import HEADLINES, flatten_scores, headline
 from cycada.runs.stage import Room, StageResult, run_stage
@@ -63,12 +64,15 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
     watcher.begin(config.name, config.seed, identity, environment())
     summary = Summary(config.name, config.seed, tracking=watcher.where)
     try:
-        for stage in plans:
-            ids = {s.name: s.id for s in summary.stages}
-            room = Room(config, datasets.at(config, stage.stage), device, watcher, screen)
-            result = run_stage(room, stage, stage_id(config, stage, ids, datasets, device), ids)
-            summary.stages.append(result)
-            screen.say(_line(result))
+        with stop_on_signal(enabled=device.world == 1) as stopped:
+            for stage in plans:
+                if stopped.is_set():
+                    raise Interrupted(f"Stopped before stage '{stage.name}'. The same command goes on from there.")
+                ids = {s.name: s.id for s in summary.stages}
+                room = Room(config, datasets.at(config, stage.stage), device, watcher, screen)
+                result = run_stage(room, stage, stage_id(config, stage, ids, datasets, device), ids)
+                summary.stages.append(result)
+                screen.say(_line(result))
     except BaseException:
         watcher.end(_flat_by_stage(summary), failed=True)
         raise
