@@ -42,8 +42,8 @@ from cycada.train.schedule import Schedule
 from cycada.train.step import Phase, part, parts
 
 Weights = Mapping[str, Tensor]
-TranslateOnce = Callable[[nn.Module, Fitted], Translated]
-"""g_st and the source's training scenes -> the scenes with their translations."""
+TranslateOnce = Callable[[nn.Module, Fitted | Examples], Translated | Examples]
+"""g_st and the source's training images -> the images with their translations."""
 
 
 @dataclass(frozen=True)
@@ -239,8 +239,8 @@ def build_training(
     nets = build_networks(config, plan, len(datasets.classes), device, starts)
     once, paired = stage.translate == "once", plan.asks_for("pair_t") is not None
     if once:
-        assert isinstance(source, Fitted)  # the plan refuses it elsewhere
         assert translate_once
+        assert not isinstance(source, Doubled)
         source = translate_once(nets.g_st, source)
     elif paired:
         assert isinstance(source, Fitted)

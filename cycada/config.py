@@ -136,8 +136,8 @@ class Stage(Strict):
     brought to before, instead of data.size. load_size: what training scenes alone are brought to, larger than what is cut of them;
     null: as all others. crop_area: (least, most) share of a scene that a window shows before it is scaled
     to `crop`; null: it is cut as it is.
-    translate: once: the source's training scenes go through a frozen g_st whole, before training, and windows and mirrors are
-    taken of the results; on_the_fly: every batch goes through it as it is, after them.
+    translate: once: the source's training images go through a frozen g_st whole, before training, and windows, mirrors and affine maps
+    are taken of the results; on_the_fly: every batch goes through it as it is, after them.
     batch: images of each domain per step and process. networks: kind or role -> spec, over the experiment's.
     every, repeat: phase -> it runs in every so many-th step, and there so many times.
     """

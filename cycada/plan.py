@@ -121,7 +121,7 @@ def plan(config: Config) -> list[StagePlan]:
         plans[name] = _plan_stage(config, name, stage, labelled)
         _check_init(plans[name], plans)
         if stage.translate == "once":
-            _check_once(config, plans[name])
+            _check_once(plans[name])
     return list(plans.values())
 
 
@@ -295,10 +295,8 @@ def _built(spec: Spec) -> dict[str, Any]:
     return {key: value for key, value in spec.model_dump().items() if key not in ("checkpointing", "weights", "pretrained")}
 
 
-def _check_once(config: Config, this: StagePlan) -> None:
+def _check_once(this: StagePlan) -> None:
     where = f"stages.{this.name}.translate"
-    if not is_scenes(config):
-        raise CycadaError(f"{where}: only scenes are translated once; images with one label each are translated on the fly. Take it out.")
     if not any("fake_t" in this.method.views.uses(t.needs) for p in this.phases for t in p.terms):
         raise CycadaError(f"{where}: no loss of this stage looks at translated source images (fake_t). Take it out.")
     if "g_st" not in this.frozen:

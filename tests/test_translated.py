@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_config
 from test_scene_training import STAGES, streets
 from torch import nn
 
@@ -301,9 +300,3 @@ def with_once(stage, **more):
 def test_mistakes_are_answered(stages, message):
     with pytest.raises(CycadaError, match=message):
         plan(streets(stages))
-
-
-def test_images_with_one_label_are_translated_on_the_fly():
-    stages = {"pixel": {"method": "cyclegan"}, "task": {"method": "cycada_task", "init": {"g_st": "pixel.g_st"}, "translate": "once"}}
-    with pytest.raises(CycadaError, match="only scenes are translated once"):
-        plan(tiny_config(stages))

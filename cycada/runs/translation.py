@@ -1,19 +1,20 @@
-"""The source's training scenes through a frozen g_st, once, to disk: what a stage with `translate: once` trains on."""
+"""The source's training images through a frozen g_st, once: what a stage with `translate: once` trains on."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
+import torch
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from cycada.config import digest
-from cycada.data import Fitted, Translated, to_bytes, to_float
+from cycada.data import Examples, Fitted, Translated, to_bytes, to_float
 from cycada.data.translated import is_whole, write_png
 from cycada.methods.cycada import translated_at
 from cycada.plan import StagePlan
@@ -24,13 +25,44 @@ from cycada.runs.progress import Screen
 from cycada.train.device import Device
 from cycada.train.evaluate import evaluating
 
+BATCH = 256
+"""Images with one label each that go through g_st together."""
 
-def translate_once(folder: Path, plan: StagePlan, device: Device, screen: Screen, g_st: nn.Module, scenes: Fitted) -> Translated:
+
+def translate_once(
+    folder: Path, plan: StagePlan, device: Device, screen: Screen, g_st: nn.Module, source: Fitted | Examples
+) -> Translated | Examples:
+    """The source with its translations behind it, (2C, H, W). Scenes on disk, images with one label each in memory, where these are.
+
+    Raises Interrupted after Ctrl-C; the same command goes on.
+    """
+    if isinstance(source, Examples):
+        return _in_memory(plan, device, screen, g_st, source)
+    return _on_disk(folder, plan, device, screen, g_st, source)
+
+
+def _in_memory(plan: StagePlan, device: Device, screen: Screen, g_st: nn.Module, examples: Examples) -> Examples:
+    """By every process for itself: it takes seconds. A resumed run does it again, with the same outcome."""
+    translate, images, parts, began = _by(plan, g_st), examples.images, list[Tensor](), time.perf_counter()
+    screen.begin(f"{plan.name}: g_st", 0, len(images))
+    with stop_on_signal(enabled=device.world == 1) as stopped, evaluating(g_st), device.autocast(plan.stage.precision):
+        try:
+            for part in images.split(BATCH):
+                parts.append(to_bytes(translate(to_float(part.to(device.torch_device)))).to(images.device))
+                done = min(len(parts) * BATCH, len(images))
+                screen.update(done, done / (time.perf_counter() - began), {})
+                if stopped.is_set():
+                    raise Interrupted(f"Stopped while stage '{plan.name}' translated its source. The same command goes on from there.")
+        finally:
+            screen.end()
+    return Examples(torch.cat([images, torch.cat(parts)], 1), examples.labels)
+
+
+def _on_disk(folder: Path, plan: StagePlan, device: Device, screen: Screen, g_st: nn.Module, scenes: Fitted) -> Translated:
     """Every scene whole, at the stage's size (times `translate_at`) and in its precision, as `folder`/KEY/NAME.png.
 
     What is there is kept. KEY stands for all that the pictures depend on, so that stages and experiments with the same g_st share
     them. One of them translates and the others wait; several processes of one stage share the work.
-    Raises Interrupted after Ctrl-C; the same command goes on.
     """
     key = _key(plan, g_st, scenes)
     files = [folder / key / f"{name}.png" for name in scenes.names]
@@ -66,12 +98,16 @@ def _scale(plan: StagePlan) -> float | None:
     return getattr(plan.options, "translate_at", None)
 
 
+def _by(plan: StagePlan, g_st: nn.Module) -> Callable[[Tensor], Tensor]:
+    scale = _scale(plan)
+    return g_st if scale is None else partial(translated_at, scale, g_st)
+
+
 def _translate(
     plan: StagePlan, device: Device, screen: Screen, g_st: nn.Module, scenes: Fitted, files: Sequence[Path], missing: Sequence[int]
 ) -> None:
     """This process's share of the missing files."""
-    scale = _scale(plan)
-    translate = g_st if scale is None else partial(translated_at, scale, g_st)
+    translate = _by(plan, g_st)
     there, began = len(files) - len(missing), time.perf_counter()
     screen.begin(f"{plan.name}: g_st", there, len(files))
     with stop_on_signal(enabled=device.world == 1) as stopped, evaluating(g_st), device.autocast(plan.stage.precision):

@@ -86,14 +86,15 @@ class Training:
 
     def batch(self, step: int) -> Batch:
         real_s, label_s = self.source.draw(step)
+        if self.augment:
+            real_s = self.augment["source"](real_s)  # what is behind moves with it
         more: dict[str, Tensor] = {}
         if self.behind:
             real_s, more[self.behind] = (half.contiguous() for half in real_s.chunk(2, 1))
         real_t = self.target.draw(step)[0] if self.target else real_s[:0]
+        if self.augment and self.target:
+            real_t = self.augment["target"](real_t)
         label_s = torch.empty(0, dtype=torch.long, device=real_s.device) if label_s is None else label_s
-        if self.augment:
-            real_s = self.augment["source"](real_s)
-            real_t = self.augment["target"](real_t) if self.target else real_t
         return Batch(real_s, label_s, real_t, **more)
 
 
