@@ -85,8 +85,9 @@ def _train_stage(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[st
     if twin := device.share(twin_of(folder) if main else None):
         return _scored_again(room, plan, folder, manifest, twin)
     once = partial(translate_once, config.results / "translated", plan, device, room.screen)
+    began = time.perf_counter()
     training = build_training(config, plan, room.datasets, device, _starts(room, plan, ids), once)
-    state = None
+    seconds, state = time.perf_counter() - began, None  # of `translate: once`, above all
     if main:
         folder.create()
         state = checkpoint.load_latest(folder.path, room.screen.warn)
@@ -96,10 +97,9 @@ def _train_stage(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[st
         for row in folder.metrics():  # steps that a killed process wrote down but did not track
             room.tracker.log(int(row["step"]), row)
     state = device.share(state)
-    seconds = 0.0
     if state:
         training.load_state(state)
-        seconds = state["seconds"]
+        seconds += state["seconds"]
         room.screen.say(f"stage {plan.name}: going on from step {training.step} of {training.steps} ({folder.path})")
     seconds, scores = _train(room, plan, training, folder, seconds)
     if main:
