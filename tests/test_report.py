@@ -337,3 +337,21 @@ def test_a_setting_that_an_older_version_did_not_know_is_at_its_default(tmp_path
     told["experiment"]["stages"]["task"]["batch"] = 65
     (new.folder.path / "config.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
     assert Record(new.folder.path).settings() != old.settings()
+
+
+@pytest.mark.parametrize(
+    ("stage", "networks", "equal"),
+    [
+        ("source", {"d_feat": {"name": "patch"}, "g": {"name": "unet"}}, True),  # what a classifier's training never sees
+        ("source", {"f": {"name": "dtn"}}, False),
+        ("task", {"d_feat": {"name": "patch"}}, True),
+        ("task", {"g_st": {"name": "unet"}}, False),
+        ("pixel", {"d": {"name": "patchgan", "options": {"layers": 2}}}, False),
+    ],
+)
+def test_networks_that_no_stage_of_a_row_may_use_are_no_settings(tmp_path, stage, networks, equal):
+    one, two = (Record(tmp_path / "runs" / make_run(tmp_path, f"{k:012x}", stage, seed=k)) for k in (1, 2))
+    told = yaml.safe_load((two.folder.path / "config.yaml").read_text())
+    told["experiment"]["networks"] |= networks
+    (two.folder.path / "config.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
+    assert (one.settings() == two.settings()) is equal

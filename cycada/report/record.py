@@ -13,7 +13,9 @@ from PIL import Image
 
 from cycada.config import EvaluationConfig, digest, parse
 from cycada.errors import CycadaError
+from cycada.losses import Term
 from cycada.methods import methods
+from cycada.networks import kind_of
 from cycada.report.metric import Metric, metric_of
 from cycada.runs.store import RunFolder
 
@@ -192,13 +194,24 @@ class Record:
         for name in wanted:
             starts = stages[name].get("init", {}).values()
             wanted += [s.split(".")[0] for s in starts if "#" not in s and s.split(".")[0] not in wanted]
-        told = {"data": data, "networks": experiment["networks"], "stages": {name: stages[name] for name in sorted(wanted)}}
+        networks = _may_be_used(experiment["networks"], [stages[name]["method"] for name in wanted])
+        told = {"data": data, "networks": networks, "stages": {name: stages[name] for name in sorted(wanted)}}
         return digest(told | {"evaluation": EvaluationConfig(**experiment["evaluation"]).changes()})
 
     def _optional_json(self, name: str) -> dict[str, Any]:
         path = self.folder.path / name
         found: dict[str, Any] = self.folder.read_json(name) if path.exists() else {}
         return found
+
+
+def _may_be_used(networks: dict[str, Any], by: list[str]) -> dict[str, Any]:
+    """The networks, by kind or role, that a term of these methods may want: an experiment has others for its other stages."""
+    if not all(name in methods for name in by):
+        return networks  # a plugin's: nobody knows
+    terms = {(name, term) for name in by for phase in methods[name].phases for term in phase.terms}
+    roles = {role for name, term in terms for role in methods[name].views.roles_of(Term(term).needs)}
+    wanted = roles | {kind_of(role) for role in roles}
+    return {key: spec for key, spec in networks.items() if key in wanted}
 
 
 def portable(word: str) -> str:
