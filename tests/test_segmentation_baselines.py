@@ -302,7 +302,7 @@ def trained(tmp_path_factory):
 
 def test_the_baselines_of_streets_run_and_are_scored(trained):
     """In bf16, as the config says."""
-    assert {s.name for s in trained.stages} == {"source", "oracle", "entropy", "advent", "fda", "adda", "dann", "dacs"}
+    assert {s.name for s in trained.stages} == {"source", "oracle", "adabn", "entropy", "advent", "fda", "adda", "dann", "dacs"}
     for stage in trained.stages:
         assert 0 <= stage.scores["target"]["miou"] <= 1
         rows = [json.loads(line) for line in (stage.folder / "metrics.jsonl").read_text().splitlines()]
