@@ -361,7 +361,10 @@ def test_tables_average_over_seeds_and_refuse_what_was_measured_otherwise(found)
     assert st.rows[2].values["class_iou"] == (found["fcn"]["real"]["miou"], None)
     assert st.rows[1].values["fid"] == (found["features"]["st"]["untranslated_fid"], None)
     assert "class_iou" not in ts.columns  # nothing decodes these pictures into labels
-    text = markdown([st, ts], notes([found, other]))
+    one_way = other | {"features": {key: value for key, value in other["features"].items() if key != "ts"}}
+    said = notes([found, other, one_way])
+    assert sum(note.startswith("FID, KID") for note in said) == 1  # one extractor, one sentence, whatever directions a row has
+    text = markdown([st, ts], said)
     assert f"| {found['features']['st']['real_fid']:.2f} |" in text
     lines = list(csv.DictReader(as_csv([st, ts]).splitlines()))
     assert float(lines[0]["class_iou_error"]) == pytest.approx(0.05, rel=1e-6)

@@ -138,7 +138,7 @@ def _written(value: Value | None, decimals: int) -> str:
 
 def notes(everything: Sequence[Mapping[str, Any]]) -> list[str]:
     """How the numbers came about, a sentence each."""
-    found = [note for entry in everything for note in (_of_scorer(entry), _of_extractor(entry)) if note]
+    found = [note for note in map(_of_scorer, everything) if note] + _of_extractors(everything)
     if any(entry.get("labels") for entry in everything):
         found.append("Labels from photos: every pixel by the nearest palette colour; `real pictures` are real label maps so decoded.")
     return [*dict.fromkeys(found), "± is the standard error over seeds."]
@@ -157,16 +157,23 @@ def _of_scorer(entry: Mapping[str, Any]) -> str | None:
     )
 
 
-def _of_extractor(entry: Mapping[str, Any]) -> str | None:
-    if not (protocol := entry.get("features", {}).get("protocol")):
-        return None
-    ruler, ways = protocol["features"], {way: entry["features"][way] for way in TITLES if way in entry["features"]}
-    who = f"{ruler['role']} of run {ruler['run']}" if "run" in ruler else ruler["file"]
-    whole = all(found.get("fid_full_rank", True) for found in ways.values())
-    few = "" if whole else " There are fewer pictures than features: FID is too large, and comparable in this table alone."
-    counts = ", ".join(f"{way} {found['n']} and {found['n_real']}" for way, found in ways.items())
-    about = f"{ruler['network']}, {who}, weights {ruler['weights']}"
-    return f"FID, KID, structure, diversity: {about}; n of translations and of real pictures: {counts}.{few}"
+def _of_extractors(everything: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each extractor, with the numbers of pictures of all directions: a row may have one alone."""
+    counts: dict[str, dict[str, None]] = {}
+    few: set[str] = set()
+    for features in (entry["features"] for entry in everything if entry.get("features", {}).get("protocol")):
+        ruler = features["protocol"]["features"]
+        who = f"{ruler['role']} of run {ruler['run']}" if "run" in ruler else ruler["file"]
+        about = f"{ruler['network']}, {who}, weights {ruler['weights']}"
+        for way in (way for way in TITLES if way in features):
+            counts.setdefault(about, {})[f"{way} {features[way]['n']} and {features[way]['n_real']}"] = None
+            if not features[way].get("fid_full_rank", True):
+                few.add(about)
+    warning = " There are fewer pictures than features: FID is too large, and comparable in this table alone."
+    return [
+        f"FID, KID, structure, diversity: {about}; n of translations and of real pictures: {', '.join(numbers)}." + warning * (about in few)
+        for about, numbers in counts.items()
+    ]
 
 
 def _size(size: Sequence[int]) -> str:
