@@ -14,7 +14,7 @@ import yaml
 from synthetic_runs import make_run, make_sweep
 
 from cycada.errors import CycadaError
-from cycada.report import clouds
+from cycada.report import charts, clouds
 from cycada.report.gather import gather
 from cycada.report.published import flags, incomplete, number_of_runs, published, read_published
 from cycada.report.record import Record
@@ -355,3 +355,10 @@ def test_networks_that_no_stage_of_a_row_may_use_are_no_settings(tmp_path, stage
     told["experiment"]["networks"] |= networks
     (two.folder.path / "config.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
     assert (one.settings() == two.settings()) is equal
+
+
+@pytest.mark.parametrize(
+    ("highest", "end", "apart"), [(0, 10, 10), (39.0, 40, 10), (60.0, 60, 10), (62.1, 80, 20), (99.9, 100, 20), (100.0, 100, 20)]
+)
+def test_the_axis_of_the_ablation_ends_just_above_the_best(highest, end, apart):
+    assert list(charts._ticks(highest)) == list(range(0, end + 1, apart))

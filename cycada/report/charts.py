@@ -12,7 +12,9 @@ from cycada.report.table import Line, by_class, mean_by_class
 
 
 def ablation(lines: Sequence[Line], reference: str) -> Panel:
-    """A bar a row, its error bar, a dot a seed; a line down from the reference."""
+    """A bar a row, its error bar, a dot a seed; a line down from the reference. The axis begins at 0."""
+    ticks = _ticks(max(max((line.target.mean, *line.target.values.values())) for line in lines))
+    end = ticks[-1]
     with styled():
         figure, axes = new(4.9, 0.45 + 0.44 * len(lines))
         for y, line in enumerate(lines):
@@ -30,16 +32,22 @@ def ablation(lines: Sequence[Line], reference: str) -> Panel:
                 va="bottom",
                 fontsize=8.5,
             )
-            axes.text(102, y, str(line.target), va="center", fontsize=8.5, weight="bold" if line.best else "normal")
+            axes.text(1.02 * end, y, str(line.target), va="center", fontsize=8.5, weight="bold" if line.best else "normal")
         mean = next(line.target.mean for line in lines if line.row.name == reference)
         axes.axvline(mean, color=INK, linewidth=0.7, linestyle=(0, (3, 3)), alpha=0.6)
-        axes.set(xlim=(0, 122), ylim=(len(lines) - 0.55, -0.75), yticks=[], xticks=range(0, 101, 20))
+        axes.set(xlim=(0, 1.22 * end), ylim=(len(lines) - 0.55, -0.75), yticks=[], xticks=ticks)
         word = lines[0].row.metric.word
         axes.set_xlabel(f"target {word}, %, last step", loc="left")
         axes.spines["left"].set_visible(False)
-        axes.spines["bottom"].set_bounds(0, 100)
+        axes.spines["bottom"].set_bounds(0, end)
         alt = f"Target {word} by method: " + "; ".join(f"{line.row.name} {line.target}" for line in lines)
         return panel(figure, "ablation", alt)
+
+
+def _ticks(highest: float) -> range:
+    """Of an axis of percentages from 0 to just above `highest`: 20 apart, 10 where all of it lies below 60."""
+    step = 20 if highest > 60 else 10
+    return range(0, step * max(1, int(np.ceil(highest / step))) + 1, step)
 
 
 def learning_curves(rows: Sequence[Row]) -> list[Panel]:
