@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ OTHER_NAMES = {"pavement": "sidewalk", "sign": "traffic sign"}
 GTA5, CITYSCAPES = (1914, 1052), (2048, 1024)
 """Width and height of the frames."""
 FRAMES = {"train": 3, "train_extra": 3, "val": 2}
+FEWEST = {"train": 2, "train_extra": 1, "val": 1}
+"""Enough for every stage to run: on a CPU the scoring of whole frames takes longer than the steps."""
 
 
 def main() -> None:
@@ -46,11 +49,11 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        trees(folder / "data")
+        trees(folder / "data", frames=FEWEST)
         rows = [row for name in arguments.configs for row in smoke(RECIPES / f"{name}.yaml", folder, arguments.steps)]
     out = ROOT / "results" / "tables"
     out.mkdir(parents=True, exist_ok=True)
-    command = f"python -m experiments.smoke_gta5 --configs {' '.join(arguments.configs)}"
+    command = f"python -m experiments.smoke_gta5 --configs {' '.join(arguments.configs)} --steps {arguments.steps}"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     hardware = f"{Device.find('auto').describe()}, {os.cpu_count()} cores, {memory:.0f} GB"
     (out / "smoke_gta5.json").write_text(json.dumps({"command": command, "hardware": hardware, "rows": rows}, indent=1) + "\n")
@@ -59,8 +62,11 @@ def main() -> None:
     sys.exit(any(row["peak_gb"] > arguments.limit for row in rows))
 
 
-def trees(root: Path, scale: float = 1.0) -> None:
-    """A few frames of either domain in its official layout, with split.mat. scale: of the frames' sides."""
+def trees(root: Path, scale: float = 1.0, frames: Mapping[str, int] = FRAMES) -> None:
+    """A few frames of either domain in its official layout, with split.mat. scale: of the frames' sides. frames: of Cityscapes'
+
+    parts; GTA5 has as many as `train`, the last of which is its val and its test.
+    """
     ids = np.array([dict(zip(CLASSES, LABEL_IDS, strict=True))[OTHER_NAMES.get(name, name)] for name in STREET], np.uint8)
 
     def frame(number: int, look: Look, size: tuple[int, int], image_file: Path, mask_file: Path | None) -> None:
@@ -78,10 +84,11 @@ def trees(root: Path, scale: float = 1.0) -> None:
         Image.fromarray(image).save(image_file, compress_level=1)
 
     gta5, cityscapes = root / "gta5", root / "cityscapes"
-    for k in range(1, FRAMES["train"] + 1):
+    for k in range(1, frames["train"] + 1):
         frame(k, "game", GTA5, gta5 / "images" / f"{k:05d}.png", gta5 / "labels" / f"{k:05d}.png")
-    savemat(gta5 / "split.mat", {"trainIds": [[1], [2]], "valIds": [[3]], "testIds": [[3]]})
-    for first, (part, count) in zip((100, 200, 300), FRAMES.items(), strict=True):
+    last = frames["train"]
+    savemat(gta5 / "split.mat", {"trainIds": [[k] for k in range(1, last)], "valIds": [[last]], "testIds": [[last]]})
+    for first, (part, count) in zip((100, 200, 300), frames.items(), strict=True):
         for k in range(count):
             name = f"ulm_{k:06d}_000019"
             mask = cityscapes / "gtFine" / part / "ulm" / f"{name}_gtFine_labelIds.png"
