@@ -12,7 +12,7 @@ from cycada.config import load
 from cycada.plan import plan
 from cycada.runs.run import run
 from cycada.train.device import Device
-from experiments.smoke_gta5 import RECIPES, markdown, trees
+from experiments.smoke_gta5 import RECIPES, markdown, trained_before, trees
 
 SMALL = {"size": {"source": [104, 188], "target": [104, 208]}, "crop": [64, 72]}
 SMALL_PIXEL = {"size": {"source": [56, 104], "target": [52, 104]}, "crop": [40, 40]}
@@ -127,3 +127,11 @@ def test_the_smoke_table_has_a_row_a_stage():
         "steps": 2, "trained_seconds": 3.5, "seconds": 9, "peak_gb": 2.0,
     }  # fmt: skip
     assert "| drn26 | source | 8 | 600 x 600 | fp32 | 2 | 3.5 | 9 | 2.0 |" in markdown([row], "command", "CPU")
+
+
+def test_a_stage_that_two_recipes_share_has_its_numbers_in_both(tmp_path):
+    took = {"trained_seconds": 3.0, "seconds": 4.0, "peak_gb": 5.0}
+    (tmp_path / "fcn8s.json").write_text(json.dumps([{"id": "other"} | took, {"id": "shared", "stage": "pixel"} | took | {"peak_gb": 6.0}]))
+    assert trained_before(tmp_path, "shared") == took | {"peak_gb": 6.0}
+    with pytest.raises(SystemExit, match="not measured"):
+        trained_before(tmp_path, "unknown")
