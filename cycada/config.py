@@ -279,13 +279,22 @@ def parse(data: Mapping[str, Any], where: str = "config") -> Config:
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        raise CycadaError(f"{where}\n  " + "\n  ".join(mistakes(error))) from None
+        raise CycadaError(f"{where}\n  " + "\n  ".join(mistakes(error, _whole_stages(data)))) from None
 
 
-def mistakes(error: ValidationError) -> list[str]:
-    """One line per mistake: where it is, what is wrong, what was found."""
+def _whole_stages(data: Mapping[str, Any]) -> list[str]:
+    stages = data.get("stages")
+    return [n for n, stage in stages.items() if isinstance(stage, Mapping) and "method" in stage] if isinstance(stages, Mapping) else []
+
+
+def mistakes(error: ValidationError, stages: Sequence[str] = ()) -> list[str]:
+    """One line per mistake: where it is, what is wrong, what was found. stages: the names that a setting may have meant."""
     lines = []
     for problem in error.errors():
+        match problem["loc"]:
+            case ("stages", name, "method") if problem["type"] == "missing" and stages:
+                lines.append(f"stages.{name}: found a stage without a method, which a new one needs.{nearest(name, stages)}")
+                continue
         path = ".".join(str(p) for p in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
         found = "" if problem["type"] in ("missing", "value_error") else f" Found {problem['input']!r}."

@@ -42,7 +42,10 @@ FEWEST = {"train": 2, "train_extra": 1, "val": 1}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--configs", nargs="+", default=["fcn8s", "drn26", "resnet"], help="names of configs/segmentation/gta5_cityscapes")
+    names = sorted(file.stem for file in RECIPES.glob("*.yaml"))
+    parser.add_argument(
+        "--configs", nargs="+", choices=names, default=["fcn8s", "drn26", "resnet"], help="of " + str(RECIPES.relative_to(ROOT))
+    )
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--limit", type=float, default=24.0, help="GB that a stage may take")
     parser.add_argument("--folder", type=Path, help="keep data, runs and measurements here, and go on with what is there")

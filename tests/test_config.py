@@ -359,6 +359,12 @@ def test_a_missing_key_is_named():
         parse({**BASE, "data": {k: v for k, v in BASE["data"].items() if k != "size"}})
 
 
+def test_a_misspelt_stage_is_not_taken_for_a_new_one():
+    stages = BASE["stages"] | {"pixle": {"steps": 5}}
+    with refused(r"stages\.pixle: found a stage without a method", "Did you mean 'pixel'"):
+        parse({**BASE, "stages": stages})
+
+
 def test_all_mistakes_are_told_at_once():
     with refused(r"data\.size", r"stages\.pixel\.steps"):
         parse(base(data={"size": 1}, stages={"pixel": {"steps": 0}}))
