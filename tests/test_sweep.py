@@ -72,6 +72,8 @@ def test_seeds_and_shared_stages(tmp_path):
     order = list(planned.jobs)
     assert all(order.index(p) < order.index(j.id) for j in planned.jobs.values() for p in j.parents)
     assert {c.seed for c in plan_sweep(tmp_path / "sweep.yaml", seeds=[7]).cells} == {7}
+    with pytest.raises(CycadaError, match="found 7 twice"):
+        plan_sweep(tmp_path / "sweep.yaml", seeds=[7, 7])
 
 
 def test_an_outcome_brings_its_ancestors_and_the_baseline_alone(tmp_path):
@@ -90,6 +92,9 @@ def test_an_outcome_brings_its_ancestors_and_the_baseline_alone(tmp_path):
         ({"add_one": {"stage": "pixel", "terms": ["gan"]}}, "expected a mapping of terms to weights"),
         ({"seed": [1]}, "unknown key 'seed'.*seeds"),
         ({"seeds": []}, "seeds"),
+        ({"seeds": [1, 0, 1]}, "found 1 twice in .1, 0, 1., expected each seed once"),
+        ({"name": "../mine"}, "name: .*letters, digits"),
+        ({"vary": {"stages.pixel.steps": []}}, "at least 1 item"),
         ({"base": None}, "no rows"),
         ({"compare_to": "al"}, "no row 'al'.*all"),
         ({"vary": {"stages.pixel.stepss": [3]}}, "stepss"),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
@@ -42,6 +42,9 @@ class Terms(Strict):
     terms: list[str | list[str]] | dict[str, float]
 
 
+Values = Annotated[list[Any], Field(min_length=1)]
+
+
 class Sweep(Strict):
     """base: the label of the experiment as it is, the first row; null leaves it out. compare_to: the row that the others
 
@@ -59,9 +62,16 @@ class Sweep(Strict):
     drop_one: list[Terms] = Field(default_factory=list)
     add_one: list[Terms] = Field(default_factory=list)
     only_one: list[Terms] = Field(default_factory=list)
-    vary: dict[str, list[Any]] = Field(default_factory=dict)
-    grid: dict[str, list[Any]] = Field(default_factory=dict)
+    vary: dict[str, Values] = Field(default_factory=dict)
+    grid: dict[str, Values] = Field(default_factory=dict)
     cluster: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_file(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w-][\w.-]*", value):
+            raise ValueError("a sweep's name is its file's name under results/sweeps: letters, digits, '_', '-' and '.' only.")
+        return value
 
     @field_validator("drop_one", "add_one", "only_one", mode="before")
     @classmethod
@@ -123,9 +133,12 @@ def plan_sweep(path: Path | str, assignments: Sequence[str] = (), seeds: Sequenc
     """Everything that a sweep would do. Reads the data, for its fingerprint. `assignments` go over every experiment."""
     path = Path(path)
     sweep = load_sweep(path)
+    seeds = seeds or sweep.seeds
+    if twice := sorted({s for s in seeds if seeds.count(s) > 1}):  # one run would count as two in every mean and test
+        raise CycadaError(f"{path}: seeds: found {twice[0]} twice in {list(seeds)}, expected each seed once.")
     cells = []
     for label, (data, stage) in _variants(sweep, path, assignments).items():
-        for seed in seeds or sweep.seeds:
+        for seed in seeds:
             parsed = configs.parse(data | {"seed": seed, "name": f"{sweep.name}/{slug(label)}"}, f"{path}, '{label}'")
             cells.append(_cell(label, seed, parsed, stage))
     compare = sweep.compare_to
