@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cycada.metrics.blind import in_words, rarely_found
 from cycada.metrics.distance import proxy_a_distance
 from cycada.report.gather import Outcome, Row
 from cycada.report.record import Record
@@ -15,7 +16,8 @@ from cycada.report.table import Mean
 DRIFT = {
     "flip_rate_t": (
         "flips, s→t",
-        "share of {source} whose class, as the frozen source classifier f_s sees it, changes with G_st.",
+        "share of {source} whose class, as the frozen source classifier f_s sees it, changes with G_st. It counts f_s's own mistakes: "
+        "what looks truly like the target flips as often as f_s is wrong there, so that fewer flips need not be better.",
     ),
     "flip_rate_s": ("flips, t→s", "the same for {target} and G_ts."),
     "translation_accuracy": ("translated, right", "how often f_s names {translated} by its source label."),
@@ -38,6 +40,7 @@ DRIFT = {
     "untranslated_l1": ("untranslated, L1", "mean |x - y|: the error of a translation that changes nothing."),
 }
 """Key of drift.json -> head of its column, what it says, with gaps for what the metric calls them."""
+UNSEEN = "A semantic loss then keeps their translations from looking like the target's, and the task network from learning those."
 PERCENT = ("flip_rate_t", "flip_rate_s", "translation_accuracy", "reconstruction_accuracy")
 
 
@@ -76,6 +79,15 @@ def flips(group: Shared, side: str = "t") -> np.ndarray | None:
     """(K, K) counts over seeds: class before translation (rows) x class after it, by f_s."""
     counts = [r.analysis[f"flip_{side}"] for r in group.records if f"flip_{side}" in r.analysis]
     return np.sum(counts, axis=0) if counts else None
+
+
+def unseen(group: Shared) -> str | None:
+    """The classes that f_s hardly finds in target test images, in words, seeds together; no label is looked at."""
+    before_s, before_t = flips(group), flips(group, "s")
+    if before_s is None or before_t is None:
+        return None
+    found = rarely_found(before_t.sum(1).tolist(), before_s.sum(1).tolist())
+    return in_words(found, [str(name) for name in group.records[0].analysis["classes"]]) if found else None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from cycada.report.gather import Row
 from cycada.report.metric import Metric
 from cycada.report.published import Published, common_flags
 from cycada.report.selection import RowChoice, StepChoices
-from cycada.report.semantics import DRIFT, PERCENT, Distance, Shared, drift
+from cycada.report.semantics import DRIFT, PERCENT, UNSEEN, Distance, Shared, drift, unseen
 from cycada.report.table import COVERS, Line, Mean, mean_by_class
 
 NONE = "–"
@@ -195,7 +195,10 @@ def drift_sheet(groups: Iterable[Shared], metric: Metric) -> Sheet:
     keys = [k for k in DRIFT if any(values[k] for _, values in found)]
     rows = [(g.title, *(cell(values[k], 1 if k in PERCENT else 3) for k in keys)) for g, values in found]
     heads = ("translation of", *(DRIFT[k][0] + (", %" if k in PERCENT else "") for k in keys))
-    return Sheet("drift", "Semantic drift", heads, rows, notes=tuple(f"{DRIFT[k][0]}: {DRIFT[k][1].format(**vars(metric))}" for k in keys))
+    notes = [f"{DRIFT[k][0]}: {DRIFT[k][1].format(**vars(metric))}" for k in keys]
+    blind = {} if metric.of_pixels else dict.fromkeys(said for g, _ in found if (said := unseen(g)))
+    notes += [f"f_s hardly ever answers {said}: it does not know them there, unless the target has so few. {UNSEEN}" for said in blind]
+    return Sheet("drift", "Semantic drift", heads, rows, notes=tuple(notes))
 
 
 def distance_sheet(distances: Sequence[Distance]) -> Sheet:

@@ -19,6 +19,7 @@ from cycada.networks import kind_of
 from cycada.plan import StagePlan
 from cycada.runs.alarms import Warner
 from cycada.runs.analysis import write_findings
+from cycada.runs.blind_spots import blind_spots
 from cycada.runs.identity import trained_as
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.lock import locked
@@ -154,6 +155,8 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
     logging, device, main = room.config.logging, room.device, room.device.main
 
     alarms = Warner(plan.name, room.screen.warn)
+    if training.step == 0 and (said := blind_spots(plan, training.nets, room.datasets, device)):
+        room.screen.warn(f"stage {plan.name}: {said}")
 
     def evaluate(step: int) -> Evaluation:
         found = evaluate_stage(plan, training.outcome(), room.datasets, device, folder.images if main else None, step)

@@ -1,0 +1,27 @@
+"""Classes that a source classifier hardly finds in the target: its semantic loss keeps translations of them from looking right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+FEW = 0.2
+"""A class is found rarely where its share among the answers on target images is below this part of its share in the source. Of
+1,000 images and ten classes, chance leaves a class that is equally frequent above 0.7."""
+
+
+def rarely_found(answers: Sequence[float], expected: Sequence[float]) -> dict[int, tuple[float, float]]:
+    """Class -> (its share among a frozen source classifier's answers on target images, its share in the source).
+
+    answers, expected: counts by class, (K,) each. No target label is looked at. Either the target has few of the class, or the classifier
+    does not know it there; then a semantic loss (Hoffman et al. 2018, eq. 4) forbids translations of the class that look true.
+    """
+    said, there = float(sum(answers)), float(sum(expected))
+    if not said or not there:
+        return {}
+    shares = [(float(a) / said, float(e) / there) for a, e in zip(answers, expected, strict=True)]
+    return {k: (a, e) for k, (a, e) in enumerate(shares) if a < FEW * e}
+
+
+def in_words(found: dict[int, tuple[float, float]], names: Sequence[str]) -> str:
+    """`9 (0.3 % of the target images, 9.9 % of the source), ...`."""
+    return ", ".join(f"{names[k]} ({a:.1%} of the target images, {e:.1%} of the source)" for k, (a, e) in found.items()).replace("%", " %")
