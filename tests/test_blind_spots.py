@@ -28,7 +28,7 @@ def test_rarely_found_by_hand():
     assert rarely_found([90, 1], [90, 1]) == {}  # rare in both
     assert rarely_found([5, 0], [5, 0]) == {}  # absent from both
     assert rarely_found([0, 0], [5, 5]) == {}
-    assert in_words({1: (0.003, 0.099)}, ["eight", "nine"]) == "nine (0.3 % of the target images, 9.9 % of the source)"
+    assert in_words({1: (0.003, 0.099)}, ["eight", "nine"]) == "nine (0.3 % of the target, 9.9 % of the source)"
 
 
 def test_chance_alone_names_no_class():
@@ -62,7 +62,7 @@ def said_of(nets, stages=CYCADA):
 def test_a_stage_is_warned_of_what_its_f_s_never_answers():
     nets = Networks({"f_s": Never((3, 9)), "g_st": nn.Identity()}).train()
     said = said_of(nets)
-    assert re.search(r"hardly ever answers 3 \(0.0 % of the target images, [\d.]+ % of the source\), 9 \(0.0 %", said)
+    assert re.search(r"hardly ever answers 3 \(0.0 % of the target, [\d.]+ % of the source\), 9 \(0.0 %", said)
     assert "semantic_t and semantic_s" in said
     assert "semantic_t=0" in said
     assert nets.training
@@ -94,7 +94,7 @@ def test_a_report_names_them_from_the_run_folders():
     names = np.array(["a", "b", "c"])
     source, target = np.diag([30, 30, 30]), np.array([[40, 5, 0], [0, 44, 0], [0, 1, 0]])
     record = SimpleNamespace(analysis={"flip_t": source, "flip_s": target, "classes": names})
-    assert unseen(Shared(("row",), (record, record))) == "c (1.1 % of the target images, 33.3 % of the source)"
+    assert unseen(Shared(("row",), (record, record))) == "c (1.1 % of the target, 33.3 % of the source)"
     assert unseen(Shared(("row",), (SimpleNamespace(analysis={"flip_t": source, "classes": names}),))) is None
     assert unseen(Shared(("row",), (SimpleNamespace(analysis={"flip_t": source, "flip_s": source, "classes": names}),))) is None
 

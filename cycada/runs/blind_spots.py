@@ -35,6 +35,6 @@ def blind_spots(plan: StagePlan, nets: Networks, datasets: Datasets, device: Dev
         return None
     return (
         f"f_s hardly ever answers {in_words(found, datasets.classes)}. Unless the target has so few, f_s does not know how they look "
-        f"there, and {' and '.join(terms)} will keep their translations from looking so. An f_s trained with `augment` may know more; "
-        f"compare with {terms[0]}=0."
+        f"there, and {' and '.join(terms)} will keep their translations from looking so. It may be worth that: compare with "
+        f"{terms[0]}=0. An f_s trained with `augment` may know more."
     )
