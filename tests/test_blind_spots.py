@@ -16,6 +16,7 @@ from cycada.methods import Networks
 from cycada.metrics.blind import in_words, rarely_found
 from cycada.plan import plan
 from cycada.report.semantics import Shared, unseen
+from cycada.report.sheets import drift_sheet
 from cycada.runs.blind_spots import blind_spots
 from cycada.runs.run import run
 from cycada.train.device import Device
@@ -28,7 +29,7 @@ def test_rarely_found_by_hand():
     assert rarely_found([90, 1], [90, 1]) == {}  # rare in both
     assert rarely_found([5, 0], [5, 0]) == {}  # absent from both
     assert rarely_found([0, 0], [5, 5]) == {}
-    assert in_words({1: (0.003, 0.099)}, ["eight", "nine"]) == "nine (0.3 % of the target, 9.9 % of the source)"
+    assert in_words({1: (0.003, 0.099)}, ["eight", "9% ash"]) == "9% ash (0.3 % of the target, 9.9 % of the source)"
 
 
 def test_chance_alone_names_no_class():
@@ -97,6 +98,23 @@ def test_a_report_names_them_from_the_run_folders():
     assert unseen(Shared(("row",), (record, record))) == "c (1.1 % of the target, 33.3 % of the source)"
     assert unseen(Shared(("row",), (SimpleNamespace(analysis={"flip_t": source, "classes": names}),))) is None
     assert unseen(Shared(("row",), (SimpleNamespace(analysis={"flip_t": source, "flip_s": source, "classes": names}),))) is None
+
+
+def test_a_report_says_whose_f_s_where_they_differ():
+    names, source = np.array(["a", "b"]), np.diag([30, 30])
+
+    def row(name, target):
+        analysis = {"flip_t": source, "flip_s": np.array(target), "classes": names}
+        return Shared((name,), (SimpleNamespace(analysis=analysis, drift={"flip_t": 0.1}, seed=0),))
+
+    def said(*groups, of_pixels=False):
+        sheet = drift_sheet(groups, SimpleNamespace(word="accuracy", of_pixels=of_pixels))
+        return [re.sub(" hardly.*", "", note) for note in sheet.notes if "hardly ever" in note]
+
+    no_b, no_a, both = [[30, 0], [0, 1]], [[1, 0], [0, 30]], [[30, 0], [0, 30]]
+    assert said(row("one", no_b), row("two", no_b), row("three", both)) == ["f_s"]
+    assert said(row("one", no_b), row("two", no_a), row("three", no_a)) == ["f_s of one", "f_s of two, three"]
+    assert said(row("one", no_b), of_pixels=True) == []
 
 
 def test_images_are_taken_from_the_whole_set():

@@ -24,4 +24,4 @@ def rarely_found(answers: Sequence[float], expected: Sequence[float]) -> dict[in
 
 def in_words(found: dict[int, tuple[float, float]], names: Sequence[str]) -> str:
     """`9 (0.3 % of the target, 9.9 % of the source), ...`."""
-    return ", ".join(f"{names[k]} ({a:.1%} of the target, {e:.1%} of the source)" for k, (a, e) in found.items()).replace("%", " %")
+    return ", ".join(f"{names[k]} ({100 * a:.1f} % of the target, {100 * e:.1f} % of the source)" for k, (a, e) in found.items())

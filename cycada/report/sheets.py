@@ -196,8 +196,13 @@ def drift_sheet(groups: Iterable[Shared], metric: Metric) -> Sheet:
     rows = [(g.title, *(cell(values[k], 1 if k in PERCENT else 3) for k in keys)) for g, values in found]
     heads = ("translation of", *(DRIFT[k][0] + (", %" if k in PERCENT else "") for k in keys))
     notes = [f"{DRIFT[k][0]}: {DRIFT[k][1].format(**vars(metric))}" for k in keys]
-    blind = {} if metric.of_pixels else dict.fromkeys(said for g, _ in found if (said := unseen(g)))
-    notes += [f"f_s hardly ever answers {said}: it does not know them there, unless the target has so few. {UNSEEN}" for said in blind]
+    blind: dict[str, list[str]] = {}
+    for group, _ in found if not metric.of_pixels else ():
+        if said := unseen(group):
+            blind.setdefault(said, []).append(group.title)
+    for said, titles in blind.items():
+        whose = f" of {', '.join(titles)}" if len(blind) > 1 else ""
+        notes.append(f"f_s{whose} hardly ever answers {said}: it does not know them there, unless the target has so few. {UNSEEN}")
     return Sheet("drift", "Semantic drift", heads, rows, notes=tuple(notes))
 
 

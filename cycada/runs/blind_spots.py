@@ -28,7 +28,7 @@ def blind_spots(plan: StagePlan, nets: Networks, datasets: Datasets, device: Dev
         return None
     classes = len(datasets.classes)
     with evaluating(nets):
-        rows = torch.tensor(list(spread(len(target), IMAGES)))
+        rows = torch.tensor(spread(len(target), IMAGES))
         said = predictions(lambda x: nets.f_s(x).logits, target.images[rows.to(target.images.device)], device, plan.stage.precision)
     found = rarely_found(said.bincount(minlength=classes).tolist(), source.labels.cpu().long().bincount(minlength=classes).tolist())
     if not found:
