@@ -49,9 +49,9 @@ class Spec(BaseModel):
 
 
 class RampConfig(Strict):
-    """How a term's weight grows: see cycada.losses.Ramp."""
+    """How a term's weight changes: see cycada.losses.Ramp."""
 
-    name: Literal["constant", "linear", "dann"] = "constant"
+    name: Literal["constant", "linear", "fall", "dann"] = "constant"
     steps: int = Field(0, ge=0)
     gamma: float = Field(10.0, gt=0)
 

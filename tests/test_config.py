@@ -509,7 +509,9 @@ WEIGHT = st.floats(0, 100) | st.integers(0, 100)
 LOSS = WEIGHT | st.fixed_dictionaries(
     {"weight": WEIGHT},
     optional={
-        "ramp": st.fixed_dictionaries({"name": st.sampled_from(["constant", "linear", "dann"])}, optional={"steps": st.integers(0, 99)}),
+        "ramp": st.fixed_dictionaries(
+            {"name": st.sampled_from(["constant", "linear", "fall", "dann"])}, optional={"steps": st.integers(0, 99)}
+        ),
         "phase": WORD,
         "mode": st.sampled_from(["lsgan", "hinge"]),
     },

@@ -657,6 +657,11 @@ def test_a_linear_ramp(step, factor):
     assert Ramp("linear", steps=20)(step, 100) == pytest.approx(factor)
 
 
+@pytest.mark.parametrize(("step", "factor"), [(0, 1.0), (5, 0.75), (20, 0.0), (50, 0.0)])
+def test_a_falling_ramp(step, factor):
+    assert Ramp("fall", steps=20)(step, 100) == pytest.approx(factor)
+
+
 @pytest.mark.parametrize("gamma", [10.0, 3.0])
 @pytest.mark.parametrize("step", [0, 10, 50, 100])
 def test_the_dann_ramp_is_a_hyperbolic_tangent(step, gamma):

@@ -23,19 +23,21 @@ losses: Registry[Loss] = Registry("loss")
 
 @dataclass(frozen=True)
 class Ramp:
-    """How a weight grows over a stage; the factor is 1 at the end.
+    """How a weight changes over a stage.
 
-    constant: 1. linear: step / steps up to `steps`, then 1. dann: 2 / (1 + exp(-gamma p)) - 1 with the
-    progress p in [0, 1] of the stage (Ganin et al. 2016, section 5.2.2).
+    constant: 1. linear: step / steps up to `steps`, then 1. fall: 1 - step / steps up to `steps`, then 0 (the loss is still computed
+    and logged). dann: 2 / (1 + exp(-gamma p)) - 1 with the progress p in [0, 1] of the stage (Ganin et al. 2016, section 5.2.2).
     """
 
-    name: Literal["constant", "linear", "dann"] = "constant"
+    name: Literal["constant", "linear", "fall", "dann"] = "constant"
     steps: int = 0
     gamma: float = 10.0
 
     def __call__(self, step: int, total: int) -> float:
         if self.name == "linear":
             return min(1.0, step / max(1, self.steps))
+        if self.name == "fall":
+            return max(0.0, 1.0 - step / max(1, self.steps))
         if self.name == "dann":
             return 2.0 / (1.0 + math.exp(-self.gamma * step / max(1, total))) - 1.0
         return 1.0
