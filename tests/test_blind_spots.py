@@ -19,6 +19,7 @@ from cycada.report.semantics import Shared, unseen
 from cycada.report.sheets import drift_sheet
 from cycada.runs.blind_spots import blind_spots
 from cycada.runs.run import run
+from cycada.runs.sweep import train_job
 from cycada.train.device import Device
 
 
@@ -89,6 +90,13 @@ def test_a_run_says_it_once_and_a_finished_one_not_again(tmp_path, monkeypatch):
     assert found[0].startswith("stage pixel: f_s hardly ever answers ")
     run(config)
     assert len([text for text in warned if "hardly ever" in text]) == 1
+
+
+def test_a_sweep_says_whose_stage_it_is(tmp_path, capfd):
+    source = tiny_config({"source": CYCADA["source"]}, results=str(tmp_path))
+    run(source)
+    train_job(tiny_config({k: CYCADA[k] for k in ("source", "pixel")}, results=str(tmp_path), name="rows/one"), threads=None)
+    assert "warning: rows/one, seed 0: stage pixel: f_s hardly ever answers" in capfd.readouterr().err
 
 
 def test_a_report_names_them_from_the_run_folders():

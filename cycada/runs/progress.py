@@ -13,11 +13,15 @@ from cycada.runs.sweep_plan import Job
 
 
 class Screen:
-    """Writes to stderr, so that stdout stays clean for `--json`. quiet: only warnings."""
+    """Writes to stderr, so that stdout stays clean for `--json`. quiet: only warnings.
 
-    def __init__(self, quiet: bool = False) -> None:
+    whose: what a warning begins with, where several runs write side by side.
+    """
+
+    def __init__(self, quiet: bool = False, whose: str = "") -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.quiet = quiet
+        self._whose = whose and f"{whose}: "
         self._progress: Progress | None = None
 
     def say(self, text: str) -> None:
@@ -25,7 +29,7 @@ class Screen:
             self.console.print(text, markup=False)
 
     def warn(self, text: str) -> None:
-        self.console.print(f"warning: {text}", style="yellow", markup=False)
+        self.console.print(f"warning: {self._whose}{text}", style="yellow", markup=False)
 
     def begin(self, stage: str, done: int, total: int) -> None:
         self._began = time.perf_counter()

@@ -157,7 +157,7 @@ def train_job(config: Config, threads: int | None, screen: Screen | None = None)
     if threads:
         torch.set_num_threads(threads)
         config = config.model_copy(update={"threads": config.threads or threads})
-    run_stages(config, NoTracker(), screen or Screen(quiet=True))
+    run_stages(config, NoTracker(), screen or Screen(quiet=True, whose=f"{config.name}, seed {config.seed}"))
 
 
 def _title(job: Job) -> str:
