@@ -199,7 +199,7 @@ class EvaluationConfig(Strict):
 
 
 class Logging(Strict):
-    """In steps. None of it changes what is learnt. gradients: the norm of every term's gradient, at each report."""
+    """In steps. None of it changes what is learnt. gradients: the norm of every term's gradient, at every fifth report."""
 
     report_every: int = Field(50, ge=1)
     evaluate_every: int = Field(500, ge=1)

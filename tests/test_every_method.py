@@ -84,6 +84,13 @@ def test_the_table_of_frozen_starts_names_methods():
     assert set(INIT) <= set(methods)
 
 
+def test_gradient_norms_are_in_every_fifth_report_and_the_last():
+    reports = list(train(training("source_only", steps=12), report_every=1))
+    assert [r.step for r in reports if "gradient/task_source" in r.values] == [5, 10, 12]
+    assert len([r for r in reports if "loss/task_source" in r.values]) == 12
+    assert not [r for r in train(training("source_only"), report_every=1, gradients=False) if "gradient/task_source" in r.values]
+
+
 @pytest.mark.parametrize("method", methods)
 def test_only_the_networks_of_the_phases_move(method):
     t = training(method)
