@@ -121,7 +121,7 @@ def test_a_report_says_whose_f_s_where_they_differ():
 
     no_b, no_a, both = [[30, 0], [0, 1]], [[1, 0], [0, 30]], [[30, 0], [0, 30]]
     assert said(row("one", no_b), row("two", no_b), row("three", both)) == ["f_s"]
-    assert said(row("one", no_b), row("two", no_a), row("three", no_a)) == ["f_s of one", "f_s of two, three"]
+    assert said(row("one", no_b), row("two", no_a), row("three", no_a)) == ["f_s (one)", "f_s (two; three)"]
     assert said(row("one", no_b), of_pixels=True) == []
 
 

@@ -201,7 +201,7 @@ def drift_sheet(groups: Iterable[Shared], metric: Metric) -> Sheet:
         if said := unseen(group):
             blind.setdefault(said, []).append(group.title)
     for said, titles in blind.items():
-        whose = f" of {', '.join(titles)}" if len(blind) > 1 else ""
+        whose = f" ({'; '.join(titles)})" if len(blind) > 1 else ""
         notes.append(f"f_s{whose} hardly ever answers {said}: it does not know them there, unless the target has so few. {UNSEEN}")
     return Sheet("drift", "Semantic drift", heads, rows, notes=tuple(notes))
 
