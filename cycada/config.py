@@ -55,6 +55,12 @@ class RampConfig(Strict):
     steps: int = Field(0, ge=0)
     gamma: float = Field(10.0, gt=0)
 
+    @model_validator(mode="after")
+    def _falls_over_some_steps(self) -> RampConfig:
+        if self.name == "fall" and not self.steps:
+            raise ValueError("`fall` without `steps` leaves nothing of the loss. Say over how many steps its weight falls to 0.")
+        return self
+
 
 class Loss(BaseModel):
     """A weight, or `{weight, ramp, phase, <options of the loss>}`."""

@@ -328,6 +328,7 @@ def test_defaults_have_to_be_a_mapping(defaults):
         ({"stages": {"pixel": {"stpes": 1}}}, (r"stages\.pixel: unknown key 'stpes'", "Did you mean 'steps'")),
         ({"stages": {"pixel": {"optimizer": {"Lr": 1}}}}, (r"stages\.pixel\.optimizer: unknown key 'Lr'", "Did you mean 'lr'")),
         ({"stages": {"pixel": {"losses": {"gan_t": {"ramp": {"step": 1}}}}}}, (r"losses\.gan_t\.ramp", "Did you mean 'steps'")),
+        ({"stages": {"pixel": {"losses": {"gan_t": {"ramp": {"name": "fall"}}}}}}, (r"losses\.gan_t\.ramp", "over how many steps")),
         ({"defaults": {"batchh": 1}}, (r"stages\.source: unknown key 'batchh'", "Did you mean 'batch'")),
         ({"tracking": {"knd": "none"}}, ("tracking: unknown key 'knd'", "Did you mean 'kind'")),
     ],
@@ -509,9 +510,8 @@ WEIGHT = st.floats(0, 100) | st.integers(0, 100)
 LOSS = WEIGHT | st.fixed_dictionaries(
     {"weight": WEIGHT},
     optional={
-        "ramp": st.fixed_dictionaries(
-            {"name": st.sampled_from(["constant", "linear", "fall", "dann"])}, optional={"steps": st.integers(0, 99)}
-        ),
+        "ramp": st.fixed_dictionaries({"name": st.sampled_from(["constant", "linear", "dann"])}, optional={"steps": st.integers(0, 99)})
+        | st.fixed_dictionaries({"name": st.just("fall"), "steps": st.integers(1, 99)}),
         "phase": WORD,
         "mode": st.sampled_from(["lsgan", "hinge"]),
     },
