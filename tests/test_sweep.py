@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 import yaml
@@ -213,6 +214,19 @@ class kill_once:  # noqa: N801
         if not self.mark.exists():
             self.mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_between_two_stages_lets_the_others_save():
+    place = Processes(2)
+    try:
+        for handle in [place.submit(partial(time.sleep, 0.5), "both are there") for _ in range(2)]:
+            handle.result()
+        busy = place.submit(partial(time.sleep, 3), "saves")
+        time.sleep(0.5)
+        place.stop()
+        assert busy.result() is None
+    finally:
+        place.close()
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

@@ -6,12 +6,14 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
 from joblib import cpu_count
 
 from cycada.errors import CycadaError
+from cycada.runs.interrupt import stop_on_signal
 
 Task = Callable[[], None]
 
@@ -116,8 +118,15 @@ class _Remote:
 
 
 def _leave_ctrl_c_to_the_parent() -> None:
-    """A terminal sends Ctrl-C to every process; the parent passes it on once, as SIGTERM."""
+    """A terminal sends Ctrl-C to every process; the parent passes it on once, as SIGTERM.
+
+    It is heard for as long as the worker lives: one that died of it between two stages would take the others along before they have saved.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    _while_it_lives.enter_context(stop_on_signal(enabled=True))
+
+
+_while_it_lives = ExitStack()
 
 
 class Cluster:
