@@ -63,9 +63,9 @@ def list_pictures(folder: Path, recursive: bool = False) -> FolderContent:
                 found += below.pictures
                 left_out |= below.left_out
             else:
-                below = list_pictures(path, True).pictures
-                example = f", such as {below[0].relative_to(folder)}" if below else ""
-                left_out[path] = f"a sub-folder with {len(below)} pictures{example}; sub-folders are not looked into"
+                inside = list_pictures(path, True).pictures
+                example = f", such as {inside[0].relative_to(folder)}" if inside else ""
+                left_out[path] = f"a sub-folder with {len(inside)} pictures{example}; sub-folders are not looked into"
         elif not known:
             left_out[path] = f"its suffix is none of {', '.join(SUFFIXES)}"
         elif not entry.is_file():
