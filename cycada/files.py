@@ -73,12 +73,15 @@ def write_json(path: Path, value: Any, lasting: bool = False) -> None:
 
 def sync(path: Path) -> None:
     """Wait until a file, or the names in a folder, have reached the disk. Some file systems know this of files alone."""
-    with suppress(OSError) if path.is_dir() else suppress():
+    try:
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+    except OSError:
+        if not path.is_dir():
+            raise
 
 
 def ready(folder: Path, alone: bool = False) -> Path:

@@ -10,13 +10,14 @@ import torch
 
 from cycada.build import load_datasets
 from cycada.config import Config, digest
+from cycada.files import ready, write_json
 from cycada.plan import plan
 from cycada.runs.identity import stage_id
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.progress import Screen
 from cycada.runs.scoring import HEADLINES, flatten_scores, headline
 from cycada.runs.stage import Room, StageResult, run_stage
-from cycada.runs.store import RunFolder, environment
+from cycada.runs.store import environment
 from cycada.runs.tracking import NoTracker, tracker
 from cycada.train.device import Device
 
@@ -47,8 +48,7 @@ def run(config: Config, screen: Screen | None = None) -> Summary:
     summary = run_stages(config, watcher, screen)
     if main:
         folder = config.results / "experiments" / config.name
-        folder.mkdir(parents=True, exist_ok=True)
-        RunFolder(folder).write_json(f"seed{config.seed}.json", summary.as_dict())
+        write_json(ready(folder) / f"seed{config.seed}.json", summary.as_dict())
     return summary
 
 
