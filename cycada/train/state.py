@@ -70,7 +70,7 @@ def _of_optimizer(found: Any, expected: Mapping[str, Any], where: str) -> None:
 
     `expected` is of a fresh one, which has nothing to say of its parameters yet.
     """
-    _same_keys(found, {key: None for key in ("state", "param_groups")}, where)
+    _same_keys(found, dict.fromkeys(("state", "param_groups")), where)
     groups, state = found["param_groups"], found["state"]
     if not isinstance(groups, list) or len(groups) != len(expected["param_groups"]) or not isinstance(state, Mapping):
         raise CycadaError(f"{where}: it has other groups of parameters than this stage")
