@@ -32,7 +32,7 @@ class Record:
     @cached_property
     def done(self) -> bool:
         """Whether it is finished. Raises CycadaError where its files are not those that the stage wrote."""
-        return self.folder.done and self.folder.check().done
+        return self.folder.done and self.folder.check(weights=False).done
 
     @cached_property
     def manifest(self) -> dict[str, Any]:

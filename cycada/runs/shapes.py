@@ -98,7 +98,7 @@ class Sweep(Stored):
 class Quality(Stored):
     """quality.json, by what it was measured with."""
 
-    format: int
+    format: int = 0
     measured: dict[str, dict[str, Any]]
 
 

@@ -27,8 +27,8 @@ from cycada.train.checkpoint import checkpoints
 PARTS = (
     "config.yaml", "manifest.json", "metrics.jsonl", "scores.json", "confusion.json", "analysis.npz", "drift.json", "weights.safetensors",
 )  # fmt: skip
-"""What a finished stage consists of, with its images: all but the last four are always there."""
-ALWAYS = ("config.yaml", "manifest.json", "metrics.jsonl", "scores.json", "weights.safetensors")
+"""What a finished stage consists of, with its images."""
+WEIGHTS = "weights.safetensors"
 
 
 class RunFolder:
@@ -191,7 +191,7 @@ class RunFolder:
         """
         digests = self.digests()
         if digests is None:
-            return {name: "gone" for name in ALWAYS if not (self.path / name).is_file()}
+            return {name: "gone" for name in PARTS[:4] if not (self.path / name).is_file()}
         found = {}
         for name, expected in digests.items():
             try:
@@ -203,18 +203,25 @@ class RunFolder:
                 found[name] = str(error.strerror)
         return found | {name: "not by the stage" for name in PARTS if name not in digests and (self.path / name).exists()}
 
-    def check(self) -> RunFolder:
-        """The folder itself, where its files are those that the finished stage wrote. Raises CycadaError that names those that are not."""
+    def check(self, weights: bool = True) -> RunFolder:
+        """The folder itself, where its files are those that the finished stage wrote. Raises CycadaError that names those that are not.
+
+        weights: false where they may have been left behind, since nobody is going to read them.
+        """
         seen = self._seen()
         if _sound.get(self.path) == seen:
             return self
-        if found := self.changed():
+        found = self.changed()
+        if not weights and found.get(WEIGHTS) == "gone":
+            del found[WEIGHTS]
+        if found:
             said = ", ".join(f"{name} ({what})" for name, what in list(found.items())[:5]) + (" ..." if len(found) > 5 else "")
             raise CycadaError(
                 f"{self.path}: not as the finished stage left it: {said}. It is not used. Put the files back from a copy, or delete the "
                 f"folder to train the stage anew; `cycada verify {self.path}` looks closer."
             )
-        _sound[self.path] = seen
+        if weights:
+            _sound[self.path] = seen
         return self
 
     def _seen(self) -> tuple[Any, ...]:
