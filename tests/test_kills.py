@@ -155,15 +155,15 @@ def test_kills_while_pictures_are_translated_and_a_report_is_written(tmp_path, f
 def test_kills_of_the_workers_of_a_sweep(tmp_path, finished):
     """Of a worker, of both, and of the parent; the same command then goes on."""
     write_config(tmp_path / "tiny.yaml", CYCADA, results=str(tmp_path / "results"), threads=1)
-    (tmp_path / "s.yaml").write_text("name: s\nexperiment: tiny.yaml\nseeds: [0, 1]\n")
+    (tmp_path / "s.yaml").write_text("name: s\nexperiment: tiny.yaml\nseeds: [0, 1, 2, 3]\n")
     command = [sys.executable, "-m", "cycada", "sweep", "s.yaml", "--jobs", "2"]
     environment, drawn, died = os.environ | {"PYTHONPATH": str(HERE.parent)}, random.Random(0), 0
     for turn in range(8):
         with (tmp_path / "log").open("w") as log:
             parent = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-            began, wanted = time.time(), drawn.uniform(6, 14)
-            while parent.poll() is None and time.time() - began < wanted:
+            while parent.poll() is None and not workers(parent.pid):
                 time.sleep(0.05)
+            time.sleep(drawn.uniform(2, 9))
             for pid in workers(parent.pid)[: 1 + turn % 2] if turn % 4 != 3 else [parent.pid]:
                 os.kill(pid, signal.SIGKILL)
                 died += 1

@@ -99,7 +99,7 @@ class Quality(Stored):
     """quality.json, by what it was measured with."""
 
     format: int = 0
-    measured: dict[str, dict[str, Any]]
+    measured: dict[str, dict[str, Any]] = {}
 
 
 class Done(Stored):
