@@ -33,8 +33,8 @@ def temporary(path: Path) -> Iterator[Path]:
     try:
         yield part
     except OSError as error:
-        if error.filename in (None, part, str(part)):
-            error.filename, error.filename2 = str(path), None
+        if error.errno and error.filename in (None, part, str(part)):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
         with suppress(OSError):

@@ -74,7 +74,8 @@ def _on_disk(folder: Path, plan: StagePlan, device: Device, screen: Screen, g_st
         alone = locked(folder / f"{key}.lock", lambda: screen.say(f"stage {plan.name}: another run translates {key}; waiting for it."))
     with alone:
         if device.main:
-            ready(folder / key, alone=True)
+            for place in {file.parent for file in files}:
+                ready(place, alone=True)
         missing = device.share([i for i, file in enumerate(files) if not is_whole(file)] if device.main else None)
         if missing:
             screen.say(f"stage {plan.name}: translating {len(missing)} of {len(files)} source scenes, once ({folder / key})")
