@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ import torch
 from cycada.build import load_datasets
 from cycada.config import Config, digest
 from cycada.files import ready, write_json
-from cycada.plan import plan
+from cycada.plan import StagePlan, plan
 from cycada.runs.identity import stage_id
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.progress import Screen
@@ -70,7 +71,10 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
                     raise Interrupted(f"Stopped before stage '{stage.name}'. The same command goes on from there.")
                 ids = {s.name: s.id for s in summary.stages}
                 room = Room(config, datasets.at(config, stage.stage), device, watcher, screen)
-                result = run_stage(room, stage, stage_id(config, stage, ids, datasets, device), ids)
+                identity = stage_id(config, stage, ids, datasets, device)
+                if device.main and not (runs := config.results / "runs" / identity).exists() and not stage.stage.init:
+                    _mention_other_processes(room, stage, runs.parent)
+                result = run_stage(room, stage, identity, ids)
                 summary.stages.append(result)
                 screen.say(_line(result))
     except BaseException:
@@ -78,6 +82,17 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
         raise
     watcher.end(_flat_by_stage(summary))
     return summary
+
+
+def _mention_other_processes(room: Room, stage: StagePlan, runs: Path) -> None:
+    """The number of processes is part of an id: who trained with another one may wonder why nothing is reused."""
+    for world in {1, 2, 4, 8} - {room.device.world}:
+        other = stage_id(room.config, stage, {}, room.datasets, replace(room.device, world=world))
+        if (runs / other).is_dir():
+            room.screen.say(
+                f"stage {stage.name}: {runs / other} is of {world} process{'es' * (world > 1)}; {room.device.world} learn other weights, "
+                "so it starts anew."
+            )
 
 
 def _flat_by_stage(summary: Summary) -> dict[str, float]:
