@@ -18,6 +18,7 @@ from cycada.commands.quality import quality
 from cycada.commands.study import study_app
 from cycada.commands.style import style
 from cycada.commands.translate import export, translate
+from cycada.commands.verify import verify
 from cycada.errors import CycadaError
 
 STOPPED = 130
@@ -203,6 +204,7 @@ app.command()(quality)
 app.command()(style)
 app.command()(translate)
 app.command()(export)
+app.command()(verify)
 
 
 @app.command()

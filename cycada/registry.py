@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from cycada.errors import CycadaError, nearest
+from cycada.sources import plugin_source
 
 T = TypeVar("T")
 
@@ -28,6 +29,7 @@ class Registry(Mapping[str, T], Generic[T]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._entries: dict[str, T] = {}
+        self._sources: dict[str, str] = {}
 
     def __call__(self, name: str) -> Callable[[T], T]:
         """Decorator: `@losses("cycle_s")`. Raises CycadaError on a name that is taken."""
@@ -42,6 +44,11 @@ class Registry(Mapping[str, T], Generic[T]):
         if name in self._entries:
             raise CycadaError(f"There are two entries for the {self.kind} '{name}': {self._entries[name]!r} and {entry!r}. Rename one.")
         self._entries[name] = entry
+        self._sources[name] = plugin_source(entry)
+
+    def source(self, name: str) -> str:
+        """A digest of the source files of an entry that a plug-in brought; empty for the toolkit's own."""
+        return self._sources.get(name, "")
 
     def __getitem__(self, name: str) -> T:
         try:
@@ -61,11 +68,11 @@ class Registry(Mapping[str, T], Generic[T]):
     @contextmanager
     def temporary(self) -> Iterator[None]:
         """What is entered inside this block is gone after it (for tests)."""
-        before = dict(self._entries)
+        before = dict(self._entries), dict(self._sources)
         try:
             yield
         finally:
-            self._entries = before
+            self._entries, self._sources = before
 
 
 def needs(entry: Callable[..., Any]) -> tuple[str, ...]:

@@ -99,7 +99,10 @@ def test_evaluate_makes_up_for_a_run_of_an_older_version(finished, cycada):
         arrays = dict(stored)
     for name in before:
         (folder / name).unlink()
+    done = (folder / "done").read_text()
+    (folder / "done").write_text("2026-01-01T00:00:00+00:00\n")
     assert cycada("evaluate", folder, "--results", results)[0] == 0
     assert (folder / "drift.json").read_bytes() == before["drift.json"]
     with np.load(folder / "analysis.npz") as stored:
         assert all((stored[k] == v).all() for k, v in arrays.items())
+    (folder / "done").write_text(done)

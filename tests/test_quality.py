@@ -289,11 +289,13 @@ def test_the_data_have_to_be_those_of_the_stage(made):
     kept = (folder.path / "quality.json").read_bytes() if (folder.path / "quality.json").exists() else None
     (folder.path / "quality.json").unlink(missing_ok=True)
     folder.write_json("manifest.json", manifest | {"data_fingerprint": "other"})
+    folder.finish()
     try:
         with pytest.raises(CycadaError, match="found other data than the stage was trained with"):
             quality(folder.path, results=results)
     finally:
         folder.write_json("manifest.json", manifest)
+        folder.finish()
         if kept:
             (folder.path / "quality.json").write_bytes(kept)
 

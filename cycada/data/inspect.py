@@ -15,6 +15,7 @@ from PIL import ImageDraw
 from cycada.data.domain import Domain, domains
 from cycada.data.scenes import Image, Mask, Palette, SceneDomain, Scenes, scene_domains
 from cycada.errors import CycadaError
+from cycada.files import ready, whole
 from cycada.registry import option_defaults
 from cycada.types import IGNORE, ignore_index
 
@@ -127,9 +128,10 @@ def sheet(sections: Sequence[Section], classes: tuple[str, ...], palette: Palett
         strips += [_strip(*section.scenes.pair(i), palette, width) for i in section.rows]
     wide = max(s.shape[1] for s in strips)
     legend = [_legend(classes, palette, wide)] if palette else []
-    whole = [np.pad(s, ((0, 4), (0, wide - s.shape[1]), (0, 0)), constant_values=255) for s in (*strips, *legend)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Pil.fromarray(np.concatenate(whole)).save(path)
+    strips = [np.pad(s, ((0, 4), (0, wide - s.shape[1]), (0, 0)), constant_values=255) for s in (*strips, *legend)]
+    ready(path.parent)
+    with whole(path) as part:
+        Pil.fromarray(np.concatenate(strips)).save(part, format=Pil.registered_extensions().get(path.suffix.lower()))
 
 
 def coloured(mask: Mask, palette: Palette) -> Image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from PIL import Image as Pil
 from PIL.PngImagePlugin import PngInfo
 
 from cycada.data.picture import UNREADABLE
+from cycada.files import whole
 
 Format = Literal["png", "jpg"]
 MARK = "cycada"
@@ -39,12 +39,8 @@ def save_like(file: Path, array: np.ndarray, original: Path, mark: str) -> None:
         if len(exif.tobytes()) > MOST_EXIF:
             del kept["exif"]
         kept |= {"format": "JPEG", "quality": 95, "subsampling": 0, "comment": f"{MARK}: {mark}"}
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(temporary, **kept)
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(file) as part:
+        Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(part, **kept)
 
 
 def mark_of(file: Path) -> str | None:

@@ -14,6 +14,7 @@ from cycada.data.fitted import Fitted
 from cycada.data.masks import MaskTable
 from cycada.data.pairs import FilePairs
 from cycada.data.scenes import Image, Mask, Scenes
+from cycada.files import whole
 from cycada.types import IGNORE
 
 ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9"}
@@ -52,9 +53,8 @@ class Translated(Doubled):
 def write_png(file: Path, pixels: Tensor) -> None:
     """(C, H, W) uint8, C = 1 or 3, as a PNG file, whole or not at all. Little compressed: translations are many."""
     array = pixels.permute(1, 2, 0).cpu().numpy()
-    temporary = file.with_suffix(".tmp")
-    Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(temporary, format="PNG", compress_level=1)
-    temporary.replace(file)
+    with whole(file) as part:
+        Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(part, format="PNG", compress_level=1)
 
 
 def is_whole(file: Path) -> bool:

@@ -105,7 +105,7 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Ga
         name = _name_in(word)
         sweep, experiment = results / "sweeps" / f"{name}.json", results / "experiments" / name
         if sweep.is_file():
-            rows = _sweep(read_json(sweep), results, report)
+            rows = _sweep(read_json(sweep, "sweep"), results, report)
         elif experiment.is_dir() and list(experiment.glob("seed*.json")):
             rows = _experiment(name, word, experiment, results, report)
         else:
@@ -168,7 +168,7 @@ def _experiment(name: str, word: str, folder: Path, results: Path, report: Gathe
     stages: dict[str, list[Outcome]] = {}
     files = sorted(folder.glob("seed*.json"), key=lambda p: int(re.sub(r"\D", "", p.stem) or 0))
     for file in files:
-        summary = read_json(file)
+        summary = read_json(file, "summary")
         records = {stage: Record(results / "runs" / s["id"]) for stage, s in summary["stages"].items()}
         missing = [f"{s} ({r.id})" for s, r in records.items() if not r.done]
         if missing:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
 from cycada.config import EvaluationConfig, digest, parse
-from cycada.errors import CycadaError
 from cycada.losses import Term
 from cycada.methods import methods
 from cycada.networks import kind_of
 from cycada.report.metric import Metric, metric_of
+from cycada.runs.shapes import read_shaped
 from cycada.runs.store import RunFolder
 
 
@@ -30,9 +29,10 @@ class Record:
     def id(self) -> str:
         return self.folder.id
 
-    @property
+    @cached_property
     def done(self) -> bool:
-        return self.folder.done
+        """Whether it is finished. Raises CycadaError where its files are not those that the stage wrote."""
+        return self.folder.done and self.folder.check(weights=False).done
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -219,9 +219,6 @@ def portable(word: str) -> str:
     return Path(word).name if Path(word).is_absolute() else word.removeprefix("./")
 
 
-def read_json(path: Path) -> Any:
-    """Raises CycadaError."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CycadaError(f"{path}: not readable ({error}). Run its experiment or sweep again.") from None
+def read_json(path: Path, kind: Literal["summary", "sweep"]) -> Any:
+    """What a run or a sweep wrote of its stages. Raises CycadaError."""
+    return read_shaped(path, kind, "Run its experiment or sweep again.")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cycada import files
 from cycada.report import provenance
 from cycada.report.gather import Gathered, gather
 from cycada.report.page import page, sections
@@ -51,17 +52,17 @@ def report(
     heading = title or f"{found.name}: {' → '.join(found.records[0].titles)}"
     lead = headline(table, found.reference)
     facts = provenance.provenance(found, command)
-    folder.mkdir(parents=True, exist_ok=True)
+    files.ready(folder)
     chapters = sections(found, table, sheets)
     html = page(heading, lead, found, chapters, facts, missing)
-    (folder / "figures").mkdir(exist_ok=True)
+    files.ready(folder / "figures")
     for panel in (p for chapter in chapters for p in (*chapter.panels, *chapter.more)):
-        (folder / "figures" / f"{panel.key}.svg").write_text(panel.alone, encoding="utf-8")
-    (folder / "table.json").write_text(json.dumps(provenance.as_json(found, table, command), indent=1) + "\n", encoding="utf-8")
-    (folder / "table.csv").write_text(csv_table(table), encoding="utf-8")
-    (folder / "table.tex").write_text(latex(list(sheets.values())), encoding="utf-8")
-    (folder / "table.md").write_text(markdown(heading, lead, list(sheets.values()), [*found.failures, *missing]), encoding="utf-8")
-    (folder / "report.html").write_text(html, encoding="utf-8")
+        files.write_text(folder / "figures" / f"{panel.key}.svg", panel.alone)
+    files.write_text(folder / "table.json", json.dumps(provenance.as_json(found, table, command), indent=1) + "\n")
+    files.write_text(folder / "table.csv", csv_table(table))
+    files.write_text(folder / "table.tex", latex(list(sheets.values())))
+    files.write_text(folder / "table.md", markdown(heading, lead, list(sheets.values()), [*found.failures, *missing]))
+    files.write_text(folder / "report.html", html)
     return Written(folder, sheets["results"], missing, found.failures)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from cycada.errors import CycadaError
+from cycada.files import ready, whole, write_text
 from cycada.methods import Direction
 from cycada.runs.exported import CARD, CONFIG, ONNX, WEIGHTS, Exported, read_export, write_weights
 from cycada.runs.model_card import card, data_name
@@ -49,9 +50,9 @@ def export(
         raise CycadaError(
             f"{out}: the generator of run {other.run}, {other.direction}, is there already. Choose another folder, or remove it."
         )
-    out.mkdir(parents=True, exist_ok=True)
+    ready(out)
     write_weights(out, net, about)
-    (out / CARD).write_text(card(about, folder, onnx))
+    write_text(out / CARD, card(about, folder, onnx))
     if onnx:
         write_onnx(net, about, out / ONNX)
     return tuple(out / name for name in (WEIGHTS, CONFIG, CARD, *([ONNX] if onnx else [])))
@@ -74,6 +75,5 @@ def write_onnx(net: nn.Module, about: Exported, file: Path) -> None:
         net, (traced,), dynamo=True, input_names=["image"], output_names=["translated"], dynamic_shapes=shapes, verbose=False
     )
     assert program is not None
-    temporary = file.with_name(f".{file.name}.tmp")
-    program.save(str(temporary))
-    temporary.replace(file)
+    with whole(file) as part:
+        program.save(str(part))

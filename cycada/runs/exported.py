@@ -16,6 +16,7 @@ from cycada.build import load_weights, network
 from cycada.config import Spec
 from cycada.data.transforms import Resize
 from cycada.errors import CycadaError
+from cycada.files import write_bytes
 from cycada.methods import Direction
 
 WEIGHTS, CONFIG, CARD, ONNX = "generator.safetensors", "config.json", "README.md", "generator.onnx"
@@ -66,9 +67,7 @@ def write_weights(folder: Path, net: nn.Module, about: Exported) -> None:
     """generator.safetensors and config.json, each whole or not at all."""
     weights = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     for name, content in ((WEIGHTS, save(weights, {"cycada": about.text()})), (CONFIG, about.text().encode())):
-        temporary = folder / f".{name}.tmp"
-        temporary.write_bytes(content)
-        temporary.replace(folder / name)
+        write_bytes(folder / name, content)
 
 
 def read_export(path: Path) -> tuple[nn.Module, Exported]:

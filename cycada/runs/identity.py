@@ -5,11 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cycada.build import Datasets, partners
 from cycada.config import Config, digest
+from cycada.data import domains, scene_domains
 from cycada.errors import CycadaError
-from cycada.plan import StagePlan
+from cycada.losses import losses
+from cycada.methods import methods
+from cycada.networks import HEAD, NETWORKS, kind_of
+from cycada.plan import StagePlan, is_scenes
+from cycada.registry import Registry
 from cycada.train.device import Device
 
 FORMAT = 1
@@ -39,10 +45,22 @@ def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datase
         "fingerprint": datasets.fingerprint,
         "world": device.world,
     }
+    if sources := plugin_sources(config, plan):
+        whole["plugins"] = sources
     if plan.asks_for("pair_t"):
         whole["pairs"] = partners(plan, datasets).fingerprint(masks=False)
     evaluation = plan.evaluation.changes()
     return f"{digest(whole)}-{digest(evaluation)[:6]}" if evaluation else digest(whole)
+
+
+def plugin_sources(config: Config, plan: StagePlan) -> dict[str, str]:
+    """What the stage uses of plug-ins -> a digest of its source files; empty where everything is the toolkit's own."""
+    registry = scene_domains if is_scenes(config) else domains
+    used: list[tuple[Registry[Any], str]] = [(methods, plan.stage.method)]
+    used += [(losses, term.name) for phase in plan.phases for term in phase.terms]
+    used += [(NETWORKS["f" if kind_of(role) == HEAD else kind_of(role)], spec.name) for role, spec in plan.specs.items()]
+    used += [(registry, spec.name) for spec in (config.data.source, config.data.target)]
+    return {f"{kind.kind} {name}": source for kind, name in used if (source := kind.source(name))}
 
 
 def trained_as(identity: str) -> str:

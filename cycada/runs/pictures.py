@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from cycada.data import Fitted, fit_logits, fit_mask, to_bytes, to_float
 from cycada.data.inspect import coloured
 from cycada.data.scenes import Palette, spread
+from cycada.files import ready, whole
 from cycada.methods import Classify, Networks
 from cycada.plan import StagePlan
 from cycada.train.device import Device, Precision
@@ -83,8 +84,9 @@ def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], 
             large = (width * scale, height * scale)
             picture = Image.fromarray(np.broadcast_to(image, (*image.shape[:2], 3)).copy()).resize(large, Image.Resampling.NEAREST)
             page.paste(picture, (c * across, HEAD + r * down))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    page.save(path)
+    ready(path.parent)
+    with whole(path) as part:
+        page.save(part, format="PNG")
 
 
 def draw_answers(
@@ -122,4 +124,5 @@ def draw_confusion(count: torch.Tensor, classes: tuple[str, ...], title: str, pa
                 if count[i, j]:
                     color = "white" if share[i, j] > 0.5 else "black"
                     axes.text(j, i, str(int(count[i, j])), ha="center", va="center", fontsize=7, color=color)
-    figure.savefig(path)
+    with whole(path) as part:
+        figure.savefig(part, format="png")

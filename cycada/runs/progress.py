@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from cycada.errors import CycadaError
 from cycada.runs.sweep_plan import Job
 
 
@@ -108,6 +110,8 @@ class SweepScreen:
 
     def _now(self, identity: str) -> str:
         job = self.jobs[identity]
-        rows = job.folder.metrics() if job.folder.path.exists() else []
+        rows: list[dict[str, float]] = []
+        with suppress(CycadaError):  # half a row, while another process writes it
+            rows = job.folder.metrics()
         step = int(rows[-1]["step"]) if rows else 0
         return f"{job.config.name.rsplit('/', 1)[-1]}/{job.config.seed} {job.plan.name} {step}/{job.plan.stage.steps}"

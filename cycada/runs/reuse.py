@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from cycada.errors import CycadaError, nearest
 from cycada.methods import Networks
 from cycada.plan import StagePlan, plan
 from cycada.runs.analysis import write_findings
+from cycada.runs.progress import Screen
 from cycada.runs.scoring import as_scores, count, evaluate_stage, scored
 from cycada.runs.store import RunFolder
 from cycada.runs.twin import weights_of
@@ -21,8 +22,11 @@ from cycada.train.evaluate import evaluating
 from cycada.yaml_files import override
 
 
-def find_run(run: Path | str, results: Path | str = "results") -> RunFolder:
-    """A run folder by its path, or by (the beginning of) its id under results/runs. Raises CycadaError."""
+def find_run(run: Path | str, results: Path | str = "results", check: bool = True) -> RunFolder:
+    """A finished run's folder by its path, or by (the beginning of) its id under results/runs. Raises CycadaError.
+
+    check: also where its files are no longer those that the stage wrote.
+    """
     path, results, run = Path(run), Path(results), str(run)
     if not path.is_dir():
         ids = [p.name for p in (results / "runs").glob("*") if p.is_dir()]
@@ -33,7 +37,26 @@ def find_run(run: Path | str, results: Path | str = "results") -> RunFolder:
     folder = RunFolder(path)
     if not folder.done:
         raise CycadaError(f"{path}: this stage is not finished. Run its experiment again to go on with it.")
+    return checked(folder, Screen(quiet=True).warn) if check else folder
+
+
+def checked(folder: RunFolder, warn: Callable[[str], None]) -> RunFolder:
+    """The folder of a finished stage, where its files are those that the stage wrote. Raises CycadaError that names those that are not.
+
+    warn: is told once of folders of older versions, of which nobody knows.
+    """
+    folder.check()
+    if folder.digests() is None and not _warned:
+        _warned.append(folder.path)
+        warn(
+            f"{folder.path}: made by an older version, which kept no digests of its files, as others may be too. It is used as it is; "
+            f"`cycada verify {folder.path}` scores it again."
+        )
     return folder
+
+
+_warned: list[Path] = []
+"""The folder of an older version that was warned of."""
 
 
 def load_stage(
@@ -46,7 +69,10 @@ def load_stage(
     experiment, name = folder.read_config()
     experiment["data"] |= dict(data or {}) | ({"root": data_root} if data_root else {})
     experiment = override(experiment, assignments)
-    config = parse(experiment, str(folder.path / "config.yaml"))
+    where = folder.path / "config.yaml"
+    config = parse(experiment, str(where))
+    if name not in config.stages:
+        raise CycadaError(f"{where}: it is about the stage '{name}', which its experiment does not have. {folder.remedy}")
     return config, next(p for p in plan(config) if p.name == name)
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from cycada.build import load_datasets
 from cycada.config import Config, digest
-from cycada.plan import plan
+from cycada.files import ready, write_json
+from cycada.plan import StagePlan, plan
 from cycada.runs.counts import check_masks, report_sets
 from cycada.runs.identity import stage_id
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.progress import Screen
 from cycada.runs.scoring import HEADLINES, flatten_scores, headline
 from cycada.runs.stage import Room, StageResult, run_stage
-from cycada.runs.store import RunFolder, environment
+from cycada.runs.store import environment
 from cycada.runs.tracking import NoTracker, tracker
 from cycada.train.device import Device
 
@@ -48,8 +50,7 @@ def run(config: Config, screen: Screen | None = None) -> Summary:
     summary = run_stages(config, watcher, screen)
     if main:
         folder = config.results / "experiments" / config.name
-        folder.mkdir(parents=True, exist_ok=True)
-        RunFolder(folder).write_json(f"seed{config.seed}.json", summary.as_dict())
+        write_json(ready(folder) / f"seed{config.seed}.json", summary.as_dict())
     return summary
 
 
@@ -77,6 +78,8 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
                 if device.main and not looked and not RunFolder(config.results / "runs" / identity).done:
                     check_masks(datasets, screen)
                     looked = True
+                if device.main and not (runs := config.results / "runs" / identity).exists() and not stage.stage.init:
+                    _mention_other_processes(room, stage, runs.parent)
                 result = run_stage(room, stage, identity, ids)
                 summary.stages.append(result)
                 screen.say(_line(result))
@@ -85,6 +88,17 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
         raise
     watcher.end(_flat_by_stage(summary))
     return summary
+
+
+def _mention_other_processes(room: Room, stage: StagePlan, runs: Path) -> None:
+    """The number of processes is part of an id: who trained with another one may wonder why nothing is reused."""
+    for world in {1, 2, 4, 8} - {room.device.world}:
+        other = stage_id(room.config, stage, {}, room.datasets, replace(room.device, world=world))
+        if (runs / other).is_dir():
+            room.screen.say(
+                f"stage {stage.name}: {runs / other} is of {world} process{'es' * (world > 1)}; {room.device.world} learn other weights, "
+                "so it starts anew."
+            )
 
 
 def _flat_by_stage(summary: Summary) -> dict[str, float]:

@@ -24,6 +24,7 @@ from cycada.runs.identity import trained_as
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.lock import locked
 from cycada.runs.progress import Screen
+from cycada.runs.reuse import checked
 from cycada.runs.scoring import Evaluation, Scores, evaluate_stage, flatten_scores
 from cycada.runs.store import RunFolder, environment
 from cycada.runs.tracking import NoTracker
@@ -77,6 +78,8 @@ def run_stage(room: Room, plan: StagePlan, identity: str, ids: Mapping[str, str]
 
 def _train_stage(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[str, str]) -> StageResult:
     config, device, main = room.config, room.device, room.device.main
+    if main and folder.done:
+        checked(folder, room.screen.warn).tidy()
     manifest = _manifest(room, plan, folder, ids)
     if main:
         evaluation = {"evaluation": e} if (e := plan.evaluation.changes()) else {}
@@ -91,7 +94,7 @@ def _train_stage(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[st
     seconds, state = time.perf_counter() - began, None  # of `translate: once`, above all
     if main:
         folder.create()
-        state = checkpoint.load_latest(folder.path, room.screen.warn)
+        state = checkpoint.load_latest(folder.path, room.screen.warn, training.check)
         folder.rewind_metrics(state["step"] if state else 0)
         folder.write_config(config.model_dump(mode="json"), plan.name)
         folder.write_json("manifest.json", manifest)
@@ -169,17 +172,18 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
     began, found = time.perf_counter() - seconds, None
     with stop_on_signal(enabled=device.world == 1) as stopped:
         try:
-            reached = training.step
+            reached = training.step - training.step % logging.report_every  # the last report that was on time
             for report in train(training, logging.report_every, stopped.is_set, logging.gradients):
                 values = report.values | {"rate": round(report.rate, 1)}
                 last = report.step == training.steps
-                if last or _crossed(reached, report.step, logging.evaluate_every):
+                if last or (not report.early and _crossed(reached, report.step, logging.evaluate_every)):
                     found = evaluate(report.step)
                     values |= found.flat()
                 seconds = time.perf_counter() - began
                 if main:
-                    folder.append_metrics(report.step, values)
-                    room.tracker.log(report.step, values)
+                    if not report.early:  # or the curve would depend on when somebody stopped
+                        folder.append_metrics(report.step, values)
+                        room.tracker.log(report.step, values)
                     room.screen.update(report.step, report.rate, report.values)
                 if last or stopped.is_set() or _crossed(reached, report.step, logging.checkpoint_every):
                     _save(training, folder, seconds, main)
@@ -198,6 +202,7 @@ def _save(training: Training, folder: RunFolder, seconds: float, main: bool) -> 
     if not finite(training.nets):
         raise Diverged(f"Step {training.step}: a weight is no longer a number, though every loss was. Lower the learning rate.")
     if main:
+        folder.sync_metrics()
         checkpoint.save(folder.path, state)
 
 
@@ -212,7 +217,7 @@ def _starts(room: Room, plan: StagePlan, ids: Mapping[str, str]) -> dict[str, di
             starts[role] = weights_from_file(start, where)
         else:
             stage, _, parent_role = start.partition(".")
-            parent = RunFolder(room.config.results / "runs" / ids[stage])
+            parent = RunFolder(room.config.results / "runs" / ids[stage]).check()
             starts[role] = pick(parent.load_weights(), parent_role, where)
     return starts
 

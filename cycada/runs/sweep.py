@@ -13,9 +13,11 @@ import torch
 
 from cycada.config import Config, Tracking
 from cycada.errors import CycadaError
+from cycada.files import ready, write_json
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.launch import Handle, Here, Launcher, Lost, launcher
 from cycada.runs.progress import Screen, SweepScreen
+from cycada.runs.reuse import checked
 from cycada.runs.run import run, run_stages
 from cycada.runs.store import RunFolder
 from cycada.runs.sweep_plan import Cell, Job, SweepPlan, plan_sweep
@@ -65,8 +67,7 @@ def run_sweep(planned: SweepPlan, place: Launcher | None = None, screen: Screen 
     """
     place = place or Here()
     screen = screen or Screen(quiet=True)
-    done = {i for i, job in planned.jobs.items() if job.folder.done}
-    progress = Progress({i: "done" if i in done else "waiting" for i in planned.jobs}, reused=done)
+    progress = _found(planned, screen)
     write = partial(_write, planned, progress)
     try:
         with stop_on_signal(enabled=True) as stopped, SweepScreen(screen, planned.jobs) as show:
@@ -77,6 +78,21 @@ def run_sweep(planned: SweepPlan, place: Launcher | None = None, screen: Screen 
         if cell.config.tracking.kind != "none" and all(progress.states[i] == "done" for i in cell.ids.values()):
             run(cell.config, Screen(quiet=True))  # everything is there: this only mirrors it
     return write()
+
+
+def _found(planned: SweepPlan, screen: Screen) -> Progress:
+    """What is finished already. A finished stage whose files are not those that it wrote has failed."""
+    progress = Progress(dict.fromkeys(planned.jobs, "waiting"))
+    for identity, job in planned.jobs.items():
+        if job.folder.done:
+            try:
+                checked(job.folder, screen.warn)
+            except CycadaError as error:
+                progress.states[identity], progress.errors[identity] = "failed", str(error)
+            else:
+                progress.states[identity] = "done"
+                progress.reused.add(identity)
+    return progress
 
 
 def _train_all(
@@ -174,8 +190,8 @@ def _write(planned: SweepPlan, progress: Progress) -> dict[str, Any]:
         "cells": [_cell(cell, progress) for cell in planned.cells],
     }
     path = sweep_file(planned.results, sweep.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    RunFolder(path.parent).write_json(path.name, content)
+    ready(path.parent)
+    write_json(path, content)
     return content
 
 
@@ -201,7 +217,10 @@ def seconds_left(jobs: Iterable[Job], results: Path) -> dict[str, float | None]:
         folder = RunFolder(path.parent)
         if not folder.done:
             continue
-        m = folder.read_json("manifest.json")
+        try:
+            m = folder.read_json("manifest.json")
+        except CycadaError:
+            continue  # whoever wants that stage hears of it
         if "seconds" in m:
             by_recipe.setdefault(m.get("recipe", ""), []).append(m["seconds"])
             by_method.setdefault(m["method"], []).append(m["seconds"] / (m["steps"] * m["batch"]))

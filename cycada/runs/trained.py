@@ -43,6 +43,7 @@ def with_classifier(
     beside = RunFolder(folder.path.parent / parents["f_s"])
     if not beside.done:
         return nets
+    beside.check()
     origin = next(p for p in plan(config) if p.name == parent)
     f_s = trained_network(beside, config, origin, role, classes)
     return Networks(dict(nets.named_children()) | {"f_s": f_s.to(device.torch_device)})

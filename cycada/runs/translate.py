@@ -12,6 +12,7 @@ from cycada.data.picture import SUFFIXES, image_files, read_picture
 from cycada.data.picture_like import Format, mark_of, save_like
 from cycada.data.translated import is_whole
 from cycada.errors import CycadaError
+from cycada.files import ready
 from cycada.methods import Direction
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.progress import Screen
@@ -69,6 +70,8 @@ def translate(
     translator.check(size)
     source, out = Path(source), Path(out)
     todo = _one(source, out, form) if source.is_file() else _folder(source, out, recursive, form)
+    for place in {to.parent for _, to in todo if to.parent.is_dir()}:
+        ready(place)
     mark = f"{translator.identity} {translator.direction} size={size}"
     result = Translation(out)
     missing = [(file, to) for file, to in todo if not _is_there(to, mark)]

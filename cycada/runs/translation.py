@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from cycada.config import digest
 from cycada.data import Examples, Fitted, Translated, to_bytes, to_float
 from cycada.data.translated import is_whole, write_png
+from cycada.files import ready
 from cycada.methods.cycada import translated_at
+from cycada.networks.registries import generators
 from cycada.plan import StagePlan
 from cycada.runs.identity import FORMAT
 from cycada.runs.interrupt import Interrupted, stop_on_signal
@@ -68,9 +70,12 @@ def _on_disk(folder: Path, plan: StagePlan, device: Device, screen: Screen, g_st
     files = [folder / key / f"{name}.png" for name in scenes.names]
     alone: AbstractContextManager[None] = nullcontext()
     if device.main:
-        folder.mkdir(parents=True, exist_ok=True)
+        ready(folder)
         alone = locked(folder / f"{key}.lock", lambda: screen.say(f"stage {plan.name}: another run translates {key}; waiting for it."))
     with alone:
+        if device.main:
+            for place in {file.parent for file in files}:
+                ready(place, alone=True)
         missing = device.share([i for i, file in enumerate(files) if not is_whole(file)] if device.main else None)
         if missing:
             screen.say(f"stage {plan.name}: translating {len(missing)} of {len(files)} source scenes, once ({folder / key})")
@@ -90,6 +95,7 @@ def _key(plan: StagePlan, g_st: nn.Module, scenes: Fitted) -> str:
             "size": scenes.size,
             "precision": plan.stage.precision,
         }
+        | ({"plugin": source} if (source := generators.source(plan.specs["g_st"].name)) else {})
         | ({} if (scale := _scale(plan)) is None else {"translate_at": scale})
     )
 
@@ -114,7 +120,6 @@ def _translate(
         try:
             for turn, i in enumerate(missing[device.rank :: device.world], 1):
                 image = scenes.read(i)[0].to(device.torch_device)
-                files[i].parent.mkdir(parents=True, exist_ok=True)
                 write_png(files[i], to_bytes(translate(to_float(image[None])))[0])
                 done = min(turn * device.world, len(missing))
                 screen.update(there + done, done / (time.perf_counter() - began), {})

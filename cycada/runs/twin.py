@@ -14,10 +14,10 @@ SCORED = ("source", "target", "selection")
 
 
 def twin_of(folder: RunFolder) -> RunFolder | None:
-    """A finished stage that learnt what this one would learn."""
+    """A finished stage that learnt what this one would learn. Raises CycadaError where it is damaged."""
     beside = folder.path.parent
     twins = [RunFolder(path) for path in sorted(beside.glob(f"{trained_as(folder.id)}*")) if path != folder.path]
-    return next((twin for twin in twins if twin.done), None)
+    return next((twin.check() for twin in twins if twin.done), None)
 
 
 def weights_of(twin: RunFolder, plan: StagePlan) -> dict[str, dict[str, Tensor]]:

@@ -16,9 +16,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from cycada.errors import CycadaError
+from cycada.files import ready, write_text
 from cycada.study.pairs import Pair, Pairing, draw_pairs
 from cycada.study.pictures import Format, encoded, fitted, of_one_length
-from cycada.study.records import Key, Pairs, Picture, Settings, content, parsed, write_whole
+from cycada.study.records import Key, Pairs, Picture, Settings, content, parsed
 
 TITLE = "Which picture is real?"
 TEMPLATES = ("page.html.j2", "page.css", "page.js")
@@ -89,9 +90,9 @@ def build_study(
     data, key = _assembled(settings, about, drawn, read)
     beside = out.with_suffix(".key.json")
     _spare(beside, key)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(beside, key.model_dump_json(indent=1) + "\n")
-    write_whole(out, _page(settings, about, data))
+    ready(out.parent)
+    write_text(beside, key.model_dump_json(indent=1) + "\n")
+    write_text(out, _page(settings, about, data))
     codes = {name: code for code, name in key.methods.items()}
     return Built(out, beside, key.study, codes, _notes(pairs, read, shape))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -130,10 +129,3 @@ def content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CycadaError(f"{path}: cannot be read ({error.strerror}).") from None
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

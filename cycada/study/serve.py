@@ -11,8 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from cycada.errors import CycadaError
+from cycada.files import ready, write_text
 from cycada.runs.interrupt import Interrupted, stop_on_signal
-from cycada.study.records import Answers, content, parsed, write_whole
+from cycada.study.records import Answers, content, parsed
 
 LOOPBACK = "127.0.0.1"
 LARGEST = 1_000_000
@@ -27,7 +28,7 @@ def serve_study(page: Path | str, out: Path | str = "answers", port: int = 8000,
     page, out = Path(page), Path(out)
     html = content(page)
     study = study_of(html, page)
-    out.mkdir(parents=True, exist_ok=True)
+    ready(out)
     with stop_on_signal(True) as stopped, _Server(html, study, out, port, say) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
         thread.start()
@@ -76,7 +77,7 @@ class _Server(ThreadingHTTPServer):
                 same = path.read_bytes() == text
                 return (HTTPStatus.OK, "Here already.") if same else (HTTPStatus.CONFLICT, f"{path.name} is here with other answers.")
             try:
-                write_whole(path, text.decode())
+                write_text(path, text.decode())
             except OSError as error:
                 self.say(f"{path}: cannot be written ({error.strerror})")
                 return HTTPStatus.INTERNAL_SERVER_ERROR, "The answers could not be written."

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from cycada.files import ready, write_text
 from cycada.report.drawing import INK, TARGET, Panel, new, panel, short, styled
 from cycada.report.sheets import NONE, Sheet
 from cycada.report.text import markdown
-from cycada.study.records import write_whole
 from cycada.study.score import Scored
 
 LEAD = "The share of scored trials in which the generated picture was taken for the real one. 50 % is where nobody can tell."
@@ -96,12 +96,12 @@ def _apart(values: Sequence[float]) -> np.ndarray:
 
 def write(scored: Scored, folder: Path) -> None:
     """study.md, study.csv, study.json, study.svg, people.csv."""
-    folder.mkdir(parents=True, exist_ok=True)
+    ready(folder)
     figure = chart(scored)
     text = markdown("Real or fake", LEAD, [sheet(scored)], [])
-    write_whole(folder / "study.md", f"{text}\n![{figure.alt}](study.svg)\n")
-    write_whole(folder / "study.svg", figure.alone)
-    write_whole(folder / "study.json", json.dumps(scored.as_dict(), indent=1) + "\n")
+    write_text(folder / "study.md", f"{text}\n![{figure.alt}](study.svg)\n")
+    write_text(folder / "study.svg", figure.alone)
+    write_text(folder / "study.json", json.dumps(scored.as_dict(), indent=1) + "\n")
     heads = (
         "method",
         "rate",
@@ -119,7 +119,7 @@ def write(scored: Scored, folder: Path) -> None:
         (m, *((r.rate, *r.wilson, r.mean, r.error, *(r.people or (None, None)), r.count, r.trials, r.participants) if r else [None] * 10))
         for m, r in scored.rates.items()
     ]
-    write_whole(folder / "study.csv", _csv(heads, rows))
+    write_text(folder / "study.csv", _csv(heads, rows))
     people = [
         (
             p.participant,
@@ -139,7 +139,7 @@ def write(scored: Scored, folder: Path) -> None:
         "participant", "method", "file", "fooled", "trials", "practice_right", "practice", "hidden", "exposure_off", "left_share",
         "median_milliseconds",
     )  # fmt: skip
-    write_whole(folder / "people.csv", _csv(heads, people))
+    write_text(folder / "people.csv", _csv(heads, people))
 
 
 def _csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

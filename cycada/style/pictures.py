@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cycada.data.picture import read_picture
 from cycada.errors import CycadaError
+from cycada.files import ready, whole
 
 LEAST = 16
 """Pixels along the longer side below which there is nothing to see."""
@@ -36,7 +37,7 @@ def check_out(path: Path) -> None:
     if path.is_dir():
         raise CycadaError(f"{path}: this is a folder; give the name of a picture.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        ready(path.parent)
     except OSError as error:
         raise CycadaError(f"{path.parent}: cannot make this folder ({error.strerror}).") from None
 
@@ -44,6 +45,5 @@ def check_out(path: Path) -> None:
 def write(path: Path, image: Tensor) -> None:
     """(1, 3, H, W) in [-1, 1] -> a file, whole or not at all."""
     pixels = ((image[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
-    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
-    Pil.fromarray(pixels).save(temporary, quality=95)
-    temporary.replace(path)
+    with whole(path) as part:
+        Pil.fromarray(pixels).save(part, format=Pil.registered_extensions()[path.suffix.lower()], quality=95)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from cycada import files
 from cycada.errors import CycadaError
 
 KEEP = 2
@@ -18,18 +18,47 @@ KEEP = 2
 def save(folder: Path, state: dict[str, Any]) -> Path:
     """Write `checkpoint-STEP-DIGEST.pt` at once or not at all; the two newest stay.
 
-    The digest in the name is of the file's bytes, so that damage shows. `state` holds tensors and plain python values.
+    The digest in the name is of the file's bytes, so that damage shows. `state` holds tensors and plain python values. The old ones
+    go when the new one has reached the disk.
     """
-    temporary = folder / f".checkpoint-{os.getpid()}.tmp"
-    with temporary.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    path = folder / f"checkpoint-{state['step']:08d}-{_digest(temporary)}.pt"
-    temporary.replace(path)
+    with files.temporary(folder / "checkpoint") as part:
+        with part.open("wb") as file:
+            _save(state, _Heard(file))
+        files.sync(part)
+        path = folder / f"checkpoint-{state['step']:08d}-{_digest(part)}.pt"
+        part.replace(path)
+    files.sync(folder)
     for old in checkpoints(folder)[:-KEEP]:
         old.unlink()
     return path
+
+
+class _Heard:
+    """A file that remembers what the operating system said: torch answers a full disk with a sentence about its own source."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        try:
+            return int(self.file.write(content))
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _save(state: dict[str, Any], heard: _Heard) -> None:
+    try:
+        torch.save(state, heard)  # type: ignore[arg-type]
+        heard.flush()
+    except RuntimeError:
+        if heard.error:
+            raise heard.error from None
+        raise
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -45,18 +74,28 @@ def load(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise CycadaError(f"{path}: the checkpoint cannot be read ({error}).") from error
+    if not isinstance(state, dict) or f"checkpoint-{state.get('step'):>08}" != path.stem.rsplit("-", 1)[0]:
+        found = f"step {state.get('step')!r}" if isinstance(state, dict) else f"a {type(state).__name__}"
+        raise CycadaError(f"{path}: the checkpoint holds {found}, which is not what its name says.")
     return state
 
 
-def load_latest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:
-    """The newest sound state, None where there is no checkpoint. `warn` is told of every damaged one.
+def load_latest(
+    folder: Path, warn: Callable[[str], None], check: Callable[[dict[str, Any]], None] = lambda state: None
+) -> dict[str, Any] | None:
+    """The newest sound state, None where there is no checkpoint. `warn` is told of every one that is damaged.
 
-    Raises CycadaError where there are checkpoints and all are damaged.
+    check: raises CycadaError for a state that what trains cannot go on from. Raises CycadaError where no checkpoint is sound.
     """
     found = checkpoints(folder)
     for path in reversed(found):
         try:
-            return load(path)
+            state = load(path)
+            try:
+                check(state)
+            except CycadaError as error:
+                raise CycadaError(f"{path}: the checkpoint is not one of this stage ({error}).") from None
+            return state
         except CycadaError as error:
             warn(f"{error} Trying the one before.")
     if found:

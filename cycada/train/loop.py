@@ -17,6 +17,7 @@ from cycada.networks import kind_of
 from cycada.train.device import Device, Precision
 from cycada.train.meter import Meter
 from cycada.train.schedule import Schedule, set_rates
+from cycada.train.state import check_state
 from cycada.train.step import Phase, train_step
 from cycada.types import Batch
 
@@ -26,11 +27,15 @@ NORMS_EVERY = 5
 
 @dataclass(frozen=True)
 class Report:
-    """What happened since the last one. step: steps done. values: means over these steps. rate: image pairs a second."""
+    """What happened since the last one. step: steps done. values: means over these steps. rate: image pairs a second.
+
+    early: it comes before its time because somebody stops; its steps count again in the next one.
+    """
 
     step: int
     values: dict[str, float]
     rate: float
+    early: bool = False
 
 
 @dataclass
@@ -56,6 +61,7 @@ class Training:
     ema: Mapping[str, ModelEmaV3] = field(default_factory=dict)
     behind: Literal["fake_t", "pair_t"] | None = None
     step: int = 0
+    meter: Meter = field(default_factory=Meter)
 
     def state(self) -> dict[str, Any]:
         """Everything that a resumed run needs. Random generators are not in it: they are seeded by the step.
@@ -70,10 +76,25 @@ class Training:
             "pools": pools,
             "ema": {r: e.module.state_dict() for r, e in self.ema.items()},
             "optimizers": {p.name: p.optimizer.state_dict() for p in self.phases},
+            "meter": self.meter.state(),
         }
 
+    def check(self, state: Mapping[str, Any]) -> None:
+        """Raises CycadaError where this training cannot go on from a state."""
+        own = {
+            "nets": {r: n.state_dict() for r, n in self.nets.named_children() if kind_of(r) != "pool"},
+            "pools": [{r: n.state_dict() for r, n in self.nets.named_children() if kind_of(r) == "pool"}],
+            "ema": {r: e.module.state_dict() for r, e in self.ema.items()},
+            "optimizers": {p.name: p.optimizer.state_dict() for p in self.phases},
+        }
+        check_state(state, own, self.steps, self.device.world)
+        fresh = Meter()
+        fresh.load_state(state.get("meter", []), self.device)
+
     def load_state(self, state: Mapping[str, Any]) -> None:
+        """What `check` found sound. A checkpoint of an older version has no running means."""
         self.step = state["step"]
+        self.meter.load_state(state.get("meter", []), self.device)
         for role, values in {**state["nets"], **state["pools"][self.device.rank]}.items():
             self.nets.get_submodule(role).load_state_dict(values)
         for role, values in state["ema"].items():
@@ -105,11 +126,11 @@ def train(training: Training, report_every: int = 50, stop: Callable[[], bool] =
     """Train from `training.step` to the end, with a report every so many steps and after the last.
 
     gradients: every fifth report and the last hold the norm of every term's gradient.
-    `stop` is asked between steps; when it says yes, a last report follows and the loop ends, resumable.
+    `stop` is asked between steps; when it says yes, a last report follows, an early one where it is not its time, and the loop ends,
+    resumable: the reports of a resumed training are those of one that was never stopped.
     Raises Diverged, naming the term, before a report with a value that is no number would be given.
     """
-    t, device = training, training.device
-    meter = Meter()
+    t, device, meter = training, training.device, training.meter
     t.nets.train()
     since, began = t.step, time.perf_counter()
     while t.step < t.steps:
@@ -127,9 +148,9 @@ def train(training: Training, report_every: int = 50, stop: Callable[[], bool] =
         meter.add(t.step - 1, values)
         stopping = stop()
         if reporting or stopping:
-            means = meter.means(device)
+            means = meter.means(device, keep=not reporting)
             rate = (t.step - since) * t.source.batch * device.world / (time.perf_counter() - began)
-            yield Report(t.step, means, rate)
+            yield Report(t.step, means, rate, early=not reporting)
             t.nets.train()
             since, began = t.step, time.perf_counter()
         if stopping:

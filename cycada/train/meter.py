@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,8 +44,26 @@ class Meter:
         else:
             group.total, group.first_bad, group.count = group.total + row, torch.minimum(group.first_bad, bad), group.count + 1
 
-    def means(self, device: Device) -> dict[str, float]:
-        """Over all steps and processes. Raises Diverged that names the value that was the first to be no number."""
+    def state(self) -> list[Any]:
+        """What was added since the last means, to go on from bit for bit."""
+        return [[list(names), group.total, group.first_bad, group.count] for names, group in self._groups.items()]
+
+    def load_state(self, state: list[Any], device: Device) -> None:
+        """Raises CycadaError where it is none."""
+        try:
+            place = device.torch_device
+            self._groups = {tuple(names): _Group(total.to(place), bad.to(place), int(count)) for names, total, bad, count in state}
+            sound = all(len(g.total) == len(g.first_bad) == len(n) and g.count > 0 for n, g in self._groups.items())
+        except (AttributeError, TypeError, ValueError):
+            sound = False
+        if not sound:
+            raise CycadaError("its running means are not what a stage keeps")
+
+    def means(self, device: Device, keep: bool = False) -> dict[str, float]:
+        """Over all steps and processes. keep: they count in the next means too.
+
+        Raises Diverged that names the value that was the first to be no number.
+        """
         totals: dict[str, float] = {}
         counts: dict[str, int] = {}
         worst: tuple[float, str] | None = None
@@ -55,7 +74,8 @@ class Meter:
                 counts[name] = counts.get(name, 0) + group.count
                 if not math.isfinite(value) and (worst is None or step < worst[0]):
                     worst = (step, name)
-        self._groups = {}
+        if not keep:
+            self._groups = {}
         if worst:
             step, name = worst
             when = f"Step {int(step) + 1}" if math.isfinite(step) else "Another process"

@@ -1,0 +1,221 @@
+"""A run that is killed at any moment, any number of times, ends as if nobody had touched it: byte for byte, point for point."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import CYCADA, tiny_config, write_config
+from mlflow import MlflowClient
+from PIL import Image
+from test_scene_training import STREETS
+from test_translated import once_stages
+
+from cycada import files
+from cycada.report.report import report
+from cycada.runs.run import run
+from cycada.runs.store import RunFolder
+from cycada.runs.translate import translate
+from cycada.runs.verify import every_run, verify
+
+HERE = Path(__file__).parent
+ONCE = {name: once_stages()[name] for name in ("source", "pixel", "task")}
+TRACKED = {"tracking": {"kind": "mlflow"}}
+
+
+def killed(seed, most, kills, *words):
+    """The command line, killed at events drawn from the seed, until it is done -> the events."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, str(HERE / "killer.py"), str(seed), str(most), str(kills), *map(str, words)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["code"] == 0, (found, done.stderr[-2000:])
+    return found["died"]
+
+
+def outcome(results):
+    """stage -> digests of what training and scoring wrote, and the rows without what a clock wrote."""
+    found = {}
+    for path in every_run(Path(results)):
+        folder = RunFolder(path)
+        digests = {name: value for name, value in folder.digests().items() if name not in ("config.yaml", "manifest.json", "metrics.jsonl")}
+        rows = [{key: value for key, value in row.items() if key != "rate"} for row in folder.metrics()]
+        found[folder.id] = (digests, rows)
+        assert not list(path.glob("checkpoint-*")), path
+    return found
+
+
+def assert_untouched(results, expected):
+    ours = outcome(results)
+    assert set(ours) == set(expected)
+    for identity, (digests, rows) in expected.items():
+        assert ours[identity][1] == rows, identity
+        assert ours[identity][0] == digests, identity
+    assert not [p for p in Path(results).rglob("*.tmp") if "artifacts" not in p.parts]
+    assert all(verify(path, results, score=False).sound for path in every_run(Path(results)))
+
+
+def assert_mirrored_once(results, name):
+    """One run a stage, one point a metric and step, and as many as the folder has."""
+    client = MlflowClient(f"sqlite:///{Path(results).resolve() / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(name)
+    runs = client.search_runs([experiment.experiment_id])
+    by_stage = Counter(r.data.tags["cycada.stage_id"] for r in runs if "cycada.stage_id" in r.data.tags)
+    assert by_stage == Counter(path.name for path in every_run(Path(results)))
+    assert len(runs) == len(by_stage) + 1
+    for r in runs:
+        assert r.info.status == "FINISHED"
+        for key in r.data.metrics:
+            steps = [point.step for point in client.get_metric_history(r.info.run_id, key)]
+            assert len(steps) == len(set(steps)), (r.info.run_name, key, steps)
+            if "cycada.stage_id" in r.data.tags and not key.startswith("final/"):
+                rows = RunFolder(Path(results) / "runs" / r.data.tags["cycada.stage_id"]).metrics()
+                assert sorted(steps) == [row["step"] for row in rows if key in row], (r.info.run_name, key)
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Results on scenes that nobody disturbed."""
+    results = tmp_path_factory.mktemp("scenes")
+    run(tiny_config(ONCE, results=str(results), **STREETS))
+    return results
+
+
+def photos(folder, count=6):
+    folder.mkdir()
+    for i in range(count):
+        Image.fromarray(np.random.default_rng(i).integers(0, 255, (20, 24, 3), np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+def pixel_of(results):
+    return next(path for path in every_run(results) if RunFolder(path).read_json("manifest.json")["stage"] == "pixel")
+
+
+def test_a_run_killed_at_drawn_events(tmp_path, finished):
+    config = write_config(tmp_path / "tiny.yaml", CYCADA, results=str(tmp_path / "results"), threads=1)
+    died = killed(0, 60, 6, "run", config)
+    assert len(died) == 6
+    assert_untouched(tmp_path / "results", outcome(finished[1]))
+
+
+@pytest.mark.slow
+def test_a_hundred_kills_of_runs_with_mlflow(tmp_path, finished):
+    """Over all stages, saving, evaluation, and the calls to MLflow."""
+    expected, died = outcome(finished[1]), []
+    for seed in range(20):
+        results = tmp_path / str(seed)
+        config = write_config(tmp_path / f"{seed}.yaml", CYCADA, results=str(results), threads=1, **TRACKED)
+        died += killed(seed, 80 if seed % 2 else 25, 12, "run", config)
+        assert_untouched(results, expected)
+        assert_mirrored_once(results, "tiny")
+        if len(died) >= 100:
+            break
+    print(len(died), Counter(died))
+    assert len(died) >= 100
+
+
+@pytest.mark.slow
+def test_kills_while_scenes_are_translated_once(tmp_path, scenes):
+    expected, died = outcome(scenes), []
+    for seed in range(3):
+        results = tmp_path / str(seed)
+        config = write_config(tmp_path / f"{seed}.yaml", ONCE, results=str(results), threads=1, **STREETS)
+        died += killed(100 + seed, 50, 10, "run", config)
+        assert_untouched(results, expected)
+        ours, theirs = ({p.name: p.read_bytes() for p in (r / "translated").rglob("*.png")} for r in (results, scenes))
+        assert ours == theirs
+    print(len(died), Counter(died))
+
+
+@pytest.mark.slow
+def test_kills_while_pictures_are_translated_and_a_report_is_written(tmp_path, finished):
+    pixel, source = pixel_of(finished[1]), photos(tmp_path / "photos")
+    translate(pixel, source, tmp_path / "whole", results=finished[1])
+    died = killed(7, 8, 10, "translate", pixel, source, tmp_path / "out")
+    ours, theirs = ({p.name: p.read_bytes() for p in folder.iterdir()} for folder in (tmp_path / "out", tmp_path / "whole"))
+    assert ours == theirs
+    written = report(["tiny"], finished[1], tmp_path / "report").folder
+    expected = {p.relative_to(written): p.read_bytes() for p in written.rglob("*") if p.is_file()}
+    died += killed(8, 30, 10, "report", "tiny", "--results", finished[1], "--out", tmp_path / "killed")
+    found = {p.relative_to(tmp_path / "killed"): p.read_bytes() for p in (tmp_path / "killed").rglob("*") if p.is_file()}
+    assert found == expected
+    print(len(died), Counter(died))
+
+
+@pytest.mark.slow
+def test_kills_of_the_workers_of_a_sweep(tmp_path, finished):
+    """Of a worker, of both, and of the parent; the same command then goes on."""
+    write_config(tmp_path / "tiny.yaml", CYCADA, results=str(tmp_path / "results"), threads=1)
+    (tmp_path / "s.yaml").write_text("name: s\nexperiment: tiny.yaml\nseeds: [0, 1, 2, 3]\n")
+    command = [sys.executable, "-m", "cycada", "sweep", "s.yaml", "--jobs", "2"]
+    environment, drawn, died = os.environ | {"PYTHONPATH": str(HERE.parent)}, random.Random(0), 0
+    for turn in range(8):
+        with (tmp_path / "log").open("w") as log:
+            parent = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+            while parent.poll() is None and not workers(parent.pid):
+                time.sleep(0.05)
+            time.sleep(drawn.uniform(2, 9))
+            for pid in workers(parent.pid)[: 1 + turn % 2] if turn % 4 != 3 else [parent.pid]:
+                os.kill(pid, signal.SIGKILL)
+                died += 1
+            if turn % 4 == 3:
+                parent.wait()
+                time.sleep(1)
+            elif parent.wait(timeout=240) == 0:
+                break
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    expected = outcome(finished[1])
+    ours = {identity: found for identity, found in outcome(tmp_path / "results").items() if identity in expected}
+    assert ours == expected
+    print(died)
+
+
+def workers(parent):
+    """Processes that a parent has started, and which do not only watch over others."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = path.read_text().rsplit(")", 1)[1].split()
+            line = path.with_name("cmdline").read_text()
+        except OSError:
+            continue
+        if int(words[1]) == parent and "resource_tracker" not in line:
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_temporary_files_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
+    dead, living = 2**22 + 1, os.getppid()
+    names = {n: f".{n}.cycada-{files.HOST}-{n}.tmp" for n in (dead, living)}
+    theirs = [".other.tmp", ".x.cycada-elsewhere-1.tmp", f".vim.{dead}.tmp", "notes.tmp"]
+    for name in (*names.values(), *theirs):
+        (tmp_path / name).write_text("half")
+    files.ready(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {names[living], *theirs}
+    files.ready(tmp_path, alone=True)  # and what earlier versions, and machines that cannot hold the lock, left
+    assert {p.name for p in tmp_path.iterdir()} == {names[living], ".other.tmp", "notes.tmp"}
+
+
+def test_what_fails_to_be_written_leaves_nothing_and_the_old_file_stays(tmp_path):
+    (tmp_path / "a").write_text("old")
+
+    def fail():
+        with files.whole(tmp_path / "a") as part:
+            part.write_text("ne")
+            raise OSError(28, "the disk is full", str(part))
+
+    with pytest.raises(OSError, match="full") as caught:
+        fail()
+    assert caught.value.filename == str(tmp_path / "a")
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_text() == "old"
