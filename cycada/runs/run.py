@@ -19,7 +19,7 @@ from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.progress import Screen
 from cycada.runs.scoring import HEADLINES, flatten_scores, headline
 from cycada.runs.stage import Room, StageResult, run_stage
-from cycada.runs.store import environment
+from cycada.runs.store import RunFolder, environment
 from cycada.runs.tracking import NoTracker, tracker
 from cycada.train.device import Device
 
