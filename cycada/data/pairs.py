@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 import numpy as np
 
 from cycada.data.masks import MaskTable, ReadCodes, read_colours, read_first_channel, read_ids
-from cycada.data.picture import UNREADABLE, describe_folder, list_pictures, open_picture, picture_doubts, picture_size, read_picture
+from cycada.data.picture import UNREADABLE, describe_folder, list_pictures, open_picture, picture_doubts, picture_size, pixels_of
 from cycada.data.scenes import Image, Mask, SceneDomain, Scenes
 from cycada.errors import CycadaError
 from cycada.types import IGNORE
@@ -22,8 +22,12 @@ ReadImage = Callable[[Path], Image]
 
 
 def read_as_stored(path: Path) -> Image:
-    """Read an image beside a mask: (H, W, 3) uint8, not turned by its EXIF orientation, which would turn no mask."""
-    return read_picture(path, upright=False)
+    """Read an image beside a mask: (H, W, 3) uint8, not turned by its EXIF orientation, which would turn no mask.
+
+    Raises one of UNREADABLE, so that whoever knows the mask can name both files.
+    """
+    with open_picture(path) as image:
+        return pixels_of(image, upright=False)
 
 
 class FilePairs(Scenes):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import ExifTags, ImageOps
+from PIL import ExifTags, ImageFile, ImageOps
 from PIL import Image as Pil
 from PIL.TiffImagePlugin import BITSPERSAMPLE
 
@@ -117,7 +117,7 @@ def read_picture(path: Path, channels: Literal[1, 3] = 3, upright: bool = True) 
         raise CycadaError(f"{path}: not a readable image ({error}). Mend or remove it.") from error
 
 
-def open_picture(path: Path) -> Pil.Image:
+def open_picture(path: Path) -> ImageFile.ImageFile:
     """Open a picture file of which nothing but the first bytes are read yet. Raises one of UNREADABLE."""
     if path.exists() and not path.is_file():  # a named pipe would wait for ever
         raise ValueError("it is no regular file")
@@ -139,7 +139,7 @@ def pixels_of(image: Pil.Image, channels: Literal[1, 3] = 3, upright: bool = Tru
 def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
     """Say what of a picture cannot be known from the file, each in a sentence without the file's name.
 
-    Reads the first bytes alone, and the pixels where these are deeper than 8 bits. A file that cannot be read has no doubts: whoever
+    Reads the first bytes alone, but PNG files and what is deeper than 8 bits whole. A file that cannot be read has no doubts: whoever
     reads it is told.
 
     Args:
@@ -149,6 +149,7 @@ def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
     doubts = []
     try:
         with open_picture(path) as image:
+            deep = is_deep(image)  # asked first: looking for EXIF loads a PNG file, and then nothing tells its depth
             turn = image.getexif().get(ExifTags.Base.Orientation, 1)
             if beside_mask and turn in TURNS:
                 doubts.append(
@@ -164,7 +165,7 @@ def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
                     f"it has 16 bits a pixel and no value above {most}; 65535 is read as white, so if it holds 12 bits or fewer it is "
                     f"read much too dark; save it in 8 bits"
                 )
-            elif is_deep(image) and 0 < _brightest(image) <= TWELVE_BITS >> 8:
+            elif deep and 0 < _brightest(image) <= TWELVE_BITS >> 8:
                 doubts.append(
                     f"it has 16 bits a channel and no value above {TWELVE_BITS}; 65535 is read as white, so if it holds 12 bits or fewer "
                     f"it is read much too dark; save it in 8 bits"
