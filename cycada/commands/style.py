@@ -52,7 +52,10 @@ def style(
     results: Annotated[Path, typer.Option(help="Where runs are.")] = Path("results"),
 ) -> None:
     """Give one picture the style of another by optimising its pixels (Gatys et al. 2016), with VGG or a run's task network."""
+    from cycada.data.picture import picture_doubts
+    from cycada.runs.counts import grouped
     from cycada.runs.interrupt import Interrupted, stop_on_signal
+    from cycada.runs.progress import Screen
     from cycada.style import networks, pictures
     from cycada.style.layers import usual_layers
     from cycada.style.transfer import CONTENT, STYLE, Weights, stylize
@@ -60,6 +63,8 @@ def style(
 
     pictures.check_out(out)
     shown, look = pictures.read(content, size), pictures.read(style, style_size or size)
+    for doubt in grouped({str(path): picture_doubts(path) for path in (content, style)}):
+        Screen().warn(doubt)
     of_style = style_layers.split(",") if style_layers else list(STYLE)
     of_content = content_layer or CONTENT
     where = Device.find(device).torch_device

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pil
 
-from cycada.data.picture import is_deep, is_lossy
+from cycada.data.picture import is_deep, is_lossy, open_picture
 from cycada.data.scenes import Mask
 
 UNKNOWN = 254
@@ -42,14 +42,19 @@ def read_ids(path: Path) -> np.ndarray:
 
     Raises ValueError for several channels, for fractional numbers, and for a lossy format, whose values are not those that were saved.
     """
-    with Pil.open(path) as image:
+    with open_picture(path) as image:
         _not_lossy(image, path)
         if len(image.getbands()) != 1:
-            raise ValueError(f"found a mask with the channels {''.join(image.getbands())}, expected one channel of class ids")
+            raise ValueError(
+                f"found a mask with the channels {''.join(image.getbands())}, expected one channel of class ids; save it in one channel, "
+                f"or give the classes as colours"
+            )
         codes = np.asarray(image)
         if image.mode == "F":
             if not np.array_equal(codes, np.round(codes)):
                 raise ValueError("found a mask of fractional numbers, expected whole class ids; it may have been scaled smoothly")
+            if codes.min() < 0 or codes.max() > 65535:
+                raise ValueError(f"found a mask of values from {codes.min():g} to {codes.max():g}, expected class ids from 0 to 65535")
             return codes.astype(np.int64)
         return codes.astype(np.int64 if image.mode == "I" else np.uint16)
 
@@ -60,7 +65,7 @@ def read_colours(path: Path) -> np.ndarray:
     Raises ValueError for a lossy format, for transparent pixels, whose colour nobody sees, for more than 8 bits a channel, and for
     float or deep grey, which hold no colours.
     """
-    with Pil.open(path) as image:
+    with open_picture(path) as image:
         _not_lossy(image, path)
         if image.mode[0] in "IF" or is_deep(image):
             raise ValueError(f"found a mask of more than 8 bits a channel (mode {image.mode}), expected colours of 8 bits")
@@ -74,14 +79,18 @@ def read_first_channel(path: Path) -> np.ndarray:
 
     PIL keeps the upper byte of 16 bits, in which ids are all 0. Asked to read the file with its bytes swapped, it keeps the lower.
     """
-    with Pil.open(path) as image:
+    with open_picture(path) as image:
         _not_lossy(image, path)
         (tile,) = image.tile
+        if image.mode not in ("RGB", "RGBA", "L", "I", "I;16", "I;16B") or (is_deep(image) and tile.args != "RGB;16B"):
+            raise ValueError(
+                f"found a mask of the mode {image.mode} ({tile.args}), expected red, green and blue of 8 or 16 bits in a PNG file"
+            )
         pixels = np.asarray(image)
     channel = pixels.reshape(*pixels.shape[:2], -1)[..., 0].astype(np.uint16)
     if tile.args != "RGB;16B":
         return channel
-    with Pil.open(path) as image:
+    with open_picture(path) as image:
         image.tile = [tile._replace(args="RGB;16L")]
         return channel << 8 | np.asarray(image)[..., 0]
 

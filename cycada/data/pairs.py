@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import numpy as np
-from PIL import Image as Pil
 
-from cycada.data.masks import MaskTable, ReadCodes, read_ids
-from cycada.data.picture import UNREADABLE, describe_folder, list_pictures, picture_doubts, picture_size, read_picture
+from cycada.data.masks import MaskTable, ReadCodes, read_colours, read_first_channel, read_ids
+from cycada.data.picture import UNREADABLE, describe_folder, list_pictures, open_picture, picture_doubts, picture_size, pixels_of
 from cycada.data.scenes import Image, Mask, SceneDomain, Scenes
 from cycada.errors import CycadaError
 from cycada.types import IGNORE
@@ -23,8 +22,12 @@ ReadImage = Callable[[Path], Image]
 
 
 def read_as_stored(path: Path) -> Image:
-    """Read an image beside a mask: (H, W, 3) uint8, not turned by its EXIF orientation, which would turn no mask."""
-    return read_picture(path, upright=False)
+    """Read an image beside a mask: (H, W, 3) uint8, not turned by its EXIF orientation, which would turn no mask.
+
+    Raises one of UNREADABLE, so that whoever knows the mask can name both files.
+    """
+    with open_picture(path) as image:
+        return pixels_of(image, upright=False)
 
 
 class FilePairs(Scenes):
@@ -58,11 +61,15 @@ class FilePairs(Scenes):
             image, mask = self.files[i]
             if some := picture_doubts(image, beside_mask=self.picture is read_as_stored):
                 found[str(image)] = some
-            if not self.labelled or mask is None or self.codes is not read_ids:
+            if not self.labelled or mask is None or self.codes not in (read_ids, read_colours, read_first_channel):
                 continue
             if some := [doubt for doubt in picture_doubts(mask, beside_mask=True) if "16 bits" not in doubt]:
                 found[str(mask)] = some
-            palette = _palette(mask)
+            if self.codes is not read_ids:
+                continue
+            palette, hidden = _palette(mask)
+            if hidden:
+                found.setdefault(str(mask), []).append("some of its values are transparent; they are read as class ids as all others are")
             if palette and first and any(a != b for a, b in zip(palette, first[1], strict=False)):
                 found.setdefault(str(mask), []).append(
                     f"its palette has other colours than that of {first[0].name}; the indices are read as class ids, so where the colours "
@@ -112,21 +119,19 @@ def _bad(files: Paths, what: str) -> CycadaError:
     return CycadaError(f"{image}{f' with {mask}' if mask and mask != image else ''}: {what}.")
 
 
-def _palette(mask: Path) -> list[int] | None:
-    """Red, green, blue of every entry, from the first bytes of the file; None where it has no palette or cannot be read."""
+def _palette(mask: Path) -> tuple[list[int] | None, bool]:
+    """Red, green, blue of every entry, and whether values are transparent, from the first bytes; None where there is no palette."""
     try:
-        with Pil.open(mask) as image:
-            return image.getpalette() if image.mode == "P" else None
+        with open_picture(mask) as image:
+            return image.getpalette() if image.mode == "P" else None, image.has_transparency_data
     except UNREADABLE:
-        return None
+        return None, False
 
 
 def _readable(read: Callable[[Path], np.ndarray], path: Path, kind: str, files: Paths) -> np.ndarray:
     try:
-        if path.exists() and not path.is_file():
-            raise ValueError("it is no regular file")
         return read(path)
-    except (OSError, ValueError, SyntaxError, RuntimeError, Pil.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise _bad(files, f"found {'an' if kind == 'image' else 'a'} {kind} that is not readable ({error}). Mend or remove it") from None
 
 

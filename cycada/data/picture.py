@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import ExifTags, ImageOps
+from PIL import ExifTags, ImageFile, ImageOps
 from PIL import Image as Pil
+from PIL.TiffImagePlugin import BITSPERSAMPLE
 
 from cycada.errors import CycadaError
 
@@ -110,22 +111,35 @@ def read_picture(path: Path, channels: Literal[1, 3] = 3, upright: bool = True) 
             2 x 2 pixels, or more than Pillow takes for an honest picture.
     """
     try:
-        if path.exists() and not path.is_file():  # a named pipe would wait for ever
-            raise ValueError("it is no regular file")
-        with Pil.open(path) as opened:
-            if min(opened.size) < 2:
-                raise ValueError(f"it has {opened.width} x {opened.height} pixels, expected at least 2 x 2")
-            image = ImageOps.exif_transpose(opened) if upright else opened
-            array = np.asarray(_on_white(_eight_bits(image)).convert("RGB" if channels == 3 else "L"))
+        with open_picture(path) as opened:
+            return pixels_of(opened, channels, upright)
     except UNREADABLE as error:
         raise CycadaError(f"{path}: not a readable image ({error}). Mend or remove it.") from error
+
+
+def open_picture(path: Path) -> ImageFile.ImageFile:
+    """Open a picture file of which nothing but the first bytes are read yet. Raises one of UNREADABLE."""
+    if path.exists() and not path.is_file():  # a named pipe would wait for ever
+        raise ValueError("it is no regular file")
+    return Pil.open(path)
+
+
+def pixels_of(image: Pil.Image, channels: Literal[1, 3] = 3, upright: bool = True) -> np.ndarray:
+    """Give (H, W, channels) uint8 of an opened picture, in the way of `read_picture`. Raises one of UNREADABLE."""
+    if min(image.size) < 2:
+        raise ValueError(f"it has {image.width} x {image.height} pixels, expected at least 2 x 2")
+    if is_deep(image) and "transparency" in image.info:
+        raise ValueError("it has 16 bits a channel and a transparent colour, which Pillow does not know how to read; save it in 8 bits")
+    white = TWELVE_BITS if has_twelve_bits(image) else 65535
+    turned = ImageOps.exif_transpose(image) if upright else image
+    array = np.asarray(_on_white(_eight_bits(turned, white)).convert("RGB" if channels == 3 else "L"))
     return array.reshape(*array.shape[:2], channels)
 
 
 def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
     """Say what of a picture cannot be known from the file, each in a sentence without the file's name.
 
-    Reads the first bytes alone, and the pixels where these are deeper than 8 bits. A file that cannot be read has no doubts: whoever
+    Reads the first bytes alone, but PNG files and what is deeper than 8 bits whole. A file that cannot be read has no doubts: whoever
     reads it is told.
 
     Args:
@@ -134,7 +148,8 @@ def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
     """
     doubts = []
     try:
-        with Pil.open(path) as image:
+        with open_picture(path) as image:
+            deep = is_deep(image)  # asked first: looking for EXIF loads a PNG file, and then nothing tells its depth
             turn = image.getexif().get(ExifTags.Base.Orientation, 1)
             if beside_mask and turn in TURNS:
                 doubts.append(
@@ -143,12 +158,14 @@ def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
                 )
             if (frames := getattr(image, "n_frames", 1)) > 1:
                 doubts.append(f"it has {frames} frames or pages, of which only the first is read")
-            if image.mode.startswith("I") and 0 < (most := int(np.asarray(image).max())) <= TWELVE_BITS:
+            if has_twelve_bits(image):
+                pass  # the file says so itself
+            elif image.mode.startswith("I") and 0 < (most := int(np.asarray(image).max())) <= TWELVE_BITS:
                 doubts.append(
                     f"it has 16 bits a pixel and no value above {most}; 65535 is read as white, so if it holds 12 bits or fewer it is "
                     f"read much too dark; save it in 8 bits"
                 )
-            elif is_deep(image) and 0 < int(np.asarray(image).max()) <= TWELVE_BITS >> 8:
+            elif deep and 0 < _brightest(image) <= TWELVE_BITS >> 8:
                 doubts.append(
                     f"it has 16 bits a channel and no value above {TWELVE_BITS}; 65535 is read as white, so if it holds 12 bits or fewer "
                     f"it is read much too dark; save it in 8 bits"
@@ -156,6 +173,17 @@ def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
     except (*UNREADABLE, AttributeError):
         return []
     return doubts
+
+
+def has_twelve_bits(image: Pil.Image) -> bool:
+    """Whether an opened TIFF file says that its grey has 12 bits, so that 4095 is white."""
+    return image.mode.startswith("I") and tuple(getattr(image, "tag_v2", {}).get(BITSPERSAMPLE, ())) == (12,)
+
+
+def _brightest(image: Pil.Image) -> int:
+    """The largest value of an opened picture's colours; how transparent it is does not count."""
+    pixels = np.asarray(image)
+    return int(pixels[..., :-1].max() if image.mode in ("RGBA", "LA") else pixels.max())
 
 
 def is_deep(image: Pil.Image) -> bool:
@@ -171,8 +199,8 @@ def is_lossy(image: Pil.Image, path: Path) -> bool:
     return image.format in ("JPEG", "MPO", "JPEG2000", "AVIF") or "jpeg" in str(image.info.get("compression", ""))
 
 
-def _eight_bits(image: Pil.Image) -> Pil.Image:
-    """Pillow would cut 16 bits off at 255 instead of scaling them."""
+def _eight_bits(image: Pil.Image, white: int) -> Pil.Image:
+    """Scale deep grey, which Pillow would cut off at 255. A transparent value of it becomes transparent pixels."""
     if image.mode == "F":
         raise ValueError("it has floating-point pixels, of which nobody knows what white is; expected integers of 8 or 16 bits")
     if not image.mode.startswith("I"):
@@ -180,7 +208,10 @@ def _eight_bits(image: Pil.Image) -> Pil.Image:
     deep = np.asarray(image)
     if deep.min() < 0 or deep.max() > 65535:
         raise ValueError(f"it has pixels from {deep.min()} to {deep.max()}, expected 8 or 16 bits")
-    return Pil.fromarray(np.round(deep / 257).astype(np.uint8))
+    grey = Pil.fromarray(np.round(deep.astype(np.float32) * (255 / white)).clip(0, 255).astype(np.uint8))
+    if isinstance(hole := image.info.get("transparency"), int):
+        grey.putalpha(Pil.fromarray(np.where(deep == hole, 0, 255).astype(np.uint8)))
+    return grey
 
 
 def _on_white(image: Pil.Image) -> Pil.Image:
@@ -192,7 +223,7 @@ def _on_white(image: Pil.Image) -> Pil.Image:
 def picture_size(path: Path, upright: bool = True) -> tuple[int, int]:
     """Give (width, height) of a picture file as `read_picture` turns it, from its first bytes alone. Raises CycadaError."""
     try:
-        with Pil.open(path) as opened:
+        with open_picture(path) as opened:
             width, height = opened.size
             turned = upright and opened.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
             return (height, width) if turned else (width, height)

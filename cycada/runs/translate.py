@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cycada.data.picture import SUFFIXES, image_files, read_picture
+from cycada.data.picture import SUFFIXES, describe_folder, image_files, picture_doubts, read_picture
 from cycada.data.picture_like import Format, mark_of, save_like
 from cycada.data.translated import is_whole
 from cycada.errors import CycadaError
 from cycada.files import ready
 from cycada.methods import Direction
+from cycada.runs.counts import grouped
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.progress import Screen
 from cycada.runs.translator import Size, Translator, load_generator
@@ -22,12 +23,16 @@ from cycada.train.tiles import TILE
 
 @dataclass
 class Translation:
-    """What became of the pictures: how many were translated, how many were there already, and why others could not be."""
+    """What became of the pictures: how many were translated, how many were there already, and why others could not be.
+
+    doubts: file -> what of it could not be known, of those that were translated now.
+    """
 
     out: Path
     done: int = 0
     there: int = 0
     bad: dict[Path, str] = field(default_factory=dict)
+    doubts: dict[str, list[str]] = field(default_factory=dict)
 
     def complaint(self) -> str:
         """One line for every bad picture below how many there were; empty where there were none."""
@@ -118,12 +123,16 @@ def _translate(
                     raise
                 except CycadaError as error:
                     raise CycadaError(f"{file}: {error}") from None
+                if doubts := picture_doubts(file):
+                    result.doubts[str(file)] = doubts
                 to.parent.mkdir(parents=True, exist_ok=True)
                 save_like(to, translated, file, mark)
                 result.done += 1
                 report(0.0)
         finally:
             screen.end()
+            for doubt in grouped(result.doubts):
+                screen.warn(doubt)
 
 
 def _stopped(past: int, count: int) -> str:
@@ -165,7 +174,10 @@ def _folder(source: Path, out: Path, recursive: bool, form: Format) -> list[tupl
     found = [pair for f in folders for pair in _named(image_files(f), out / f.relative_to(source), form)]
     if not found:
         hint = "" if recursive else " Its sub-folders are looked into with --recursive."
-        raise CycadaError(f"{source.resolve()}: found no images in this folder, expected files ending in {', '.join(SUFFIXES)}.{hint}")
+        raise CycadaError(
+            f"{source.resolve()}: found no images in this folder, expected files ending in {', '.join(SUFFIXES)}. "
+            f"{describe_folder(source)}{hint}"
+        )
     return found
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cycada.config import Config
 from cycada.data import convert, to_bytes, to_float
+from cycada.data.picture import UNREADABLE, pixels_of
 from cycada.data.transforms import Resize
 from cycada.errors import CycadaError
 from cycada.methods import Direction, Networks, Translate
@@ -64,13 +65,20 @@ class Translator:
     def __call__(
         self, picture: np.ndarray | Pil.Image, size: Size = "run", tile: int = TILE, report: Report = silent
     ) -> np.ndarray | Pil.Image:
-        """At `size`; what has more than tile ** 2 pixels goes by tiles of that many pixels on each side, without seams.
+        """A PIL image is read as a file is: upright, on white, 16 bits scaled to 8.
+
+        At `size`; what has more than tile ** 2 pixels goes by tiles of that many pixels on each side, without seams.
 
         report: told which share is done, for a progress bar. Raises CycadaError for a size that this way cannot do.
         """
         if isinstance(picture, Pil.Image):
-            array = self(np.asarray(picture.convert("RGB" if self.channels == 3 else "L")), size, tile, report)
+            try:
+                array = self(pixels_of(picture, 3 if self.channels == 3 else 1), size, tile, report)
+            except UNREADABLE as error:
+                raise CycadaError(f"The picture cannot be read: {error}.") from error
             return Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array)
+        if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (1,), (3,)):
+            raise CycadaError(f"Found an array {picture.dtype}{picture.shape}, expected uint8 of (H, W), (H, W, 1) or (H, W, 3).")
         pixels = torch.from_numpy(np.array(picture)).reshape(*picture.shape[:2], -1).permute(2, 0, 1)
         return self._translated(self._sized(pixels, size), tile, report).permute(1, 2, 0).numpy()
 

@@ -15,8 +15,10 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from cycada.data.picture import picture_doubts
 from cycada.errors import CycadaError
 from cycada.files import ready, write_text
+from cycada.runs.counts import grouped
 from cycada.study.pairs import Pair, Pairing, draw_pairs
 from cycada.study.pictures import Format, encoded, fitted, of_one_length
 from cycada.study.records import Key, Pairs, Picture, Settings, content, parsed
@@ -33,7 +35,10 @@ CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 
 @dataclass(frozen=True)
 class Built:
-    """page, key: the files. codes: method -> the code that the page knows it by. notes: what makes the task easier than it should be."""
+    """page, key: the files. codes: method -> the code that the page knows it by.
+
+    notes: what makes the task easier than it should be, and which pictures are in doubt.
+    """
 
     page: Path
     key: Path
@@ -94,7 +99,7 @@ def build_study(
     write_text(beside, key.model_dump_json(indent=1) + "\n")
     write_text(out, _page(settings, about, data))
     codes = {name: code for code, name in key.methods.items()}
-    return Built(out, beside, key.study, codes, _notes(pairs, read, shape))
+    return Built(out, beside, key.study, codes, [*_notes(pairs, read, shape), *grouped({str(file): picture_doubts(file) for file in read})])
 
 
 def _check(

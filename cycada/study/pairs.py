@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from cycada.data.picture import SUFFIXES, image_files
+from cycada.data.picture import SUFFIXES, describe_folder, image_files
 from cycada.errors import CycadaError
 
 Pairing = Literal["same", "random"]
@@ -60,7 +60,7 @@ def named(folder: Path) -> dict[str, Path]:
             raise CycadaError(f"{folder}: found {found[file.stem].name} and {file.name}, expected one picture of a name. Remove one.")
         found[file.stem] = file
     if not found:
-        raise CycadaError(f"{folder}: found no pictures, expected files ending in {', '.join(SUFFIXES)}.")
+        raise CycadaError(f"{folder}: found no pictures, expected files ending in {', '.join(SUFFIXES)}. {describe_folder(folder)}")
     return found
 
 
