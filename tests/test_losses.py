@@ -721,3 +721,10 @@ def test_autocast_does_not_reach_into_a_loss():
             value = Term("gram")(SimpleNamespace(features=features))
     assert torch.equal(value, gram(features))
     assert "gram" not in losses
+
+
+def test_probabilities_are_meant_over_classes_and_the_sum_has_another_name():
+    student, teacher = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.0, 3.0, 0.0]])
+    squared = (student.softmax(1) - teacher.softmax(1)).square()
+    for target, wanted in (("probabilities", squared.mean()), ("summed_probabilities", squared.sum())):
+        assert float(losses["self_training"](student, teacher, threshold=0.0, target=target)) == pytest.approx(float(wanted))
