@@ -200,7 +200,9 @@ def evaluate(
     out.print(table)
     for name, found in scores["scores"].items():
         if absent := [c for c, share in zip(classes, found["class_accuracy"], strict=True) if share is None]:
-            out.print(f"{name}: over {len(classes) - len(absent)} of {len(classes)} classes; its test set does not hold: {', '.join(absent)}.")
+            out.print(
+                f"{name}: over {len(classes) - len(absent)} of {len(classes)} classes; its test set does not hold: {', '.join(absent)}."
+            )
 
 
 app.command()(quality)

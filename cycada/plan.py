@@ -87,7 +87,9 @@ RENAMED = {("self_training", "target"): {"summed_probabilities": "probabilities"
 
 
 def _hashed(term: Term) -> dict[str, Any]:
-    return {key: RENAMED.get((term.name, key), {}).get(value, value) if isinstance(value, str) else value for key, value in term.options.items()}
+    return {
+        key: RENAMED.get((term.name, key), {}).get(value, value) if isinstance(value, str) else value for key, value in term.options.items()
+    }
 
 
 def load_plugins(config: Config) -> None:

@@ -102,7 +102,8 @@ def _markdown(file: Path, data: dict, over: str) -> None:
     text = "\n".join(kept)
     text = re.sub(
         r"over the classes that occur in truth or answers\. The last column but one says how many images and classes that were\. A resample.*",
-        f"over the classes that the truth of all of them holds. {over}", text,
+        f"over the classes that the truth of all of them holds. {over}",
+        text,
     )
     text = text.replace("– where a class is in neither truth nor answers.", "– where the truth does not hold a class.")
     text = text.replace("an upper bound, not a result", "trained at its own budget, not a result")

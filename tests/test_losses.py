@@ -351,7 +351,8 @@ def naive_self_training(student, teacher, threshold=0.9, target="label"):
     costs = []
     for row, p in zip(student.tolist(), probabilities(teacher), strict=True):
         q = [math.exp(x) for x in log_probabilities(row)]
-        cost = -math.log(q[p.index(max(p))]) if target == "label" else sum((a - b) ** 2 for a, b in zip(q, p, strict=True))
+        squared = sum((a - b) ** 2 for a, b in zip(q, p, strict=True)) / (len(p) if target == "probabilities" else 1)
+        cost = -math.log(q[p.index(max(p))]) if target == "label" else squared
         costs.append(cost if max(p) > threshold else 0.0)
     return average(costs)
 
@@ -483,7 +484,7 @@ VALUES = {
     "smoothing": (0.0, 0.1),
     "certainty": (False, True),
     "threshold": (0.0, 0.6),
-    "target": ("label", "probabilities"),
+    "target": ("label", "probabilities", "summed_probabilities"),
     "eta": (2.0, 0.5),
     "prior": ("uniform", "source"),
     "temperature": (0.07, 0.5),

@@ -90,7 +90,9 @@ def test_the_bootstrap_of_miou_agrees_with_a_naive_loop_over_images():
     assert (ours.sum((0, 1))[3] > 0).any()
 
     def difference(rows):
-        return np.mean([naive_miou(a[rows].sum(0), range(4)) - naive_miou(b[rows].sum(0), range(4)) for a, b in zip(ours, theirs, strict=True)])
+        return np.mean(
+            [naive_miou(a[rows].sum(0), range(4)) - naive_miou(b[rows].sum(0), range(4)) for a, b in zip(ours, theirs, strict=True)]
+        )
 
     rng = np.random.default_rng(1)
     naive = np.array([difference(rng.integers(0, 40, 40)) for _ in range(2500)])
@@ -108,7 +110,9 @@ def test_the_p_of_miou_is_that_of_a_naive_loop():
     rng = np.random.default_rng(2)
 
     def difference(rows):
-        return np.mean([naive_miou(a[rows].sum(0), range(4)) - naive_miou(b[rows].sum(0), range(4)) for a, b in zip(ours, theirs, strict=True)])
+        return np.mean(
+            [naive_miou(a[rows].sum(0), range(4)) - naive_miou(b[rows].sum(0), range(4)) for a, b in zip(ours, theirs, strict=True)]
+        )
 
     seen = difference(np.arange(40))
     naive = np.array([difference(rng.integers(0, 40, 40)) for _ in range(2500)])

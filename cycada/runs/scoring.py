@@ -89,7 +89,9 @@ def evaluate_stage(plan: StagePlan, nets: Networks, datasets: Datasets, device: 
         by = "f_t" if "f_t" in nets else "f_s"
         if "g_st" in nets and by in nets and (known := datasets.source.get("test")) is not None:
             classify = as_evaluated(classify_by(getattr(nets, by)), plan, nets)
-            criteria["agreement"] = agreement(classify, translation_of(plan.options, nets.g_st), known, by == "f_t", device, plan.stage.precision)
+            criteria["agreement"] = agreement(
+                classify, translation_of(plan.options, nets.g_st), known, by == "f_t", device, plan.stage.precision
+            )
     criteria = {name: round(value, 6) for name, value in criteria.items()}
     if images:
         for side, counted in counts.items():
