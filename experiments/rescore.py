@@ -74,7 +74,7 @@ def _markdown(file: Path, data: dict, over: str) -> None:
     reference = rows[data["reference"]]
     parts[0] = (
         re.sub(r"reaches .*? %", f"reaches {_pm(reference['target_miou'])} %", parts[0], count=1)
-        .replace(re.search(r"That is (.*?) points", parts[0])[1], _pm(reference["gain_over_source_only"], "+"), 1)
+        .replace(re.findall(r"That is (.*?) points", parts[0])[0], _pm(reference["gain_over_source_only"], "+"), 1)
         + f"\n{NOTE}\n"
     )  # fmt: skip
     kept = [p for p in parts if not re.match(r"## (Target mIoU where|Regret|Choosing)", p)]
@@ -117,11 +117,11 @@ def _csv(file: Path, data: dict) -> None:
         table = list(csv.DictReader(stream))
     for line, row in zip(table, data["rows"], strict=True):
         gain, test, miou = row["gain_over_source_only"], row["test"], row["target_miou"]
-        line |= {"mean": miou["mean"], "standard_error": miou["error"], "classes_averaged": row["classes_averaged"]}
-        line |= {f"seed_{s}": v for s, v in miou["values"].items()}
-        line |= {"gain": gain["mean"], "gain_standard_error": gain["error"]} if gain else {}
-        line |= {"difference": test["difference"]["mean"]} if test else {}
-        line |= dict.fromkeys(("difference_low", "difference_high", "p_bootstrap", "p_bootstrap_holm"), "")
+        found: dict = {"mean": miou["mean"], "standard_error": miou["error"], "classes_averaged": row["classes_averaged"]}
+        found |= {f"seed_{s}": v for s, v in miou["values"].items()}
+        found |= {"gain": gain["mean"], "gain_standard_error": gain["error"]} if gain else {}
+        found |= {"difference": test["difference"]["mean"]} if test else {}
+        line.update(found | dict.fromkeys(("difference_low", "difference_high", "p_bootstrap", "p_bootstrap_holm"), ""))
     with file.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, table[0], lineterminator="\n")
         writer.writeheader()
