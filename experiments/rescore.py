@@ -19,7 +19,8 @@ from cycada.metrics.statistics import mean_and_error
 
 NOTE = (
     "Scored again over the classes of the truth by `experiments/rescore.py`, from the committed scores: an older version counted an "
-    "absent class as 0 where it was called. Intervals and p need the counts of every image and are left out; so is the choice of steps and rows."
+    "absent class as 0 where it was called. Intervals and p need the counts of every image and are left out; so is "
+    "the choice of steps and rows."
 )
 
 
@@ -33,7 +34,8 @@ def rescored(row: dict, absent: list[str]) -> dict[str, float]:
         (abs(sum(values[s] * n for s, n in zip(seeds, numbers, strict=True)) - total), numbers)
         for numbers in itertools.product(range(len(kept), most + 1), repeat=len(seeds))
     )
-    assert fits[0][0] < 0.01 and (len(fits) == 1 or fits[1][0] > 0.05), (row["name"], fits[:2])
+    assert fits[0][0] < 0.01, (row["name"], fits[:2])
+    assert len(fits) == 1 or fits[1][0] > 0.05, (row["name"], fits[:2])
     return {s: values[s] * n / len(kept) for s, n in zip(seeds, fits[0][1], strict=True)}
 
 
@@ -101,7 +103,8 @@ def _markdown(file: Path, data: dict, over: str) -> None:
         kept[i] = "\n".join(lines)
     text = "\n".join(kept)
     text = re.sub(
-        r"over the classes that occur in truth or answers\. The last column but one says how many images and classes that were\. A resample.*",
+        r"over the classes that occur in truth or answers\. "
+        r"The last column but one says how many images and classes that were\. A resample.*",
         f"over the classes that the truth of all of them holds. {over}",
         text,
     )

@@ -16,8 +16,8 @@ from cycada.report.table import COVERS, Line, Mean, mean_by_class
 NONE = "–"
 MIOU = (
     "mIoU: counts are added over all pixels of all test images at the masks' own size; then the mean of IoU over the classes that "
-    "the truth of all of them holds, the same for every method, seed and resample. The last column but one says how many images and classes "
-    "those are. A resample of the bootstrap adds the counts of the images that it drew."
+    "the truth of all of them holds, the same for every method, seed and resample. The last column but one says how many images and "
+    "classes those are. A resample of the bootstrap adds the counts of the images that it drew."
 )
 OTHERS = {"fwiou": "fwIoU", "pixel_accuracy": "pixel accuracy", "mean_class_accuracy": "class accuracy"}
 """The other scores of scenes, and how they are written."""
