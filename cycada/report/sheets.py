@@ -78,7 +78,7 @@ def main(lines: Sequence[Line], reference: str) -> Sheet:
     over_heads = ("images / classes",) if metric.of_pixels else ()
     if any(line.row.oracle for line in lines):
         notes.append(
-            "* An oracle, trained with target labels: at its own number of steps, so no bound on longer recipes, and not a result. Never set in bold."
+            "* An oracle, trained with target labels: no result, and no bound on rows with more steps. Never set in bold."
         )
     heads = (
         "method", f"target {metric.word}", "n", "gain over source only",
