@@ -77,9 +77,7 @@ def main(lines: Sequence[Line], reference: str) -> Sheet:
         notes.insert(1, MIOU + (f" {left}" if (left := left_out(lines[0].row)) else ""))
     over_heads = ("images / classes",) if metric.of_pixels else ()
     if any(line.row.oracle for line in lines):
-        notes.append(
-            "* An oracle, trained with target labels: no result, and no bound on rows with more steps. Never set in bold."
-        )
+        notes.append("* An oracle, trained with target labels: no result, and no bound on rows with more steps. Never set in bold.")
     heads = (
         "method", f"target {metric.word}", "n", "gain over source only",
         f"difference to {reference}", "p, images (Holm)", "p, seeds (Holm)", *over_heads, "by seed",
