@@ -55,7 +55,7 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) 
 
 
 def _print_summary(summary: Any, console: Console) -> None:
-    table = Table(title=f"{summary.name}, seed {summary.seed}, last step, no target label in training or selection")
+    table = Table(title=f"{summary.name}, seed {summary.seed}, last step, no target label in training or checkpoint selection")
     from cycada.runs.scoring import headline
 
     found = [headline(scores)[0] for s in summary.stages for scores in s.scores.values()]
@@ -197,7 +197,13 @@ def evaluate(
     for name, found in scores["scores"].items():
         cells = ["-" if v is None else f"{100 * v:.1f}" for v in found[per_class]]
         table.add_row(name, f"{100 * headline(found)[1]:.2f} %", *cells)
-    Console(highlight=False).print(table)
+    out = Console(highlight=False)
+    out.print(table)
+    for name, found in scores["scores"].items():
+        if absent := [c for c, share in zip(classes, found["class_accuracy"], strict=True) if share is None]:
+            out.print(
+                f"{name}: over {len(classes) - len(absent)} of {len(classes)} classes; its test set does not hold: {', '.join(absent)}."
+            )
 
 
 app.command()(quality)

@@ -74,12 +74,22 @@ class StagePlan:
                     "name": p.name,
                     "every": p.every,
                     "optimizer": {k: v for k, v in p.optimizer.items() if v is not None},
-                    "terms": [(t.name, t.weight, asdict(t.ramp), dict(t.options)) for t in p.terms],
+                    "terms": [(t.name, t.weight, asdict(t.ramp), _hashed(t)) for t in p.terms],
                 }
                 | ({"repeat": p.repeat} if p.repeat != 1 else {})
                 for p in self.phases
             ],
         }
+
+
+RENAMED = {("self_training", "target"): {"summed_probabilities": "probabilities", "probabilities": "mean_probabilities"}}
+"""(loss, option) -> a value's name -> how an id spells it, where a name has changed its meaning: an old id keeps the old one."""
+
+
+def _hashed(term: Term) -> dict[str, Any]:
+    return {
+        key: RENAMED.get((term.name, key), {}).get(value, value) if isinstance(value, str) else value for key, value in term.options.items()
+    }
 
 
 def load_plugins(config: Config) -> None:

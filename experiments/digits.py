@@ -83,7 +83,7 @@ def mean_and_error(values: list[float]) -> str:
 def markdown(rows: list[dict[str, Any]], command: str) -> str:
     labels = list(dict.fromkeys(s["label"] for r in rows for s in r["stages"].values()))
     lines = [
-        f"Target accuracy in %, **last step**, on the target's test set; no target label in training or selection. `{command}`",
+        f"Target accuracy in %, **last step**, on the target's test set; no target label in training or checkpoint selection. `{command}`",
         "",
         f"| pair | {' | '.join(labels)} | gain | seeds | seconds a seed | steps x batch | hardware |",
         f"|---|{'---|' * (len(labels) + 5)}",

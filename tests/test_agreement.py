@@ -7,6 +7,7 @@ from torch import nn
 
 from cycada.data import Examples, Fitted, Scenes, to_float
 from cycada.data.scenes import spread
+from cycada.methods.cycada import TaskOptions, translation_of
 from cycada.runs.agreement import IMAGES, SCENES, agreement
 from cycada.train.device import Device
 from cycada.train.evaluate import evaluating
@@ -81,3 +82,28 @@ def test_scenes_count_pixels(by_label, labelled, size):
             same, pixels = same + int(a == b != IGNORE), pixels + int(b != IGNORE)
     assert found(False, scenes, by_label) == pytest.approx(same / pixels)
     assert 0 < same < pixels
+
+
+class Counting(nn.Module):
+    """Remembers what it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(tuple(x.shape[-2:]))
+        return x
+
+
+@pytest.mark.parametrize(("scale", "size"), [(None, (8, 12)), (0.5, (4, 6))])
+def test_the_translation_is_that_of_the_stage(scale, size):
+    """A generator that learnt on smaller scenes sees smaller ones here too, and the classifier its answers at full size."""
+    net, read = nn.ModuleList([Brightest(False), Counting()]), []
+    with evaluating(net):
+        agreement(
+            lambda x: read.append(tuple(x.shape[-2:])) or net[0](x), translation_of(TaskOptions(translate_at=scale), net[1]),
+            Fitted(Drawn(3), (8, 12), whole_masks=True), True, DEVICE, "fp32",
+        )  # fmt: skip
+    assert set(net[1].seen) == {size}
+    assert set(read) == {(8, 12)}

@@ -351,7 +351,8 @@ def naive_self_training(student, teacher, threshold=0.9, target="label"):
     costs = []
     for row, p in zip(student.tolist(), probabilities(teacher), strict=True):
         q = [math.exp(x) for x in log_probabilities(row)]
-        cost = -math.log(q[p.index(max(p))]) if target == "label" else sum((a - b) ** 2 for a, b in zip(q, p, strict=True))
+        squared = sum((a - b) ** 2 for a, b in zip(q, p, strict=True)) / (len(p) if target == "probabilities" else 1)
+        cost = -math.log(q[p.index(max(p))]) if target == "label" else squared
         costs.append(cost if max(p) > threshold else 0.0)
     return average(costs)
 
@@ -483,7 +484,7 @@ VALUES = {
     "smoothing": (0.0, 0.1),
     "certainty": (False, True),
     "threshold": (0.0, 0.6),
-    "target": ("label", "probabilities"),
+    "target": ("label", "probabilities", "summed_probabilities"),
     "eta": (2.0, 0.5),
     "prior": ("uniform", "source"),
     "temperature": (0.07, 0.5),
@@ -721,3 +722,10 @@ def test_autocast_does_not_reach_into_a_loss():
             value = Term("gram")(SimpleNamespace(features=features))
     assert torch.equal(value, gram(features))
     assert "gram" not in losses
+
+
+def test_probabilities_are_meant_over_classes_and_the_sum_has_another_name():
+    student, teacher = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.0, 3.0, 0.0]])
+    squared = (student.softmax(1) - teacher.softmax(1)).square()
+    for target, wanted in (("probabilities", squared.mean()), ("summed_probabilities", squared.sum())):
+        assert float(losses["self_training"](student, teacher, threshold=0.0, target=target)) == pytest.approx(float(wanted))

@@ -98,10 +98,10 @@ SKLEARN = {
     "class_accuracy": lambda y, p: sk.recall_score(y, p, labels=range(K), average=None),
     "mean_class_accuracy": sk.balanced_accuracy_score,
     "class_iou": lambda y, p: sk.jaccard_score(y, p, labels=range(K), average=None),
-    "miou": lambda y, p: sk.jaccard_score(y, p, labels=range(K), average="macro"),
+    "miou": lambda y, p: sk.jaccard_score(y, p, labels=np.unique(y), average="macro"),
     "pixel_accuracy": sk.accuracy_score,
     "fwiou": lambda y, p: sk.jaccard_score(y, p, labels=range(K), average="weighted"),
-    "classes_averaged": lambda y, p: len({*y.tolist(), *p.tolist()}),
+    "classes_averaged": lambda y, p: len({*y.tolist()}),
 }
 
 
@@ -124,13 +124,25 @@ def test_an_absent_class_has_no_accuracy_and_does_not_pull_the_mean_down():
     assert scores["mean_class_accuracy"](PARTIAL).item() == pytest.approx(5 / 6)
 
 
-def test_a_class_has_an_iou_where_it_is_or_is_called():
+def test_a_class_has_an_iou_where_the_truth_holds_it():
+    """A false alarm of class 2 is in the union of class 1, from which it was taken, and in no mean as a zero."""
     found = scores["class_iou"](PARTIAL)
-    assert found[:3].tolist() == pytest.approx([1, 2 / 3, 0])
-    assert found[3].isnan()
-    assert scores["miou"](PARTIAL).item() == pytest.approx(5 / 9)
-    assert scores["classes_averaged"](PARTIAL) == 3
+    assert found[:2].tolist() == pytest.approx([1, 2 / 3])
+    assert found[2:].isnan().all()
+    assert scores["miou"](PARTIAL).item() == pytest.approx(5 / 6)
+    assert scores["classes_averaged"](PARTIAL) == 2
     assert scores["fwiou"](PARTIAL).item() == pytest.approx((2 * 1 + 3 * 2 / 3) / 5)
+
+
+def test_one_pixel_called_an_absent_class_moves_the_mean_by_that_pixel():
+    """Of 200,000 pixels; as the zero of a third class it would take a third of the mean away."""
+    clean = torch.tensor([[100_000, 0, 0, 0], [20_000, 80_000, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    other = clean.clone()
+    other[0, 0], other[0, 3] = 99_999, 1
+    one, two = (scores["miou"](count).item() for count in (clean, other))
+    assert one == pytest.approx((100_000 / 120_000 + 0.8) / 2)
+    assert one - two == pytest.approx(1 / 120_000 / 2)
+    assert scores["classes_averaged"](clean) == scores["classes_averaged"](other) == 2
 
 
 def test_large_counts_are_scored_in_double_precision():

@@ -76,13 +76,12 @@ def scenes(seeds=2, images=40, classes=4, rate=(0.9, 0.6)):
     return found
 
 
-def naive_miou(count):
-    """Of one (K, K) count, by a loop."""
+def naive_miou(count, classes):
+    """Of one (K, K) count, by a loop over the classes that the truth of the whole set holds."""
     ious = []
-    for k in range(len(count)):
+    for k in classes:
         union = count[k].sum() + count[:, k].sum() - count[k, k]
-        if union:
-            ious.append(count[k, k] / union)
+        ious.append(count[k, k] / union if union else 0.0)
     return sum(ious) / len(ious)
 
 
@@ -91,14 +90,16 @@ def test_the_bootstrap_of_miou_agrees_with_a_naive_loop_over_images():
     assert (ours.sum((0, 1))[3] > 0).any()
 
     def difference(rows):
-        return np.mean([naive_miou(a[rows].sum(0)) - naive_miou(b[rows].sum(0)) for a, b in zip(ours, theirs, strict=True)])
+        return np.mean(
+            [naive_miou(a[rows].sum(0), range(4)) - naive_miou(b[rows].sum(0), range(4)) for a, b in zip(ours, theirs, strict=True)]
+        )
 
     rng = np.random.default_rng(1)
     naive = np.array([difference(rng.integers(0, 40, 40)) for _ in range(2500)])
     found = paired_bootstrap(ours, theirs)
     assert found.difference == pytest.approx(difference(np.arange(40)))
     assert (found.low, found.high) == pytest.approx(np.quantile(naive, [0.025, 0.975]), abs=0.02)
-    assert len({naive_miou(ours[0][rng.integers(0, 40, 40)].sum(0)) for _ in range(9)}) > 1
+    assert len({naive_miou(ours[0][rng.integers(0, 40, 40)].sum(0), range(4)) for _ in range(9)}) > 1
     near = paired_bootstrap(*scenes(rate=(0.8, 0.77)))
     assert 0.001 < near.p < 1
     assert near.low < near.difference < near.high
@@ -109,7 +110,9 @@ def test_the_p_of_miou_is_that_of_a_naive_loop():
     rng = np.random.default_rng(2)
 
     def difference(rows):
-        return np.mean([naive_miou(a[rows].sum(0)) - naive_miou(b[rows].sum(0)) for a, b in zip(ours, theirs, strict=True)])
+        return np.mean(
+            [naive_miou(a[rows].sum(0), range(4)) - naive_miou(b[rows].sum(0), range(4)) for a, b in zip(ours, theirs, strict=True)]
+        )
 
     seen = difference(np.arange(40))
     naive = np.array([difference(rng.integers(0, 40, 40)) for _ in range(2500)])
@@ -124,6 +127,31 @@ def test_the_bootstrap_of_miou_is_symmetric_and_never_zero():
     assert paired_bootstrap(ours, ours, 99).p == 1
     with pytest.raises(ValueError, match="one shape"):
         paired_bootstrap(ours, theirs[:, :, :2, :2])
+
+
+def test_an_answer_that_no_truth_holds_does_not_decide_a_test():
+    """One pixel of one image is called a class that is nowhere: the difference is that pixel's, in every resample."""
+    ours = np.zeros((1, 20, 3, 3), np.int64)
+    ours[0, :, 0, 0] = ours[0, :, 1, 1] = 100
+    theirs = ours.copy()
+    theirs[0, 0, 0, 0], theirs[0, 0, 0, 2] = 99, 1
+    found = paired_bootstrap(ours, theirs, 999)
+    assert found.difference == pytest.approx(1 / 2000 / 2)
+    assert 0 <= found.low <= found.high < 0.002
+
+
+def test_a_resample_that_loses_a_class_keeps_its_share_of_the_mean():
+    """Class 2 is in one image of four, and only one side finds it: a resample holds it or not, and is over three classes."""
+    ours = np.zeros((1, 4, 3, 3), np.int64)
+    ours[0, :, 0, 0] = ours[0, :, 1, 1] = 10
+    theirs = ours.copy()
+    ours[0, 3, 2, 2], theirs[0, 3, 2, 1] = 10, 10
+    found = paired_bootstrap(ours, theirs, 4000)
+    assert found.low == 0  # not drawn: the same answers, the same mean
+    drawn = np.arange(1, 5)  # how often it is: 10 n of the other side's unions of class 1, 40 + 10 n
+    possible = {0.0, *((1 - 40 / (40 + 10 * drawn) + 1) / 3).round(12)}
+    assert round(found.difference, 12) in possible
+    assert round(found.high, 12) in possible
 
 
 def test_the_bootstrap_of_miou_is_that_of_accuracy_where_they_are_the_same():

@@ -18,12 +18,13 @@ def self_training(
     teacher_logits_real_t: Tensor,
     *,
     threshold: Share = 0.9,
-    target: Literal["label", "probabilities"] = "label",
+    target: Literal["label", "probabilities", "summed_probabilities"] = "label",
 ) -> Tensor:
     """Where the teacher is surer than `threshold`, the student says the same of the augmented image. (N, K) -> scalar
 
     label: cross-entropy with the teacher's argmax (Lee 2013; FixMatch, Sohn et al. 2020, eq. 4). probabilities: the squared
-    difference of the probabilities, summed over classes (self-ensembling, French et al. 2018, section 3.2). The sum over
+    difference of the probabilities, mean over classes (self-ensembling, French et al. 2018, section 3.2, as their code has it).
+    summed_probabilities: the same summed over the K classes, K times as strong, which `probabilities` was before. The sum over
     the sure images is divided by ALL of the batch, as in both: few sure images weigh little.
     """
     teacher = teacher_logits_real_t.detach().softmax(1)
@@ -31,7 +32,8 @@ def self_training(
     if target == "label":
         loss = F.cross_entropy(logits_augmented_t, label, reduction="none")
     else:
-        loss = (logits_augmented_t.softmax(1) - teacher).square().sum(1)
+        squared = (logits_augmented_t.softmax(1) - teacher).square()
+        loss = squared.mean(1) if target == "probabilities" else squared.sum(1)
     return (loss * (certainty > threshold)).mean()
 
 

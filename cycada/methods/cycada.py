@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -60,8 +61,7 @@ class PixelViews(CycleViews):
     def fake_t(self) -> Tensor:
         if self.batch.fake_t is not None:
             return self.batch.fake_t
-        scale: float | None = getattr(self.options, "translate_at", None)
-        return self.nets.g_st(self.real_s) if scale is None else enlarged(translated_at(scale, self.nets.g_st, self.real_s), self.real_s)
+        return translation_of(self.options, self.nets.g_st)(self.real_s)
 
     @cached_property
     def source_output_real_s(self) -> Output:
@@ -107,6 +107,12 @@ class PixelViews(CycleViews):
     @cached_property
     def logits_real_s(self) -> Tensor:
         return self.nets.f_t(self.real_s).logits
+
+
+def translation_of(options: Any, generator: nn.Module) -> Callable[[Tensor], Tensor]:
+    """How a stage with these options translates source images, at their own size: fake_t of real_s."""
+    scale: float | None = getattr(options, "translate_at", None)
+    return generator if scale is None else lambda images: enlarged(translated_at(scale, generator, images), images)
 
 
 def translated_at(scale: float, generator: nn.Module, images: Tensor) -> Tensor:

@@ -26,5 +26,5 @@ TASK = PhasePlan("task", ("f_t",), {"task_source": 1.0})
 methods.add("source_only", Method(SourceViews, (TASK,), "source only", "f_t on labelled source images: the baseline (CyCADA eq. 1)"))
 methods.add(
     "target_only",
-    Method(SourceViews, (TASK,), "oracle", "ORACLE: f_t on target images WITH their labels, the upper bound", source_is="target"),
+    Method(SourceViews, (TASK,), "oracle", "ORACLE: f_t on target images WITH their labels, never a result", source_is="target"),
 )

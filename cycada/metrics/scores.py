@@ -1,4 +1,7 @@
-"""Scores: pure functions of one (K, K) confusion count (rows: truth, columns: prediction). Shares in [0, 1]."""
+"""Scores: pure functions of one (K, K) confusion count (rows: truth, columns: prediction). Shares in [0, 1].
+
+Means over classes are over the classes of the truth, so that whatever is scored on one test set is a mean over the same ones.
+"""
 
 from __future__ import annotations
 
@@ -32,20 +35,23 @@ def class_accuracy(count: Tensor) -> Tensor:
 
 @scores("mean_class_accuracy")
 def mean_class_accuracy(count: Tensor) -> Tensor:
-    """Mean of `class_accuracy` over the classes that occur. -> scalar."""
+    """Mean of `class_accuracy` over the classes of the truth. -> scalar."""
     return class_accuracy(count).nanmean()
 
 
 @scores("class_iou")
 def class_iou(count: Tensor) -> Tensor:
-    """Per class, true positives / (truth or prediction). NaN where the class is in neither. -> (K,)"""
-    hits = count.diagonal().double()
-    return hits / (count.sum(0) + count.sum(1) - hits)
+    """Per class, true positives / (truth or prediction). NaN where the truth does not hold the class. -> (K,)
+
+    What is wrongly called by the name of an absent class counts against the classes that it was taken from.
+    """
+    hits, truth = count.diagonal().double(), count.sum(1)
+    return (hits / (count.sum(0) + truth - hits)).masked_fill(truth == 0, float("nan"))
 
 
 @scores("miou")
 def miou(count: Tensor) -> Tensor:
-    """Mean of `class_iou` over the classes that occur. -> scalar."""
+    """Mean of `class_iou` over the classes of the truth. -> scalar."""
     return class_iou(count).nanmean()
 
 
@@ -58,5 +64,5 @@ def fwiou(count: Tensor) -> Tensor:
 
 @scores("classes_averaged")
 def classes_averaged(count: Tensor) -> Tensor:
-    """How many classes `miou` is the mean of: those that occur in truth or prediction. -> scalar; the one that is no share."""
-    return class_iou(count).isfinite().sum()
+    """How many classes `miou` is the mean of: those of the truth. -> scalar; the one that is no share."""
+    return (count.sum(1) > 0).sum()

@@ -41,8 +41,8 @@ def paired_bootstrap(ours: np.ndarray, theirs: np.ndarray, resamples: int = 10_0
     (S, N) bool, right or wrong by seed and image: accuracy. Image i has d_i = the mean over seeds of (ours - theirs). d takes
     at most 2 S + 1 values, so a resample is one multinomial draw over their counts: exact, and independent of N.
     (S, N, K, K) counts by seed and image, rows are the truth: mIoU, which is no mean over images. The counts of the images that
-    were drawn are added up, each seed by itself; its mIoU is of that sum, over the classes that occur in it; then the mean
-    over seeds.
+    were drawn are added up, each seed by itself; its mIoU is of that sum, over the classes that the truth of ALL images holds,
+    the same in every resample and on both sides (a class whose truth was not drawn adds 0 to both); then the mean over seeds.
     p: how often a resample, moved by what was seen, lies as far out as that; (1 + count) / (1 + resamples).
 
     It does NOT cover what another seed would have done: the networks are held fixed.
@@ -72,11 +72,12 @@ def _bootstrap(seen: float, drawn: np.ndarray, scale: float = 1.0, equal: float 
 def _of_miou(ours: np.ndarray, theirs: np.ndarray, resamples: int, random: np.random.Generator, together: int = 250) -> Bootstrap:
     """mIoU needs no more of a count than hits and unions, (N, 2 S K) numbers, so that resamples are rows of a product."""
     images = ours.shape[1]
+    classes = (ours.sum((0, 1, 3)) + theirs.sum((0, 1, 3))) > 0
     sides = [_hits_and_unions(ours), _hits_and_unions(theirs)]
 
     def difference(weights: np.ndarray) -> np.ndarray:
         """(R, N) how often each image counts -> (R,)."""
-        one, other = (_mean_miou(np.tensordot(weights, side, 1)) for side in sides)
+        one, other = (_mean_miou(np.tensordot(weights, side, 1)[..., classes]) for side in sides)
         return one - other
 
     drawn = []
@@ -95,11 +96,8 @@ def _hits_and_unions(counts: np.ndarray) -> np.ndarray:
 
 
 def _mean_miou(summed: np.ndarray) -> np.ndarray:
-    """(R, 2, S, K) hits and unions -> (R,): the mean over seeds of the mean IoU over classes that occur."""
-    hits, unions = summed[:, 0], summed[:, 1]
-    there = unions > 0
-    iou = hits / np.where(there, unions, 1)
-    mean: np.ndarray = (iou.sum(2) / np.maximum(there.sum(2), 1)).mean(1)
+    """(R, 2, S, K) hits and unions -> (R,): the mean over seeds of the mean IoU over these classes."""
+    mean: np.ndarray = (summed[:, 0] / np.maximum(summed[:, 1], 1)).mean((1, 2))
     return mean
 
 

@@ -15,6 +15,7 @@ from cycada.losses import Term
 from cycada.methods import methods
 from cycada.networks import kind_of
 from cycada.report.metric import Metric, metric_of
+from cycada.runs.scoring import stored_scores
 from cycada.runs.shapes import read_shaped
 from cycada.runs.store import RunFolder
 
@@ -80,8 +81,7 @@ class Record:
 
     @cached_property
     def scores(self) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = self.folder.read_json("scores.json")
-        return found
+        return stored_scores(self.folder)
 
     @cached_property
     def metric(self) -> Metric | None:
@@ -109,7 +109,16 @@ class Record:
     @property
     def evaluations(self) -> list[dict[str, float]]:
         """The rows of metrics.jsonl with target scores."""
-        return [row for row in self.metrics if f"target/{self.metric.key}" in row] if self.metric else []
+        rows = [row for row in self.metrics if f"target/{self.metric.key}" in row] if self.metric else []
+        return [row | self._over_the_truth(row) for row in rows]
+
+    def _over_the_truth(self, row: dict[str, float]) -> dict[str, float]:
+        """mIoU of one evaluation over the classes of the truth; older versions took the mean over those that were called, too."""
+        if self.metric is None or not self.metric.of_pixels or "target" not in self.confusion:
+            return {}
+        ious = [row.get(f"target/class_iou/{k}") for k in self.confusion["target"].sum(1).nonzero()[0]]
+        known = [iou for iou in ious if iou is not None]
+        return {"target/miou": sum(known) / len(known)} if known and len(known) == len(ious) else {}
 
     @cached_property
     def confusion(self) -> dict[str, np.ndarray]:

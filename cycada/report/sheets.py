@@ -15,9 +15,9 @@ from cycada.report.table import COVERS, Line, Mean, mean_by_class
 
 NONE = "–"
 MIOU = (
-    "mIoU: counts are added over all pixels of all test images at the masks' own size; then the mean of IoU over the classes that occur "
-    "in truth or answers. The last column but one says how many images and classes that were. A resample of the bootstrap adds the counts "
-    "of the images that it drew."
+    "mIoU: counts are added over all pixels of all test images at the masks' own size; then the mean of IoU over the classes that "
+    "the truth of all of them holds, the same for every method, seed and resample. The last column but one says how many images and "
+    "classes those are. A resample of the bootstrap adds the counts of the images that it drew."
 )
 OTHERS = {"fwiou": "fwIoU", "pixel_accuracy": "pixel accuracy", "mean_class_accuracy": "class accuracy"}
 """The other scores of scenes, and how they are written."""
@@ -74,10 +74,10 @@ def main(lines: Sequence[Line], reference: str) -> Sheet:
         COVERS["bootstrap"], COVERS["wilcoxon"], COVERS["holm"],
     ]  # fmt: skip
     if metric.of_pixels:
-        notes.insert(1, MIOU)
+        notes.insert(1, MIOU + (f" {left}" if (left := left_out(lines[0].row)) else ""))
     over_heads = ("images / classes",) if metric.of_pixels else ()
     if any(line.row.oracle for line in lines):
-        notes.append("* An oracle, trained with target labels: an upper bound, not a result. Never set in bold.")
+        notes.append("* An oracle, trained with target labels: no result, and no bound on rows with more steps. Never set in bold.")
     heads = (
         "method", f"target {metric.word}", "n", "gain over source only",
         f"difference to {reference}", "p, images (Holm)", "p, seeds (Holm)", *over_heads, "by seed",
@@ -93,6 +93,15 @@ def averaged_over(row: Row) -> tuple[int, str]:
     return records[0].manifest["images"]["target test"], str(classes[0]) if len(classes) == 1 else f"{classes[0]} to {classes[-1]}"
 
 
+def left_out(row: Row) -> str:
+    """A sentence about the classes that no pixel of the test set is, which no mean is over; empty where there is none."""
+    last = row.outcomes[0].last
+    found = last.scores["target"]["class_accuracy"]
+    names = last.classes or tuple(map(str, range(len(found))))
+    absent = [name for name, share in zip(names, found, strict=True) if share is None]
+    return f"Over {len(names) - len(absent)} of {len(names)} classes; no pixel of the test set is: {', '.join(absent)}." if absent else ""
+
+
 def class_sheet(lines: Sequence[Line]) -> Sheet:
     """IoU of every class, and the other scores that segmentation is reported by; means over seeds."""
     classes = lines[0].row.outcomes[0].last.classes or tuple(map(str, range(len(lines[0].row.outcomes[0].last.by_class() or ()))))
@@ -105,7 +114,7 @@ def class_sheet(lines: Sequence[Line]) -> Sheet:
     notes = (
         "In %, on the target's test images at the masks' own size, last step, mean over seeds. IoU of a class: right pixels over those "
         "that are or were called so. fwIoU: the mean of IoU weighted by how often a class occurs; class accuracy: the mean of the "
-        "shares of each class's pixels that were found. – where a class is in neither truth nor answers.",
+        "shares of each class's pixels that were found. – where the truth does not hold a class.",
     )
     return Sheet("class_iou", "IoU of every class", ("method", *classes, "mIoU", *OTHERS.values()), rows, notes=notes)
 

@@ -16,6 +16,7 @@ from cycada.config import Config
 from cycada.data import Examples, Fitted, fit_mask, to_float
 from cycada.data.scenes import spread
 from cycada.methods import Networks
+from cycada.methods.cycada import translation_of
 from cycada.metrics import confusion_matrix
 from cycada.plan import StagePlan
 from cycada.runs.scoring import Evaluation
@@ -119,7 +120,7 @@ def _features(plan: StagePlan, nets: Networks, datasets: Datasets, device: Devic
         for number, (images, labels) in enumerate(parts(examples, FEATURES, device)):
             views = {side: images}
             if side == "source" and "g_st" in nets:
-                views["translated"] = through(nets.g_st, images)
+                views["translated"] = through(translation_of(plan.options, nets.g_st), images)
             for name, seen in views.items():
                 features = through(lambda x: classifier(x).features, seen)
                 said = labels

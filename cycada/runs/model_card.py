@@ -11,6 +11,7 @@ import yaml
 
 from cycada.config import Spec
 from cycada.runs.exported import ONNX, WEIGHTS, Exported
+from cycada.runs.scoring import stored_scores
 from cycada.runs.store import RunFolder
 
 
@@ -85,7 +86,7 @@ def _losses(folder: RunFolder) -> dict[str, float]:
 
 
 def _scores(folder: RunFolder) -> dict[str, float]:
-    found = {"scores": folder.read_json("scores.json")}
+    found = {"scores": stored_scores(folder)}
     if (folder.path / "quality.json").exists():
         found["quality"] = folder.read_json("quality.json")
     return {name.removeprefix("scores "): value for name, value in _numbers(found)}

@@ -19,7 +19,7 @@ from cycada.networks.inception import Seen, read_inception
 from cycada.plan import StagePlan
 from cycada.runs.judges import resized
 from cycada.runs.reuse import find_run, load_stage
-from cycada.runs.scoring import as_evaluated
+from cycada.runs.scoring import as_evaluated, stored_scores
 from cycada.runs.store import RunFolder
 from cycada.runs.trained import trained_network
 from cycada.train.device import Device
@@ -115,7 +115,7 @@ def find_scorer(name: str, results: Path | str, device: Device) -> Scorer:
         with device.autocast(t.stage.stage.precision):
             return way(images)
 
-    own = t.folder.read_json("scores.json").get("target")
+    own = stored_scores(t.folder).get("target")
     protocol = t.protocol | {"evaluation": t.stage.evaluation.changes(), "own_scores": own}
     return Scorer(f"scorer {t.key}", t.net, protocol, classify, t.size, class_names(t.folder), t.config.data.channels)
 

@@ -15,6 +15,7 @@ from cycada.build import Datasets, some_images
 from cycada.data import Examples, Fitted, Split
 from cycada.data.scenes import spread
 from cycada.methods import Classify, Networks, classify_by
+from cycada.methods.cycada import translation_of
 from cycada.metrics import confusion_matrix
 from cycada.metrics import criteria as all_criteria
 from cycada.metrics import scores as score_functions
@@ -22,6 +23,7 @@ from cycada.plan import StagePlan
 from cycada.runs.agreement import agreement
 from cycada.runs.alarms import watched
 from cycada.runs.pictures import draw_answers, draw_confusion, image_grid
+from cycada.runs.store import RunFolder
 from cycada.train.averaging import averaged
 from cycada.train.device import Device, Precision
 from cycada.train.evaluate import at_once, count_pixels, evaluating, predictions, probabilities
@@ -87,7 +89,9 @@ def evaluate_stage(plan: StagePlan, nets: Networks, datasets: Datasets, device: 
         by = "f_t" if "f_t" in nets else "f_s"
         if "g_st" in nets and by in nets and (known := datasets.source.get("test")) is not None:
             classify = as_evaluated(classify_by(getattr(nets, by)), plan, nets)
-            criteria["agreement"] = agreement(classify, nets.g_st, known, by == "f_t", device, plan.stage.precision)
+            criteria["agreement"] = agreement(
+                classify, translation_of(plan.options, nets.g_st), known, by == "f_t", device, plan.stage.precision
+            )
     criteria = {name: round(value, 6) for name, value in criteria.items()}
     if images:
         for side, counted in counts.items():
@@ -168,6 +172,13 @@ def as_scores(count: Tensor, scenes: bool = False) -> dict[str, Any]:
         value = score_functions[name](count)
         found[name] = [_plain(v) for v in value.tolist()] if value.ndim else _plain(value.item())
     return found
+
+
+def stored_scores(folder: RunFolder) -> Scores:
+    """Those of a finished stage; of scenes scored again from its counts, for older versions took other classes' mean."""
+    found: Scores = folder.read_json("scores.json")
+    counts = folder.read_json("confusion.json") if (folder.path / "confusion.json").exists() else {}
+    return {side: as_scores(torch.tensor(counts[side]), True) if "miou" in of and side in counts else of for side, of in found.items()}
 
 
 def _plain(value: float) -> float | None:

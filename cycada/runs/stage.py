@@ -25,7 +25,7 @@ from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.lock import locked
 from cycada.runs.progress import Screen
 from cycada.runs.reuse import checked
-from cycada.runs.scoring import Evaluation, Scores, evaluate_stage, flatten_scores
+from cycada.runs.scoring import Evaluation, Scores, evaluate_stage, flatten_scores, stored_scores
 from cycada.runs.store import RunFolder, environment
 from cycada.runs.tracking import NoTracker
 from cycada.runs.translation import translate_once
@@ -146,7 +146,7 @@ def _reused(room: Room, plan: StagePlan, folder: RunFolder) -> StageResult:
     """A finished stage, read from its folder."""
     if not room.device.main:
         return StageResult(plan.name, plan.stage.method, plan.method.label, folder.id, folder.path, 0.0, {}, reused=True)
-    scores, seconds = folder.read_json("scores.json"), folder.read_json("manifest.json")["seconds"]
+    scores, seconds = stored_scores(folder), folder.read_json("manifest.json")["seconds"]
     for row in folder.metrics():
         room.tracker.log(int(row["step"]), row)
     room.tracker.end_stage(_artifacts(folder), flatten_scores(scores))
