@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cycada.build import build_networks
-from cycada.config import Config, Spec
+from cycada.config import Config, Spec, digest
 from cycada.data import domains, scene_domains
 from cycada.errors import CycadaError
 from cycada.methods import TEACHER, Networks
@@ -37,6 +37,22 @@ def rehearse(config: Config, plan: StagePlan, memory: float = NO_MACHINE) -> flo
 
     memory: the bytes that there are. Raises CycadaError that names the stage, the network and what to change.
     """
+    key = digest([config.model_dump(mode="json", exclude={"name", "seed", "results", "tracking", "logging", "stages"}), plan.identity()])
+    if key not in _TAKEN:
+        _TAKEN[key] = _taken(config, plan)
+    if (taken := _TAKEN[key]) > memory:
+        raise CycadaError(
+            f"stages.{plan.name}: a step takes {taken / 1e9:,.0f} GB of memory at the least, and there are {memory / 1e9:,.0f}. Lower "
+            f"its batch, {'its crop, ' if is_scenes(config) else ''}data.size, or the channels of its networks."
+        )
+    return taken
+
+
+_TAKEN: dict[str, float] = {}
+"""What was rehearsed in this process already, as a sweep's cells are."""
+
+
+def _taken(config: Config, plan: StagePlan) -> float:
     specs = {role: _from_scratch(spec, role) for role, spec in plan.specs.items()}
     bare = replace(plan, specs=specs, pools=(), stage=plan.stage.model_copy(update={"compile": False}))
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
@@ -45,11 +61,6 @@ def rehearse(config: Config, plan: StagePlan, memory: float = NO_MACHINE) -> flo
             rehearsal.nets.add_module(role, nn.Identity())
         taken = rehearsal.train()
         rehearsal.score()
-    if taken > memory:
-        raise CycadaError(
-            f"stages.{plan.name}: a step takes {taken / 1e9:,.0f} GB of memory at the least, and there are {memory / 1e9:,.0f}. Lower "
-            f"its batch, {'its crop, ' if is_scenes(config) else ''}data.size, or the channels of its networks."
-        )
     return taken
 
 
@@ -99,7 +110,7 @@ class _Rehearsal:
         size = " x ".join(map(str, self.shape[1:]))
         if "more than 1 spatial element" in found:
             return (
-                f"On {size} pixels nothing but one pixel is left in {net}, which instance normalization cannot take. Enlarge {self.sizes}."
+                f"On {size} pixels nothing but one pixel is left in {net}, which instance normalization cannot take. Enlarge " + self.sizes
             )
         if any(hint in found for hint in ("too small", "Kernel size can't be greater", "Padding size should be less", "negative")):
             return f"{net or 'A network'} is too deep for {size} pixels ({found}). Enlarge {self.sizes}, or give it fewer layers."

@@ -10,7 +10,9 @@ import torch
 
 from cycada.build import load_datasets
 from cycada.config import Config, digest
+from cycada.errors import memory_named
 from cycada.plan import plan
+from cycada.rehearsal import memory_of, rehearse
 from cycada.runs.identity import stage_id
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.progress import Screen
@@ -58,7 +60,10 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
     if config.threads:
         torch.set_num_threads(config.threads)
     device = Device.find(config.device)
-    datasets = load_datasets(config, plans, device)
+    for stage in plans:
+        rehearse(config, stage, 2 * memory_of(device.torch_device))
+    with memory_named("data"):
+        datasets = load_datasets(config, plans, device)
     idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})
     identity = digest(config.model_dump(mode="json", exclude=idle))
     watcher.begin(config.name, config.seed, identity, environment())
@@ -70,7 +75,8 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
                     raise Interrupted(f"Stopped before stage '{stage.name}'. The same command goes on from there.")
                 ids = {s.name: s.id for s in summary.stages}
                 room = Room(config, datasets.at(config, stage.stage), device, watcher, screen)
-                result = run_stage(room, stage, stage_id(config, stage, ids, datasets, device), ids)
+                with memory_named(f"stages.{stage.name}"):
+                    result = run_stage(room, stage, stage_id(config, stage, ids, datasets, device), ids)
                 summary.stages.append(result)
                 screen.say(_line(result))
     except BaseException:

@@ -19,19 +19,28 @@ class Diverged(CycadaError):
     exit_code = 3
 
 
+OUTWEIGHS = 1e6
+"""How many times heavier than every other a term is that is blamed for what broke elsewhere."""
+
+
 @dataclass
 class _Group:
-    """The values of the steps that had the same names. first_bad: the first step at which each was not finite."""
+    """The values of the steps that had the same names. first_bad: the first step at which each was not finite. last: each
+
+    as it was last, while it was finite.
+    """
 
     total: Tensor
     first_bad: Tensor
+    last: Tensor
     count: int
 
 
 class Meter:
-    """Add every step's scalars; `means` answers and starts anew."""
+    """Add every step's scalars; `means` answers and starts anew. weights: of the terms, to say which one was too heavy."""
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        self.weights = weights or {}
         self._groups: dict[tuple[str, ...], _Group] = {}
 
     def add(self, step: int, values: Mapping[str, Tensor]) -> None:
@@ -39,9 +48,10 @@ class Meter:
         bad = torch.where(row.isfinite(), math.inf, float(step))
         group = self._groups.get(tuple(values))
         if group is None:
-            self._groups[tuple(values)] = _Group(row, bad, 1)
+            self._groups[tuple(values)] = _Group(row, bad, row, 1)
         else:
             group.total, group.first_bad, group.count = group.total + row, torch.minimum(group.first_bad, bad), group.count + 1
+            group.last = torch.where(row.isfinite(), row, group.last)
 
     def means(self, device: Device) -> dict[str, float]:
         """Over all steps and processes. Raises Diverged that names the value that was the first to be no number."""
@@ -55,12 +65,29 @@ class Meter:
                 counts[name] = counts.get(name, 0) + group.count
                 if not math.isfinite(value) and (worst is None or step < worst[0]):
                     worst = (step, name)
+        heavy = self._heaviest() if worst else ""
         self._groups = {}
         if worst:
             step, name = worst
             when = f"Step {int(step) + 1}" if math.isfinite(step) else "Another process"
             raise Diverged(
                 f"{when}: '{name.split('/', 1)[1]}' ({name.split('/', 1)[0]}) is no longer a finite number. Nothing after the last "
-                f"checkpoint was kept. Lower the learning rate or that term's weight, or use precision: fp32."
+                f"checkpoint was kept. {heavy or "Lower the learning rate or that term's weight, or use precision: fp32."}"
             )
         return {name: total / counts[name] for name, total in totals.items()}
+
+    def _heaviest(self) -> str:
+        """The term that outweighed all others before a value broke: its gradient moved the weights there. '' where none did."""
+        pulls: dict[str, float] = {}
+        for names, group in self._groups.items():
+            for name, value in zip(names, group.last.tolist(), strict=True):
+                kind, _, term = name.partition("/")
+                if kind == "loss" and term in self.weights and math.isfinite(value):
+                    pulls[term] = self.weights[term] * abs(value)
+        term = max(pulls, key=pulls.__getitem__, default="")
+        if not term or pulls[term] <= OUTWEIGHS * max((pull for other, pull in pulls.items() if other != term), default=1.0):
+            return ""
+        return (
+            f"The cause is '{term}': with its weight of {self.weights[term]:g} it came to {pulls[term]:.3g}, far more than all other terms. "
+            f"Lower losses.{term}."
+        )
