@@ -152,7 +152,7 @@ class _Rehearsal:
             if found.ndim != (4 if scenes else 2):
                 has, need = ("for every pixel", "for the whole image") if found.ndim == 4 else ("for the whole image", "for every pixel")
                 raise CycadaError(
-                    f"networks.f: '{self.plan.specs[role].name}' gives one answer {has}; the data of stages.{self.plan.name} need one {need}."
+                    f"networks.f: '{self.plan.specs[role].name}' answers {has}; the data of stages.{self.plan.name} need it {need}."
                 )
 
     def train(self) -> float:

@@ -69,10 +69,11 @@ class Meter:
         self._groups = {}
         if worst:
             step, name = worst
+            heavy = heavy or "Lower the learning rate or that term's weight, or use precision: fp32."
             when = f"Step {int(step) + 1}" if math.isfinite(step) else "Another process"
             raise Diverged(
                 f"{when}: '{name.split('/', 1)[1]}' ({name.split('/', 1)[0]}) is no longer a finite number. Nothing after the last "
-                f"checkpoint was kept. {heavy or "Lower the learning rate or that term's weight, or use precision: fp32."}"
+                f"checkpoint was kept. {heavy}"
             )
         return {name: total / counts[name] for name, total in totals.items()}
 
@@ -88,6 +89,6 @@ class Meter:
         if not term or pulls[term] <= OUTWEIGHS * max((pull for other, pull in pulls.items() if other != term), default=1.0):
             return ""
         return (
-            f"The cause is '{term}': with its weight of {self.weights[term]:g} it came to {pulls[term]:.3g}, far more than all other terms. "
+            f"The cause is '{term}': with its weight of {self.weights[term]:g} it came to {pulls[term]:.3g}, far above all others. "
             f"Lower losses.{term}."
         )
