@@ -29,6 +29,7 @@ from cycada.data import (
     domains,
     scene_domains,
 )  # fmt: skip
+from cycada.data.domain import Wanted
 from cycada.data.scenes import Palette, Scenes
 from cycada.errors import CycadaError
 from cycada.methods import TEACHER, Networks
@@ -79,16 +80,20 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
     data = config.data
     if is_scenes(config):
         return _load_scenes(config, plans)
-    source, target = _domain(data.source, "source"), _domain(data.target, "target")
+    source, target = image_domain(data.source, "source"), image_domain(data.target, "target")
     hasher = hashlib.blake2b(digest_size=8)
     found: dict[tuple[str, Split], Examples] = {}
     for side, domain in (("source", source), ("target", target)):
+        labels = side == "source" or any(p.method.source_is == "target" for p in plans)
+        prepare_domain(domain, config, side, labels, source.classes if side == "target" else ())
         for split in ("train", "test"):
             raw = domain.load(data.resolved_root(), split, data.download)  # type: ignore[arg-type]
             hasher.update(raw.images.numpy().data)
             if raw.labels is not None and (side == "source" or split == "test"):
                 hasher.update(raw.labels.numpy().data)
             found[side, split] = _converted(raw, data, device)  # type: ignore[index]
+        if domain.classes_from_files:
+            hasher.update("\n".join(domain.classes).encode())
     if target.classes and target.classes != source.classes:
         raise CycadaError(f"data: the source has the classes {list(source.classes)}, the target {list(target.classes)}; they must agree.")
     oracle = found["target", "train"] if any(p.method.source_is == "target" for p in plans) else None
@@ -113,17 +118,19 @@ def _load_scenes(config: Config, plans: list[StagePlan]) -> Datasets:
     labelled = {"train": fitted(source.load(root, "train"), "source")}
     if "test" in source.splits:
         labelled["test"] = fitted(source.load(root, "test"), "source", whole_masks=True)
-    images = target.load(root, target.unlabelled)
-    adapt = {"train": fitted(images.without_masks(), "target"), "test": fitted(target.load(root, "test"), "target", whole_masks=True)}
-    oracle = fitted(images if target.unlabelled == "train" else target.load(root, "train"), "target")
+    images = target.images(root, target.unlabelled)
+    adapt = {"train": fitted(images, "target"), "test": fitted(target.load(root, "test"), "target", whole_masks=True)}
+    labels = any(p.method.source_is == "target" for p in plans)
     if source.classes and target.classes and source.classes != target.classes:
         raise CycadaError(f"data: the source has the classes {list(source.classes)}, the target {list(target.classes)}; they must agree.")
     named = source if source.classes else target
     prints = [f.fingerprint(masks=True) for f in labelled.values()] + [f.fingerprint(f.labelled) for f in adapt.values()]
+    oracle = fitted(target.load(root, "train") if labels else target.images(root, "train"), "target")
     if target.unlabelled != "train":
         prints.append(oracle.fingerprint(masks=False))
-    seen = oracle if any(p.method.source_is == "target" for p in plans) else None
-    return Datasets(tuple(named.classes), labelled, adapt, seen, digest(prints), named.palette)  # type: ignore[arg-type]
+    if source.classes_from_files or target.classes_from_files:
+        prints.append("\n".join(named.classes))
+    return Datasets(tuple(named.classes), labelled, adapt, oracle if labels else None, digest(prints), named.palette)  # type: ignore[arg-type]
 
 
 def scene_domain(spec: Spec, side: str) -> SceneDomain:
@@ -132,15 +139,24 @@ def scene_domain(spec: Spec, side: str) -> SceneDomain:
     return entry(**check_options(entry, spec.options, f"data.{side}"))
 
 
-def _domain(spec: Spec, side: str) -> Domain:
-    entry = domains[spec.name]
-    return entry(**check_options(entry, spec.options, f"data.{side}"))
+def image_domain(spec: Spec, side: str) -> Domain:
+    """The domain with one label an image that a config names for a side."""
+    return domains[spec.name](**check_options(domains[spec.name], spec.options, f"data.{side}"))
 
 
 def _converted(raw: Examples, data: Data, device: Device) -> Examples:
     images = convert(raw.images, shapes_of(data.size)["source"], data.channels, data.resize)
     labels = None if raw.labels is None else raw.labels.to(device.torch_device)
-    return Examples(images.to(device.torch_device), labels)
+    origin = replace(raw.origin, stored=f"{raw.images.shape[3]} x {raw.images.shape[2]}")
+    return Examples(images.to(device.torch_device), labels, origin)
+
+
+def prepare_domain(domain: Domain, config: Config, side: str, labels: bool, source_classes: tuple[str, ...]) -> None:
+    """Tell a domain what the experiment asks for. Raises CycadaError, with the side, where its options contradict that."""
+    try:
+        domain.prepare(Wanted(shapes_of(config.data.size)["source"][0], config.data.resize, labels, source_classes))
+    except CycadaError as error:
+        raise CycadaError(f"data.{side}: {error}") from None
 
 
 def network(spec: Spec, kind: str, context: Mapping[str, Any], where: str) -> nn.Module:

@@ -27,13 +27,9 @@ def memory_named(where: str = "") -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        name, text = type(error).__name__, str(error)
-        if (
-            not isinstance(error, MemoryError)
-            and name != "OutOfMemoryError"
-            and "not enough memory" not in text
-            and "t allocate memory" not in text
-        ):
+        text = str(error)
+        said = any(words in text for words in ("out of memory", "not enough memory", "t allocate memory"))
+        if not (said or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"):
             raise
         found = " ".join(text.split())[:200]
         raise CycadaError(

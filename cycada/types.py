@@ -10,7 +10,13 @@ import torch
 from torch import Tensor
 
 IGNORE = 255
-"""A label with this value counts nowhere: not in a loss, not in a score."""
+"""A label with this value counts nowhere: not in a loss, not in a score. Masks have at most 254 classes; where there are more than
+255, labels belong to whole images and 255 is a class like the others: see `ignore_index`."""
+
+
+def ignore_index(classes: int) -> int:
+    """Give the label that counts nowhere among so many classes: `IGNORE`, or -100 where `IGNORE` is itself a class."""
+    return IGNORE if classes <= IGNORE else -100
 
 
 @dataclass(frozen=True)

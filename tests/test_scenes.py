@@ -14,7 +14,7 @@ from test_data import broken, noise, refused
 
 from cycada.data import domains, scene_domains
 from cycada.data.cityscapes import CLASSES, LABEL_IDS, WITHOUT
-from cycada.data.pairs import MaskTable
+from cycada.data.masks import MaskTable
 from cycada.data.synthia import IDS
 from cycada.errors import CycadaError
 from cycada.types import IGNORE

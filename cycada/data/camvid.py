@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from cycada.data.pairs import MaskTable, by_stem, find_pairs
+from cycada.data.masks import MaskTable
+from cycada.data.pairs import by_stem, find_pairs, unlabelled
 from cycada.data.picture import image_files
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
 from cycada.data.street_parts import CLASSES as STREETS
@@ -46,12 +47,22 @@ class CamVid(SceneDomain):
         self.classes, self.palette = tuple(table), tuple(table.values())
         self.folder, self.drive, self.first, self.last, self.skip_bad = folder, drive, first, last, skip_bad
 
-    def scenes(self, root: Path, split: str) -> Scenes:
+    def images(self, root: Path, split: str) -> Scenes:
+        """The images of a split; there may be masks or not."""
+        images, _ = self._folders(root, split)
+        return unlabelled(self, self._files(images, split), images, self.skip_bad)
+
+    def _folders(self, root: Path, split: str) -> tuple[Path, Path]:
         part = "train" if split == "train" or self.drive == "dusk" else "val"
-        images, masks = root / self.folder / part, root / self.folder / f"{part}annot"
-        found, known = (self._of_drive(by_stem(image_files(f))) for f in (images, masks))
-        if self.drive == "dusk":
-            found, known = (self._in_time(files, split, images) for files in (found, known))
+        return root / self.folder / part, root / self.folder / f"{part}annot"
+
+    def _files(self, folder: Path, split: str) -> dict[str, Path]:
+        files = self._of_drive(by_stem(image_files(folder)))
+        return self._in_time(files, split, folder) if self.drive == "dusk" else files
+
+    def scenes(self, root: Path, split: str) -> Scenes:
+        images, masks = self._folders(root, split)
+        found, known = (self._files(folder, split) for folder in (images, masks))
         names = (name if name in self.classes else AS_STREETS.get(name) for name in PALETTE)
         ids = MaskTable({k: self.classes.index(name) if name in self.classes else IGNORE for k, name in enumerate([*names, None])})
         return find_pairs(self, found, known, (images, masks), ids, skip_bad=self.skip_bad)

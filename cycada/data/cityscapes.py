@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from cycada.data.pairs import MaskTable, find_pairs, unlabelled
+from cycada.data.masks import MaskTable
+from cycada.data.pairs import find_pairs, unlabelled
 from cycada.data.scenes import Palette, SceneDomain, Scenes, scene_domains
 from cycada.types import IGNORE
 
@@ -62,12 +63,20 @@ class Cityscapes(SceneDomain):
         self.unlabelled = "train_extra" if extra else "train"
         self.classes, self.palette = subset(classes)
 
-    def scenes(self, root: Path, split: str) -> Scenes:
+    def images(self, root: Path, split: str) -> Scenes:
+        """The images of a split; there may be masks or not."""
+        images, _ = self._folders(root, split)
+        return unlabelled(self, _by_city(images, "_leftImg8bit"), images, self.skip_bad)
+
+    def _folders(self, root: Path, split: str) -> tuple[Path, Path]:
         part = {"test": "val", "official_test": "test"}.get(split, split)
-        images, masks = root / self.folder / "leftImg8bit" / part, root / self.folder / "gtFine" / part
-        found = _by_city(images, "_leftImg8bit")
+        return root / self.folder / "leftImg8bit" / part, root / self.folder / "gtFine" / part
+
+    def scenes(self, root: Path, split: str) -> Scenes:
+        images, masks = self._folders(root, split)
         if split in ("train_extra", "official_test"):
-            return unlabelled(self, found, images, self.skip_bad)
+            return self.images(root, split)
+        found = _by_city(images, "_leftImg8bit")
         ids = table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(34))
         return find_pairs(self, found, _by_city(masks, "_gtFine_labelIds"), (images, masks), ids, skip_bad=self.skip_bad)
 

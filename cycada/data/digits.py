@@ -24,8 +24,18 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         raise CycadaError(f"{path}: not a readable .npz file ({error}).") from error
 
 
+class OfficialDigits(Domain):
+    """A domain that torchvision reads from official files."""
+
+    def _failed(self, root: Path, there: list[Path], count: int, error: Exception) -> CycadaError:
+        """Tell files that are damaged from files that are absent. there: those of this split that are there; count: how many it takes."""
+        if len(there) < count:
+            return self.missing(root, ", ".join(self.files))
+        return self.damaged(min(there, key=lambda path: path.stat().st_size), error)
+
+
 @domains("mnist")
-class Mnist(Domain):
+class Mnist(OfficialDigits):
     """LeCun et al. 1998: 60,000 + 10,000 grey 28 x 28. `drop: [a, b]` leaves training images a..b-1 out."""
 
     channels, size = 1, 28
@@ -39,7 +49,8 @@ class Mnist(Domain):
         try:
             files = tv.MNIST(str(root), train=split == "train", download=download)
         except Exception as error:
-            raise self.missing(root, ", ".join(self.files)) from error
+            part = "train" if split == "train" else "t10k"
+            raise self._failed(root, list((root / "MNIST" / "raw").glob(f"{part}-*")), 2, error) from error
         images, labels = files.data.numpy(), files.targets.numpy()
         if self.drop and split == "train":
             keep = np.r_[0 : self.drop[0], self.drop[1] : len(images)]
@@ -48,7 +59,7 @@ class Mnist(Domain):
 
 
 @domains("usps")
-class Usps(Domain):
+class Usps(OfficialDigits):
     """Hull 1994: 7,291 + 2,007 grey 16 x 16. The files hold [-1, 1]; torchvision turns that into 0..255."""
 
     channels, size = 1, 16
@@ -59,12 +70,12 @@ class Usps(Domain):
         try:
             files = tv.USPS(str(root), train=split == "train", download=download)
         except Exception as error:
-            raise self.missing(root, ", ".join(self.files)) from error
+            raise self._failed(root, list(root.glob("usps.bz2" if split == "train" else "usps.t.bz2")), 1, error) from error
         return examples(np.asarray(files.data), np.asarray(files.targets), 10, f"{root}/usps ({split})")
 
 
 @domains("svhn")
-class Svhn(Domain):
+class Svhn(OfficialDigits):
     """Netzer et al. 2011: 73,257 + 26,032 colour 32 x 32 (svhn/*_32x32.mat); or, where those are absent, the subset in
 
     svhn/train.npz and svhn/test.npz. Label 10 of the files is 0.
@@ -81,7 +92,7 @@ class Svhn(Domain):
             try:
                 files = tv.SVHN(str(folder), split=split, download=download)
             except Exception as error:
-                raise self.missing(root, ", ".join(self.files)) from error
+                raise self._failed(root, list(folder.glob(f"{split}_32x32.mat")), 1, error) from error
             return examples(files.data.transpose(0, 2, 3, 1), np.asarray(files.labels), 10, str(folder))
         if not subset.exists():
             raise self.missing(root, ", ".join(self.files))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -19,33 +20,74 @@ DIGITS = tuple("0123456789")
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where images come from, for the line that says what was read.
+
+    Attributes:
+        sizes: 'W x H' of a user's files as they are -> how many; empty for a domain whose files are all of one size.
+        stored: 'W x H' of such a domain's files.
+        left_out: What lies beside them and was not read -> why.
+        doubts: File -> sentences about what of it cannot be known.
+    """
+
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    stored: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    doubts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Examples:
     """images: (N, C, H, W) uint8 in 0..255. labels: (N,) int64 in 0..K-1, or None where there are none."""
 
     images: Tensor
     labels: Tensor | None
+    origin: Origin = Origin()
 
     def __len__(self) -> int:
         return len(self.images)
 
     def without_labels(self) -> Examples:
-        return Examples(self.images, None)
+        """The same images with nothing to learn from: what a target domain is."""
+        return replace(self, labels=None)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an experiment asks of a domain, besides the domain's own options.
+
+    Attributes:
+        size: The side of the square images, in pixels (data.size).
+        resize: How they are brought to it (data.resize).
+        labels: Whether the labels of the training images are wanted. An unlabelled target's are not.
+        classes: The classes of the source, for a target that names none of its own.
+    """
+
+    size: int
+    resize: str = "bilinear"
+    labels: bool = True
+    classes: tuple[str, ...] = ()
 
 
 class Domain(ABC):
     """One domain. Subclasses set the card below, register with `@domains("name")` and answer `load`.
 
     classes: their names, in the order of the labels. channels, size: of the files as they are.
-    flip_safe: whether a mirrored image still shows its class. files: what is expected under the data root.
+    flip_safe: whether a mirrored image still shows its class. files: what is expected under the data root. classes_from_files: whether
+    the names of the classes are read with the data, so that they are part of what the data are known by.
     """
 
     classes: tuple[str, ...] = DIGITS
     channels: ClassVar[int]
     size: ClassVar[int]
     flip_safe: bool = False
+    classes_from_files: bool = False
     value_range: ClassVar[str] = "uint8 0..255"
     files: ClassVar[tuple[str, ...]] = ()
     how_to_get: ClassVar[str] = ""
+
+    def prepare(self, wanted: Wanted) -> None:  # noqa: B027
+        """Hear what the experiment asks for, before `load`. Domains whose files are of one size need not listen."""
 
     @abstractmethod
     def load(self, root: Path, split: Split, download: bool) -> Examples:
@@ -58,6 +100,11 @@ class Domain(ABC):
             + " The data root comes from data.root, the variable CYCADA_DATA, or is ./data."
         )
 
+    def damaged(self, file: Path, error: Exception) -> CycadaError:
+        """The answer to files that are there and cannot be read."""
+        what = " ".join(str(error).split())[:300] or type(error).__name__
+        return CycadaError(f"Domain '{self.name}': {file.resolve()} is damaged or no such file as expected ({what}). Get it again.")
+
     @property
     def name(self) -> str:
         return next((n for n in domains if domains[n] is type(self)), type(self).__name__)
@@ -66,7 +113,7 @@ class Domain(ABC):
 domains: Registry[type[Domain]] = Registry("domain")
 
 
-def examples(images: np.ndarray, labels: np.ndarray | None, classes: int, file: str) -> Examples:
+def examples(images: np.ndarray, labels: np.ndarray | None, classes: int, file: str, origin: Origin = Origin()) -> Examples:
     """Checked arrays as tensors. images (N, H, W) or (N, H, W, C); uint8, or float in [0, 1]. Raises CycadaError."""
     if images.ndim == 3:
         images = images[..., None]
@@ -83,9 +130,9 @@ def examples(images: np.ndarray, labels: np.ndarray | None, classes: int, file: 
         raise CycadaError(f"{file}: found uint8 images with no value above 1, expected 0..255. Multiply them by 255.")
     pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     if labels is None:
-        return Examples(pixels, None)
+        return Examples(pixels, None, origin)
     if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
         raise CycadaError(f"{file}: found labels {labels.dtype}{labels.shape}, expected integers of shape ({len(images)},).")
     if labels.min() < 0 or labels.max() >= classes:
         raise CycadaError(f"{file}: found labels from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}.")
-    return Examples(pixels, torch.from_numpy(labels.astype(np.int64)))
+    return Examples(pixels, torch.from_numpy(labels.astype(np.int64)), origin)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Self
 
 import torch
@@ -28,8 +28,13 @@ class Fitted(Scenes):
 
     def __init__(self, scenes: Scenes, size: tuple[int, int], whole_masks: bool = False, hold: bool = False) -> None:
         super().__init__(scenes.names, scenes.labelled, scenes.skipped)
+        self.left_out = scenes.left_out
         self.inner, self.size, self.whole_masks = scenes, size, whole_masks
         self._held: dict[int, tuple[Tensor, Tensor | None]] | None = {} if hold else None
+
+    def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
+        """Of the scenes inside."""
+        return self.inner.doubts(rows)
 
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         return self.inner.pair(i)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cycada.data.cityscapes import CLASSES, LABEL_IDS, Subset, subset, table
-from cycada.data.pairs import by_stem, find_pairs
+from cycada.data.pairs import by_stem, find_pairs, unlabelled
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
 from cycada.errors import CycadaError
 
@@ -43,9 +43,21 @@ class Gta5(SceneDomain):
             raise CycadaError("Domain 'gta5': there is no test split without the option lists. Set lists=split.mat, or lists={split}.txt.")
         return super().load(root, split)
 
+    def images(self, root: Path, split: str) -> Scenes:
+        """The images of a split; there may be masks or not."""
+        images = root / self.folder / "images"
+        found, _ = self._listed(root, split, by_stem(images.glob("*.png")), {})
+        return unlabelled(self, found, images, self.skip_bad)
+
     def scenes(self, root: Path, split: str) -> Scenes:
         images, masks = root / self.folder / "images", root / self.folder / "labels"
-        found, known = by_stem(images.glob("*.png")), by_stem(masks.glob("*.png"))
+        found, known = self._listed(root, split, by_stem(images.glob("*.png")), by_stem(masks.glob("*.png")))
+        ids = table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(35))
+        return find_pairs(self, found, known, (images, masks), ids, skip_bad=self.skip_bad)
+
+    def _listed(self, root: Path, split: str, found: dict[str, Path], known: dict[str, Path]) -> tuple[dict[str, Path], dict[str, Path]]:
+        """The files of the frames that the option `lists` names."""
+        images = root / self.folder / "images"
         if self.lists is not None and found:
             file = root / self.folder / self.lists.replace("{split}", split)
             wanted = _from_mat(file, MAT_PARTS[split]) if file.suffix == ".mat" else _from_text(file)
@@ -55,8 +67,7 @@ class Gta5(SceneDomain):
                     "Unpack all archives, or give another list."
                 )
             found, known = ({n: files[n] for n in wanted if n in files} for files in (found, known))
-        ids = table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(35))
-        return find_pairs(self, found, known, (images, masks), ids, skip_bad=self.skip_bad)
+        return found, known
 
 
 def _from_mat(file: Path, key: str) -> list[str]:

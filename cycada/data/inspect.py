@@ -16,7 +16,7 @@ from cycada.data.domain import Domain, domains
 from cycada.data.scenes import Image, Mask, Palette, SceneDomain, Scenes, scene_domains
 from cycada.errors import CycadaError
 from cycada.registry import option_defaults
-from cycada.types import IGNORE
+from cycada.types import IGNORE, ignore_index
 
 
 @dataclass
@@ -60,11 +60,12 @@ def check(scenes: Scenes, classes: int, rows: list[int]) -> Report:
         report.sound.append(i)
         report.sizes[f"{image.shape[1]} x {image.shape[0]}"] += 1
         if mask is not None:
-            count = np.bincount(mask.ravel(), minlength=256)
+            ignored = ignore_index(classes)
+            count = np.bincount(mask.ravel(), minlength=max(classes, IGNORE + 1))
             report.labelled += 1
             report.counts += count[:classes]
             report.seen += count[:classes] > 0
-            report.ignored += int(count[IGNORE])
+            report.ignored += int(count[ignored]) if ignored >= 0 else 0
     return report
 
 
@@ -133,7 +134,7 @@ def sheet(sections: Sequence[Section], classes: tuple[str, ...], palette: Palett
 
 def coloured(mask: Mask, palette: Palette) -> Image:
     """(H, W) classes -> (H, W, 3) uint8; what is ignored is black."""
-    table = np.zeros((256, 3), np.uint8)
+    table = np.zeros((max(256, len(palette)), 3), np.uint8)
     table[: len(palette)] = palette
     return table[mask]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cycada.data.pairs import MaskTable, by_stem, find_pairs, pack, read_colours, read_ids, unlabelled, unpack
+from cycada.data.masks import MaskTable, pack, read_colours, read_ids, unpack
+from cycada.data.pairs import by_stem, find_pairs, unlabelled
 from cycada.data.picture import image_files
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
 from cycada.errors import CycadaError
@@ -33,6 +34,7 @@ class MaskFolder(SceneDomain):
     EXIF note does not turn them, as it would not turn the mask.
     """
 
+    classes_from_files = True
     files = ("TRAIN/images/*", "TRAIN/masks/*", "TEST/images/*", "TEST/masks/*", "CLASSES.yaml")
 
     def __init__(self, *, train: str, test: str, classes: str, flip_safe: bool = True, skip_bad: bool = False) -> None:
@@ -40,11 +42,28 @@ class MaskFolder(SceneDomain):
         self.flip_safe, self.skip_bad = flip_safe, skip_bad
         self.classes, self.palette = (), ()
 
-    def scenes(self, root: Path, split: str) -> Scenes:
+    def images(self, root: Path, split: str) -> Scenes:
+        """The images of a split; there may be masks beside them or not."""
+        self._know(root)
+        images = self._folder(root, split) / "images"
+        return unlabelled(self, by_stem(image_files(images)), images, self.skip_bad)
+
+    def _folder(self, root: Path, split: str) -> Path:
+        folder = root / self.folders[split]
+        if not folder.is_dir():
+            raise self.missing(root, f"the folder {self.folders[split]} (the option '{split}' of the domain mask_folder)")
+        return folder
+
+    def _know(self, root: Path) -> tuple[dict[str, list[Code]], bool]:
+        """Read the class file. -> class -> its codes, and whether these are colours."""
         codes = read_class_map(root / self.class_file)
         self.classes = tuple(name for name in codes if name != "ignore")
         coloured = isinstance(next(iter(codes.values()))[0], tuple)
         self.palette = tuple(codes[n][0] if coloured else _hue(k) for k, n in enumerate(self.classes))  # type: ignore[misc]
+        return codes, coloured
+
+    def scenes(self, root: Path, split: str) -> Scenes:
+        codes, coloured = self._know(root)
         answers: dict[int, int] = {}
         for name, values in codes.items():
             for value in values:
@@ -52,9 +71,7 @@ class MaskFolder(SceneDomain):
                 if key in answers:
                     raise CycadaError(f"{root / self.class_file}: found the value {value} twice, the second time in '{name}'.")
                 answers[key] = IGNORE if name == "ignore" else self.classes.index(name)
-        folder = root / self.folders[split]
-        if not folder.is_dir():
-            raise self.missing(root, f"the folder {self.folders[split]} (the option '{split}' of the domain mask_folder)")
+        folder = self._folder(root, split)
         images, masks = folder / "images", folder / "masks"
         found = by_stem(image_files(images))
         if not masks.exists() and split == "train":

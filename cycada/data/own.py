@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from cycada.data.digits import read_npz
-from cycada.data.domain import Domain, Examples, Split, domains, examples
-from cycada.data.picture import SUFFIXES, image_files, read_picture
-from cycada.errors import CycadaError
+from cycada.data.domain import Domain, Examples, Origin, Split, Wanted, domains, examples
+from cycada.data.picture import describe_folder, list_pictures, picture_doubts, picture_size, read_picture
+from cycada.errors import CycadaError, nearest
 
 
 @domains("npz")
@@ -33,46 +37,101 @@ class Npz(Domain):
         if not path.exists():
             raise self.missing(root, f"{self.paths[split]} (the option '{split}' of the domain npz)")
         images, labels = read_npz(path)
-        return examples(images, labels, len(self.classes), str(path))
+        sizes = {f"{images.shape[2]} x {images.shape[1]}": len(images)} if images.ndim > 2 else {}
+        return examples(images, labels, len(self.classes), str(path), Origin(sizes))
+
+
+RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST}
+"""data.resize -> how Pillow says it, antialiased but for `nearest`."""
 
 
 @domains("folder")
 class Folder(Domain):
-    """`{name: folder, train: photos/train, test: photos/test, size: 32}`: one sub-folder per class, in `classes` order
+    """`{name: folder, train: photos/train, test: photos/test}`: one sub-folder per class, in `classes` order (default: sorted names).
 
-    (default: the names sorted). A folder with images and no sub-folders is unlabelled: enough to train on as a target.
-    Images are turned upright (EXIF), cut to a centred square and scaled to `size`; palette and grey are converted, what is
-    transparent stands on white. A file that is no image is an error that names it. Paths are relative to the data root.
+    Folders below a class folder belong to the class. The training folder of a target may be arranged in any way: all images in it
+    and below are read, without labels. Images are turned upright (EXIF), cut to a centred square and scaled to data.size; palette
+    and grey are converted, what is transparent stands on white. They are put in order by their pixels, so that neither names nor
+    folders decide what is trained on when. A file that is no image is an error that names it. Paths are relative to the data root.
     """
 
     channels, size = 3, 32
+    classes_from_files = True
 
-    def __init__(self, *, train: str, test: str, size: int = 32, classes: list[str] | None = None, flip_safe: bool = False) -> None:
+    def __init__(
+        self, *, train: str, test: str, size: int | None = None, classes: list[str] | None = None, flip_safe: bool = False
+    ) -> None:  # fmt: skip
         self.flip_safe = flip_safe
-        self.paths, self.side = {"train": train, "test": test}, size
-        self.classes = tuple(classes or ())
+        self.paths, self.given_size = {"train": train, "test": test}, size
+        self.classes = tuple(map(_composed, classes or ()))
+        self.wanted = Wanted(size or self.size)
+
+    def prepare(self, wanted: Wanted) -> None:
+        """Take size and classes from the experiment. Raises CycadaError where the option `size` says something else."""
+        if self.given_size not in (None, wanted.size):
+            raise CycadaError(
+                f"Domain 'folder': found the option size: {self.given_size} beside data.size: {wanted.size}, expected one of the two. "
+                f"Pictures are read at data.size. Take the option out."
+            )
+        self.wanted = wanted
+        self.classes = self.classes or wanted.classes
 
     def load(self, root: Path, split: Split, download: bool) -> Examples:
         folder = root / self.paths[split]
         if not folder.is_dir():
             raise self.missing(root, f"the folder {self.paths[split]} (the option '{split}' of the domain folder)")
-        found = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
-        self.classes = self.classes or found
-        if unknown := set(found) - set(self.classes):
-            raise CycadaError(f"{folder}: found the class folders {sorted(unknown)}, expected only {list(self.classes)}.")
-        images: list[np.ndarray] = []
-        labels: list[int] = []
-        for label, name in enumerate(found and self.classes):
-            for path in image_files(folder / name):
-                images.append(_read(path, self.side))
-                labels.append(label)
-        if not found:
-            images = [_read(path, self.side) for path in image_files(folder)]
-        if not images:
-            raise CycadaError(f"{folder}: found no images, expected files ending in {', '.join(SUFFIXES)}.")
-        return examples(np.stack(images), np.array(labels) if found else None, len(self.classes), str(folder))
+        if split == "train" and not self.wanted.labels:
+            content = list_pictures(folder, recursive=True)
+            return self._read([(path, -1) for path in content.pictures], content.left_out, folder)
+        sub_folders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        if not sub_folders:
+            content = list_pictures(folder)
+            return self._read([(path, -1) for path in content.pictures], content.left_out, folder)
+        names = [_composed(p.name) for p in sub_folders]
+        self.classes = self.classes or tuple(sorted(names))
+        if unknown := sorted(set(names) - set(self.classes)):
+            raise CycadaError(
+                f"{folder}: found the class folders {unknown[:20]}, expected only {list(self.classes)[:20]}."
+                f"{nearest(unknown[0], self.classes) if len(self.classes) <= 20 else ''}"
+            )
+        beside = list_pictures(folder)
+        left_out = {p: why for p, why in beside.left_out.items() if p not in sub_folders}
+        left_out |= dict.fromkeys(beside.pictures, "beside the class folders, so of no class")
+        files = []
+        for name, path in zip(names, sub_folders, strict=True):
+            content = list_pictures(path, recursive=True)
+            left_out |= content.left_out
+            files += [(file, self.classes.index(name)) for file in content.pictures]
+        return self._read(files, left_out, folder)
+
+    def _read(self, files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path) -> Examples:
+        """Files with their labels (-1: none) as examples, in the order of their pixels."""
+        if not files:
+            raise CycadaError(f"{folder}: found no images. {describe_folder(folder)}")
+        pictures = [self._picture(path) for path, _ in files]
+        order = sorted(range(len(files)), key=lambda i: hashlib.blake2b(pictures[i].tobytes(), digest_size=16).digest())
+        labels = np.array([files[i][1] for i in order])
+        origin = Origin(
+            Counter("{} x {}".format(*picture_size(path)) for path, _ in files),
+            left_out={str(path): why for path, why in left_out.items()},
+            doubts={str(path): doubts for path, _ in files if (doubts := picture_doubts(path))},
+        )
+        images = np.stack([pictures[i] for i in order])
+        return examples(images, None if labels[0] < 0 else labels, len(self.classes), str(folder), origin)
+
+    def _picture(self, path: Path) -> np.ndarray:
+        """(side, side, 3) uint8."""
+        side, resize = self.wanted.size, self.wanted.resize
+        image = Image.fromarray(read_picture(path))
+        if resize != "pad":
+            return np.asarray(ImageOps.fit(image, (side, side), RESAMPLING[resize]))
+        if max(image.size) > side:
+            raise CycadaError(f"{path}: data.resize: pad cannot shrink {image.width} x {image.height} to {side} x {side}. Use bilinear.")
+        whole = Image.new("RGB", (side, side))
+        whole.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+        return np.asarray(whole)
 
 
-def _read(path: Path, side: int) -> np.ndarray:
-    """(side, side, 3) uint8."""
-    return np.asarray(ImageOps.fit(Image.fromarray(read_picture(path)), (side, side), Image.Resampling.BILINEAR))
+def _composed(name: str) -> str:
+    """A name in Unicode's composed form: some systems store an accent as a letter of its own."""
+    return unicodedata.normalize("NFC", name)

@@ -13,7 +13,8 @@ import numpy as np
 
 from cycada.data.cityscapes import CLASSES as CITYSCAPES
 from cycada.data.mask_folder import read_class_map
-from cycada.data.pairs import FilePairs, MaskTable, by_stem, some_good
+from cycada.data.masks import MaskTable
+from cycada.data.pairs import FilePairs, by_stem, left_out_of, some_good
 from cycada.data.picture import image_files, picture_size, read_picture
 from cycada.data.scenes import Image, Mask, SceneDomain, Scenes, scene_domains
 from cycada.errors import CycadaError, nearest
@@ -68,6 +69,19 @@ class PairedFiles(FilePairs):
         picture = partial(_half, show, origin)
         super().__init__(list(both), files, table, codes, labels is not None, skipped, picture=picture)
         self.both, self.origin, self.show = both, origin, show
+        self.left_out = left_out_of(*dict.fromkeys(file.parent for two in both.values() for file in two))
+
+    def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
+        """Of the headers, and whether a file looks like one picture instead of two side by side."""
+        found = {file: list(doubts) for file, doubts in super().doubts(rows).items()}
+        for i in rows if len(self.origin) == 1 else ():
+            file = self.files[i][0]
+            width, height = picture_size(file)
+            if width // 2 < height and width % 2 == 0:
+                found.setdefault(str(file), []).append(
+                    f"its halves are {width // 2} x {height} pixels, taller than wide; it may be one picture instead of two side by side"
+                )
+        return found
 
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         left, right = self.both[self.names[i]]
@@ -133,6 +147,7 @@ class Paired(SceneDomain):
         self.show, self.labels, self.part = show, labels, part
         self.flip_safe, self.skip_bad, self.labelled = flip_safe, skip_bad, labels is not None
         self.class_source = classes
+        self.classes_from_files = classes is not None and classes not in BUILT_IN
         self._know(BUILT_IN.get(classes or "", {}))
 
     def _know(self, classes: ClassColours) -> None:

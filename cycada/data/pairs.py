@@ -11,90 +11,32 @@ from typing import Self, TypeVar
 import numpy as np
 from PIL import Image as Pil
 
+from cycada.data.masks import MaskTable, ReadCodes, read_ids
+from cycada.data.picture import UNREADABLE, describe_folder, list_pictures, picture_doubts, picture_size, read_picture
 from cycada.data.scenes import Image, Mask, SceneDomain, Scenes
 from cycada.errors import CycadaError
 from cycada.types import IGNORE
 
-UNKNOWN = 254
-"""What a value of a mask that no table knows becomes, for as long as it takes to notice."""
-
 Paths = tuple[Path, Path | None]
-ReadCodes = Callable[[Path], np.ndarray]
-"""A mask file -> (H, W) integers as the file has them: ids, or packed colours."""
 ReadImage = Callable[[Path], Image]
 """An image file -> (H, W, 3) uint8."""
 
 
-class MaskTable:
-    """What the values of mask files mean: known value -> class, or IGNORE. Answers with one look-up per pixel."""
-
-    def __init__(self, classes: Mapping[int, int]) -> None:
-        self.known = sorted(classes)
-        self.answers = np.full(self.known[-1] + 2, UNKNOWN, np.uint8)
-        self.answers[self.known] = [classes[code] for code in self.known]
-
-    def __call__(self, codes: np.ndarray, shown: Callable[[int], object] = int) -> Mask:
-        """(H, W) integers -> (H, W) uint8. Raises ValueError that says which values are unknown and how often they occur."""
-        mask = self.answers[np.minimum(codes, len(self.answers) - 1, dtype=np.uint32, casting="unsafe")]
-        if (mask == UNKNOWN).any():
-            found, counts = np.unique(codes[mask == UNKNOWN], return_counts=True)
-            listed = ", ".join(f"{shown(int(v))} ({n} pixels)" for v, n in zip(found[:5], counts[:5], strict=True))
-            few = ", ".join(str(shown(v)) for v in self.known[:40])
-            raise ValueError(f"found the mask values {listed}{' and more' if len(found) > 5 else ''}, expected only {few}")
-        return mask
-
-
-def read_image(path: Path) -> Image:
-    """(H, W, 3) uint8 of any picture, as it is stored: a camera's note on how to turn it (EXIF) would turn no mask."""
-    with Pil.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def read_ids(path: Path) -> np.ndarray:
-    """(H, W) integers of a mask in one channel: grey of any depth, or a palette's indices."""
-    with Pil.open(path) as image:
-        if len(image.getbands()) != 1:
-            raise ValueError(f"found a mask with the channels {''.join(image.getbands())}, expected one channel of class ids")
-        return np.asarray(image).astype(np.int64 if image.mode in "IF" else np.uint16)
-
-
-def read_colours(path: Path) -> np.ndarray:
-    """(H, W) packed colours (see `pack`) of a coloured mask."""
-    return pack(read_image(path).astype(np.uint32))
-
-
-def read_first_channel(path: Path) -> np.ndarray:
-    """(H, W) integers, the first channel of a colour PNG of 8 or 16 bits.
-
-    PIL keeps the upper byte of 16 bits, in which ids are all 0. Asked to read the file with its bytes swapped, it keeps the lower.
-    """
-    with Pil.open(path) as image:
-        (tile,) = image.tile
-        pixels = np.asarray(image)
-    channel = pixels.reshape(*pixels.shape[:2], -1)[..., 0].astype(np.uint16)
-    if tile.args != "RGB;16B":
-        return channel
-    with Pil.open(path) as image:
-        image.tile = [tile._replace(args="RGB;16L")]
-        return channel << 8 | np.asarray(image)[..., 0]
-
-
-def pack(colour: np.ndarray) -> np.ndarray:
-    """(..., 3) red, green, blue -> (...) one number."""
-    return colour[..., 0] << 16 | colour[..., 1] << 8 | colour[..., 2]
-
-
-def unpack(code: int) -> tuple[int, int, int]:
-    return code >> 16, code >> 8 & 255, code & 255
+def read_as_stored(path: Path) -> Image:
+    """Read an image beside a mask: (H, W, 3) uint8, not turned by its EXIF orientation, which would turn no mask."""
+    return read_picture(path, upright=False)
 
 
 class FilePairs(Scenes):
-    """Pairs of files. `codes` reads a mask file, `table` says what its values mean, `picture` reads an image file."""
+    """Pairs of files. `codes` reads a mask file, `table` says what its values mean, `picture` reads an image file.
+
+    A picture is read as it is stored where a mask belongs to it, and upright elsewhere: see `picture_doubts`.
+    """
 
     def __init__(
         self, names: Sequence[str], files: Sequence[Paths], table: MaskTable, codes: ReadCodes = read_ids,
         labelled: bool = True, skipped: Mapping[str, str] | None = None, shown: Callable[[int], object] = int,
-        picture: ReadImage = read_image,
+        picture: ReadImage = read_as_stored,
     ) -> None:  # fmt: skip
         super().__init__(names, labelled, skipped)
         self.files, self.table, self.codes, self.shown, self.picture = files, table, codes, shown, picture
@@ -108,6 +50,27 @@ class FilePairs(Scenes):
         part.files = [self.files[i] if part.labelled else (self.files[i][0], None) for i in rows]
         return part
 
+    def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
+        """Of the headers of both files; for masks of indices also whether their palettes agree."""
+        found: dict[str, list[str]] = {}
+        first: tuple[Path, list[int]] | None = None
+        for i in rows:
+            image, mask = self.files[i]
+            if some := picture_doubts(image, beside_mask=self.picture is read_as_stored):
+                found[str(image)] = some
+            if not self.labelled or mask is None or self.codes is not read_ids:
+                continue
+            if some := [doubt for doubt in picture_doubts(mask, beside_mask=True) if "16 bits" not in doubt]:
+                found[str(mask)] = some
+            palette = _palette(mask)
+            if palette and first and any(a != b for a, b in zip(palette, first[1], strict=False)):
+                found.setdefault(str(mask), []).append(
+                    f"its palette has other colours than that of {first[0].name}; the indices are read as class ids, so where the colours "
+                    f"are what counts, give the classes as colours"
+                )
+            first = first or (palette and (mask, palette)) or None
+        return found
+
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         image_path, mask_path = self.files[i]
         image = _readable(self.picture, image_path, "image", self.files[i])
@@ -116,7 +79,9 @@ class FilePairs(Scenes):
         codes = _readable(self.codes, mask_path, "mask", self.files[i])
         if codes.shape != image.shape[:2]:
             sizes = [f"{a.shape[1]} x {a.shape[0]}" for a in (image, codes)]
-            raise _bad(self.files[i], f"found an image of {sizes[0]} and a mask of {sizes[1]} pixels, expected the same size")
+            turned = picture_size(image_path) == codes.shape[::-1]
+            hint = ". Turned by its EXIF orientation the image would fit the mask: save it upright" if turned else ""
+            raise _bad(self.files[i], f"found an image of {sizes[0]} and a mask of {sizes[1]} pixels, expected the same size{hint}")
         try:
             return image, self.table(codes, self.shown)
         except ValueError as error:
@@ -147,8 +112,19 @@ def _bad(files: Paths, what: str) -> CycadaError:
     return CycadaError(f"{image}{f' with {mask}' if mask and mask != image else ''}: {what}.")
 
 
+def _palette(mask: Path) -> list[int] | None:
+    """Red, green, blue of every entry, from the first bytes of the file; None where it has no palette or cannot be read."""
+    try:
+        with Pil.open(mask) as image:
+            return image.getpalette() if image.mode == "P" else None
+    except UNREADABLE:
+        return None
+
+
 def _readable(read: Callable[[Path], np.ndarray], path: Path, kind: str, files: Paths) -> np.ndarray:
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no regular file")
         return read(path)
     except (OSError, ValueError, SyntaxError, RuntimeError, Pil.DecompressionBombError) as error:
         raise _bad(files, f"found {'an' if kind == 'image' else 'a'} {kind} that is not readable ({error}). Mend or remove it") from None
@@ -163,9 +139,9 @@ def find_pairs(
     Raises CycadaError on an empty folder, and on an image without mask or a mask without image unless `skip_bad`.
     """
     if not images:
-        raise domain.missing(where[0], f"images ({', '.join(domain.files)})")
+        raise _nothing(domain, where[0], "images")
     if not masks:
-        raise domain.missing(where[1], f"masks for the {len(images)} images of {where[0]}")
+        raise _nothing(domain, where[1], f"masks for the {len(images)} images of {where[0]}")
     lonely = {
         key: f"{path}: found an image without a mask, expected one in {where[1]}." for key, path in images.items() if key not in masks
     }
@@ -179,7 +155,19 @@ def find_pairs(
         )
     names = sorted(set(images) & set(masks))
     pairs = FilePairs(names, [(images[n], masks[n]) for n in names], table, codes, skipped=lonely, shown=shown)
+    pairs.left_out = left_out_of(*where)
     return some_good(domain, pairs.without_bad() if skip_bad else pairs, where[0])
+
+
+def left_out_of(*folders: Path) -> dict[str, str]:
+    """Say what lies in these folders and is no picture that is read."""
+    return {str(path): why for folder in dict.fromkeys(folders) for path, why in list_pictures(folder).left_out.items()}
+
+
+def _nothing(domain: SceneDomain, where: Path, what: str) -> CycadaError:
+    """The answer to a folder without the files that are expected there: it says what is there instead."""
+    error = domain.missing(where, f"{what} ({', '.join(domain.files)})")
+    return CycadaError(f"{error} {describe_folder(where)}")
 
 
 def some_good(domain: SceneDomain, pairs: Pairs, where: Path) -> Pairs:
@@ -191,13 +179,14 @@ def some_good(domain: SceneDomain, pairs: Pairs, where: Path) -> Pairs:
 
 
 def unlabelled(
-    domain: SceneDomain, images: Mapping[str, Path], where: Path, skip_bad: bool = False, picture: ReadImage = read_image
+    domain: SceneDomain, images: Mapping[str, Path], where: Path, skip_bad: bool = False, picture: ReadImage = read_as_stored
 ) -> FilePairs:
-    """Images that have no masks."""
+    """Images that have no masks, or whose masks are not wanted. Raises CycadaError where there are none."""
     if not images:
-        raise domain.missing(where, f"images ({', '.join(domain.files)})")
+        raise _nothing(domain, where, "images")
     names = sorted(images)
     pairs = FilePairs(names, [(images[n], None) for n in names], MaskTable({IGNORE: IGNORE}), labelled=False, picture=picture)
+    pairs.left_out = left_out_of(where)
     return some_good(domain, pairs.without_bad(), where) if skip_bad else pairs
 
 

@@ -27,15 +27,17 @@ class Scenes(ABC):
     """A sized collection that keeps nothing: `read(i)` opens or draws pair i anew.
 
     names: one for every pair, in order. labelled: whether the pairs have masks. skipped: the pairs that were left out
-    because they are damaged, name -> what is wrong with it (only with the option `skip_bad` of a domain).
+    because they are damaged, name -> what is wrong with it (only with the option `skip_bad` of a domain). left_out: what lies beside
+    the files and is none of them, name -> why.
     """
 
     names: Sequence[str]
     labelled: bool = True
     skipped: Mapping[str, str]
+    left_out: Mapping[str, str]
 
     def __init__(self, names: Sequence[str], labelled: bool = True, skipped: Mapping[str, str] | None = None) -> None:
-        self.names, self.labelled, self.skipped = names, labelled, skipped or {}
+        self.names, self.labelled, self.skipped, self.left_out = names, labelled, skipped or {}, {}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -44,6 +46,10 @@ class Scenes(ABC):
     def paths(self) -> Sequence[tuple[Path, Path | None]]:
         """Image and mask file of every pair; empty where scenes are drawn."""
         return ()
+
+    def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
+        """Say what of these pairs cannot be known from their files: file -> sentences. Drawn scenes have none."""
+        return {}
 
     def read(self, i: int) -> tuple[Tensor, Tensor | None]:
         """Image (3, H, W) uint8 and mask (H, W) uint8, 0..K-1 or IGNORE, or None. Raises CycadaError that names the pair."""
@@ -80,7 +86,8 @@ class SceneDomain(ABC):
     classes: their names, in the order of the mask's values. palette: a colour for each, to look at. splits: what it has;
     `test` is the labelled split that is scored (the official validation set where the test labels are secret).
     unlabelled: the split whose images, without masks, a target is. flip_safe: whether a mirrored scene is one. files:
-    what is expected under the data root, as glob patterns. labelled: False where no split has masks.
+    what is expected under the data root, as glob patterns. labelled: False where no split has masks. classes_from_files: whether the
+    names of the classes are read with the data, so that they are part of what the data are known by.
     """
 
     classes: tuple[str, ...]
@@ -89,6 +96,7 @@ class SceneDomain(ABC):
     unlabelled: str = "train"
     flip_safe: bool = True
     labelled: bool = True
+    classes_from_files: bool = False
     files: ClassVar[tuple[str, ...]] = ()
     how_to_get: ClassVar[str] = ""
 
@@ -101,6 +109,13 @@ class SceneDomain(ABC):
     @abstractmethod
     def scenes(self, root: Path, split: str) -> Scenes:
         """`load`, for a split that is there."""
+
+    def images(self, root: Path, split: str) -> Scenes:
+        """The images of a split without masks: what an unlabelled target is.
+
+        A domain in files overrides this, so that masks need not be there.
+        """
+        return self.load(root, split).without_masks()
 
     def missing(self, searched: Path, expected: str) -> CycadaError:
         """The answer to absent data: the path searched, what is expected there, how to get it."""

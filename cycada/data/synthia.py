@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from cycada.data.cityscapes import subset, table
-from cycada.data.pairs import by_stem, find_pairs, read_first_channel
+from cycada.data.masks import read_first_channel
+from cycada.data.pairs import by_stem, find_pairs, unlabelled
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
 from cycada.errors import CycadaError
 
@@ -35,14 +36,25 @@ class SynthiaRandCityscapes(SceneDomain):
         self.folder, self.test, self.skip_bad = folder, test, skip_bad
         self.classes, self.palette = subset(classes)
 
+    def images(self, root: Path, split: str) -> Scenes:
+        """The images of a split; there may be masks or not."""
+        images = root / self.folder / "RGB"
+        found, _ = self._of_split(split, images, by_stem(images.glob("*.png")), {})
+        return unlabelled(self, found, images, self.skip_bad)
+
     def scenes(self, root: Path, split: str) -> Scenes:
         images, masks = root / self.folder / "RGB", root / self.folder / "GT" / "LABELS"
-        found, known = by_stem(images.glob("*.png")), by_stem(masks.glob("*.png"))
+        found, known = self._of_split(split, images, by_stem(images.glob("*.png")), by_stem(masks.glob("*.png")))
+        ids = table(IDS, self.classes, range(23))
+        return find_pairs(self, found, known, (images, masks), ids, read_first_channel, self.skip_bad)
+
+    def _of_split(
+        self, split: str, images: Path, found: dict[str, Path], known: dict[str, Path]
+    ) -> tuple[dict[str, Path], dict[str, Path]]:
         names = sorted(found.keys() | known.keys())
         cut = len(names) - self.test
         if names and cut <= 0:
             raise CycadaError(f"{images}: found {len(names)} frames, expected more than the {self.test} of the option 'test'.")
         wanted = set(names[:cut] if split == "train" else names[cut:])
         found, known = ({n: p for n, p in files.items() if n in wanted} for files in (found, known))
-        ids = table(IDS, self.classes, range(23))
-        return find_pairs(self, found, known, (images, masks), ids, read_first_channel, self.skip_bad)
+        return found, known

@@ -11,7 +11,8 @@ from PIL import Image as Pil
 from torch import Tensor
 
 from cycada.data.fitted import Fitted
-from cycada.data.pairs import FilePairs, MaskTable
+from cycada.data.masks import MaskTable
+from cycada.data.pairs import FilePairs
 from cycada.data.scenes import Image, Mask, Scenes
 from cycada.types import IGNORE
 
@@ -29,6 +30,7 @@ class Doubled(Scenes):
     def __init__(self, real: Fitted, behind: Fitted) -> None:
         super().__init__(real.names, real.labelled, real.skipped)
         self.real, self.behind = real, behind
+        self.left_out = real.left_out
 
     def read(self, i: int) -> tuple[Tensor, Tensor | None]:
         image, mask = self.real.read(i)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cycada.losses.term import Share, losses
-from cycada.types import IGNORE
+from cycada.types import ignore_index
 
 
 def agreement(logits_after: Tensor, logits_before: Tensor, soft: bool, confidence: float, label: Tensor | None = None) -> Tensor:
@@ -27,8 +27,9 @@ def agreement(logits_after: Tensor, logits_before: Tensor, soft: bool, confidenc
     certainty, said = before.max(1)
     counts = certainty >= confidence
     if label is not None:
-        loss = F.cross_entropy(logits_after, label, reduction="none", ignore_index=IGNORE)
-        counts = counts & (label != IGNORE)
+        ignored = ignore_index(logits_after.shape[1])
+        loss = F.cross_entropy(logits_after, label, reduction="none", ignore_index=ignored)
+        counts = counts & (label != ignored)
     elif soft:
         after = F.log_softmax(logits_after, 1)
         loss = (torch.special.xlogy(before, before) - before * after).sum(1)

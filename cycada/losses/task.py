@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cycada.losses.term import Share, losses
-from cycada.types import IGNORE
+from cycada.types import ignore_index
 
 
 def labelled_cross_entropy(logits: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -14,8 +14,9 @@ def labelled_cross_entropy(logits: Tensor, label: Tensor, smoothing: float = 0.0
 
     0, with a gradient of 0, where none has one: torch's own mean would be no number, and would stay in the weights.
     """
-    total = F.cross_entropy(logits, label, ignore_index=IGNORE, label_smoothing=smoothing, reduction="sum")
-    return total / (label != IGNORE).sum().clamp_min(1)
+    ignored = ignore_index(logits.shape[1])
+    total = F.cross_entropy(logits, label, ignore_index=ignored, label_smoothing=smoothing, reduction="sum")
+    return total / (label != ignored).sum().clamp_min(1)
 
 
 @losses("task_source")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from cycada.registry import Registry
-from cycada.types import IGNORE
+from cycada.types import ignore_index
 
 Monitor = Callable[..., Tensor]
 monitors: Registry[Monitor] = Registry("monitor")
@@ -18,7 +18,7 @@ monitors: Registry[Monitor] = Registry("monitor")
 
 def accuracy(logits: Tensor, label: Tensor) -> Tensor:
     """Share of the labelled images (or pixels) that are named rightly; 0 where none is. (N, K, ...), (N, ...) -> scalar."""
-    labelled = label != IGNORE
+    labelled = label != ignore_index(logits.shape[1])
     return ((logits.argmax(1) == label) & labelled).sum() / labelled.sum().clamp_min(1)
 
 

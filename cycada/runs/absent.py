@@ -86,6 +86,6 @@ def _weights(plan: StagePlan) -> Iterator[str]:
         if wanted not in roles:
             yield f"{where}: {path} holds no network '{wanted}'. It has: {', '.join(roles)}."
     for role, spec in plan.specs.items():
-        path = spec.options.get("weights")
-        if isinstance(path, str) and path != "random" and not Path(path).is_file():
-            yield f"networks.{role}.weights: there is no file {path}."
+        weights = spec.options.get("weights")
+        if isinstance(weights, str) and weights != "random" and not Path(weights).is_file():
+            yield f"networks.{role}.weights: there is no file {weights}."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +14,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from cycada.build import scene_domain
+from cycada.build import image_domain, prepare_domain, scene_domain
 from cycada.config import Config, Spec, load
-from cycada.data import Domain, Examples, SceneDomain, Scenes, domains, scene_domains
+from cycada.data import Domain, Examples, SceneDomain, Scenes, scene_domains
 from cycada.data.inspect import Report, Section, check, sheet
 from cycada.data.scenes import Image, Mask, Palette, spread
 from cycada.errors import CycadaError
 from cycada.plan import plan
 from cycada.registry import check_options
+from cycada.runs.counts import absent, grouped, listed
 from cycada.yaml_files import override
 
 COLUMNS = ("", "pairs", "skipped", "read", "bad", "labels", "ignored", "W x H")
@@ -41,6 +44,15 @@ class Part:
     def skipped(self) -> Mapping[str, str]:
         return self.scenes.skipped if self.scenes else {}
 
+    def notes(self, classes: Sequence[str]) -> list[str]:
+        """What a person should know of this part before training: files in doubt, and classes that nothing shows."""
+        if self.scenes is None:
+            return []
+        found = grouped(self.scenes.doubts(self.report.sound))
+        if self.report.labelled:
+            found += absent(classes, self.report.counts, self.report.read, self.count)
+        return found
+
 
 class Pictures(Scenes):
     """Images with one label each, to be looked at and counted as scenes are: a pair's mask is its label, one pixel large."""
@@ -48,10 +60,15 @@ class Pictures(Scenes):
     def __init__(self, examples: Examples) -> None:
         super().__init__([str(i) for i in range(len(examples))], examples.labels is not None)
         self.examples = examples
+        self.left_out = examples.origin.left_out
+
+    def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
+        """What was noticed when the files were read."""
+        return self.examples.origin.doubts
 
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         image = self.examples.images[i].permute(1, 2, 0).numpy()
-        label = None if self.examples.labels is None else self.examples.labels[i : i + 1].numpy()[None].astype(np.uint8)
+        label = None if self.examples.labels is None else self.examples.labels[i : i + 1].cpu().numpy()[None]
         return np.broadcast_to(image, (*image.shape[:2], 3)), label
 
 
@@ -75,7 +92,8 @@ class Checked:
         for p in self.parts:
             r = p.report
             whole = int(r.counts.sum()) + r.ignored
-            sizes = ", ".join(f"{size} ({n})" for size, n in r.sizes.most_common(3))
+            own = p.scenes.examples.origin.sizes if isinstance(p.scenes, Pictures) else {}  # the files', before they were scaled
+            sizes = ", ".join(f"{size} ({n})" for size, n in Counter(own or r.sizes).most_common(3))
             ignored = f"{100 * r.ignored / whole:.2f} %" if whole else "-"
             cells = (p.count, len(p.skipped), r.read + len(r.faults), len(r.faults), r.labelled, ignored, sizes or "-")
             found.append((p.title, *map(str, cells)))
@@ -84,10 +102,12 @@ class Checked:
     def shares(self) -> list[tuple[str, ...]]:
         """class, % of what is labelled in each part."""
         totals = [max(int(p.report.counts.sum()), 1) for p in self.parts]
-        return [
-            (name, *(f"{100 * p.report.counts[k] / t:.2f}" if p.report.labelled else "-" for p, t in zip(self.parts, totals, strict=True)))
-            for k, name in enumerate(self.classes)
-        ]
+        found = []
+        for k, name in enumerate(self.classes):
+            shares = [100 * p.report.counts[k] / total for p, total in zip(self.parts, totals, strict=True)]
+            labelled = (p.report.labelled for p in self.parts)
+            found.append((name, *(f"{share:.2f} %" if there else "-" for share, there in zip(shares, labelled, strict=True))))
+        return found
 
     def draw(self, path: Path) -> bool:
         """A contact sheet of sound pairs; False where there are none."""
@@ -125,10 +145,11 @@ def check_config(config: Config, samples: int) -> Checked:
     opened: list[tuple[str, Scenes | str]] = []
     found: dict[str, Domain | SceneDomain] = {}
     for side, spec in (("source", config.data.source), ("target", config.data.target)):
-        found[side] = domain = _domain(spec, side)
+        found[side] = domain = _domain(config, spec, side, found["source"].classes if side == "target" else ())
         splits = dict.fromkeys(("train", domain.unlabelled, "test") if isinstance(domain, SceneDomain) else ("train", "test"))
         for split in (s for s in splits if not isinstance(domain, SceneDomain) or s in domain.splits):
-            opened.append((f"{side} {split}", _opened(domain, root, split, config.data.download)))
+            images_only = side == "target" and isinstance(domain, SceneDomain) and split == domain.unlabelled
+            opened.append((f"{side} {split}", _opened(domain, root, split, config.data.download, images_only)))
     named = found["source"] if found["source"].classes else found["target"]
     classes, palette = tuple(named.classes), getattr(named, "palette", ())
     parts = tuple(
@@ -143,17 +164,25 @@ def check_config(config: Config, samples: int) -> Checked:
     return Checked(f"{config.data.source.name} -> {config.data.target.name}", classes, palette, parts)
 
 
-def _domain(spec: Spec, side: str) -> Domain | SceneDomain:
+def _domain(config: Config, spec: Spec, side: str, source_classes: tuple[str, ...]) -> Domain | SceneDomain:
     if spec.name in scene_domains:
         return scene_domain(spec, side)
-    return domains[spec.name](**check_options(domains[spec.name], spec.options, f"data.{side}"))
+    domain = image_domain(spec, side)
+    prepare_domain(domain, config, side, labels=True, source_classes=source_classes)
+    return domain
 
 
-def _opened(domain: Any, root: Path, split: str, download: bool) -> Scenes | str:
-    """A split, or why it cannot be opened."""
+def _opened(domain: Any, root: Path, split: str, download: bool, images_only: bool) -> Scenes | str:
+    """A split, or why it cannot be opened. images_only: an unlabelled target, whose masks need not be there, but are looked at."""
     try:
         return domain.load(root, split) if isinstance(domain, SceneDomain) else Pictures(domain.load(root, split, download))
     except CycadaError as error:
+        if images_only:
+            try:
+                images: Scenes = domain.images(root, split)
+            except CycadaError as other:
+                return str(other)
+            return images
         return str(error)
 
 
@@ -176,5 +205,9 @@ def print_checked(checked: Checked) -> None:
     if checked.classes and any(p.report.labelled for p in checked.parts):
         out.print(shares)
     for p in checked.parts:
+        for line in p.notes(checked.classes):
+            print(f"warning: {p.title}: {line}", file=sys.stderr)
+        if p.scenes and p.scenes.left_out:
+            out.print(f"{p.title}: left out: {listed(p.scenes.left_out)}", soft_wrap=True)
         if p.skipped:
             out.print(f"{p.title}: {len(p.skipped)} bad pairs are left out: {', '.join(list(p.skipped)[:20])}", soft_wrap=True)

@@ -6,14 +6,28 @@ import logging
 import math
 import os
 import re
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from queue import Empty, Queue
+from typing import Any, TypeVar
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
+
+from cycada.runs.mlflow_database import prepare_database
 
 Warn = Callable[[str], None]
+T = TypeVar("T")
+V = TypeVar("V")
+
+PATIENCE = 5.0
+"""Seconds for a tracking server to answer for the first time."""
+LONGEST_WAIT = 30
+"""Seconds to wait for another process that looks for its runs."""
+AFTERWARDS = ("final/", "quality/")
+"""What the names of metrics begin with that are of the finished stage, not of a step."""
 
 
 class NoTracker:
@@ -43,84 +57,165 @@ class NoTracker:
 class MlflowTracker(NoTracker):
     """One parent run per experiment and seed, one nested run per stage; both are found again when a run goes on.
 
-    uri None: sqlite and artifacts under `results`.
+    What MLflow holds already is never logged again: a row of metrics is completed where a process was killed in the middle of it, and
+    left alone otherwise. uri None: sqlite and artifacts under `results`. warn: is told of waiting and of what was mended.
     """
 
-    def __init__(self, uri: str | None, results: Path) -> None:
+    def __init__(self, uri: str | None, results: Path, warn: Warn = lambda text: None) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
         from mlflow import MlflowClient, entities
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # it announces every migration of a new database
         logging.getLogger("alembic").setLevel(logging.WARNING)
 
-        self.entities = entities
+        self.entities, self.warn = entities, warn
         results.mkdir(parents=True, exist_ok=True)
         self.results = results.resolve()
         self.where = uri or f"sqlite:///{self.results / 'mlflow.db'}"
         self.local = uri is None
-        with FileLock(self.results / "mlflow.lock"):  # processes that create one database at once break each other
-            self.client = MlflowClient(self.where)
-            self.client.search_experiments(max_results=1)
+
+        def opened(address: str) -> Any:
+            client = MlflowClient(address)
+            client.search_experiments(max_results=1)
+            return client
+
+        if self.local:
+            with self._alone():  # processes that create one database at once break each other
+                prepare_database(self.results / "mlflow.db", self.results / "mlflow", opened, warn)
+                self.client = opened(self.where)
+        else:
+            self.client = within(PATIENCE, lambda: opened(self.where))
         self.parent = self.stage = self.experiment = ""
+        self.there: dict[str, int] = {}
         self.seen = -1
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Inside, no other process looks for a run and makes it where there is none, which two at once would do twice."""
+        lock = FileLock(self.results / "mlflow.lock")
+        try:
+            lock.acquire(timeout=1)
+        except Timeout:
+            self.warn(f"Another process holds {lock.lock_file}; tracking waits for it, at most {LONGEST_WAIT} seconds.")
+            lock.acquire(timeout=LONGEST_WAIT)
+        try:
+            yield
+        finally:
+            lock.release()
+
     def begin(self, name: str, seed: int, config_id: str, tags: dict[str, str]) -> None:
-        with FileLock(self.results / "mlflow.lock"):
+        with self._alone():
             found = self.client.get_experiment_by_name(name)
             place = (self.results / "mlflow").as_uri() if self.local else None
             self.experiment = found.experiment_id if found else self.client.create_experiment(name, artifact_location=place)
-        self.parent = self._run(f"{name} seed {seed}", {"cycada.config_id": config_id}, tags)
+            self.parent = self._run(f"{name} seed {seed}", {"cycada.config_id": config_id}, tags)
 
     def begin_stage(self, stage: str, stage_id: str, params: dict[str, Any], tags: dict[str, str]) -> None:
         keys = {"cycada.stage_id": stage_id, "mlflow.parentRunId": self.parent}
-        self.stage = self._run(stage, keys, tags)
+        with self._alone():
+            self.stage = self._run(stage, keys, tags)
         run = self.client.get_run(self.stage)
-        self.seen = int(run.data.tags.get("cycada.last_step", -1))
-        new = {k: str(v)[:500] for k, v in params.items() if _name(k) not in run.data.params}
-        self.client.log_batch(self.stage, params=[self.entities.Param(_name(k), v) for k, v in new.items()])
+        self.there = _last_steps(run)
+        rows = [step for key, step in self.there.items() if not key.startswith(AFTERWARDS)]
+        self.seen = max(rows, default=-1)
+        new = {k: str(v)[:500] for k, v in _named(params).items() if k not in run.data.params}
+        if new:
+            self.client.log_batch(self.stage, params=[self.entities.Param(k, v) for k, v in new.items()])
 
     def _run(self, name: str, keys: dict[str, str], tags: dict[str, str]) -> str:
         query = " and ".join(f"tags.`{k}` = '{v}'" for k, v in keys.items())
-        found = self.client.search_runs([self.experiment], query, max_results=1)
+        found = self.client.search_runs([self.experiment], query, max_results=1, order_by=["attributes.start_time ASC"])
         if found:
-            self.client.update_run(found[0].info.run_id, status="RUNNING")
+            if found[0].info.status != "RUNNING":
+                self.client.update_run(found[0].info.run_id, status="RUNNING")
             return str(found[0].info.run_id)
         run = self.client.create_run(self.experiment, tags={**tags, **keys}, run_name=name)
         return str(run.info.run_id)
 
     def log(self, step: int, values: dict[str, float]) -> None:
-        if step > self.seen:  # a run that went on repeats steps that are there already
-            self.seen = step
-            self._metrics(self.stage, step, values, [self.entities.RunTag("cycada.last_step", str(step))])
+        if step < self.seen:  # a run that went on repeats steps that are there already
+            return
+        self.seen = step
+        new = {k: v for k, v in _named(values).items() if k != "step" and self.there.get(k, -1) < step}
+        self._metrics(self.stage, step, new)
+        self.there |= dict.fromkeys(new, step)
 
-    def _metrics(self, run: str, step: int, values: dict[str, float], tags: list[Any]) -> None:
+    def _metrics(self, run: str, step: int, values: dict[str, float]) -> None:
         now = int(time.time() * 1000)
-        metrics = [self.entities.Metric(_name(k), float(v), now, step) for k, v in values.items() if math.isfinite(v)]
+        metrics = [self.entities.Metric(k, float(v), now, step) for k, v in values.items() if math.isfinite(v)]
         for start in range(0, len(metrics), 1000):
-            self.client.log_batch(run, metrics=metrics[start : start + 1000], tags=tags)
+            self.client.log_batch(run, metrics=metrics[start : start + 1000])
 
     def end_stage(self, files: Iterable[Path], scores: dict[str, float]) -> None:
-        have = {item.path for item in self.client.list_artifacts(self.stage)}
-        for file in files:
-            if file.name not in have:
-                self.client.log_artifact(self.stage, str(file))
-        self._metrics(self.stage, max(self.seen, 0), {f"final/{k}": v for k, v in scores.items()}, [])
+        self._artifacts(self.stage, files)
+        final = _named({f"final/{k}": v for k, v in scores.items()})
+        self._metrics(self.stage, max(self.seen, 0), {k: v for k, v in final.items() if k not in self.there})
         self.client.set_terminated(self.stage)
+
+    def _artifacts(self, run: str, files: Iterable[Path]) -> None:
+        """Files that are not there, or not to their last byte."""
+        have = {item.path: item.file_size for item in self.client.list_artifacts(run)}
+        for file in files:
+            if have.get(file.name) != file.stat().st_size:
+                self.client.log_artifact(run, str(file))
 
     def end(self, scores: dict[str, float], failed: bool = False) -> None:
         if failed and self.stage:
             self.client.set_terminated(self.stage, status="FAILED")
-        self._metrics(self.parent, 0, scores, [])
+        self._changed(self.parent, 0, scores)
         self.client.set_terminated(self.parent, status="FAILED" if failed else "FINISHED")
+
+    def _changed(self, run: str, step: int, values: dict[str, float]) -> None:
+        """Metrics that are not there, or with another value."""
+        there = self.client.get_run(run).data.metrics
+        self._metrics(run, step, {k: v for k, v in _named(values).items() if there.get(k) != float(v)})
 
     def measured(self, stage_id: str, file: Path, values: dict[str, float]) -> None:
         everywhere = [e.experiment_id for e in self.client.search_experiments()]
         for run in self.client.search_runs(everywhere, f"tags.`cycada.stage_id` = '{stage_id}'"):
-            step = int(run.data.tags.get("cycada.last_step", 0))
-            self._metrics(run.info.run_id, step, values, [])
+            rows = [step for key, step in _last_steps(run).items() if not key.startswith(AFTERWARDS)]
+            self._changed(run.info.run_id, max(rows, default=0), values)
             self.client.log_artifact(run.info.run_id, str(file))
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """Do something that may hang, such as reaching a server. Raises what it raises, and TimeoutError after so many seconds."""
+    outcome: Queue[tuple[T | None, BaseException | None]] = Queue()
+
+    def attempt() -> None:
+        try:
+            outcome.put((work(), None))
+        except BaseException as error:  # handed on to whoever waits
+            outcome.put((None, error))
+
+    threading.Thread(target=attempt, daemon=True).start()
+    try:
+        found, error = outcome.get(timeout=seconds)
+    except Empty:
+        raise TimeoutError(f"no answer within {seconds:g} seconds") from None
+    if error:
+        raise error
+    return found  # type: ignore[return-value]
+
+
+def _last_steps(run: Any) -> dict[str, int]:
+    """Metric -> the last step at which a run has it."""
+    return {metric.key: metric.step for metric in run.data._metric_objs}
+
+
+def _named(values: Mapping[str, V]) -> dict[str, V]:
+    """With names that MLflow takes. Two that would become one keep apart: the later one gets a number behind."""
+    found: dict[str, V] = {}
+    for key, value in values.items():
+        name = plain = re.sub(r"[^\w\-./ ]", "_", key)
+        count = 1
+        while name in found:
+            count += 1
+            name = f"{plain}_{count}"
+        found[name] = value
+    return found
 
 
 class Guarded(NoTracker):
@@ -163,11 +258,7 @@ def tracker(kind: str, uri: str | None, results: Path, warn: Warn) -> NoTracker:
     if kind == "none":
         return NoTracker()
     try:
-        return Guarded(MlflowTracker(uri, results), warn)
+        return Guarded(MlflowTracker(uri, results, warn), warn)
     except Exception as error:
         warn(f"No tracking ({type(error).__name__}: {str(error)[:200]}). The run folder holds everything.")
         return NoTracker()
-
-
-def _name(key: str) -> str:
-    return re.sub(r"[^\w\-./ ]", "_", key)
