@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY, method_stages
+from conftest import DRAWN, PAIRED, TINY, method_stages, tiny_config
 
 from cycada import config as configs
 from cycada.cli import main
@@ -85,7 +85,7 @@ def test_check_prints_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_memory_is_named() -> None:
-    with pytest.raises(CycadaError, match="stages.a: the memory is full.*Lower batch"), memory_named("stages.a"):
+    with pytest.raises(CycadaError, match=r"stages.a: the memory is full.*Lower batch"), memory_named("stages.a"):
         raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 10 bytes.")
     with pytest.raises(RuntimeError, match="something else"), memory_named():
         raise RuntimeError("something else")
@@ -102,12 +102,11 @@ def test_the_heaviest_term_is_blamed_for_what_it_broke() -> None:
 def test_no_term_is_blamed_among_equals() -> None:
     meter = Meter({"cycle_s": 10.0, "gan_t": 1.0})
     meter.add(0, {"loss/gan_t": torch.tensor(torch.inf), "loss/cycle_s": torch.tensor(0.9)})
-    with pytest.raises(Diverged, match="'gan_t'.*Lower the learning rate"):
+    with pytest.raises(Diverged, match=r"'gan_t'.*Lower the learning rate"):
         meter.means(Device(torch.device("cpu")))
 
 
 def test_every_method_is_rehearsed() -> None:
     """None of those that train is refused."""
     for name in methods:
-        config = parse({**copy.deepcopy(TINY), "stages": method_stages(name)})
-        rehearsed(config)
+        rehearsed(tiny_config(method_stages(name), **(DRAWN if name in PAIRED else {})))

@@ -12,11 +12,8 @@ from cycada.build import load_datasets
 from cycada.config import Config, digest
 from cycada.errors import memory_named
 from cycada.plan import plan
-<<<<<<< HEAD
 from cycada.rehearsal import memory_of, rehearse
-=======
 from cycada.runs.counts import check_masks, report_sets
->>>>>>> main
 from cycada.runs.identity import stage_id
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.progress import Screen
@@ -64,16 +61,12 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
     if config.threads:
         torch.set_num_threads(config.threads)
     device = Device.find(config.device)
-<<<<<<< HEAD
     for stage in plans:
         rehearse(config, stage, 2 * memory_of(device.torch_device))
     with memory_named("data"):
         datasets = load_datasets(config, plans, device)
-=======
-    datasets = load_datasets(config, plans, device)
     if device.main:
         report_sets(config, datasets, screen)
->>>>>>> main
     idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})
     watcher.begin(config.name, config.seed, digest(config.model_dump(mode="json", exclude=idle)), environment())
     looked = False
@@ -85,16 +78,12 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
                     raise Interrupted(f"Stopped before stage '{stage.name}'. The same command goes on from there.")
                 ids = {s.name: s.id for s in summary.stages}
                 room = Room(config, datasets.at(config, stage.stage), device, watcher, screen)
-<<<<<<< HEAD
-                with memory_named(f"stages.{stage.name}"):
-                    result = run_stage(room, stage, stage_id(config, stage, ids, datasets, device), ids)
-=======
                 identity = stage_id(config, stage, ids, datasets, device)
                 if device.main and not looked and not RunFolder(config.results / "runs" / identity).done:
                     check_masks(datasets, screen)
                     looked = True
-                result = run_stage(room, stage, identity, ids)
->>>>>>> main
+                with memory_named(f"stages.{stage.name}"):
+                    result = run_stage(room, stage, identity, ids)
                 summary.stages.append(result)
                 screen.say(_line(result))
     except BaseException:
