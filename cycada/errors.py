@@ -33,6 +33,6 @@ def memory_named(where: str = "") -> Iterator[None]:
             raise
         found = " ".join(text.split())[:200]
         raise CycadaError(
-            f"{where}{': ' if where else ''}the memory is full{f' ({found})' if found else ''}. Lower batch, crop or data.size, take smaller"
-            f" networks, or read scenes from disk (data.hold: 0). The same command goes on from the last checkpoint."
+            f"{where}{': ' if where else ''}the memory is full{f' ({found})' if found else ''}. Lower batch, crop or data.size, use"
+            f" smaller networks, or read scenes from disk (data.hold: 0). The same command goes on from the last checkpoint."
         ) from error

@@ -37,7 +37,7 @@ def rehearsed(config: configs.Config) -> None:
         (["stages.source.batch=1"], r"batch: 1.*f_t \(convnet\).*at least 2 images"),
         (["data.size=100000"], "GB of memory"),
         (["networks.f={name: lenet}", "data.size=8"], "at least 16 pixels"),
-        (["stages.source.method=mcd", "networks.f={name: timm, model: resnet10t}", "data.size=32"], "needs its part 'encoder'"),
+        (["stages.source.method=mcd", "networks.f={name: timm, model: resnet10t}", "data.size=32"], "needs its part 'head'"),
     ],
 )
 def test_refuses_what_would_not_start(settings: list[str], said: str) -> None:
