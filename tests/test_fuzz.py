@@ -84,6 +84,8 @@ def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 def put(tree: Any, path: tuple[Any, ...], value: Any) -> None:
     """Set a value at a path, whatever was on the way."""
     for key in path[:-1]:
+        if isinstance(tree, list) and not isinstance(key, int):
+            return
         if not isinstance(tree, (dict, list)) or (isinstance(tree, dict) and not isinstance(tree.get(key), (dict, list))):
             tree[key] = {}
         tree = tree[key]
