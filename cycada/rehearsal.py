@@ -186,7 +186,8 @@ class _Rehearsal:
         if self.plan.stage.translate == "once":  # whole scenes, larger than the windows
             with self.explained("the source's training images cannot be translated"), torch.no_grad():
                 whole = torch.zeros(1, self.shape[0], *shapes["source"])
-                _ = self.plan.method.views(self.nets, Batch(whole, torch.empty(0), whole), self.plan.options).fake_t
+                views: Any = self.plan.method.views(self.nets, Batch(whole, torch.empty(0), whole), self.plan.options)
+                _ = views.fake_t
         ways: dict[str, Callable[[Tensor], Tensor]] = {}
         with self.explained("it cannot be scored"):
             ways = self.plan.method.scored(self.nets) if classes_of(self.config) else {}
