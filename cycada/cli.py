@@ -19,7 +19,7 @@ from cycada.commands.study import study_app
 from cycada.commands.style import style
 from cycada.commands.translate import export, translate
 from cycada.commands.verify import verify
-from cycada.errors import CycadaError
+from cycada.errors import CycadaError, memory_named
 
 STOPPED = 130
 """The exit code after Ctrl-C, which is no error."""
@@ -83,7 +83,7 @@ def check(
         list[str] | None, typer.Argument(metavar="[CONFIG]... [KEY=VALUE]...", help="Further files, and settings over those of all.")
     ] = None,
 ) -> None:
-    """Check configs against everything that is registered, without loading any data, and print their plans."""
+    """Check configs against everything that is registered, rehearse a step of every stage without data, and print their plans."""
     files = [word for word in more or () if word.endswith((".yaml", ".yml")) and "=" not in word]
     for file in (config, *map(Path, files)):
         _check_one(file, [word for word in more or () if word not in files])
@@ -93,9 +93,16 @@ def check(
 def _check_one(config: Path, overrides: list[str]) -> None:
     from cycada import config as configs
     from cycada.plan import plan
+    from cycada.rehearsal import rehearse
+    from cycada.runs.absent import absent
+    from cycada.runs.progress import Screen
 
     parsed = configs.load(config, overrides)
     plans = plan(parsed)
+    for stage in plans:
+        rehearse(parsed, stage)
+    for said in absent(parsed, plans):
+        Screen().warn(f"{config}: {said}")
     table = Table(title=f"{parsed.name}: {parsed.data.source.name} -> {parsed.data.target.name}", show_lines=True)
     for column in ("stage", "method", "steps x batch", "phase: networks", "losses"):
         table.add_column(column, overflow="fold")
@@ -282,7 +289,8 @@ def data_check(
 def main() -> None:
     """Entry point: CycadaError becomes one message and its exit code."""
     try:
-        app()
+        with memory_named():
+            app()
     except CycadaError as error:
         print(error if error.exit_code == STOPPED else f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

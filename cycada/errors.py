@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class CycadaError(Exception):
@@ -18,3 +19,20 @@ def nearest(name: object, names: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     guess = f" Did you mean '{close[0]}'?" if close else ""
     return f"{guess} Known: {', '.join(known) if known else 'none'}."
+
+
+@contextmanager
+def memory_named(where: str = "") -> Iterator[None]:
+    """Inside, running out of memory becomes a CycadaError that says what to lower."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        text = str(error)
+        said = any(words in text for words in ("out of memory", "not enough memory", "t allocate memory"))
+        if not (said or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"):
+            raise
+        found = " ".join(text.split())[:200]
+        raise CycadaError(
+            f"{where}{': ' if where else ''}the memory is full{f' ({found})' if found else ''}. Lower batch, crop or data.size, use"
+            f" smaller networks, or read scenes from disk (data.hold: 0). The same command goes on from the last checkpoint."
+        ) from error

@@ -97,8 +97,13 @@ def load_plugins(config: Config) -> None:
     for module in config.plugins:
         try:
             importlib.import_module(module)
-        except ImportError as error:
-            raise CycadaError(f"plugins: cannot import '{module}' ({error}). Is its folder on PYTHONPATH?") from error
+        except CycadaError:
+            raise
+        except Exception as error:  # also of a name that is none, such as ../x, and of what the module itself does
+            said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            raise CycadaError(
+                f"plugins: cannot import '{module}' ({said}). Is its folder on PYTHONPATH, and is it PACKAGE.MODULE?"
+            ) from error
 
 
 def plan(config: Config) -> list[StagePlan]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 IGNORE = 255
@@ -45,3 +47,8 @@ class Output(NamedTuple):
 
     features: Tensor
     logits: Tensor
+
+
+def full_precision(tensor: Tensor) -> AbstractContextManager[Any]:
+    """No autocast on the tensor's device. A tensor without memory, of a rehearsal, knows none."""
+    return nullcontext() if tensor.is_meta else torch.autocast(tensor.device.type, enabled=False)

@@ -19,7 +19,7 @@ FONTS = (
 )  # fmt: skip
 """Fonts that matplotlib ships and that hold all ten digits."""
 
-Count = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(gt=0, le=1_000_000)]
 
 
 def draw_digit(digit: int, rng: np.random.Generator, fonts: list[str], size: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cycada.data.transforms import GREY
+from cycada.types import full_precision
 
 LEAST_SIGMA = 0.15
 """The standard deviation of DACS's weakest blur, in pixels."""
@@ -20,7 +21,7 @@ def photometric(images: Tensor, jitter: float, blur: float) -> Tensor:
     whose strengths are jitter 0.25 and blur 1.15). (N, C, H, W) in [-1, 1] -> the same, in float32 where something is done.
     Draws from torch's global CPU generator, and nothing where both are 0.
     """
-    with torch.autocast(images.device.type, enabled=False):
+    with full_precision(images):
         if jitter:
             images = colour_jitter(images.float(), jitter)
         if blur:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from cycada.registry import Registry, check_options, needs, option_defaults
+from cycada.types import full_precision
 
 Loss = Callable[..., Tensor]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -77,5 +77,5 @@ class Term:
     def __call__(self, views: object) -> Tensor:
         """The loss, unweighted: a scalar in float32 whatever the precision of the networks."""
         tensors = [getattr(views, name) for name in self.needs]
-        with torch.autocast(tensors[0].device.type, enabled=False):
+        with full_precision(tensors[0]):
             return self.loss(*(t.float() if t.is_floating_point() else t for t in tensors), **self.options)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from cycada.methods.recipe import Classify, Direction, Method, PhasePlan, Translate, methods
 from cycada.methods.views import Networks, Options, Views, carried, option
 from cycada.networks import NOISE, Judged
+from cycada.types import full_precision
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def by_inversion(nets: Networks, options: CoganOptions | None = None) -> dict[Di
     o, pair_g = options or CoganOptions(), nets.pair_g
 
     def translate(images: Tensor, side: Literal["s", "t"]) -> Tensor:
-        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
+        with torch.inference_mode(False), torch.enable_grad(), full_precision(images):
             noise = inverted(pair_g, resized(images.float().clone(), pair_g.shape), side, o.invert_steps, o.invert_rate)
         return resized(pair_g(noise)[1 if side == "s" else 0], images.shape[-2:])
 

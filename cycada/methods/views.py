@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cycada.networks import HEAD, NETWORKS, kind_of
-from cycada.types import Batch
+from cycada.types import Batch, full_precision
 
 
 class carried(cached_property):  # noqa: N801 (used as a decorator, like cached_property)
@@ -161,5 +161,5 @@ def score_gradient(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tens
     """
     share = torch.rand(len(real), 1, 1, 1).to(real.device)
     between = (share * real + (1 - share) * fake).float().detach().requires_grad_(True)
-    with torch.autocast(real.device.type, enabled=False):
+    with full_precision(real):
         return torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)[0]

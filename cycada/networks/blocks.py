@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from cycada.types import full_precision
 
 Norm = Literal["instance", "batch", "none"]
 
@@ -29,7 +30,7 @@ class ReflectConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         side = self.kernel_size[0] // 2
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             x = F.pad(x, (side, side, side, side), mode="reflect")
         return super().forward(x)
 

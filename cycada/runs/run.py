@@ -11,8 +11,10 @@ import torch
 
 from cycada.build import load_datasets
 from cycada.config import Config, digest
+from cycada.errors import memory_named
 from cycada.files import ready, write_json
 from cycada.plan import StagePlan, plan
+from cycada.rehearsal import memory_of, rehearse
 from cycada.runs.counts import check_masks, report_sets
 from cycada.runs.identity import stage_id
 from cycada.runs.interrupt import Interrupted, stop_on_signal
@@ -60,7 +62,10 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
     if config.threads:
         torch.set_num_threads(config.threads)
     device = Device.find(config.device)
-    datasets = load_datasets(config, plans, device)
+    for stage in plans:
+        rehearse(config, stage, 2 * memory_of(device.torch_device))
+    with memory_named("data"):
+        datasets = load_datasets(config, plans, device)
     if device.main:
         report_sets(config, datasets, screen)
     idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})
@@ -80,7 +85,8 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
                     looked = True
                 if device.main and not (runs := config.results / "runs" / identity).exists() and not stage.stage.init:
                     _mention_other_processes(room, stage, runs.parent)
-                result = run_stage(room, stage, identity, ids)
+                with memory_named(f"stages.{stage.name}"):
+                    result = run_stage(room, stage, identity, ids)
                 summary.stages.append(result)
                 screen.say(_line(result))
     except BaseException:

@@ -35,6 +35,9 @@ from cycada.train.device import Device
 from cycada.train.loop import Training, finite, train
 from cycada.train.meter import Diverged
 
+HUGE = 1e6
+"""A mean loss above this is no longer learning, though it still is a number."""
+
 
 @dataclass(frozen=True)
 class StageResult:
@@ -174,6 +177,8 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
         try:
             reached = training.step - training.step % logging.report_every  # the last report that was on time
             for report in train(training, logging.report_every, stopped.is_set, logging.gradients):
+                if heavy := next((name for name, value in report.values.items() if name.startswith("loss/") and value > HUGE), ""):
+                    room.screen.warn(f"stage {plan.name}: {heavy} is {report.values[heavy]:.3g}. A loss so large learns nothing: lower lr.")
                 values = report.values | {"rate": round(report.rate, 1)}
                 last = report.step == training.steps
                 if last or (not report.early and _crossed(reached, report.step, logging.evaluate_every)):

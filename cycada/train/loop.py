@@ -131,6 +131,7 @@ def train(training: Training, report_every: int = 50, stop: Callable[[], bool] =
     Raises Diverged, naming the term, before a report with a value that is no number would be given.
     """
     t, device, meter = training, training.device, training.meter
+    meter.weights = {term.name: term.weight for phase in t.phases for term in phase.terms}
     t.nets.train()
     since, began = t.step, time.perf_counter()
     while t.step < t.steps:

@@ -20,19 +20,28 @@ class Diverged(CycadaError):
     exit_code = 3
 
 
+OUTWEIGHS = 1e6
+"""How many times heavier than every other a term is that is blamed for what broke elsewhere."""
+
+
 @dataclass
 class _Group:
-    """The values of the steps that had the same names. first_bad: the first step at which each was not finite."""
+    """The values of the steps that had the same names. first_bad: the first step at which each was not finite. last: each
+
+    as it was last, while it was finite.
+    """
 
     total: Tensor
     first_bad: Tensor
+    last: Tensor
     count: int
 
 
 class Meter:
-    """Add every step's scalars; `means` answers and starts anew."""
+    """Add every step's scalars; `means` answers and starts anew. weights: of the terms, to say which one was too heavy."""
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        self.weights = weights or {}
         self._groups: dict[tuple[str, ...], _Group] = {}
 
     def add(self, step: int, values: Mapping[str, Tensor]) -> None:
@@ -40,20 +49,21 @@ class Meter:
         bad = torch.where(row.isfinite(), math.inf, float(step))
         group = self._groups.get(tuple(values))
         if group is None:
-            self._groups[tuple(values)] = _Group(row, bad, 1)
+            self._groups[tuple(values)] = _Group(row, bad, row, 1)
         else:
             group.total, group.first_bad, group.count = group.total + row, torch.minimum(group.first_bad, bad), group.count + 1
+            group.last = torch.where(row.isfinite(), row, group.last)
 
     def state(self) -> list[Any]:
         """What was added since the last means, to go on from bit for bit."""
-        return [[list(names), group.total, group.first_bad, group.count] for names, group in self._groups.items()]
+        return [[list(names), group.total, group.first_bad, group.last, group.count] for names, group in self._groups.items()]
 
     def load_state(self, state: list[Any], device: Device) -> None:
         """Raises CycadaError where it is none."""
         try:
             place = device.torch_device
-            self._groups = {tuple(names): _Group(total.to(place), bad.to(place), int(count)) for names, total, bad, count in state}
-            sound = all(len(g.total) == len(g.first_bad) == len(n) and g.count > 0 for n, g in self._groups.items())
+            self._groups = {tuple(names): _Group(total.to(place), bad.to(place), last.to(place), int(count)) for names, total, bad, last, count in state}
+            sound = all(len(g.total) == len(g.first_bad) == len(g.last) == len(n) and g.count > 0 for n, g in self._groups.items())
         except (AttributeError, TypeError, ValueError):
             sound = False
         if not sound:
@@ -74,13 +84,31 @@ class Meter:
                 counts[name] = counts.get(name, 0) + group.count
                 if not math.isfinite(value) and (worst is None or step < worst[0]):
                     worst = (step, name)
+        heavy = self._heaviest() if worst else ""
         if not keep:
             self._groups = {}
         if worst:
             step, name = worst
+            heavy = heavy or "Lower the learning rate or that term's weight, or use precision: fp32."
             when = f"Step {int(step) + 1}" if math.isfinite(step) else "Another process"
             raise Diverged(
                 f"{when}: '{name.split('/', 1)[1]}' ({name.split('/', 1)[0]}) is no longer a finite number. Nothing after the last "
-                f"checkpoint was kept. Lower the learning rate or that term's weight, or use precision: fp32."
+                f"checkpoint was kept. {heavy}"
             )
         return {name: total / counts[name] for name, total in totals.items()}
+
+    def _heaviest(self) -> str:
+        """The term that outweighed all others before a value broke: its gradient moved the weights there. '' where none did."""
+        pulls: dict[str, float] = {}
+        for names, group in self._groups.items():
+            for name, value in zip(names, group.last.tolist(), strict=True):
+                kind, _, term = name.partition("/")
+                if kind == "loss" and term in self.weights and math.isfinite(value):
+                    pulls[term] = self.weights[term] * abs(value)
+        term = max(pulls, key=pulls.__getitem__, default="")
+        if not term or pulls[term] <= OUTWEIGHS * max((pull for other, pull in pulls.items() if other != term), default=1.0):
+            return ""
+        return (
+            f"The cause is '{term}': with its weight of {self.weights[term]:g} it came to {pulls[term]:.3g}, far above all others. "
+            f"Lower losses.{term}."
+        )

@@ -1,0 +1,91 @@
+"""What a sound config names that is not here: on the machine that trains it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from cycada.build import scene_domain
+from cycada.config import Config, Spec
+from cycada.data import domains, scene_domains
+from cycada.errors import CycadaError
+from cycada.plan import StagePlan
+from cycada.registry import check_options
+
+
+def absent(config: Config, plans: Sequence[StagePlan]) -> list[str]:
+    """A sentence for each: data, the device, files of weights. No image is opened and nothing is downloaded."""
+    found = [*_device(config.device), *_data(config), *(said for plan in plans for said in _weights(plan))]
+    return list(dict.fromkeys(found))
+
+
+def _device(name: str) -> Iterator[str]:
+    kind, _, index = name.partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if kind == "cuda" and count == 0:
+        yield f"device: '{name}' is named, but torch sees no GPU here."
+    elif kind == "cuda" and index.isdecimal() and int(index) >= count:
+        yield f"device: '{name}' is named, but torch sees only {count} here, counted from 0."
+    elif kind == "mps" and not torch.backends.mps.is_available():
+        yield f"device: '{name}' is named, but it is not there."
+
+
+def _data(config: Config) -> Iterator[str]:
+    root = config.data.resolved_root().expanduser()
+    for side in ("source", "target"):
+        spec: Spec = getattr(config.data, side)
+        if spec.name in scene_domains:
+            domain = scene_domain(spec, side)
+            for split in domain.splits:
+                if split in ("train", "test"):
+                    yield from _said(side, partial(domain.load, root, split))
+        elif not config.data.download:
+            yield from _said(side, partial(_files, spec, side, root))
+
+
+def _said(side: str, look: Callable[[], Any]) -> Iterator[str]:
+    try:
+        look()
+    except (CycadaError, OSError) as error:
+        yield f"data.{side}: {error}"
+
+
+def _files(spec: Spec, side: str, root: Path) -> None:
+    """Raises CycadaError where a file or folder of a domain of whole images is not there."""
+    entry = domains[spec.name]
+    domain = entry(**check_options(entry, spec.options, f"data.{side}"))
+    named = getattr(domain, "paths", None)
+    if isinstance(named, dict):
+        if missing := [path for path in named.values() if not (root / path).exists()]:
+            raise domain.missing(root, ", ".join(map(str, missing)))
+    elif domain.files and not any(glob(str(root / file.split(" ")[0])) for file in domain.files):
+        raise domain.missing(root, ", ".join(domain.files))
+
+
+def _weights(plan: StagePlan) -> Iterator[str]:
+    for role, start in plan.stage.init.items():
+        path, sign, wanted = start.partition("#")
+        where = f"stages.{plan.name}.init.{role}"
+        if not sign or role not in plan.specs:
+            continue
+        if not Path(path).is_file():
+            yield f"{where}: there is no file {path}."
+            continue
+        try:
+            with safe_open(path, "pt") as file:
+                roles = sorted({key.split(".")[0] for key in file.keys()})  # noqa: SIM118 (no mapping)
+        except (SafetensorError, OSError) as error:
+            yield f"{where}: cannot read {path} ({error})."
+            continue
+        if wanted not in roles:
+            yield f"{where}: {path} holds no network '{wanted}'. It has: {', '.join(roles)}."
+    for role, spec in plan.specs.items():
+        weights = spec.options.get("weights")
+        if isinstance(weights, str) and weights != "random" and not Path(weights).is_file():
+            yield f"networks.{role}.weights: there is no file {weights}."
