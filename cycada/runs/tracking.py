@@ -13,6 +13,8 @@ from typing import Any
 
 from filelock import FileLock
 
+from cycada.secrets import redacted
+
 Warn = Callable[[str], None]
 
 
@@ -58,10 +60,11 @@ class MlflowTracker(NoTracker):
         self.entities = entities
         results.mkdir(parents=True, exist_ok=True)
         self.results = results.resolve()
-        self.where = uri or f"sqlite:///{self.results / 'mlflow.db'}"
+        address = uri or f"sqlite:///{self.results / 'mlflow.db'}"
+        self.where = redacted(address)
         self.local = uri is None
         with FileLock(self.results / "mlflow.lock"):  # processes that create one database at once break each other
-            self.client = MlflowClient(self.where)
+            self.client = MlflowClient(address)
             self.client.search_experiments(max_results=1)
         self.parent = self.stage = self.experiment = ""
         self.seen = -1
@@ -136,7 +139,9 @@ class Guarded(NoTracker):
         try:
             getattr(self.tracker, what)(*values, **named)
         except Exception as error:  # whatever a tracking server does, the run goes on
-            self.warn(f"Tracking stopped ({type(error).__name__}: {str(error)[:200]}). The run goes on; its folder holds everything.")
+            self.warn(
+                f"Tracking stopped ({type(error).__name__}: {redacted(str(error))[:200]}). The run goes on; its folder holds everything."
+            )
             self.tracker = None
 
     def begin(self, *values: Any) -> None:
@@ -165,7 +170,7 @@ def tracker(kind: str, uri: str | None, results: Path, warn: Warn) -> NoTracker:
     try:
         return Guarded(MlflowTracker(uri, results), warn)
     except Exception as error:
-        warn(f"No tracking ({type(error).__name__}: {str(error)[:200]}). The run folder holds everything.")
+        warn(f"No tracking ({type(error).__name__}: {redacted(str(error))[:200]}). The run folder holds everything.")
         return NoTracker()
 
 
