@@ -10,12 +10,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cycada.config import digest, load, parse
+from cycada.config import Strict, digest, load, parse
 from cycada.errors import CycadaError
 from cycada.methods import Options
 from cycada.methods.views import option
 from cycada.plan import plan
-from cycada.yaml_files import merge, override, parse_yaml, read
+from cycada.registry import check_options
+from cycada.secrets import redacted
+from cycada.yaml_files import merge, override, parse_yaml, read, typed
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -554,26 +556,24 @@ def test_a_config_survives_being_written_and_read(data):
     assert parse(parse_yaml(yaml.safe_dump(dumped), "x")) == config
 
 
-@pytest.mark.parametrize(("written", "name"), [("007", "007"), ("on", "on"), ("1e3", "1e3"), ("12", "12"), ("1.50", "1.50"), ("2024-01-02", "2024-01-02")])
+@pytest.mark.parametrize(
+    ("written", "name"), [("007", "007"), ("on", "on"), ("1e3", "1e3"), ("12", "12"), ("1.50", "1.50"), ("2024-01-02", "2024-01-02")]
+)
 def test_a_text_is_taken_as_it_is_typed(written, name):
-    from cycada.yaml_files import typed
-
     class Named(Strict):
         name: str
 
     assert Named(name=typed(written, "name")).name == name
 
 
-@pytest.mark.parametrize(("written", "value"), [("#1", "#1"), ("a: b", "a: b"), ("a #b", "a #b"), ("1:30", "1:30"), ("~/d", "~/d"), (".5", 0.5), ("2e-4", 2e-4)])
+@pytest.mark.parametrize(
+    ("written", "value"), [("#1", "#1"), ("a: b", "a: b"), ("a #b", "a #b"), ("1:30", "1:30"), ("~/d", "~/d"), (".5", 0.5), ("2e-4", 2e-4)]
+)
 def test_every_character_of_an_override_counts(written, value):
-    from cycada.yaml_files import typed
-
     assert typed(written, "key") == value
 
 
 def test_merge_keys_join_an_anchored_mapping_and_cycles_and_bombs_are_refused():
-    from cycada.yaml_files import parse_yaml
-
     assert parse_yaml("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n", "f") == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}}
     bomb = "a0: &a0 [1]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9))
     for text in ("a: &a {b: *a}", bomb, "a: " + "[" * 20_000):
@@ -592,8 +592,6 @@ def test_merge_keys_join_an_anchored_mapping_and_cycles_and_bombs_are_refused():
     ],
 )
 def test_passwords_are_taken_out_of_addresses(text, hidden):
-    from cycada.secrets import redacted
-
     assert redacted(text) == hidden
 
 
