@@ -32,7 +32,7 @@ class Written(float):
         number.text = text
         return number
 
-    def __getnewargs__(self) -> tuple[str]:
+    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override]
         return (self.text,)
 
     def __str__(self) -> str:
