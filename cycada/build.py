@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -227,7 +228,7 @@ def weights_from_file(start: str, where: str) -> dict[str, Tensor]:
     """`PATH#ROLE` -> the role's part of a weights.safetensors. Raises CycadaError."""
     path, _, role = start.partition("#")
     try:
-        everything = load_file(path)
+        everything = load_file(Path(path).expanduser())
     except Exception as error:
         raise CycadaError(f"{where}: cannot read {path} ({error}).") from None
     return pick(everything, role, f"{where}: {path}")

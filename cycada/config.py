@@ -6,30 +6,54 @@ import hashlib
 import json
 import os
 import re
+import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
-from cycada.errors import CycadaError, nearest
+from cycada.bounds import Angle, Below1, Count, Home, Index, NonNegative, Positive, Share, Shear, Whole, at_home, known_device, takes_none
+from cycada.errors import CycadaError, nearest, shown
+from cycada.secrets import redacted
 from cycada.sizes import Shape, Size, shapes_of
 from cycada.yaml_files import merge, override, read
 
 
 class Strict(BaseModel):
-    """Unknown keys are answered with the nearest known one."""
+    """Unknown keys are answered with the nearest known one. null takes a key back to its default, and an entry out of a mapping."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and cls.model_config["extra"] == "forbid":
-            for key in data:
-                if key not in cls.model_fields:
-                    raise ValueError(f"unknown key '{key}'.{nearest(key, cls.model_fields)}")
-        return data
+        if not isinstance(data, Mapping):
+            return data
+        for key in data:
+            if key not in cls.model_fields:
+                raise ValueError(f"unknown key {shown(key)}.{nearest(key, cls.model_fields)}")
+        kept = {k: v for k, v in data.items() if v is not None or takes_none(cls.model_fields[k].annotation)}
+        return {k: without_null(v) if typing.get_origin(cls.model_fields[k].annotation) is dict else v for k, v in kept.items()}
+
+
+def without_null(value: Any) -> Any:
+    """A mapping without the entries that `key: null` takes out."""
+    return {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else value
+
+
+def _name(value: str) -> str:
+    """What may be the path of files under `results`, and cannot leave it."""
+    if not re.fullmatch(r"[\w-][\w.=+-]*(/[\w-][\w.=+-]*)*", value) or len(value.encode()) > LONGEST:
+        raise ValueError(
+            f"found {shown(value)}, expected at most {LONGEST} letters, digits, '_', '-' and '.', with '/' between parts: it names files."
+        )
+    return value
+
+
+LONGEST = 200
+"""Bytes of a name: with what is put behind it, it still fits a file's name."""
+Name = Annotated[str, AfterValidator(_name)]
 
 
 class Spec(BaseModel):
@@ -41,7 +65,7 @@ class Spec(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, data: Any) -> Any:
-        return {"name": data} if isinstance(data, str) else data
+        return {"name": data} if isinstance(data, str) else data  # null stays: it is in the ids of stages, check_options drops it
 
     @property
     def options(self) -> dict[str, Any]:
@@ -52,8 +76,8 @@ class RampConfig(Strict):
     """How a term's weight changes: see cycada.losses.Ramp."""
 
     name: Literal["constant", "linear", "fall", "dann"] = "constant"
-    steps: int = Field(0, ge=0)
-    gamma: float = Field(10.0, gt=0)
+    steps: Index = 0
+    gamma: Positive = 10.0
 
     @model_validator(mode="after")
     def _falls_over_some_steps(self) -> RampConfig:
@@ -66,14 +90,14 @@ class Loss(BaseModel):
     """A weight, or `{weight, ramp, phase, <options of the loss>}`."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    weight: float | None = Field(None, ge=0, allow_inf_nan=False)
+    weight: NonNegative | None = None
     ramp: RampConfig = RampConfig()
     phase: str | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _from_weight(cls, data: Any) -> Any:
-        return data if isinstance(data, Mapping) else {"weight": data}
+        return without_null(data) if isinstance(data, Mapping) else {"weight": data}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -87,37 +111,37 @@ class Data(Strict):
     megabytes up to which a set of scenes stays in memory.
     """
 
-    root: Path | None = None
+    root: Home | None = None
     source: Spec
     target: Spec
     size: Size
     channels: Literal[1, 3]
     resize: Literal["bilinear", "bicubic", "nearest", "pad"] = "bilinear"
     download: bool = False
-    workers: int = Field(0, ge=0)
-    hold: float = Field(2000.0, ge=0)
+    workers: Annotated[Whole, Field(ge=0, le=1024)] = 0
+    hold: NonNegative = 2000.0
 
     def resolved_root(self) -> Path:
-        return self.root or Path(os.environ.get("CYCADA_DATA", "data"))
+        return self.root or data_root()
 
 
 class OptimizerConfig(Strict):
     """What is not given comes from the method's phase. head_lr: the rate of the networks' last layers, their part `head`."""
 
     name: Literal["adam", "adamw", "sgd"] | None = None
-    lr: float | None = Field(None, gt=0, allow_inf_nan=False)
-    betas: tuple[float, float] | None = None
-    momentum: float | None = Field(None, ge=0, lt=1)
-    weight_decay: float | None = Field(None, ge=0)
-    head_lr: float | None = Field(None, gt=0, allow_inf_nan=False)
+    lr: Positive | None = None
+    betas: tuple[Below1, Below1] | None = None
+    momentum: Below1 | None = None
+    weight_decay: NonNegative | None = None
+    head_lr: Positive | None = None
 
 
 class ScheduleConfig(Strict):
     """See cycada.train.schedule.Schedule."""
 
     name: Literal["constant", "linear", "cosine", "poly"] = "linear"
-    after: float = Field(0.5, ge=0, le=1)
-    warmup: int = Field(0, ge=0)
+    after: Share = 0.5
+    warmup: Index = 0
 
 
 class AugmentConfig(Strict):
@@ -126,10 +150,10 @@ class AugmentConfig(Strict):
     flip is refused where a mirrored image of a domain may show another class.
     """
 
-    rotate: float = Field(0.0, ge=0, le=180)
-    scale: float = Field(0.0, ge=0, lt=1)
-    shear: float = Field(0.0, ge=0, lt=90)
-    shift: float = Field(0.0, ge=0, lt=1)
+    rotate: Angle = 0.0
+    scale: Below1 = 0.0
+    shear: Shear = 0.0
+    shift: Below1 = 0.0
     flip: bool = False
     domains: Literal["both", "source", "target"] = "both"
 
@@ -153,28 +177,22 @@ class Stage(Strict):
     init: dict[str, str] = {}
     networks: dict[str, Spec] = {}
     options: dict[str, Any] = {}
-    steps: int = Field(ge=1)
-    batch: int = Field(ge=1)
+    steps: Count
+    batch: Annotated[Count, Field(le=10**6)]
     optimizer: OptimizerConfig = OptimizerConfig()
     optimizers: dict[str, OptimizerConfig] = {}
-    every: dict[str, Annotated[int, Field(ge=1)]] = {}
-    repeat: dict[str, Annotated[int, Field(ge=1)]] = {}
+    every: dict[str, Count] = {}
+    repeat: dict[str, Count] = {}
     schedule: ScheduleConfig = ScheduleConfig()
     precision: Literal["fp32", "bf16"] = "fp32"
     augment: AugmentConfig | None = None
     crop: Shape | None = None
     size: Size | None = None
     load_size: Size | None = None
-    crop_area: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] | None = None
+    crop_area: tuple[Annotated[Positive, Field(le=1)], Annotated[Positive, Field(le=1)]] | None = None
     translate: Literal["on_the_fly", "once"] = "on_the_fly"
-    ema: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
+    ema: dict[str, Annotated[Positive, Field(lt=1)]] = {}
     compile: bool = False
-
-    @field_validator("init", mode="before")
-    @classmethod
-    def _null_removes(cls, value: Any) -> Any:
-        """`init: {f_s: null}` takes back what a file below said."""
-        return {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else value
 
 
 class EvaluationConfig(Strict):
@@ -185,9 +203,9 @@ class EvaluationConfig(Strict):
     """
 
     window: Shape | None = None
-    overlap: float = Field(1 / 3, ge=0, lt=1)
+    overlap: Below1 = 1 / 3
     flip: bool = False
-    scales: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = (1.0,)
+    scales: tuple[Annotated[Positive, Field(le=100)], ...] = (1.0,)
 
     @field_validator("scales")
     @classmethod
@@ -207,31 +225,35 @@ class EvaluationConfig(Strict):
 class Logging(Strict):
     """In steps. None of it changes what is learnt. gradients: the norm of every term's gradient, at every fifth report."""
 
-    report_every: int = Field(50, ge=1)
-    evaluate_every: int = Field(500, ge=1)
-    checkpoint_every: int = Field(500, ge=1)
+    report_every: Count = 50
+    evaluate_every: Count = 500
+    checkpoint_every: Count = 500
     gradients: bool = True
 
 
 class Tracking(Strict):
-    """kind none: the run folder only. uri null: sqlite under the results folder."""
+    """kind none: the run folder only. uri null: sqlite under the results folder. Its password is for the tracker alone, no file has it."""
 
     kind: Literal["mlflow", "none"] = "mlflow"
-    uri: str | None = None
+    uri: str | None = Field(None, min_length=1, repr=False)
+
+    @field_serializer("uri")
+    def _no_password(self, value: str | None) -> str | None:
+        return value and redacted(value)
 
 
 class Config(Strict):
     """One experiment."""
 
-    name: str
-    seed: int = Field(0, ge=0)
+    name: Name
+    seed: Annotated[Whole, Field(ge=0, lt=2**63)] = 0
     plugins: list[str] = []
     data: Data
     networks: dict[str, Spec] = {}
     stages: dict[str, Stage]
-    device: str = "auto"
-    threads: int | None = Field(None, ge=1)
-    results: Path = Path("results")
+    device: Annotated[str, AfterValidator(known_device)] = "auto"
+    threads: Annotated[Whole, Field(ge=1, le=1024)] | None = None
+    results: Home = Path("results")
     evaluation: EvaluationConfig = EvaluationConfig()
     logging: Logging = Logging()
     tracking: Tracking = Tracking()
@@ -257,7 +279,7 @@ class Config(Strict):
         data = dict(data)
         defaults = data.pop("defaults", None) or {}
         if not isinstance(defaults, Mapping):
-            raise ValueError(f"defaults: found {defaults!r}, expected a mapping of stage keys.")
+            raise ValueError(f"defaults: found {shown(defaults)}, expected a mapping of stage keys.")
         data["stages"] = {k: merge(defaults, v) if isinstance(v, Mapping) else v for k, v in data["stages"].items() if v is not None}
         return data
 
@@ -265,8 +287,8 @@ class Config(Strict):
     def _references(self) -> Config:
         before: list[str] = []
         for name, stage in self.stages.items():
-            if not re.fullmatch(r"[\w-]+", name):
-                raise ValueError(f"stages: the name '{name}' may hold letters, digits, '_' and '-' only.")
+            if not re.fullmatch(r"[\w-]+", name) or len(name) > 100:
+                raise ValueError(f"stages: the name {shown(name)} may hold letters, digits, '_' and '-' only, at most 100.")
             for role, start in stage.init.items():
                 parent = start.split(".")[0]
                 if "#" not in start and parent not in before:
@@ -303,9 +325,22 @@ def mistakes(error: ValidationError, stages: Sequence[str] = ()) -> list[str]:
                 continue
         path = ".".join(str(p) for p in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
-        found = "" if problem["type"] in ("missing", "value_error") else f" Found {problem['input']!r}."
+        found = "" if problem["type"] in ("missing", "value_error") else f" Found {shown(problem['input'])}.{advice(problem['type'])}"
         lines.append(f"{path}: {message}{found}" if path else f"{message}{found}")
     return lines
+
+
+def advice(problem: str) -> str:
+    """What to do about a mistake of pydantic's kind `problem`, where its message does not say it."""
+    return " Put it in quotes to have it as text." if problem == "string_type" else ""
+
+
+def data_root() -> Path:
+    """Where data is when nothing says it: CYCADA_DATA, or `data`. Raises CycadaError."""
+    try:
+        return at_home(os.environ.get("CYCADA_DATA") or "data")
+    except ValueError as error:
+        raise CycadaError(f"CYCADA_DATA: {error}") from None
 
 
 def load(path: Path | str, assignments: Sequence[str] = ()) -> Config:

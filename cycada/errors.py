@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from cycada.secrets import redacted
+
+SHOWN = 200
+"""So many characters of what was found are shown at most."""
+
 
 class CycadaError(Exception):
-    """Says what was found, what was expected and what to do. The command line ends with `exit_code`."""
+    """Says what was found, what was expected and what to do. The command line ends with `exit_code`. Passwords are taken out."""
 
     exit_code = 2
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(redacted(str(message)))
+
+
+class _Short(reprlib.Repr):
+    """Looks at no more than it shows, so that a value of any size is quick to show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxlist, self.maxtuple, self.maxset = 4, 8, 8, 8, 8
+        self.maxstring = self.maxother = self.maxlong = 120
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: its repr, cut in the middle where it is long."""
+    text = _Short().repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 20]}...{text[-15:]}"
 
 
 def nearest(name: object, names: Iterable[str]) -> str:
     """The hint after an unknown name: the nearest known one, then all of them."""
     known = sorted(names)
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name)[:SHOWN], known, n=1, cutoff=0.5)
     guess = f" Did you mean '{close[0]}'?" if close else ""
     return f"{guess} Known: {', '.join(known) if known else 'none'}."
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
-
+from cycada.bounds import takes_none
 from cycada.config import Config, EvaluationConfig, Loss, Spec, Stage, digest
 from cycada.data import domains, scene_domains
 from cycada.errors import CycadaError, nearest
 from cycada.losses import Ramp, Term, losses
 from cycada.methods import TEACHER, Method, PhasePlan, methods, roles_in
 from cycada.networks import HEAD, NETWORKS, kind_of
-from cycada.registry import check_options
+from cycada.registry import check_options, typed
 from cycada.scene_checks import check_evaluation, check_scenes, check_terms
 
 
@@ -131,6 +130,7 @@ def plan(config: Config) -> list[StagePlan]:
                     f"stages.{name}.augment.flip: images of the {side} '{spec.name}' may not be mirrored, they would show another "
                     f"class. Take it out; for your own images that look the same mirrored, set data.{side}.flip_safe: true."
                 )
+    _check_kinds(config)
     plans: dict[str, StagePlan] = {}
     for name, stage in config.stages.items():
         plans[name] = _plan_stage(config, name, stage, labelled)
@@ -138,6 +138,17 @@ def plan(config: Config) -> list[StagePlan]:
         if stage.translate == "once":
             _check_once(plans[name])
     return list(plans.values())
+
+
+def _check_kinds(config: Config) -> None:
+    """`networks` may name kinds (f, g, d_feat) and roles of theirs (f_t, d_s). Raises CycadaError for what is neither."""
+    roles = {*NETWORKS, "f_s", "f_t", *(f"{kind}_{way}" for kind in ("g", "h") for way in ("st", "ts")), "d_s", "d_t"}
+    roles |= {role for m in methods.values() for p in m.phases for role in roles_in(p.learns) if kind_of(role) in NETWORKS}
+    sets = {"networks": config.networks} | {f"stages.{name}.networks": stage.networks for name, stage in config.stages.items()}
+    for where, given in sets.items():
+        for key in given:
+            if key not in roles:
+                raise CycadaError(f"{where}: there is no kind of network and no role '{key}'.{nearest(key, roles)}")
 
 
 def is_scenes(config: Config) -> bool:
@@ -193,11 +204,10 @@ def _options(method: Method, given: Mapping[str, Any], where: str, scenes: bool)
             raise CycadaError(f"{where}: unknown option '{key}'.{nearest(key, fields)}")
         if scenes and given[key] and fields[key].metadata.get("whole_images"):
             raise CycadaError(f"{where}.{key}: it is for whole images; a scene's pixels would leave their labels. Take it out.")
-    try:
-        return TypeAdapter(method.options).validate_python((method.options.on_scenes() if scenes else {}) | dict(given))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise CycadaError(f"{where}.{problem['loc'][0]}: found {problem['input']!r}. {problem['msg']}.") from None
+    hints = get_type_hints(method.options, include_extras=True)
+    given = {key: value for key, value in given.items() if value is not None or takes_none(hints[key])}
+    checked = {key: typed(value, hints[key], f"{where}.{key}") for key, value in given.items()}
+    return method.options(**((method.options.on_scenes() if scenes else {}) | checked))
 
 
 def _terms(method: Method, stage: Stage, options: Any, where: str) -> dict[str, list[Term]]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import pkgutil
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from cycada.errors import CycadaError, nearest
+from cycada.bounds import takes_none
+from cycada.errors import CycadaError, nearest, shown
 from cycada.sources import plugin_source
 
 T = TypeVar("T")
@@ -91,25 +93,46 @@ def check_options(entry: Callable[..., Any], given: Mapping[str, object], where:
     """`given`, checked against the entry's keyword-only parameters and turned into their types.
 
     Raises CycadaError that names `where`, the option, what was found and what is expected; also where an
-    option without a default is missing.
+    option without a default is missing. null takes an option back to its default, unless it is one of its values.
     """
     defaults = option_defaults(entry)
     for name in given:
         if name not in defaults:
-            raise CycadaError(f"{where}: unknown option '{name}'.{nearest(name, defaults)}")
+            raise CycadaError(f"{where}: unknown option {shown(name)}.{nearest(name, defaults)}")
+    hints = typing.get_type_hints(entry.__init__ if inspect.isclass(entry) else entry, include_extras=True)
+    given = {name: value for name, value in given.items() if value is not None or takes_none(hints.get(name, Any))}
     for name, default in defaults.items():
         if default is inspect.Parameter.empty and name not in given:
             raise CycadaError(f"{where}: the option '{name}' is missing and has no default.")
-    hints = typing.get_type_hints(entry.__init__ if inspect.isclass(entry) else entry, include_extras=True)
-    return {name: _typed(value, hints.get(name, Any), f"{where}.{name}") for name, value in given.items()}
+    return {name: typed(value, hints.get(name, Any), f"{where}.{name}") for name, value in given.items()}
 
 
-def _typed(value: object, hint: Any, where: str) -> Any:
+def typed(value: object, hint: Any, where: str) -> Any:
+    """`value` as the type of an option. Raises CycadaError for another one, for infinity and NaN, and for true as a number."""
     try:
-        return TypeAdapter(hint).validate_python(value)
+        found = _adapter(hint).validate_python(value, strict=isinstance(value, bool))
     except ValidationError as error:
-        problem = error.errors()[0]["msg"]
-        raise CycadaError(f"{where}: found {value!r}. {problem}.") from None
+        problem = error.errors()[0]
+        advice = " Put it in quotes to have it as text." if problem["type"] == "string_type" else ""
+        raise CycadaError(f"{where}: found {shown(value)}. {problem['msg'].removeprefix('Value error, ').rstrip('.')}.{advice}") from None
+    if not _finite(found):
+        raise CycadaError(f"{where}: found {shown(value)}, expected a finite number.")
+    return found
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(hint, config={"coerce_numbers_to_str": True})
+    except PydanticUserError:  # a class with settings of its own
+        return TypeAdapter(hint)
+
+
+def _finite(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    return all(map(_finite, value)) if isinstance(value, (list, tuple)) else True
 
 
 def import_folder(package: str, path: list[str]) -> None:

@@ -6,7 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Pixels = Annotated[int, Field(ge=4)]
+from cycada.bounds import Whole
+
+Pixels = Annotated[Whole, Field(ge=4, le=2**16 - 1)]
 Shape = tuple[Pixels, Pixels]
 
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cycada.bounds import Depth
 from cycada.losses.entropy import entropies
 from cycada.losses.term import losses
 
@@ -39,13 +40,13 @@ def discrepancy(kernel: Tensor) -> Tensor:
 
 
 @losses("mmd")
-def mmd(features_real_s: Tensor, features_real_t: Tensor, *, kernels: int = 5) -> Tensor:
+def mmd(features_real_s: Tensor, features_real_t: Tensor, *, kernels: Depth = 5) -> Tensor:
     """Multi-kernel MMD of the features (Long et al. 2015, DAN, eq. 1 and 4, with equal kernel weights). -> scalar"""
     return discrepancy(gaussian_kernels(torch.cat([features_real_s, features_real_t]), kernels))
 
 
 @losses("jmmd")
-def jmmd(features_real_s: Tensor, features_real_t: Tensor, logits_real_s: Tensor, logits_real_t: Tensor, *, kernels: int = 5) -> Tensor:
+def jmmd(features_real_s: Tensor, features_real_t: Tensor, logits_real_s: Tensor, logits_real_t: Tensor, *, kernels: Depth = 5) -> Tensor:
     """Joint MMD: the kernels of features and of class probabilities multiplied (Long et al. 2017, JAN, eq. 8). -> scalar"""
     features = gaussian_kernels(torch.cat([features_real_s, features_real_t]), kernels)
     classes = gaussian_kernels(torch.cat([logits_real_s, logits_real_t]).softmax(1), 1)

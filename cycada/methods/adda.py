@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from cycada.bounds import Share
 from cycada.methods.recipe import Method, PhasePlan, methods
 from cycada.methods.source_only import SourceViews
 from cycada.methods.views import Options, Views, carried
@@ -25,7 +26,7 @@ class CriticOptions(Options):
     """
 
     critic_input: Literal["features", "scores"] = "scores"
-    gate: float | None = None
+    gate: Share | None = None
 
 
 class CriticViews(Views):

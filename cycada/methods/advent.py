@@ -9,6 +9,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from cycada.bounds import Share
 from cycada.losses.entropy import self_information
 from cycada.methods.adda import FEATURE_DISCRIMINATOR, CriticViews
 from cycada.methods.recipe import Method, PhasePlan, methods
@@ -25,7 +26,7 @@ class AdventOptions(Options):
     """
 
     critic_input: Literal["self_information", "probabilities"] = "self_information"
-    gate: float | None = None
+    gate: Share | None = None
 
 
 class AdventViews(SourceViews, CriticViews):

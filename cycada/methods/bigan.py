@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from cycada.bounds import Index
 from cycada.methods.recipe import ADAM_GAN, Method, PhasePlan, methods
 from cycada.methods.views import Options, Views, carried
 
@@ -20,7 +22,7 @@ class JointOptions(Options):
     CycleGAN's comparison.
     """
 
-    pool: int = 50
+    pool: Annotated[Index, Field(le=10**6)] = 50
     gan: Literal["lsgan", "vanilla", "hinge"] = "lsgan"
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from cycada.bounds import NonNegative, Share
 from cycada.losses.task import labelled_cross_entropy
 from cycada.methods.adda import FEATURE_DISCRIMINATOR, CriticOptions, CriticViews
 from cycada.methods.cyclegan import DISCRIMINATORS, GRID, CycleOptions, CycleViews, generators, translation_scored
@@ -27,7 +28,7 @@ class PixelOptions(CycleOptions):
     this (1.0 in the release, whose f_s starts untrained). null: always, as in the paper, whose f_s is trained before.
     """
 
-    semantic_gate: float | None = None
+    semantic_gate: NonNegative | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class JointOptions(PixelOptions):
     """All of the above in one stage."""
 
     critic_input: Literal["features", "scores"] = "scores"
-    gate: float | None = None
+    gate: Share | None = None
 
 
 class PixelViews(CycleViews):

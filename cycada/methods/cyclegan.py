@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
 from torch import Tensor
 
+from cycada.bounds import Index
 from cycada.methods.recipe import ADAM_GAN, Classify, Method, PhasePlan, classify_by, methods
 from cycada.methods.views import Networks, Options, Views, carried, score_gradient
 
@@ -16,7 +18,7 @@ from cycada.methods.views import Networks, Options, Views, carried, score_gradie
 class CycleOptions(Options):
     """pool: how many translated images a discriminator remembers. gan: the form of every image-adversarial term."""
 
-    pool: int = 50
+    pool: Annotated[Index, Field(le=10**6)] = 50
     gan: Literal["lsgan", "vanilla", "hinge", "wgan-gp"] = "lsgan"
 
 

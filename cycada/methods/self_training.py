@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cycada.bounds import Angle, Below1, Shear
 from cycada.data import Augment, half_of_classes, mask_patches, photometric
 from cycada.methods.cycada import PixelViews, TaskOptions
 from cycada.methods.recipe import Method, PhasePlan, methods
@@ -27,10 +28,10 @@ class SelfTrainingOptions(TaskOptions):
     how many of them; 0.7 is MIC's. The stage must have `ema: {f_t: ...}`: that average is the teacher.
     """
 
-    rotate: float = option(15.0, scenes=0.0, whole_images=True)
-    scale: float = option(0.15, scenes=0.0, whole_images=True)
-    shear: float = option(10.0, scenes=0.0, whole_images=True)
-    shift: float = option(0.1, scenes=0.0, whole_images=True)
+    rotate: Angle = option(15.0, scenes=0.0, whole_images=True)
+    scale: Below1 = option(0.15, scenes=0.0, whole_images=True)
+    shear: Shear = option(10.0, scenes=0.0, whole_images=True)
+    shift: Below1 = option(0.1, scenes=0.0, whole_images=True)
     mask_patch: Annotated[int, Field(ge=1)] = 4
     mask_share: Annotated[float, Field(ge=0, le=1)] = 0.7
     jitter: Annotated[float, Field(ge=0, le=1)] = option(0.0, scenes=0.25, later=True)

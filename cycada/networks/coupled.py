@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cycada.bounds import Below1, Width
 from cycada.networks.blocks import init_xavier
 from cycada.networks.registries import pair_discriminators, pair_generators
 
@@ -57,7 +58,7 @@ class PairGenerator(nn.Module):
 
     multiple_of = 4
 
-    def __init__(self, image_channels: int, shape: Shape, *, channels: int = 64) -> None:
+    def __init__(self, image_channels: int, shape: Shape, *, channels: Width = 64) -> None:
         super().__init__()
         self.shape = shape
         c, (h, w) = channels, (side // 4 for side in shape)
@@ -83,7 +84,7 @@ class PairDiscriminator(nn.Module):
     multiple_of = 4
 
     def __init__(
-        self, image_channels: int, classes: int, shape: Shape, *, channels: int = 20, width: int = 500, dropout: float = 0.0
+        self, image_channels: int, classes: int, shape: Shape, *, channels: Width = 20, width: Width = 500, dropout: Below1 = 0.0
     ) -> None:
         super().__init__()
         places = (shape[0] // 4) * (shape[1] // 4)

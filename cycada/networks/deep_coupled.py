@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from cycada.bounds import Width
 from cycada.networks.blocks import init_cyclegan
 from cycada.networks.coupled import NOISE, Judged, Shape, Side, heads, judge
 from cycada.networks.registries import pair_discriminators, pair_generators
@@ -36,7 +37,7 @@ class DeepPairGenerator(nn.Module):
 
     multiple_of = 2
 
-    def __init__(self, image_channels: int, shape: Shape, *, channels: int = 64) -> None:
+    def __init__(self, image_channels: int, shape: Shape, *, channels: Width = 64) -> None:
         super().__init__()
         self.shape = shape
         widths = widths_of(shape, channels)
@@ -62,7 +63,7 @@ class DeepPairDiscriminator(nn.Module):
 
     multiple_of = 2
 
-    def __init__(self, image_channels: int, classes: int, shape: Shape, *, channels: int = 64) -> None:
+    def __init__(self, image_channels: int, classes: int, shape: Shape, *, channels: Width = 64) -> None:
         super().__init__()
         widths = widths_of(shape, channels)
         self.s, self.t = (nn.Sequential(nn.Conv2d(image_channels, channels, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)) for _ in range(2))

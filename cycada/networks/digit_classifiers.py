@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cycada.bounds import Below1, Width
 from cycada.errors import CycadaError
 from cycada.networks.blocks import init_xavier
 from cycada.networks.registries import classifiers
@@ -29,7 +30,7 @@ class Classifier(nn.Module):
 
 
 @classifiers("lenet")
-def lenet(image_channels: int, classes: int, size: int, *, dropout: float = 0.5) -> Classifier:
+def lenet(image_channels: int, classes: int, size: int, *, dropout: Below1 = 0.5) -> Classifier:
     """The CyCADA release's LeNet variant for MNIST <-> USPS (cycada/models/task_net.py). 28 x 28: 800 -> 500;
 
     32 x 32: 1250 -> 500 (as the joint code). The feature is the 500-vector before its ReLU.
@@ -49,7 +50,7 @@ def lenet(image_channels: int, classes: int, size: int, *, dropout: float = 0.5)
 
 
 @classifiers("dtn")
-def dtn(image_channels: int, classes: int, size: int, *, dropout: float = 0.5) -> Classifier:
+def dtn(image_channels: int, classes: int, size: int, *, dropout: Below1 = 0.5) -> Classifier:
     """The CyCADA release's DTN for SVHN -> MNIST (cycada/models/task_net.py), 32 x 32. The feature is the 512-vector
 
     after its batch norm, before its ReLU. `dropout` is the last rate; the others are .2, .6 and 1 times it.
@@ -72,7 +73,7 @@ def dtn(image_channels: int, classes: int, size: int, *, dropout: float = 0.5) -
 
 
 @classifiers("convnet")
-def convnet(image_channels: int, classes: int, *, channels: int = 32, width: int = 128, dropout: float = 0.25) -> Classifier:
+def convnet(image_channels: int, classes: int, *, channels: Width = 32, width: Width = 128, dropout: Below1 = 0.25) -> Classifier:
     """A small strong network for a CPU: two pairs of 3 x 3 convolutions with batch norm, each pooled by 2, a third
 
     convolution pooled to 2 x 2, and a feature of `width`. Any image of at least 8 pixels.

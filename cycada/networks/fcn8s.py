@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cycada.bounds import Below1, Width
 from cycada.errors import CycadaError
 from cycada.networks.checkpointing import run
 from cycada.networks.registries import classifiers
@@ -62,8 +63,8 @@ class Fcn8s(nn.Module):
         image_channels: int,
         classes: int,
         *,
-        width: int = 4096,
-        dropout: float = 0.5,
+        width: Width = 4096,
+        dropout: Below1 = 0.5,
         weights: str | None = None,
         normalisation: Literal["imagenet", "caffe"] = "imagenet",
         checkpointing: bool = False,

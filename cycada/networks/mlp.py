@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from cycada.bounds import Below1, Depth, Width
 from cycada.networks.blocks import init_xavier
 from cycada.networks.registries import feature_discriminators
 
@@ -12,7 +13,7 @@ from cycada.networks.registries import feature_discriminators
 class MlpDiscriminator(nn.Module):
     """FC D -> width -> ReLU -> ... -> 2, with `hidden` hidden layers. 500 and 2 as in the ADDA and CyCADA releases."""
 
-    def __init__(self, inputs: int, *, width: int = 500, hidden: int = 2, dropout: float = 0.0) -> None:
+    def __init__(self, inputs: int, *, width: Width = 500, hidden: Depth = 2, dropout: Below1 = 0.0) -> None:
         super().__init__()
         modules: list[nn.Module] = []
         for i in range(hidden):

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cycada.bounds import Width
 from cycada.errors import CycadaError
 from cycada.networks.blocks import init_cyclegan
 from cycada.networks.registries import patch_heads
@@ -20,7 +21,7 @@ class PatchMlps(nn.Module):
     al. 2020, section 3, "Multilayer, patchwise contrastive learning"). widths: the maps' channels.
     """
 
-    def __init__(self, widths: tuple[int, ...], *, width: int = 256) -> None:
+    def __init__(self, widths: tuple[int, ...], *, width: Width = 256) -> None:
         super().__init__()
         if not widths:
             raise CycadaError("networks.g: patches are compared by what a generator computes inside, which only resnet shows. Take resnet.")

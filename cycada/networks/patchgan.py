@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from cycada.bounds import Depth, Index, Width
 from cycada.errors import CycadaError
 from cycada.networks.blocks import Norm, init_cyclegan, norm_layer
 from cycada.networks.registries import discriminators
@@ -20,7 +21,14 @@ class PatchGan(nn.Module):
     """
 
     def __init__(
-        self, image_channels: int, size: int, *, channels: int = 64, layers: int = 3, strided: int | None = None, norm: Norm = "instance"
+        self,
+        image_channels: int,
+        size: int,
+        *,
+        channels: Width = 64,
+        layers: Depth = 3,
+        strided: Index | None = None,
+        norm: Norm = "instance",
     ) -> None:
         super().__init__()
         strides = [2 if i < (layers if strided is None else strided) else 1 for i in range(layers)] + [1, 1]
@@ -51,7 +59,7 @@ class PatchGan(nn.Module):
 class PixelGan(nn.Module):
     """1 x 1 convolutions: judges every pixel's colour alone (Isola et al. 2017). -> (N, 1, H, W)"""
 
-    def __init__(self, image_channels: int, *, channels: int = 64, norm: Norm = "instance") -> None:
+    def __init__(self, image_channels: int, *, channels: Width = 64, norm: Norm = "instance") -> None:
         super().__init__()
         self.body = init_cyclegan(
             nn.Sequential(

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from cycada.bounds import Below1, Depth, Width
 from cycada.errors import CycadaError
 from cycada.networks.blocks import Norm, ReflectConv2d, init_cyclegan, norm_layer
 from cycada.networks.checkpointing import count_batches_once, run
@@ -57,11 +58,11 @@ class ResnetGenerator(nn.Module):
         self,
         image_channels: int,
         *,
-        channels: int = 64,
-        blocks: int = 9,
-        downs: Annotated[int, Field(ge=0)] = 2,
+        channels: Width = 64,
+        blocks: Depth = 9,
+        downs: Annotated[int, Field(ge=0, le=100)] = 2,
         norm: Norm = "instance",
-        dropout: float = 0.0,
+        dropout: Below1 = 0.0,
         up: Up = "transpose",
         checkpointing: bool = False,
     ) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from cycada.bounds import Below1, Width
 from cycada.errors import CycadaError
 from cycada.networks.backbones import timm_model
 from cycada.networks.checkpointing import count_batches_once
@@ -133,8 +134,8 @@ def segmenter(
     model: str,
     head: Literal["fcn", "deeplabv2", "deeplabv3plus"] = "deeplabv3plus",
     output_stride: Stride = 16,
-    width: int = 256,
-    dropout: float = 0.1,
+    width: Width = 256,
+    dropout: Below1 = 0.1,
     pretrained: bool = False,
     weights: str | None = None,
     frozen_norm: bool = False,

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cycada.bounds import Below1, Width
 from cycada.networks.registries import classifiers
 from cycada.networks.segmentation import Segmenter, convolution, resize
 
@@ -42,7 +43,7 @@ class SmallEncoder(nn.Module):
 
 
 @classifiers("small_segmenter")
-def small_segmenter(image_channels: int, classes: int, *, channels: int = 16, width: int = 64, dropout: float = 0.1) -> Segmenter:
+def small_segmenter(image_channels: int, classes: int, *, channels: Width = 16, width: Width = 64, dropout: Below1 = 0.1) -> Segmenter:
     """Halved twice to a fine map, once more to a coarse one with four dilated residual blocks (seeing the whole of a small
 
     image), both fused into features of `width` at a quarter of the size. 0.38 M parameters; any H and W, also below 8.

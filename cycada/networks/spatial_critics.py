@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from cycada.bounds import Below1, Depth, Width
 from cycada.errors import CycadaError
 from cycada.networks.registries import feature_discriminators
 
@@ -20,7 +21,7 @@ class PixelDiscriminator(nn.Module):
     alone, as in the CyCADA release (Discriminator in cycada/models/fcn8s.py). width: 512, and 1024 for FCN8s' features.
     """
 
-    def __init__(self, inputs: int, *, width: int | None = None, dropout: float = 0.5) -> None:
+    def __init__(self, inputs: int, *, width: Width | None = None, dropout: Below1 = 0.5) -> None:
         super().__init__()
         w = width or (1024 if inputs == RELEASE_FEATURES else 512)
         self.body = nn.Sequential(
@@ -41,7 +42,7 @@ class PatchDiscriminator(nn.Module):
     The map has to have 2 ** (layers + 1) places in height and width: take fewer layers for small ones.
     """
 
-    def __init__(self, inputs: int, *, channels: int = 64, layers: int = 4) -> None:
+    def __init__(self, inputs: int, *, channels: Width = 64, layers: Depth = 4) -> None:
         super().__init__()
         self.least = 2 ** (layers + 1)
         widths = [inputs, *(channels * min(2**i, 8) for i in range(layers))]

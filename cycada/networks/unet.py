@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cycada.bounds import Below1, Depth, Width
 from cycada.networks.blocks import Norm, init_cyclegan, norm_layer
 from cycada.networks.registries import generators
 
@@ -20,7 +21,9 @@ class UnetGenerator(nn.Module):
     dropout: behind the first three levels of the decoder, 0.5 in the paper, whose only noise it is; in training alone here.
     """
 
-    def __init__(self, image_channels: int, *, channels: int = 64, downs: int = 8, norm: Norm = "instance", dropout: float = 0.0) -> None:
+    def __init__(
+        self, image_channels: int, *, channels: Width = 64, downs: Depth = 8, norm: Norm = "instance", dropout: Below1 = 0.0
+    ) -> None:
         super().__init__()
         self.multiple_of = 2**downs
         widths = [min(channels * 2**i, channels * 8) for i in range(downs)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cycada.build import image_domain, prepare_domain, scene_domain
-from cycada.config import Config, Spec, load
+from cycada.config import Config, Spec, data_root, load
 from cycada.data import Domain, Examples, SceneDomain, Scenes, scene_domains
 from cycada.data.inspect import Report, Section, check, sheet
 from cycada.data.scenes import Image, Mask, Palette, spread
@@ -128,7 +127,7 @@ def check_named(what: str, settings: Sequence[str], root: Path | None, split: st
         return check_config(config, samples), config.results / "experiments" / config.name / "data.png"
     entry = scene_domains[what]
     domain = entry(**check_options(entry, override({}, settings), what))
-    return check_domain(domain, root or Path(os.environ.get("CYCADA_DATA", "data")), split, samples), None
+    return check_domain(domain, root or data_root(), split, samples), None
 
 
 def check_domain(domain: SceneDomain, root: Path, split: str, samples: int) -> Checked:

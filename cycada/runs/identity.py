@@ -32,7 +32,7 @@ def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datase
         if role in plan.specs:
             path, file, inner = start.partition("#")
             if file:
-                starts[role] = [_file_digest(Path(path)), inner]
+                starts[role] = [_file_digest(Path(path).expanduser()), inner]
             else:
                 stage, _, parent_role = start.partition(".")
                 starts[role] = [trained_as(parents[stage]), parent_role]

@@ -9,19 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from cycada import config as configs
 from cycada.build import Datasets, load_datasets
 from cycada.config import Config, Strict
-from cycada.errors import CycadaError, nearest
+from cycada.errors import CycadaError, nearest, shown
 from cycada.losses import losses
 from cycada.plan import StagePlan, plan
 from cycada.runs.identity import stage_id
 from cycada.runs.store import RunFolder
 from cycada.train.device import Device
-from cycada.yaml_files import merge, override, read
+from cycada.yaml_files import merge, override, put, read
 
 
 class Variant(Strict):
@@ -175,21 +174,21 @@ def _variants(sweep: Sweep, path: Path, assignments: Sequence[str]) -> dict[str,
                 add(label, merge(base, {"stages": {group.stage: {"losses": {t: {"weight": w} for t, w in weights.items()}}}}))
     for key, values in sweep.vary.items():
         for value in values:
-            add(f"{_short(key)}={value}", override(base, [_assignment(key, value)]))
+            add(f"{_short(key)}={value}", put(base, key, value))
     if sweep.grid:
         for combination in itertools.product(*sweep.grid.values()):
             pairs = list(zip(sweep.grid, combination, strict=True))
-            add(", ".join(f"{_short(k)}={v}" for k, v in pairs), override(base, [_assignment(k, v) for k, v in pairs]))
+            add(", ".join(f"{_short(k)}={v}" for k, v in pairs), _with(base, pairs))
     for label, variant in sweep.variants.items():
         own = _experiment(sweep, path, variant.experiment, assignments) if variant.experiment else base
-        add(label, merge(own, variant.set), variant.stage)
+        add(label, _with(own, variant.set.items()), variant.stage)
     if not rows:
         raise CycadaError(f"{path}: no rows. Add variants, drop_one, add_one, only_one, vary or grid, or a label for base.")
     return rows
 
 
 def _experiment(sweep: Sweep, path: Path, file: str, assignments: Sequence[str]) -> dict[str, Any]:
-    return override(merge(read(path.parent / file), sweep.set), assignments)
+    return override(_with(read(path.parent / file), sweep.set.items()), assignments)
 
 
 def one_stage(path: Path | str, stage: str, assignments: Sequence[str] = (), seed: int | None = None) -> Config:
@@ -208,8 +207,10 @@ def _cut(config: Config, stages: set[str]) -> Config:
     return config.model_copy(update={"stages": {n: s for n, s in config.stages.items() if n in stages}})
 
 
-def _assignment(key: str, value: Any) -> str:
-    return f"{key}={yaml.safe_dump(value, default_flow_style=True).removesuffix('...' + chr(10)).strip()}"
+def _with(data: dict[str, Any], pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    for key, value in pairs:
+        data = put(data, key, value)
+    return data
 
 
 def _short(key: str) -> str:
@@ -226,7 +227,7 @@ def _weights(kind: str, group: Terms, base: Mapping[str, Any], path: Path) -> di
     active = {t.name: p.name for p in plans[group.stage].phases for t in p.terms}
     if isinstance(group.terms, dict) != (kind == "add_one"):
         expected = "a mapping of terms to weights" if kind == "add_one" else "a list of terms"
-        raise CycadaError(f"{where}.terms: found {group.terms!r}, expected {expected}.")
+        raise CycadaError(f"{where}.terms: found {shown(group.terms)}, expected {expected}.")
     rows: dict[str, dict[str, float]] = {}
     if isinstance(group.terms, dict):
         for name, weight in group.terms.items():

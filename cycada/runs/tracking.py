@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from cycada.runs.mlflow_database import prepare_database
+from cycada.secrets import redacted
 
 Warn = Callable[[str], None]
 T = TypeVar("T")
@@ -73,7 +74,8 @@ class MlflowTracker(NoTracker):
         self.entities, self.warn = entities, warn
         results.mkdir(parents=True, exist_ok=True)
         self.results = results.resolve()
-        self.where = uri or f"sqlite:///{self.results / 'mlflow.db'}"
+        address = uri or f"sqlite:///{self.results / 'mlflow.db'}"
+        self.where = redacted(address)
         self.local = uri is None
 
         def opened(address: str) -> Any:
@@ -84,9 +86,9 @@ class MlflowTracker(NoTracker):
         if self.local:
             with self._alone():  # processes that create one database at once break each other
                 prepare_database(self.results / "mlflow.db", self.results / "mlflow", opened, warn)
-                self.client = opened(self.where)
+                self.client = opened(address)
         else:
-            self.client = within(PATIENCE, lambda: opened(self.where))
+            self.client = within(PATIENCE, lambda: opened(address))
         self.parent = self.stage = self.experiment = ""
         self.there: dict[str, int] = {}
         self.seen = -1
@@ -231,7 +233,9 @@ class Guarded(NoTracker):
         try:
             getattr(self.tracker, what)(*values, **named)
         except Exception as error:  # whatever a tracking server does, the run goes on
-            self.warn(f"Tracking stopped ({type(error).__name__}: {str(error)[:200]}). The run goes on; its folder holds everything.")
+            self.warn(
+                f"Tracking stopped ({type(error).__name__}: {redacted(str(error))[:200]}). The run goes on; its folder holds everything."
+            )
             self.tracker = None
 
     def begin(self, *values: Any) -> None:
@@ -260,5 +264,5 @@ def tracker(kind: str, uri: str | None, results: Path, warn: Warn) -> NoTracker:
     try:
         return Guarded(MlflowTracker(uri, results, warn), warn)
     except Exception as error:
-        warn(f"No tracking ({type(error).__name__}: {str(error)[:200]}). The run folder holds everything.")
+        warn(f"No tracking ({type(error).__name__}: {redacted(str(error))[:200]}). The run folder holds everything.")
         return NoTracker()

@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from cycada.bounds import known_device
 from cycada.errors import CycadaError
 
 Precision = Literal["fp32", "bf16"]
@@ -39,10 +40,20 @@ class Device:
     def find(name: str = "auto") -> Device:
         """auto: this process's GPU where there is one, else the CPU. Joins the process group that torchrun announces."""
         rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        try:
+            known_device(name)
+        except ValueError as error:
+            raise CycadaError(str(error)) from None
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
         if name.startswith("cuda") and not torch.cuda.is_available():
             raise CycadaError(f"device: '{name}' was asked for, but torch sees no GPU here. Use device=cpu or device=auto.")
+        if name == "mps" and not torch.backends.mps.is_available():
+            raise CycadaError(
+                "device: 'mps' was asked for, but this is no Mac with a GPU that torch can use. Use device=cpu or device=auto."
+            )
+        if name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
+            raise CycadaError(f"device: '{name}' was asked for, but torch sees {torch.cuda.device_count()} here, counted from cuda:0.")
         if name == "cuda" and world > 1:
             name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
         device = torch.device(name)

@@ -62,7 +62,9 @@ class Meter:
         """Raises CycadaError where it is none."""
         try:
             place = device.torch_device
-            self._groups = {tuple(names): _Group(total.to(place), bad.to(place), last.to(place), int(count)) for names, total, bad, last, count in state}
+            self._groups = {
+                tuple(names): _Group(total.to(place), bad.to(place), last.to(place), int(count)) for names, total, bad, last, count in state
+            }
             sound = all(len(g.total) == len(g.first_bad) == len(g.last) == len(n) and g.count > 0 for n, g in self._groups.items())
         except (AttributeError, TypeError, ValueError):
             sound = False
