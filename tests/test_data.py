@@ -69,7 +69,9 @@ def test_optdigits_are_split_once_and_for_all():
 def test_the_splits_of_optdigits_are_disjoint_and_whole():
     # together, as a sorted list of (pixels, label), they are scikit-learn's set, each image once
     parts = [
-        (image.flatten().tolist(), label) for s in ("train", "test") for image, label in zip(*vars(optdigits(s)).values(), strict=True)
+        (image.flatten().tolist(), label)
+        for found in (optdigits("train"), optdigits("test"))
+        for image, label in zip(found.images, found.labels, strict=True)
     ]
     digits = load_digits()
     pixels = np.round(digits.data / 16 * 255).astype(int).tolist()

@@ -1,4 +1,4 @@
-"""The house's import rule, and that nothing in the tree is over-long or says NotImplemented."""
+"""The house's import rule, and that nothing in the tree says NotImplemented."""
 
 import subprocess
 import sys
@@ -13,11 +13,9 @@ def test_imports_only_go_down():
     assert done.returncode == 0, done.stdout
 
 
-def test_files_hold_one_idea():
+def test_nothing_is_left_unwritten():
     for path in (ROOT / "cycada").rglob("*.py"):
-        text = path.read_text()
-        assert len(text.splitlines()) <= 320, path
-        assert "NotImplementedError" not in text, path
+        assert "NotImplementedError" not in path.read_text(), path
 
 
 def test_mlflow_is_imported_only_where_it_is_used():

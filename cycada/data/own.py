@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from cycada.data.digits import read_npz
 from cycada.data.domain import Domain, Examples, Origin, Split, Wanted, domains, examples
-from cycada.data.picture import describe_folder, list_pictures, picture_doubts, picture_size, read_picture
+from cycada.data.picture import SUFFIXES, describe_folder, list_pictures, picture_doubts, picture_size, read_picture
 from cycada.errors import CycadaError, nearest
 
 
@@ -107,9 +107,10 @@ class Folder(Domain):
     def _read(self, files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path) -> Examples:
         """Files with their labels (-1: none) as examples, in the order of their pixels."""
         if not files:
-            raise CycadaError(f"{folder}: found no images. {describe_folder(folder)}")
+            raise CycadaError(f"{folder}: found no images, expected files ending in {', '.join(SUFFIXES)}. {describe_folder(folder)}")
         pictures = [self._picture(path) for path, _ in files]
-        order = sorted(range(len(files)), key=lambda i: hashlib.blake2b(pictures[i].tobytes(), digest_size=16).digest())
+        digests = [hashlib.blake2b(picture.tobytes(), digest_size=16).digest() for picture in pictures]
+        order = sorted(range(len(files)), key=lambda i: (digests[i], files[i][1]))
         labels = np.array([files[i][1] for i in order])
         origin = Origin(
             Counter("{} x {}".format(*picture_size(path)) for path, _ in files),
