@@ -19,7 +19,7 @@ from cycada.commands.study import study_app
 from cycada.commands.style import style
 from cycada.commands.translate import export, translate
 from cycada.commands.verify import verify
-from cycada.errors import CycadaError, memory_named
+from cycada.errors import CycadaError, memory_named, os_message
 
 STOPPED = 130
 """The exit code after Ctrl-C, which is no error."""
@@ -296,3 +296,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        sys.exit(STOPPED)
+    except OSError as error:
+        print(f"error: {os_message(error)}", file=sys.stderr)
+        sys.exit(CycadaError.exit_code)

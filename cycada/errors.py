@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import reprlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -60,3 +61,28 @@ def memory_named(where: str = "") -> Iterator[None]:
             f"{where}{': ' if where else ''}the memory is full{f' ({found})' if found else ''}. Lower batch, crop or data.size, use"
             f" smaller networks, or read scenes from disk (data.hold: 0). The same command goes on from the last checkpoint."
         ) from error
+
+
+REMEDIES = {
+    errno.ENOSPC: "Make room on the disk; the same command goes on from the last checkpoint.",
+    errno.EDQUOT: "Make room within your quota; the same command goes on from the last checkpoint.",
+    errno.EFBIG: "Files may not be as large there. Choose another place; the same command goes on from the last checkpoint.",
+    errno.EROFS: "The place can only be read. Choose another one, such as results=FOLDER or --out.",
+    errno.EACCES: "Give yourself the right to it, or choose another place, such as results=FOLDER or --out.",
+    errno.EPERM: "Give yourself the right to it, or choose another place, such as results=FOLDER or --out.",
+    errno.ENOTDIR: "A file stands where a folder is expected. Choose another place, or move the file away.",
+    errno.EEXIST: "A file stands where a folder is expected. Choose another place, or move the file away.",
+    errno.EISDIR: "A folder stands where a file is expected. Choose another place, or move the folder away.",
+    errno.ENOENT: "Choose a place that exists and can be written.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.EMFILE: "Too many files are open. Raise the limit (ulimit -n), or lower data.workers.",
+}
+"""What to do about an error of the operating system."""
+
+
+def os_message(error: OSError) -> str:
+    """Say an error of the operating system in a sentence: the path, what it is, and what to do."""
+    path = error.filename2 or error.filename
+    what = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    remedy = REMEDIES.get(error.errno or 0, "The same command goes on once this is mended.")
+    return redacted(f"{path}: {what}. {remedy}" if path else f"{what}. {remedy}")

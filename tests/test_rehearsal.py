@@ -35,7 +35,7 @@ def rehearsed(config: configs.Config) -> None:
     ("settings", "said"),
     [
         (["stages.source.batch=1"], r"batch: 1.*f_t \(convnet\).*at least 2 images"),
-        (["data.size=100000"], "GB of memory"),
+        (["data.size=60000", "stages.source.batch=512"], "GB of memory"),
         (["networks.f={name: lenet}", "data.size=8"], "at least 16 pixels"),
         (["stages.source.method=mcd", "networks.f={name: timm, model: resnet10t}", "data.size=32"], "needs its part 'head'"),
     ],

@@ -37,7 +37,9 @@ def _pipe(text: str) -> str:
 
 
 def _star(text: str) -> str:
-    return text.replace("*", r"\*")
+    """Text without a meaning of its own: Markdown passes tags on, and a new line would end a row."""
+    plain = " ".join(text.split()) if "\n" in text or "\r" in text else text
+    return plain.replace("&", "&amp;").replace("<", "&lt;").replace("*", r"\*")
 
 
 def _strong(text: str) -> str:
@@ -91,8 +93,13 @@ def csv_table(lines: Sequence[Line]) -> str:
             boot and boot.p, test and test.bootstrap_holm, test and test.wilcoxon, test and test.wilcoxon_holm,
             *(_of_scenes(line) if pixels else ()), *(line.target.values.get(s) for s in seeds),
         ]  # fmt: skip
-        writer.writerow(["" if c is None else round(c, 6) if isinstance(c, float) else c for c in cells])
+        writer.writerow(["" if c is None else round(c, 6) if isinstance(c, float) else _no_formula(c) for c in cells])
     return out.getvalue()
+
+
+def _no_formula(cell: object) -> object:
+    """Text that a spreadsheet would take for a formula gets an apostrophe in front, as these programs write it themselves."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in tuple("=+-@\t\r") else cell
 
 
 def _of_scenes(line: Line) -> list[object]:

@@ -11,7 +11,7 @@ import torch
 
 from cycada.build import load_datasets
 from cycada.config import Config, digest
-from cycada.errors import memory_named
+from cycada.errors import memory_named, os_message
 from cycada.files import ready, write_json
 from cycada.plan import StagePlan, plan
 from cycada.rehearsal import memory_of, rehearse
@@ -52,7 +52,12 @@ def run(config: Config, screen: Screen | None = None) -> Summary:
     summary = run_stages(config, watcher, screen)
     if main:
         folder = config.results / "experiments" / config.name
-        write_json(ready(folder) / f"seed{config.seed}.json", summary.as_dict())
+        try:
+            write_json(ready(folder) / f"seed{config.seed}.json", summary.as_dict())
+        except OSError as error:
+            if not all(stage.reused for stage in summary.stages):
+                raise
+            screen.warn(f"the summary is not written anew: {os_message(error)}")
     return summary
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from cycada.errors import CycadaError
 from cycada.files import ready, write_text
@@ -18,6 +21,9 @@ from cycada.study.records import Answers, content, parsed
 LOOPBACK = "127.0.0.1"
 LARGEST = 1_000_000
 """Bytes of an answers file; a session of 50 pairs takes about 12,000."""
+MOST_THREADS = 64
+SLOWEST = 10.0
+"""Seconds that one request may take in all."""
 
 
 def serve_study(page: Path | str, out: Path | str = "answers", port: int = 8000, say: Callable[[str], None] = print) -> None:
@@ -52,10 +58,12 @@ def study_of(html: bytes, page: Path) -> str:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, html: bytes, study: str, out: Path, port: int, say: Callable[[str], None]) -> None:
         self.html, self.study, self.out, self.say = html, study, out, say
         self.received, self.writing = 0, threading.Lock()
+        self.places = threading.BoundedSemaphore(MOST_THREADS)
         try:
             super().__init__((LOOPBACK, port), _Handler)
         except OSError as error:
@@ -84,6 +92,30 @@ class _Server(ThreadingHTTPServer):
             self.received += 1
         self.say(f"received {path.name}")
         return HTTPStatus.CREATED, "Received."
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """In a thread of its own, of which there are so many at most; the others wait in the queue."""
+        self.places.acquire()
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer one request; whoever is too slow is cut off, so that nobody keeps a place for ever."""
+        timer = threading.Timer(SLOWEST, _cut_off, (request,))
+        timer.daemon = True
+        timer.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            timer.cancel()
+            self.places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no error of ours."""
+
+
+def _cut_off(request: socket.socket) -> None:
+    with suppress(OSError):
+        request.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -143,6 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (("Content-Type", kind), ("Content-Length", str(len(data))), ("Cache-Control", "no-store")):
             self.send_header(name, value)
         self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("X-Frame-Options", "DENY")  # nobody's page may show this one inside its own
         self.end_headers()
         self.wfile.write(data)
 
