@@ -9,7 +9,7 @@ import re
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
@@ -24,6 +24,7 @@ class Strict(BaseModel):
     """Unknown keys are answered with the nearest known one. null takes a key back to its default, and an entry out of a mapping."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    null_removes_entries: ClassVar[bool] = True
 
     @model_validator(mode="before")
     @classmethod
@@ -34,6 +35,8 @@ class Strict(BaseModel):
             if key not in cls.model_fields:
                 raise ValueError(f"unknown key {shown(key)}.{nearest(key, cls.model_fields)}")
         kept = {k: v for k, v in data.items() if v is not None or takes_none(cls.model_fields[k].annotation)}
+        if not cls.null_removes_entries:
+            return kept
         return {k: without_null(v) if typing.get_origin(cls.model_fields[k].annotation) is dict else v for k, v in kept.items()}
 
 

@@ -188,6 +188,7 @@ def test_evaluate_makes_up_for_a_run_of_an_older_version(trained, cycada):
     before, drifted = read(folder), (folder / "drift.json").read_bytes()
     np.savez_compressed(folder / "analysis.npz", classes=before["classes"])  # what scenes kept at first
     (folder / "drift.json").unlink()
+    (folder / "done").write_text("2026-01-01T00:00:00+00:00\n")  # from before there were digests
     code, _, err = cycada("evaluate", folder)
     assert code == 0, err
     assert (folder / "drift.json").read_bytes() == drifted

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -28,6 +28,8 @@ class Variant(Strict):
 
     stage: the stage whose outcome counts, with what it starts from and the source-only baseline; null: the last one.
     """
+
+    null_removes_entries: ClassVar[bool] = False  # a null row changes nothing, and a null setting takes something out
 
     experiment: str | None = None
     stage: str | None = None
@@ -50,6 +52,8 @@ class Sweep(Strict):
     are tested against, the base where it is null. vary: one key at a time. grid: all combinations. cluster: what
     submitit's executor is told (timeout_min, cpus_per_task, slurm_partition, ...).
     """
+
+    null_removes_entries: ClassVar[bool] = False  # a null row changes nothing, and a null setting takes something out
 
     name: str
     experiment: str
