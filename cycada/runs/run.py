@@ -76,7 +76,7 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
     idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})
     watcher.begin(config.name, config.seed, digest(config.model_dump(mode="json", exclude=idle)), environment())
     looked = False
-    summary = Summary(config.name, config.seed, tracking=watcher.where)
+    summary = Summary(config.name, config.seed)
     try:
         with stop_on_signal(enabled=device.world == 1) as stopped:
             for stage in plans:
@@ -98,6 +98,7 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
         watcher.end(_flat_by_stage(summary), failed=True)
         raise
     watcher.end(_flat_by_stage(summary))
+    summary.tracking = watcher.where
     return summary
 
 
