@@ -100,10 +100,14 @@ class Domain(ABC):
             + " The data root comes from data.root, the variable CYCADA_DATA, or is ./data."
         )
 
-    def damaged(self, file: Path, error: Exception) -> CycadaError:
-        """The answer to files that are there and cannot be read."""
+    def damaged(self, file: Path, error: Exception, expected: str) -> CycadaError:
+        """The answer to a file that is there and cannot be read: the path, what was found and what is expected."""
+        size = file.stat().st_size if file.is_file() else 0
         what = " ".join(str(error).split())[:300] or type(error).__name__
-        return CycadaError(f"Domain '{self.name}': {file.resolve()} is damaged or no such file as expected ({what}). Get it again.")
+        return CycadaError(
+            f"Domain '{self.name}': {file.resolve()} is damaged or another file: found {size:,} bytes ({what}), expected {expected}. "
+            f"Get it again."
+        )
 
     @property
     def name(self) -> str:
