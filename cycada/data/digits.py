@@ -41,8 +41,10 @@ class OfficialDigits(Domain):
             files: Every file of the split, and what reads it alone: the first that cannot be read is named.
             error: What was raised when all were read.
         """
-        if not all(path.is_file() for path in files):
-            return self.missing(root, ", ".join(self.files))
+        absent = [path for path in files if not path.is_file()]
+        if absent:
+            packed = " It is there packed, as .gz: unpack it." if Path(f"{absent[0]}.gz").is_file() else ""
+            return self.missing(root, f"{', '.join(self.files)}. {absent[0].name} is not there.{packed}".rstrip("."))
         for path, read in files.items():
             try:
                 read(path)

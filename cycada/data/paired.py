@@ -68,7 +68,7 @@ class PairedFiles(FilePairs):
         files = [(_of(two, show), _of(two, labels.side) if labels else None) for two in both.values()]
         picture = partial(_half, show, origin)
         super().__init__(list(both), files, table, codes, labels is not None, skipped, picture=picture)
-        self.both, self.origin, self.show = both, origin, show
+        self.both, self.origin, self.show, self.beside = both, origin, show, 3 - len(origin)
         self.left_out = left_out_of(*dict.fromkeys(file.parent for two in both.values() for file in two))
 
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -33,8 +35,11 @@ def read_as_stored(path: Path) -> Image:
 class FilePairs(Scenes):
     """Pairs of files. `codes` reads a mask file, `table` says what its values mean, `picture` reads an image file.
 
-    A picture is read as it is stored where a mask belongs to it, and upright elsewhere: see `picture_doubts`.
+    A picture is read as it is stored where a mask belongs to it, and upright elsewhere: see `picture_doubts`. beside: how many
+    pictures a file holds, side by side.
     """
+
+    beside: int = 1
 
     def __init__(
         self, names: Sequence[str], files: Sequence[Paths], table: MaskTable, codes: ReadCodes = read_ids,
@@ -52,6 +57,15 @@ class FilePairs(Scenes):
         part = super().only(rows, labelled)
         part.files = [self.files[i] if part.labelled else (self.files[i][0], None) for i in rows]
         return part
+
+    def sizes(self, rows: Sequence[int]) -> Mapping[str, int]:
+        """From the first bytes of the image files; one that cannot be read is not counted: whoever reads it is told."""
+        found: Counter[str] = Counter()
+        for i in rows:
+            with suppress(CycadaError):
+                width, height = picture_size(self.files[i][0], upright=self.picture is not read_as_stored)
+                found[f"{width // self.beside} x {height}"] += 1
+        return found
 
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
         """Of the headers of both files; for masks of indices also whether their palettes agree."""

@@ -47,6 +47,10 @@ class Scenes(ABC):
         """Image and mask file of every pair; empty where scenes are drawn."""
         return ()
 
+    def sizes(self, rows: Sequence[int]) -> Mapping[str, int]:
+        """Count the images of these pairs by the size of their files, 'W x H'. Drawn scenes have none."""
+        return {}
+
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
         """Say what of these pairs cannot be known from their files: file -> sentences. Drawn scenes have none."""
         return {}
