@@ -127,8 +127,7 @@ def _load_scenes(config: Config, plans: list[StagePlan]) -> Datasets:
     oracle = fitted(target.load(root, "train") if labels else target.images(root, "train"), "target")
     if target.unlabelled != "train":
         prints.append(oracle.fingerprint(masks=False))
-    if source.classes_from_files or target.classes_from_files:
-        prints.append("\n".join(named.classes))
+    prints += [domain.classes_read for domain in (source, target) if domain.classes_read]
     return Datasets(tuple(named.classes), labelled, adapt, oracle if labels else None, digest(prints), named.palette)  # type: ignore[arg-type]
 
 
