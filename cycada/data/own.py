@@ -108,7 +108,13 @@ class Folder(Domain):
     def _read(self, files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path) -> Examples:
         """Files with their labels (-1: none) as examples, in the order of their pixels."""
         if not files:
-            raise CycadaError(f"{folder}: found no images, expected files ending in {', '.join(SUFFIXES)}. {describe_folder(folder)}")
+            first = "; ".join(f"{path.relative_to(folder)}: {why}" for path, why in list(left_out.items())[:3])
+            there = (
+                f"Found there: {first}{f'; and {len(left_out) - 3} more' if len(left_out) > 3 else ''}."
+                if first
+                else describe_folder(folder)
+            )
+            raise CycadaError(f"{folder}: found no images, expected files ending in {', '.join(SUFFIXES)}. {there}")
         pictures = [self._picture(path) for path, _ in files]
         digests = [hashlib.blake2b(picture.tobytes(), digest_size=16).digest() for picture in pictures]
         order = sorted(range(len(files)), key=lambda i: (digests[i], files[i][1]))

@@ -59,18 +59,19 @@ def list_pictures(folder: Path, recursive: bool = False, above: frozenset[str] =
         known = path.suffix.lower() in SUFFIXES
         linked = entry.is_symlink()
         if path.is_dir() if linked else entry.is_dir():
-            if linked and os.path.realpath(path) in above:
+            if linked and any(Path(other).is_relative_to(os.path.realpath(path)) for other in above):
                 left_out[path] = "a link to a folder that it lies in"
                 continue
             below = list_pictures(path, True, above)
+            many = f"{len(below.pictures)} picture{'s' * (len(below.pictures) != 1)}"
             if entry.name.startswith("."):
-                left_out |= {path: f"a hidden folder with {len(below.pictures)} pictures"} if below.pictures else {}
+                left_out |= {path: f"a hidden folder with {many}"} if below.pictures else {}
             elif recursive:
                 found += below.pictures
                 left_out |= below.left_out
             else:
                 example = f", such as {below.pictures[0].relative_to(folder)}" if below.pictures else ""
-                left_out[path] = f"a sub-folder with {len(below.pictures)} pictures{example}; sub-folders are not looked into"
+                left_out[path] = f"a sub-folder with {many}{example}; sub-folders are not looked into"
         elif entry.name.startswith("."):
             if known:
                 left_out[path] = "hidden: its name begins with a dot"

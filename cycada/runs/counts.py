@@ -99,9 +99,15 @@ def own_sizes(examples: Examples | Fitted) -> Mapping[str, int]:
 
 
 def listed(files: Mapping[str, str]) -> str:
-    """Say how many files there are, and of the first few what is said of them."""
-    some = "; ".join(f"{Path(name).name}: {why}" for name, why in list(files.items())[:3])
-    return f"{len(files)} ({some}{'; ...' if len(files) > 3 else ''})"
+    """Say how many files there are, and for every reason the first few names."""
+    reasons: dict[str, list[tuple[str, str]]] = {}
+    for name, why in files.items():
+        reasons.setdefault(re.sub(r"\d+|\S*/\S+", "N", why), []).append((Path(name).name, why))
+    some = []
+    for found in list(reasons.values())[:NAMED]:
+        names = ", ".join(name for name, _ in found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        some.append(f"{names}: {found[0][1]}")
+    return f"{len(files)} ({'; '.join(some)}{'; ...' if len(reasons) > NAMED else ''})"
 
 
 def grouped(doubts: Mapping[str, Sequence[str]]) -> list[str]:
