@@ -57,18 +57,21 @@ def check_masks(datasets: Datasets, screen: Screen) -> None:
     for name, examples in _sets(datasets):
         if not isinstance(examples, Fitted) or not examples.labelled or not datasets.classes or name == "target train":
             continue
-        rows = spread(len(examples), MASKS)
         counts = np.zeros(len(datasets.classes), np.int64)
-        for i in rows:
+        sample, read = spread(len(examples), MASKS), 0
+        for i in [*sample, *sorted(set(range(len(examples))) - set(sample))]:
+            if read >= len(sample) and counts.any():
+                break  # all are looked at only where nothing was found
             mask = examples.read(i)[1]
+            read += 1
             if mask is not None:
                 counts += np.bincount(mask.numpy().ravel(), minlength=256)[: len(counts)]
         if name == "source train" and not counts.any():
             raise CycadaError(
-                f"{name}: {nothing_labelled(len(rows), len(examples))}, expected pixels of {', '.join(datasets.classes[:NAMED])}. "
+                f"{name}: {nothing_labelled(read, len(examples))}, expected pixels of {', '.join(datasets.classes[:NAMED])}. "
                 f"Say in the classes file which values of the masks are which class."
             )
-        for warning in absent(datasets.classes, counts, len(rows), len(examples)):
+        for warning in absent(datasets.classes, counts, read, len(examples)):
             screen.warn(f"{name}: {warning}")
 
 
@@ -125,7 +128,7 @@ def absent(classes: Sequence[str], counts: np.ndarray, read: int, whole: int) ->
     if not missing:
         return []
     if not counts.any():
-        return [f"{nothing_labelled(read, whole)}, so there is nothing to learn from and nothing to score."]
+        return [f"{nothing_labelled(read, whole)}, so there is nothing to learn from or to score."]
     where = "" if read >= whole else f" in the {read} of {whole} that were looked at"
     return [f"no example of {len(missing)} of {len(classes)} classes{where}: {_named(missing)}."]
 

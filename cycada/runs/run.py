@@ -19,7 +19,7 @@ from cycada.runs.counts import check_masks, report_sets
 from cycada.runs.identity import stage_id
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.progress import Screen
-from cycada.runs.scoring import HEADLINES, flatten_scores, headline
+from cycada.runs.scoring import HEADLINES, flatten_scores, percent
 from cycada.runs.stage import Room, StageResult, run_stage
 from cycada.runs.store import RunFolder, environment
 from cycada.runs.tracking import NoTracker, tracker
@@ -112,6 +112,6 @@ def _flat_by_stage(summary: Summary) -> dict[str, float]:
 
 
 def _line(result: StageResult) -> str:
-    accuracy = ", ".join(f"{side} {100 * headline(s)[1]:.2f} %" for side, s in result.scores.items())
+    accuracy = ", ".join(f"{side} {percent(s)}" for side, s in result.scores.items())
     how = "reused" if result.reused else f"{result.seconds:.0f} s"
     return f"stage {result.name:<10} {how:>8}   {accuracy}"
