@@ -258,7 +258,7 @@ def build_training(
     `translate: once`.
     """
     stage = plan.stage
-    _check_labels(plan, training_source(plan, datasets))
+    check_labels(plan, datasets)
     source: Examples | Fitted | Doubled = _loaded(training_source(plan, datasets), config, plan, plan.method.source_is)
     nets = build_networks(config, plan, len(datasets.classes), device, starts)
     once, paired = stage.translate == "once", plan.asks_for("pair_t") is not None
@@ -323,7 +323,9 @@ def _loaded(examples: Examples | Fitted, config: Config, plan: StagePlan, side: 
     return examples.at(config.loads(plan.stage)[side]) if isinstance(examples, Fitted) else examples
 
 
-def _check_labels(plan: StagePlan, source: Examples | Fitted) -> None:
+def check_labels(plan: StagePlan, datasets: Datasets) -> None:
+    """Raises CycadaError where a loss needs labels that the training images of a stage do not have."""
+    source = training_source(plan, datasets)
     labelled = source.labelled if isinstance(source, Fitted) else source.labels is not None
     if not labelled and (term := plan.asks_for("label_s")):
         raise CycadaError(

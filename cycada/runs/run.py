@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from cycada.build import load_datasets
+from cycada.build import check_labels, load_datasets
 from cycada.config import Config, digest
 from cycada.errors import memory_named
 from cycada.files import ready, write_json
@@ -68,6 +68,8 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
         datasets = load_datasets(config, plans, device)
     if device.main:
         report_sets(config, datasets, screen)
+    for stage in plans:
+        check_labels(stage, datasets)
     idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})
     watcher.begin(config.name, config.seed, digest(config.model_dump(mode="json", exclude=idle)), environment())
     looked = False
