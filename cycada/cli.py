@@ -56,14 +56,14 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) 
 
 def _print_summary(summary: Any, console: Console) -> None:
     table = Table(title=f"{summary.name}, seed {summary.seed}, last step, no target label in training or checkpoint selection")
-    from cycada.runs.scoring import headline
+    from cycada.runs.scoring import headline, percent
 
     found = [headline(scores)[0] for s in summary.stages for scores in s.scores.values()]
     sides = ("target", "source") if found else ()  # a translation alone is scored by nothing here
     for column in ("stage", "", *(f"{side} {found[0]}" for side in sides), "seconds", " "):
         table.add_column(column, justify="left" if column in ("stage", "", " ") else "right")
     for s in summary.stages:
-        shown = [f"{100 * headline(s.scores[d])[1]:.2f} %" if d in s.scores else "-" for d in sides]
+        shown = [percent(s.scores[d]) if d in s.scores else "-" for d in sides]
         table.add_row(s.name, s.label, *shown, f"{s.seconds:.0f}", "reused" if s.reused else "")
     out = Console(highlight=False)
     out.print(table)
@@ -195,7 +195,7 @@ def evaluate(
         print(json.dumps(scores))
         return
     table = Table(title=f"{scores['experiment']}, stage {scores['stage']}, last step")
-    from cycada.runs.scoring import headline
+    from cycada.runs.scoring import percent
 
     classes = scores["classes"]
     per_class = "class_iou" if any("class_iou" in found for found in scores["scores"].values()) else "class_accuracy"
@@ -203,7 +203,7 @@ def evaluate(
         table.add_column(column, justify="right")
     for name, found in scores["scores"].items():
         cells = ["-" if v is None else f"{100 * v:.1f}" for v in found[per_class]]
-        table.add_row(name, f"{100 * headline(found)[1]:.2f} %", *cells)
+        table.add_row(name, percent(found), *cells)
     out = Console(highlight=False)
     out.print(table)
     for name, found in scores["scores"].items():
