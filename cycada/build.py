@@ -32,7 +32,7 @@ from cycada.data import (
 )  # fmt: skip
 from cycada.data.domain import Wanted
 from cycada.data.scenes import Palette, Scenes
-from cycada.errors import CycadaError
+from cycada.errors import CycadaError, other_classes
 from cycada.methods import TEACHER, Networks
 from cycada.networks import HEAD, NETWORKS, Frozen, ImagePool, kind_of
 from cycada.plan import StagePlan, is_scenes
@@ -96,7 +96,7 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
         if domain.classes_from_files:
             hasher.update("\n".join(domain.classes).encode())
     if target.classes and target.classes != source.classes:
-        raise CycadaError(f"data: the source has the classes {list(source.classes)}, the target {list(target.classes)}; they must agree.")
+        raise CycadaError(f"data: {other_classes(source.classes, target.classes)}; they must agree.")
     oracle = found["target", "train"] if any(p.method.source_is == "target" for p in plans) else None
     return Datasets(
         source.classes,
@@ -123,7 +123,7 @@ def _load_scenes(config: Config, plans: list[StagePlan]) -> Datasets:
     adapt = {"train": fitted(images, "target"), "test": fitted(target.load(root, "test"), "target", whole_masks=True)}
     labels = any(p.method.source_is == "target" for p in plans)
     if source.classes and target.classes and source.classes != target.classes:
-        raise CycadaError(f"data: the source has the classes {list(source.classes)}, the target {list(target.classes)}; they must agree.")
+        raise CycadaError(f"data: {other_classes(source.classes, target.classes)}; they must agree.")
     named = source if source.classes else target
     prints = [f.fingerprint(masks=True) for f in labelled.values()] + [f.fingerprint(f.labelled) for f in adapt.values()]
     oracle = fitted(target.load(root, "train") if labels else target.images(root, "train"), "target")

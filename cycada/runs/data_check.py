@@ -18,7 +18,7 @@ from cycada.config import Config, Spec, data_root, load
 from cycada.data import Domain, Examples, SceneDomain, Scenes, scene_domains
 from cycada.data.inspect import Report, Section, check, sheet
 from cycada.data.scenes import Image, Mask, Palette, spread
-from cycada.errors import CycadaError
+from cycada.errors import CycadaError, other_classes
 from cycada.plan import plan
 from cycada.registry import check_options
 from cycada.runs.counts import absent, grouped, listed
@@ -158,7 +158,7 @@ def check_config(config: Config, samples: int) -> Checked:
         for title, scenes in opened
     )
     if (theirs := tuple(found["target"].classes)) and classes and theirs != classes:
-        fault = f"the source has the classes {list(classes)}, the target {list(theirs)}; they must agree."
+        fault = f"{other_classes(classes, theirs)}; they must agree."
         parts += (Part("classes", 0, _report(None, classes, 0), fault=fault),)
     return Checked(f"{config.data.source.name} -> {config.data.target.name}", classes, palette, parts)
 
