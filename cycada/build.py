@@ -32,7 +32,7 @@ from cycada.data import (
 )  # fmt: skip
 from cycada.data.domain import Wanted, prepare_domain
 from cycada.data.scenes import Palette, Scenes
-from cycada.errors import CycadaError
+from cycada.errors import CycadaError, some
 from cycada.methods import TEACHER, Networks
 from cycada.networks import HEAD, NETWORKS, Frozen, ImagePool, kind_of
 from cycada.plan import StagePlan, is_scenes
@@ -137,8 +137,7 @@ def agreed(source: Sequence[str], target: Sequence[str]) -> None:
         return
     lacking = [("source", name) for name in target if name not in source] + [("target", name) for name in source if name not in target]
     where = "; ".join(f"the {side} lacks '{name}'" for side, name in lacking[:5]) or "their order differs"
-    few = [f"{list(names[:20])}{' and more' if len(names) > 20 else ''}" for names in (source, target)]
-    raise CycadaError(f"data: the source has the classes {few[0]}, the target {few[1]}; they must agree ({where}).")
+    raise CycadaError(f"data: the source has the classes {some(source)}, the target {some(target)}; they must agree ({where}).")
 
 
 def scene_domain(spec: Spec, side: str) -> SceneDomain:

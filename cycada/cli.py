@@ -188,29 +188,14 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score a finished stage again, on its own test sets or on another domain's."""
+    from cycada.commands.scores import print_scores
     from cycada.runs.reuse import evaluate_run
 
     scores = evaluate_run(run, domain, data_root, results, overrides or ())
     if as_json:
         print(json.dumps(scores))
         return
-    table = Table(title=f"{scores['experiment']}, stage {scores['stage']}, last step")
-    from cycada.runs.scoring import percent
-
-    classes = scores["classes"]
-    per_class = "class_iou" if any("class_iou" in found for found in scores["scores"].values()) else "class_accuracy"
-    for column in ("domain", "mIoU" if per_class == "class_iou" else "accuracy", *classes):
-        table.add_column(column, justify="right")
-    for name, found in scores["scores"].items():
-        cells = ["-" if v is None else f"{100 * v:.1f}" for v in found[per_class]]
-        table.add_row(name, percent(found), *cells)
-    out = Console(highlight=False)
-    out.print(table)
-    for name, found in scores["scores"].items():
-        if absent := [c for c, share in zip(classes, found["class_accuracy"], strict=True) if share is None]:
-            out.print(
-                f"{name}: over {len(classes) - len(absent)} of {len(classes)} classes; its test set does not hold: {', '.join(absent)}."
-            )
+    print_scores(scores)
 
 
 app.command()(quality)

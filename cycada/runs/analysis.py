@@ -42,7 +42,7 @@ def write_findings(
     config: Config, folder: RunFolder, plan: StagePlan, nets: Networks, datasets: Datasets, found: Evaluation, device: Device
 ) -> None:
     """confusion.json, analysis.npz and, where a translation is learnt, drift.json. The folder's manifest has to be there."""
-    folder.write_json("confusion.json", {side: count.tolist() for side, count in found.counts.items()})
+    folder.write_json("confusion.json", {side: count.tolist() for side, count in found.counts.items()}, indent=None)
     parents = folder.read_json("manifest.json")["parents"]
     nets = with_classifier(config, plan, nets, folder, parents, len(datasets.classes), device)
     arrays, drift = analyse(plan, nets, datasets, found, device)
