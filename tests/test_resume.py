@@ -219,7 +219,7 @@ def test_a_nan_stops_the_stage_names_the_term_and_keeps_the_checkpoint(tmp_path,
     calls = [0]
 
     def cycle_s(real_s, rec_s):
-        calls[0] += 1
+        calls[0] += not real_s.is_meta  # the rehearsal before training is no step
         return original(real_s, rec_s) * (float("nan") if calls[0] > 4 else 1.0)
 
     with losses.temporary():
