@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,9 +30,9 @@ from cycada.data import (
     domains,
     scene_domains,
 )  # fmt: skip
-from cycada.data.domain import Wanted
+from cycada.data.domain import Wanted, prepare_domain
 from cycada.data.scenes import Palette, Scenes
-from cycada.errors import CycadaError
+from cycada.errors import CycadaError, some
 from cycada.methods import TEACHER, Networks
 from cycada.networks import HEAD, NETWORKS, Frozen, ImagePool, kind_of
 from cycada.plan import StagePlan, is_scenes
@@ -81,12 +81,11 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
     data = config.data
     if is_scenes(config):
         return _load_scenes(config, plans)
-    source, target = image_domain(data.source, "source"), image_domain(data.target, "target")
     hasher = hashlib.blake2b(digest_size=8)
     found: dict[tuple[str, Split], Examples] = {}
-    for side, domain in (("source", source), ("target", target)):
-        labels = side == "source" or any(p.method.source_is == "target" for p in plans)
-        prepare_domain(domain, config, side, labels, source.classes if side == "target" else ())
+    sides: dict[str, Domain] = {}
+    for side in ("source", "target"):
+        sides[side] = domain = prepared_domain(config, plans, side, sides["source"].classes if sides else ())
         for split in ("train", "test"):
             raw = domain.load(data.resolved_root(), split, data.download)  # type: ignore[arg-type]
             hasher.update(raw.images.numpy().data)
@@ -95,8 +94,8 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
             found[side, split] = _converted(raw, data, device)  # type: ignore[index]
         if domain.classes_from_files:
             hasher.update("\n".join(domain.classes).encode())
-    if target.classes and target.classes != source.classes:
-        raise CycadaError(f"data: the source has the classes {list(source.classes)}, the target {list(target.classes)}; they must agree.")
+    source, target = sides["source"], sides["target"]
+    agreed(source.classes, target.classes)
     oracle = found["target", "train"] if any(p.method.source_is == "target" for p in plans) else None
     return Datasets(
         source.classes,
@@ -122,16 +121,23 @@ def _load_scenes(config: Config, plans: list[StagePlan]) -> Datasets:
     images = target.images(root, target.unlabelled)
     adapt = {"train": fitted(images, "target"), "test": fitted(target.load(root, "test"), "target", whole_masks=True)}
     labels = any(p.method.source_is == "target" for p in plans)
-    if source.classes and target.classes and source.classes != target.classes:
-        raise CycadaError(f"data: the source has the classes {list(source.classes)}, the target {list(target.classes)}; they must agree.")
+    agreed(source.classes, target.classes)
     named = source if source.classes else target
     prints = [f.fingerprint(masks=True) for f in labelled.values()] + [f.fingerprint(f.labelled) for f in adapt.values()]
     oracle = fitted(target.load(root, "train") if labels else target.images(root, "train"), "target")
     if target.unlabelled != "train":
         prints.append(oracle.fingerprint(masks=False))
-    if source.classes_from_files or target.classes_from_files:
-        prints.append("\n".join(named.classes))
+    prints += [domain.classes_read for domain in (source, target) if domain.classes_read]
     return Datasets(tuple(named.classes), labelled, adapt, oracle if labels else None, digest(prints), named.palette)  # type: ignore[arg-type]
+
+
+def agreed(source: Sequence[str], target: Sequence[str]) -> None:
+    """Raises CycadaError where both domains have classes and they are not the same ones in the same order."""
+    if not source or not target or tuple(source) == tuple(target):
+        return
+    lacking = [("source", name) for name in target if name not in source] + [("target", name) for name in source if name not in target]
+    where = "; ".join(f"the {side} lacks '{name}'" for side, name in lacking[:5]) or "their order differs"
+    raise CycadaError(f"data: the source has the classes {some(source)}, the target {some(target)}; they must agree ({where}).")
 
 
 def scene_domain(spec: Spec, side: str) -> SceneDomain:
@@ -152,12 +158,12 @@ def _converted(raw: Examples, data: Data, device: Device) -> Examples:
     return Examples(images.to(device.torch_device), labels, origin)
 
 
-def prepare_domain(domain: Domain, config: Config, side: str, labels: bool, source_classes: tuple[str, ...]) -> None:
-    """Tell a domain what the experiment asks for. Raises CycadaError, with the side, where its options contradict that."""
-    try:
-        domain.prepare(Wanted(shapes_of(config.data.size)["source"][0], config.data.resize, labels, source_classes))
-    except CycadaError as error:
-        raise CycadaError(f"data.{side}: {error}") from None
+def prepared_domain(config: Config, plans: Sequence[StagePlan], side: str, source_classes: tuple[str, ...] = ()) -> Domain:
+    """The domain of a side that knows what the experiment asks for: the target's training labels are wanted by an oracle alone."""
+    domain = image_domain(config.data.source if side == "source" else config.data.target, side)
+    labels = side == "source" or any(p.method.source_is == "target" for p in plans)
+    prepare_domain(domain, Wanted(config.shapes()[side][0], config.data.resize, labels, source_classes), side)
+    return domain
 
 
 def network(spec: Spec, kind: str, context: Mapping[str, Any], where: str) -> nn.Module:
@@ -251,7 +257,7 @@ def build_training(
     `translate: once`.
     """
     stage = plan.stage
-    _check_labels(plan, training_source(plan, datasets))
+    check_labels(plan, datasets)
     source: Examples | Fitted | Doubled = _loaded(training_source(plan, datasets), config, plan, plan.method.source_is)
     nets = build_networks(config, plan, len(datasets.classes), device, starts)
     once, paired = stage.translate == "once", plan.asks_for("pair_t") is not None
@@ -316,7 +322,9 @@ def _loaded(examples: Examples | Fitted, config: Config, plan: StagePlan, side: 
     return examples.at(config.loads(plan.stage)[side]) if isinstance(examples, Fitted) else examples
 
 
-def _check_labels(plan: StagePlan, source: Examples | Fitted) -> None:
+def check_labels(plan: StagePlan, datasets: Datasets) -> None:
+    """Raises CycadaError where a loss needs labels that the training images of a stage do not have."""
+    source = training_source(plan, datasets)
     labelled = source.labelled if isinstance(source, Fitted) else source.labels is not None
     if not labelled and (term := plan.asks_for("label_s")):
         raise CycadaError(

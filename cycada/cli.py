@@ -56,14 +56,14 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) 
 
 def _print_summary(summary: Any, console: Console) -> None:
     table = Table(title=f"{summary.name}, seed {summary.seed}, last step, no target label in training or checkpoint selection")
-    from cycada.runs.scoring import headline
+    from cycada.runs.scoring import headline, percent
 
     found = [headline(scores)[0] for s in summary.stages for scores in s.scores.values()]
     sides = ("target", "source") if found else ()  # a translation alone is scored by nothing here
     for column in ("stage", "", *(f"{side} {found[0]}" for side in sides), "seconds", " "):
         table.add_column(column, justify="left" if column in ("stage", "", " ") else "right")
     for s in summary.stages:
-        shown = [f"{100 * headline(s.scores[d])[1]:.2f} %" if d in s.scores else "-" for d in sides]
+        shown = [percent(s.scores[d]) if d in s.scores else "-" for d in sides]
         table.add_row(s.name, s.label, *shown, f"{s.seconds:.0f}", "reused" if s.reused else "")
     out = Console(highlight=False)
     out.print(table)
@@ -188,29 +188,14 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score a finished stage again, on its own test sets or on another domain's."""
+    from cycada.commands.scores import print_scores
     from cycada.runs.reuse import evaluate_run
 
     scores = evaluate_run(run, domain, data_root, results, overrides or ())
     if as_json:
         print(json.dumps(scores))
         return
-    table = Table(title=f"{scores['experiment']}, stage {scores['stage']}, last step")
-    from cycada.runs.scoring import headline
-
-    classes = scores["classes"]
-    per_class = "class_iou" if any("class_iou" in found for found in scores["scores"].values()) else "class_accuracy"
-    for column in ("domain", "mIoU" if per_class == "class_iou" else "accuracy", *classes):
-        table.add_column(column, justify="right")
-    for name, found in scores["scores"].items():
-        cells = ["-" if v is None else f"{100 * v:.1f}" for v in found[per_class]]
-        table.add_row(name, f"{100 * headline(found)[1]:.2f} %", *cells)
-    out = Console(highlight=False)
-    out.print(table)
-    for name, found in scores["scores"].items():
-        if absent := [c for c, share in zip(classes, found["class_accuracy"], strict=True) if share is None]:
-            out.print(
-                f"{name}: over {len(classes) - len(absent)} of {len(classes)} classes; its test set does not hold: {', '.join(absent)}."
-            )
+    print_scores(scores)
 
 
 app.command()(quality)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from cycada.secrets import redacted
@@ -38,12 +38,17 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 20]}...{text[-15:]}"
 
 
+def some(names: Sequence[str], most: int = 10) -> str:
+    """The first of some names, and how many more there are: however many they are, a message stays short."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def nearest(name: object, names: Iterable[str]) -> str:
     """The hint after an unknown name: the nearest known one, then all of them."""
     known = sorted(names)
     close = difflib.get_close_matches(str(name)[:SHOWN], known, n=1, cutoff=0.5)
     guess = f" Did you mean '{close[0]}'?" if close else ""
-    return f"{guess} Known: {', '.join(known) if known else 'none'}."
+    return f"{guess} Known: {some(known, 60) if known else 'none'}."
 
 
 @contextmanager

@@ -66,9 +66,9 @@ def write_bytes(path: Path, content: bytes, lasting: bool = False) -> None:
         part.write_bytes(content)
 
 
-def write_json(path: Path, value: Any, lasting: bool = False) -> None:
-    """Indented, and without NaN, which is no JSON."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n", lasting)
+def write_json(path: Path, value: Any, lasting: bool = False, indent: int | None = 1) -> None:
+    """Indented, and without NaN, which is no JSON. indent: None takes a tenth of the time for a million numbers."""
+    write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n", lasting)
 
 
 def sync(path: Path) -> None:

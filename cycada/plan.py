@@ -9,7 +9,8 @@ from typing import Any, get_type_hints
 
 from cycada.bounds import takes_none
 from cycada.config import Config, EvaluationConfig, Loss, Spec, Stage, digest
-from cycada.data import domains, scene_domains
+from cycada.data import Domain, domains, scene_domains
+from cycada.data.domain import Wanted, prepare_domain
 from cycada.errors import CycadaError, nearest
 from cycada.losses import Ramp, Term, losses
 from cycada.methods import TEACHER, Method, PhasePlan, methods, roles_in
@@ -119,6 +120,8 @@ def plan(config: Config) -> list[StagePlan]:
     for side, spec in sides.items():
         domain = known[spec.name](**check_options(known[spec.name], spec.options, f"data.{side}"))
         labelled[side] = getattr(domain, "labelled", True)  # of folders of images one knows when they are read
+        if isinstance(domain, Domain):
+            prepare_domain(domain, Wanted(config.shapes()[side][0], config.data.resize), side)
         if config.evaluation.flip and not domain.flip_safe:
             raise CycadaError(
                 f"evaluation.flip: images of the {side} '{spec.name}' may not be mirrored, they would show another class. "

@@ -1,17 +1,25 @@
 """MLflow mirrors the run folder, and no run fails because of it."""
 
 import json
+import shutil
+import socket
+import sqlite3
 import subprocess
 import sys
+import time
+from collections import OrderedDict
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from conftest import CYCADA, tiny_config
+from filelock import FileLock
 
+from cycada.runs import tracking
 from cycada.runs.progress import Screen
 from cycada.runs.quality import quality
 from cycada.runs.run import run
-from cycada.runs.tracking import MlflowTracker, NoTracker, tracker
+from cycada.runs.tracking import MlflowTracker, NoTracker, tracker, within
 
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.filterwarnings("ignore::FutureWarning")]
 
@@ -90,6 +98,224 @@ def test_a_tracker_that_breaks_half_way_is_a_warning(tmp_path, monkeypatch):
     assert "disk is full" in screen.warnings[0]
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """MLflow takes seconds to make one."""
+    folder = tmp_path_factory.mktemp("database")
+    MlflowTracker(None, folder)
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def results(tmp_path, empty_database):
+    shutil.copy(empty_database, tmp_path)
+    return tmp_path
+
+
+def mirror(results, name="it", rows=((1, {"loss": 1.0}), (2, {"loss": 0.5})), files=(), scores=(("accuracy", 0.5),), params=None):
+    """What a run tells a tracker, from its beginning to its end. -> the tracker, the warnings."""
+    warnings = []
+    it = MlflowTracker(None, results, warnings.append)
+    it.begin(name, 0, "abc", {})
+    it.begin_stage("source", "s1", params or {"a": 1}, {})
+    for step, values in rows:
+        it.log(step, {"step": step, **values})
+    it.end_stage(files, dict(scores))
+    it.end(dict(scores))
+    return it, warnings
+
+
+def stored(results):
+    """All that the database holds, without the machine's counters."""
+    with closing(sqlite3.connect(results / "mlflow.db")) as database:
+        tables = ("experiments", "runs", "metrics", "latest_metrics", "params", "tags")
+        return {t: sorted(map(str, database.execute(f"SELECT * FROM {t}"))) for t in tables}
+
+
+def points(results):
+    with closing(sqlite3.connect(results / "mlflow.db")) as database:
+        return sorted(database.execute("SELECT key, step, value FROM metrics").fetchall())
+
+
+ONCE = sorted([("loss", 1, 1.0), ("loss", 2, 0.5), ("final/accuracy", 2, 0.5), ("accuracy", 0, 0.5)])
+
+
+def test_mirroring_again_changes_nothing_at_all(results):
+    file = results / "config.yaml"
+    file.write_text("a: 1")
+    mirror(results, files=[file])
+    before = stored(results)
+    for _ in range(3):
+        mirror(results, files=[file])
+    assert stored(results) == before, "not even the time at which it ended"
+    assert points(results) == ONCE
+
+
+def test_a_row_and_a_file_that_a_killed_process_wrote_in_part_are_completed(results):
+    from mlflow import entities
+
+    file = results / "scores.json"
+    file.write_text("whole")
+    it = MlflowTracker(None, results)
+    it.begin("it", 0, "abc", {})
+    it.begin_stage("source", "s1", {}, {})
+    it.log(1, {"a": 1.0, "b": 1.0})
+    it.client.log_batch(it.stage, metrics=[entities.Metric("a", 2.0, 1, 2)])
+    part = results / "part" / "scores.json"
+    part.parent.mkdir()
+    part.write_text("wh")
+    it.client.log_artifact(it.stage, str(part))
+    rows = [(1, {"a": 1.0, "b": 1.0}), (2, {"a": 2.0, "b": 2.0})]
+    again, _ = mirror(results, rows=rows, files=[file], scores=())
+    assert points(results) == [("a", 1, 1.0), ("a", 2, 2.0), ("b", 1, 1.0), ("b", 2, 2.0)]
+    (run,) = again.client.search_runs([again.experiment], "tags.`cycada.stage_id` = 's1'")
+    (item,) = again.client.list_artifacts(run.info.run_id)
+    assert item.file_size == len("whole")
+
+
+def test_other_values_of_parameters_and_rows_without_numbers_stop_nothing(results):
+    mirror(results, rows=[(1, {"loss": 1.0})])
+    rows = [(1, {"loss": 1.0}), (2, {"loss": float("nan"), "x": float("inf")})]
+    it, warnings = mirror(results, rows=rows, params={"a": 2, "b": 3})
+    (run,) = it.client.search_runs([it.experiment], "tags.`cycada.stage_id` = 's1'")
+    assert run.data.params == {"a": "1", "b": "3"}
+    assert run.data.tags["cycada.not_finite"] == "2"
+    assert not warnings
+    assert {step for key, step, _ in points(results) if key == "loss"} == {1}
+
+
+def test_names_that_mlflow_does_not_take_stay_apart(results):
+    odd = [
+        "loss/a[1]",
+        "loss/a(1)",
+        "loss/a@1@",
+        "a//b",
+        "../up",
+        "/root",
+        ".",
+        "a/../b",
+        "x" * 300,
+        "x" * 299 + "y",
+        "end/",
+        "\u00e9 \u2192",
+    ]
+    mirror(results, rows=[(1, dict.fromkeys(odd, 1.0)), (2, dict.fromkeys(odd[1:], 2.0))], params=dict.fromkeys(odd, 1))
+    rows = [p for p in points(results) if "accuracy" not in p[0]]
+    assert len({key for key, _, _ in rows}) == len(odd)
+    assert [step for _, step, _ in rows].count(2) == len(odd) - 1
+    assert not {key for key, step, _ in rows if step == 2} - {key for key, step, _ in rows if step == 1}
+
+
+def test_a_stage_that_is_done_stays_so_when_a_later_one_fails(results):
+    it, _ = mirror(results)
+    it.begin("it", 0, "abc", {})
+    it.begin_stage("source", "s1", {}, {})
+    it.end_stage([], {"accuracy": 0.5})
+    it.end({}, failed=True)
+    runs = {r.info.run_name: r.info.status for r in it.client.search_runs([it.experiment])}
+    assert runs == {"it seed 0": "FAILED", "source": "FINISHED"}
+
+
+def test_files_follow_a_results_folder_that_is_moved(results, tmp_path_factory, monkeypatch):
+    from mlflow.tracking._tracking_service import utils
+
+    file = results / "config.yaml"
+    file.write_text("a: 1")
+    mirror(results, files=[file])
+    moved = tmp_path_factory.mktemp("elsewhere") / "50% of it #1"
+    shutil.move(results, moved)
+    monkeypatch.setattr(utils, "_artifact_repos_cache", OrderedDict())  # as in another process
+    file = moved / "scores.json"
+    file.write_text("{}")
+    it, warnings = mirror(moved, files=[moved / "config.yaml", file])
+    assert not warnings
+    assert not results.exists()
+    (run,) = it.client.search_runs([it.experiment], "tags.`cycada.stage_id` = 's1'")
+    assert {f.path for f in it.client.list_artifacts(run.info.run_id)} == {"config.yaml", "scores.json"}
+    assert Path(it.client.download_artifacts(run.info.run_id, "config.yaml", str(moved))).read_text() == "a: 1"
+    assert points(moved) == ONCE
+
+
+def half_made(path):
+    """As a kill leaves it: the first tables, or all of them with the version of some step on the way."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'ff01da956556'")
+        database.commit()
+
+
+def without_a_table(path):
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DROP TABLE alembic_version")
+        database.commit()
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 + 100])
+
+
+@pytest.mark.parametrize(
+    "damage", [half_made, without_a_table, truncated, lambda p: p.write_bytes(b""), lambda p: p.write_text("no database\n" * 500)]
+)
+def test_a_broken_database_is_put_aside_and_made_anew(results, empty_database, damage, monkeypatch):
+    damage(results / "mlflow.db")
+    from mlflow.store.db import utils
+
+    def copied(engine):
+        shutil.copy(empty_database, engine.url.database)
+
+    if damage is not half_made and damage is not without_a_table:
+        monkeypatch.setattr(utils, "_initialize_tables", copied)
+    _, warnings = mirror(results)
+    assert len(warnings) == 1
+    assert "mlflow.db.broken-1" in warnings[0]
+    assert (results / "mlflow.db.broken-1").exists()
+    assert points(results) == ONCE
+    assert not mirror(results)[1]
+
+
+def test_a_database_of_an_older_mlflow_with_runs_is_kept(results):
+    mirror(results)
+    older = results / "older"
+    older.mkdir()
+    shutil.copy(results / "mlflow.db", older)
+    half_made(older / "mlflow.db")
+    warnings = []
+    assert type(tracker("mlflow", None, older, warnings.append)) is NoTracker
+    assert "upgrade" in warnings[0]
+    assert points(older) == ONCE
+
+
+def test_a_folder_in_the_place_of_the_database_is_named(tmp_path):
+    (tmp_path / "mlflow.db").mkdir()
+    warnings = []
+    assert type(tracker("mlflow", None, tmp_path, warnings.append)) is NoTracker
+    assert f"{tmp_path / 'mlflow.db'}: found a folder" in warnings[0]
+
+
+def test_addresses_that_cannot_be_used_cost_seconds_and_one_warning(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for uri in ("sqlite:////proc/x.db", "http://name.invalid", f"http://127.0.0.1:{silent.getsockname()[1]}"):
+            began, warnings = time.monotonic(), []
+            assert type(tracker("mlflow", uri, tmp_path, warnings.append)) is NoTracker
+            assert time.monotonic() - began < 6
+            assert len(warnings) == 1
+
+
+def test_waiting_has_an_end():
+    with pytest.raises(TimeoutError, match=r"within 0\.1 seconds"):
+        within(0.1, lambda: time.sleep(1))
+
+
+def test_a_lock_that_nobody_gives_back_is_said_once_and_waited_for_so_long(results, monkeypatch):
+    monkeypatch.setattr(tracking, "QUIET_WAIT", 0.1)
+    monkeypatch.setattr(tracking, "LONGEST_WAIT", 1)
+    warnings = []
+    with FileLock(results / "mlflow.lock", is_singleton=False):
+        assert type(tracker("mlflow", None, results, warnings.append)) is NoTracker
+    assert ["waits for it" in w for w in warnings] == [True, False]
+    assert "still held" in warnings[1]
+
+
 WRITER = """
 import sys
 from pathlib import Path
@@ -117,3 +343,13 @@ def test_processes_that_start_at_once_on_no_database_all_write(tmp_path):
     runs = client.search_runs([client.get_experiment_by_name("shared").experiment_id])
     assert len(runs) == 6
     assert all(r.info.status == "FINISHED" for r in runs)
+
+
+def test_processes_that_mirror_one_experiment_at_once_write_it_once(results):
+    command = [sys.executable, "-c", WRITER, str(results), "0"]
+    writers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) for _ in range(3)]
+    for writer in writers:
+        _, errors = writer.communicate(timeout=120)
+        assert writer.returncode == 0, errors
+    with closing(sqlite3.connect(results / "mlflow.db")) as database:
+        assert database.execute("SELECT COUNT(*) FROM runs").fetchone() == (2,)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from cycada.data.masks import MaskTable
-from cycada.data.pairs import find_pairs, unlabelled
+from cycada.data.pairs import find_pairs, left_out_of, unlabelled
+from cycada.data.picture import image_files
 from cycada.data.scenes import Palette, SceneDomain, Scenes, scene_domains
 from cycada.types import IGNORE
 
@@ -66,7 +67,7 @@ class Cityscapes(SceneDomain):
     def images(self, root: Path, split: str) -> Scenes:
         """The images of a split; there may be masks or not."""
         images, _ = self._folders(root, split)
-        return unlabelled(self, _by_city(images, "_leftImg8bit"), images, self.skip_bad)
+        return unlabelled(self, _by_city(images, "_leftImg8bit"), images, self.skip_bad, left_out=_left_out(images))
 
     def _folders(self, root: Path, split: str) -> tuple[Path, Path]:
         part = {"test": "val", "official_test": "test"}.get(split, split)
@@ -78,9 +79,18 @@ class Cityscapes(SceneDomain):
             return self.images(root, split)
         found = _by_city(images, "_leftImg8bit")
         ids = table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(34))
-        return find_pairs(self, found, _by_city(masks, "_gtFine_labelIds"), (images, masks), ids, skip_bad=self.skip_bad)
+        known = _by_city(masks, "_gtFine_labelIds")
+        return find_pairs(self, found, known, (images, masks), ids, skip_bad=self.skip_bad, left_out=_left_out(images))
 
 
 def _by_city(folder: Path, ending: str) -> dict[str, Path]:
     """CITY/FRAME -> path."""
     return {f"{p.parent.name}/{p.stem.removesuffix(ending)}": p for p in sorted(folder.glob(f"*/*{ending}.png"))}
+
+
+def _left_out(images: Path) -> dict[str, str]:
+    """What lies among the images and is none of them. Beside the masks that are read, other kinds are expected."""
+    cities = sorted(path for path in images.glob("*") if path.is_dir() and not path.name.startswith("."))
+    beside = {path: why for path, why in left_out_of(images).items() if Path(path) not in cities}
+    beside |= {str(path): "it lies beside the folders of cities" for path in image_files(images)}
+    return beside | left_out_of(*cities, ending="_leftimg8bit.png")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torchvision.datasets as tv
@@ -21,17 +23,50 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
                 raise CycadaError(f"{path}: found the arrays {sorted(arrays)}, expected 'images' (and 'labels').")
             return arrays["images"], arrays.get("labels")
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise CycadaError(f"{path}: not a readable .npz file ({error}).") from error
+        what = " ".join(str(error).split())[:300]
+        raise CycadaError(f"{path}: not a readable .npz file, it is damaged or of another kind ({what}). Get it again.") from error
 
 
 class OfficialDigits(Domain):
-    """A domain that torchvision reads from official files."""
+    """A domain that torchvision reads from official files. counts: how many images each split has."""
 
-    def _failed(self, root: Path, there: list[Path], count: int, error: Exception) -> CycadaError:
-        """Tell files that are damaged from files that are absent. there: those of this split that are there; count: how many it takes."""
-        if len(there) < count:
-            return self.missing(root, ", ".join(self.files))
-        return self.damaged(min(there, key=lambda path: path.stat().st_size), error)
+    counts: ClassVar[Mapping[Split, int]]
+
+    def failed(self, root: Path, split: Split, files: Mapping[Path, Callable[[Path], object]], error: Exception) -> CycadaError:
+        """Tell files that are damaged from files that are absent.
+
+        Args:
+            root: Where they are looked for.
+            split: Which part it is.
+            files: Every file of the split, and what reads it alone: the first that cannot be read is named.
+            error: What was raised when all were read.
+        """
+        absent = [path for path in files if not path.is_file()]
+        if absent:
+            packed = " It is there packed, as .gz: unpack it." if Path(f"{absent[0]}.gz").is_file() else ""
+            return self.missing(root, f"{', '.join(self.files)}. {absent[0].name} is not there.{packed}".rstrip("."))
+        for path, read in files.items():
+            try:
+                read(path)
+            except Exception as other:  # torchvision raises whatever its parsers stumble over
+                return self.damaged(path, other, self.expected(split))
+        return self.damaged(next(iter(files)), error, self.expected(split))
+
+    def expected(self, split: Split) -> str:
+        """What a split's file holds, in words."""
+        return f"{self.counts[split]:,} images of {self.size} x {self.size}"
+
+    def whole(self, path: Path, split: Split, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The arrays. Raises CycadaError that names the file where they are not those of the official split."""
+        sides = images.shape[1:3]
+        if len(images) != self.counts[split] or len(labels) != len(images) or sides != (self.size, self.size):
+            found = f"it holds {len(images):,} images of {sides[1]} x {sides[0]} and {len(labels):,} labels"
+            raise self.damaged(path, ValueError(found), self.expected(split))
+        return images, labels
+
+
+def _of_text(read: Callable[[str], object]) -> Callable[[Path], object]:
+    return lambda path: read(str(path))
 
 
 @domains("mnist")
@@ -39,6 +74,7 @@ class Mnist(OfficialDigits):
     """LeCun et al. 1998: 60,000 + 10,000 grey 28 x 28. `drop: [a, b]` leaves training images a..b-1 out."""
 
     channels, size = 1, 28
+    counts: ClassVar[Mapping[Split, int]] = {"train": 60_000, "test": 10_000}
     files = ("MNIST/raw/train-images-idx3-ubyte", "MNIST/raw/t10k-images-idx3-ubyte", "and their labels-idx1-ubyte files")
     how_to_get = "data.download=true fetches them where there is a network."
 
@@ -46,12 +82,15 @@ class Mnist(OfficialDigits):
         self.drop = drop
 
     def load(self, root: Path, split: Split, download: bool) -> Examples:
+        part = "train" if split == "train" else "t10k"
+        paths = [root / "MNIST" / "raw" / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
         try:
             files = tv.MNIST(str(root), train=split == "train", download=download)
         except Exception as error:
-            part = "train" if split == "train" else "t10k"
-            raise self._failed(root, list((root / "MNIST" / "raw").glob(f"{part}-*")), 2, error) from error
-        images, labels = files.data.numpy(), files.targets.numpy()
+            readers = (tv.mnist.read_image_file, tv.mnist.read_label_file)
+            raise self.failed(root, split, dict(zip(paths, map(_of_text, readers), strict=True)), error) from error
+        short = paths[len(files.data) == self.counts[split]]
+        images, labels = self.whole(short, split, files.data.numpy(), files.targets.numpy())
         if self.drop and split == "train":
             keep = np.r_[0 : self.drop[0], self.drop[1] : len(images)]
             images, labels = images[keep], labels[keep]
@@ -63,15 +102,18 @@ class Usps(OfficialDigits):
     """Hull 1994: 7,291 + 2,007 grey 16 x 16. The files hold [-1, 1]; torchvision turns that into 0..255."""
 
     channels, size = 1, 16
+    counts: ClassVar[Mapping[Split, int]] = {"train": 7_291, "test": 2_007}
     files = ("usps.bz2", "usps.t.bz2")
     how_to_get = "data.download=true fetches them where there is a network."
 
     def load(self, root: Path, split: Split, download: bool) -> Examples:
+        path = root / ("usps.bz2" if split == "train" else "usps.t.bz2")
         try:
             files = tv.USPS(str(root), train=split == "train", download=download)
         except Exception as error:
-            raise self._failed(root, list(root.glob("usps.bz2" if split == "train" else "usps.t.bz2")), 1, error) from error
-        return examples(np.asarray(files.data), np.asarray(files.targets), 10, f"{root}/usps ({split})")
+            raise self.failed(root, split, {path: Path.stat}, error) from error
+        images, labels = self.whole(path, split, np.asarray(files.data), np.asarray(files.targets))
+        return examples(images, labels, 10, str(path))
 
 
 @domains("svhn")
@@ -82,18 +124,19 @@ class Svhn(OfficialDigits):
     """
 
     channels, size = 3, 32
+    counts: ClassVar[Mapping[Split, int]] = {"train": 73_257, "test": 26_032}
     files = ("svhn/train_32x32.mat", "svhn/test_32x32.mat", "or a subset as svhn/train.npz, svhn/test.npz")
     how_to_get = "data.download=true fetches the official files where there is a network."
 
     def load(self, root: Path, split: Split, download: bool) -> Examples:
         folder = root / "svhn"
-        subset = folder / f"{split}.npz"
-        if download or (folder / f"{split}_32x32.mat").exists():
+        official, subset = folder / f"{split}_32x32.mat", folder / f"{split}.npz"
+        if download or official.exists():
             try:
                 files = tv.SVHN(str(folder), split=split, download=download)
             except Exception as error:
-                raise self._failed(root, list(folder.glob(f"{split}_32x32.mat")), 1, error) from error
-            return examples(files.data.transpose(0, 2, 3, 1), np.asarray(files.labels), 10, str(folder))
+                raise self.failed(root, split, {official: Path.stat}, error) from error
+            return examples(files.data.transpose(0, 2, 3, 1), np.asarray(files.labels), 10, str(official))
         if not subset.exists():
             raise self.missing(root, ", ".join(self.files))
         images, labels = read_npz(subset)

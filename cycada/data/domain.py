@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,12 +28,14 @@ class Origin:
     Attributes:
         sizes: 'W x H' of a user's files as they are -> how many; empty for a domain whose files are all of one size.
         stored: 'W x H' of such a domain's files.
+        files: The file of each image, in order; empty where several are in one file.
         left_out: What lies beside them and was not read -> why.
         doubts: File -> sentences about what of it cannot be known.
     """
 
     sizes: Mapping[str, int] = field(default_factory=dict)
     stored: str = ""
+    files: Sequence[str] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     doubts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
@@ -100,10 +104,14 @@ class Domain(ABC):
             + " The data root comes from data.root, the variable CYCADA_DATA, or is ./data."
         )
 
-    def damaged(self, file: Path, error: Exception) -> CycadaError:
-        """The answer to files that are there and cannot be read."""
+    def damaged(self, file: Path, error: Exception, expected: str) -> CycadaError:
+        """The answer to a file that is there and cannot be read: the path, what was found and what is expected."""
+        size = file.stat().st_size if file.is_file() else 0
         what = " ".join(str(error).split())[:300] or type(error).__name__
-        return CycadaError(f"Domain '{self.name}': {file.resolve()} is damaged or no such file as expected ({what}). Get it again.")
+        return CycadaError(
+            f"Domain '{self.name}': {file.resolve()} is damaged or another file: found {size:,} bytes ({what}), expected {expected}. "
+            f"Get it again."
+        )
 
     @property
     def name(self) -> str:
@@ -111,6 +119,27 @@ class Domain(ABC):
 
 
 domains: Registry[type[Domain]] = Registry("domain")
+
+
+def prepare_domain(domain: Domain, wanted: Wanted, side: str) -> None:
+    """Tell a domain what the experiment asks for. Raises CycadaError, with the side, where its options contradict that."""
+    try:
+        domain.prepare(wanted)
+    except CycadaError as error:
+        raise CycadaError(f"data.{side}: {error}") from None
+
+
+def class_names(names: Sequence[object], where: str) -> tuple[str, ...]:
+    """Names of classes in Unicode's composed form, since some systems store an accent as a letter of its own.
+
+    Raises CycadaError where two are the same, or one is empty.
+    """
+    composed = tuple(unicodedata.normalize("NFC", str(name)) for name in names)
+    if doubled := sorted(name for name, times in Counter(composed).items() if times > 1):
+        raise CycadaError(f"{where}: found the class {doubled[0]!r} twice, expected every class once.")
+    if not all(name.strip() for name in composed):
+        raise CycadaError(f"{where}: found a class without a name, expected one for every class.")
+    return composed
 
 
 def examples(images: np.ndarray, labels: np.ndarray | None, classes: int, file: str, origin: Origin = Origin()) -> Examples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Self
 
 import torch
@@ -31,6 +32,14 @@ class Fitted(Scenes):
         self.left_out = scenes.left_out
         self.inner, self.size, self.whole_masks = scenes, size, whole_masks
         self._held: dict[int, tuple[Tensor, Tensor | None]] | None = {} if hold else None
+
+    @property
+    def paths(self) -> Sequence[tuple[Path, Path | None]]:
+        return self.inner.paths
+
+    def sizes(self, rows: Sequence[int]) -> Mapping[str, int]:
+        """Of the scenes inside."""
+        return self.inner.sizes(rows)
 
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
         """Of the scenes inside."""

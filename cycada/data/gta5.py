@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cycada.data.cityscapes import CLASSES, LABEL_IDS, Subset, subset, table
-from cycada.data.pairs import by_stem, find_pairs, unlabelled
+from cycada.data.pairs import find_pairs, left_out_of, png_by_stem, unlabelled
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
 from cycada.errors import CycadaError
 
@@ -46,14 +46,16 @@ class Gta5(SceneDomain):
     def images(self, root: Path, split: str) -> Scenes:
         """The images of a split; there may be masks or not."""
         images = root / self.folder / "images"
-        found, _ = self._listed(root, split, by_stem(images.glob("*.png")), {})
-        return unlabelled(self, found, images, self.skip_bad)
+        found, _ = self._listed(root, split, png_by_stem(images), {})
+        return unlabelled(self, found, images, self.skip_bad, left_out=left_out_of(images, ending=".png"))
 
     def scenes(self, root: Path, split: str) -> Scenes:
         images, masks = root / self.folder / "images", root / self.folder / "labels"
-        found, known = self._listed(root, split, by_stem(images.glob("*.png")), by_stem(masks.glob("*.png")))
+        found, known = self._listed(root, split, png_by_stem(images), png_by_stem(masks))
         ids = table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(35))
-        return find_pairs(self, found, known, (images, masks), ids, skip_bad=self.skip_bad)
+        return find_pairs(
+            self, found, known, (images, masks), ids, skip_bad=self.skip_bad, left_out=left_out_of(images, masks, ending=".png")
+        )
 
     def _listed(self, root: Path, split: str, found: dict[str, Path], known: dict[str, Path]) -> tuple[dict[str, Path], dict[str, Path]]:
         """The files of the frames that the option `lists` names."""

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cycada.data.domain import class_names
 from cycada.data.masks import MaskTable, pack, read_colours, read_ids, unpack
-from cycada.data.pairs import by_stem, find_pairs, unlabelled
+from cycada.data.pairs import by_stem, find_pairs, left_out_of, unlabelled
 from cycada.data.picture import image_files
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
 from cycada.errors import CycadaError
@@ -34,7 +35,6 @@ class MaskFolder(SceneDomain):
     EXIF note does not turn them, as it would not turn the mask.
     """
 
-    classes_from_files = True
     files = ("TRAIN/images/*", "TRAIN/masks/*", "TEST/images/*", "TEST/masks/*", "CLASSES.yaml")
 
     def __init__(self, *, train: str, test: str, classes: str, flip_safe: bool = True, skip_bad: bool = False) -> None:
@@ -46,7 +46,7 @@ class MaskFolder(SceneDomain):
         """The images of a split; there may be masks beside them or not."""
         self._know(root)
         images = self._folder(root, split) / "images"
-        return unlabelled(self, by_stem(image_files(images)), images, self.skip_bad)
+        return unlabelled(self, by_stem(image_files(images)), images, self.skip_bad, left_out=self._left_out(root, split, "images"))
 
     def _folder(self, root: Path, split: str) -> Path:
         folder = root / self.folders[split]
@@ -54,9 +54,18 @@ class MaskFolder(SceneDomain):
             raise self.missing(root, f"the folder {self.folders[split]} (the option '{split}' of the domain mask_folder)")
         return folder
 
+    def _left_out(self, root: Path, split: str, *read: str) -> dict[str, str]:
+        """What is not read of the folders `read` of a split, and what lies beside images/ and masks/."""
+        folder = self._folder(root, split)
+        ours = {folder / "images", folder / "masks", root / self.class_file}
+        beside = {path: why for path, why in left_out_of(folder).items() if Path(path) not in ours}
+        beside |= {str(path): "beside the folder images, not in it" for path in image_files(folder)}
+        return beside | left_out_of(*(folder / name for name in read))
+
     def _know(self, root: Path) -> tuple[dict[str, list[Code]], bool]:
         """Read the class file. -> class -> its codes, and whether these are colours."""
         codes = read_class_map(root / self.class_file)
+        self.classes_read = repr(codes)
         self.classes = tuple(name for name in codes if name != "ignore")
         coloured = isinstance(next(iter(codes.values()))[0], tuple)
         self.palette = tuple(codes[n][0] if coloured else _hue(k) for k, n in enumerate(self.classes))  # type: ignore[misc]
@@ -75,9 +84,10 @@ class MaskFolder(SceneDomain):
         images, masks = folder / "images", folder / "masks"
         found = by_stem(image_files(images))
         if not masks.exists() and split == "train":
-            return unlabelled(self, found, images, self.skip_bad)
-        how = (read_colours, unpack) if coloured else (read_ids, int)
-        return find_pairs(self, found, by_stem(image_files(masks)), (images, masks), MaskTable(answers), how[0], self.skip_bad, how[1])
+            return unlabelled(self, found, images, self.skip_bad, left_out=self._left_out(root, split, "images"))
+        codes_of, shown = (read_colours, unpack) if coloured else (read_ids, int)
+        known, left_out = by_stem(image_files(masks)), self._left_out(root, split, "images", "masks")
+        return find_pairs(self, found, known, (images, masks), MaskTable(answers), codes_of, self.skip_bad, shown, left_out)
 
 
 def read_class_map(path: Path) -> dict[str, list[Code]]:
@@ -88,7 +98,9 @@ def read_class_map(path: Path) -> dict[str, list[Code]]:
         raise CycadaError(f"{path}: not a readable class map ({error}).") from None
     if not isinstance(content, dict) or not set(content) - {"ignore"}:
         raise CycadaError(f"{path}: found {content!r}, expected a mapping of class names to ids or colours.")
-    codes = {name: _codes(value, f"{path}: {name}") for name, value in content.items()}
+    codes = dict(
+        zip(class_names(list(content), str(path)), (_codes(value, f"{path}: {name}") for name, value in content.items()), strict=True)
+    )
     if len({isinstance(code, tuple) for values in codes.values() for code in values}) > 1:
         raise CycadaError(f"{path}: found ids and colours, expected one kind for all classes and 'ignore'.")
     if len(codes) > IGNORE - 1:

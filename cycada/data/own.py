@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cycada.data.digits import read_npz
-from cycada.data.domain import Domain, Examples, Origin, Split, Wanted, domains, examples
+from cycada.data.domain import Domain, Examples, Origin, Split, Wanted, class_names, domains, examples
 from cycada.data.picture import SUFFIXES, describe_folder, list_pictures, picture_doubts, picture_size, read_picture
 from cycada.errors import CycadaError, nearest
 
@@ -30,7 +29,7 @@ class Npz(Domain):
     def __init__(self, *, train: str, test: str, classes: list[str] | int = 10, flip_safe: bool = False) -> None:
         self.flip_safe = flip_safe
         self.paths = {"train": train, "test": test}
-        self.classes = tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(classes)
+        self.classes = class_names(range(classes) if isinstance(classes, int) else classes, "the option 'classes' of the domain npz")
 
     def load(self, root: Path, split: Split, download: bool) -> Examples:
         path = root / self.paths[split]
@@ -50,9 +49,11 @@ class Folder(Domain):
     """`{name: folder, train: photos/train, test: photos/test}`: one sub-folder per class, in `classes` order (default: sorted names).
 
     Folders below a class folder belong to the class. The training folder of a target may be arranged in any way: all images in it
-    and below are read, without labels. Images are turned upright (EXIF), cut to a centred square and scaled to data.size; palette
-    and grey are converted, what is transparent stands on white. They are put in order by their pixels, so that neither names nor
-    folders decide what is trained on when. A file that is no image is an error that names it. Paths are relative to the data root.
+    and below are read, without labels. Images are turned upright (EXIF), cut to a centred square and scaled to data.size as
+    data.resize says (`pad`: whole, on black, and none may be larger); palette and grey are converted, what is transparent stands on
+    white. They are put in order by their pixels, so that neither names nor folders decide what is trained on when. A file that is no
+    image is an error that names it. Paths are relative to the data root. Pictures are read at data.size: the option `size` of
+    earlier versions may say the same number, and is refused where it says another.
     """
 
     channels, size = 3, 32
@@ -63,7 +64,7 @@ class Folder(Domain):
     ) -> None:  # fmt: skip
         self.flip_safe = flip_safe
         self.paths, self.given_size = {"train": train, "test": test}, size
-        self.classes = tuple(map(_composed, classes or ()))
+        self.classes = class_names(classes or (), "the option 'classes' of the domain folder")
         self.wanted = Wanted(size or self.size)
 
     def prepare(self, wanted: Wanted) -> None:
@@ -87,7 +88,7 @@ class Folder(Domain):
         if not sub_folders:
             content = list_pictures(folder)
             return self._read([(path, -1) for path in content.pictures], content.left_out, folder)
-        names = [_composed(p.name) for p in sub_folders]
+        names = class_names([p.name for p in sub_folders], str(folder))
         self.classes = self.classes or tuple(sorted(names))
         if unknown := sorted(set(names) - set(self.classes)):
             raise CycadaError(
@@ -107,13 +108,20 @@ class Folder(Domain):
     def _read(self, files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path) -> Examples:
         """Files with their labels (-1: none) as examples, in the order of their pixels."""
         if not files:
-            raise CycadaError(f"{folder}: found no images, expected files ending in {', '.join(SUFFIXES)}. {describe_folder(folder)}")
+            first = "; ".join(f"{path.relative_to(folder)}: {why}" for path, why in list(left_out.items())[:3])
+            there = (
+                f"Found there: {first}{f'; and {len(left_out) - 3} more' if len(left_out) > 3 else ''}."
+                if first
+                else describe_folder(folder)
+            )
+            raise CycadaError(f"{folder}: found no images, expected files ending in {', '.join(SUFFIXES)}. {there}")
         pictures = [self._picture(path) for path, _ in files]
         digests = [hashlib.blake2b(picture.tobytes(), digest_size=16).digest() for picture in pictures]
         order = sorted(range(len(files)), key=lambda i: (digests[i], files[i][1]))
         labels = np.array([files[i][1] for i in order])
         origin = Origin(
             Counter("{} x {}".format(*picture_size(path)) for path, _ in files),
+            files=[str(files[i][0]) for i in order],
             left_out={str(path): why for path, why in left_out.items()},
             doubts={str(path): doubts for path, _ in files if (doubts := picture_doubts(path))},
         )
@@ -131,8 +139,3 @@ class Folder(Domain):
         whole = Image.new("RGB", (side, side))
         whole.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
         return np.asarray(whole)
-
-
-def _composed(name: str) -> str:
-    """A name in Unicode's composed form: some systems store an accent as a letter of its own."""
-    return unicodedata.normalize("NFC", name)

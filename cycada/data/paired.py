@@ -15,7 +15,7 @@ from cycada.data.cityscapes import CLASSES as CITYSCAPES
 from cycada.data.mask_folder import read_class_map
 from cycada.data.masks import MaskTable
 from cycada.data.pairs import FilePairs, by_stem, left_out_of, some_good
-from cycada.data.picture import image_files, picture_size, read_picture
+from cycada.data.picture import describe_folder, image_files, picture_size, read_picture
 from cycada.data.scenes import Image, Mask, SceneDomain, Scenes, scene_domains
 from cycada.errors import CycadaError, nearest
 from cycada.palettes import CMP_FACADES, Colour, nearest_colour
@@ -58,7 +58,12 @@ class LabelMap:
 
 
 class PairedFiles(FilePairs):
-    """One picture of each pair. both: name -> its files. origin: the folders that the pairs are from, one or two."""
+    """One picture of each pair. both: name -> its files. origin: the folders that the pairs are from, one or two.
+
+    aligned: whether both pictures of a pair are looked at to have one size. Of two folders a picture without a partner is twice in `both`.
+    """
+
+    aligned: bool = True
 
     def __init__(
         self, both: Mapping[str, Both], origin: tuple[Path, ...], show: Side, labels: LabelMap | None, skipped: Mapping[str, str]
@@ -68,7 +73,7 @@ class PairedFiles(FilePairs):
         files = [(_of(two, show), _of(two, labels.side) if labels else None) for two in both.values()]
         picture = partial(_half, show, origin)
         super().__init__(list(both), files, table, codes, labels is not None, skipped, picture=picture)
-        self.both, self.origin, self.show = both, origin, show
+        self.both, self.origin, self.show, self.beside = both, origin, show, 3 - len(origin)
         self.left_out = left_out_of(*dict.fromkeys(file.parent for two in both.values() for file in two))
 
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
@@ -85,7 +90,7 @@ class PairedFiles(FilePairs):
 
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         left, right = self.both[self.names[i]]
-        if left != right and (sizes := [picture_size(file) for file in (left, right)])[0] != sizes[1]:
+        if self.aligned and left != right and (sizes := [picture_size(file) for file in (left, right)])[0] != sizes[1]:
             found = " and ".join(f"{width} x {height}" for width, height in sizes)
             raise CycadaError(f"{left} with {right}: found pictures of {found} pixels, expected the same size.")
         return super().pair(i)
@@ -93,6 +98,8 @@ class PairedFiles(FilePairs):
     def as_seen_in(self, other: Scenes) -> Self | None:
         """The other picture of every pair, where `other` are such pictures of the same folders."""
         if not isinstance(other, PairedFiles) or other.origin != self.origin or other.show == self.show:
+            return None
+        if len(self.origin) == 2 and any(left == right for left, right in self.both.values()):
             return None
         partner = copy.copy(self)
         partner.show, partner.picture = other.show, partial(_half, other.show, self.origin)
@@ -147,7 +154,6 @@ class Paired(SceneDomain):
         self.show, self.labels, self.part = show, labels, part
         self.flip_safe, self.skip_bad, self.labelled = flip_safe, skip_bad, labels is not None
         self.class_source = classes
-        self.classes_from_files = classes is not None and classes not in BUILT_IN
         self._know(BUILT_IN.get(classes or "", {}))
 
     def _know(self, classes: ClassColours) -> None:
@@ -155,23 +161,42 @@ class Paired(SceneDomain):
         self.classes, self.palette = tuple(kept), tuple(kept.values())
 
     def scenes(self, root: Path, split: str) -> Scenes:
-        labels = None
-        if self.labels and self.class_source:
-            classes = class_colours(self.class_source, root)
-            self._know(classes)
-            labels = LabelMap.of(self.labels, classes)
+        return self._pairs(root, split, self._labels(root))
+
+    def images(self, root: Path, split: str) -> Scenes:
+        """The pictures of this domain in a split; of two folders the other one may lack their partners, and nothing of it is opened."""
+        self._labels(root)
+        return self._pairs(root, split, None, partners=False)
+
+    def _labels(self, root: Path) -> LabelMap | None:
+        if not self.labels or not self.class_source:
+            return None
+        classes = class_colours(self.class_source, root)
+        self._know(classes)
+        self.classes_read = "" if self.class_source in BUILT_IN else repr(classes)
+        return LabelMap.of(self.labels, classes)
+
+    def _pairs(self, root: Path, split: str, labels: LabelMap | None, partners: bool = True) -> Scenes:
+        """The pairs of a split. partners: whether both pictures of a pair must be there."""
         origin = tuple((root / folder).resolve() for folder in self.folders[split])
         for folder, name in zip(origin, self.folders[split], strict=True):
             if not folder.is_dir():
                 raise self.missing(root, f"the folder {name} (the option '{split}' of the domain paired)")
-        both, alone = _matched(*(root / folder for folder in self.folders[split]))
-        if alone and not self.skip_bad:
+        folders = [root / folder for folder in self.folders[split]]
+        both, alone = _matched(*folders)
+        if alone and partners and not self.skip_bad:
             raise CycadaError(f"{next(iter(alone.values()))} {len(alone)} are alone. Complete or remove them, or set skip_bad=true.")
-        if not both:
-            raise self.missing(origin[0], f"pictures{' of the same names in ' + str(origin[1]) if len(origin) == 2 else ''}")
         if split == "train" and self.part != "all":
             both = dict(list(both.items())[self.part == "odd" :: 2])
+        if not partners and alone:
+            ours = by_stem(image_files(folders[SIDES.index(self.show)]))
+            both = dict(sorted((both | {name: (ours[name], ours[name]) for name in alone if name in ours}).items()))
+            alone = {}
+        if not both:
+            whose = f" of the same names in {origin[1]}" if len(origin) == 2 and partners else ""
+            raise CycadaError(f"{self.missing(origin[0], f'pictures{whose}')} {describe_folder(folders[0])}")
         pairs = PairedFiles(both, origin, self.show, labels, alone)
+        pairs.aligned = partners
         return some_good(self, pairs.without_bad() if self.skip_bad else pairs, origin[0])
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -33,8 +35,11 @@ def read_as_stored(path: Path) -> Image:
 class FilePairs(Scenes):
     """Pairs of files. `codes` reads a mask file, `table` says what its values mean, `picture` reads an image file.
 
-    A picture is read as it is stored where a mask belongs to it, and upright elsewhere: see `picture_doubts`.
+    A picture is read as it is stored where a mask belongs to it, and upright elsewhere: see `picture_doubts`. beside: how many
+    pictures a file holds, side by side.
     """
+
+    beside: int = 1
 
     def __init__(
         self, names: Sequence[str], files: Sequence[Paths], table: MaskTable, codes: ReadCodes = read_ids,
@@ -52,6 +57,15 @@ class FilePairs(Scenes):
         part = super().only(rows, labelled)
         part.files = [self.files[i] if part.labelled else (self.files[i][0], None) for i in rows]
         return part
+
+    def sizes(self, rows: Sequence[int]) -> Mapping[str, int]:
+        """From the first bytes of the image files; one that cannot be read is not counted: whoever reads it is told."""
+        found: Counter[str] = Counter()
+        for i in rows:
+            with suppress(CycadaError):
+                width, height = picture_size(self.files[i][0], upright=self.picture is not read_as_stored)
+                found[f"{width // self.beside} x {height}"] += 1
+        return found
 
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
         """Of the headers of both files; for masks of indices also whether their palettes agree."""
@@ -138,8 +152,11 @@ def _readable(read: Callable[[Path], np.ndarray], path: Path, kind: str, files: 
 def find_pairs(
     domain: SceneDomain, images: Mapping[str, Path], masks: Mapping[str, Path], where: tuple[Path, Path], table: MaskTable,
     codes: ReadCodes = read_ids, skip_bad: bool = False, shown: Callable[[int], object] = int,
+    left_out: Mapping[str, str] | None = None,
 ) -> FilePairs:  # fmt: skip
     """Files by their key (which is the pair's name) -> pairs. `where`: the folders of images and of masks.
+
+    left_out: what lies there and is not read; None: what is no picture in these two folders.
 
     Raises CycadaError on an empty folder, and on an image without mask or a mask without image unless `skip_bad`.
     """
@@ -160,13 +177,23 @@ def find_pairs(
         )
     names = sorted(set(images) & set(masks))
     pairs = FilePairs(names, [(images[n], masks[n]) for n in names], table, codes, skipped=lonely, shown=shown)
-    pairs.left_out = left_out_of(*where)
+    pairs.left_out = left_out_of(*where) if left_out is None else left_out
     return some_good(domain, pairs.without_bad() if skip_bad else pairs, where[0])
 
 
-def left_out_of(*folders: Path) -> dict[str, str]:
-    """Say what lies in these folders and is no picture that is read."""
-    return {str(path): why for folder in dict.fromkeys(folders) for path, why in list_pictures(folder).left_out.items()}
+def left_out_of(*folders: Path, ending: str = "") -> dict[str, str]:
+    """Say what lies in these folders and is no picture that is read. ending: that of the names of those that are."""
+    found: dict[str, str] = {}
+    for folder in dict.fromkeys(folders):
+        content = list_pictures(folder)
+        found |= {str(path): why for path, why in content.left_out.items()}
+        found |= {str(path): f"its name does not end in {ending}" for path in content.pictures if not path.name.lower().endswith(ending)}
+    return found
+
+
+def png_by_stem(folder: Path) -> dict[str, Path]:
+    """The PNG files of a folder, as `by_stem`."""
+    return by_stem(path for path in list_pictures(folder).pictures if path.suffix.lower() == ".png")
 
 
 def _nothing(domain: SceneDomain, where: Path, what: str) -> CycadaError:
@@ -184,14 +211,15 @@ def some_good(domain: SceneDomain, pairs: Pairs, where: Path) -> Pairs:
 
 
 def unlabelled(
-    domain: SceneDomain, images: Mapping[str, Path], where: Path, skip_bad: bool = False, picture: ReadImage = read_as_stored
-) -> FilePairs:
-    """Images that have no masks, or whose masks are not wanted. Raises CycadaError where there are none."""
+    domain: SceneDomain, images: Mapping[str, Path], where: Path, skip_bad: bool = False, picture: ReadImage = read_as_stored,
+    left_out: Mapping[str, str] | None = None,
+) -> FilePairs:  # fmt: skip
+    """Images that have no masks, or whose masks are not wanted. Raises CycadaError where there are none. left_out: as `find_pairs`."""
     if not images:
         raise _nothing(domain, where, "images")
     names = sorted(images)
     pairs = FilePairs(names, [(images[n], None) for n in names], MaskTable({IGNORE: IGNORE}), labelled=False, picture=picture)
-    pairs.left_out = left_out_of(where)
+    pairs.left_out = left_out_of(where) if left_out is None else left_out
     return some_good(domain, pairs.without_bad(), where) if skip_bad else pairs
 
 

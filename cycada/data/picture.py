@@ -34,18 +34,20 @@ class FolderContent:
     left_out: Mapping[Path, str] = field(default_factory=dict)
 
 
-def list_pictures(folder: Path, recursive: bool = False) -> FolderContent:
+def list_pictures(folder: Path, recursive: bool = False, above: frozenset[str] = frozenset()) -> FolderContent:
     """List the pictures of a folder by their paths, sorted, and what else is there.
 
     Args:
         folder: An absent one is empty.
         recursive: Look into sub-folders too. Otherwise a sub-folder is left out, with the number of its pictures.
+        above: The true paths of the folders that it lies in, so that a link back to one of them ends.
 
     Returns:
         Pictures are regular files with a known suffix whose names do not begin with a dot. Everything else is left out with a
-        reason, but for hidden files that are no pictures.
+        reason, but for hidden files and folders that hold no pictures.
     """
     found, left_out = [], dict[Path, str]()
+    above |= {os.path.realpath(folder)}
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError):
@@ -55,22 +57,28 @@ def list_pictures(folder: Path, recursive: bool = False) -> FolderContent:
     for entry in entries:
         path = Path(folder, entry.name)
         known = path.suffix.lower() in SUFFIXES
-        if entry.name.startswith("."):
-            if known:
-                left_out[path] = "hidden: its name begins with a dot"
-        elif entry.is_dir():
-            if recursive:
-                below = list_pictures(path, True)
+        linked = entry.is_symlink()
+        if path.is_dir() if linked else entry.is_dir():
+            if linked and any(Path(other).is_relative_to(os.path.realpath(path)) for other in above):
+                left_out[path] = "a link to a folder that it lies in"
+                continue
+            below = list_pictures(path, True, above)
+            many = f"{len(below.pictures)} picture{'s' * (len(below.pictures) != 1)}"
+            if entry.name.startswith("."):
+                left_out |= {path: f"a hidden folder with {many}"} if below.pictures else {}
+            elif recursive:
                 found += below.pictures
                 left_out |= below.left_out
             else:
-                inside = list_pictures(path, True).pictures
-                example = f", such as {inside[0].relative_to(folder)}" if inside else ""
-                left_out[path] = f"a sub-folder with {len(inside)} pictures{example}; sub-folders are not looked into"
+                example = f", such as {below.pictures[0].relative_to(folder)}" if below.pictures else ""
+                left_out[path] = f"a sub-folder with {many}{example}; sub-folders are not looked into"
+        elif entry.name.startswith("."):
+            if known:
+                left_out[path] = "hidden: its name begins with a dot"
         elif not known:
             left_out[path] = f"its suffix is none of {', '.join(SUFFIXES)}"
-        elif not entry.is_file():
-            left_out[path] = "no regular file"
+        elif not (path.is_file() if linked else entry.is_file()):
+            left_out[path] = "a link to nothing" if linked and not path.exists() else "no regular file"
         else:
             found.append(path)
     return FolderContent(found, left_out)

@@ -47,6 +47,10 @@ class Scenes(ABC):
         """Image and mask file of every pair; empty where scenes are drawn."""
         return ()
 
+    def sizes(self, rows: Sequence[int]) -> Mapping[str, int]:
+        """Count the images of these pairs by the size of their files, 'W x H'. Drawn scenes have none."""
+        return {}
+
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
         """Say what of these pairs cannot be known from their files: file -> sentences. Drawn scenes have none."""
         return {}
@@ -86,8 +90,8 @@ class SceneDomain(ABC):
     classes: their names, in the order of the mask's values. palette: a colour for each, to look at. splits: what it has;
     `test` is the labelled split that is scored (the official validation set where the test labels are secret).
     unlabelled: the split whose images, without masks, a target is. flip_safe: whether a mirrored scene is one. files:
-    what is expected under the data root, as glob patterns. labelled: False where no split has masks. classes_from_files: whether the
-    names of the classes are read with the data, so that they are part of what the data are known by.
+    what is expected under the data root, as glob patterns. labelled: False where no split has masks. classes_read: what a file
+    with the data says of the classes, in one text, once it is read: it is part of what the data are known by.
     """
 
     classes: tuple[str, ...]
@@ -96,7 +100,7 @@ class SceneDomain(ABC):
     unlabelled: str = "train"
     flip_safe: bool = True
     labelled: bool = True
-    classes_from_files: bool = False
+    classes_read: str = ""
     files: ClassVar[tuple[str, ...]] = ()
     how_to_get: ClassVar[str] = ""
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from cycada.data.cityscapes import subset, table
 from cycada.data.masks import read_first_channel
-from cycada.data.pairs import by_stem, find_pairs, unlabelled
+from cycada.data.pairs import find_pairs, left_out_of, png_by_stem, unlabelled
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
 from cycada.errors import CycadaError
 
@@ -39,14 +39,15 @@ class SynthiaRandCityscapes(SceneDomain):
     def images(self, root: Path, split: str) -> Scenes:
         """The images of a split; there may be masks or not."""
         images = root / self.folder / "RGB"
-        found, _ = self._of_split(split, images, by_stem(images.glob("*.png")), {})
-        return unlabelled(self, found, images, self.skip_bad)
+        found, _ = self._of_split(split, images, png_by_stem(images), {})
+        return unlabelled(self, found, images, self.skip_bad, left_out=left_out_of(images, ending=".png"))
 
     def scenes(self, root: Path, split: str) -> Scenes:
         images, masks = root / self.folder / "RGB", root / self.folder / "GT" / "LABELS"
-        found, known = self._of_split(split, images, by_stem(images.glob("*.png")), by_stem(masks.glob("*.png")))
+        found, known = self._of_split(split, images, png_by_stem(images), png_by_stem(masks))
         ids = table(IDS, self.classes, range(23))
-        return find_pairs(self, found, known, (images, masks), ids, read_first_channel, self.skip_bad)
+        left_out = left_out_of(images, masks, ending=".png")
+        return find_pairs(self, found, known, (images, masks), ids, read_first_channel, self.skip_bad, left_out=left_out)
 
     def _of_split(
         self, split: str, images: Path, found: dict[str, Path], known: dict[str, Path]

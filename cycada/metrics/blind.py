@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cycada.errors import some
+
 FEW = 0.2
 """A class is found rarely where its share among the answers on target images is below this part of its share in the source. Of
 1,000 images and ten classes, chance leaves a class that is equally frequent above 0.7."""
+ENOUGH = 15
+"""Answers that a class has to have by its share in the source before a lack of them says anything: of many classes
+chance leaves some out."""
+NAMED = 10
+"""Classes that are named."""
 
 
 def rarely_found(answers: Sequence[float], expected: Sequence[float]) -> dict[int, tuple[float, float]]:
@@ -19,9 +26,9 @@ def rarely_found(answers: Sequence[float], expected: Sequence[float]) -> dict[in
     if not said or not there:
         return {}
     shares = [(float(a) / said, float(e) / there) for a, e in zip(answers, expected, strict=True)]
-    return {k: (a, e) for k, (a, e) in enumerate(shares) if a < FEW * e}
+    return {k: (a, e) for k, (a, e) in enumerate(shares) if a < FEW * e and e * said >= ENOUGH}
 
 
 def in_words(found: dict[int, tuple[float, float]], names: Sequence[str]) -> str:
     """`9 (0.3 % of the target, 9.9 % of the source), ...`."""
-    return ", ".join(f"{names[k]} ({100 * a:.1f} % of the target, {100 * e:.1f} % of the source)" for k, (a, e) in found.items())
+    return some([f"{names[k]} ({100 * a:.1f} % of the target, {100 * e:.1f} % of the source)" for k, (a, e) in found.items()], NAMED)

@@ -24,7 +24,7 @@ from cycada.runs.store import RunFolder
 from cycada.runs.trained import with_classifier
 from cycada.train.device import Device
 from cycada.train.evaluate import evaluating
-from cycada.types import IGNORE
+from cycada.types import IGNORE, ignore_index
 
 FEATURES = 500
 """Test images of each domain whose features are kept; of scenes, places in them."""
@@ -42,7 +42,7 @@ def write_findings(
     config: Config, folder: RunFolder, plan: StagePlan, nets: Networks, datasets: Datasets, found: Evaluation, device: Device
 ) -> None:
     """confusion.json, analysis.npz and, where a translation is learnt, drift.json. The folder's manifest has to be there."""
-    folder.write_json("confusion.json", {side: count.tolist() for side, count in found.counts.items()})
+    folder.write_json("confusion.json", {side: count.tolist() for side, count in found.counts.items()}, indent=None)
     parents = folder.read_json("manifest.json")["parents"]
     nets = with_classifier(config, plan, nets, folder, parents, len(datasets.classes), device)
     arrays, drift = analyse(plan, nets, datasets, found, device)
@@ -189,7 +189,7 @@ def drift(plan: StagePlan, nets: Networks, datasets: Datasets, device: Device) -
 
     def right(said: Tensor, labels: Tensor | None, name: str) -> None:
         if labels is not None:
-            means.add(f"{name}_accuracy", (said == labels)[labels != IGNORE])
+            means.add(f"{name}_accuracy", (said == labels)[labels != ignore_index(len(datasets.classes))])
 
     known = source.as_seen_in(target) if isinstance(source, Fitted) and isinstance(target, Fitted) else None
     truths = (image for image, _ in parts(known, DRIFT, device)) if known else repeat(None)

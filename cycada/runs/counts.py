@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,15 +24,29 @@ MASKS = 64
 HEADERS = 256
 """Files of scenes, evenly over a set, whose first bytes are looked at."""
 ENLARGED = 1.5
-"""From this factor on it is a warning that pictures are enlarged."""
+"""From this factor on it is a warning that a user's pictures are enlarged."""
+ENLARGED_DIGITS = 2.0
+"""Above this factor it is a warning for a domain whose files are all of one size: digits of 16 x 16 are made 32 x 32 by the recipes."""
 
 
 def report_sets(config: Config, datasets: Datasets, screen: Screen) -> None:
-    """Print a line for every set, and warn of what is in doubt and of classes that the source's training images lack."""
-    for name, examples in _sets(datasets):
-        screen.say(f"{name}: {count_line(examples, datasets.classes, _shape(config, name))}")
-        for warning in _warnings(name, examples, datasets.classes, _shape(config, name)):
-            screen.warn(f"{name}: {warning}")
+    """Print a line for every set, and warn of what is in doubt, of classes that nothing shows and of pictures that are there twice."""
+    sides = {"source": datasets.source, "target": datasets.target}
+    for side, sets in sides.items():
+        shape = config.shapes()[side]
+        for split, examples in sets.items():
+            name = f"{side} {split}"
+            screen.say(f"{name}: {count_line(examples, datasets.classes, shape, config.data.resize)}")
+            doubts = examples.doubts(spread(len(examples), HEADERS)) if isinstance(examples, Fitted) else examples.origin.doubts
+            found = grouped(doubts) + _enlarged(examples, shape)
+            if isinstance(examples, Examples):
+                found += absent_labels(examples, datasets.classes) + contradictions(examples, datasets.classes)
+            for warning in found:
+                screen.warn(f"{name}: {warning}")
+        if len(sets) == 2 and (shared := seen_in_training(sets["train"], sets["test"])):
+            (screen.warn if side == "source" else screen.say)(f"{side} test: {shared}")
+    for warning in alike(datasets.classes):
+        screen.warn(f"data: {warning}")
 
 
 def check_masks(datasets: Datasets, screen: Screen) -> None:
@@ -43,26 +57,25 @@ def check_masks(datasets: Datasets, screen: Screen) -> None:
     for name, examples in _sets(datasets):
         if not isinstance(examples, Fitted) or not examples.labelled or not datasets.classes or name == "target train":
             continue
-        rows = spread(len(examples), MASKS)
         counts = np.zeros(len(datasets.classes), np.int64)
-        for i in rows:
+        sample, read = spread(len(examples), MASKS), 0
+        for i in [*sample, *sorted(set(range(len(examples))) - set(sample))]:
+            if read >= len(sample) and counts.any():
+                break  # all are looked at only where nothing was found
             mask = examples.read(i)[1]
+            read += 1
             if mask is not None:
                 counts += np.bincount(mask.numpy().ravel(), minlength=256)[: len(counts)]
-        if not counts.any():
-            looked = f"{len(rows)} of {len(examples)} masks were looked at"
-            if name == "source train":
-                raise CycadaError(
-                    f"{name}: found nothing but ignored pixels ({looked}), expected pixels of {', '.join(datasets.classes[:NAMED])}. "
-                    f"Say in the classes file which values of the masks are which class."
-                )
-            screen.warn(f"{name}: found nothing but ignored pixels ({looked}), so there is nothing to score.")
-            continue
-        for warning in absent(datasets.classes, counts, len(rows), len(examples)):
+        if name == "source train" and not counts.any():
+            raise CycadaError(
+                f"{name}: {nothing_labelled(read, len(examples))}, expected pixels of {', '.join(datasets.classes[:NAMED])}. "
+                f"Say in the classes file which values of the masks are which class."
+            )
+        for warning in absent(datasets.classes, counts, read, len(examples)):
             screen.warn(f"{name}: {warning}")
 
 
-def count_line(examples: Examples | Fitted, classes: Sequence[str], shape: tuple[int, int]) -> str:
+def count_line(examples: Examples | Fitted, classes: Sequence[str], shape: tuple[int, int], resize: str = "bilinear") -> str:
     """Say in a line how many images there are, of how many classes, of what size, and what was left out."""
     parts = [f"{len(examples)} images"]
     if isinstance(examples, Fitted):
@@ -75,26 +88,29 @@ def count_line(examples: Examples | Fitted, classes: Sequence[str], shape: tuple
         each = f"{there.min()}" if there.min() == there.max() else f"{there.min()} to {there.max()}"
         parts.append(f"{len(there)} of {len(classes)} classes ({each} each)")
     if sizes := own_sizes(examples):
-        (common, count), *others = Counter(sizes).most_common()
-        of = f"{common} pixels" if not others else f"{common} pixels ({count}) and {len(others)} other sizes"
-        wanted = f"{shape[1]} x {shape[0]}"
-        parts.append(of if common == wanted and not others else f"{of}, read at {wanted}")
+        parts.append(_sizes(sizes, shape, resize, cut=isinstance(examples, Examples)))
     line = ", ".join(parts)
     left_out = dict(examples.left_out) | dict(examples.skipped) if isinstance(examples, Fitted) else examples.origin.left_out
     return f"{line}; left out: {listed(left_out)}" if left_out else line
 
 
 def own_sizes(examples: Examples | Fitted) -> Mapping[str, int]:
-    """Count the files by their own size, 'W x H'; empty for scenes, which are read when they are asked for."""
+    """Count the files by their own size, 'W x H'; of scenes those of a sample, and none where they are drawn."""
     if isinstance(examples, Fitted):
-        return {}
-    return examples.origin.sizes or {examples.origin.stored: len(examples)}
+        return examples.sizes(spread(len(examples), HEADERS))
+    return examples.origin.sizes or ({examples.origin.stored: len(examples)} if examples.origin.stored else {})
 
 
 def listed(files: Mapping[str, str]) -> str:
-    """Say how many files there are, and of the first few what is said of them."""
-    some = "; ".join(f"{Path(name).name}: {why}" for name, why in list(files.items())[:3])
-    return f"{len(files)} ({some}{'; ...' if len(files) > 3 else ''})"
+    """Say how many files there are, and for every reason the first few names."""
+    reasons: dict[str, list[tuple[str, str]]] = {}
+    for name, why in files.items():
+        reasons.setdefault(re.sub(r"\d+|\S*/\S+", "N", why), []).append((Path(name).name, why))
+    some = []
+    for found in list(reasons.values())[:NAMED]:
+        names = ", ".join(name for name, _ in found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        some.append(f"{names}: {found[0][1]}")
+    return f"{len(files)} ({'; '.join(some)}{'; ...' if len(reasons) > NAMED else ''})"
 
 
 def grouped(doubts: Mapping[str, Sequence[str]]) -> list[str]:
@@ -103,37 +119,121 @@ def grouped(doubts: Mapping[str, Sequence[str]]) -> list[str]:
     for file, sentences in doubts.items():
         for doubt in sentences:
             kinds.setdefault(re.sub(r"\d+|\S+\.\w+", "N", doubt), []).append((file, doubt))
-    return [f"{len(found)} files, such as {found[0][0]}: {found[0][1]}." for found in kinds.values()]
+    return [f"{len(found)} file{'s' * (len(found) > 1)}, such as {found[0][0]}: {found[0][1]}." for found in kinds.values()]
 
 
 def absent(classes: Sequence[str], counts: np.ndarray, read: int, whole: int) -> list[str]:
-    """Warn of the classes that nothing shows, in a sentence; none where all are there, or where nothing is labelled."""
+    """Warn of the classes that nothing shows, in a sentence; none where all are there, or where there are no classes."""
     missing = [name for name, count in zip(classes, counts, strict=True) if not count]
-    if not missing or not counts.any():
+    if not missing:
         return []
-    names = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
+    if not counts.any():
+        return [f"{nothing_labelled(read, whole)}, so there is nothing to learn from or to score."]
     where = "" if read >= whole else f" in the {read} of {whole} that were looked at"
-    return [f"no example of {len(missing)} of {len(classes)} classes{where}: {names}."]
+    return [f"no example of {len(missing)} of {len(classes)} classes{where}: {_named(missing)}."]
 
 
-def _warnings(name: str, examples: Examples | Fitted, classes: Sequence[str], shape: tuple[int, int]) -> list[str]:
-    if isinstance(examples, Fitted):
-        return grouped(examples.doubts(spread(len(examples), HEADERS)))
-    found = grouped(examples.origin.doubts)
-    if examples.labels is not None and name == "source train":
-        counts = np.bincount(examples.labels.cpu().numpy(), minlength=len(classes))
-        found += absent(classes, counts, len(examples), len(examples))
-    enlarged = sum(n for size, n in examples.origin.sizes.items() if ENLARGED * min(map(int, size.split(" x "))) <= min(shape))
-    if enlarged:
-        found.append(f"{enlarged} of {len(examples)} pictures are smaller than data.size and are enlarged to {shape[1]} x {shape[0]}.")
-    return found
+def absent_labels(examples: Examples, classes: Sequence[str]) -> list[str]:
+    """Warn of the classes that no label says, in a sentence."""
+    if examples.labels is None:
+        return []
+    return absent(classes, np.bincount(examples.labels.cpu().numpy(), minlength=len(classes)), len(examples), len(examples))
 
 
-def _sets(datasets: Datasets) -> Iterator[tuple[str, Any]]:
+def nothing_labelled(read: int, whole: int) -> str:
+    """The finding that no pixel counts."""
+    return f"found nothing but ignored pixels ({read} of {whole} masks were looked at)"
+
+
+def contradictions(examples: Examples, classes: Sequence[str]) -> list[str]:
+    """Warn of a user's pictures that are the same, pixel for pixel, and have several labels."""
+    if examples.labels is None:
+        return []
+    rows: dict[bytes, list[int]] = {}
+    for i, digest in enumerate(_digests(examples)):
+        rows.setdefault(digest, []).append(i)
+    labels = examples.labels.cpu().numpy()
+    several = [same for same in rows.values() if len({int(labels[i]) for i in same}) > 1]
+    if not several:
+        return []
+    first = several[0]
+    where = " and ".join(examples.origin.files[i] for i in first[:2]) if examples.origin.files else f"those at {first[0]} and {first[1]}"
+    names = _named(sorted({classes[int(labels[i])] for i in first}))
+    return [f"{sum(map(len, several))} pictures are the same in several classes, such as {where} ({names})."]
+
+
+def seen_in_training(train: Examples | Fitted, test: Examples | Fitted) -> str:
+    """Say how many of the test pictures are training pictures too; '' where none is, or where nobody scores them."""
+    if isinstance(train, Fitted) or isinstance(test, Fitted):
+        if not isinstance(train, Fitted) or not isinstance(test, Fitted) or not test.labelled:
+            return ""
+        known = {file.resolve() for file, _ in train.paths}
+        shared = sum(file.resolve() in known for file, _ in test.paths)
+    elif test.labels is None:
+        return ""
+    else:
+        seen = set(_digests(train))
+        shared = sum(digest in seen for digest in _digests(test))
+    return f"{shared} of {len(test)} pictures are also among the training pictures." if shared else ""
+
+
+def alike(classes: Sequence[str]) -> list[str]:
+    """Warn of class names that differ in capitals and spaces alone."""
+    spelt: dict[str, list[str]] = {}
+    for name in classes:
+        spelt.setdefault("".join(name.casefold().split()), []).append(name)
+    return [
+        f"the classes {' and '.join(map(repr, names))} differ in capitals or spaces alone." for names in spelt.values() if len(names) > 1
+    ]
+
+
+def _digests(examples: Examples) -> Iterator[bytes]:
+    """A digest of each of a user's pictures; nothing for domains whose files are all of one size, which are what they are."""
+    if examples.origin.sizes:
+        for image in examples.images.cpu().numpy():
+            yield hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+
+
+def _sizes(sizes: Mapping[str, int], shape: tuple[int, int], resize: str, cut: bool) -> str:
+    """The files' own sizes, and what becomes of them. cut: they are made square by cutting, as images with one label are."""
+    (common, count), *others = Counter(sizes).most_common()
+    found = f"{common} pixels" + (f" ({count}) and {len(others)} other size{'s' * (len(others) > 1)}" if others else "")
+    wanted = f"{shape[1]} x {shape[0]}"
+    if not others and common == wanted:
+        return found
+    if cut and resize == "pad":
+        return f"{found}, padded to {wanted}"
+    sides = [tuple(map(int, size.split(" x "))) for size in sizes]
+    square = "cut square and " if cut and any(w != h for w, h in sides) else ""
+    scales = [_scale(size, shape) for size in sizes]
+    change = "enlarged" if min(scales) > 1 else "reduced" if max(scales) < 1 else "scaled"
+    return f"{found}, {square}{change} to {wanted}"
+
+
+def _scale(size: str, shape: tuple[int, int]) -> float:
+    """By how much a picture 'W x H' is enlarged, along the side that is enlarged more."""
+    width, height = map(int, size.split(" x "))
+    return shape[0] / min(width, height) if shape[0] == shape[1] else max(shape[0] / height, shape[1] / width)
+
+
+def _enlarged(examples: Examples | Fitted, shape: tuple[int, int]) -> list[str]:
+    sizes = own_sizes(examples)
+    official = isinstance(examples, Examples) and not examples.origin.sizes
+    small = {
+        size: n for size, n in sizes.items() if (_scale(size, shape) > ENLARGED_DIGITS if official else _scale(size, shape) >= ENLARGED)
+    }
+    if not small:
+        return []
+    (common, _), *others = Counter(small).most_common()
+    which = f"{sum(small.values())} of {sum(sizes.values())} pictures, of {common} pixels{' and other sizes' if others else ''},"
+    return [f"{which} are enlarged to {shape[1]} x {shape[0]}. Lower data.size, or give larger ones."]
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def _sets(datasets: Datasets) -> Iterator[tuple[str, Examples | Fitted]]:
     for side, sets in (("source", datasets.source), ("target", datasets.target)):
         for split, examples in sets.items():
             yield f"{side} {split}", examples
-
-
-def _shape(config: Config, name: str) -> tuple[int, int]:
-    return config.shapes()[name.split(maxsplit=1)[0]]

@@ -13,15 +13,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from cycada.build import image_domain, prepare_domain, scene_domain
-from cycada.config import Config, Spec, data_root, load
+from cycada.build import agreed, prepared_domain, scene_domain
+from cycada.config import Config, data_root, load
 from cycada.data import Domain, Examples, SceneDomain, Scenes, scene_domains
 from cycada.data.inspect import Report, Section, check, sheet
 from cycada.data.scenes import Image, Mask, Palette, spread
 from cycada.errors import CycadaError
 from cycada.plan import plan
 from cycada.registry import check_options
-from cycada.runs.counts import absent, grouped, listed
+from cycada.runs.counts import absent, absent_labels, contradictions, grouped, listed
 from cycada.yaml_files import override
 
 COLUMNS = ("", "pairs", "skipped", "read", "bad", "labels", "ignored", "W x H")
@@ -48,6 +48,8 @@ class Part:
         if self.scenes is None:
             return []
         found = grouped(self.scenes.doubts(self.report.sound))
+        if isinstance(self.scenes, Pictures):
+            return found + absent_labels(self.scenes.examples, classes) + contradictions(self.scenes.examples, classes)
         if self.report.labelled:
             found += absent(classes, self.report.counts, self.report.read, self.count)
         return found
@@ -139,12 +141,14 @@ def check_domain(domain: SceneDomain, root: Path, split: str, samples: int) -> C
 
 def check_config(config: Config, samples: int) -> Checked:
     """All that an experiment would read of its source and target. What is wrong is noted, not raised."""
-    plan(config)
+    plans = plan(config)
     root = config.data.resolved_root()
     opened: list[tuple[str, Scenes | str]] = []
     found: dict[str, Domain | SceneDomain] = {}
     for side, spec in (("source", config.data.source), ("target", config.data.target)):
-        found[side] = domain = _domain(config, spec, side, found["source"].classes if side == "target" else ())
+        known = found["source"].classes if found else ()
+        domain = scene_domain(spec, side) if spec.name in scene_domains else prepared_domain(config, plans, side, known)
+        found[side] = domain
         splits = dict.fromkeys(("train", domain.unlabelled, "test") if isinstance(domain, SceneDomain) else ("train", "test"))
         for split in (s for s in splits if not isinstance(domain, SceneDomain) or s in domain.splits):
             images_only = side == "target" and isinstance(domain, SceneDomain) and split == domain.unlabelled
@@ -157,18 +161,11 @@ def check_config(config: Config, samples: int) -> Checked:
         else Part(title, len(scenes), _report(scenes, classes, samples), scenes)
         for title, scenes in opened
     )
-    if (theirs := tuple(found["target"].classes)) and classes and theirs != classes:
-        fault = f"the source has the classes {list(classes)}, the target {list(theirs)}; they must agree."
-        parts += (Part("classes", 0, _report(None, classes, 0), fault=fault),)
+    try:
+        agreed(found["source"].classes, found["target"].classes)
+    except CycadaError as error:
+        parts += (Part("classes", 0, _report(None, classes, 0), fault=str(error)),)
     return Checked(f"{config.data.source.name} -> {config.data.target.name}", classes, palette, parts)
-
-
-def _domain(config: Config, spec: Spec, side: str, source_classes: tuple[str, ...]) -> Domain | SceneDomain:
-    if spec.name in scene_domains:
-        return scene_domain(spec, side)
-    domain = image_domain(spec, side)
-    prepare_domain(domain, config, side, labels=True, source_classes=source_classes)
-    return domain
 
 
 def _opened(domain: Any, root: Path, split: str, download: bool, images_only: bool) -> Scenes | str:

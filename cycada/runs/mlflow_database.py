@@ -14,7 +14,7 @@ NEEDED = frozenset({"experiments", "runs", "metrics", "latest_metrics", "params"
 """Tables without which nothing can be tracked."""
 
 
-def prepare_database(path: Path, artifacts: Path, make: Callable[[str], None], warn: Callable[[str], None]) -> None:
+def prepare_database(path: Path, artifacts: Path | None, make: Callable[[str], object], warn: Callable[[str], None]) -> None:
     """See to it that a sound database is at `path`. Nobody else may do so meanwhile.
 
     A new one is made under another name and then put in place, so that a process that is killed while MLflow makes it leaves nothing
@@ -22,8 +22,9 @@ def prepare_database(path: Path, artifacts: Path, make: Callable[[str], None], w
 
     Args:
         path: The database file.
-        artifacts: The folder in which files of runs are kept beside it; what the database says of another place is corrected.
-        make: Makes a database at a SQLite URI.
+        artifacts: The folder in which files of runs are kept beside it; what the database says of another place is corrected. None
+            where somebody else decides that.
+        make: Opens the database at a SQLite URI, and makes its tables where there are none.
         warn: Is told where a broken one was put.
 
     Raises:
@@ -33,7 +34,7 @@ def prepare_database(path: Path, artifacts: Path, make: Callable[[str], None], w
         raise CycadaError(f"{path}: found a folder, expected MLflow's database. Move it away.")
     for old in path.parent.glob(f".{path.name}.*.tmp*"):  # whoever made it died: there is a lock
         old.unlink(missing_ok=True)
-    if path.exists() and (fault := _fault(path)):
+    if path.exists() and (fault := _fault(path) or _unusable(path, make)):
         aside = next(p for n in range(1, 1000) if not (p := path.with_name(f"{path.name}.broken-{n}")).exists())
         path.replace(aside)
         for rest in ("-journal", "-wal", "-shm"):
@@ -46,13 +47,37 @@ def prepare_database(path: Path, artifacts: Path, make: Callable[[str], None], w
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-    _follow(path, artifacts)
+    if artifacts:
+        _follow(path, artifacts)
+
+
+def _unusable(path: Path, make: Callable[[str], object]) -> str:
+    """Why MLflow cannot use a database without runs, such as one that it had not finished; empty where it can.
+
+    Raises what MLflow raises where there are runs: an older database wants to be upgraded, as MLflow then says.
+    """
+    try:
+        make(f"sqlite:///{path}")
+    except Exception as error:
+        if _runs(path):
+            raise
+        return f"MLflow had not finished making it ({' '.join(str(error).split())[:100]})"
+    return ""
+
+
+def _runs(path: Path) -> int:
+    with closing(_reading(path)) as database:
+        return int(database.execute("SELECT COUNT(*) FROM runs").fetchone()[0])
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
 
 
 def _fault(path: Path) -> str:
     """Say why a file is no database that MLflow has finished making; empty where it is one. Raises CycadaError where it holds runs."""
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as database:
+        with closing(_reading(path)) as database:
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             runs = database.execute("SELECT COUNT(*) FROM runs").fetchone()[0] if "runs" in tables else 0
             version = database.execute("SELECT COUNT(*) FROM alembic_version").fetchone()[0] if "alembic_version" in tables else 0
@@ -82,7 +107,7 @@ def _follow(path: Path, artifacts: Path) -> None:
                 continue
             database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (now, experiment))
             database.execute(
-                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE experiment_id = ? AND artifact_uri LIKE ? || '/%'",
-                (now, len(before) + 1, experiment, before),
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                (now, len(before) + 1, experiment, len(before) + 1, f"{before}/"),
             )
         database.commit()

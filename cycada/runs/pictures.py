@@ -7,6 +7,8 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
@@ -15,6 +17,7 @@ from cycada.data.inspect import coloured
 from cycada.data.scenes import Palette, spread
 from cycada.files import ready, whole
 from cycada.methods import Classify, Networks
+from cycada.metrics.many_classes import coarse, cut, most_confused, shares, ticks
 from cycada.plan import StagePlan
 from cycada.train.device import Device, Precision
 from cycada.train.evaluate import at_once, evaluating, probabilities
@@ -25,6 +28,12 @@ ANSWERS = ("image", "said", "truth", "wrong")
 """The columns of a picture of answers."""
 WIDEST = 512
 """Pixels across that a scene has in a picture, at most."""
+NAMED, TICKS = 40, 20
+"""Classes of a confusion that are all named; of more, so many are."""
+CELLS = 400
+"""Rows of a confusion's picture, at most."""
+LISTED = 30
+"""Errors that are listed beside the confusion of many classes."""
 
 
 def image_grid(
@@ -107,22 +116,46 @@ def draw_answers(
 
 
 def draw_confusion(count: torch.Tensor, classes: tuple[str, ...], title: str, path: Path) -> None:
-    """(K, K) counts as shares of the true class (rows), with the counts written in where there is room."""
-    k = len(classes)
-    share = count.double() / count.sum(1, keepdim=True).clamp_min(1)
-    figure = Figure(figsize=(1.8 + 0.45 * k, 1.5 + 0.45 * k), dpi=110, layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(k), classes, rotation=90 if max(map(len, classes)) > 2 else 0)
-    axes.set_yticks(range(k), classes)
+    """(K, K) counts as shares of the true class (rows), with the counts written in where there is room.
+
+    The picture is bounded: of many classes some are named, cells stand for blocks of classes, and the commonest errors are listed.
+    """
+    counts, k = count.numpy(), len(classes)
+    share, side = coarse(shares(counts), CELLS)
+    many = k > NAMED
+    figure = Figure(figsize=(12.5, 8.5) if many else (1.8 + 0.45 * k, 1.5 + 0.45 * k), dpi=110, layout="constrained")
+    axes, *beside = figure.subplots(1, 2, width_ratios=(2, 1)) if many else (figure.subplots(),)
+    end = side * len(share) - 0.5
+    norm = PowerNorm(0.5 if many else 1, vmin=0, vmax=1)
+    axes.imshow(share, cmap="Blues", norm=norm, interpolation="nearest", aspect="auto" if many else "equal", extent=(-0.5, end, end, -0.5))
+    named = ticks(k, TICKS if many else NAMED)
+    names = [plain(cut(classes[i])) for i in named]
+    axes.set_xticks(named, names, rotation=90 if max(map(len, classes)) > 2 else 0)
+    axes.set_yticks(named, names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.set_title(title, fontsize=10)
+    said = f"\nsquare root of the share{f', the largest of {side} x {side} classes' if side > 1 else ''}" if many else ""
+    axes.set_title(f"{plain(title)}{said}", fontsize=10)
+    for place in beside:
+        _list_errors(place, counts, classes)
     if k <= 20:
-        for i in range(k):
-            for j in range(k):
-                if count[i, j]:
-                    color = "white" if share[i, j] > 0.5 else "black"
-                    axes.text(j, i, str(int(count[i, j])), ha="center", va="center", fontsize=7, color=color)
+        for i, j in zip(*counts.nonzero(), strict=True):
+            color = "white" if share[i, j] > 0.5 else "black"
+            axes.text(j, i, str(int(counts[i, j])), ha="center", va="center", fontsize=7, color=color)
     with whole(path) as part:
         figure.savefig(part, format="png")
+
+
+def _list_errors(axes: Axes, count: np.ndarray, classes: tuple[str, ...]) -> None:
+    """Write down the commonest errors, true class and what it was called."""
+    found = most_confused(count, LISTED)
+    axes.axis("off")
+    axes.set_title("the commonest errors" if found else "no errors", fontsize=10, loc="left")
+    for row, error in enumerate(found):
+        said = f"{cut(classes[error.true], 18)} → {cut(classes[error.said], 18)}: {error.count} ({100 * error.share:.0f} %)"
+        axes.text(0, 1 - (row + 0.5) / LISTED, plain(said), transform=axes.transAxes, va="center", fontsize=8)
+
+
+def plain(text: str) -> str:
+    """A name as text, never as mathematics."""
+    return text.replace("$", r"\$")

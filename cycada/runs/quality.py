@@ -15,7 +15,7 @@ from cycada.build import Datasets, load_datasets
 from cycada.config import Config
 from cycada.data import Examples, Fitted, to_bytes, to_float
 from cycada.data.scenes import spread
-from cycada.errors import CycadaError
+from cycada.errors import CycadaError, some
 from cycada.methods import Translate
 from cycada.plan import StagePlan
 from cycada.runs.judges import WAY, Batch, Distances, FcnScore, Judge, LabelScore, Pixels
@@ -153,8 +153,8 @@ def _measure(
 def _check_scorer(folder: RunFolder, scorer: Scorer, config: Config, datasets: Datasets) -> None:
     if scorer.classes != tuple(datasets.classes):
         raise CycadaError(
-            f"{scorer.key}: found a scorer of the classes {list(scorer.classes)}, expected those of {folder.path}, "
-            f"{list(datasets.classes)}."
+            f"{scorer.key}: found a scorer of the classes {some(scorer.classes)}, expected those of {folder.path}, "
+            f"{some(datasets.classes)}."
         )
     if scorer.channels != config.data.channels:
         raise CycadaError(f"{scorer.key}: it looks at {scorer.channels} channels, {folder.path} has {config.data.channels}.")

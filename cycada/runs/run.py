@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from cycada.build import load_datasets
+from cycada.build import check_labels, load_datasets
 from cycada.config import Config, digest
 from cycada.errors import memory_named, os_message
 from cycada.files import ready, write_json
@@ -19,7 +19,7 @@ from cycada.runs.counts import check_masks, report_sets
 from cycada.runs.identity import stage_id
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.progress import Screen
-from cycada.runs.scoring import HEADLINES, flatten_scores, headline
+from cycada.runs.scoring import HEADLINES, flatten_scores, percent
 from cycada.runs.stage import Room, StageResult, run_stage
 from cycada.runs.store import RunFolder, environment
 from cycada.runs.tracking import NoTracker, tracker
@@ -73,10 +73,12 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
         datasets = load_datasets(config, plans, device)
     if device.main:
         report_sets(config, datasets, screen)
+    for stage in plans:
+        check_labels(stage, datasets)
     idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})
     watcher.begin(config.name, config.seed, digest(config.model_dump(mode="json", exclude=idle)), environment())
     looked = False
-    summary = Summary(config.name, config.seed, tracking=watcher.where)
+    summary = Summary(config.name, config.seed)
     try:
         with stop_on_signal(enabled=device.world == 1) as stopped:
             for stage in plans:
@@ -98,6 +100,7 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
         watcher.end(_flat_by_stage(summary), failed=True)
         raise
     watcher.end(_flat_by_stage(summary))
+    summary.tracking = watcher.where
     return summary
 
 
@@ -117,6 +120,6 @@ def _flat_by_stage(summary: Summary) -> dict[str, float]:
 
 
 def _line(result: StageResult) -> str:
-    accuracy = ", ".join(f"{side} {100 * headline(s)[1]:.2f} %" for side, s in result.scores.items())
+    accuracy = ", ".join(f"{side} {percent(s)}" for side, s in result.scores.items())
     how = "reused" if result.reused else f"{result.seconds:.0f} s"
     return f"stage {result.name:<10} {how:>8}   {accuracy}"

@@ -192,6 +192,12 @@ def headline(found: Mapping[str, Any]) -> tuple[str, float]:
     return HEADLINES[name], float("nan") if found[name] is None else found[name]
 
 
+def percent(found: Mapping[str, Any]) -> str:
+    """The headline as a person reads it; `-` where there is nothing to score."""
+    share = headline(found)[1]
+    return "-" if math.isnan(share) else f"{100 * share:.2f} %"
+
+
 def flatten_scores(scores: Scores) -> dict[str, float]:
     """`target/accuracy`, `target/class_accuracy/3`, ...: what a tracker and metrics.jsonl take."""
     flat: dict[str, float] = {}

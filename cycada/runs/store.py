@@ -61,8 +61,8 @@ class RunFolder:
         files.ready(self.path, alone=True)
         files.ready(self.images, alone=True)
 
-    def write_json(self, name: str, value: Any) -> None:
-        files.write_json(self.path / name, value)
+    def write_json(self, name: str, value: Any, indent: int | None = 1) -> None:
+        files.write_json(self.path / name, value, indent=indent)
 
     def read_json(self, name: str) -> Any:
         """Plain values of the shape that the file has to have. Raises CycadaError."""

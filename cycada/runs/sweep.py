@@ -74,9 +74,13 @@ def run_sweep(planned: SweepPlan, place: Launcher | None = None, screen: Screen 
             _train_all(planned, place, progress, show, write, stopped.is_set)
     finally:
         place.close()
+    lost: set[str | None] = set()  # an address that fails is waited for once
     for cell in planned.cells:
-        if cell.config.tracking.kind != "none" and all(progress.states[i] == "done" for i in cell.ids.values()):
-            run(cell.config, Screen(quiet=True))  # everything is there: this only mirrors it
+        uri = cell.config.tracking.uri
+        if cell.config.tracking.kind != "none" and uri not in lost and all(progress.states[i] == "done" for i in cell.ids.values()):
+            summary = run(cell.config, Screen(quiet=True))  # everything is there: this only mirrors it
+            if not summary.tracking:
+                lost.add(uri)
     return write()
 
 

@@ -8,14 +8,16 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from hashlib import sha256
 from pathlib import Path
+from posixpath import normpath
 from queue import Empty, Queue
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
-
+from cycada.runs.interrupt import Interrupted
+from cycada.runs.lock import locked
 from cycada.runs.mlflow_database import prepare_database
 from cycada.secrets import redacted
 
@@ -25,8 +27,10 @@ V = TypeVar("V")
 
 PATIENCE = 5.0
 """Seconds for a tracking server to answer for the first time."""
-LONGEST_WAIT = 30
-"""Seconds to wait for another process that looks for its runs."""
+QUIET_WAIT, LONGEST_WAIT = 1, 30
+"""Seconds to wait for another process that looks for its runs: before that is said, and in all."""
+LONGEST_NAME = 250
+"""Characters that MLflow takes in a name."""
 AFTERWARDS = ("final/", "quality/")
 """What the names of metrics begin with that are of the finished stage, not of a step."""
 
@@ -67,45 +71,46 @@ class MlflowTracker(NoTracker):
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")
         from mlflow import MlflowClient, entities
+        from mlflow.store.db import utils
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # it announces every migration of a new database
         logging.getLogger("alembic").setLevel(logging.WARNING)
 
-        self.entities, self.warn = entities, warn
+        utils.MAX_RETRY_COUNT = 1  # or it would wait 100 seconds for a database that cannot be opened
+        self.entities, self.warn, self.said = entities, warn, False
         results.mkdir(parents=True, exist_ok=True)
         self.results = results.resolve()
         address = uri or f"sqlite:///{self.results / 'mlflow.db'}"
         self.where = redacted(address)
-        self.local = uri is None
+        database = Path(address.removeprefix("sqlite:///")) if re.fullmatch(r"sqlite:///[^?:]+", address) else None
+        self.local = database is not None and database.resolve() == self.results / "mlflow.db"
 
         def opened(address: str) -> Any:
             client = MlflowClient(address)
             client.search_experiments(max_results=1)
             return client
 
-        if self.local:
+        if database:
+            os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")  # a kept connection outlives a file that is put aside
             with self._alone():  # processes that create one database at once break each other
-                prepare_database(self.results / "mlflow.db", self.results / "mlflow", opened, warn)
+                prepare_database(database, self.results / "mlflow" if self.local else None, opened, warn)
                 self.client = opened(address)
         else:
             self.client = within(PATIENCE, lambda: opened(address))
         self.parent = self.stage = self.experiment = ""
         self.there: dict[str, int] = {}
-        self.seen = -1
+        self.seen, self.unfit = -1, 0
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """Inside, no other process looks for a run and makes it where there is none, which two at once would do twice."""
-        lock = FileLock(self.results / "mlflow.lock")
-        try:
-            lock.acquire(timeout=1)
-        except Timeout:
-            self.warn(f"Another process holds {lock.lock_file}; tracking waits for it, at most {LONGEST_WAIT} seconds.")
-            lock.acquire(timeout=LONGEST_WAIT)
-        try:
-            yield
-        finally:
-            lock.release()
+        path = self.results / "mlflow.lock"
+
+        def waiting() -> None:
+            if not self.said:
+                self.warn(f"Another process holds {path}; tracking waits for it, at most {LONGEST_WAIT} seconds.")
+            self.said = True
+
+        return locked(path, waiting, QUIET_WAIT, LONGEST_WAIT)
 
     def begin(self, name: str, seed: int, config_id: str, tags: dict[str, str]) -> None:
         with self._alone():
@@ -121,26 +126,36 @@ class MlflowTracker(NoTracker):
         run = self.client.get_run(self.stage)
         self.there = _last_steps(run)
         rows = [step for key, step in self.there.items() if not key.startswith(AFTERWARDS)]
-        self.seen = max(rows, default=-1)
+        self.seen, self.unfit = max(rows, default=-1), 0
         new = {k: str(v)[:500] for k, v in _named(params).items() if k not in run.data.params}
         if new:
             self.client.log_batch(self.stage, params=[self.entities.Param(k, v) for k, v in new.items()])
 
     def _run(self, name: str, keys: dict[str, str], tags: dict[str, str]) -> str:
-        query = " and ".join(f"tags.`{k}` = '{v}'" for k, v in keys.items())
-        found = self.client.search_runs([self.experiment], query, max_results=1, order_by=["attributes.start_time ASC"])
+        found = self._search(keys)
         if found:
-            if found[0].info.status != "RUNNING":
+            if found[0].info.status not in ("RUNNING", "FINISHED"):
                 self.client.update_run(found[0].info.run_id, status="RUNNING")
             return str(found[0].info.run_id)
-        run = self.client.create_run(self.experiment, tags={**tags, **keys}, run_name=name)
-        return str(run.info.run_id)
+        made = self.client.create_run(self.experiment, tags={**tags, **keys}, run_name=name).info.run_id
+        first = self._search(keys)[0].info.run_id
+        if first != made:  # another machine, which has another lock, was quicker
+            self.client.delete_run(made)
+        return str(first)
+
+    def _search(self, keys: dict[str, str]) -> Any:
+        """The runs that have these tags, the oldest first."""
+        query = " and ".join(f"tags.`{k}` = '{v}'" for k, v in keys.items())
+        order = ["attributes.start_time ASC", "attributes.run_id ASC"]
+        return self.client.search_runs([self.experiment], query, max_results=1, order_by=order)
 
     def log(self, step: int, values: dict[str, float]) -> None:
         if step < self.seen:  # a run that went on repeats steps that are there already
             return
         self.seen = step
-        new = {k: v for k, v in _named(values).items() if k != "step" and self.there.get(k, -1) < step}
+        row = {k: v for k, v in _named(values).items() if k != "step"}
+        self.unfit += sum(not math.isfinite(v) for v in row.values())  # MLflow would show the largest float instead
+        new = {k: v for k, v in row.items() if self.there.get(k, -1) < step and math.isfinite(v)}
         self._metrics(self.stage, step, new)
         self.there |= dict.fromkeys(new, step)
 
@@ -152,9 +167,11 @@ class MlflowTracker(NoTracker):
 
     def end_stage(self, files: Iterable[Path], scores: dict[str, float]) -> None:
         self._artifacts(self.stage, files)
-        final = _named({f"final/{k}": v for k, v in scores.items()})
-        self._metrics(self.stage, max(self.seen, 0), {k: v for k, v in final.items() if k not in self.there})
-        self.client.set_terminated(self.stage)
+        self._changed(self.stage, max(self.seen, 0), {f"final/{k}": v for k, v in scores.items()})
+        if self.unfit and self.client.get_run(self.stage).data.tags.get("cycada.not_finite") != str(self.unfit):
+            self.client.set_tag(self.stage, "cycada.not_finite", str(self.unfit))
+        self._ended(self.stage, "FINISHED")
+        self.stage = ""
 
     def _artifacts(self, run: str, files: Iterable[Path]) -> None:
         """Files that are not there, or not to their last byte."""
@@ -165,9 +182,15 @@ class MlflowTracker(NoTracker):
 
     def end(self, scores: dict[str, float], failed: bool = False) -> None:
         if failed and self.stage:
-            self.client.set_terminated(self.stage, status="FAILED")
-        self._changed(self.parent, 0, scores)
-        self.client.set_terminated(self.parent, status="FAILED" if failed else "FINISHED")
+            self._ended(self.stage, "FAILED")
+        with self._alone():
+            self._changed(self.parent, 0, scores)
+            self._ended(self.parent, "FAILED" if failed else "FINISHED")
+
+    def _ended(self, run: str, status: str) -> None:
+        """A run that has ended already keeps its time."""
+        if self.client.get_run(run).info.status != status:
+            self.client.set_terminated(run, status=status)
 
     def _changed(self, run: str, step: int, values: dict[str, float]) -> None:
         """Metrics that are not there, or with another value."""
@@ -176,10 +199,11 @@ class MlflowTracker(NoTracker):
 
     def measured(self, stage_id: str, file: Path, values: dict[str, float]) -> None:
         everywhere = [e.experiment_id for e in self.client.search_experiments()]
-        for run in self.client.search_runs(everywhere, f"tags.`cycada.stage_id` = '{stage_id}'"):
-            rows = [step for key, step in _last_steps(run).items() if not key.startswith(AFTERWARDS)]
-            self._changed(run.info.run_id, max(rows, default=0), values)
-            self.client.log_artifact(run.info.run_id, str(file))
+        with self._alone():
+            for run in self.client.search_runs(everywhere, f"tags.`cycada.stage_id` = '{stage_id}'"):
+                rows = [step for key, step in _last_steps(run).items() if not key.startswith(AFTERWARDS)]
+                self._changed(run.info.run_id, max(rows, default=0), values)
+                self.client.log_artifact(run.info.run_id, str(file))
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
@@ -204,20 +228,19 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 
 def _last_steps(run: Any) -> dict[str, int]:
     """Metric -> the last step at which a run has it."""
-    return {metric.key: metric.step for metric in run.data._metric_objs}
+    return {metric.key: metric.step for metric in run.to_proto().data.metrics}
 
 
 def _named(values: Mapping[str, V]) -> dict[str, V]:
-    """With names that MLflow takes. Two that would become one keep apart: the later one gets a number behind."""
-    found: dict[str, V] = {}
-    for key, value in values.items():
-        name = plain = re.sub(r"[^\w\-./ ]", "_", key)
-        count = 1
-        while name in found:
-            count += 1
-            name = f"{plain}_{count}"
-        found[name] = value
-    return found
+    """With names that MLflow takes. One that is changed ends in a digest of what it was, so that no two become one, in any row."""
+    return {_name(key): value for key, value in values.items()}
+
+
+def _name(key: str) -> str:
+    fit = re.sub(r"[^\w\-./ ]", "_", key)
+    if key == fit == normpath(key) and not key.startswith((".", "/")) and len(key) <= LONGEST_NAME:
+        return key
+    return f"{re.sub(r'[./]*/[./]*', '/', fit).strip('./ ')[: LONGEST_NAME - 9]}_{sha256(key.encode()).hexdigest()[:8]}"
 
 
 class Guarded(NoTracker):
@@ -232,11 +255,13 @@ class Guarded(NoTracker):
             return
         try:
             getattr(self.tracker, what)(*values, **named)
+        except Interrupted:
+            raise
         except Exception as error:  # whatever a tracking server does, the run goes on
             self.warn(
                 f"Tracking stopped ({type(error).__name__}: {redacted(str(error))[:200]}). The run goes on; its folder holds everything."
             )
-            self.tracker = None
+            self.tracker, self.where = None, ""
 
     def begin(self, *values: Any) -> None:
         self._pass_on("begin", *values)
@@ -263,6 +288,8 @@ def tracker(kind: str, uri: str | None, results: Path, warn: Warn) -> NoTracker:
         return NoTracker()
     try:
         return Guarded(MlflowTracker(uri, results, warn), warn)
+    except Interrupted:
+        raise
     except Exception as error:
         warn(f"No tracking ({type(error).__name__}: {redacted(str(error))[:200]}). The run folder holds everything.")
         return NoTracker()
