@@ -284,7 +284,13 @@ def build_training(
 
     return Training(
         nets=nets,
-        phases=[Phase(p.name, p.learns, p.terms, optimizers[p.shares or p.name], p.every, p.repeat) for p in plan.phases],
+        phases=[
+            Phase(
+                p.name, p.learns, p.terms, optimizers[p.shares or p.name], p.every, p.repeat,
+                Schedule(**(p.schedule or stage.schedule).model_dump()),
+            )
+            for p in plan.phases
+        ],  # fmt: skip
         views=plan.method.views,
         options=plan.options,
         source=stream(source, "source"),
@@ -293,7 +299,6 @@ def build_training(
         device=device,
         seed=config.seed,
         precision=stage.precision,
-        schedule=Schedule(**stage.schedule.model_dump()),
         augment={} if is_scenes(config) else _augment(plan),
         ema=ema,
         behind="fake_t" if once else "pair_t" if paired else None,

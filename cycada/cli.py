@@ -110,7 +110,8 @@ def _check_one(config: Path, overrides: list[str]) -> None:
         phases = "\n".join(f"{x.name}: {' '.join(x.learns)}{f' ({x.repeat} times a step)' if x.repeat > 1 else ''}" for x in p.phases)
         terms = "\n".join(" + ".join(f"{t.weight:g} {t.name}" for t in x.terms) for x in p.phases)
         frozen = f"\nfrozen: {' '.join(p.frozen)}" if p.frozen else ""
-        table.add_row(p.name, p.stage.method, f"{p.stage.steps} x {p.stage.batch}", phases + frozen, terms)
+        length = f"{p.stage.steps} x {p.stage.batch}{f': {p.epochs}' if p.epochs else ''}"
+        table.add_row(p.name, p.stage.method, length, phases + frozen, terms)
     Console(highlight=False).print(table)
 
 

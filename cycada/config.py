@@ -171,8 +171,14 @@ class Stage(Strict):
     to `crop`; null: it is cut as it is.
     translate: once: the source's training images go through a frozen g_st whole, before training, and windows, mirrors and affine maps
     are taken of the results; on_the_fly: every batch goes through it as it is, after them.
+    steps, epochs: one of the two. Epochs are counted in steps before anything is trained, by the images that are there
+    (`cycada.epochs`): passes over the labelled training set; where a generator learns, over the longer of the two domains' sets, as
+    in CycleGAN's release; where a feature discriminator learns and no generator, over the shorter, as in ADDA's. A stage is known by
+    its steps, so that 300 steps and epochs that come to 300 are the same stage. A file's `epochs` take the place of the `steps` of
+    a file that it uses, and the other way round. In a stage that says `epochs` steps are 0 until they are counted.
     batch: images of each domain per step and process. networks: kind or role -> spec, over the experiment's.
     every, repeat: phase -> it runs in every so many-th step, and there so many times.
+    schedules: phase -> how its learning rate changes, where it is not as `schedule` says for all.
     """
 
     method: str
@@ -180,13 +186,15 @@ class Stage(Strict):
     init: dict[str, str] = {}
     networks: dict[str, Spec] = {}
     options: dict[str, Any] = {}
-    steps: Count
+    steps: Count = 0
+    epochs: Count | None = None
     batch: Annotated[Count, Field(le=10**6)]
     optimizer: OptimizerConfig = OptimizerConfig()
     optimizers: dict[str, OptimizerConfig] = {}
     every: dict[str, Count] = {}
     repeat: dict[str, Count] = {}
     schedule: ScheduleConfig = ScheduleConfig()
+    schedules: dict[str, ScheduleConfig] = {}
     precision: Literal["fp32", "bf16"] = "fp32"
     augment: AugmentConfig | None = None
     crop: Shape | None = None
@@ -196,6 +204,13 @@ class Stage(Strict):
     translate: Literal["on_the_fly", "once"] = "on_the_fly"
     ema: dict[str, Annotated[Positive, Field(lt=1)]] = {}
     compile: bool = False
+
+    @model_validator(mode="after")
+    def _is_so_long(self) -> Stage:
+        if bool(self.steps) == bool(self.epochs):
+            found = f"steps: {self.steps} and epochs: {self.epochs}" if self.steps else "neither steps nor epochs"
+            raise ValueError(f"found {found}, expected one of the two.")
+        return self
 
 
 class EvaluationConfig(Strict):

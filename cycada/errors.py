@@ -23,6 +23,10 @@ class CycadaError(Exception):
         super().__init__(redacted(str(message)))
 
 
+class Absent(CycadaError):
+    """Says that data are not where they were looked for: elsewhere they may be."""
+
+
 class _Short(reprlib.Repr):
     """Looks at no more than it shows, so that a value of any size is quick to show."""
 

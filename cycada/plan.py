@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, get_type_hints
 
 from cycada.bounds import takes_none
-from cycada.config import Config, EvaluationConfig, Loss, Spec, Stage, digest
+from cycada.config import Config, EvaluationConfig, Loss, ScheduleConfig, Spec, Stage, digest
 from cycada.data import Domain, domains, scene_domains
 from cycada.data.domain import Wanted, prepare_domain
+from cycada.epochs import Epochs, Images, Set, counter, epochs
 from cycada.errors import CycadaError, nearest
 from cycada.losses import Ramp, Term, losses
 from cycada.methods import TEACHER, Method, PhasePlan, methods, roles_in
@@ -30,6 +31,7 @@ class PlannedPhase:
     every: int
     repeat: int
     shares: str | None
+    schedule: ScheduleConfig | None = None
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -38,7 +40,10 @@ class PlannedPhase:
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage, resolved. specs: role -> network. frozen: roles that no phase moves."""
+    """One stage, resolved. stage: with its epochs as steps. specs: role -> network. frozen: roles that no phase moves.
+
+    epochs: what the steps were counted from; None where the config gives steps.
+    """
 
     name: str
     stage: Stage
@@ -51,6 +56,7 @@ class StagePlan:
     needs_target: bool
     has_teacher: bool
     evaluation: EvaluationConfig
+    epochs: Epochs | None = None
 
     def asks_for(self, view: str) -> str | None:
         """The first loss for which a view may be computed."""
@@ -77,6 +83,7 @@ class StagePlan:
                     "terms": [(t.name, t.weight, asdict(t.ramp), _hashed(t)) for t in p.terms],
                 }
                 | ({"repeat": p.repeat} if p.repeat != 1 else {})
+                | ({"schedule": p.schedule.model_dump()} if p.schedule else {})
                 for p in self.phases
             ],
         }
@@ -134,13 +141,28 @@ def plan(config: Config) -> list[StagePlan]:
                     f"class. Take it out; for your own images that look the same mirrored, set data.{side}.flip_safe: true."
                 )
     _check_kinds(config)
+    images_of = counter(config)
     plans: dict[str, StagePlan] = {}
     for name, stage in config.stages.items():
-        plans[name] = _plan_stage(config, name, stage, labelled)
+        plans[name] = _in_steps(_plan_stage(config, name, stage, labelled), images_of)
         _check_init(plans[name], plans)
         if stage.translate == "once":
             _check_once(plans[name])
     return list(plans.values())
+
+
+def counted(config: Config, plans: Sequence[StagePlan]) -> Config:
+    """The experiment with the epochs of every stage as steps, as it is stored: whoever reads it needs no data to count them."""
+    return config.model_copy(update={"stages": {p.name: p.stage for p in plans}})
+
+
+def _in_steps(this: StagePlan, images_of: Callable[[Set], Images]) -> StagePlan:
+    if this.stage.epochs is None:
+        return this
+    kinds = {kind_of(role) for p in this.phases for role in p.roles}
+    oracle = this.method.source_is == "target"
+    found = epochs(this.stage.epochs, this.stage.batch, kinds, oracle, images_of, f"stages.{this.name}")
+    return replace(this, stage=this.stage.model_copy(update={"steps": found.steps, "epochs": None}), epochs=found)
 
 
 def _check_kinds(config: Config) -> None:
@@ -177,13 +199,14 @@ def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, 
             stage.every.get(p.name, 1),
             stage.repeat.get(p.name, p.repeat),
             p.shares if p.shares and terms[p.shares] else None,
+            stage.schedules.get(p.shares or p.name),
         )
         for p in method.phases
         if terms[p.name]
     )
     if not phases:
         raise CycadaError(f"{where}.losses: every weight is 0, so nothing would learn.")
-    for key in ("optimizers", "every", "repeat"):
+    for key in ("optimizers", "every", "repeat", "schedules"):
         for phase in getattr(stage, key):
             if phase not in [p.name for p in method.phases]:
                 raise CycadaError(f"{where}.{key}: unknown phase '{phase}'.{nearest(phase, [p.name for p in method.phases])}")
@@ -265,8 +288,9 @@ def _without_idle(method: Method, terms: dict[str, list[Term]]) -> dict[str, lis
 
 def _optimizer(method: Method, phase: PhasePlan, stage: Stage, where: str) -> dict[str, Any]:
     if phase.shares:
-        if phase.name in stage.optimizers:
-            raise CycadaError(f"{where}.optimizers.{phase.name}: it learns with the optimizer of '{phase.shares}'. Set that one.")
+        for key in ("optimizers", "schedules"):
+            if phase.name in getattr(stage, key):
+                raise CycadaError(f"{where}.{key}.{phase.name}: it learns with the optimizer of '{phase.shares}'. Set that one.")
         phase = next(p for p in method.phases if p.name == phase.shares)
     settings = dict(phase.optimizer)
     for given in (stage.optimizer, stage.optimizers.get(phase.name)):

@@ -20,6 +20,8 @@ LARGEST = 4_000_000
 MOST = 200_000
 """Values of a file, with aliases written out."""
 DEEPEST = 100
+WAYS = (("steps", "epochs"),)
+"""Keys that say the same thing in different ways, of which a mapping has one."""
 
 
 class Written(float):
@@ -123,9 +125,11 @@ def parse_yaml(text: str, name: str) -> Any:
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Deep merge: mappings are joined key by key, everything else, lists too, is replaced. A mapping with its own `name` replaces
 
-    a mapping with another `name`: options of one network are not options of the next.
+    a mapping with another `name`: options of one network are not options of the next. What is said in one of two ways, as `steps` or
+    `epochs`, replaces what was said in the other.
     """
-    result = dict(under)
+    replaced = [way for ways in WAYS for way in ways if way not in over and any(over.get(other) is not None for other in ways)]
+    result = {key: value for key, value in under.items() if key not in replaced}
     for key, value in over.items():
         old = result.get(key)
         if isinstance(old, Mapping) and isinstance(value, Mapping) and value.get("name", old.get("name")) == old.get("name"):

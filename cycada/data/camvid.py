@@ -46,6 +46,7 @@ class CamVid(SceneDomain):
         table: dict[str, tuple[int, int, int]] = {11: PALETTE, 9: STREETS}[classes]
         self.classes, self.palette = tuple(table), tuple(table.values())
         self.folder, self.drive, self.first, self.last, self.skip_bad = folder, drive, first, last, skip_bad
+        self.counts = {"train": {"all": 367, "day": 305, "dusk": first}[drive]}
 
     def images(self, root: Path, split: str) -> Scenes:
         """The images of a split; there may be masks or not."""

@@ -53,6 +53,7 @@ class Cityscapes(SceneDomain):
     """
 
     splits = ("train", "test", "train_extra", "official_test")
+    counts: Mapping[str, int] = {"train": 2_975, "test": 500, "train_extra": 19_998, "official_test": 1_525}
     files = ("leftImg8bit/{train,val,test,train_extra}/CITY/*_leftImg8bit.png", "gtFine/{train,val}/CITY/*_gtFine_labelIds.png")
     how_to_get = (
         "Register at cityscapes-dataset.com; unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip there, for "

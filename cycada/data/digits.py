@@ -6,7 +6,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torchvision.datasets as tv
@@ -28,9 +27,7 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 class OfficialDigits(Domain):
-    """A domain that torchvision reads from official files. counts: how many images each split has."""
-
-    counts: ClassVar[Mapping[Split, int]]
+    """A domain that torchvision reads from official files, all copies of which have as many images."""
 
     def failed(self, root: Path, split: Split, files: Mapping[Path, Callable[[Path], object]], error: Exception) -> CycadaError:
         """Tell files that are damaged from files that are absent.
@@ -74,12 +71,17 @@ class Mnist(OfficialDigits):
     """LeCun et al. 1998: 60,000 + 10,000 grey 28 x 28. `drop: [a, b]` leaves training images a..b-1 out."""
 
     channels, size = 1, 28
-    counts: ClassVar[Mapping[Split, int]] = {"train": 60_000, "test": 10_000}
+    counts: Mapping[Split, int] = {"train": 60_000, "test": 10_000}
     files = ("MNIST/raw/train-images-idx3-ubyte", "MNIST/raw/t10k-images-idx3-ubyte", "and their labels-idx1-ubyte files")
     how_to_get = "data.download=true fetches them where there is a network."
 
     def __init__(self, *, drop: tuple[int, int] | None = None) -> None:
         self.drop = drop
+
+    def count(self, root: Path, split: Split, download: bool) -> int:
+        """Count without the digits that are left out."""
+        digits = range(self.counts[split])
+        return len(digits) if not self.drop or split == "test" else len(digits[: self.drop[0]]) + len(digits[self.drop[1] :])
 
     def load(self, root: Path, split: Split, download: bool) -> Examples:
         part = "train" if split == "train" else "t10k"
@@ -102,7 +104,7 @@ class Usps(OfficialDigits):
     """Hull 1994: 7,291 + 2,007 grey 16 x 16. The files hold [-1, 1]; torchvision turns that into 0..255."""
 
     channels, size = 1, 16
-    counts: ClassVar[Mapping[Split, int]] = {"train": 7_291, "test": 2_007}
+    counts: Mapping[Split, int] = {"train": 7_291, "test": 2_007}
     files = ("usps.bz2", "usps.t.bz2")
     how_to_get = "data.download=true fetches them where there is a network."
 
@@ -124,22 +126,35 @@ class Svhn(OfficialDigits):
     """
 
     channels, size = 3, 32
-    counts: ClassVar[Mapping[Split, int]] = {"train": 73_257, "test": 26_032}
+    counts: Mapping[Split, int] = {"train": 73_257, "test": 26_032}
     files = ("svhn/train_32x32.mat", "svhn/test_32x32.mat", "or a subset as svhn/train.npz, svhn/test.npz")
     how_to_get = "data.download=true fetches the official files where there is a network."
 
+    def count(self, root: Path, split: Split, download: bool) -> int:
+        """Count the official images, or those of the subset where it is what is read."""
+        official, subset = self._paths(root, split)
+        if download or official.exists():
+            return self.counts[split]
+        return len(self._subset(root, subset)[0])
+
+    def _paths(self, root: Path, split: Split) -> tuple[Path, Path]:
+        """The official file of a split, and that of the subset."""
+        return root / "svhn" / f"{split}_32x32.mat", root / "svhn" / f"{split}.npz"
+
+    def _subset(self, root: Path, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+        if not path.exists():
+            raise self.missing(root, ", ".join(self.files))
+        return read_npz(path)
+
     def load(self, root: Path, split: Split, download: bool) -> Examples:
-        folder = root / "svhn"
-        official, subset = folder / f"{split}_32x32.mat", folder / f"{split}.npz"
+        official, subset = self._paths(root, split)
         if download or official.exists():
             try:
-                files = tv.SVHN(str(folder), split=split, download=download)
+                files = tv.SVHN(str(official.parent), split=split, download=download)
             except Exception as error:
                 raise self.failed(root, split, {official: Path.stat}, error) from error
             return examples(files.data.transpose(0, 2, 3, 1), np.asarray(files.labels), 10, str(official))
-        if not subset.exists():
-            raise self.missing(root, ", ".join(self.files))
-        images, labels = read_npz(subset)
+        images, labels = self._subset(root, subset)
         return examples(images, labels, 10, str(subset))
 
 
@@ -147,13 +162,18 @@ class Svhn(OfficialDigits):
 class MnistM(Domain):
     """Ganin & Lempitsky 2015: MNIST digits on patches of photos, colour 32 x 32, from mnist_m/train.npz and test.npz.
 
-    Without a test.npz the last fifth of train.npz is the test split and the rest is for training. As image i is MNIST
-    digit i, a source `mnist` should then drop those digits: `{name: mnist, drop: [12000, 15000]}` for 15,000 images.
+    The release has 59,001 + 9,001. Without a test.npz the last fifth of train.npz is the test split and the rest is for training. As
+    image i is MNIST digit i, a source `mnist` should then drop those digits: `{name: mnist, drop: [12000, 15000]}` for 15,000 images.
     """
 
     channels, size = 3, 32
+    counts: Mapping[Split, int] = {"train": 59_001, "test": 9_001}
     files = ("mnist_m/train.npz (images, labels)", "optionally mnist_m/test.npz")
     how_to_get = "Convert the release's images into these arrays; the original addresses are gone."
+
+    def count(self, root: Path, split: Split, download: bool) -> int:
+        """Count what is in the files: subsets are common."""
+        return len(self.load(root, split, download))
 
     def load(self, root: Path, split: Split, download: bool) -> Examples:
         train, test = root / "mnist_m" / "train.npz", root / "mnist_m" / "test.npz"

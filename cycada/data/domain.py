@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cycada.errors import CycadaError
+from cycada.errors import Absent, CycadaError
 from cycada.registry import Registry
 
 Split = Literal["train", "test"]
@@ -77,6 +77,7 @@ class Domain(ABC):
     """One domain. Subclasses set the card below, register with `@domains("name")` and answer `load`.
 
     classes: their names, in the order of the labels. channels, size: of the files as they are.
+    counts: how many images each official split has; empty where every user's is another one.
     flip_safe: whether a mirrored image still shows its class. files: what is expected under the data root. classes_from_files: whether
     the names of the classes are read with the data, so that they are part of what the data are known by.
     """
@@ -84,6 +85,7 @@ class Domain(ABC):
     classes: tuple[str, ...] = DIGITS
     channels: ClassVar[int]
     size: ClassVar[int]
+    counts: Mapping[Split, int] = {}
     flip_safe: bool = False
     classes_from_files: bool = False
     value_range: ClassVar[str] = "uint8 0..255"
@@ -97,9 +99,26 @@ class Domain(ABC):
     def load(self, root: Path, split: Split, download: bool) -> Examples:
         """All images of a split. Raises CycadaError that names path, found and expected."""
 
-    def missing(self, root: Path, expected: str) -> CycadaError:
+    def count(self, root: Path, split: Split, download: bool) -> int:
+        """Count the images of a split, without reading them where that can be.
+
+        Args:
+            root: Where the data are.
+            split: Which part.
+            download: As for `load`.
+
+        Returns:
+            As many as `load` gives.
+
+        Raises:
+            Absent: The data are not there, and copies of them differ.
+            CycadaError: They cannot be read.
+        """
+        return self.counts[split] if split in self.counts else len(self.load(root, split, download))
+
+    def missing(self, root: Path, expected: str) -> Absent:
         """The answer to absent data: the path searched, the files expected there, how to get them."""
-        return CycadaError(
+        return Absent(
             f"Domain '{self.name}': no data in {root.resolve()}. Expected there: {expected}. {self.how_to_get}".rstrip()
             + " The data root comes from data.root, the variable CYCADA_DATA, or is ./data."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -47,13 +48,13 @@ class RenderedDigits(Domain):
     channels, size = 1, 16
 
     def __init__(self, *, train: Count = 10_000, test: Count = 2_000) -> None:
-        self.count = {"train": train, "test": test}
+        self.counts = {"train": train, "test": test}
 
     def load(self, root: Path, split: Split, download: bool) -> Examples:
         folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
         fonts = [str(folder / f"{name}.ttf") for name in FONTS if (folder / f"{name}.ttf").exists()]
         rng = np.random.default_rng(0 if split == "train" else 1)
-        labels = rng.integers(0, 10, self.count[split])
+        labels = rng.integers(0, 10, self.counts[split])
         return examples(np.stack([draw_digit(int(y), rng, fonts, self.size) for y in labels]), labels, 10, "rendered_digits")
 
 
@@ -65,6 +66,7 @@ class OptDigits(Domain):
     """
 
     channels, size = 1, 8
+    counts: Mapping[Split, int] = {"train": 1_297, "test": 500}
 
     def load(self, root: Path, split: Split, download: bool) -> Examples:
         digits = load_digits()

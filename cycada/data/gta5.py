@@ -12,7 +12,9 @@ from cycada.data.scenes import SceneDomain, Scenes, scene_domains
 from cycada.errors import CycadaError
 
 MAT_PARTS = {"train": "trainIds", "test": "valIds", "official_test": "testIds"}
-"""split -> the array of split.mat (12,403, 6,382 and 6,181 frame numbers, counted from 1)."""
+"""split -> the array of split.mat, of frame numbers counted from 1."""
+MAT_COUNTS = {"train": 12_403, "test": 6_382, "official_test": 6_181}
+"""split -> how many frame numbers these are."""
 
 
 @scene_domains("gta5")
@@ -37,6 +39,7 @@ class Gta5(SceneDomain):
         self.classes, self.palette = subset(classes)
         known = ("train",) if lists is None else tuple(MAT_PARTS) if lists.endswith(".mat") else ("train", "test")
         self.splits = tuple(split for split in known if test or split != "test")
+        self.counts = {"train": 24_966} if lists is None else MAT_COUNTS if lists.endswith(".mat") else {}
 
     def load(self, root: Path, split: str) -> Scenes:
         if split == "test" and self.lists is None:

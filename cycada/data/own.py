@@ -77,17 +77,27 @@ class Folder(Domain):
         self.wanted = wanted
         self.classes = self.classes or wanted.classes
 
+    def count(self, root: Path, split: Split, download: bool) -> int:
+        """Count the files, none of which is opened."""
+        files, left_out = self._files(root, split)
+        return len(_some(files, left_out, root / self.paths[split]))
+
     def load(self, root: Path, split: Split, download: bool) -> Examples:
+        files, left_out = self._files(root, split)
+        return self._read(files, left_out, root / self.paths[split])
+
+    def _files(self, root: Path, split: Split) -> tuple[list[tuple[Path, int]], dict[Path, str]]:
+        """The files of a split with their labels (-1: none), and what lies beside them and is not read, with the reason."""
         folder = root / self.paths[split]
         if not folder.is_dir():
             raise self.missing(root, f"the folder {self.paths[split]} (the option '{split}' of the domain folder)")
         if split == "train" and not self.wanted.labels:
             content = list_pictures(folder, recursive=True)
-            return self._read([(path, -1) for path in content.pictures], content.left_out, folder)
+            return [(path, -1) for path in content.pictures], dict(content.left_out)
         sub_folders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
         if not sub_folders:
             content = list_pictures(folder)
-            return self._read([(path, -1) for path in content.pictures], content.left_out, folder)
+            return [(path, -1) for path in content.pictures], dict(content.left_out)
         names = class_names([p.name for p in sub_folders], str(folder))
         self.classes = self.classes or tuple(sorted(names))
         if unknown := sorted(set(names) - set(self.classes)):
@@ -103,18 +113,11 @@ class Folder(Domain):
             content = list_pictures(path, recursive=True)
             left_out |= content.left_out
             files += [(file, self.classes.index(name)) for file in content.pictures]
-        return self._read(files, left_out, folder)
+        return files, left_out
 
     def _read(self, files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path) -> Examples:
         """Files with their labels (-1: none) as examples, in the order of their pixels."""
-        if not files:
-            first = "; ".join(f"{path.relative_to(folder)}: {why}" for path, why in list(left_out.items())[:3])
-            there = (
-                f"Found there: {first}{f'; and {len(left_out) - 3} more' if len(left_out) > 3 else ''}."
-                if first
-                else describe_folder(folder)
-            )
-            raise CycadaError(f"{folder}: found no images, expected files ending in {', '.join(SUFFIXES)}. {there}")
+        _some(files, left_out, folder)
         pictures = [self._picture(path) for path, _ in files]
         digests = [hashlib.blake2b(picture.tobytes(), digest_size=16).digest() for picture in pictures]
         order = sorted(range(len(files)), key=lambda i: (digests[i], files[i][1]))
@@ -139,3 +142,14 @@ class Folder(Domain):
         whole = Image.new("RGB", (side, side))
         whole.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
         return np.asarray(whole)
+
+
+def _some(files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path) -> list[tuple[Path, int]]:
+    """The files. Raises CycadaError where there are none."""
+    if not files:
+        first = "; ".join(f"{path.relative_to(folder)}: {why}" for path, why in list(left_out.items())[:3])
+        there = (
+            f"Found there: {first}{f'; and {len(left_out) - 3} more' if len(left_out) > 3 else ''}." if first else describe_folder(folder)
+        )
+        raise CycadaError(f"{folder}: found no images, expected files ending in {', '.join(SUFFIXES)}. {there}")
+    return files

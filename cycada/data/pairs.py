@@ -15,7 +15,7 @@ import numpy as np
 from cycada.data.masks import MaskTable, ReadCodes, read_colours, read_first_channel, read_ids
 from cycada.data.picture import UNREADABLE, describe_folder, list_pictures, open_picture, picture_doubts, picture_size, pixels_of
 from cycada.data.scenes import Image, Mask, SceneDomain, Scenes
-from cycada.errors import CycadaError
+from cycada.errors import Absent, CycadaError
 from cycada.types import IGNORE
 
 Paths = tuple[Path, Path | None]
@@ -196,10 +196,10 @@ def png_by_stem(folder: Path) -> dict[str, Path]:
     return by_stem(path for path in list_pictures(folder).pictures if path.suffix.lower() == ".png")
 
 
-def _nothing(domain: SceneDomain, where: Path, what: str) -> CycadaError:
+def _nothing(domain: SceneDomain, where: Path, what: str) -> Absent:
     """The answer to a folder without the files that are expected there: it says what is there instead."""
     error = domain.missing(where, f"{what} ({', '.join(domain.files)})")
-    return CycadaError(f"{error} {describe_folder(where)}")
+    return Absent(f"{error} {describe_folder(where)}")
 
 
 def some_good(domain: SceneDomain, pairs: Pairs, where: Path) -> Pairs:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cycada.errors import CycadaError
+from cycada.errors import Absent, CycadaError
 from cycada.registry import Registry
 
 Image = np.ndarray
@@ -91,7 +91,8 @@ class SceneDomain(ABC):
     `test` is the labelled split that is scored (the official validation set where the test labels are secret).
     unlabelled: the split whose images, without masks, a target is. flip_safe: whether a mirrored scene is one. files:
     what is expected under the data root, as glob patterns. labelled: False where no split has masks. classes_read: what a file
-    with the data says of the classes, in one text, once it is read: it is part of what the data are known by.
+    with the data says of the classes, in one text, once it is read: it is part of what the data are known by. counts: how many pairs
+    each official split has; empty where every user's is another one.
     """
 
     classes: tuple[str, ...]
@@ -101,6 +102,7 @@ class SceneDomain(ABC):
     flip_safe: bool = True
     labelled: bool = True
     classes_read: str = ""
+    counts: Mapping[str, int] = {}
     files: ClassVar[tuple[str, ...]] = ()
     how_to_get: ClassVar[str] = ""
 
@@ -121,9 +123,13 @@ class SceneDomain(ABC):
         """
         return self.load(root, split).without_masks()
 
-    def missing(self, searched: Path, expected: str) -> CycadaError:
+    def count(self, root: Path, split: str, masks: bool) -> int:
+        """Count the pairs of a split, or its images where masks are not wanted. Raises as `load` does."""
+        return len(self.load(root, split) if masks else self.images(root, split))
+
+    def missing(self, searched: Path, expected: str) -> Absent:
         """The answer to absent data: the path searched, what is expected there, how to get it."""
-        return CycadaError(
+        return Absent(
             f"Domain '{self.name}': no data in {searched.resolve()}. Expected there: {expected}. {self.how_to_get}".rstrip()
             + " The data root comes from data.root, the variable CYCADA_DATA, or is ./data."
         )

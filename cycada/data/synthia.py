@@ -35,6 +35,7 @@ class SynthiaRandCityscapes(SceneDomain):
     ) -> None:  # fmt: skip
         self.folder, self.test, self.skip_bad = folder, test, skip_bad
         self.classes, self.palette = subset(classes)
+        self.counts = {"train": 9_400 - test, "test": test}
 
     def images(self, root: Path, split: str) -> Scenes:
         """The images of a split; there may be masks or not."""

@@ -13,7 +13,7 @@ from cycada.build import check_labels, load_datasets
 from cycada.config import Config, digest
 from cycada.errors import memory_named, os_message
 from cycada.files import ready, write_json
-from cycada.plan import StagePlan, plan
+from cycada.plan import StagePlan, counted, plan
 from cycada.rehearsal import memory_of, rehearse
 from cycada.runs.counts import check_masks, report_sets
 from cycada.runs.identity import stage_id
@@ -64,6 +64,7 @@ def run(config: Config, screen: Screen | None = None) -> Summary:
 def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
     """The stages alone, watched by any tracker."""
     plans = plan(config)
+    config = counted(config, plans)
     if config.threads:
         torch.set_num_threads(config.threads)
     device = Device.find(config.device)
@@ -73,6 +74,9 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
         datasets = load_datasets(config, plans, device)
     if device.main:
         report_sets(config, datasets, screen)
+        for stage in plans:
+            if stage.epochs:
+                screen.say(f"stage {stage.name}: {stage.epochs} are {stage.epochs.steps:,} steps")
     for stage in plans:
         check_labels(stage, datasets)
     idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})

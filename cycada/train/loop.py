@@ -16,7 +16,7 @@ from cycada.methods import TEACHER, Networks, Views
 from cycada.networks import kind_of
 from cycada.train.device import Device, Precision
 from cycada.train.meter import Meter
-from cycada.train.schedule import Schedule, set_rates
+from cycada.train.schedule import set_rates
 from cycada.train.state import check_state
 from cycada.train.step import Phase, train_step
 from cycada.types import Batch
@@ -56,7 +56,6 @@ class Training:
     device: Device
     seed: int = 0
     precision: Precision = "fp32"
-    schedule: Schedule = Schedule()
     augment: Mapping[str, Augment] = field(default_factory=dict)
     ema: Mapping[str, ModelEmaV3] = field(default_factory=dict)
     behind: Literal["fake_t", "pair_t"] | None = None
@@ -137,7 +136,7 @@ def train(training: Training, report_every: int = 50, stop: Callable[[], bool] =
     while t.step < t.steps:
         device.seed(t.seed, "step", t.step)
         for phase in t.phases:
-            set_rates(phase.optimizer, t.schedule(t.step, t.steps))
+            set_rates(phase.optimizer, phase.schedule(t.step, t.steps))
         last = t.step + 1 == t.steps
         reporting = last or (t.step + 1) % report_every == 0
         views = t.views(t.nets, t.batch(t.step), t.options, device.average)

@@ -15,11 +15,12 @@ from cycada.methods import Networks, Views, roles_in
 from cycada.metrics import monitors
 from cycada.registry import needs
 from cycada.train.device import Device, Precision
+from cycada.train.schedule import Schedule
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Some networks (or parts of them: `f_t.head`), the terms that move them, one optimizer.
+    """Some networks (or parts of them: `f_t.head`), the terms that move them, one optimizer and how its rate changes.
 
     It runs in every `every`-th step, and there `repeat` times.
     """
@@ -30,6 +31,7 @@ class Phase:
     optimizer: torch.optim.Optimizer
     every: int = 1
     repeat: int = 1
+    schedule: Schedule = Schedule()
 
     @property
     def roles(self) -> tuple[str, ...]:
