@@ -35,7 +35,7 @@ from cycada.data.scenes import Palette, Scenes
 from cycada.errors import CycadaError, some
 from cycada.methods import TEACHER, Networks
 from cycada.networks import HEAD, NETWORKS, Frozen, ImagePool, kind_of
-from cycada.plan import StagePlan, is_scenes
+from cycada.plan import PlannedPhase, StagePlan, is_scenes
 from cycada.registry import check_options, needs
 from cycada.train.device import Device, seed_of
 from cycada.train.loop import Training
@@ -282,15 +282,12 @@ def build_training(
             return SceneStream(crops, stage.batch, device.torch_device, config.data.workers, device.rank, device.world)
         return Stream(examples, stage.batch, seed_of(config.seed, name), device.rank, device.world)
 
+    def schedule_of(phase: PlannedPhase) -> Schedule:
+        return Schedule(**(phase.schedule or stage.schedule).model_dump())
+
     return Training(
         nets=nets,
-        phases=[
-            Phase(
-                p.name, p.learns, p.terms, optimizers[p.shares or p.name], p.every, p.repeat,
-                Schedule(**(p.schedule or stage.schedule).model_dump()),
-            )
-            for p in plan.phases
-        ],  # fmt: skip
+        phases=[Phase(p.name, p.learns, p.terms, optimizers[p.shares or p.name], p.every, p.repeat, schedule_of(p)) for p in plan.phases],
         views=plan.method.views,
         options=plan.options,
         source=stream(source, "source"),

@@ -46,8 +46,8 @@ class Epochs:
 
     def __str__(self) -> str:
         side = "target" if self.images.of == "oracle" else self.images.of
-        where = f"the official {side} has, which is not here" if self.images.official else f"the {side} has"
-        return f"{self.count} epoch{'s' * (self.count > 1)} of the {self.images.count:,} training images that {where}"
+        official = " (the official number: they are not here)" if self.images.official else ""
+        return f"{self.count} epoch{'s' * (self.count > 1)} of {self.images.count:,} {side} images{official}"
 
 
 def sets_of(kinds: Collection[str], oracle: bool) -> tuple[tuple[Set, ...], Callable[..., Images]]:
@@ -107,7 +107,7 @@ def _images(config: Config, of: Set) -> Images:
 
 
 def epochs(
-    count: int, batch: int, kinds: Collection[str], oracle: bool, images_of: Callable[[Set], Images], where: str
+    count: int, batch: int, kinds: Collection[str], oracle: bool, images_of: Callable[[Set], Images], where: str,
 ) -> Epochs:  # fmt: skip
     """Count the steps of some epochs.
 

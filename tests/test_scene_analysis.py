@@ -1,6 +1,7 @@
 """What a stage of scenes keeps for reports: counts of every scene that make its scores, pixels' features, drift in closed form."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from cycada.build import load_datasets
 from cycada.data import Fitted
 from cycada.data.streets import Streets
 from cycada.methods import Networks
+from cycada.methods.cycada import PixelViews, TaskOptions
 from cycada.plan import plan
 from cycada.runs.analysis import NOISE, _at_places, _features, drift, parts
 from cycada.runs.run import run
 from cycada.train.device import Device
-from cycada.types import IGNORE, Output
+from cycada.types import IGNORE, Batch, Output
 
 STAGES = {
     "source": {"method": "source_only"},
@@ -86,6 +88,33 @@ def test_a_translation_that_changes_nothing_has_no_drift(pixel):
     assert (flips["flip_t"] == np.diag(np.diag(flips["flip_t"]))).all()
     assert flips["flip_t"].sum() == 4 * 32 * 64, "every pixel of every scene"
     assert flips["flip_s"].sum() == 3 * 32 * 64
+
+
+class Blackening(nn.Module):
+    """Remembers the sizes that it was given, and answers with black pictures of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def forward(self, x):
+        self.seen.add(tuple(x.shape[-2:]))
+        return torch.full_like(x, -1.0)
+
+
+@pytest.mark.parametrize(("scale", "size"), [(None, (32, 64)), (0.5, (16, 32))])
+def test_features_are_of_what_the_classifier_sees_in_training(pixel, scale, size):
+    """The generator sees scenes at `translate_at`, the classifier its answers at the stage's size: as fake_t is made."""
+    stage, datasets, device = pixel
+    options, g_st, in_training = TaskOptions(translate_at=scale), Blackening(), Blackening()
+    batch = Batch(torch.zeros(1, 3, 32, 64), torch.empty(0), torch.empty(0))
+    with torch.no_grad():
+        found = _features(replace(stage, options=options), Networks({"f_t": Redness(), "g_st": g_st}), datasets, device)
+        assert PixelViews(Networks({"g_st": in_training}), batch, options).fake_t.shape == (1, 3, 32, 64)
+    assert g_st.seen == in_training.seen == {size}
+    assert len(found["features_translated"]) == len(found["features_source"])
+    assert (found["features_translated"] == -1).all(), "of the translation, at its full size"
+    assert (found["features_source"] != -1).any()
 
 
 def test_flips_and_accuracies_are_those_of_a_naive_loop(pixel):

@@ -127,7 +127,7 @@ class Svhn(OfficialDigits):
 
     channels, size = 3, 32
     counts: Mapping[Split, int] = {"train": 73_257, "test": 26_032}
-    files = ("svhn/train_32x32.mat", "svhn/test_32x32.mat", "or a subset as svhn/train.npz, svhn/test.npz")
+    files = ("svhn/train_32x32.mat", "svhn/test_32x32.mat", "svhn/train.npz (or a subset)", "svhn/test.npz (or a subset)")
     how_to_get = "data.download=true fetches the official files where there is a network."
 
     def count(self, root: Path, split: Split, download: bool) -> int:

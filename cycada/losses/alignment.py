@@ -47,7 +47,11 @@ def mmd(features_real_s: Tensor, features_real_t: Tensor, *, kernels: Depth = 5)
 
 @losses("jmmd")
 def jmmd(features_real_s: Tensor, features_real_t: Tensor, logits_real_s: Tensor, logits_real_t: Tensor, *, kernels: Depth = 5) -> Tensor:
-    """Joint MMD: the kernels of features and of class probabilities multiplied (Long et al. 2017, JAN, eq. 8). -> scalar"""
+    """Joint MMD: the kernels of features and of class probabilities multiplied (Long et al. 2017, JAN, eq. 8). -> scalar
+
+    The kernel of the class probabilities is exp(-|y_i - y_j|^2 / b) with the batch's mean squared distance as b, like that of the
+    features. Transfer-Learning-Library fixes b = 2 * 0.92^2: as answers grow certain and far apart, b grows along here and not there.
+    """
     features = gaussian_kernels(torch.cat([features_real_s, features_real_t]), kernels)
     classes = gaussian_kernels(torch.cat([logits_real_s, logits_real_t]).softmax(1), 1)
     return discrepancy(features * classes)

@@ -34,6 +34,7 @@ def discriminate_feature(critic_source: Tensor, critic_target: Tensor) -> Tensor
 def domain_adversarial(reversed_critic_source: Tensor, reversed_critic_target: Tensor) -> Tensor:
     """The domain loss of DANN (Ganin et al. 2016, eq. 9): the discriminator minimises it, the features,
 
-    behind a gradient reversal, maximise it. The paper's lambda is this term's weight, its ramp `dann`.
+    behind a gradient reversal, maximise it. The paper's lambda is this term's weight, its ramp `dann`. The paper ramps what comes back
+    through the reversal alone; here the weight is the discriminator's, too, which learns nothing at step 0.
     """
     return 0.5 * (domain_cross_entropy(reversed_critic_source, 1) + domain_cross_entropy(reversed_critic_target, 0))

@@ -30,7 +30,12 @@ class CriticOptions(Options):
 
 
 class CriticViews(Views):
-    """The game between f_t and D_feat. Subclasses say what f_s and f_t look at."""
+    """The game between f_t and D_feat. Subclasses say what f_s and f_t look at.
+
+    min over D of -E log D(f_s(x_s)) - E log(1 - D(f_t(x_t))), min over f_t of -E log D(f_t(x_t)) (Tzeng et al. 2017, eq. 7 and 9).
+    f_s is frozen in eval mode, f_t trains with its dropout: part of what D tells apart is dropout, which is on f_t's side alone. In the
+    release f_s is in train mode with dropout, too.
+    """
 
     output_source: cached_property[Output]
     output_target: cached_property[Output]

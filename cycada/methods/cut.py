@@ -1,4 +1,9 @@
-"""CUT and FastCUT: one generator, one discriminator, and patches that keep their content (Park et al. 2020)."""
+"""CUT and FastCUT: one generator, one discriminator, and patches that keep their content (Park et al. 2020).
+
+The objective is the paper's eq. 5, L_GAN(G, D) + lambda_X L_PatchNCE(G, H, X) + lambda_Y L_PatchNCE(G, H, Y). The networks are those
+of CycleGAN here; the authors' code filters before it halves and after it doubles a map (anti-aliased resampling), in generator and
+discriminator, and starts from Xavier's weights instead of N(0, 0.02).
+"""
 
 from __future__ import annotations
 

@@ -130,7 +130,13 @@ def enlarged(images: Tensor, like: Tensor) -> Tensor:
 
 
 class JointViews(PixelViews, CriticViews):
-    """The source side of D_feat is f_s on translated images, the target side f_t on real ones (CyCADA eq. 5)."""
+    """The source side of D_feat is f_s on translated images, the target side f_t on real ones (CyCADA eq. 5).
+
+    The paper minimises eq. 5 over f_T and both generators and maximises it over the discriminators, so that G_st learns from
+    L_task(f_T, G_st(X_S), Y_S) and L_GAN(f_T, D_feat, f_S(G_st(X_S)), X_T), too. Here every phase sees what an earlier one made as a
+    constant: in the stage `cycada` G_st learns from the image, cycle and semantic terms alone, and f_t from the images that G_st made
+    before it moved.
+    """
 
     @cached_property
     def output_source(self) -> Output:  # type: ignore[override]
@@ -211,7 +217,7 @@ methods.add(
             FEATURE_DISCRIMINATOR,
         ),
         "pixel + feature, joint",
-        "all of CyCADA eq. 5 in one stage, with a frozen f_s",
+        "all terms of CyCADA eq. 5 in one stage, with a frozen f_s; g_st learns from the image and semantic terms alone",
         options=JointOptions,
         grid=GRID,
     ),

@@ -23,6 +23,14 @@ class DannOptions(Options):
 
 
 class DannViews(SourceViews):
+    """What f_t says of both domains, and what D_feat says of it behind the gradient reversal.
+
+    The paper's saddle point (eq. 9) is of E = L_y - lambda (L_d of the source + L_d of the target): f_t minimises E, D_feat maximises
+    it, that is, minimises L_d with a weight that section 5.2.2 leaves at 1 while lambda rises from 0. The paper's code puts lambda into
+    the reversal for that. Here lambda is the weight of the whole term, so that under the ramp D_feat's own gradient starts at 0, too.
+    Adam takes the size of a gradient out again: with it the difference is small.
+    """
+
     @cached_property
     def output_real_t(self) -> Output:
         return self.nets.f_t(self.real_t)
