@@ -32,8 +32,9 @@ class CamVid(SceneDomain):
     """Brostow et al. 2008 in the form of the SegNet tutorial: 480 x 360, 11 classes; train/, val/ (or test/) with trainannot/, ...
 
     drive: all | day | dusk. The dusk drive is one sequence, all of it in the tutorial's train part, and is split in time:
-    its first `first` frames are for training and its last `last` for testing, those between for neither. By day, and for
-    all, training is train/ and testing is val/. classes: 11, or 9, those of `streets`.
+    its first `first` frames are for training and its last `last` for testing; those between, of which the defaults leave none of the
+    62, for neither. Its frames follow each other a second apart, so that tests over them as if they were independent are too sure. By
+    day, and for all, training is train/ and testing is val/. classes: 11, or 9, those of `streets`.
     """
 
     files = ("train/*.{png,jpg}", "trainannot/*.png", "val/*.{png,jpg}", "valannot/*.png")

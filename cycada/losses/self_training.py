@@ -84,7 +84,8 @@ def class_balance(logits_augmented_t: Tensor, label_s: Tensor, *, prior: Literal
     less what it is at the best: 0 where the batch is called every class as often as the prior says. Keeps a class from
     swallowing others. uniform: 1/K, the paper's, for classes that are about equally frequent. source: each class's share of the
     batch's labels, for scenes, a third of which is road; it takes both domains to show classes equally often. One batch's
-    shares are noisy, but the loss is linear in the prior, so that its gradient is right on average.
+    shares are noisy, but the loss is linear in the prior, so that its gradient is right on average. The paper's code sums over the K
+    classes, multiplies by the share of sure images and weighs that by 0.005; weights from there are K times larger here, without the gate.
     """
     mean = logits_augmented_t.softmax(1).movedim(1, -1).flatten(0, -2).mean(0)  # over images, or over all their pixels
     if prior == "uniform":

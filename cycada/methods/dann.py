@@ -29,6 +29,9 @@ class DannViews(SourceViews):
     it, that is, minimises L_d with a weight that section 5.2.2 leaves at 1 while lambda rises from 0. The paper's code puts lambda into
     the reversal for that. Here lambda is the weight of the whole term, so that under the ramp D_feat's own gradient starts at 0, too.
     Adam takes the size of a gradient out again: with it the difference is small.
+
+    Batch norm normalises each domain's batch by itself, as in the paper's code, and keeps running statistics of both together, by
+    which f_t is scored. A stage `adabn` behind this one brings them to the target's.
     """
 
     @cached_property

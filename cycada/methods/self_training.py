@@ -42,7 +42,9 @@ class SelfTrainingViews(PixelViews):
     """The labelled side is translated (task_translated) or real (task_source) source images.
 
     mixed_fake_t, mixed_real_s: half of the classes of a translated (or real) source image on top of a target image (DACS,
-    Tranheden et al. 2021, section 3), with the source's labels there and the teacher's elsewhere.
+    Tranheden et al. 2021, section 3), with the source's labels there and the teacher's elsewhere. The teacher is in eval mode and
+    normalises by averaged running statistics of both domains; DACS's and self-ensembling's code leaves it in train mode, where batch
+    norm takes the target batch's own.
     """
 
     of_masks = frozenset({"pasted"})
