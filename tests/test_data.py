@@ -44,7 +44,7 @@ def test_rendered_digits_are_as_announced():
     assert found.labels.dtype == torch.int64
     assert set(found.labels.tolist()) <= set(range(10))
     assert found.images.flatten(1).max(1).values.min() > 100  # every image shows something
-    assert domains["rendered_digits"]().count == {"train": 10_000, "test": 2_000}
+    assert domains["rendered_digits"]().counts == {"train": 10_000, "test": 2_000}
 
 
 def test_rendered_digits_are_the_same_every_time_and_differ_between_the_splits():
