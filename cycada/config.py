@@ -13,7 +13,23 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
-from cycada.bounds import Angle, Below1, Count, Home, Index, NonNegative, Positive, Share, Shear, Whole, at_home, known_device, takes_none
+from cycada.bounds import (
+    Angle,
+    Below1,
+    Count,
+    Home,
+    Index,
+    NonNegative,
+    Part,
+    Positive,
+    Seed,
+    Share,
+    Shear,
+    Whole,
+    at_home,
+    known_device,
+    takes_none,
+)  # fmt: skip
 from cycada.errors import CycadaError, nearest, shown
 from cycada.secrets import redacted
 from cycada.sizes import Shape, Size, shapes_of
@@ -192,7 +208,7 @@ class Stage(Strict):
     crop: Shape | None = None
     size: Size | None = None
     load_size: Size | None = None
-    crop_area: tuple[Annotated[Positive, Field(le=1)], Annotated[Positive, Field(le=1)]] | None = None
+    crop_area: tuple[Part, Part] | None = None
     translate: Literal["on_the_fly", "once"] = "on_the_fly"
     ema: dict[str, Annotated[Positive, Field(lt=1)]] = {}
     compile: bool = False
@@ -249,7 +265,7 @@ class Config(Strict):
     """One experiment."""
 
     name: Name
-    seed: Annotated[Whole, Field(ge=0, lt=2**63)] = 0
+    seed: Seed = 0
     plugins: list[str] = []
     data: Data
     networks: dict[str, Spec] = {}

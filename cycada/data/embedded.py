@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from pydantic import Field
 from sklearn.datasets import load_digits
 
+from cycada.bounds import Drawn
 from cycada.data.domain import Domain, Examples, Split, domains, examples
 
 FONTS = (
@@ -18,8 +17,6 @@ FONTS = (
     "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmb10", "cmss10", "cmtt10",
 )  # fmt: skip
 """Fonts that matplotlib ships and that hold all ten digits."""
-
-Count = Annotated[int, Field(gt=0, le=1_000_000)]
 
 
 def draw_digit(digit: int, rng: np.random.Generator, fonts: list[str], size: int) -> np.ndarray:
@@ -46,7 +43,7 @@ class RenderedDigits(Domain):
 
     channels, size = 1, 16
 
-    def __init__(self, *, train: Count = 10_000, test: Count = 2_000) -> None:
+    def __init__(self, *, train: Drawn = 10_000, test: Drawn = 2_000) -> None:
         self.count = {"train": train, "test": test}
 
     def load(self, root: Path, split: Split, download: bool) -> Examples:

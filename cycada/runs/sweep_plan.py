@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, ValidationError, field_validator
 
 from cycada import config as configs
+from cycada.bounds import NonNegative, Seed
 from cycada.build import Datasets, load_datasets
 from cycada.config import Config, Strict
 from cycada.errors import CycadaError, nearest, shown
@@ -40,7 +41,7 @@ class Terms(Strict):
     """Loss terms of a stage. `cycle` stands for `cycle_s` and `cycle_t`; a list of names makes one row of them."""
 
     stage: str
-    terms: list[str | list[str]] | dict[str, float]
+    terms: list[str | list[str]] | dict[str, NonNegative]
 
 
 Values = Annotated[list[Any], Field(min_length=1)]
@@ -58,7 +59,7 @@ class Sweep(Strict):
     name: str
     experiment: str
     set: dict[str, Any] = Field(default_factory=dict)
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: list[Seed] = Field(default=[0], min_length=1)
     base: str | None = "all"
     compare_to: str | None = None
     variants: dict[str, Variant] = Field(default_factory=dict)
