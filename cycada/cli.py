@@ -41,12 +41,18 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the
 def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
     """Run an experiment: every stage that is not done yet, from where it stopped."""
     from cycada import config as configs
+    from cycada.idle import idle
+    from cycada.plan import plan
     from cycada.runs.progress import Screen
     from cycada.runs.run import run as run_experiment
 
     screen = Screen()
-    summary = run_experiment(configs.load(config, overrides or ()), screen)
-    if os.environ.get("RANK", "0") != "0":
+    main = os.environ.get("RANK", "0") == "0"
+    parsed = configs.load(config, overrides or ())
+    for said in idle(parsed, plan(parsed)) if main else ():
+        screen.warn(said)
+    summary = run_experiment(parsed, screen)
+    if not main:
         return
     if as_json:
         print(json.dumps(summary.as_dict()))
@@ -92,6 +98,7 @@ def check(
 
 def _check_one(config: Path, overrides: list[str]) -> None:
     from cycada import config as configs
+    from cycada.idle import idle
     from cycada.plan import plan
     from cycada.rehearsal import rehearse
     from cycada.runs.absent import absent
@@ -101,7 +108,7 @@ def _check_one(config: Path, overrides: list[str]) -> None:
     plans = plan(parsed)
     for stage in plans:
         rehearse(parsed, stage)
-    for said in absent(parsed, plans):
+    for said in [*idle(parsed, plans), *absent(parsed, plans)]:
         Screen().warn(f"{config}: {said}")
     table = Table(title=f"{parsed.name}: {parsed.data.source.name} -> {parsed.data.target.name}", show_lines=True)
     for column in ("stage", "method", "steps x batch", "phase: networks", "losses"):

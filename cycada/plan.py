@@ -11,7 +11,7 @@ from cycada.bounds import takes_none
 from cycada.config import Config, EvaluationConfig, Loss, Spec, Stage, digest
 from cycada.data import Domain, domains, scene_domains
 from cycada.data.domain import Wanted, prepare_domain
-from cycada.errors import CycadaError, nearest
+from cycada.errors import CycadaError, nearest, shown
 from cycada.losses import Ramp, Term, losses
 from cycada.methods import TEACHER, Method, PhasePlan, methods, roles_in
 from cycada.networks import HEAD, NETWORKS, kind_of
@@ -187,7 +187,7 @@ def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, 
         for phase in getattr(stage, key):
             if phase not in [p.name for p in method.phases]:
                 raise CycadaError(f"{where}.{key}: unknown phase '{phase}'.{nearest(phase, [p.name for p in method.phases])}")
-    specs = {role: _spec(config, stage, role, where) for role in sorted(used) if kind_of(role) != "pool" and role != TEACHER}
+    specs = {role: _spec(config, name, stage, role) for role in sorted(used) if kind_of(role) != "pool" and role != TEACHER}
     learning = {role for p in phases for role in p.roles}
     for role in stage.ema:
         if role not in learning:
@@ -274,20 +274,29 @@ def _optimizer(method: Method, phase: PhasePlan, stage: Stage, where: str) -> di
     return settings | ({"lr": 0.0} if phase.optimizer.get("lr") == 0 else {})
 
 
-def _spec(config: Config, stage: Stage, role: str, where: str) -> Spec:
+def network_at(config: Config, name: str, stage: Stage, role: str) -> tuple[str, str] | None:
+    """Where a config says what a role's network is: the path of the mapping and the key in it; None where it does not."""
     if kind_of(role) == HEAD:  # built like the network whose head it is the twin of
         role = role.replace(HEAD, "f", 1)
-    kind = kind_of(role)
-    for networks in (stage.networks, config.networks):
-        for key in (role, kind):
+    for where, networks in ((f"stages.{name}.networks", stage.networks), ("networks", config.networks)):
+        for key in (role, kind_of(role)):
             if key in networks:
-                spec = networks[key]
-                if spec.name not in NETWORKS[kind]:
-                    raise CycadaError(f"networks.{key}: unknown {NETWORKS[kind].kind} '{spec.name}'.{nearest(spec.name, NETWORKS[kind])}")
-                check_options(NETWORKS[kind][spec.name], spec.options, f"networks.{key}")
-                return spec
-    known = nearest("", NETWORKS[kind])
-    raise CycadaError(f"{where}: the method '{stage.method}' needs a network for '{role}'. Add networks: {{{kind}: ...}}.{known}")
+                return where, key
+    return None
+
+
+def _spec(config: Config, name: str, stage: Stage, role: str) -> Spec:
+    kind = "f" if kind_of(role) == HEAD else kind_of(role)
+    place = network_at(config, name, stage, role)
+    if place is None:
+        known = nearest("", NETWORKS[kind])
+        raise CycadaError(f"stages.{name}: the method '{stage.method}' needs a network for '{role}'. Add networks: {{{kind}: ...}}.{known}")
+    where, key = place
+    spec = (config.networks if where == "networks" else stage.networks)[key]
+    if spec.name not in NETWORKS[kind]:
+        raise CycadaError(f"{where}.{key}: unknown {NETWORKS[kind].kind} {shown(spec.name)}.{nearest(spec.name, NETWORKS[kind])}")
+    check_options(NETWORKS[kind][spec.name], spec.options, f"{where}.{key}")
+    return spec
 
 
 def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cycada.config import Strict, digest, load, parse
 from cycada.errors import CycadaError
+from cycada.idle import idle
 from cycada.methods import Options
 from cycada.methods.views import option
 from cycada.plan import plan
@@ -60,11 +61,14 @@ def write(folder, **files):
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda p: str(p.relative_to(CONFIGS)))
-def test_every_config_of_the_project_parses_and_plans(path):
+def test_every_config_of_the_project_parses_and_plans_and_holds_nothing_idle(path):
     data = read(path)
     if not {"name", "stages", "data"} <= set(data):
         pytest.skip("a fragment for `uses`")
-    assert plan(load(path))
+    config = load(path)
+    plans = plan(config)
+    assert plans
+    assert idle(config, plans) == []
 
 
 # Merging.
