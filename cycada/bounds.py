@@ -33,6 +33,10 @@ def _home(value: Any) -> Any:
     return value
 
 
+def _home_text(value: Any) -> Any:
+    return str(at_home(value)) if isinstance(value, str) and value.startswith("~") else value
+
+
 def at_home(path: str | Path) -> Path:
     """A path with `~` and `~user` as their home folders. Raises ValueError where there is none, or for a NUL in the path."""
     if "\0" in str(path):
@@ -91,3 +95,5 @@ Depth = Annotated[Whole, Field(ge=1, le=100)]
 """Layers or blocks."""
 Home = Annotated[Path, BeforeValidator(_home)]
 """A path in which `~` is the home folder."""
+PathText = Annotated[str, BeforeValidator(_home_text)]
+"""As Home, where text is wanted: relative to the data root, or what may be the name of something built in."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cycada.bounds import PathText
 from cycada.data.domain import class_names
 from cycada.data.masks import MaskTable, pack, read_colours, read_ids, unpack
 from cycada.data.pairs import by_stem, find_pairs, left_out_of, unlabelled
@@ -37,7 +38,7 @@ class MaskFolder(SceneDomain):
 
     files = ("TRAIN/images/*", "TRAIN/masks/*", "TEST/images/*", "TEST/masks/*", "CLASSES.yaml")
 
-    def __init__(self, *, train: str, test: str, classes: str, flip_safe: bool = True, skip_bad: bool = False) -> None:
+    def __init__(self, *, train: PathText, test: PathText, classes: PathText, flip_safe: bool = True, skip_bad: bool = False) -> None:
         self.folders, self.class_file = {"train": train, "test": test}, classes
         self.flip_safe, self.skip_bad = flip_safe, skip_bad
         self.classes, self.palette = (), ()

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cycada.bounds import Home
 from cycada.build import Datasets, build_networks, load_datasets
 from cycada.config import Config, Spec, parse
 from cycada.data import Fitted
 from cycada.errors import CycadaError, nearest
 from cycada.methods import Networks
 from cycada.plan import StagePlan, plan
+from cycada.registry import typed
 from cycada.runs.analysis import write_findings
 from cycada.runs.progress import Screen
 from cycada.runs.scoring import as_scores, count, evaluate_stage, scored
@@ -27,7 +29,7 @@ def find_run(run: Path | str, results: Path | str = "results", check: bool = Tru
 
     check: also where its files are no longer those that the stage wrote.
     """
-    path, results, run = Path(run), Path(results), str(run)
+    path, results, run = typed(str(run), Home, "run"), Path(results), str(run)
     if not path.is_dir():
         ids = [p.name for p in (results / "runs").glob("*") if p.is_dir()]
         matches = [i for i in ids if i == run] or [i for i in ids if i.startswith(run)]
