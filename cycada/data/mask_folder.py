@@ -14,7 +14,7 @@ from cycada.data.masks import MaskTable, pack, read_colours, read_ids, unpack
 from cycada.data.pairs import by_stem, find_pairs, left_out_of, unlabelled
 from cycada.data.picture import image_files
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
-from cycada.errors import CycadaError
+from cycada.errors import CycadaError, shown
 from cycada.types import IGNORE
 from cycada.yaml_files import parse_yaml
 
@@ -79,7 +79,8 @@ class MaskFolder(SceneDomain):
             for value in values:
                 key = int(pack(np.array(value))) if isinstance(value, tuple) else value
                 if key in answers:
-                    raise CycadaError(f"{root / self.class_file}: found the value {value} twice, the second time in '{name}'.")
+                    file = root / self.class_file
+                    raise CycadaError(f"{file}: found the value {value} twice, the second time in {shown(name)}.")
                 answers[key] = IGNORE if name == "ignore" else self.classes.index(name)
         folder = self._folder(root, split)
         images, masks = folder / "images", folder / "masks"
@@ -98,7 +99,7 @@ def read_class_map(path: Path) -> dict[str, list[Code]]:
     except (OSError, UnicodeDecodeError) as error:
         raise CycadaError(f"{path}: not a readable class map ({error}).") from None
     if not isinstance(content, dict) or not set(content) - {"ignore"}:
-        raise CycadaError(f"{path}: found {content!r}, expected a mapping of class names to ids or colours.")
+        raise CycadaError(f"{path}: found {shown(content)}, expected a mapping of class names to ids or colours.")
     codes = dict(
         zip(class_names(list(content), str(path)), (_codes(value, f"{path}: {name}") for name, value in content.items()), strict=True)
     )
@@ -111,7 +112,7 @@ def read_class_map(path: Path) -> dict[str, list[Code]]:
 
 def _codes(value: object, where: str) -> list[Code]:
     expected = "an id from 0 to 65535, {ids: [...]}, a colour [red, green, blue] in 0..255, or a list of colours"
-    wrong = CycadaError(f"{where}: found {value!r}, expected {expected}.")
+    wrong = CycadaError(f"{where}: found {shown(value)}, expected {expected}.")
 
     def is_id(v: object, top: int = 65535) -> bool:
         return isinstance(v, int) and not isinstance(v, bool) and 0 <= v <= top

@@ -146,7 +146,8 @@ class Paired(SceneDomain):
 
     def __init__(
         self, *, train: PathText | tuple[PathText, PathText], test: PathText | tuple[PathText, PathText], show: Side,
-        labels: Side | None = None, classes: PathText | None = None, part: Literal["all", "even", "odd"] = "all", flip_safe: bool = True, skip_bad: bool = False,
+        labels: Side | None = None, classes: PathText | None = None, part: Literal["all", "even", "odd"] = "all",
+        flip_safe: bool = True, skip_bad: bool = False,
     ) -> None:  # fmt: skip
         if (labels is None) != (classes is None):
             raise CycadaError(f"Domain 'paired': found labels={labels} and classes={classes}, expected both or neither.")
