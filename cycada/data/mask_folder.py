@@ -87,9 +87,9 @@ class MaskFolder(SceneDomain):
         found = by_stem(image_files(images))
         if not masks.exists() and split == "train":
             return unlabelled(self, found, images, self.skip_bad, left_out=self._left_out(root, split, "images"))
-        codes_of, shown = (read_colours, unpack) if coloured else (read_ids, int)
+        codes_of, as_code = (read_colours, unpack) if coloured else (read_ids, int)
         known, left_out = by_stem(image_files(masks)), self._left_out(root, split, "images", "masks")
-        return find_pairs(self, found, known, (images, masks), MaskTable(answers), codes_of, self.skip_bad, shown, left_out)
+        return find_pairs(self, found, known, (images, masks), MaskTable(answers), codes_of, self.skip_bad, as_code, left_out)
 
 
 def read_class_map(path: Path) -> dict[str, list[Code]]:
