@@ -33,6 +33,10 @@ def _home(value: Any) -> Any:
     return value
 
 
+def _home_text(value: Any) -> Any:
+    return str(at_home(value)) if isinstance(value, str) and value.startswith("~") else value
+
+
 def at_home(path: str | Path) -> Path:
     """A path with `~` and `~user` as their home folders. Raises ValueError where there is none, or for a NUL in the path."""
     if "\0" in str(path):
@@ -63,20 +67,33 @@ Positive = Annotated[Number, Field(gt=0)]
 NonNegative = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 """From 0 to 1, both included."""
+Part = Annotated[Positive, Field(le=1)]
+"""Above 0, up to 1: some of a whole, and never nothing of it."""
 Below1 = Annotated[Number, Field(ge=0, lt=1)]
 """From 0 to below 1: momentum, what a moving average keeps, dropout."""
 Angle = Annotated[Number, Field(ge=0, le=180)]
 """Degrees."""
 Shear = Annotated[Number, Field(ge=0, lt=90)]
 """Degrees."""
+Temperature = Annotated[Positive, Field(le=1000)]
+"""What similarities are divided by before a softmax."""
 Whole = Annotated[int, BeforeValidator(_number)]
 Count = Annotated[Whole, Field(ge=1, le=10**9)]
 """Steps, images."""
 Index = Annotated[Whole, Field(ge=0, le=10**9)]
 """As Count, or none."""
+Drawn = Annotated[Count, Field(le=10**6)]
+"""Pictures that are drawn or kept in memory."""
+Seed = Annotated[Whole, Field(ge=0, lt=2**63)]
+Side = Annotated[Whole, Field(ge=1, le=2**16 - 1)]
+"""Pixels."""
+Pool = Annotated[Index, Field(le=10**6)]
+"""Earlier answers that are kept for a discriminator, or none."""
 Width = Annotated[Whole, Field(ge=1, le=2**16)]
 """Channels or units of a layer."""
 Depth = Annotated[Whole, Field(ge=1, le=100)]
 """Layers or blocks."""
 Home = Annotated[Path, BeforeValidator(_home)]
 """A path in which `~` is the home folder."""
+PathText = Annotated[str, BeforeValidator(_home_text)]
+"""As Home, where text is wanted: relative to the data root, or what may be the name of something built in."""

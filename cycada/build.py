@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -13,6 +12,7 @@ from safetensors.torch import load_file
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
+from cycada.bounds import Home
 from cycada.config import Config, Data, Spec, Stage, digest, shapes_of
 from cycada.data import (
     Augment,
@@ -36,7 +36,7 @@ from cycada.errors import CycadaError, some
 from cycada.methods import TEACHER, Networks
 from cycada.networks import HEAD, NETWORKS, Frozen, ImagePool, kind_of
 from cycada.plan import PlannedPhase, StagePlan, is_scenes
-from cycada.registry import check_options, needs
+from cycada.registry import check_options, needs, typed
 from cycada.train.device import Device, seed_of
 from cycada.train.loop import Training
 from cycada.train.optimizers import optimizer
@@ -233,8 +233,9 @@ def load_weights(net: nn.Module, weights: Weights, where: str) -> None:
 def weights_from_file(start: str, where: str) -> dict[str, Tensor]:
     """`PATH#ROLE` -> the role's part of a weights.safetensors. Raises CycadaError."""
     path, _, role = start.partition("#")
+    file = typed(path, Home, where)
     try:
-        everything = load_file(Path(path).expanduser())
+        everything = load_file(file)
     except Exception as error:
         raise CycadaError(f"{where}: cannot read {path} ({error}).") from None
     return pick(everything, role, f"{where}: {path}")

@@ -18,6 +18,7 @@ from cycada.commands.quality import quality
 from cycada.commands.study import study_app
 from cycada.commands.style import style
 from cycada.commands.translate import export, translate
+from cycada.commands.values import COUNT, JOBS, PATH
 from cycada.commands.verify import verify
 from cycada.errors import CycadaError, memory_named, os_message
 
@@ -33,7 +34,7 @@ app.add_typer(study_app, name="study", help="Ask people which of two pictures is
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the file's, such as stages.pixel.steps=100.")
 ]
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="An experiment's YAML file.")]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", parser=PATH, help="An experiment's YAML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")]
 
 
@@ -41,12 +42,18 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the
 def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
     """Run an experiment: every stage that is not done yet, from where it stopped."""
     from cycada import config as configs
+    from cycada.idle import idle
+    from cycada.plan import plan
     from cycada.runs.progress import Screen
     from cycada.runs.run import run as run_experiment
 
     screen = Screen()
-    summary = run_experiment(configs.load(config, overrides or ()), screen)
-    if os.environ.get("RANK", "0") != "0":
+    main = os.environ.get("RANK", "0") == "0"
+    parsed = configs.load(config, overrides or ())
+    for said in idle(parsed, plan(parsed)) if main else ():
+        screen.warn(said)
+    summary = run_experiment(parsed, screen)
+    if not main:
         return
     if as_json:
         print(json.dumps(summary.as_dict()))
@@ -92,6 +99,7 @@ def check(
 
 def _check_one(config: Path, overrides: list[str]) -> None:
     from cycada import config as configs
+    from cycada.idle import idle
     from cycada.plan import plan
     from cycada.rehearsal import rehearse
     from cycada.runs.absent import absent
@@ -101,7 +109,7 @@ def _check_one(config: Path, overrides: list[str]) -> None:
     plans = plan(parsed)
     for stage in plans:
         rehearse(parsed, stage)
-    for said in absent(parsed, plans):
+    for said in [*idle(parsed, plans), *absent(parsed, plans)]:
         Screen().warn(f"{config}: {said}")
     table = Table(title=f"{parsed.name}: {parsed.data.source.name} -> {parsed.data.target.name}", show_lines=True)
     for column in ("stage", "method", "steps x batch", "phase: networks", "losses"):
@@ -117,11 +125,11 @@ def _check_one(config: Path, overrides: list[str]) -> None:
 
 @app.command()
 def sweep(
-    file: Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep's YAML file.")],
+    file: Annotated[Path, typer.Argument(metavar="SWEEP", parser=PATH, help="A sweep's YAML file.")],
     overrides: Overrides = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds instead of the file's, such as 0,1,2.")] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Stages to train at once; on this machine each gets its share of threads.")
+        int | None, typer.Option(parser=JOBS, help="Stages to train at once; on this machine each gets its share of threads.")
     ] = None,
     cluster: Annotated[str | None, typer.Option(help="slurm, or local for the same code on this machine. Needs cycada[cluster].")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be trained and how long it would take.")] = False,
@@ -184,8 +192,8 @@ def evaluate(
         typer.Argument(metavar="[KEY=VALUE]...", help="How to evaluate, over the run's own settings, such as evaluation.flip=true."),
     ] = None,
     domain: Annotated[str | None, typer.Option(help="A domain to score instead of the run's own two.")] = None,
-    results: Annotated[Path, typer.Option(help="Where runs are.")] = Path("results"),
-    data_root: Annotated[Path | None, typer.Option(help="The data root, over the run's own.")] = None,
+    results: Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")] = Path("results"),
+    data_root: Annotated[Path | None, typer.Option(parser=PATH, help="The data root, over the run's own.")] = None,
     as_json: Json = False,
 ) -> None:
     """Score a finished stage again, on its own test sets or on another domain's."""
@@ -211,8 +219,8 @@ def report(
     what: Annotated[
         list[str], typer.Argument(metavar="WHAT...", help="A sweep or an experiment (name or YAML file), or run ids or folders.")
     ],
-    results: Annotated[Path, typer.Option(help="Where runs are.")] = Path("results"),
-    out: Annotated[Path | None, typer.Option(help="The folder to write to, instead of results/reports/NAME.")] = None,
+    results: Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")] = Path("results"),
+    out: Annotated[Path | None, typer.Option(parser=PATH, help="The folder to write to, instead of results/reports/NAME.")] = None,
     against: Annotated[str | None, typer.Option(metavar="ROW", help="The row that all others are tested against.")] = None,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
 ) -> None:
@@ -231,7 +239,7 @@ def report(
     print(f"Report: {written.folder / 'report.html'}")
 
 
-DataRoot = Annotated[Path, typer.Option("--root", envvar="CYCADA_DATA", help="The data root.")]
+DataRoot = Annotated[Path, typer.Option("--root", envvar="CYCADA_DATA", parser=PATH, help="The data root.")]
 
 
 @data_app.command("list")
@@ -253,11 +261,12 @@ def data_check(
     settings: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the file's, or options of the domain: drive=dusk.")
     ] = None,
-    root: Annotated[Path | None, typer.Option("--root", help="The data root, over the config's and CYCADA_DATA.")] = None,
+    root: Annotated[Path | None, typer.Option("--root", parser=PATH, help="The data root, over the config's and CYCADA_DATA.")] = None,
     split: Annotated[str, typer.Option(help="Of a domain: train, test, or what else it has.")] = "train",
-    samples: Annotated[int, typer.Option(min=1, help="How many pairs to read, evenly over a split.")] = 200,
+    samples: Annotated[int, typer.Option(parser=COUNT, help="How many pairs to read, evenly over a split.")] = 200,
     sheet: Annotated[
-        Path | None, typer.Option(help="Where to write a picture of a few: image, mask, both. Of a config: beside its results.")
+        Path | None,
+        typer.Option(parser=PATH, help="Where to write a picture of a few: image, mask, both. Of a config: beside its results."),
     ] = None,
 ) -> None:
     """Read a sample of what an experiment would read, check pairs, sizes and values, and print how much of each class there is."""

@@ -13,7 +13,23 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
-from cycada.bounds import Angle, Below1, Count, Home, Index, NonNegative, Positive, Share, Shear, Whole, at_home, known_device, takes_none
+from cycada.bounds import (
+    Angle,
+    Below1,
+    Count,
+    Home,
+    Index,
+    NonNegative,
+    Part,
+    Positive,
+    Seed,
+    Share,
+    Shear,
+    Whole,
+    at_home,
+    known_device,
+    takes_none,
+)  # fmt: skip
 from cycada.errors import CycadaError, nearest, shown
 from cycada.secrets import redacted
 from cycada.sizes import Shape, Size, shapes_of
@@ -45,9 +61,13 @@ def without_null(value: Any) -> Any:
     return {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else value
 
 
+def is_name(value: str) -> bool:
+    """Whether it may be the path of files under `results`, and cannot leave it."""
+    return bool(re.fullmatch(r"[\w-][\w.=+-]*(/[\w-][\w.=+-]*)*", value)) and len(value.encode()) <= LONGEST
+
+
 def _name(value: str) -> str:
-    """What may be the path of files under `results`, and cannot leave it."""
-    if not re.fullmatch(r"[\w-][\w.=+-]*(/[\w-][\w.=+-]*)*", value) or len(value.encode()) > LONGEST:
+    if not is_name(value):
         raise ValueError(
             f"found {shown(value)}, expected at most {LONGEST} letters, digits, '_', '-' and '.', with '/' between parts: it names files."
         )
@@ -57,6 +77,18 @@ def _name(value: str) -> str:
 LONGEST = 200
 """Bytes of a name: with what is put behind it, it still fits a file's name."""
 Name = Annotated[str, AfterValidator(_name)]
+
+
+def _module(value: str) -> str:
+    """What Python can import, and no path."""
+    if len(value) > LONGEST or not all(part.isidentifier() for part in value.split(".")):
+        raise ValueError(
+            f"found {shown(value)}, expected the name of a module, such as my_terms or my_package.terms, whose folder is on PYTHONPATH."
+        )
+    return value
+
+
+Module = Annotated[str, AfterValidator(_module)]
 
 
 class Spec(BaseModel):
@@ -202,7 +234,7 @@ class Stage(Strict):
     crop: Shape | None = None
     size: Size | None = None
     load_size: Size | None = None
-    crop_area: tuple[Annotated[Positive, Field(le=1)], Annotated[Positive, Field(le=1)]] | None = None
+    crop_area: tuple[Part, Part] | None = None
     translate: Literal["on_the_fly", "once"] = "on_the_fly"
     ema: dict[str, Annotated[Positive, Field(lt=1)]] = {}
     compile: bool = False
@@ -266,8 +298,8 @@ class Config(Strict):
     """One experiment."""
 
     name: Name
-    seed: Annotated[Whole, Field(ge=0, lt=2**63)] = 0
-    plugins: list[str] = []
+    seed: Seed = 0
+    plugins: list[Module] = []
     data: Data
     networks: dict[str, Spec] = {}
     stages: dict[str, Stage]
@@ -313,7 +345,7 @@ class Config(Strict):
                 parent = start.split(".")[0]
                 if "#" not in start and parent not in before:
                     raise ValueError(
-                        f"stages.{name}.init.{role}: '{start}' names no earlier stage.{nearest(parent, before)} "
+                        f"stages.{name}.init.{role}: {shown(start)} names no earlier stage.{nearest(parent, before)} "
                         f"Write STAGE.ROLE, or PATH/weights.safetensors#ROLE."
                     )
             before.append(name)
@@ -365,7 +397,45 @@ def data_root() -> Path:
 
 def load(path: Path | str, assignments: Sequence[str] = ()) -> Config:
     """The experiment in a YAML file, with overrides."""
-    return parse(override(read(path), assignments), str(path))
+    return parse(override(read_as("an experiment", path), assignments), str(path))
+
+
+COMMANDS = {
+    "an experiment": "`cycada run {path}` trains it.",
+    "a sweep": "`cycada sweep {path}` trains it; with --dry-run it says what that would be.",
+    "a class map": "It is an option of a domain: data.source={{name: mask_folder, classes: {path}, ...}}.",
+    "the key of a study": "`cycada study score` wants it, with --key.",
+}
+"""What a YAML file may be -> what one does with it."""
+
+
+def read_as(wanted: str, path: Path | str) -> dict[str, Any]:
+    """A file's mapping. Raises CycadaError, with the command to use, where it is clearly of another kind than `wanted`."""
+    data = read(path)
+    found = _kind(data)
+    if found and found != wanted:
+        raise CycadaError(f"{path}: found {found}, expected {wanted}. {COMMANDS[found].format(path=path)}")
+    return data
+
+
+def _kind(data: Mapping[str, Any]) -> str | None:
+    """What a file is by its keys; None where they do not say."""
+    if data and all(_is_code(value) for value in data.values()):
+        return "a class map"
+    if str(data.get("format", "")).startswith("cycada-study-key"):
+        return "the key of a study"
+    if "stages" in data or "data" in data:
+        return "an experiment"
+    return "a sweep" if "experiment" in data else None
+
+
+def _is_code(value: object) -> bool:
+    """An id, `{ids: [...]}`, a colour, or colours, as a class has them in a class map."""
+    if isinstance(value, Mapping):
+        return set(value) == {"ids"}
+    if isinstance(value, list):
+        return bool(value) and all(_is_code(part) for part in value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def digest(value: Any) -> str:

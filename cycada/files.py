@@ -56,6 +56,14 @@ def whole(path: Path, lasting: bool = False) -> Iterator[Path]:
         sync(path.parent)
 
 
+def shortened(name: str, most: int = 100) -> str:
+    """A name that a file can have: one of more than `most` bytes is cut, and says with six characters of a hash which it was."""
+    if len(name.encode()) <= most:
+        return name
+    mark = hashlib.blake2b(name.encode(), digest_size=3).hexdigest()
+    return f"{name.encode()[: most - 7].decode(errors='ignore')}_{mark}"
+
+
 def write_text(path: Path, text: str, lasting: bool = False) -> None:
     """UTF-8, line ends as they are."""
     write_bytes(path, text.encode(), lasting)

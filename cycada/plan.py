@@ -12,7 +12,7 @@ from cycada.config import Config, EvaluationConfig, Loss, ScheduleConfig, Spec, 
 from cycada.data import Domain, domains, scene_domains
 from cycada.data.domain import Wanted, prepare_domain
 from cycada.epochs import Epochs, Images, Set, counter, epochs
-from cycada.errors import CycadaError, nearest
+from cycada.errors import CycadaError, nearest, shown
 from cycada.losses import Ramp, Term, losses
 from cycada.methods import TEACHER, Method, PhasePlan, methods, roles_in
 from cycada.networks import HEAD, NETWORKS, kind_of
@@ -109,7 +109,7 @@ def load_plugins(config: Config) -> None:
         except Exception as error:  # also of a name that is none, such as ../x, and of what the module itself does
             said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             raise CycadaError(
-                f"plugins: cannot import '{module}' ({said}). Is its folder on PYTHONPATH, and is it PACKAGE.MODULE?"
+                f"plugins: cannot import {shown(module)} ({said}). Is its folder on PYTHONPATH, and is it PACKAGE.MODULE?"
             ) from error
 
 
@@ -120,7 +120,7 @@ def plan(config: Config) -> list[StagePlan]:
     sides: dict[str, Spec] = {"source": config.data.source, "target": config.data.target}
     for side, spec in sides.items():
         if spec.name not in known:
-            raise CycadaError(f"data.{side}: unknown domain '{spec.name}'.{nearest(spec.name, known)}")
+            raise CycadaError(f"data.{side}: unknown domain {shown(spec.name)}.{nearest(spec.name, known)}")
     check_scenes(config, is_scenes(config))
     check_evaluation(config, is_scenes(config))
     labelled = {}
@@ -131,13 +131,13 @@ def plan(config: Config) -> list[StagePlan]:
             prepare_domain(domain, Wanted(config.shapes()[side][0], config.data.resize), side)
         if config.evaluation.flip and not domain.flip_safe:
             raise CycadaError(
-                f"evaluation.flip: images of the {side} '{spec.name}' may not be mirrored, they would show another class. "
+                f"evaluation.flip: images of the {side} {shown(spec.name)} may not be mirrored, they would show another class. "
                 f"Set it to false; for your own images that look the same mirrored, set data.{side}.flip_safe: true."
             )
         for name, stage in config.stages.items():
             if stage.augment and stage.augment.flip and stage.augment.domains in ("both", side) and not domain.flip_safe:
                 raise CycadaError(
-                    f"stages.{name}.augment.flip: images of the {side} '{spec.name}' may not be mirrored, they would show another "
+                    f"stages.{name}.augment.flip: images of the {side} {shown(spec.name)} may not be mirrored, they would show another "
                     f"class. Take it out; for your own images that look the same mirrored, set data.{side}.flip_safe: true."
                 )
     _check_kinds(config)
@@ -173,7 +173,7 @@ def _check_kinds(config: Config) -> None:
     for where, given in sets.items():
         for key in given:
             if key not in roles:
-                raise CycadaError(f"{where}: there is no kind of network and no role '{key}'.{nearest(key, roles)}")
+                raise CycadaError(f"{where}: there is no kind of network and no role {shown(key)}.{nearest(key, roles)}")
 
 
 def is_scenes(config: Config) -> bool:
@@ -184,7 +184,7 @@ def is_scenes(config: Config) -> bool:
 def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, bool]) -> StagePlan:
     where = f"stages.{name}"
     if stage.method not in methods:
-        raise CycadaError(f"{where}.method: unknown method '{stage.method}'.{nearest(stage.method, methods)}")
+        raise CycadaError(f"{where}.method: unknown method {shown(stage.method)}.{nearest(stage.method, methods)}")
     method = methods[stage.method]
     options = _options(method, stage.options, f"{where}.options", is_scenes(config))
     terms = _without_idle(method, _terms(method, stage, options, where))
@@ -209,17 +209,17 @@ def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, 
     for key in ("optimizers", "every", "repeat", "schedules"):
         for phase in getattr(stage, key):
             if phase not in [p.name for p in method.phases]:
-                raise CycadaError(f"{where}.{key}: unknown phase '{phase}'.{nearest(phase, [p.name for p in method.phases])}")
-    specs = {role: _spec(config, stage, role, where) for role in sorted(used) if kind_of(role) != "pool" and role != TEACHER}
+                raise CycadaError(f"{where}.{key}: unknown phase {shown(phase)}.{nearest(phase, [p.name for p in method.phases])}")
+    specs = {role: _spec(config, name, stage, role) for role in sorted(used) if kind_of(role) != "pool" and role != TEACHER}
     learning = {role for p in phases for role in p.roles}
     for role in stage.ema:
         if role not in learning:
-            raise CycadaError(f"{where}.ema: '{role}' does not learn in this stage.{nearest(role, learning)}")
+            raise CycadaError(f"{where}.ema: {shown(role)} does not learn in this stage.{nearest(role, learning)}")
     needs_target = any("real_t" in method.views.uses(t.needs) for p in phases for t in p.terms)
     frozen = tuple(role for role in specs if role not in learning)
     pools = tuple(sorted(role for role in used if kind_of(role) == "pool"))
     if TEACHER in used and "f_t" not in stage.ema:
-        raise CycadaError(f"{where}.ema: '{stage.method}' is taught by the moving average of f_t. Add ema: {{f_t: 0.99}}.")
+        raise CycadaError(f"{where}.ema: {shown(stage.method)} is taught by the moving average of f_t. Add ema: {{f_t: 0.99}}.")
     return StagePlan(name, stage, method, options, phases, specs, frozen, pools, needs_target, TEACHER in used, config.evaluation)
 
 
@@ -227,7 +227,7 @@ def _options(method: Method, given: Mapping[str, Any], where: str, scenes: bool)
     fields = method.options.__dataclass_fields__
     for key in given:
         if key not in fields:
-            raise CycadaError(f"{where}: unknown option '{key}'.{nearest(key, fields)}")
+            raise CycadaError(f"{where}: unknown option {shown(key)}.{nearest(key, fields)}")
         if scenes and given[key] and fields[key].metadata.get("whole_images"):
             raise CycadaError(f"{where}.{key}: it is for whole images; a scene's pixels would leave their labels. Take it out.")
     hints = get_type_hints(method.options, include_extras=True)
@@ -248,15 +248,15 @@ def _terms(method: Method, stage: Stage, options: Any, where: str) -> dict[str, 
     found: dict[str, list[Term]] = {name: [] for name in names}
     for name in {**homes, **stage.losses}:
         if name not in losses:
-            raise CycadaError(f"{where}.losses: unknown loss '{name}'.{nearest(name, losses)}")
+            raise CycadaError(f"{where}.losses: unknown loss {shown(name)}.{nearest(name, losses)}")
         given = stage.losses.get(name, Loss(weight=None))
         if given.phase and given.phase not in names:
-            raise CycadaError(f"{where}.losses.{name}.phase: unknown phase '{given.phase}'.{nearest(given.phase, names)}")
+            raise CycadaError(f"{where}.losses.{name}.phase: unknown phase {shown(given.phase)}.{nearest(given.phase, names)}")
         term = Term(name, 0.0, Ramp(**given.ramp.model_dump()), given.options, f"{where}.losses")
         if missing := [n for n in term.needs if n not in known]:
             able = [m for m in methods if not set(term.needs) - set(methods[m].views.names())]
             raise CycadaError(
-                f"{where}.losses.{name}: it needs {', '.join(missing)}, which the method '{stage.method}' does not compute. "
+                f"{where}.losses.{name}: it needs {', '.join(missing)}, which the method {shown(stage.method)} does not compute. "
                 f"Methods that do: {', '.join(able) or 'none'}."
             )
         if term.accepts("mode") and "mode" not in term.options and hasattr(options, "gan"):
@@ -298,20 +298,31 @@ def _optimizer(method: Method, phase: PhasePlan, stage: Stage, where: str) -> di
     return settings | ({"lr": 0.0} if phase.optimizer.get("lr") == 0 else {})
 
 
-def _spec(config: Config, stage: Stage, role: str, where: str) -> Spec:
+def network_at(config: Config, name: str, stage: Stage, role: str) -> tuple[str, str] | None:
+    """Where a config says what a role's network is: the path of the mapping and the key in it; None where it does not."""
     if kind_of(role) == HEAD:  # built like the network whose head it is the twin of
         role = role.replace(HEAD, "f", 1)
-    kind = kind_of(role)
-    for networks in (stage.networks, config.networks):
-        for key in (role, kind):
+    for where, networks in ((f"stages.{name}.networks", stage.networks), ("networks", config.networks)):
+        for key in (role, kind_of(role)):
             if key in networks:
-                spec = networks[key]
-                if spec.name not in NETWORKS[kind]:
-                    raise CycadaError(f"networks.{key}: unknown {NETWORKS[kind].kind} '{spec.name}'.{nearest(spec.name, NETWORKS[kind])}")
-                check_options(NETWORKS[kind][spec.name], spec.options, f"networks.{key}")
-                return spec
-    known = nearest("", NETWORKS[kind])
-    raise CycadaError(f"{where}: the method '{stage.method}' needs a network for '{role}'. Add networks: {{{kind}: ...}}.{known}")
+                return where, key
+    return None
+
+
+def _spec(config: Config, name: str, stage: Stage, role: str) -> Spec:
+    kind = "f" if kind_of(role) == HEAD else kind_of(role)
+    place = network_at(config, name, stage, role)
+    if place is None:
+        known = nearest("", NETWORKS[kind])
+        raise CycadaError(
+            f"stages.{name}: the method {shown(stage.method)} needs a network for {shown(role)}. Add networks: {{{kind}: ...}}.{known}"
+        )
+    where, key = place
+    spec = (config.networks if where == "networks" else stage.networks)[key]
+    if spec.name not in NETWORKS[kind]:
+        raise CycadaError(f"{where}.{key}: unknown {NETWORKS[kind].kind} {shown(spec.name)}.{nearest(spec.name, NETWORKS[kind])}")
+    check_options(NETWORKS[kind][spec.name], spec.options, f"{where}.{key}")
+    return spec
 
 
 def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
@@ -320,13 +331,13 @@ def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
         if role not in this.specs:
             if any(role in this.method.views.roles_of(losses_of) for losses_of in _all_needs(this.method)):
                 continue  # a role that only terms of weight 0 need
-            raise CycadaError(f"{where}: the method '{this.stage.method}' has no network '{role}'.{nearest(role, this.specs)}")
+            raise CycadaError(f"{where}: the method '{this.stage.method}' has no network {shown(role)}.{nearest(role, this.specs)}")
         if "#" in start:
             continue
         stage, _, parent_role = start.partition(".")
         parent = plans[stage]
         if parent_role not in parent.specs:
-            raise CycadaError(f"{where}.{role}: stage '{stage}' has no network '{parent_role}'.{nearest(parent_role, parent.specs)}")
+            raise CycadaError(f"{where}.{role}: stage '{stage}' has no network {shown(parent_role)}.{nearest(parent_role, parent.specs)}")
         if _built(parent.specs[parent_role]) != _built(this.specs[role]):
             raise CycadaError(
                 f"{where}.{role}: {start} is {parent.specs[parent_role].model_dump()}, but {role} is "
@@ -336,7 +347,7 @@ def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
         features = role in this.method.views.by_features
         if role not in this.stage.init and not (features and any(this.specs[role].options.get(k) for k in ("weights", "pretrained"))):
             raise CycadaError(
-                f"{where}: '{role}' is frozen in this stage, so it must start from a trained network, "
+                f"{where}: {shown(role)} is frozen in this stage, so it must start from a trained network, "
                 f"for example {role}: source.f_t{', or name a file of weights: in networks' if features else ''}. "
                 f"An untrained one would teach noise."
             )

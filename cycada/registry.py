@@ -56,7 +56,7 @@ class Registry(Mapping[str, T], Generic[T]):
         try:
             return self._entries[name]
         except KeyError:
-            raise CycadaError(f"Unknown {self.kind} '{name}'.{nearest(name, self._entries)}") from None
+            raise CycadaError(f"Unknown {self.kind} {shown(name)}.{nearest(name, self._entries)}") from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries

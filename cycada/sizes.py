@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cycada.bounds import Whole
+from cycada.bounds import Side
 
-Pixels = Annotated[Whole, Field(ge=4, le=2**16 - 1)]
+Pixels = Annotated[Side, Field(ge=4)]
 Shape = tuple[Pixels, Pixels]
 
 

@@ -10,15 +10,18 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cycada.config import Strict, digest, load, parse
+from cycada.config import COMMANDS, Strict, digest, load, parse
 from cycada.errors import CycadaError
+from cycada.idle import idle
 from cycada.methods import Options
 from cycada.methods.views import option
 from cycada.plan import plan
 from cycada.registry import check_options
+from cycada.runs.sweep_plan import load_sweep
 from cycada.secrets import redacted
 from cycada.yaml_files import merge, override, parse_yaml, read, typed
 
+LONG = "x" * 100_000
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 BASE = {
@@ -60,11 +63,14 @@ def write(folder, **files):
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda p: str(p.relative_to(CONFIGS)))
-def test_every_config_of_the_project_parses_and_plans(path):
+def test_every_config_of_the_project_parses_and_plans_and_holds_nothing_idle(path):
     data = read(path)
     if not {"name", "stages", "data"} <= set(data):
         pytest.skip("a fragment for `uses`")
-    assert plan(load(path))
+    config = load(path)
+    plans = plan(config)
+    assert plans
+    assert idle(config, plans) == []
 
 
 # Merging.
@@ -368,6 +374,33 @@ def test_a_misspelt_stage_is_not_taken_for_a_new_one():
         parse({**BASE, "stages": stages})
 
 
+@pytest.mark.parametrize("name", ["", ".x", "../x", "a/b", "a..b", "a.py ", "~/x", "a-b", "x" * 300])
+def test_a_plugin_is_the_name_of_a_module(name):
+    with refused(r"plugins\.0", "expected the name of a module") as refusal:
+        parse(base(plugins=[name]))
+    assert len(str(refusal.value)) < 500
+
+
+FILES = {
+    "an experiment": yaml.safe_dump(BASE, sort_keys=False),
+    "a sweep": "name: s\nexperiment: x.yaml\nvary: {seed: [1, 2]}\n",
+    "a class map": "road: 0\ncar: {ids: [13, 14]}\nsky: [0, 0, 255]\nignore: [[1, 2, 3], [4, 5, 6]]\n",
+    "the key of a study": "format: cycada-study-key\nversion: 1\n",
+}
+
+
+@pytest.mark.parametrize("wanted", ["an experiment", "a sweep"])
+@pytest.mark.parametrize("found", FILES)
+def test_a_file_of_another_kind_is_told_the_command(tmp_path, found, wanted):
+    file = write(tmp_path, file=FILES[found])
+    load_it = load if wanted == "an experiment" else load_sweep
+    if found == wanted:
+        assert load_it(file).name
+        return
+    with refused(rf"file\.yaml: found {found}, expected {wanted}", COMMANDS[found].split()[0]):
+        load_it(file)
+
+
 def test_all_mistakes_are_told_at_once():
     with refused(r"data\.size", r"stages\.pixel\.steps"):
         parse(base(data={"size": 1}, stages={"pixel": {"steps": 0}}))
@@ -421,6 +454,27 @@ def test_init_may_be_a_file():
 def test_a_plan_answers_a_wrong_name_with_its_path_and_the_nearest(over, words):
     with refused(*words):
         plan(parse(base(**over)))
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"data": {"source": LONG}},
+        {"networks": {"f": LONG}},
+        {"networks": {LONG: "lenet"}},
+        {"stages": {"pixel": {"method": LONG}}},
+        {"stages": {"pixel": {"losses": {LONG: 1}}}},
+        {"stages": {"pixel": {"losses": {"gan_t": {"weight": 1, "phase": LONG}}}}},
+        {"stages": {"pixel": {"options": {LONG: 1}}}},
+        {"stages": {"pixel": {"ema": {LONG: 0.9}}}},
+        {"stages": {"pixel": {"init": {LONG: "source.f_t"}}}},
+        {"stages": {"pixel": {"init": {"f_s": LONG}}}},
+    ],
+)
+def test_a_long_value_does_not_make_a_long_message(over):
+    with pytest.raises(CycadaError) as refusal:
+        plan(parse(base(**over)))
+    assert len(str(refusal.value)) < 3000
 
 
 # Hashes.

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cycada.commands.values import PATH
+
 
 def quality(
     runs: Annotated[
@@ -26,8 +28,8 @@ def quality(
         str | None,
         typer.Option(metavar="FILE|RUN[#ROLE]", help="For FID, KID, structure: an Inception file, or a finished stage's classifier."),
     ] = None,
-    results: Annotated[Path, typer.Option(help="Where runs are.")] = Path("results"),
-    data_root: Annotated[Path | None, typer.Option(help="The data root, over the runs' own.")] = None,
+    results: Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")] = Path("results"),
+    data_root: Annotated[Path | None, typer.Option(parser=PATH, help="The data root, over the runs' own.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")] = False,
 ) -> None:
     """Measure translations: FCN score, labels from photos, FID, KID, diversity, structure. Kept in the runs' quality.json."""

@@ -13,7 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cycada.bounds import Home
+from cycada.commands.values import COUNT, INDEX, NON_NEGATIVE, PATH, SEED, SHARE
 from cycada.errors import CycadaError
+from cycada.registry import typed
 
 study_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -31,20 +34,21 @@ class Kept(StrEnum):
 @study_app.command()
 def build(
     out: Annotated[
-        Path, typer.Argument(metavar="OUT.html", help="The page. Its key is written beside it: keep it, and give it to nobody.")
+        Path,
+        typer.Argument(metavar="OUT.html", parser=PATH, help="The page. Its key is written beside it: keep it, and give it to nobody."),
     ],
-    real: Annotated[Path, typer.Option(metavar="DIR", help="Real photos.")],
+    real: Annotated[Path, typer.Option(metavar="DIR", parser=PATH, help="Real photos.")],
     method: Annotated[list[str], typer.Option(metavar="NAME=DIR", help="A method and its pictures; once for each method.")],
-    trials: Annotated[int, typer.Option(help="Scored pairs of a session.")] = 40,
-    practice: Annotated[int, typer.Option(help="Pairs before them, with feedback.")] = 10,
+    trials: Annotated[int, typer.Option(parser=COUNT, help="Scored pairs of a session.")] = 40,
+    practice: Annotated[int, typer.Option(parser=INDEX, help="Pairs before them, with feedback.")] = 10,
     pool: Annotated[
-        int | None, typer.Option(help="Scored pairs in the page, of which each session draws. [default: as many as trials]")
+        int | None, typer.Option(parser=COUNT, help="Scored pairs in the page, of which each session draws. [default: as many as trials]")
     ] = None,
     seconds: Annotated[float, typer.Option(help="How long a pair is shown.")] = 1.0,
     size: Annotated[str, typer.Option(metavar="PIXELS", help="Of a side, or HEIGHTxWIDTH.")] = "256",
     pairing: Annotated[Paired, typer.Option(help="same: a photo and its translation, by name. random: any two.")] = Paired.same,
     format: Annotated[Kept, typer.Option(help="Of the pictures in the page; png loses nothing and is larger.")] = Kept.jpeg,
-    seed: Annotated[int, typer.Option(help="Draws the pairs.")] = 0,
+    seed: Annotated[int, typer.Option(parser=SEED, help="Draws the pairs.")] = 0,
     title: Annotated[str | None, typer.Option(help="The page's heading. Name no method in it.")] = None,
     about: Annotated[str, typer.Option(help="Who asks, what for, whom to turn to: shown before the start.")] = "",
 ) -> None:
@@ -71,7 +75,7 @@ def _methods(words: list[str]) -> dict[str, Path | str]:
             raise CycadaError(f"--method: found '{word}', expected NAME=DIR.")
         if name in found:
             raise CycadaError(f"--method: found '{name}' twice, expected a name of its own for each method.")
-        found[name] = folder
+        found[name] = typed(folder, Home, f"--method {name}")
     return found
 
 
@@ -85,8 +89,8 @@ def _size(text: str) -> int | tuple[int, int]:
 
 @study_app.command()
 def serve(
-    page: Annotated[Path, typer.Argument(metavar="PAGE", help="What `cycada study build` wrote.")],
-    out: Annotated[Path, typer.Option(help="Where the answers go, one file a session.")] = Path("answers"),
+    page: Annotated[Path, typer.Argument(metavar="PAGE", parser=PATH, help="What `cycada study build` wrote.")],
+    out: Annotated[Path, typer.Option(parser=PATH, help="Where the answers go, one file a session.")] = Path("answers"),
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
 ) -> None:
     """Serve a page on this machine alone and receive its answers, until Ctrl-C."""
@@ -97,16 +101,21 @@ def serve(
 
 @study_app.command()
 def score(
-    answers: Annotated[list[Path], typer.Argument(metavar="ANSWERS...", help="Answers files, or folders of them.")],
+    answers: Annotated[list[Path], typer.Argument(metavar="ANSWERS...", parser=PATH, help="Answers files, or folders of them.")],
     key: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="The page's key. [default: *.key.json beside the answers or one folder up]")
+        list[Path] | None,
+        typer.Option(metavar="FILE", parser=PATH, help="The page's key. [default: *.key.json beside the answers or one folder up]"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="A folder for study.md, .csv, .json, .svg and people.csv.")] = None,
-    min_practice: Annotated[float, typer.Option(help="Leave out sessions with a smaller share right in practice, 0 to 1.")] = 0.0,
+    out: Annotated[Path | None, typer.Option(parser=PATH, help="A folder for study.md, .csv, .json, .svg and people.csv.")] = None,
+    min_practice: Annotated[
+        float, typer.Option(parser=SHARE, help="Leave out sessions with a smaller share right in practice, 0 to 1.")
+    ] = 0.0,
     keep_hidden: Annotated[bool, typer.Option("--keep-hidden", help="Count trials during which the tab was out of sight.")] = False,
-    exposure_off: Annotated[float, typer.Option(help="Leave out trials shown for a time that is off by more than this share.")] = 0.2,
+    exposure_off: Annotated[
+        float, typer.Option(parser=NON_NEGATIVE, help="Leave out trials shown for a time that is off by more than this share.")
+    ] = 0.2,
     repeats: Annotated[bool, typer.Option("--repeats", help="Count a participant's further sessions too.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap over people.")] = 0,
+    seed: Annotated[int, typer.Option(parser=SEED, help="Of the bootstrap over people.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")] = False,
 ) -> None:
     """Fooling rate of each method, with intervals; what is left out is named."""

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from cycada.commands.values import COUNT, NON_NEGATIVE, PATH, SEED
+
 Losses = Mapping[str, float]
 
 
@@ -29,27 +31,27 @@ class Start(StrEnum):
 
 
 def style(
-    content: Annotated[Path, typer.Argument(metavar="CONTENT", help="The picture that shows what.")],
-    style: Annotated[Path, typer.Argument(metavar="STYLE", help="The picture that shows how.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The picture to write, .png or .jpg.")],
-    weights: Annotated[Path | None, typer.Option(help="A state dict of torchvision's network, .pth or .safetensors.")] = None,
+    content: Annotated[Path, typer.Argument(metavar="CONTENT", parser=PATH, help="The picture that shows what.")],
+    style: Annotated[Path, typer.Argument(metavar="STYLE", parser=PATH, help="The picture that shows how.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", parser=PATH, help="The picture to write, .png or .jpg.")],
+    weights: Annotated[Path | None, typer.Option(parser=PATH, help="A state dict of torchvision's network, .pth or .safetensors.")] = None,
     network: Annotated[Network, typer.Option(help="Whose weights these are.")] = Network.vgg19,
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Let torchvision download the weights.")] = False,
     run: Annotated[str | None, typer.Option(help="A finished stage whose task network is looked with, in the place of VGG.")] = None,
     role: Annotated[str, typer.Option(help="Which network of --run.")] = "f_t",
     content_layer: Annotated[str | None, typer.Option(help="relu4_2 of VGG.")] = None,
     style_layers: Annotated[str | None, typer.Option(metavar="A,B,...", help="relu1_1,relu2_1,relu3_1,relu4_1,relu5_1 of VGG.")] = None,
-    content_weight: Annotated[float, typer.Option(min=0, help="The more, the less of the style.")] = 1e-3,
-    style_weight: Annotated[float, typer.Option(min=0)] = 1.0,
-    total_variation: Annotated[float, typer.Option(min=0, help="Takes away grain; 0 in the paper.")] = 0.0,
+    content_weight: Annotated[float, typer.Option(parser=NON_NEGATIVE, help="The more, the less of the style.")] = 1e-3,
+    style_weight: Annotated[float, typer.Option(parser=NON_NEGATIVE)] = 1.0,
+    total_variation: Annotated[float, typer.Option(parser=NON_NEGATIVE, help="Takes away grain; 0 in the paper.")] = 0.0,
     size: Annotated[int, typer.Option(min=16, max=4096, help="Pixels along the longer side of the result.")] = 512,
     style_size: Annotated[int | None, typer.Option(min=16, max=4096, help="Of the style picture; the same where not given.")] = None,
-    steps: Annotated[int, typer.Option(min=1)] = 500,
+    steps: Annotated[int, typer.Option(parser=COUNT)] = 500,
     optimizer: Annotated[Optimizer, typer.Option(help="lbfgs as in the paper, or adam.")] = Optimizer.lbfgs,
     start: Annotated[Start, typer.Option(help="The picture to start from; noise in the paper.")] = Start.content,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(parser=SEED, help="Of the noise.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    results: Annotated[Path, typer.Option(help="Where runs are.")] = Path("results"),
+    results: Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")] = Path("results"),
 ) -> None:
     """Give one picture the style of another by optimising its pixels (Gatys et al. 2016), with VGG or a run's task network."""
     from cycada.data.picture import picture_doubts

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from cycada.errors import CycadaError
+from cycada.commands.values import PATH, TILE
+from cycada.errors import CycadaError, shown
 
-Results = Annotated[Path, typer.Option(help="Where runs are.")]
+Results = Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")]
 
 
 class Direction(StrEnum):
@@ -27,8 +28,10 @@ def translate(
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="A stage's run folder, its id under results/runs, or what `cycada export` wrote.")
     ],
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A folder of images, or one image.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Where the translations go, by the same names; of one image, a file too.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", parser=PATH, help="A folder of images, or one image.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", parser=PATH, help="Where the translations go, by the same names; of one, a file too.")
+    ],
     direction: Annotated[
         Direction | None, typer.Option(help="st: source to target, the default. ts: target to source.", show_default=False)
     ] = None,
@@ -39,7 +42,7 @@ def translate(
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Sub-folders too.")] = False,
     form: Annotated[Format, typer.Option("--format", help="Of the translations.")] = Format.png,
     tile: Annotated[
-        int, typer.Option(min=16, help="Larger images than N x N go in tiles of N pixels, without seams. Less N, less memory.")
+        int, typer.Option(parser=TILE, help="Larger images than N x N go in tiles of N pixels, without seams. Less N, less memory.")
     ] = 512,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first image that cannot be read instead of leaving it out.")
@@ -63,14 +66,14 @@ def translate(
 def _size(text: str) -> str | int:
     if text in ("run", "keep"):
         return text
-    if not text.isdecimal() or int(text) < 4:
-        raise CycadaError(f"--size: found '{text}', expected run, keep, or a number of pixels from 4.")
+    if not text.isdecimal() or len(text) > 5 or not 4 <= int(text) < 2**16:
+        raise CycadaError(f"--size: found {shown(text)}, expected run, keep, or a number of pixels from 4 to 65535.")
     return int(text)
 
 
 def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A stage's run folder, or its id under results/runs.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder for the generator and what belongs to it.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", parser=PATH, help="A folder for the generator and what belongs to it.")],
     direction: Annotated[Direction, typer.Option(help="st: source to target. ts: target to source.")] = Direction.st,
     onnx: Annotated[bool, typer.Option("--onnx", help="An ONNX file too. Needs cycada[onnx].")] = False,
     results: Results = Path("results"),

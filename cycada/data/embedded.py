@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from pydantic import Field
 from sklearn.datasets import load_digits
 
+from cycada.bounds import Drawn
 from cycada.data.domain import Domain, Examples, Split, domains, examples
 
 FONTS = (
@@ -19,8 +18,6 @@ FONTS = (
     "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmb10", "cmss10", "cmtt10",
 )  # fmt: skip
 """Fonts that matplotlib ships and that hold all ten digits."""
-
-Count = Annotated[int, Field(gt=0, le=1_000_000)]
 
 
 def draw_digit(digit: int, rng: np.random.Generator, fonts: list[str], size: int) -> np.ndarray:
@@ -47,7 +44,7 @@ class RenderedDigits(Domain):
 
     channels, size = 1, 16
 
-    def __init__(self, *, train: Count = 10_000, test: Count = 2_000) -> None:
+    def __init__(self, *, train: Drawn = 10_000, test: Drawn = 2_000) -> None:
         self.counts = {"train": train, "test": test}
 
     def load(self, root: Path, split: Split, download: bool) -> Examples:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cycada.bounds import PathText
 from cycada.data.cityscapes import CLASSES, LABEL_IDS, Subset, subset, table
 from cycada.data.pairs import find_pairs, left_out_of, png_by_stem, unlabelled
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
@@ -33,7 +34,7 @@ class Gta5(SceneDomain):
     how_to_get = "Ten archives of images and ten of labels from the authors' page (download.visinf.tu-darmstadt.de/data/from_games)."
 
     def __init__(
-        self, *, folder: str = "gta5", lists: str | None = None, classes: Subset = 19, test: bool = True, skip_bad: bool = False
+        self, *, folder: PathText = "gta5", lists: PathText | None = None, classes: Subset = 19, test: bool = True, skip_bad: bool = False
     ) -> None:  # fmt: skip
         self.folder, self.lists, self.skip_bad = folder, lists, skip_bad
         self.classes, self.palette = subset(classes)

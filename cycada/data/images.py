@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cycada.bounds import PathText
 from cycada.data.pairs import unlabelled
 from cycada.data.picture import image_files, read_picture
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
@@ -21,7 +22,7 @@ class Images(SceneDomain):
     classes, palette, labelled = (), (), False
     files = ("TRAIN/*", "TEST/*")
 
-    def __init__(self, *, train: str, test: str, flip_safe: bool = True, skip_bad: bool = False) -> None:
+    def __init__(self, *, train: PathText, test: PathText, flip_safe: bool = True, skip_bad: bool = False) -> None:
         self.folders, self.flip_safe, self.skip_bad = {"train": train, "test": test}, flip_safe, skip_bad
 
     def scenes(self, root: Path, split: str) -> Scenes:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from cycada.bounds import PathText
 from cycada.data.domain import class_names
 from cycada.data.masks import MaskTable, pack, read_colours, read_ids, unpack
 from cycada.data.pairs import by_stem, find_pairs, left_out_of, unlabelled
 from cycada.data.picture import image_files
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
-from cycada.errors import CycadaError
+from cycada.errors import CycadaError, shown
 from cycada.types import IGNORE
 from cycada.yaml_files import parse_yaml
 
@@ -37,7 +38,7 @@ class MaskFolder(SceneDomain):
 
     files = ("TRAIN/images/*", "TRAIN/masks/*", "TEST/images/*", "TEST/masks/*", "CLASSES.yaml")
 
-    def __init__(self, *, train: str, test: str, classes: str, flip_safe: bool = True, skip_bad: bool = False) -> None:
+    def __init__(self, *, train: PathText, test: PathText, classes: PathText, flip_safe: bool = True, skip_bad: bool = False) -> None:
         self.folders, self.class_file = {"train": train, "test": test}, classes
         self.flip_safe, self.skip_bad = flip_safe, skip_bad
         self.classes, self.palette = (), ()
@@ -78,16 +79,17 @@ class MaskFolder(SceneDomain):
             for value in values:
                 key = int(pack(np.array(value))) if isinstance(value, tuple) else value
                 if key in answers:
-                    raise CycadaError(f"{root / self.class_file}: found the value {value} twice, the second time in '{name}'.")
+                    file = root / self.class_file
+                    raise CycadaError(f"{file}: found the value {value} twice, the second time in {shown(name)}.")
                 answers[key] = IGNORE if name == "ignore" else self.classes.index(name)
         folder = self._folder(root, split)
         images, masks = folder / "images", folder / "masks"
         found = by_stem(image_files(images))
         if not masks.exists() and split == "train":
             return unlabelled(self, found, images, self.skip_bad, left_out=self._left_out(root, split, "images"))
-        codes_of, shown = (read_colours, unpack) if coloured else (read_ids, int)
+        codes_of, as_code = (read_colours, unpack) if coloured else (read_ids, int)
         known, left_out = by_stem(image_files(masks)), self._left_out(root, split, "images", "masks")
-        return find_pairs(self, found, known, (images, masks), MaskTable(answers), codes_of, self.skip_bad, shown, left_out)
+        return find_pairs(self, found, known, (images, masks), MaskTable(answers), codes_of, self.skip_bad, as_code, left_out)
 
 
 def read_class_map(path: Path) -> dict[str, list[Code]]:
@@ -97,7 +99,7 @@ def read_class_map(path: Path) -> dict[str, list[Code]]:
     except (OSError, UnicodeDecodeError) as error:
         raise CycadaError(f"{path}: not a readable class map ({error}).") from None
     if not isinstance(content, dict) or not set(content) - {"ignore"}:
-        raise CycadaError(f"{path}: found {content!r}, expected a mapping of class names to ids or colours.")
+        raise CycadaError(f"{path}: found {shown(content)}, expected a mapping of class names to ids or colours.")
     codes = dict(
         zip(class_names(list(content), str(path)), (_codes(value, f"{path}: {name}") for name, value in content.items()), strict=True)
     )
@@ -110,7 +112,7 @@ def read_class_map(path: Path) -> dict[str, list[Code]]:
 
 def _codes(value: object, where: str) -> list[Code]:
     expected = "an id from 0 to 65535, {ids: [...]}, a colour [red, green, blue] in 0..255, or a list of colours"
-    wrong = CycadaError(f"{where}: found {value!r}, expected {expected}.")
+    wrong = CycadaError(f"{where}: found {shown(value)}, expected {expected}.")
 
     def is_id(v: object, top: int = 65535) -> bool:
         return isinstance(v, int) and not isinstance(v, bool) and 0 <= v <= top

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from cycada.bounds import PathText, Width
 from cycada.data.digits import read_npz
 from cycada.data.domain import Domain, Examples, Origin, Split, Wanted, class_names, domains, examples
 from cycada.data.picture import SUFFIXES, describe_folder, list_pictures, picture_doubts, picture_size, read_picture
 from cycada.errors import CycadaError, nearest
+from cycada.sizes import Pixels
 
 
 @domains("npz")
@@ -26,7 +28,7 @@ class Npz(Domain):
 
     channels, size = 3, 32
 
-    def __init__(self, *, train: str, test: str, classes: list[str] | int = 10, flip_safe: bool = False) -> None:
+    def __init__(self, *, train: PathText, test: PathText, classes: list[str] | Width = 10, flip_safe: bool = False) -> None:
         self.flip_safe = flip_safe
         self.paths = {"train": train, "test": test}
         self.classes = class_names(range(classes) if isinstance(classes, int) else classes, "the option 'classes' of the domain npz")
@@ -60,7 +62,7 @@ class Folder(Domain):
     classes_from_files = True
 
     def __init__(
-        self, *, train: str, test: str, size: int | None = None, classes: list[str] | None = None, flip_safe: bool = False
+        self, *, train: PathText, test: PathText, size: Pixels | None = None, classes: list[str] | None = None, flip_safe: bool = False
     ) -> None:  # fmt: skip
         self.flip_safe = flip_safe
         self.paths, self.given_size = {"train": train, "test": test}, size

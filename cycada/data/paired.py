@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 import numpy as np
 
+from cycada.bounds import PathText
 from cycada.data.cityscapes import CLASSES as CITYSCAPES
 from cycada.data.mask_folder import read_class_map
 from cycada.data.masks import MaskTable
@@ -144,8 +145,9 @@ class Paired(SceneDomain):
     files = ("TRAIN/*", "TEST/*")
 
     def __init__(
-        self, *, train: str | tuple[str, str], test: str | tuple[str, str], show: Side, labels: Side | None = None,
-        classes: str | None = None, part: Literal["all", "even", "odd"] = "all", flip_safe: bool = True, skip_bad: bool = False,
+        self, *, train: PathText | tuple[PathText, PathText], test: PathText | tuple[PathText, PathText], show: Side,
+        labels: Side | None = None, classes: PathText | None = None, part: Literal["all", "even", "odd"] = "all",
+        flip_safe: bool = True, skip_bad: bool = False,
     ) -> None:  # fmt: skip
         if (labels is None) != (classes is None):
             raise CycadaError(f"Domain 'paired': found labels={labels} and classes={classes}, expected both or neither.")

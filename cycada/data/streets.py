@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field
 
+from cycada.bounds import Drawn, Seed, Side
 from cycada.data.scenes import Image, Mask, SceneDomain, Scenes, scene_domains
 from cycada.data.street_looks import game, photo
 from cycada.data.street_parts import CLASSES
@@ -19,9 +20,8 @@ Look = Literal["game", "photo"]
 LOOKS = {"game": (1, game), "photo": (2, photo)}
 """look -> its number among the generators of a scene, and how it paints."""
 
-Count = Annotated[int, Field(gt=0)]
-Side = Annotated[int, Field(ge=16)]
-Seed = Annotated[int, Field(ge=0)]
+Length = Annotated[Side, Field(ge=16)]
+"""Pixels of a street's side: less has no room for what stands in it."""
 
 
 def draw(seed: int, i: int, look: Look, width: int, height: int) -> tuple[Image, Mask]:
@@ -73,7 +73,7 @@ class Streets(SceneDomain):
     classes, palette = tuple(CLASSES), tuple(CLASSES.values())
 
     def __init__(
-        self, *, look: Look = "game", width: Side = 128, height: Side = 64, train: Count = 2000, test: Count = 500,
+        self, *, look: Look = "game", width: Length = 128, height: Length = 64, train: Drawn = 2000, test: Drawn = 500,
         seed: Seed | None = None, test_seed: Seed = 1000,
     ) -> None:  # fmt: skip
         self.look, self.width, self.height = look, width, height

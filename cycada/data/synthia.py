@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from cycada.bounds import Count, PathText
 from cycada.data.cityscapes import subset, table
 from cycada.data.masks import read_first_channel
 from cycada.data.pairs import find_pairs, left_out_of, png_by_stem, unlabelled
@@ -31,7 +32,7 @@ class SynthiaRandCityscapes(SceneDomain):
     how_to_get = "Unpack SYNTHIA_RAND_CITYSCAPES.rar from synthia-dataset.net there."
 
     def __init__(
-        self, *, folder: str = "RAND_CITYSCAPES", classes: Literal[16, 13] = 16, test: int = 400, skip_bad: bool = False
+        self, *, folder: PathText = "RAND_CITYSCAPES", classes: Literal[16, 13] = 16, test: Count = 400, skip_bad: bool = False
     ) -> None:  # fmt: skip
         self.folder, self.test, self.skip_bad = folder, test, skip_bad
         self.classes, self.palette = subset(classes)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from cycada.bounds import Share
 from cycada.losses.task import labelled_cross_entropy
-from cycada.losses.term import Share, losses
+from cycada.losses.term import losses
 
 
 @losses("task_source_second")

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from cycada.bounds import Positive
 from cycada.losses.term import losses
 
 
@@ -33,7 +34,7 @@ def entropy(logits_real_t: Tensor) -> Tensor:
 
 
 @losses("robust_entropy")
-def robust_entropy(logits_real_t: Tensor, *, eta: Annotated[float, Field(gt=0)] = 2.0) -> Tensor:
+def robust_entropy(logits_real_t: Tensor, *, eta: Annotated[Positive, Field(le=100)] = 2.0) -> Tensor:
     """Mean over target images, or all their pixels, of Charbonnier's penalty (h^2 + 0.001^2)^eta of the entropy h. -> scalar
 
     FDA (Yang & Soatto 2020, eq. 6): above eta = 0.5 doubtful answers are pushed hardest, not those that are sure already.

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
+from cycada.bounds import Temperature
 from cycada.losses.term import losses
-
-Temperature = Annotated[float, Field(gt=0)]
 
 
 def patch_nce(query: Tensor, key: Tensor, temperature: float) -> Tensor:

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cycada.losses.term import Share, losses
+from cycada.bounds import Share
+from cycada.losses.term import losses
 from cycada.types import IGNORE
 
 

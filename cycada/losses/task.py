@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from cycada.losses.term import Share, losses
+from cycada.bounds import Share
+from cycada.losses.term import losses
 from cycada.types import ignore_index
 
 

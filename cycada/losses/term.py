@@ -6,17 +6,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
 from torch import Tensor
 
 from cycada.registry import Registry, check_options, needs, option_defaults
 from cycada.types import full_precision
 
 Loss = Callable[..., Tensor]
-Share = Annotated[float, Field(ge=0, le=1)]
-"""The type of an option in [0, 1]."""
 losses: Registry[Loss] = Registry("loss")
 """name -> pure function of tensors. It never sees a network."""
 

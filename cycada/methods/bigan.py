@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from cycada.bounds import Index
+from cycada.bounds import Pool
 from cycada.methods.recipe import ADAM_GAN, Method, PhasePlan, methods
 from cycada.methods.views import Options, Views, carried
 
@@ -22,7 +21,7 @@ class JointOptions(Options):
     CycleGAN's comparison.
     """
 
-    pool: Annotated[Index, Field(le=10**6)] = 50
+    pool: Pool = 50
     gan: Literal["lsgan", "vanilla", "hinge"] = "lsgan"
 
 

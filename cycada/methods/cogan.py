@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
+from cycada.bounds import Count, Positive
 from cycada.methods.recipe import Classify, Direction, Method, PhasePlan, Translate, methods
 from cycada.methods.views import Networks, Options, Views, carried, option
 from cycada.networks import NOISE, Judged
@@ -26,8 +26,8 @@ class CoganOptions(Options):
     """
 
     gan: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
-    invert_steps: Annotated[int, Field(ge=1)] = option(100, later=True)
-    invert_rate: Annotated[float, Field(gt=0)] = option(0.1, later=True)
+    invert_steps: Count = option(100, later=True)
+    invert_rate: Positive = option(0.1, later=True)
 
 
 class CoganViews(Views):

@@ -16,6 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cycada.bounds import Width
 from cycada.methods.cyclegan import translation_scored
 from cycada.methods.recipe import ADAM_GAN, Method, PhasePlan, methods
 from cycada.methods.views import Options, Views, carried
@@ -29,7 +30,7 @@ class CutOptions(Options):
     gan: the form of every image-adversarial term. There is no image pool, as in the release.
     """
 
-    patches: Annotated[int, Field(ge=2)] = 256
+    patches: Annotated[Width, Field(ge=2)] = 256
     flip_equivariance: bool = False
     gan: Literal["lsgan", "vanilla", "hinge"] = "lsgan"
 

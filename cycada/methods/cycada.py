@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
-from cycada.bounds import NonNegative, Share
+from cycada.bounds import NonNegative, Part, Share
 from cycada.losses.task import labelled_cross_entropy
 from cycada.methods.adda import FEATURE_DISCRIMINATOR, CriticOptions, CriticViews
 from cycada.methods.cyclegan import DISCRIMINATORS, GRID, CycleOptions, CycleViews, generators, translation_scored
@@ -39,7 +38,7 @@ class TaskOptions(Options):
     they are. With the stage's `translate: once` it is the scenes that are translated so.
     """
 
-    translate_at: Annotated[float, Field(gt=0, le=1)] | None = option(None, later=True)
+    translate_at: Part | None = option(None, later=True)
 
 
 @dataclass(frozen=True)

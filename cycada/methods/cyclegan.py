@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
 from torch import Tensor
 
-from cycada.bounds import Index
+from cycada.bounds import Pool
 from cycada.methods.recipe import ADAM_GAN, Classify, Method, PhasePlan, classify_by, methods
 from cycada.methods.views import Networks, Options, Views, carried, score_gradient
 
@@ -18,7 +17,7 @@ from cycada.methods.views import Networks, Options, Views, carried, score_gradie
 class CycleOptions(Options):
     """pool: how many translated images a discriminator remembers. gan: the form of every image-adversarial term."""
 
-    pool: Annotated[Index, Field(le=10**6)] = 50
+    pool: Pool = 50
     gan: Literal["lsgan", "vanilla", "hinge", "wgan-gp"] = "lsgan"
 
 

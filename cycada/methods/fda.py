@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cycada.bounds import Positive
 from cycada.methods.recipe import Method, PhasePlan, methods
 from cycada.methods.source_only import SourceViews
 from cycada.methods.views import Options, carried
@@ -23,7 +24,7 @@ class FdaOptions(Options):
     through, as clouds of colour.
     """
 
-    beta: Annotated[float, Field(gt=0, le=0.5)] = 0.01
+    beta: Annotated[Positive, Field(le=0.5)] = 0.01
 
 
 def low_frequencies(side: int, beta: float) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cycada.bounds import Angle, Below1, Shear
+from cycada.bounds import Angle, Below1, NonNegative, Share, Shear, Side
 from cycada.data import Augment, half_of_classes, mask_patches, photometric
 from cycada.methods.cycada import PixelViews, TaskOptions
 from cycada.methods.recipe import Method, PhasePlan, methods
@@ -32,10 +32,10 @@ class SelfTrainingOptions(TaskOptions):
     scale: Below1 = option(0.15, scenes=0.0, whole_images=True)
     shear: Shear = option(10.0, scenes=0.0, whole_images=True)
     shift: Below1 = option(0.1, scenes=0.0, whole_images=True)
-    mask_patch: Annotated[int, Field(ge=1)] = 4
-    mask_share: Annotated[float, Field(ge=0, le=1)] = 0.7
-    jitter: Annotated[float, Field(ge=0, le=1)] = option(0.0, scenes=0.25, later=True)
-    blur: Annotated[float, Field(ge=0)] = option(0.0, scenes=1.15, later=True)
+    mask_patch: Side = 4
+    mask_share: Share = 0.7
+    jitter: Share = option(0.0, scenes=0.25, later=True)
+    blur: Annotated[NonNegative, Field(le=100)] = option(0.0, scenes=1.15, later=True)
 
 
 class SelfTrainingViews(PixelViews):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from cycada.bounds import Temperature
 from cycada.registry import Registry
 
 Criterion = Callable[[Tensor], Tensor]
@@ -41,7 +42,7 @@ def bnm(probabilities: Tensor) -> Tensor:
 
 
 @criteria("snd")
-def snd(probabilities: Tensor, *, temperature: float = 0.05) -> Tensor:
+def snd(probabilities: Tensor, *, temperature: Temperature = 0.05) -> Tensor:
     """Soft neighbourhood density (Saito et al. 2021, eq. 2 and 3): the mean entropy of each image's similarities to all
 
     others, by the cosine of the answers. High where target images lie in dense clusters.

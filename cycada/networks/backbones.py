@@ -9,6 +9,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from cycada.bounds import PathText
 from cycada.errors import CycadaError, nearest
 from cycada.networks.registries import classifiers
 from cycada.types import Output
@@ -35,7 +36,7 @@ class TimmClassifier(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, image_channels: int, classes: int, *, model: str, pretrained: bool = False, weights: str | None = None) -> None:
+    def __init__(self, image_channels: int, classes: int, *, model: str, pretrained: bool = False, weights: PathText | None = None) -> None:
         super().__init__()
         body = timm_model(model, pretrained, weights, num_classes=classes, in_chans=image_channels)
         self.body = body

@@ -7,6 +7,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cycada.bounds import PathText
 from cycada.networks.checkpointing import count_batches_once, run
 from cycada.networks.registries import classifiers
 from cycada.networks.segmentation import IMAGENET, Normalise, Segmenter
@@ -64,7 +65,7 @@ class Drn(nn.Module):
 
 @classifiers("drn26")
 def drn26(
-    image_channels: int, classes: int, *, weights: str | None = None, frozen_norm: bool = False, checkpointing: bool = False
+    image_channels: int, classes: int, *, weights: PathText | None = None, frozen_norm: bool = False, checkpointing: bool = False
 ) -> Segmenter:
     """DRN-C-26, features of width 512 at an eighth of the size, a 1 x 1 head, enlarged with corners aligned. Any H and W,
 

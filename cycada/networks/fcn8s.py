@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cycada.bounds import Below1, Width
+from cycada.bounds import Below1, PathText, Width
 from cycada.errors import CycadaError
 from cycada.networks.checkpointing import run
 from cycada.networks.registries import classifiers
@@ -65,7 +65,7 @@ class Fcn8s(nn.Module):
         *,
         width: Width = 4096,
         dropout: Below1 = 0.5,
-        weights: str | None = None,
+        weights: PathText | None = None,
         normalisation: Literal["imagenet", "caffe"] = "imagenet",
         checkpointing: bool = False,
     ) -> None:

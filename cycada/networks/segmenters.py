@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from cycada.bounds import Below1, Width
+from cycada.bounds import Below1, PathText, Width
 from cycada.errors import CycadaError
 from cycada.networks.backbones import timm_model
 from cycada.networks.checkpointing import count_batches_once
@@ -137,7 +137,7 @@ def segmenter(
     width: Width = 256,
     dropout: Below1 = 0.1,
     pretrained: bool = False,
-    weights: str | None = None,
+    weights: PathText | None = None,
     frozen_norm: bool = False,
     checkpointing: bool = False,
 ) -> Segmenter:

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import torchvision
 from torch import Tensor, nn
 
+from cycada.bounds import PathText
 from cycada.errors import CycadaError, nearest
 from cycada.networks.registries import classifiers
 from cycada.networks.segmentation import IMAGENET, Normalise
@@ -37,7 +38,7 @@ class Vgg(nn.Module):
         size: int,
         *,
         layer: str = "relu4_2",
-        weights: str | None = None,
+        weights: PathText | None = None,
         pretrained: bool = False,
         pooling: Literal["max", "average"] = "max",
     ) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cycada.errors import CycadaError, nearest
+from cycada.config import is_name
+from cycada.errors import CycadaError, nearest, shown
 from cycada.report.metric import Metric
 from cycada.report.record import Record, portable, read_json
 from cycada.runs.reuse import find_run
@@ -104,6 +105,9 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Ga
     for word in what:
         name = _name_in(word)
         sweep, experiment = results / "sweeps" / f"{name}.json", results / "experiments" / name
+        if not is_name(name):  # a folder, or what is nowhere under results
+            runs.append(_run(word, name, results))
+            continue
         if sweep.is_file():
             rows = _sweep(read_json(sweep, "sweep"), results, report)
         elif experiment.is_dir() and list(experiment.glob("seed*.json")):
@@ -151,7 +155,7 @@ def _run(word: str, name: str, results: Path) -> Record:
         if re.fullmatch(r"[0-9a-f]{1,12}", word) and sum(i.startswith(word) for i in ids) > 1:
             raise error from None
         raise CycadaError(
-            f"Nothing called '{name}' in {results}: no sweep, no experiment that was run, no run id."
+            f"Nothing called {shown(name)} in {results}: no sweep, no experiment that was run, no run id."
             f"{nearest(name, [*sweeps, *experiments])} Run it first (`cycada run CONFIG`), or say where with --results."
         ) from None
 

@@ -46,7 +46,7 @@ def report(
     found = gather(what, results, against)
     table = lines(found)
     sheets = {s.key: s for s in _sheets(found, table)}
-    folder = Path(out) if out else results / "reports" / (found.name if len(found.name) <= 100 else f"{found.name[:100]}_etc")
+    folder = Path(out) if out else results / "reports" / files.shortened(found.name)
     command = _command(what, against, title)
     missing = provenance.missing(found)
     heading = title or f"{found.name}: {' → '.join(found.records[0].titles)}"

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from cycada.bounds import Home
 from cycada.build import scene_domain
 from cycada.config import Config, Spec
 from cycada.data import domains, scene_domains
 from cycada.errors import CycadaError
 from cycada.plan import StagePlan
-from cycada.registry import check_options
+from cycada.registry import check_options, typed
 
 
 def absent(config: Config, plans: Sequence[StagePlan]) -> list[str]:
@@ -37,7 +38,7 @@ def _device(name: str) -> Iterator[str]:
 
 
 def _data(config: Config) -> Iterator[str]:
-    root = config.data.resolved_root().expanduser()
+    root = config.data.resolved_root()
     for side in ("source", "target"):
         spec: Spec = getattr(config.data, side)
         if spec.name in scene_domains:
@@ -75,12 +76,13 @@ def _weights(plan: StagePlan) -> Iterator[str]:
         where = f"stages.{plan.name}.init.{role}"
         if not sign or role not in plan.specs:
             continue
-        if not Path(path).is_file():
+        file = typed(path, Home, where)
+        if not file.is_file():
             yield f"{where}: there is no file {path}."
             continue
         try:
-            with safe_open(path, "pt") as file:
-                roles = sorted({key.split(".")[0] for key in file.keys()})  # noqa: SIM118 (no mapping)
+            with safe_open(file, "pt") as content:
+                roles = sorted({key.split(".")[0] for key in content.keys()})  # noqa: SIM118 (no mapping)
         except (SafetensorError, OSError) as error:
             yield f"{where}: cannot read {path} ({error})."
             continue
@@ -88,5 +90,5 @@ def _weights(plan: StagePlan) -> Iterator[str]:
             yield f"{where}: {path} holds no network '{wanted}'. It has: {', '.join(roles)}."
     for role, spec in plan.specs.items():
         weights = spec.options.get("weights")
-        if isinstance(weights, str) and weights != "random" and not Path(weights).is_file():
+        if isinstance(weights, str) and weights != "random" and not typed(weights, Home, f"networks.{role}.weights").is_file():
             yield f"networks.{role}.weights: there is no file {weights}."

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cycada.bounds import Home
 from cycada.build import Datasets, partners
 from cycada.config import Config, digest
 from cycada.data import domains, scene_domains
@@ -15,7 +16,7 @@ from cycada.losses import losses
 from cycada.methods import methods
 from cycada.networks import HEAD, NETWORKS, kind_of
 from cycada.plan import StagePlan, is_scenes
-from cycada.registry import Registry
+from cycada.registry import Registry, typed
 from cycada.train.device import Device
 
 FORMAT = 1
@@ -32,7 +33,7 @@ def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datase
         if role in plan.specs:
             path, file, inner = start.partition("#")
             if file:
-                starts[role] = [_file_digest(Path(path).expanduser()), inner]
+                starts[role] = [_file_digest(typed(path, Home, f"stages.{plan.name}.init.{role}")), inner]
             else:
                 stage, _, parent_role = start.partition(".")
                 starts[role] = [trained_as(parents[stage]), parent_role]

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cycada.bounds import Home
 from cycada.build import Datasets, build_networks, load_datasets
 from cycada.config import Config, Spec, parse
 from cycada.data import Fitted
-from cycada.errors import CycadaError, nearest
+from cycada.errors import CycadaError, nearest, shown
 from cycada.methods import Networks
 from cycada.plan import StagePlan, plan
+from cycada.registry import typed
 from cycada.runs.analysis import write_findings
 from cycada.runs.progress import Screen
 from cycada.runs.scoring import as_scores, count, evaluate_stage, scored
@@ -27,12 +29,12 @@ def find_run(run: Path | str, results: Path | str = "results", check: bool = Tru
 
     check: also where its files are no longer those that the stage wrote.
     """
-    path, results, run = Path(run), Path(results), str(run)
+    path, results, run = typed(str(run), Home, "run"), Path(results), str(run)
     if not path.is_dir():
         ids = [p.name for p in (results / "runs").glob("*") if p.is_dir()]
         matches = [i for i in ids if i == run] or [i for i in ids if i.startswith(run)]
         if len(matches) != 1:
-            raise CycadaError(f"No run '{run}': it is no folder, and {len(matches)} ids in {results / 'runs'} begin so.{nearest(run, ids)}")
+            raise CycadaError(f"No run {shown(run)}: it is no folder, and {len(matches)} ids in {results / 'runs'} begin so.{nearest(run, ids)}")
         path = results / "runs" / matches[0]
     folder = RunFolder(path)
     if not folder.done:

@@ -11,12 +11,14 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from cycada.bounds import Home
 from cycada.config import Config
 from cycada.errors import CycadaError
 from cycada.methods import Classify, Networks, classify_by
 from cycada.networks import kind_of
 from cycada.networks.inception import Seen, read_inception
 from cycada.plan import StagePlan
+from cycada.registry import typed
 from cycada.runs.judges import resized
 from cycada.runs.reuse import find_run, load_stage
 from cycada.runs.scoring import as_evaluated, stored_scores
@@ -82,7 +84,8 @@ class _Trained:
 def _trained(name: str, results: Path | str, device: Device) -> _Trained:
     run, _, role = name.partition("#")
     role = role or "f_t"
-    folder = find_run(Path(run).parent if Path(run).is_file() else run, results)
+    path = typed(run, Home, "run")
+    folder = find_run(path.parent if path.is_file() else run, results)
     config, stage = load_stage(folder)
     if role not in stage.specs or kind_of(role) != "f":
         known = ", ".join(r for r in stage.specs if kind_of(r) == "f") or "none"
@@ -122,11 +125,11 @@ def find_scorer(name: str, results: Path | str, device: Device) -> Scorer:
 
 def find_extractor(name: str, results: Path | str, device: Device) -> Extractor:
     """An Inception file (see `read_inception`), or `RUN[#ROLE]`: the features of a finished run's classifier. Raises CycadaError."""
-    path = Path(name)
+    path = typed(name, Home, "extractor")
     if path.suffix in FILES and not (path.parent / "config.yaml").is_file():
         if not path.is_file():
             raise CycadaError(f"extractor: there is no file {path}.")
-        inception = read_inception(name).to(device.torch_device)
+        inception = read_inception(str(path)).to(device.torch_device)
         digest = _file_digest(path)
         kind = "torchvision inception_v3" if hasattr(inception.body, "Mixed_7c") else "FID's Inception, TorchScript"
         about = {"network": kind, "file": path.name, "weights": digest, "resizing": inception.resizing}

@@ -12,15 +12,17 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, ValidationError, field_validator
 
 from cycada import config as configs
+from cycada.bounds import NonNegative, PathText, Seed
 from cycada.build import Datasets, load_datasets
 from cycada.config import Config, Strict
 from cycada.errors import CycadaError, nearest, shown
+from cycada.files import shortened
 from cycada.losses import losses
 from cycada.plan import StagePlan, plan
 from cycada.runs.identity import stage_id
 from cycada.runs.store import RunFolder
 from cycada.train.device import Device
-from cycada.yaml_files import merge, override, put, read
+from cycada.yaml_files import merge, override, put
 
 
 class Variant(Strict):
@@ -31,7 +33,7 @@ class Variant(Strict):
 
     null_removes_entries: ClassVar[bool] = False  # a null row changes nothing, and a null setting takes something out
 
-    experiment: str | None = None
+    experiment: PathText | None = None
     stage: str | None = None
     set: dict[str, Any] = Field(default_factory=dict)
 
@@ -40,7 +42,7 @@ class Terms(Strict):
     """Loss terms of a stage. `cycle` stands for `cycle_s` and `cycle_t`; a list of names makes one row of them."""
 
     stage: str
-    terms: list[str | list[str]] | dict[str, float]
+    terms: list[str | list[str]] | dict[str, NonNegative]
 
 
 Values = Annotated[list[Any], Field(min_length=1)]
@@ -56,9 +58,9 @@ class Sweep(Strict):
     null_removes_entries: ClassVar[bool] = False  # a null row changes nothing, and a null setting takes something out
 
     name: str
-    experiment: str
+    experiment: PathText
     set: dict[str, Any] = Field(default_factory=dict)
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: list[Seed] = Field(default=[0], min_length=1)
     base: str | None = "all"
     compare_to: str | None = None
     variants: dict[str, Variant] = Field(default_factory=dict)
@@ -72,8 +74,10 @@ class Sweep(Strict):
     @field_validator("name")
     @classmethod
     def _names_a_file(cls, value: str) -> str:
-        if not re.fullmatch(r"[\w-][\w.-]*", value):
-            raise ValueError("a sweep's name is its file's name under results/sweeps: letters, digits, '_', '-' and '.' only.")
+        if not re.fullmatch(r"[\w-][\w.-]*", value) or len(value.encode()) > 100:
+            raise ValueError(
+                f"found {shown(value)}; a sweep's name is its file's name under results/sweeps: at most 100 letters, digits, '_', '-', '.'."
+            )
         return value
 
     @field_validator("drop_one", "add_one", "only_one", mode="before")
@@ -125,7 +129,7 @@ class SweepPlan:
 
 def load_sweep(path: Path | str) -> Sweep:
     """Raises CycadaError with one line per mistake."""
-    data = read(path)
+    data = configs.read_as("a sweep", path)
     try:
         return Sweep.model_validate(data)
     except ValidationError as error:
@@ -156,7 +160,7 @@ def plan_sweep(path: Path | str, assignments: Sequence[str] = (), seeds: Sequenc
 def slug(label: str) -> str:
     """A label as a part of a name: `- cycle` -> `minus_cycle`."""
     words = re.sub(r"^\+ ?", "plus ", re.sub(r"^- ?", "minus ", label))
-    return re.sub(r"[^\w.=-]+", "_", words).strip("_") or "variant"
+    return shortened(re.sub(r"[^\w.=-]+", "_", words).strip("_").lstrip(".") or "variant", 90)
 
 
 def _variants(sweep: Sweep, path: Path, assignments: Sequence[str]) -> dict[str, tuple[dict[str, Any], str | None]]:
@@ -192,7 +196,7 @@ def _variants(sweep: Sweep, path: Path, assignments: Sequence[str]) -> dict[str,
 
 
 def _experiment(sweep: Sweep, path: Path, file: str, assignments: Sequence[str]) -> dict[str, Any]:
-    return override(_with(read(path.parent / file), sweep.set.items()), assignments)
+    return override(_with(configs.read_as("an experiment", path.parent / file), sweep.set.items()), assignments)
 
 
 def one_stage(path: Path | str, stage: str, assignments: Sequence[str] = (), seed: int | None = None) -> Config:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from cycada.runs.interrupt import Interrupted
 from cycada.runs.lock import locked
 from cycada.runs.mlflow_database import prepare_database
-from cycada.secrets import redacted
+from cycada.secrets import HIDDEN, redacted
 
 Warn = Callable[[str], None]
 T = TypeVar("T")
@@ -285,6 +285,12 @@ class Guarded(NoTracker):
 def tracker(kind: str, uri: str | None, results: Path, warn: Warn) -> NoTracker:
     """The tracker that a config asks for; none, with a warning, where it cannot be had."""
     if kind == "none":
+        return NoTracker()
+    if uri and HIDDEN in uri:
+        warn(
+            f"No tracking: {uri} was stored without its password. Its folder holds everything; `cycada run` with tracking.uri in full, or "
+            "with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD set and an address without them, mirrors the run."
+        )
         return NoTracker()
     try:
         return Guarded(MlflowTracker(uri, results, warn), warn)

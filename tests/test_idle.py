@@ -1,0 +1,87 @@
+"""A setting that changes nothing beside the others is said."""
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from cycada.cli import app
+from cycada.config import parse
+from cycada.idle import idle
+from cycada.plan import plan
+from cycada.yaml_files import merge
+
+BASE = {
+    "name": "x",
+    "data": {"source": "rendered_digits", "target": "optdigits", "size": 16, "channels": 1},
+    "networks": {"f": {"name": "convnet", "channels": 4, "width": 8}, "g": "resnet", "d": {"name": "patchgan", "layers": 2}},
+    "stages": {"source": {"method": "source_only", "steps": 3, "batch": 2}, "pixel": {"method": "cyclegan", "steps": 3, "batch": 2}},
+}  # fmt: skip
+
+
+ADABN = {"method": "adabn", "steps": 3, "batch": 2, "optimizer": {"lr": 0.1}, "init": {"f_t": "source.f_t"}}
+
+
+def said(over: dict[str, Any]) -> list[str]:
+    config = parse(merge(copy.deepcopy(BASE), over))
+    return idle(config, plan(config))
+
+
+def stage(**settings: Any) -> dict[str, Any]:
+    return {"stages": {"pixel": settings}}
+
+
+@pytest.mark.parametrize(
+    ("over", "path"),
+    [
+        (stage(optimizer={"name": "sgd", "betas": [0.5, 0.9]}), "stages.pixel.optimizer.betas: sgd"),
+        (stage(optimizer={"momentum": 0.9}), "stages.pixel.optimizer.momentum: adam"),
+        (stage(optimizers={"generators": {"name": "adamw", "momentum": 0.9}}), "stages.pixel.optimizers.generators.momentum: adamw"),
+        ({"stages": {"norms": ADABN}}, "stages.norms.optimizer.lr"),
+        (stage(losses={"gan_t": 0, "gan_s": 0}, every={"discriminators": 2}), "stages.pixel.every.discriminators"),
+        (stage(losses={"gan_t": 0, "discriminate_t": 1}), "stages.pixel.losses.discriminate_t"),
+        (stage(losses={"gan_t": {"weight": 1, "ramp": {"gamma": 3}}}), "stages.pixel.losses.gan_t.ramp.gamma"),
+        (stage(losses={"gan_t": {"weight": 1, "ramp": {"name": "dann", "steps": 3}}}), "stages.pixel.losses.gan_t.ramp.steps"),
+        (stage(schedule={"name": "constant", "after": 0.2}), "stages.pixel.schedule.after"),
+        (stage(augment={}), "stages.pixel.augment"),
+        (stage(augment={"rotate": 0, "domains": "source"}), "stages.pixel.augment"),
+        ({"stages": {"source": {"augment": {"rotate": 3, "domains": "target"}}}}, "stages.source.augment"),
+        (stage(networks={"f": "lenet"}), "stages.pixel.networks.f"),
+        ({"networks": {"d_feat": "mlp"}}, "networks.d_feat"),
+        ({"evaluation": {"overlap": 0.5}}, "evaluation.overlap"),
+        ({"tracking": {"kind": "none", "uri": "http://host"}}, "tracking.uri"),
+        ({"data": {"workers": 2}}, "data.workers"),
+    ],
+)
+def test_a_setting_without_effect_is_said(over: dict[str, Any], path: str) -> None:
+    found = said(over)
+    assert len(found) == 1
+    assert found[0].startswith(path)
+    assert found[0].endswith("It has no effect. Take it out.")
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {},
+        stage(losses={"gan_t": 0, "gan_s": 0}),  # d is there for another day
+        stage(optimizer={"name": "sgd", "momentum": 0.9}),
+        stage(optimizer={"betas": [0.5, 0.9]}, optimizers={"discriminators": {"name": "sgd"}}),  # the generators' Adam has them
+        stage(schedule={"name": "cosine", "after": 0.2}),
+        stage(augment={"rotate": 3, "domains": "target"}),
+    ],
+)
+def test_what_has_an_effect_is_not(over: dict[str, Any]) -> None:
+    assert said(over) == []
+
+
+def test_check_says_it(tmp_path: Any) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(yaml.safe_dump(BASE))
+    found = CliRunner().invoke(app, ["check", str(file), "stages.pixel=null", "evaluation.overlap=0.5"])
+    assert found.exit_code == 0
+    assert "warning: " in found.stderr
+    assert "networks.g: no stage uses this network" in found.stderr
+    assert "evaluation.overlap: " in found.stderr
