@@ -128,15 +128,19 @@ class Data(Strict):
         return self.root or data_root()
 
 
+Rate = Annotated[Positive, Field(le=1e6)]
+"""Far above what anything learns with, and far below what no float32 holds."""
+
+
 class OptimizerConfig(Strict):
     """What is not given comes from the method's phase. head_lr: the rate of the networks' last layers, their part `head`."""
 
     name: Literal["adam", "adamw", "sgd"] | None = None
-    lr: Positive | None = None
+    lr: Rate | None = None
     betas: tuple[Below1, Below1] | None = None
     momentum: Below1 | None = None
-    weight_decay: NonNegative | None = None
-    head_lr: Positive | None = None
+    weight_decay: Annotated[NonNegative, Field(le=1e6)] | None = None
+    head_lr: Rate | None = None
 
 
 class ScheduleConfig(Strict):

@@ -32,11 +32,11 @@ from cycada.runs.translation import translate_once
 from cycada.runs.twin import metrics_of, twin_of, weights_of
 from cycada.train import checkpoint
 from cycada.train.device import Device
-from cycada.train.loop import Training, finite, train
+from cycada.train.loop import Training, train
 from cycada.train.meter import Diverged
 
 HUGE = 1e6
-"""A mean loss above this is no longer learning, though it still is a number."""
+"""A mean loss beyond this is warned of: it is hardly learning any more."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
         try:
             reached = training.step - training.step % logging.report_every  # the last report that was on time
             for report in train(training, logging.report_every, stopped.is_set, logging.gradients):
-                if heavy := next((name for name, value in report.values.items() if name.startswith("loss/") and value > HUGE), ""):
+                if heavy := next((name for name, value in report.values.items() if name.startswith("loss/") and abs(value) > HUGE), ""):
                     room.screen.warn(f"stage {plan.name}: {heavy} is {report.values[heavy]:.3g}. A loss so large learns nothing: lower lr.")
                 values = report.values | {"rate": round(report.rate, 1)}
                 last = report.step == training.steps
@@ -193,6 +193,8 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
                 if last or stopped.is_set() or _crossed(reached, report.step, logging.checkpoint_every):
                     _save(training, folder, seconds, main)
                 reached = report.step
+        except Diverged as error:
+            raise Diverged(f"stages.{plan.name}: {error}") from error
         finally:
             room.screen.end()
     if training.step < training.steps:
@@ -204,8 +206,6 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
 
 def _save(training: Training, folder: RunFolder, seconds: float, main: bool) -> None:
     state = training.state() | {"seconds": seconds}
-    if not finite(training.nets):
-        raise Diverged(f"Step {training.step}: a weight is no longer a number, though every loss was. Lower the learning rate.")
     if main:
         folder.sync_metrics()
         checkpoint.save(folder.path, state)
