@@ -277,6 +277,11 @@ class Config(Strict):
         """(height, width) of a stage's training images."""
         return stage.crop or self.shapes(stage)["source"]
 
+    def ancestors(self, stage: str) -> set[str]:
+        """The stage itself and all stages that its networks start from, directly or not."""
+        parents = {start.split(".")[0] for start in self.stages[stage].init.values() if "#" not in start}
+        return {stage}.union(*(self.ancestors(parent) for parent in parents))
+
     @model_validator(mode="before")
     @classmethod
     def _defaults_and_removals(cls, data: Any) -> Any:

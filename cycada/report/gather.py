@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cycada.errors import CycadaError, nearest
+from cycada.report.comparable import incomparable
 from cycada.report.metric import Metric
 from cycada.report.record import Record, portable, read_json
 from cycada.runs.reuse import find_run
@@ -72,7 +73,7 @@ class Row:
 
 @dataclass
 class Gathered:
-    """All that a report is made from. reference: the row that the others are tested against. notes: what is not there."""
+    """All that a report is made from. reference: the row that the others are tested against. notes: what is missing or not comparable."""
 
     name: str
     rows: list[Row] = field(default_factory=list)
@@ -125,6 +126,7 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Ga
         )
     _one_pair(report)
     _choose_reference(report, against)
+    report.notes += incomparable(report.rows)
     return report
 
 

@@ -23,6 +23,7 @@ from cycada.runs.scoring import HEADLINES, flatten_scores, percent
 from cycada.runs.stage import Room, StageResult, run_stage
 from cycada.runs.store import RunFolder, environment
 from cycada.runs.tracking import NoTracker, tracker
+from cycada.runs.unfinished import unfinished
 from cycada.train.device import Device
 
 
@@ -75,6 +76,12 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
         report_sets(config, datasets, screen)
     for stage in plans:
         check_labels(stage, datasets)
+    ids: dict[str, str] = {}
+    for stage in plans:
+        ids[stage.name] = stage_id(config, stage, ids, datasets, device)
+    if device.main:
+        for said in unfinished(config, ids):
+            screen.say(said)
     idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})
     watcher.begin(config.name, config.seed, digest(config.model_dump(mode="json", exclude=idle)), environment())
     looked = False
@@ -84,9 +91,8 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
             for stage in plans:
                 if stopped.is_set():
                     raise Interrupted(f"Stopped before stage '{stage.name}'. The same command goes on from there.")
-                ids = {s.name: s.id for s in summary.stages}
                 room = Room(config, datasets.at(config, stage.stage), device, watcher, screen)
-                identity = stage_id(config, stage, ids, datasets, device)
+                identity = ids[stage.name]
                 if device.main and not looked and not RunFolder(config.results / "runs" / identity).done:
                     check_masks(datasets, screen)
                     looked = True

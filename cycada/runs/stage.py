@@ -14,6 +14,7 @@ from torch import Tensor
 from cycada.build import Datasets, build_networks, build_training, pick, weights_from_file
 from cycada.config import Config
 from cycada.data import Fitted
+from cycada.differences import dotted
 from cycada.methods import Networks
 from cycada.networks import kind_of
 from cycada.plan import StagePlan
@@ -86,7 +87,7 @@ def _train_stage(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[st
     manifest = _manifest(room, plan, folder, ids)
     if main:
         evaluation = {"evaluation": e} if (e := plan.evaluation.changes()) else {}
-        room.tracker.begin_stage(plan.name, folder.id, _flat(plan.identity() | evaluation), _tags(manifest))
+        room.tracker.begin_stage(plan.name, folder.id, dotted(plan.identity() | evaluation), _tags(manifest))
     if device.share(folder.done if main else None):
         return _reused(room, plan, folder)
     if twin := device.share(twin_of(folder) if main else None):
@@ -258,14 +259,6 @@ def _artifacts(folder: RunFolder) -> list[Path]:
     names = ("config.yaml", "manifest.json", "scores.json", "confusion.json", "drift.json", "analysis.npz", "metrics.jsonl")
     confusions, answers, grids = (sorted(folder.images.glob(f"{kind}_*.png")) for kind in ("confusion", "answers", "grid"))
     return [folder.path / n for n in names if (folder.path / n).exists()] + confusions + answers[-1:] + grids[-3:]
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, Mapping):
-        return {k: v for key, below in value.items() for k, v in _flat(below, f"{prefix}.{key}" if prefix else str(key)).items()}
-    if isinstance(value, list) and value and isinstance(value[0], Mapping) and "name" in value[0]:
-        return _flat({item["name"]: item for item in value}, prefix)
-    return {prefix: value}
 
 
 def _crossed(before: int, now: int, every: int) -> bool:
