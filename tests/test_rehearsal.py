@@ -22,6 +22,7 @@ from cycada.train.loop import train
 from cycada.train.meter import Diverged, Meter
 from cycada.yaml_files import override
 
+SCENES = ["data.source={name: streets, look: game}", "data.target={name: streets}", "data.size=[32, 64]", "data.channels=3"]
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 
@@ -40,6 +41,7 @@ def rehearsed(config: configs.Config) -> None:
         (["stages.source.batch=1"], r"batch: 1.*f_t \(convnet\).*at least 2 images"),
         (["data.size=60000", "stages.source.batch=512"], "GB of memory"),
         (["networks.f={name: lenet}", "data.size=8"], "at least 16 pixels"),
+        (["networks.f={name: lenet}", *SCENES], "no answer for every pixel"),
         (["stages.source.method=mcd", "networks.f={name: timm, model: resnet10t}", "data.size=32"], "needs its part 'head'"),
     ],
 )
@@ -71,6 +73,8 @@ def test_warns_of_what_is_absent(tmp_path: Path) -> None:
     config = tiny(folder, f"data.root={tmp_path}", "stages.source.init={f_t: 'no.safetensors#f_t'}", "device=cuda:99")
     said = "\n".join(absent(config, plan(config)))
     assert all(word in said for word in ("no/train", "no/test", "no.safetensors", "cuda:99"))
+    large = tiny("stages.source.batch=100000", "data.size=512")
+    assert any("a step takes" in said and "this machine has" in said for said in absent(large, plan(large)))
 
 
 def test_check_prints_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

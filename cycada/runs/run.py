@@ -69,7 +69,7 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
         torch.set_num_threads(config.threads)
     device = Device.find(config.device)
     for stage in plans:
-        rehearse(config, stage, 2 * memory_of(device.torch_device))
+        rehearse(config, stage, memory_of(device.torch_device))
     with memory_named("data"):
         datasets = load_datasets(config, plans, device)
     if device.main:
