@@ -160,15 +160,19 @@ class Data(Strict):
         return self.root or data_root()
 
 
+Rate = Annotated[Positive, Field(le=1e6)]
+"""Far above what anything learns with, and far below what no float32 holds."""
+
+
 class OptimizerConfig(Strict):
     """What is not given comes from the method's phase. head_lr: the rate of the networks' last layers, their part `head`."""
 
     name: Literal["adam", "adamw", "sgd"] | None = None
-    lr: Positive | None = None
+    lr: Rate | None = None
     betas: tuple[Below1, Below1] | None = None
     momentum: Below1 | None = None
-    weight_decay: NonNegative | None = None
-    head_lr: Positive | None = None
+    weight_decay: Annotated[NonNegative, Field(le=1e6)] | None = None
+    head_lr: Rate | None = None
 
 
 class ScheduleConfig(Strict):
@@ -321,6 +325,11 @@ class Config(Strict):
     def window(self, stage: Stage) -> tuple[int, int]:
         """(height, width) of a stage's training images."""
         return stage.crop or self.shapes(stage)["source"]
+
+    def ancestors(self, stage: str) -> set[str]:
+        """The stage itself and all stages that its networks start from, directly or not."""
+        parents = {start.split(".")[0] for start in self.stages[stage].init.values() if "#" not in start}
+        return {stage}.union(*(self.ancestors(parent) for parent in parents))
 
     @model_validator(mode="before")
     @classmethod

@@ -28,8 +28,10 @@ from cycada.train.optimizers import optimizer
 from cycada.train.step import only, parts
 from cycada.types import Batch
 
-NO_MACHINE = 4e12
+NO_MACHINE = 2e12
 """Bytes of memory that no machine has for one step."""
+SWAPPED = 2
+"""So many times its memory a machine may get along with, slowly; beyond that a step does not end."""
 
 
 def rehearse(config: Config, plan: StagePlan, memory: float = NO_MACHINE) -> float:
@@ -40,7 +42,7 @@ def rehearse(config: Config, plan: StagePlan, memory: float = NO_MACHINE) -> flo
     key = digest([config.model_dump(mode="json", exclude={"name", "seed", "results", "tracking", "logging", "stages"}), plan.identity()])
     if key not in _TAKEN:
         _TAKEN[key] = _taken(config, plan)
-    if (taken := _TAKEN[key]) > memory:
+    if (taken := _TAKEN[key]) > SWAPPED * memory:
         raise CycadaError(
             f"stages.{plan.name}: a step takes {taken / 1e9:,.0f} GB of memory at the least, and there are {memory / 1e9:,.0f}. Lower "
             f"its batch, {'its crop, ' if is_scenes(config) else ''}data.size, or the channels of its networks."
@@ -81,7 +83,8 @@ class _Rehearsal:
         self.nets = Networks({})
         with self.explained("its networks cannot be built"):
             self.nets = build_networks(config, plan, classes_of(config), self.device, {})
-        with self.explained("it cannot be answered"):
+        wanted = "every pixel" if is_scenes(config) else "the whole image"
+        with self.explained(f"its classifier gives no answer for {wanted}, which the data ask for"):
             self.check_answers()
         if plan.has_teacher:
             self.nets.add_module(TEACHER, Frozen(self.nets.f_t))

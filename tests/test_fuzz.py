@@ -11,19 +11,21 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CYCADA, TINY
+from conftest import CYCADA, DRAWN, PAIRED, TINY, method_stages
 
 from cycada.config import Config, parse
 from cycada.errors import CycadaError
+from cycada.methods import methods
 from cycada.plan import plan
 from cycada.rehearsal import rehearse
 from cycada.runs.run import run
-from cycada.yaml_files import override
+from cycada.yaml_files import merge, override
 
 SECONDS = 60
 NONSENSE: list[Any] = [
     -1, 0, 1, 2, 3, 7, 10**19, 1e6, 1e-12, 1e308, -0.5, 0.5, math.nan, math.inf, -math.inf, "", "x", "../x", "a\0b", "null", "true", "1e3",
     None, True, False, [], [1], [0, 0], [2, 2], [math.nan, 2], {}, {"name": "x"}, {"weight": -1}, [[]], "ä" * 300,
+    "\u202e\U0001f600", "/dev/null", "~nobody/x", "a: {b", {"a": {"b": [{"c": {"d": [None, {}]}}]}}, [{"name": "lenet"}, 1], [1e308, "x"],
 ]  # fmt: skip
 NAMES = [
     "lenet", "dtn", "convnet", "release_classifier", "resnet", "unet", "patchgan", "mlp", "segmenter", "coupled", "small_segmenter",
@@ -63,14 +65,30 @@ OPTIONS = {
 }
 
 
-def base(full: bool) -> dict[str, Any]:
-    """A tiny experiment that trains in less than a second."""
+def base(kind: str) -> dict[str, Any]:
+    """A tiny experiment that trains in about a second: `one` stage, all of CyCADA, `scenes`, or a method by its name."""
     found = copy.deepcopy(TINY)
     found["data"]["source"] = {"name": "rendered_digits", "train": 20, "test": 10}
+    if kind == "scenes" or kind in PAIRED:
+        found = merge(found, copy.deepcopy(DRAWN))
+        found["data"]["source"] = copy.deepcopy(DRAWN["data"]["source"])
     found["defaults"] = {"batch": 4, "steps": 2}
-    if full:
-        found["stages"] = copy.deepcopy(CYCADA)
+    match kind:
+        case "one":
+            pass
+        case "cycada":
+            found["stages"] = copy.deepcopy(CYCADA)
+        case "scenes":
+            found["stages"] = {name: CYCADA[name] | {"crop": [16, 16]} for name in ("source", "pixel", "task")}
+            found = copy.deepcopy(found)
+        case _:
+            found["stages"] = copy.deepcopy(method_stages(kind))
     return found
+
+
+def kind_of(i: int) -> str:
+    """One kind of experiment in turn; every eighth is the next method's."""
+    return ("cycada", "one", "scenes", "one", "cycada", "one", "", "one")[i % 8] or sorted(methods)[i // 8 % len(methods)]
 
 
 def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -93,9 +111,9 @@ def put(tree: Any, path: tuple[Any, ...], value: Any) -> None:
         tree[path[-1]] = value
 
 
-def mutated(rng: random.Random, full: bool) -> dict[str, Any]:
+def mutated(rng: random.Random, kind: str) -> dict[str, Any]:
     """A config with one to three mistakes, or what may be one."""
-    tree = base(full)
+    tree = base(kind)
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         stage = rng.choice(list(tree["stages"])) if isinstance(tree.get("stages"), dict) and tree["stages"] else "source"
         value = copy.deepcopy(rng.choice([*NONSENSE, *NAMES]))
@@ -122,7 +140,7 @@ def mutated(rng: random.Random, full: bool) -> dict[str, Any]:
                 rng.shuffle(order)
                 tree["stages"] = dict(order)
     if rng.random() < 0.2:
-        path = rng.choice(list(places(base(full))))
+        path = rng.choice(list(places(base(kind))))
         text = f"{'.'.join(map(str, path))}={rng.choice([*NONSENSE, *NAMES])}"
         tree = override(tree, [text])
     return tree
@@ -144,11 +162,11 @@ def in_time(what: object) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def checked(rng: random.Random, full: bool) -> tuple[Config | None, Any]:
+def checked(rng: random.Random, kind: str) -> tuple[Config | None, Any]:
     """A mutated config, or None where it is refused, and what it was made of."""
     tree: Any = None
     try:
-        tree = mutated(rng, full)
+        tree = mutated(rng, kind)
         with in_time(tree):
             config = parse(tree)
             for stage in plan(config):
@@ -167,7 +185,7 @@ def through_check(count: int) -> int:
         rng = random.Random(i)
         state = rng.getstate()
         try:
-            sound += checked(rng, full=i % 2 == 0)[0] is not None
+            sound += checked(rng, kind_of(i))[0] is not None
         except Exception as error:
             rng.setstate(state)
             failures.append(f"config {i}: {type(error).__name__}: {error}")
@@ -183,7 +201,7 @@ def through_run(count: int, folder: Path) -> tuple[int, int]:
         i += 1
         tree: Any = None
         try:
-            config, tree = checked(random.Random(i), full=i % 4 == 0)
+            config, tree = checked(random.Random(i), kind_of(i))
             if config is None or any(s.steps > 5 or s.batch > 64 for s in config.stages.values()):
                 continue
             tracking = config.tracking.model_copy(update={"kind": "none"})

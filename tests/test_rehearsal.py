@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import DRAWN, PAIRED, TINY, method_stages, tiny_config
+from test_every_method import training
 
 from cycada import config as configs
 from cycada.cli import main
@@ -15,10 +16,13 @@ from cycada.methods import methods
 from cycada.plan import plan
 from cycada.rehearsal import rehearse
 from cycada.runs.absent import absent
+from cycada.runs.run import run
 from cycada.train.device import Device
+from cycada.train.loop import train
 from cycada.train.meter import Diverged, Meter
 from cycada.yaml_files import override
 
+SCENES = ["data.source={name: streets, look: game}", "data.target={name: streets}", "data.size=[32, 64]", "data.channels=3"]
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 
@@ -37,6 +41,7 @@ def rehearsed(config: configs.Config) -> None:
         (["stages.source.batch=1"], r"batch: 1.*f_t \(convnet\).*at least 2 images"),
         (["data.size=60000", "stages.source.batch=512"], "GB of memory"),
         (["networks.f={name: lenet}", "data.size=8"], "at least 16 pixels"),
+        (["networks.f={name: lenet}", *SCENES], "no answer for every pixel"),
         (["stages.source.method=mcd", "networks.f={name: timm, model: resnet10t}", "data.size=32"], "needs its part 'head'"),
     ],
 )
@@ -68,6 +73,8 @@ def test_warns_of_what_is_absent(tmp_path: Path) -> None:
     config = tiny(folder, f"data.root={tmp_path}", "stages.source.init={f_t: 'no.safetensors#f_t'}", "device=cuda:99")
     said = "\n".join(absent(config, plan(config)))
     assert all(word in said for word in ("no/train", "no/test", "no.safetensors", "cuda:99"))
+    large = tiny("stages.source.batch=100000", "data.size=512")
+    assert any("a step takes" in said and "this machine has" in said for said in absent(large, plan(large)))
 
 
 def test_check_prints_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,6 +109,41 @@ def test_no_term_is_blamed_among_equals() -> None:
     meter.add(0, {"loss/gan_t": torch.tensor(torch.inf), "loss/cycle_s": torch.tensor(0.9)})
     with pytest.raises(Diverged, match=r"'gan_t'.*Lower the learning rate"):
         meter.means(Device(torch.device("cpu")))
+
+
+def test_a_finite_loss_that_no_training_comes_back_from_has_diverged() -> None:
+    """And a weight of 1 is not blamed for it."""
+    meter = Meter({"task_source": 1.0})
+    meter.add(0, {"loss/task_source": torch.tensor(2.3), "gradient/task_source": torch.tensor(1e20)})
+    meter.add(1, {"loss/task_source": torch.tensor(-1e25), "gradient/task_source": torch.tensor(1e20)})
+    with pytest.raises(Diverged, match=r"Step 2: 'task_source' \(loss\) has diverged: it came to -5e\+24.*Lower the learning rate"):
+        meter.means(Device(torch.device("cpu")))
+
+
+def test_statistics_that_no_loss_sees_are_looked_at() -> None:
+    """In training mode batch norm does not use them; in a test, everything would be one class."""
+    it = training("source_only", steps=2)
+    statistics = next(b for name, b in it.nets.f_t.named_buffers() if name.endswith("running_var"))
+    statistics.fill_(torch.inf)
+    with pytest.raises(Diverged, match=r"Step 2: f_t no longer has finite weights.*What moved them: task_source\."):
+        list(train(it))
+
+
+def test_what_the_last_step_breaks_is_no_result(tmp_path: Path) -> None:
+    """Every loss and every weight is finite, and no answer is: an error that names the stage, and nothing that is done."""
+    broken = {"name": "adamw", "lr": 1e6, "weight_decay": 1e6}
+    stages = {"source": {"method": "source_only", "steps": 1, "optimizer": broken}}
+    config = tiny_config(stages, results=str(tmp_path), networks={"f": {"name": "lenet"}}, data={"size": 28})
+    with pytest.raises(Diverged, match=r"stages.source: Step 1: .*nothing to score") as error:
+        run(config)
+    assert error.value.exit_code == 2
+    assert not list(tmp_path.glob("runs/*/done"))
+
+
+@pytest.mark.parametrize("setting", ["lr=1e300", "head_lr=1e7", "weight_decay=1e300"])
+def test_rates_that_no_float_holds_are_refused(setting: str) -> None:
+    with pytest.raises(CycadaError, match="less than or equal to 1000000"):
+        tiny(f"stages.source.optimizer.{setting}")
 
 
 def test_every_method_is_rehearsed() -> None:

@@ -15,7 +15,8 @@ from synthetic_runs import make_run, make_sweep
 
 from cycada.errors import CycadaError
 from cycada.report import charts, clouds
-from cycada.report.gather import gather
+from cycada.report.comparable import incomparable
+from cycada.report.gather import Outcome, Row, gather
 from cycada.report.published import flags, incomplete, number_of_runs, published, read_published
 from cycada.report.record import Record
 from cycada.report.report import report
@@ -23,6 +24,7 @@ from cycada.report.selection import choose_rows, choose_steps
 from cycada.report.semantics import distances, drift, flips, shared
 from cycada.report.table import lines
 from cycada.report.text import tex
+from cycada.yaml_files import merge
 
 VARIANTS = {"CyCADA": 0.9, "- cycle": 0.6, "oracle": 0.97}
 EMBED = clouds.embed
@@ -339,6 +341,35 @@ def test_a_setting_that_an_older_version_did_not_know_is_at_its_default(tmp_path
     told["experiment"]["stages"]["task"]["batch"] = 65
     (new.folder.path / "config.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
     assert Record(new.folder.path).settings() != old.settings()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"data": {"size": 32}}, r"the size of test images differs: 28 x 28 \(one\); 32 x 32 \(other\)"),
+        ({"data": {"resize": "nearest"}}, "data.resize differs"),
+        ({"data": {"source": {"name": "mnist", "drop": [1, 2]}}}, "data.source.drop differs"),
+        ({"evaluation": {"flip": True}}, "evaluation.flip differs"),
+        ({"manifest": {"images": {"target test": 7}}}, "the number of target test images differs: 200"),
+        ({"manifest": {"data_fingerprint": "b"}}, "data_fingerprint differs: a"),
+        ({"data": {"source": {"name": "mnist"}}, "networks": {"f": {"name": "dtn"}}}, None),
+    ],
+)
+def test_rows_that_are_not_comparable_are_noted(tmp_path, change, said):
+    one, two = (Record(tmp_path / "runs" / make_run(tmp_path, f"{k:012x}", "task", seed=k)) for k in (1, 2))
+    for record, over in ((one, {}), (two, change)):
+        path = record.folder.path
+        told = yaml.safe_load((path / "config.yaml").read_text())
+        told["experiment"] = merge(told["experiment"], {k: v for k, v in over.items() if k != "manifest"})
+        (path / "config.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
+        manifest = json.loads((path / "manifest.json").read_text()) | {"data_fingerprint": "a"} | over.get("manifest", {})
+        (path / "manifest.json").write_text(json.dumps(manifest))
+    found = incomparable([Row(name, (Outcome(0, (record,), None),)) for name, record in (("one", one), ("other", two))])
+    if said is None:
+        assert not found
+    else:
+        assert len(found) == 1
+        assert re.search(said, found[0])
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ from cycada.methods import methods
 from cycada.runs import stage as stage_module
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.lock import locked
+from cycada.runs.progress import Screen
 from cycada.runs.run import run
+from cycada.runs.unfinished import unfinished
 from cycada.train import checkpoint
 from cycada.train.loop import train
 from cycada.train.meter import Diverged
@@ -200,6 +202,22 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, monk
     assert run(config).stages[0].scores
     fresh = run(tiny_config({"source": {"method": "source_only"}}, results=str(tmp_path / "fresh")))
     assert fresh.stages[0].scores == run(config).stages[0].scores
+
+
+def test_an_unfinished_stage_of_other_settings_is_mentioned(tmp_path, monkeypatch, capsys):
+    """With the step and the settings that differ; of another seed nothing is said, nor where the same one goes on."""
+    config, folder = interrupted_folder(tmp_path, monkeypatch)
+    asked = {"source": "an id"}
+    assert list(unfinished(config, {"source": folder.name})) == []
+    assert list(unfinished(config.model_copy(update={"seed": 1}), asked)) == []
+    other = {"source": {"method": "source_only", "steps": 2, "optimizer": {"lr": 0.5}}}
+    run(tiny_config(other, results=str(tmp_path)), Screen())
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"stage source: {folder} was left at step 4 of 4, with other settings" in said
+    assert "stages.source.steps is 2 now and 4 there" in said
+    assert "stages.source.optimizer.lr is 0.5 now and not set there" in said
+    (folder / "config.yaml").write_text("stage: [")
+    assert list(unfinished(config, asked)) == []
 
 
 def test_only_damaged_checkpoints_are_an_error_that_says_what_to_do(tmp_path, monkeypatch):

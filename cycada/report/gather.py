@@ -10,6 +10,7 @@ from typing import Any
 
 from cycada.config import is_name
 from cycada.errors import CycadaError, nearest, shown
+from cycada.report.comparable import incomparable
 from cycada.report.metric import Metric
 from cycada.report.record import Record, portable, read_json
 from cycada.runs.reuse import find_run
@@ -73,7 +74,7 @@ class Row:
 
 @dataclass
 class Gathered:
-    """All that a report is made from. reference: the row that the others are tested against. notes: what is not there."""
+    """All that a report is made from. reference: the row that the others are tested against. notes: what is missing or not comparable."""
 
     name: str
     rows: list[Row] = field(default_factory=list)
@@ -129,6 +130,7 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Ga
         )
     _one_pair(report)
     _choose_reference(report, against)
+    report.notes += incomparable(report.rows)
     return report
 
 

@@ -18,11 +18,14 @@ from cycada.data import domains, scene_domains
 from cycada.errors import CycadaError
 from cycada.plan import StagePlan
 from cycada.registry import check_options, typed
+from cycada.rehearsal import memory_of, rehearse
+from cycada.train.device import Device
 
 
 def absent(config: Config, plans: Sequence[StagePlan]) -> list[str]:
-    """A sentence for each: data, the device, files of weights. No image is opened and nothing is downloaded."""
-    found = [*_device(config.device), *_data(config), *(said for plan in plans for said in _weights(plan))]
+    """A sentence for each: data, the device, memory, files of weights. No image is opened and nothing is downloaded."""
+    weights = (said for plan in plans for said in _weights(plan))
+    found = [*_device(config.device), *_memory(config, plans), *_data(config), *weights]
     return list(dict.fromkeys(found))
 
 
@@ -35,6 +38,19 @@ def _device(name: str) -> Iterator[str]:
         yield f"device: '{name}' is named, but torch sees only {count} here, counted from 0."
     elif kind == "mps" and not torch.backends.mps.is_available():
         yield f"device: '{name}' is named, but it is not there."
+
+
+def _memory(config: Config, plans: Sequence[StagePlan]) -> Iterator[str]:
+    try:
+        there = memory_of(Device.find(config.device).torch_device)
+    except CycadaError:
+        return  # the device is not here: that is said
+    for plan in plans:
+        if (taken := rehearse(config, plan)) > there:
+            yield (
+                f"stages.{plan.name}: a step takes {taken / 1e9:,.0f} GB of memory at the least, and this machine has "
+                f"{there / 1e9:,.0f}. Lower its batch, data.size or crop, or train elsewhere."
+            )
 
 
 def _data(config: Config) -> Iterator[str]:

@@ -33,7 +33,8 @@ def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datase
         if role in plan.specs:
             path, file, inner = start.partition("#")
             if file:
-                starts[role] = [_file_digest(typed(path, Home, f"stages.{plan.name}.init.{role}")), inner]
+                where = f"stages.{plan.name}.init.{role}"
+                starts[role] = [_file_digest(typed(path, Home, where), where), inner]
             else:
                 stage, _, parent_role = start.partition(".")
                 starts[role] = [trained_as(parents[stage]), parent_role]
@@ -69,8 +70,8 @@ def trained_as(identity: str) -> str:
     return identity.partition("-")[0]
 
 
-def _file_digest(path: Path) -> str:
+def _file_digest(path: Path, where: str) -> str:
     try:
         return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
     except OSError as error:
-        raise CycadaError(f"init: cannot read {path}: {error.strerror}.") from None
+        raise CycadaError(f"{where}: cannot read {path}: {error.strerror}.") from None

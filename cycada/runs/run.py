@@ -23,6 +23,7 @@ from cycada.runs.scoring import HEADLINES, flatten_scores, percent
 from cycada.runs.stage import Room, StageResult, run_stage
 from cycada.runs.store import RunFolder, environment
 from cycada.runs.tracking import NoTracker, tracker
+from cycada.runs.unfinished import unfinished
 from cycada.train.device import Device
 
 
@@ -69,7 +70,7 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
         torch.set_num_threads(config.threads)
     device = Device.find(config.device)
     for stage in plans:
-        rehearse(config, stage, 2 * memory_of(device.torch_device))
+        rehearse(config, stage, memory_of(device.torch_device))
     with memory_named("data"):
         datasets = load_datasets(config, plans, device)
     if device.main:
@@ -79,6 +80,12 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
                 screen.say(f"stage {stage.name}: {stage.epochs} are {stage.epochs.steps:,} steps")
     for stage in plans:
         check_labels(stage, datasets)
+    ids: dict[str, str] = {}
+    for stage in plans:
+        ids[stage.name] = stage_id(config, stage, ids, datasets, device)
+    if device.main:
+        for said in unfinished(config, ids):
+            screen.say(said)
     idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})
     watcher.begin(config.name, config.seed, digest(config.model_dump(mode="json", exclude=idle)), environment())
     looked = False
@@ -88,9 +95,8 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
             for stage in plans:
                 if stopped.is_set():
                     raise Interrupted(f"Stopped before stage '{stage.name}'. The same command goes on from there.")
-                ids = {s.name: s.id for s in summary.stages}
                 room = Room(config, datasets.at(config, stage.stage), device, watcher, screen)
-                identity = stage_id(config, stage, ids, datasets, device)
+                identity = ids[stage.name]
                 if device.main and not looked and not RunFolder(config.results / "runs" / identity).done:
                     check_masks(datasets, screen)
                     looked = True

@@ -27,6 +27,7 @@ from cycada.runs.store import RunFolder
 from cycada.train.averaging import averaged
 from cycada.train.device import Device, Precision
 from cycada.train.evaluate import at_once, count_pixels, evaluating, predictions, probabilities
+from cycada.train.meter import Diverged
 
 SHOWN = 10
 """Examples in an image grid."""
@@ -83,6 +84,11 @@ def evaluate_stage(plan: StagePlan, nets: Networks, datasets: Datasets, device: 
                 said[side], counts[side] = answers
         if "target" in ways:
             probable = _answers(ways["target"], datasets.target["train"], device, plan)
+            if not probable.isfinite().all():  # the largest of answers that are no numbers would be a class
+                raise Diverged(
+                    f"Step {step}: what classifies the target answers with numbers that are not finite, so there is nothing to score. "
+                    "Lower the learning rate, or use precision: fp32."
+                )
             criteria = {name: float(criterion(probable)) for name, criterion in all_criteria.items()}
         if "source" in counts:
             criteria["source_accuracy"] = float(score_functions["accuracy"](counts["source"]))

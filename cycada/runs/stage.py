@@ -14,6 +14,7 @@ from torch import Tensor
 from cycada.build import Datasets, build_networks, build_training, pick, weights_from_file
 from cycada.config import Config
 from cycada.data import Fitted
+from cycada.differences import dotted
 from cycada.methods import Networks
 from cycada.networks import kind_of
 from cycada.plan import StagePlan
@@ -32,11 +33,11 @@ from cycada.runs.translation import translate_once
 from cycada.runs.twin import metrics_of, twin_of, weights_of
 from cycada.train import checkpoint
 from cycada.train.device import Device
-from cycada.train.loop import Training, finite, train
+from cycada.train.loop import Training, train
 from cycada.train.meter import Diverged
 
 HUGE = 1e6
-"""A mean loss above this is no longer learning, though it still is a number."""
+"""A mean loss beyond this is warned of: it is hardly learning any more."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _train_stage(room: Room, plan: StagePlan, folder: RunFolder, ids: Mapping[st
     manifest = _manifest(room, plan, folder, ids)
     if main:
         evaluation = {"evaluation": e} if (e := plan.evaluation.changes()) else {}
-        room.tracker.begin_stage(plan.name, folder.id, _flat(plan.identity() | evaluation), _tags(manifest))
+        room.tracker.begin_stage(plan.name, folder.id, dotted(plan.identity() | evaluation), _tags(manifest))
     if device.share(folder.done if main else None):
         return _reused(room, plan, folder)
     if twin := device.share(twin_of(folder) if main else None):
@@ -177,7 +178,7 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
         try:
             reached = training.step - training.step % logging.report_every  # the last report that was on time
             for report in train(training, logging.report_every, stopped.is_set, logging.gradients):
-                if heavy := next((name for name, value in report.values.items() if name.startswith("loss/") and value > HUGE), ""):
+                if heavy := next((name for name, value in report.values.items() if name.startswith("loss/") and abs(value) > HUGE), ""):
                     room.screen.warn(f"stage {plan.name}: {heavy} is {report.values[heavy]:.3g}. A loss so large learns nothing: lower lr.")
                 values = report.values | {"rate": round(report.rate, 1)}
                 last = report.step == training.steps
@@ -193,6 +194,8 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
                 if last or stopped.is_set() or _crossed(reached, report.step, logging.checkpoint_every):
                     _save(training, folder, seconds, main)
                 reached = report.step
+        except Diverged as error:
+            raise Diverged(f"stages.{plan.name}: {error}") from error
         finally:
             room.screen.end()
     if training.step < training.steps:
@@ -204,8 +207,6 @@ def _train(room: Room, plan: StagePlan, training: Training, folder: RunFolder, s
 
 def _save(training: Training, folder: RunFolder, seconds: float, main: bool) -> None:
     state = training.state() | {"seconds": seconds}
-    if not finite(training.nets):
-        raise Diverged(f"Step {training.step}: a weight is no longer a number, though every loss was. Lower the learning rate.")
     if main:
         folder.sync_metrics()
         checkpoint.save(folder.path, state)
@@ -259,14 +260,6 @@ def _artifacts(folder: RunFolder) -> list[Path]:
     names = ("config.yaml", "manifest.json", "scores.json", "confusion.json", "drift.json", "analysis.npz", "metrics.jsonl")
     confusions, answers, grids = (sorted(folder.images.glob(f"{kind}_*.png")) for kind in ("confusion", "answers", "grid"))
     return [folder.path / n for n in names if (folder.path / n).exists()] + confusions + answers[-1:] + grids[-3:]
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, Mapping):
-        return {k: v for key, below in value.items() for k, v in _flat(below, f"{prefix}.{key}" if prefix else str(key)).items()}
-    if isinstance(value, list) and value and isinstance(value[0], Mapping) and "name" in value[0]:
-        return _flat({item["name"]: item for item in value}, prefix)
-    return {prefix: value}
 
 
 def _crossed(before: int, now: int, every: int) -> bool:

@@ -208,7 +208,7 @@ def one_stage(path: Path | str, stage: str, assignments: Sequence[str] = (), see
     config = configs.parse(data | {"seed": seed, "name": f"{sweep.name}/{slug(stage)}"}, f"{path}, '{stage}'")
     if stage not in config.stages:
         raise CycadaError(f"{path}: there is no stage '{stage}'.{nearest(stage, config.stages)}")
-    return _cut(config, _ancestors(config, stage))
+    return _cut(config, config.ancestors(stage))
 
 
 def _cut(config: Config, stages: set[str]) -> Config:
@@ -265,18 +265,10 @@ def _cell(label: str, seed: int, config: Config, stage: str | None) -> Cell:
     outcome = stage or list(config.stages)[-1]
     if outcome not in config.stages:
         raise CycadaError(f"'{label}': there is no stage '{outcome}'.{nearest(outcome, config.stages)}")
-    wanted = _ancestors(config, outcome) | {n for n, s in config.stages.items() if s.method == "source_only"}
+    wanted = config.ancestors(outcome) | {n for n, s in config.stages.items() if s.method == "source_only"}
     first = [n for n in config.stages if n in wanted and n != outcome]
     cut = config.model_copy(update={"stages": {n: config.stages[n] for n in [*first, outcome]}})
     return Cell(label, seed, cut, plan(cut))
-
-
-def _ancestors(config: Config, stage: str) -> set[str]:
-    found = {stage}
-    for start in config.stages[stage].init.values():
-        if "#" not in start:
-            found |= _ancestors(config, start.split(".")[0])
-    return found
 
 
 def _jobs(cells: list[Cell]) -> dict[str, Job]:
@@ -292,6 +284,6 @@ def _jobs(cells: list[Cell]) -> dict[str, Job]:
             identity = stage_id(cell.config, p, cell.ids, loaded[key], device)
             if identity not in jobs:
                 parents = tuple(dict.fromkeys(cell.ids[s.split(".")[0]] for s in p.stage.init.values() if "#" not in s))
-                jobs[identity] = Job(identity, _cut(cell.config, _ancestors(cell.config, p.name)), p, parents)
+                jobs[identity] = Job(identity, _cut(cell.config, cell.config.ancestors(p.name)), p, parents)
             cell.ids[p.name] = identity
     return jobs

@@ -66,6 +66,11 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint-*.pt"))
 
 
+def step_of(path: Path) -> int:
+    """Return the step that a checkpoint's name says."""
+    return int(path.name.split("-")[1])
+
+
 def load(path: Path) -> dict[str, Any]:
     """Raises CycadaError that names a damaged file. Loads with weights_only: no code in the file is run."""
     if _digest(path) != path.stem.rsplit("-", 1)[-1]:

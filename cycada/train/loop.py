@@ -15,7 +15,7 @@ from cycada.data import Augment, SceneStream, Stream
 from cycada.methods import TEACHER, Networks, Views
 from cycada.networks import kind_of
 from cycada.train.device import Device, Precision
-from cycada.train.meter import Meter
+from cycada.train.meter import Diverged, Meter
 from cycada.train.schedule import set_rates
 from cycada.train.state import check_state
 from cycada.train.step import Phase, train_step
@@ -127,7 +127,7 @@ def train(training: Training, report_every: int = 50, stop: Callable[[], bool] =
     gradients: every fifth report and the last hold the norm of every term's gradient.
     `stop` is asked between steps; when it says yes, a last report follows, an early one where it is not its time, and the loop ends,
     resumable: the reports of a resumed training are those of one that was never stopped.
-    Raises Diverged, naming the term, before a report with a value that is no number would be given.
+    Raises Diverged, naming the term, before a report with a value that is no number would be given, or weights that are none.
     """
     t, device, meter = training, training.device, training.meter
     meter.weights = {term.name: term.weight for phase in t.phases for term in phase.terms}
@@ -149,6 +149,7 @@ def train(training: Training, report_every: int = 50, stop: Callable[[], bool] =
         stopping = stop()
         if reporting or stopping:
             means = meter.means(device, keep=not reporting)
+            check_weights(t)
             rate = (t.step - since) * t.source.batch * device.world / (time.perf_counter() - began)
             yield Report(t.step, means, rate, early=not reporting)
             t.nets.train()
@@ -157,6 +158,24 @@ def train(training: Training, report_every: int = 50, stop: Callable[[], bool] =
             return
 
 
-def finite(nets: Networks) -> bool:
-    """Whether all weights are numbers."""
-    return all(bool(torch.isfinite(p).all()) for p in nets.parameters())
+def check_weights(training: Training) -> None:
+    """Raises Diverged where a weight or a statistic is no finite number: it names the networks and the terms that moved them.
+
+    The last step breaks what no loss sees any more, and in training mode none sees the statistics of batch norm.
+    """
+    t = training
+    nets = {role: net for role, net in t.nets.named_children() if kind_of(role) != "pool"}
+    sound = t.device.average(torch.stack([_finite(net, t.device) for net in nets.values()]))
+    if broken := [role for role, whole in zip(nets, sound.tolist(), strict=True) if whole < 1]:
+        terms = dict.fromkeys(term.name for phase in t.phases if set(broken) & set(phase.roles) for term in phase.terms)
+        raise Diverged(
+            f"Step {t.step}: {', '.join(broken)} no longer {'has' if len(broken) == 1 else 'have'} finite weights, though every "
+            f"loss was finite. What moved them: {', '.join(terms) or 'no term'}. Nothing after the last checkpoint was kept. "
+            "Lower the learning rate."
+        )
+
+
+def _finite(net: nn.Module, device: Device) -> Tensor:
+    """1.0 where all that a network is saved with is finite, else 0.0: one look at the device for all of it."""
+    values = [v.isfinite().all() for v in net.state_dict().values() if v.is_floating_point()]
+    return torch.stack(values).all().float() if values else torch.ones((), device=device.torch_device)
