@@ -27,6 +27,8 @@ from cycada.runs.sweep_plan import slug
 from cycada.runs.translate import translate
 from cycada.runs.verify import every_run, verify
 
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.filterwarnings("ignore::FutureWarning")]  # of MLflow
+
 HERE = Path(__file__).parent
 ONCE = {name: once_stages()[name] for name in ("source", "pixel", "task")}
 TRACKED = {"tracking": {"kind": "mlflow"}}
