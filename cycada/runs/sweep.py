@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 
 from cycada.config import Config, Tracking
-from cycada.errors import CycadaError
+from cycada.errors import CycadaError, os_message
 from cycada.files import ready, unless_read_only, write_json
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.launch import Handle, Here, Launcher, Lost, launcher
@@ -159,6 +159,9 @@ def _ended(handle: Handle, identity: str, progress: Progress, retry: bool) -> St
         if retry:
             return "waiting"
         progress.errors[identity] = str(error)
+        return "failed"
+    except OSError as error:
+        progress.errors[identity] = os_message(error)
         return "failed"
     except Exception as error:  # one stage's mistake must not end the others
         progress.errors[identity] = str(error) if isinstance(error, CycadaError) else f"{type(error).__name__}: {error}"
