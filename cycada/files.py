@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from cycada.errors import os_message
+
+READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+"""What the operating system answers where one may read and not write."""
 BEGAN = time.time()
 """When this process began: an older temporary file with its number is of a dead one that had the same."""
 HOST = re.sub(r"\W", "_", platform.node())[:40]
@@ -77,6 +82,17 @@ def write_bytes(path: Path, content: bytes, lasting: bool = False) -> None:
 def write_json(path: Path, value: Any, lasting: bool = False, indent: int | None = 1) -> None:
     """Indented, and without NaN, which is no JSON. indent: None takes a tenth of the time for a million numbers."""
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n", lasting)
+
+
+@contextmanager
+def unless_read_only(what: str, warn: Callable[[str], None]) -> Iterator[None]:
+    """Write in a `with` block what a reader of finished results can do without: where they can only be read, that is a warning."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        warn(f"{what} is not written: {os_message(error)}")
 
 
 def sync(path: Path) -> None:

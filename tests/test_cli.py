@@ -88,12 +88,20 @@ def test_a_frozen_network_needs_a_start(cycada, tmp_path):
     assert "f_s: source.f_t" in err
 
 
-@pytest.mark.parametrize("text", ["a: [1", "- 1", "", "a: 1\na: 2", "uses: nowhere.yaml"])
-def test_a_broken_file_is_named(cycada, tmp_path, text):
+DEEP = "a: " + "[" * 20_000
+HUGE = "# much\n" * 600_000
+BOMB = "a0: &a0 [1]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9))
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1", "", "a: 1\na: 2", "uses: nowhere.yaml", DEEP, DEEP + "]" * 20_000, HUGE, BOMB])
+@pytest.mark.parametrize("command", ["check", "sweep"])
+def test_a_broken_file_is_named_in_a_line(cycada, tmp_path, command, text):
     (tmp_path / "broken.yaml").write_text(text)
-    code, _, err = cycada("check", tmp_path / "broken.yaml")
+    code, _, err = cycada(command, tmp_path / "broken.yaml")
     assert code == 2
     assert "broken.yaml" in err or "nowhere.yaml" in err
+    assert len(err) < 800
+    assert "Traceback" not in err
 
 
 def test_missing_data_says_where_it_looked_what_it_wants_and_how_to_get_it(cycada, tmp_path):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,11 @@ from cycada import files
 from cycada.report.report import report
 from cycada.runs.run import run
 from cycada.runs.store import RunFolder
+from cycada.runs.sweep_plan import slug
 from cycada.runs.translate import translate
 from cycada.runs.verify import every_run, verify
+
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.filterwarnings("ignore::FutureWarning")]  # of MLflow
 
 HERE = Path(__file__).parent
 ONCE = {name: once_stages()[name] for name in ("source", "pixel", "task")}
@@ -63,14 +67,14 @@ def assert_untouched(results, expected):
     assert all(verify(path, results, score=False).sound for path in every_run(Path(results)))
 
 
-def assert_mirrored_once(results, name):
-    """One run a stage, one point a metric and step, and as many as the folder has."""
+def assert_mirrored_once(results, name, stages, seeds=1):
+    """One run a stage and a seed, one point a metric and step, and as many as the folders have."""
     client = MlflowClient(f"sqlite:///{Path(results).resolve() / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(name)
     runs = client.search_runs([experiment.experiment_id])
     by_stage = Counter(r.data.tags["cycada.stage_id"] for r in runs if "cycada.stage_id" in r.data.tags)
-    assert by_stage == Counter(path.name for path in every_run(Path(results)))
-    assert len(runs) == len(by_stage) + 1
+    assert by_stage == Counter(stages)
+    assert len(runs) == len(stages) + seeds
     for r in runs:
         assert r.info.status == "FINISHED"
         for key in r.data.metrics:
@@ -116,7 +120,7 @@ def test_a_hundred_kills_of_runs_with_mlflow(tmp_path, finished):
         config = write_config(tmp_path / f"{seed}.yaml", CYCADA, results=str(results), threads=1, **TRACKED)
         died += killed(seed, 80 if seed % 2 else 25, 12, "run", config)
         assert_untouched(results, expected)
-        assert_mirrored_once(results, "tiny")
+        assert_mirrored_once(results, "tiny", [path.name for path in every_run(results)])
         if len(died) >= 100:
             break
     print(len(died), Counter(died))
@@ -152,32 +156,73 @@ def test_kills_while_pictures_are_translated_and_a_report_is_written(tmp_path, f
 
 
 @pytest.mark.slow
-def test_kills_of_the_workers_of_a_sweep(tmp_path, finished):
-    """Of a worker, of both, and of the parent; the same command then goes on."""
-    write_config(tmp_path / "tiny.yaml", CYCADA, results=str(tmp_path / "results"), threads=1)
+def test_kills_of_the_workers_of_a_sweep_and_of_its_parent(tmp_path, finished):
+    """Several a turn, while stages train and while they are mirrored into MLflow; the same command then goes on."""
+    write_config(tmp_path / "tiny.yaml", CYCADA, results=str(tmp_path / "results"), threads=1, **TRACKED)
     (tmp_path / "s.yaml").write_text("name: s\nexperiment: tiny.yaml\nseeds: [0, 1, 2, 3]\n")
-    command = [sys.executable, "-m", "cycada", "sweep", "s.yaml", "--jobs", "2"]
-    environment, drawn, died = os.environ | {"PYTHONPATH": str(HERE.parent)}, random.Random(0), 0
-    for turn in range(8):
-        with (tmp_path / "log").open("w") as log:
-            parent = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-            while parent.poll() is None and not workers(parent.pid):
-                time.sleep(0.05)
-            time.sleep(drawn.uniform(2, 9))
-            for pid in workers(parent.pid)[: 1 + turn % 2] if turn % 4 != 3 else [parent.pid]:
-                os.kill(pid, signal.SIGKILL)
-                died += 1
-            if turn % 4 == 3:
-                parent.wait()
-                time.sleep(1)
-            elif parent.wait(timeout=240) == 0:
-                break
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    expected = outcome(finished[1])
-    ours = {identity: found for identity, found in outcome(tmp_path / "results").items() if identity in expected}
-    assert ours == expected
+    drawn, died = random.Random(0), Counter()
+    for turn in range(12):
+        some, where = (1, "*mlflow*") if turn > 8 else (drawn.randint(2, 5), "runs/**/*")
+        killed_sweep(tmp_path, drawn, some, where, died)
+    assert killed_sweep(tmp_path, drawn, 0, "", died) == 0, (tmp_path / "log").read_text()[-2000:]
     print(died)
+    assert sum(died.values()) >= 25
+    results = tmp_path / "results"
+    expected, ours = outcome(finished[1]), outcome(results)
+    assert {identity: found for identity, found in ours.items() if identity in expected} == expected
+    assert all(verify(path, results, score=False).sound for path in every_run(results))
+    cells = json.loads((results / "sweeps" / "s.json").read_text())["cells"]
+    for variant in {cell["variant"] for cell in cells}:
+        seeds = [cell for cell in cells if cell["variant"] == variant]
+        stages = [stage["id"] for cell in seeds for stage in cell["stages"]]
+        assert_mirrored_once(results, f"s/{slug(variant)}", stages, len(seeds))
+
+
+def killed_sweep(folder, drawn, kills, where, died):
+    """One start of the sweep. Soon after something new was written, a worker is killed; the last kill is the parent's. -> exit code."""
+    command = [sys.executable, "-m", "cycada", "sweep", "s.yaml", "--jobs", "2"]
+    environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
+    with (folder / "log").open("w") as log:
+        parent = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    while kills and parent.poll() is None:
+        before = written(folder / "results", where)
+        while parent.poll() is None and written(folder / "results", where) == before:
+            time.sleep(0.02)
+        time.sleep(drawn.uniform(0, 1))
+        below, kills = workers(parent.pid), kills - 1
+        if kills and below:
+            with suppress(ProcessLookupError):
+                os.kill(drawn.choice(below), signal.SIGKILL)
+                died["worker"] += 1
+        elif not kills and parent.poll() is None:
+            parent.kill()
+            died["parent"] += 1
+            assert_end(below, seconds=60)  # on a busy machine, where some may only have been started
+    return parent.wait(timeout=600)
+
+
+def written(results, where):
+    """Something that is another as soon as anything is written."""
+    found = []
+    for path in results.glob(where):
+        with suppress(OSError):
+            found.append((path, path.stat().st_mtime_ns, path.stat().st_size))
+    return sorted(found)
+
+
+def assert_end(pids, seconds):
+    """Processes whose parent was killed end by themselves."""
+    until = time.monotonic() + seconds
+    while (left := [pid for pid in pids if alive(pid)]) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not left, f"still there {seconds} s after their parent's end"
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def workers(parent):
@@ -192,6 +237,25 @@ def workers(parent):
         if int(words[1]) == parent and "resource_tracker" not in line:
             found.append(int(path.parent.name))
     return found
+
+
+@pytest.mark.parametrize(("busy", "seconds"), [(True, 10), (False, 60)])
+def test_the_workers_of_a_sweep_end_soon_after_their_parent_was_killed(tmp_path, busy, seconds):
+    """In the middle of a stage; and just after they were started, where they end as soon as they have read what they are."""
+    script = (
+        "import time\nfrom functools import partial\nfrom pathlib import Path\nfrom cycada.runs.launch import Processes\n"
+        "place = Processes(2)\nfor i in range(2):\n    place.submit(partial(Path(f'{i}').touch), 'mark')\n"
+        "    place.submit(partial(time.sleep, 60), 'busy')\ntime.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(HERE.parent)}) as parent:
+        try:
+            until = time.monotonic() + 60
+            while len(below := workers(parent.pid)) < 2 or (busy and not list(tmp_path.iterdir())):
+                assert time.monotonic() < until
+                time.sleep(0.05)
+        finally:
+            parent.kill()
+    assert_end(below, seconds)
 
 
 def test_temporary_files_of_the_dead_go_and_those_of_the_living_stay(tmp_path):

@@ -7,11 +7,17 @@ import math
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -416,6 +422,19 @@ def test_serve(server, built, tmp_path):
     assert process.returncode == 130
     assert "1 answers file" in err
     assert "Traceback" not in err
+
+
+def test_a_thousand_answers_of_fifty_people_arrive_while_slow_clients_hold_the_line(server, built):
+    address, process, out = server
+    threading.Thread(target=process.stdout.read, daemon=True).start()  # a line for each, more than a pipe holds
+    good, to = answers(built, person="p"), f"{address}answers"
+    with ExitStack() as slow, ThreadPoolExecutor(50) as people:
+        for i in range(100):
+            line = slow.enter_context(socket.create_connection(("127.0.0.1", urlsplit(address).port)))
+            line.sendall([b"", b"POST /answers HTTP/1.1\r\n", b"POST /answers HTTP/1.1\r\nContent-Length: 999\r\n\r\n{"][i % 3])
+        sent = [json.dumps({**good, "session": f"{i:016x}"}).encode() for i in range(1000)]
+        assert {status for status, _ in people.map(partial(ask, to), sent)} == {201}
+    assert sorted(file.read_bytes() for file in out.iterdir()) == sorted(sent)
 
 
 def test_serve_refuses_what_is_no_study(cycada, tmp_path):

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import CYCADA, tiny_config
+from conftest import CYCADA, tiny_config, write_config
 from filelock import FileLock
 
 from cycada.runs import tracking
@@ -293,8 +293,10 @@ def test_a_folder_in_the_place_of_the_database_is_named(tmp_path):
 
 
 def test_addresses_that_cannot_be_used_cost_seconds_and_one_warning(tmp_path):
+    import mlflow  # noqa: F401 -- which takes seconds itself
+
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        for uri in ("sqlite:////proc/x.db", "http://name.invalid", f"http://127.0.0.1:{silent.getsockname()[1]}"):
+        for uri in ("sqlite:////proc/x.db", "http://127.0.0.1:9", "http://name.invalid", f"http://127.0.0.1:{silent.getsockname()[1]}"):
             began, warnings = time.monotonic(), []
             assert type(tracker("mlflow", uri, tmp_path, warnings.append)) is NoTracker
             assert time.monotonic() - began < 6
@@ -316,40 +318,55 @@ def test_a_lock_that_nobody_gives_back_is_said_once_and_waited_for_so_long(resul
     assert "still held" in warnings[1]
 
 
-WRITER = """
-import sys
+STARTERS = """
+import os, sys, traceback
 from pathlib import Path
-from cycada.runs.tracking import MlflowTracker
-t = MlflowTracker(None, Path(sys.argv[1]))
-t.begin("shared", int(sys.argv[2]), sys.argv[2], {})
-t.begin_stage("source", sys.argv[2], {"a": 1}, {})
-for step in range(5):
-    t.log(step, {"loss": float(step)})
-t.end_stage([], {"target/accuracy": 0.5})
-t.end({})
+import mlflow
+from cycada.runs import tracking
+
+tracking.LONGEST_WAIT = 300  # on a busy machine, where the first one makes the database
+for turn in range(3):
+    hear, tell = os.pipe()
+    started = []
+    for i in range(5):
+        started.append(os.fork())
+        if not started[-1]:
+            os.close(tell)
+            os.read(hear, 1)
+            code = 1
+            try:
+                t = tracking.MlflowTracker(None, Path(sys.argv[1]))
+                t.begin(f"shared {turn}", i % 2, f"{i % 2}", {})
+                t.begin_stage("source", f"{i % 2}", {"a": 1}, {})
+                for step in range(5):
+                    t.log(step, {"loss": float(step)})
+                t.end_stage([], {"target/accuracy": 0.5})
+                t.end({})
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+    os.close(hear)
+    os.close(tell)
+    assert [os.waitpid(pid, 0)[1] for pid in started] == [0] * 5, turn
 """
 
 
-def test_processes_that_start_at_once_on_no_database_all_write(tmp_path):
-    command = [sys.executable, "-c", WRITER, str(tmp_path)]
-    cwd = Path(__file__).parents[1]
-    writers = [subprocess.Popen([*command, str(i)], stderr=subprocess.PIPE, text=True, cwd=cwd) for i in range(3)]
-    for writer in writers:
-        _, errors = writer.communicate(timeout=120)
-        assert writer.returncode == 0, errors
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{tmp_path.resolve() / 'mlflow.db'}")
-    runs = client.search_runs([client.get_experiment_by_name("shared").experiment_id])
-    assert len(runs) == 6
-    assert all(r.info.status == "FINISHED" for r in runs)
+def test_processes_that_start_at_once_make_no_run_twice(tmp_path):
+    """Five of two seeds, in several turns, the first of which finds no database."""
+    command = [sys.executable, "-c", STARTERS, str(tmp_path)]
+    subprocess.run(command, cwd=Path(__file__).parents[1], check=True)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        asked = "SELECT e.name, r.name, r.status, COUNT(*) FROM runs r JOIN experiments e USING (experiment_id) GROUP BY 1, 2, 3"
+        found = database.execute(asked).fetchall()
+    expected = [(f"shared {i}", *of) for i in range(3) for of in (("shared {i} seed 0", 1), ("shared {i} seed 1", 1), ("source", 2))]
+    assert sorted(found) == sorted((name, run.format(i=name[-1]), "FINISHED", count) for name, run, count in expected)
 
 
-def test_processes_that_mirror_one_experiment_at_once_write_it_once(results):
-    command = [sys.executable, "-c", WRITER, str(results), "0"]
-    writers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) for _ in range(3)]
-    for writer in writers:
-        _, errors = writer.communicate(timeout=120)
-        assert writer.returncode == 0, errors
-    with closing(sqlite3.connect(results / "mlflow.db")) as database:
-        assert database.execute("SELECT COUNT(*) FROM runs").fetchone() == (2,)
+def test_a_sweep_waits_once_for_a_server_that_is_not_there(tmp_path, cycada):
+    write_config(tmp_path / "tiny.yaml", results=str(tmp_path), tracking={"kind": "mlflow", "uri": "http://127.0.0.1:9"})
+    (tmp_path / "s.yaml").write_text("name: s\nexperiment: tiny.yaml\nseeds: [0, 1]\n")
+    for _ in range(2):
+        code, _, said = cycada("sweep", tmp_path / "s.yaml")
+        assert (code, said.count("No tracking")) == (0, 1), said

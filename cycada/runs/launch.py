@@ -84,7 +84,7 @@ class Processes:
         for _ in range(2):
             if self._pool is None:
                 env = {"OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
-                self._pool = ProcessPoolExecutor(self.slots, env=env, initializer=_leave_ctrl_c_to_the_parent)
+                self._pool = ProcessPoolExecutor(self.slots, env=env, initializer=_begin_worker, initargs=(os.getpid(),))
             try:
                 return _Remote(self._pool.submit(task))
             except BrokenProcessPool:
@@ -119,14 +119,15 @@ class _Remote:
             raise Lost(f"A worker process died ({str(error).splitlines()[0][:200]}).") from None
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
-    """A terminal sends Ctrl-C to every process; the parent passes it on once, as SIGTERM.
+def _begin_worker(parent: int) -> None:
+    """Leave Ctrl-C, which a terminal sends to every process, to the parent: it passes it on once, as SIGTERM.
 
     It is heard for as long as the worker lives: one that died of it between two stages would take the others along before they have saved.
+    The parent says its own number: a worker that asked for it might have lost its parent already, while it started.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     _while_it_lives.enter_context(stop_on_signal(enabled=True))
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

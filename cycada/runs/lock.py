@@ -11,12 +11,11 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from cycada.errors import CycadaError
+from cycada.files import READ_ONLY
 from cycada.runs.interrupt import Interrupted, asked_to_stop
 
 POLL = 0.5
 """Seconds between two looks at whether to stop."""
-READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
-"""Nobody can make the lock file here: what is finished can be read, and the first write says what is wrong."""
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO, errno.EINVAL}
 """What file systems answer that have no locks, such as network file systems without a lock daemon."""
 
@@ -69,7 +68,7 @@ def _first_try(path: Path, patience: float) -> BaseFileLock | None:
         except Timeout:
             return lock
         except OSError as error:
-            if error.errno in READ_ONLY:
+            if error.errno in READ_ONLY:  # what is finished can be read, and the first write says what is wrong
                 return None
             if error.errno in NO_LOCKS and kind is FileLock:
                 continue

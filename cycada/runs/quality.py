@@ -16,6 +16,7 @@ from cycada.config import Config
 from cycada.data import Examples, Fitted, to_bytes, to_float
 from cycada.data.scenes import spread
 from cycada.errors import CycadaError, some
+from cycada.files import unless_read_only
 from cycada.methods import Translate
 from cycada.plan import StagePlan
 from cycada.runs.judges import WAY, Batch, Distances, FcnScore, Judge, LabelScore, Pixels
@@ -61,11 +62,13 @@ def quality(
     }
     kept = measured(folder)
     if missing := {part for part, key in names.items() if key not in kept}:
-        found = _measure(folder, config, stage, device, *rulers, missing, screen or Screen(quiet=True))
+        screen = screen or Screen(quiet=True)
+        found = _measure(folder, config, stage, device, *rulers, missing, screen)
         kept = measured(folder) | {names[part]: block for part, block in found.items()}
-        folder.write_json(FILE, {"format": FORMAT, "measured": kept})
-        watcher = tracker(config.tracking.kind, config.tracking.uri, folder.path.parents[1], (screen or Screen()).warn)
-        watcher.measured(folder.id, folder.path / FILE, _flat({part: kept[key] for part, key in names.items()}))
+        with unless_read_only(FILE, screen.warn):
+            folder.write_json(FILE, {"format": FORMAT, "measured": kept})
+            watcher = tracker(config.tracking.kind, config.tracking.uri, folder.path.parents[1], screen.warn)
+            watcher.measured(folder.id, folder.path / FILE, _flat({part: kept[key] for part, key in names.items()}))
     manifest = folder.read_json("manifest.json")
     return {
         "experiment": config.name, "stage": stage.name, "method": stage.stage.method, "label": stage.method.label, "seed": config.seed,

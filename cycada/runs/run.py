@@ -12,7 +12,7 @@ import torch
 from cycada.build import check_labels, load_datasets
 from cycada.config import Config, digest
 from cycada.errors import memory_named, os_message
-from cycada.files import ready, write_json
+from cycada.files import ready, unless_read_only, write_json
 from cycada.plan import StagePlan, counted, plan
 from cycada.rehearsal import memory_of, rehearse
 from cycada.runs.counts import check_masks, report_sets
@@ -53,12 +53,8 @@ def run(config: Config, screen: Screen | None = None) -> Summary:
     summary = run_stages(config, watcher, screen)
     if main:
         folder = config.results / "experiments" / config.name
-        try:
+        with unless_read_only("the summary", screen.warn):
             write_json(ready(folder) / f"seed{config.seed}.json", summary.as_dict())
-        except OSError as error:
-            if not all(stage.reused for stage in summary.stages):
-                raise
-            screen.warn(f"the summary is not written anew: {os_message(error)}")
     return summary
 
 

@@ -246,7 +246,7 @@ _sound: dict[Path, tuple[Any, ...]] = {}
 def _whole_row(line: str) -> list[dict[str, float]]:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return [row] if isinstance(row, dict) and isinstance(row.get("step"), int) else []
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import torch
 
 from cycada.config import Config, Tracking
-from cycada.errors import CycadaError
-from cycada.files import ready, write_json
+from cycada.errors import CycadaError, os_message
+from cycada.files import ready, unless_read_only, write_json
 from cycada.runs.interrupt import Interrupted, stop_on_signal
 from cycada.runs.launch import Handle, Here, Launcher, Lost, launcher
 from cycada.runs.progress import Screen, SweepScreen
@@ -68,7 +68,7 @@ def run_sweep(planned: SweepPlan, place: Launcher | None = None, screen: Screen 
     place = place or Here()
     screen = screen or Screen(quiet=True)
     progress = _found(planned, screen)
-    write = partial(_write, planned, progress)
+    write = partial(_write, planned, progress, screen)
     try:
         with stop_on_signal(enabled=True) as stopped, SweepScreen(screen, planned.jobs) as show:
             _train_all(planned, place, progress, show, write, stopped.is_set)
@@ -160,6 +160,9 @@ def _ended(handle: Handle, identity: str, progress: Progress, retry: bool) -> St
             return "waiting"
         progress.errors[identity] = str(error)
         return "failed"
+    except OSError as error:
+        progress.errors[identity] = os_message(error)
+        return "failed"
     except Exception as error:  # one stage's mistake must not end the others
         progress.errors[identity] = str(error) if isinstance(error, CycadaError) else f"{type(error).__name__}: {error}"
         return "failed"
@@ -184,7 +187,7 @@ def _title(job: Job) -> str:
     return f"{job.plan.name} of {job.config.name}, seed {job.config.seed}"
 
 
-def _write(planned: SweepPlan, progress: Progress) -> dict[str, Any]:
+def _write(planned: SweepPlan, progress: Progress, screen: Screen) -> dict[str, Any]:
     """results/sweeps/NAME.json: what a report reads. Written after every stage, so that a report can be made half-way."""
     sweep = planned.sweep
     content = {
@@ -194,8 +197,9 @@ def _write(planned: SweepPlan, progress: Progress) -> dict[str, Any]:
         "cells": [_cell(cell, progress) for cell in planned.cells],
     }
     path = sweep_file(planned.results, sweep.name)
-    ready(path.parent)
-    write_json(path, content)
+    with unless_read_only("the summary", screen.warn):
+        ready(path.parent)
+        write_json(path, content)
     return content
 
 

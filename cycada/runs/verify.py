@@ -16,7 +16,7 @@ from cycada.errors import CycadaError
 from cycada.plan import StagePlan
 from cycada.runs.identity import stage_id
 from cycada.runs.reuse import find_run, load_stage, trained_networks
-from cycada.runs.scoring import Evaluation, evaluate_stage
+from cycada.runs.scoring import Evaluation, evaluate_stage, stored_scores
 from cycada.runs.store import RunFolder, environment
 from cycada.train.device import Device
 
@@ -167,7 +167,7 @@ def _scores(
     try:
         nets = trained_networks(folder, config, stage, len(datasets.classes), device)
         again = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps)
-        stored, counts = folder.read_json("scores.json"), folder.read_json("confusion.json")
+        stored, counts = stored_scores(folder), folder.read_json("confusion.json")
     except CycadaError as error:
         found.add("scores", False, str(error))
         return

@@ -22,8 +22,8 @@ LOOPBACK = "127.0.0.1"
 LARGEST = 1_000_000
 """Bytes of an answers file; a session of 50 pairs takes about 12,000."""
 MOST_THREADS = 64
-SLOWEST = 10.0
-"""Seconds that one request may take in all."""
+SLOWEST = 1.0
+"""Seconds that a request may take where others wait for its place."""
 
 
 def serve_study(page: Path | str, out: Path | str = "answers", port: int = 8000, say: Callable[[str], None] = print) -> None:
@@ -63,7 +63,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, html: bytes, study: str, out: Path, port: int, say: Callable[[str], None]) -> None:
         self.html, self.study, self.out, self.say = html, study, out, say
         self.received, self.writing = 0, threading.Lock()
-        self.places = threading.BoundedSemaphore(MOST_THREADS)
+        self.places, self.began = threading.BoundedSemaphore(MOST_THREADS), dict[Any, float]()
         try:
             super().__init__((LOOPBACK, port), _Handler)
         except OSError as error:
@@ -94,28 +94,26 @@ class _Server(ThreadingHTTPServer):
         return HTTPStatus.CREATED, "Received."
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """In a thread of its own, of which there are so many at most; the others wait in the queue."""
-        self.places.acquire()
+        """Answer in a thread of its own, of which there are so many at most; the others wait in the queue.
+
+        Where nobody gives a place back, those who have had theirs for long are cut off: slow clients keep no quick one out.
+        """
+        while not self.places.acquire(timeout=SLOWEST):
+            for slow in [r for r, began in self.began.copy().items() if time.monotonic() - began > SLOWEST]:
+                with suppress(OSError):
+                    slow.shutdown(socket.SHUT_RDWR)
+        self.began[request] = time.monotonic()
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer one request; whoever is too slow is cut off, so that nobody keeps a place for ever."""
-        timer = threading.Timer(SLOWEST, _cut_off, (request,))
-        timer.daemon = True
-        timer.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
-            timer.cancel()
+            del self.began[request]
             self.places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no error of ours."""
-
-
-def _cut_off(request: socket.socket) -> None:
-    with suppress(OSError):
-        request.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
