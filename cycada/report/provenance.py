@@ -10,7 +10,7 @@ from typing import Any
 from cycada.report.gather import Gathered
 from cycada.report.record import Record
 from cycada.report.sheets import OTHERS, averaged_over, mean_of
-from cycada.report.table import COVERS, Line, mean_by_class
+from cycada.report.table import Line, covers, mean_by_class
 
 
 def provenance(report: Gathered, command: str) -> dict[str, Any]:
@@ -105,8 +105,8 @@ def as_json(report: Gathered, lines: Sequence[Line], command: str) -> dict[str, 
         for line in lines
     ]
     return {
-        "name": report.name, "selection": "last step", "unit": "percent", "reference": report.reference, "rows": rows, "tests": COVERS,
-        "failures": report.failures, "missing": missing(report), "provenance": provenance(report, command),
+        "name": report.name, "selection": "last step", "unit": "percent", "reference": report.reference, "rows": rows,
+        "tests": covers(lines), "failures": report.failures, "missing": missing(report), "provenance": provenance(report, command),
     }  # fmt: skip
 
 

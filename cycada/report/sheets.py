@@ -11,7 +11,7 @@ from cycada.report.metric import Metric
 from cycada.report.published import Published, common_flags
 from cycada.report.selection import RowChoice, StepChoices
 from cycada.report.semantics import DRIFT, PERCENT, UNSEEN, Distance, Shared, drift, unseen
-from cycada.report.table import COVERS, Line, Mean, mean_by_class
+from cycada.report.table import Line, Mean, covers, mean_by_class
 
 NONE = "–"
 MIOU = (
@@ -71,7 +71,7 @@ def main(lines: Sequence[Line], reference: str) -> Sheet:
         f"Target {metric.word} in %, last step: no checkpoint was chosen. ± is the standard error over seeds (n - 1); one seed has none. "
         "Gain is over the source-only network of the same seed.",
         f"Difference: row less '{reference}', in points, over the seeds that both have, with the 95 % interval of the bootstrap.",
-        COVERS["bootstrap"], COVERS["wilcoxon"], COVERS["holm"],
+        *covers(lines).values(),
     ]  # fmt: skip
     if metric.of_pixels:
         notes.insert(1, MIOU + (f" {left}" if (left := left_out(lines[0].row)) else ""))
@@ -132,10 +132,8 @@ def _test_cells(line: Line, reference: str) -> tuple[str, str, str]:
     shown = NONE if difference is None else _minus(f"{difference.mean:+.1f}")
     if interval:
         shown += _minus(f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]")
-    images = f"{p_value(interval.p)} ({p_value(test.bootstrap_holm)})" if interval else f"not tested: {test.why['bootstrap']}"
-    seeds = (
-        f"{p_value(test.wilcoxon)} ({p_value(test.wilcoxon_holm)})" if test.wilcoxon is not None else f"not tested: {test.why['wilcoxon']}"
-    )
+    tests = (interval and interval.p, test.bootstrap_holm, "bootstrap"), (test.wilcoxon, test.wilcoxon_holm, "wilcoxon")
+    images, seeds = (f"not tested: {test.why[k]}" if p is None else f"{p_value(p)} ({p_value(holm)})" for p, holm, k in tests)
     return shown, images, seeds
 
 
