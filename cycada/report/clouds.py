@@ -15,7 +15,8 @@ SHOWN = 300
 """Points of a domain."""
 LEGEND = 20
 """Classes that have a colour of their own, at most; of more the commonest have one, and the others are grey."""
-OTHERS = "#b9bec4"
+OTHERS, COLORFUL = "#c9cdd2", tuple(c for c in COLORS if c not in ("#94a4a2", "#717581"))
+"""Grey, and the colours that are none."""
 DOMAINS = {"source": (SOURCE, "o"), "translated": (TRANSLATED, "^"), "target": (TARGET, "x")}
 
 
@@ -68,10 +69,10 @@ def _two_panels(record: Record, name: str, key: str, seed: int) -> list[Panel]:
         return panels
     with styled():
         figure, axes = new(3.3, 3.2)
-        named, others = _commonest(label, LEGEND if record.palette else len(COLORS))
+        named, others = _commonest(label, LEGEND, LEGEND if record.palette else len(COLORFUL) + 1)
         groups = [("", others, OTHERS)] if others else []
         for i, k in enumerate(named):
-            color = record.palette[k] if record.palette else COLORS[i if others else k % len(COLORS)]
+            color = record.palette[k] if record.palette else COLORFUL[i] if others else COLORS[k % len(COLORS)]
             groups.append((cut(classes[k], 16) if k < len(classes) else str(k), [k], color))
         for _, of, color in groups:
             for d in there:
@@ -88,10 +89,10 @@ def _two_panels(record: Record, name: str, key: str, seed: int) -> list[Panel]:
     return panels
 
 
-def _commonest(label: np.ndarray, colors: int) -> tuple[list[int], list[int]]:
-    """The classes that get a colour, in their order, and all others: where there are more than colours, those of most points."""
+def _commonest(label: np.ndarray, most: int, colors: int) -> tuple[list[int], list[int]]:
+    """The classes that get a colour, in their order, and all others: of more than `most` those of most points, one less than colours."""
     classes, points = np.unique(label[label >= 0], return_counts=True)
-    if len(classes) <= colors:
+    if len(classes) <= most:
         return classes.tolist(), []
     named = np.sort(classes[np.argsort(-points, kind="stable")[: colors - 1]])
     return named.tolist(), np.setdiff1d(classes, named).tolist()

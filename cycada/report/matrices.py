@@ -38,13 +38,13 @@ def matrix(count: np.ndarray, classes: Sequence[str], title: str, axes_names: tu
         axes.hlines(between, 0, k, color="white", linewidth=0.4)
         axes.set(xlim=(0, k), ylim=(k, 0), aspect="equal")
         named = ticks(k, k if side == 1 else TICKS)
-        names = [plain(cut(classes[side * i], 18)) for i in named]
+        names = [plain(cut(classes[side * i], 14)) for i in named]
         axes.set_xticks(np.array(named) + 0.5, names, rotation=90 if max(map(len, names)) > 2 else 0)
         axes.set_yticks(np.array(named) + 0.5, names)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.set(
-            title=short(title) + (f"\ncells: the largest of {side} x {side} classes" if side > 1 else ""),
+            title=short(title) + (f"\ncells: the largest\nof {side} x {side} classes" if side > 1 else ""),
             ylabel=axes_names[0],
             xlabel=axes_names[1],
         )
