@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-import torch
 from synthetic_runs import make_run
 
 from cycada.data.inspect import Report
@@ -13,14 +12,15 @@ from cycada.report import clouds
 from cycada.report.gather import gather
 from cycada.report.matrices import matrix
 from cycada.report.report import report
+from cycada.report.sheets import left_out
 from cycada.runs.data_check import Checked, Part, print_checked
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """A report on 300 classes of which the target's test set lacks one: source only, and what was trained on translations."""
+    """A report on 300 classes: source only, and what was trained on translations."""
     results = tmp_path_factory.mktemp("many")
-    how = {"k": 300, "n": 599, "pair": ("folder", "folder")}
+    how = {"k": 300, "n": 600, "pair": ("folder", "folder")}
     source, pixel = (make_run(results, f"{c * 6}", stage, **how) for c, stage in (("a", "source"), ("b", "pixel")))
     task = make_run(results, "cccccc", "task", parents={"g_st": pixel}, **how)
     with pytest.MonkeyPatch.context() as patch:
@@ -78,21 +78,19 @@ def test_iou_of_many_classes_is_that_of_the_references_worst_and_best(tmp_path):
     assert table.splitlines()[2].count("class ") == 2 * EACH + 1, "and class accuracy"
     assert "Of 50 classes the 10 worst and the 10 best of 'source only'" in table
     html = (written.folder / "report.html").read_text()
-    assert html.count('class="key chip"') == 2 * (MANY + 1) or html.count('class="key chip"') == MANY + 1
+    assert html.count('class="key chip"') == MANY + 1
     assert "and 10 classes of fewer pixels" in html
 
 
 @pytest.mark.parametrize(("scenes", "what"), [(False, "image"), (True, "pixel")])
 def test_classes_that_the_test_set_lacks_are_said_beside_the_scores(tmp_path, scenes, what):
     """Of scenes in the tables, too, where means are over classes."""
-    how = {"scenes": scenes, "k": 12, "n": 11} | ({"pair": ({"name": "mask_folder"},) * 2} if scenes else {"pair": ("folder",) * 2})
+    how = {"scenes": scenes, "k": 12, "n": 12} | ({"pair": ({"name": "mask_folder"},) * 2} if scenes else {"pair": ("folder",) * 2})
     make_run(tmp_path, "aaaaaa", "source", **how)
     run = tmp_path / "runs" / "aaaaaa"
     found = gather(["aaaaaa"], tmp_path)
     scores = found.rows[0].outcomes[0].last.scores["target"]
     scores["class_accuracy"][3] = None
-    from cycada.report.sheets import left_out
-
     names = [str(name) for name in np.load(run / "analysis.npz")["classes"]]
     assert left_out(found.rows)[0].startswith("Over ")
     assert f"no {what} of the test set is: " in left_out(found.rows)[0]
@@ -100,10 +98,7 @@ def test_classes_that_the_test_set_lacks_are_said_beside_the_scores(tmp_path, sc
 
 
 def test_data_check_shows_the_rarest_and_the_commonest(capsys):
-    counts = np.arange(300)
-    part = Part("source train", 300, Report.nothing(300), None)
-    part.report.counts[:] = torch.from_numpy(counts) if isinstance(part.report.counts, torch.Tensor) else counts
-    object.__setattr__(part.report, "labelled", 300)
+    part = Part("source train", 300, Report(np.arange(300), np.arange(300), read=300, labelled=300))
     print_checked(Checked("a -> b", tuple(f"k{k:03d}" for k in range(300)), (), (part,)))
     out = capsys.readouterr().out
     assert len(out.splitlines()) < 50

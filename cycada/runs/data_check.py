@@ -205,7 +205,8 @@ def print_checked(checked: Checked) -> None:
     if checked.classes and any(p.report.labelled for p in checked.parts):
         out.print(shares)
     if counted and len(shown) < len(every):
-        out.print(f"Of {len(every):,} classes the {EACH} rarest and the {EACH} commonest of what was read of {counted.title}.")
+        said = f"Of {len(every):,} classes the {EACH} rarest and the {EACH} commonest of what was read of {counted.title}."
+        out.print(said, soft_wrap=True)
     for p in checked.parts:
         for line in p.notes(checked.classes):
             print(f"warning: {p.title}: {line}", file=sys.stderr)
