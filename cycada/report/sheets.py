@@ -165,7 +165,7 @@ def _test_cells(line: Line, reference: str) -> tuple[str, str, str]:
     shown = NONE if difference is None else _minus(f"{difference.mean:+.1f}")
     if interval:
         shown += _minus(f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]")
-    tests = (interval and interval.p, test.bootstrap_holm, "bootstrap"), (test.wilcoxon, test.wilcoxon_holm, "wilcoxon")
+    tests = (interval.p if interval else None, test.bootstrap_holm, "bootstrap"), (test.wilcoxon, test.wilcoxon_holm, "wilcoxon")
     images, seeds = (f"not tested: {test.why[k]}" if p is None else f"{p_value(p)} ({p_value(holm)})" for p, holm, k in tests)
     return shown, images, seeds
 
