@@ -31,7 +31,7 @@ def make_run(
     rng = np.random.default_rng([seed, len(name), sum(map(ord, name))])
     label = np.arange(n) % k
     answers = {side: np.where(rng.random(n) < r, label, rng.integers(0, k, n)) for side, r in (("source", 0.95), ("target", rate))}
-    confusion = {side: [[int(((label == i) & (said == j)).sum()) for j in range(k)] for i in range(k)] for side, said in answers.items()}
+    confusion = {side: np.bincount(k * label + said, minlength=k * k).reshape(k, k).tolist() for side, said in answers.items()}
     counts = {
         side: scene_counts(np.random.default_rng(i), rng, n, k, r) for i, (side, r) in enumerate({"source": 0.9, "target": rate}.items())
     }

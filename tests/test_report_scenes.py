@@ -103,6 +103,22 @@ def test_rows_are_tested_over_scenes(results):
     assert test.bootstrap.p <= test.bootstrap_holm
 
 
+@pytest.mark.parametrize(("frames", "said"), [(30, "not tested: 5 blocks of frames < 6"), (36, "< 0.001 (< 0.001)")])
+def test_frames_of_one_video_are_drawn_in_blocks(tmp_path, frames, said):
+    how = HOW | {"n": frames, "pair": ({"name": "camvid", "drive": "day"}, {"name": "camvid", "drive": "dusk"})}
+    ids = [make_run(tmp_path, "aaaaaa", "source", **how), make_run(tmp_path, "bbbbbb", "task", parents={"g_st": "gone"}, rate=0.75, **how)]
+    written = report(ids, tmp_path)
+    data = json.loads((written.folder / "table.json").read_text())
+    test = data["rows"][0]["test"]
+    assert test["bootstrap"]["block"] == 6
+    assert (test["bootstrap_holm"] is None) == (test["bootstrap"]["p"] is None) == (frames == 30)
+    assert test["bootstrap"]["low"] < test["bootstrap"]["high"]
+    for name in ("table.md", "report.html"):
+        assert "blocks of 6 successive frames (circular block bootstrap)" in (written.folder / name).read_text()
+    assert said in written.results.rows[0][5]
+    assert written.results.rows[0][4].endswith("]")
+
+
 def test_scenes_with_other_masks_are_not_compared(tmp_path):
     one = make_run(tmp_path, "aaaaaa", "source", **HOW)
     other = make_run(tmp_path, "bbbbbb", "task", parents={"g_st": "gone"}, **HOW)

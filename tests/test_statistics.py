@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cycada.metrics.distance import proxy_a_distance
-from cycada.metrics.statistics import holm, mean_and_error, paired_bootstrap, wilcoxon_over_seeds
+from cycada.metrics.statistics import block_length, holm, mean_and_error, paired_bootstrap, wilcoxon_over_seeds
 
 
 def test_mean_and_error():
@@ -166,6 +166,44 @@ def test_the_bootstrap_of_miou_is_that_of_accuracy_where_they_are_the_same():
     sure = np.zeros_like(count)
     sure[0, np.arange(400), np.arange(400) % 2, np.arange(400) % 2] = 1
     assert paired_bootstrap(sure, count, 99).difference == pytest.approx(1 - accuracy / (2 - accuracy))
+
+
+def test_blocks_of_neighbours_agree_with_the_normal_closed_form():
+    """The mean of N / b blocks drawn from N sums of b neighbours has the variance (N / b) Var(sums) / N^2."""
+    rng = np.random.default_rng(0)
+    n, b = 900, 30
+    ours, theirs = (np.repeat(rng.random((1, n // 15)) < rate, 15, axis=1) for rate in (0.8, 0.7))  # frames in runs of 15 alike
+    d = ours[0].astype(float) - theirs[0]
+    sums = np.array([np.roll(d, -k)[:b].sum() for k in range(n)])
+    error = math.sqrt(n / b) * sums.std() / n
+    found = paired_bootstrap(ours, theirs, block=b)
+    assert found.block == b
+    assert found.difference == pytest.approx(d.mean())
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.05)
+    assert found.p == pytest.approx(2 * stats.norm.sf(abs(d.mean()) / error), abs=0.03)
+    one_by_one = paired_bootstrap(ours, theirs)
+    assert found.high - found.low > 2 * (one_by_one.high - one_by_one.low), "equal frames are no new ones"
+    assert found.p > one_by_one.p
+
+
+def test_a_block_of_counts_is_a_block_of_images():
+    """What is alike in every block has no spread, of accuracy and of mIoU; and as many images are drawn as there are."""
+    ours, theirs = np.tile([True, False], (1, 15)), np.zeros((1, 30), bool)
+    every = paired_bootstrap(ours, theirs, block=2, resamples=99)
+    assert (every.low, every.high) == (0.5, 0.5)
+    counts = [np.where(right[..., None, None], np.eye(2, dtype=np.int32), 1 - np.eye(2, dtype=np.int32)) for right in (ours, theirs)]
+    found = paired_bootstrap(*counts, block=2, resamples=99)
+    assert (found.low, found.difference, found.high) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    assert paired_bootstrap(ours, theirs, block=4, resamples=99).difference == 0.5, "30 is no multiple of 4"
+
+
+@pytest.mark.parametrize(("images", "block", "tested"), [(1, 1, True), (20, 5, False), (35, 6, False), (36, 6, True), (101, 11, True)])
+def test_too_few_blocks_have_no_p(images, block, tested):
+    assert block_length(images) == block
+    found = paired_bootstrap(np.ones((1, images), bool), np.zeros((1, images), bool), resamples=99, block=block)
+    assert (found.p is not None) is tested
+    with pytest.raises(ValueError, match="block"):
+        paired_bootstrap(np.ones((1, images), bool), np.zeros((1, images), bool), block=images + 1)
 
 
 def test_wilcoxon_is_scipys_and_says_nothing_where_it_cannot_be_significant():

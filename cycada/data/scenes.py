@@ -90,9 +90,10 @@ class SceneDomain(ABC):
     classes: their names, in the order of the mask's values. palette: a colour for each, to look at. splits: what it has;
     `test` is the labelled split that is scored (the official validation set where the test labels are secret).
     unlabelled: the split whose images, without masks, a target is. flip_safe: whether a mirrored scene is one. files:
-    what is expected under the data root, as glob patterns. labelled: False where no split has masks. classes_read: what a file
-    with the data says of the classes, in one text, once it is read: it is part of what the data are known by. counts: how many pairs
-    each official split has; empty where every user's is another one.
+    what is expected under the data root, as glob patterns. consecutive: whether the test images, in their order, are
+    frames of one video that follow each other, so that reports draw them in blocks. labelled: False where no split has
+    masks. classes_read: what a file with the data says of the classes, in one text, once it is read: it is part of what
+    the data are known by. counts: how many pairs each official split has; empty where every user's is another one.
     """
 
     classes: tuple[str, ...]
@@ -103,6 +104,7 @@ class SceneDomain(ABC):
     labelled: bool = True
     classes_read: str = ""
     counts: Mapping[str, int] = {}
+    consecutive: ClassVar[bool] = False
     files: ClassVar[tuple[str, ...]] = ()
     how_to_get: ClassVar[str] = ""
 

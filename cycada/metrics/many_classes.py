@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MANY = 40
+"""Classes up to which tables and pictures show every one; of more they show the worst and the best."""
+EACH = 10
+"""So many of the worst, and as many of the best."""
+
 
 @dataclass(frozen=True)
 class Confused:
@@ -56,3 +61,11 @@ def lowest(values: Sequence[float], most: int) -> list[int]:
     """The places of the lowest values, lowest first, at most so many; NaN is none of them."""
     known = np.flatnonzero(~np.isnan(np.asarray(values, np.float64)))
     return [int(k) for k in known[np.argsort(np.asarray(values, np.float64)[known], kind="stable")][:most]]
+
+
+def worst_and_best(values: Sequence[float]) -> list[int]:
+    """Of at most MANY classes all, in their order; of more the places of the EACH lowest and the EACH highest values, lowest first."""
+    if len(values) <= MANY:
+        return list(range(len(values)))
+    ranked = lowest(values, len(values))
+    return ranked if len(ranked) <= 2 * EACH else ranked[:EACH] + ranked[-EACH:]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cycada.metrics.many_classes import EACH, cut, worst_and_best
 from cycada.report.drawing import COLORS, INK, SOURCE, TARGET, Panel, new, panel, plain, short, styled
 from cycada.report.gather import Row
 from cycada.report.table import Line, by_class, mean_by_class
@@ -98,28 +99,37 @@ def loss_curves(row: Row) -> list[Panel]:
 
 
 def class_bars(rows: Sequence[Row]) -> list[Panel]:
-    """One panel a row: target accuracy (IoU of scenes) of each class, dots for seeds, a dash for the own source-only."""
+    """One panel a row: target accuracy (IoU of scenes) of each class, dots for seeds, a dash for the own source-only.
+
+    Of many classes the worst and the best of the row alone, lowest first.
+    """
     found = []
     for i, row in enumerate(rows):
         values, mean = (f([o.last for o in row.outcomes]) for f in (by_class, mean_by_class))
         if values is None or mean is None:
             continue
         baseline = mean_by_class([o.baseline for o in row.outcomes if o.baseline and o.baseline.id != o.last.id])
-        k = values.shape[1]
-        classes = row.outcomes[0].last.classes or tuple(map(str, range(k)))
-        long = max(map(len, classes)) > 2
+        total = values.shape[1]
+        names = row.outcomes[0].last.classes or tuple(map(str, range(total)))
+        shown = worst_and_best(mean.tolist())
+        baseline = baseline[shown] if baseline is not None and len(baseline) == total else None
+        values, mean, classes, k = values[:, shown], mean[shown], [cut(names[c], 18) for c in shown], len(shown)
+        long = max(map(len, classes), default=0) > 2
+        of = f": {EACH} worst, {EACH} best of {total:,}" if k < total else ""
         with styled():
             figure, axes = new(3.1, 2.7 if long else 2.1)
             axes.bar(range(k), mean, color=COLORS[3] if row.oracle else TARGET, width=0.72, alpha=0.75, linewidth=0)
             if len(values) > 1:
                 axes.plot(np.tile(np.arange(k), len(values)), values.ravel(), "o", color=INK, markersize=2, alpha=0.55)
-            if baseline is not None and len(baseline) == k:
+            if baseline is not None:
                 axes.hlines(baseline, np.arange(k) - 0.42, np.arange(k) + 0.42, color=SOURCE, linewidth=2)
-            axes.set(title=short(row.name), ylim=(0, 103), ylabel=f"{row.metric.class_word}, %")
+            axes.set(title=short(row.name, 42 - len(of)) + of, ylim=(0, 103), ylabel=f"{row.metric.class_word}, %")
             axes.set_xticks(range(k), map(plain, classes), rotation=90 if long else 0)
             axes.grid(axis="y")
+            if of:
+                axes.axvline(EACH - 0.5, color=INK, linewidth=0.7, linestyle=(0, (3, 3)), alpha=0.6)
             said = ", ".join(f"{c} {v:.0f}" for c, v in zip(classes, mean, strict=True) if not np.isnan(v))
-            found.append(panel(figure, f"class{i}", f"{row.name}: target {row.metric.class_word} in % by class: {said}"))
+            found.append(panel(figure, f"class{i}", f"{row.name}: target {row.metric.class_word} in % by class{of}: {said}"))
     return found
 
 

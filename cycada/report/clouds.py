@@ -6,12 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cycada.report.drawing import COLORS, SOURCE, TARGET, TRANSLATED, Panel, new, panel, short, styled
+from cycada.metrics.many_classes import cut
+from cycada.report.drawing import COLORS, SOURCE, TARGET, TRANSLATED, Panel, new, panel, plain, short, styled
 from cycada.report.gather import Row
 from cycada.report.record import Record
 
 SHOWN = 300
 """Points of a domain."""
+LEGEND = 20
+"""Classes that have a colour of their own, at most; of more the commonest have one, and the others are grey."""
+OTHERS, COLORFUL = "#c9cdd2", tuple(c for c in COLORS if c not in ("#94a4a2", "#717581"))
+"""Grey, and the colours that are none."""
 DOMAINS = {"source": (SOURCE, "o"), "translated": (TRANSLATED, "^"), "target": (TARGET, "x")}
 
 
@@ -64,20 +69,33 @@ def _two_panels(record: Record, name: str, key: str, seed: int) -> list[Panel]:
         return panels
     with styled():
         figure, axes = new(3.3, 3.2)
-        shown = sorted(set(label[label >= 0].tolist()))
-        colors = record.palette or COLORS
-        for k in shown:
+        named, others = _commonest(label, LEGEND, LEGEND if record.palette else len(COLORFUL) + 1)
+        groups = [("", others, OTHERS)] if others else []
+        for i, k in enumerate(named):
+            color = record.palette[k] if record.palette else COLORFUL[i] if others else COLORS[k % len(COLORS)]
+            groups.append((cut(classes[k], 16) if k < len(classes) else str(k), [k], color))
+        for _, of, color in groups:
             for d in there:
-                chosen = (domain == d) & (label == k)
+                chosen = (domain == d) & np.isin(label, of)
                 marker = DOMAINS[d][1]
                 thick = 0.8 if marker == "x" else 0
                 x, y = at[chosen, 0], at[chosen, 1]
-                axes.scatter(x, y, s=9, c=colors[k % len(colors)], marker=marker, linewidths=thick, alpha=0.75, rasterized=True)
-        for k in shown[: len(colors)]:  # after all points, which so become one picture
-            axes.scatter([], [], s=22, c=colors[k % len(colors)], marker="s", label=classes[k] if k < len(classes) else str(k))
-        _frame(figure, axes, f"{name}, by class", 10 if max(map(len, classes)) < 3 else 4)
+                axes.scatter(x, y, s=9, c=color, marker=marker, linewidths=thick, alpha=0.75, rasterized=True)
+        for said, of, color in groups:  # after all points, which so become one picture
+            axes.scatter([], [], s=22, c=color, marker="s", label=plain(said or f"{len(of):,} others"))
+        longest = max(len(said) for said, _, _ in groups)
+        _frame(figure, axes, f"{name}, by class", 10 if longest < 3 and not others else 4 if longest < 12 else 2)
         panels.append(panel(figure, f"{key}k", f"{what}, coloured by class"))
     return panels
+
+
+def _commonest(label: np.ndarray, most: int, colors: int) -> tuple[list[int], list[int]]:
+    """The classes that get a colour, in their order, and all others: of more than `most` those of most points, one less than colours."""
+    classes, points = np.unique(label[label >= 0], return_counts=True)
+    if len(classes) <= most:
+        return classes.tolist(), []
+    named = np.sort(classes[np.argsort(-points, kind="stable")[: colors - 1]])
+    return named.tolist(), np.setdiff1d(classes, named).tolist()
 
 
 def _frame(figure: object, axes: object, title: str, columns: int) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
+from cycada.metrics.many_classes import MANY, coarse, cut, shares, ticks
 from cycada.report.drawing import Panel, new, panel, plain, short, styled
 from cycada.report.gather import Row
 from cycada.report.semantics import Shared, flips
@@ -15,12 +16,17 @@ from cycada.report.semantics import Shared, flips
 BLUES = LinearSegmentedColormap.from_list("page blues", ["#f2f6fa", "#9fc8ea", "#3f90da", "#123a63"])
 WRITTEN = 16
 """Classes up to which shares are written into the cells."""
+TICKS = 10
+"""Classes that are named beside the matrix of more than MANY."""
 
 
 def matrix(count: np.ndarray, classes: Sequence[str], title: str, axes_names: tuple[str, str], key: str, alt: str) -> Panel:
-    """(K, K) counts, drawn as the share of each row in %. axes_names: of rows and columns."""
-    k = len(count)
-    share = 100 * count / np.maximum(count.sum(1, keepdims=True), 1)
+    """(K, K) counts, drawn as the share of each row in %. axes_names: of rows and columns.
+
+    Of more than MANY classes a cell is the largest share of a block of them.
+    """
+    share, side = coarse(100 * shares(count), MANY)
+    k = len(share)
     with styled():
         figure, axes = new(3.3, 3.3)
         # all cells are empty, then come those with something to show: most of K x K shapes would look alike
@@ -31,13 +37,18 @@ def matrix(count: np.ndarray, classes: Sequence[str], title: str, axes_names: tu
         axes.vlines(between, 0, k, color="white", linewidth=0.4)
         axes.hlines(between, 0, k, color="white", linewidth=0.4)
         axes.set(xlim=(0, k), ylim=(k, 0), aspect="equal")
-        ticks = np.arange(k) + 0.5
-        axes.set_xticks(ticks, map(plain, classes), rotation=90 if max(map(len, classes)) > 2 else 0)
-        axes.set_yticks(ticks, map(plain, classes))
+        named = ticks(k, k if side == 1 else TICKS)
+        names = [plain(cut(classes[side * i], 14)) for i in named]
+        axes.set_xticks(np.array(named) + 0.5, names, rotation=90 if max(map(len, names)) > 2 else 0)
+        axes.set_yticks(np.array(named) + 0.5, names)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        axes.set(title=short(title), ylabel=axes_names[0], xlabel=axes_names[1])
-        if k <= WRITTEN:
+        axes.set(
+            title=short(title) + (f"\ncells: the largest\nof {side} x {side} classes" if side > 1 else ""),
+            ylabel=axes_names[0],
+            xlabel=axes_names[1],
+        )
+        if len(count) <= WRITTEN:
             for i in range(k):
                 for j in range(k):
                     if round(share[i, j]):

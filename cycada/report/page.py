@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from cycada.metrics.many_classes import EACH, MANY
 from cycada.report.charts import ablation, class_bars, learning_curves, loss_curves
 from cycada.report.clouds import clouds
 from cycada.report.drawing import SOURCE, TARGET, Panel
@@ -16,7 +18,7 @@ from cycada.report.gather import Gathered
 from cycada.report.matrices import confusions, flip_matrices
 from cycada.report.pictures import Picture, answers, grids
 from cycada.report.semantics import shared
-from cycada.report.sheets import Sheet
+from cycada.report.sheets import Sheet, left_out
 from cycada.report.table import Line
 
 
@@ -78,7 +80,8 @@ def sections(report: Gathered, lines: Sequence[Line], sheets: dict[str, Sheet]) 
         Section(
             "classes", "Classes",
             f"Target {metric.class_word} of each class: bars are means over seeds" + (", dots are seeds" if several else "") + "."
-            + " The orange dash is the source-only network of the same seeds." + _grey(report),
+            + " The orange dash is the source-only network of the same seeds." + _grey(report) + _of_many(report)
+            + "".join(f" {said}" for said in left_out(rows)),
             sheets=tuple(s for k, s in sheets.items() if k == "class_iou"),
             panels=tuple(class_bars(rows)), absent="No accuracies by class are stored.",
         ),
@@ -86,6 +89,7 @@ def sections(report: Gathered, lines: Sequence[Line], sheets: dict[str, Sheet]) 
             "confusions", "Confusions",
             metric.tested + (", counts added over seeds" if several else "") + ". A row is a true class, a column what it was "
             "called; numbers are % of the row, and a row adds up to 100. All but the diagonal is error.",
+            sheets=tuple(s for k, s in sheets.items() if k == "errors"),
             panels=tuple(confusions(rows)), absent="No confusion.json in these runs.",
         ),
         *([_answers(report)] if metric.of_pixels else []),
@@ -134,10 +138,25 @@ def _grey(report: Gathered) -> str:
     return " Grey is an oracle, trained with target labels." if any(row.oracle for row in report.rows) else ""
 
 
+def _of_many(report: Gathered) -> str:
+    """What is left out where there are too many classes to show each."""
+    k = len(report.row(report.reference).outcomes[0].last.classes or ())
+    if k <= MANY:
+        return ""
+    return f" Of {k:,} classes each chart shows the {EACH} worst and the {EACH} best; scores.json of a run has all."
+
+
 def _colors(report: Gathered) -> tuple[tuple[str, str, str], ...]:
-    """The classes of scenes in the colours of their pictures."""
+    """The classes of scenes in the colours of their pictures; of many those that most test pixels are, and how many are left out."""
     record = next((r for r in report.records if r.palette and r.classes), None)
-    return tuple(("chip", name, color) for name, color in zip(record.classes or (), record.palette or (), strict=True)) if record else ()
+    if record is None:
+        return ()
+    found = [("chip", name, color) for name, color in zip(record.classes or (), record.palette or (), strict=True)]
+    if len(found) <= MANY:
+        return tuple(found)
+    counts = report.row(report.reference).outcomes[0].last.confusion.get("target")
+    order = range(len(found)) if counts is None else np.argsort(-counts.sum(1), kind="stable")
+    return (*(found[k] for k in order[:MANY]), ("chip", f"and {len(found) - MANY} classes of fewer pixels", "transparent"))
 
 
 def page(title: str, lead: str, report: Gathered, chapters: Sequence[Section], facts: dict[str, Any], missing: Sequence[str]) -> str:

@@ -7,10 +7,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from cycada.errors import some
 from cycada.report.gather import Gathered
 from cycada.report.record import Record
 from cycada.report.sheets import OTHERS, averaged_over, mean_of
-from cycada.report.table import COVERS, Line, mean_by_class
+from cycada.report.table import Line, covers, mean_by_class
 
 
 def provenance(report: Gathered, command: str) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def missing(report: Gathered) -> list[str]:
     if old:
         found.append(
             "No answers per test image, and so no test over images, no features and no A-distance for "
-            f"{_some(old)}: made by an older version. `cycada evaluate RUN` writes them (analysis.npz)."
+            f"{some(old, 4)}: made by an older version. `cycada evaluate RUN` writes them (analysis.npz)."
         )
     undrifted = sorted(
         {
@@ -72,20 +73,16 @@ def missing(report: Gathered) -> list[str]:
         }
     )
     if undrifted:
-        found.append(f"No label flips and no semantic drift of the translations {_some(undrifted)}: `cycada evaluate RUN` measures them.")
+        found.append(f"No label flips and no semantic drift of the translations {some(undrifted, 4)}: `cycada evaluate RUN` measures them.")
     unchosen = sorted({o.last.id for _, o in outcomes if not any(k.startswith("selection/") for e in o.last.evaluations for k in e)})
     if unchosen:
         found.append(
-            f"No label-free criteria in {_some(unchosen)}: they are stored while training. "
+            f"No label-free criteria in {some(unchosen, 4)}: they are stored while training. "
             "Delete the run folder and run its experiment again."
         )
     if all(o.translation is None for _, o in outcomes):
         found.append("No image grids: no stage here translates images.")
     return found
-
-
-def _some(names: Sequence[str], shown: int = 4) -> str:
-    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def as_json(report: Gathered, lines: Sequence[Line], command: str) -> dict[str, Any]:
@@ -105,8 +102,8 @@ def as_json(report: Gathered, lines: Sequence[Line], command: str) -> dict[str, 
         for line in lines
     ]
     return {
-        "name": report.name, "selection": "last step", "unit": "percent", "reference": report.reference, "rows": rows, "tests": COVERS,
-        "failures": report.failures, "missing": missing(report), "provenance": provenance(report, command),
+        "name": report.name, "selection": "last step", "unit": "percent", "reference": report.reference, "rows": rows,
+        "tests": covers(lines), "failures": report.failures, "missing": missing(report), "provenance": provenance(report, command),
     }  # fmt: skip
 
 

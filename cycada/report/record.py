@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from cycada.config import EvaluationConfig, digest, parse
+from cycada.data import scene_domains
 from cycada.losses import Term
 from cycada.methods import methods
 from cycada.networks import kind_of
@@ -78,6 +79,12 @@ class Record:
         words = [[portable(spec[key]) for key in apart if isinstance(spec.get(key), str)] for spec in (source, target)]
         one, other = (f"{name} ({', '.join(w)})" if w else name for name, w in zip(self.domains, words, strict=True))
         return one, other
+
+    @property
+    def consecutive(self) -> bool:
+        """Whether the target's test images are frames of one video that follow each other; False of a domain that is not known here."""
+        name = self.domains[1]
+        return name in scene_domains and scene_domains[name].consecutive
 
     @cached_property
     def scores(self) -> dict[str, dict[str, Any]]:

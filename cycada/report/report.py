@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cycada import files
+from cycada.metrics.many_classes import MANY
 from cycada.report import provenance
 from cycada.report.gather import Gathered, gather
 from cycada.report.page import page, sections
@@ -16,7 +17,7 @@ from cycada.report.published import published
 from cycada.report.record import portable
 from cycada.report.selection import choose_rows, choose_steps
 from cycada.report.semantics import distances, shared
-from cycada.report.sheets import Sheet, class_sheet, distance_sheet, drift_sheet, main, published_sheet, row_sheet, step_sheets
+from cycada.report.sheets import Sheet, class_sheet, distance_sheet, drift_sheet, error_sheet, main, published_sheet, row_sheet, step_sheets
 from cycada.report.table import Line, lines
 from cycada.report.text import csv_table, latex, markdown
 
@@ -80,7 +81,9 @@ def _sheets(found: Gathered, table: Sequence[Line]) -> list[Sheet]:
     if apart := distances(found.rows):
         sheets.append(distance_sheet(apart))
     if found.metric.of_pixels:
-        sheets.insert(1, class_sheet(table))
+        sheets.insert(1, class_sheet(table, found.reference))
+    if len(found.records[-1].classes or ()) > MANY and (errors := error_sheet(found.row(found.reference))):
+        sheets.append(errors)
     return sheets
 
 

@@ -6,12 +6,16 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from cycada.errors import some
+from cycada.metrics.many_classes import EACH, most_confused, worst_and_best
 from cycada.report.gather import Row
 from cycada.report.metric import Metric
 from cycada.report.published import Published, common_flags
 from cycada.report.selection import RowChoice, StepChoices
 from cycada.report.semantics import DRIFT, PERCENT, UNSEEN, Distance, Shared, drift, unseen
-from cycada.report.table import COVERS, Line, Mean, mean_by_class
+from cycada.report.table import Line, Mean, covers, mean_by_class
 
 NONE = "–"
 MIOU = (
@@ -71,10 +75,10 @@ def main(lines: Sequence[Line], reference: str) -> Sheet:
         f"Target {metric.word} in %, last step: no checkpoint was chosen. ± is the standard error over seeds (n - 1); one seed has none. "
         "Gain is over the source-only network of the same seed.",
         f"Difference: row less '{reference}', in points, over the seeds that both have, with the 95 % interval of the bootstrap.",
-        COVERS["bootstrap"], COVERS["wilcoxon"], COVERS["holm"],
+        *covers(lines).values(),
     ]  # fmt: skip
     if metric.of_pixels:
-        notes.insert(1, MIOU + (f" {left}" if (left := left_out(lines[0].row)) else ""))
+        notes.insert(1, " ".join([MIOU, *left_out([line.row for line in lines])]))
     over_heads = ("images / classes",) if metric.of_pixels else ()
     if any(line.row.oracle for line in lines):
         notes.append("* An oracle, trained with target labels: no result, and no bound on rows with more steps. Never set in bold.")
@@ -93,30 +97,59 @@ def averaged_over(row: Row) -> tuple[int, str]:
     return records[0].manifest["images"]["target test"], str(classes[0]) if len(classes) == 1 else f"{classes[0]} to {classes[-1]}"
 
 
-def left_out(row: Row) -> str:
-    """A sentence about the classes that no pixel of the test set is, which no mean is over; empty where there is none."""
-    last = row.outcomes[0].last
-    found = last.scores["target"]["class_accuracy"]
-    names = last.classes or tuple(map(str, range(len(found))))
-    absent = [name for name, share in zip(names, found, strict=True) if share is None]
-    return f"Over {len(names) - len(absent)} of {len(names)} classes; no pixel of the test set is: {', '.join(absent)}." if absent else ""
+def left_out(rows: Sequence[Row]) -> list[str]:
+    """A sentence for every group of rows whose test set lacks the same classes, which no mean is over; rows without such say nothing."""
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        last = row.outcomes[0].last
+        shares = last.scores["target"].get("class_accuracy", ())
+        names = last.classes or tuple(map(str, range(len(shares))))
+        absent = [name for name, share in zip(names, shares, strict=True) if share is None]
+        over, what = f"Over {len(names) - len(absent)} of {len(names)} classes", "pixel" if row.metric.of_pixels else "image"
+        groups.setdefault(f"{over}; no {what} of the test set is: {some(absent)}." if absent else "", []).append(row.name)
+    whose = len(groups) > 1
+    return [f"{', '.join(names)}: {said}" if whose else said for said, names in groups.items() if said]
 
 
-def class_sheet(lines: Sequence[Line]) -> Sheet:
-    """IoU of every class, and the other scores that segmentation is reported by; means over seeds."""
-    classes = lines[0].row.outcomes[0].last.classes or tuple(map(str, range(len(lines[0].row.outcomes[0].last.by_class() or ()))))
+def class_sheet(lines: Sequence[Line], reference: str) -> Sheet:
+    """IoU of every class, and the other scores that segmentation is reported by; means over seeds.
+
+    Of many classes the reference's worst and best.
+    """
+    means = {line.row.name: mean_by_class([o.last for o in line.row.outcomes]) for line in lines}
+    ruler = means[reference]
+    names = lines[0].row.outcomes[0].last.classes or tuple(map(str, range(0 if ruler is None else len(ruler))))
+    shown = list(range(len(names))) if ruler is None else worst_and_best(ruler.tolist())
     rows = []
     for line in lines:
-        found = mean_by_class([o.last for o in line.row.outcomes])
-        by_class = [NONE] * len(classes) if found is None else [NONE if math.isnan(v) else f"{v:.1f}" for v in found]
+        found = means[line.row.name]
+        by_class = [NONE if found is None or math.isnan(found[k]) else f"{found[k]:.1f}" for k in shown]
         others = [mean_of(line.row, key) for key in OTHERS]
         rows.append((name(line), *by_class, f"{line.target.mean:.1f}", *(NONE if m is None else f"{m.mean:.1f}" for m in others)))
-    notes = (
+    notes = [
         "In %, on the target's test images at the masks' own size, last step, mean over seeds. IoU of a class: right pixels over those "
         "that are or were called so. fwIoU: the mean of IoU weighted by how often a class occurs; class accuracy: the mean of the "
         "shares of each class's pixels that were found. – where the truth does not hold a class.",
-    )
-    return Sheet("class_iou", "IoU of every class", ("method", *classes, "mIoU", *OTHERS.values()), rows, notes=notes)
+        *left_out([line.row for line in lines]),
+    ]  # fmt: skip
+    if len(shown) < len(names):
+        notes.append(f"Of {len(names)} classes the {EACH} worst and the {EACH} best of '{reference}', lowest first; table.json has all.")
+    heads = ("method", *(names[k] for k in shown), "mIoU", *OTHERS.values())
+    return Sheet("class_iou", "IoU of every class" if len(shown) == len(names) else "IoU of classes", heads, rows, notes=tuple(notes))
+
+
+def error_sheet(row: Row, most: int = 20) -> Sheet | None:
+    """The commonest errors of a row, counts of its seeds added: for more classes than a matrix can name. None without an error."""
+    counts = [o.last.confusion["target"] for o in row.outcomes if "target" in o.last.confusion]
+    if not counts or len({c.shape for c in counts}) > 1:
+        return None
+    classes = row.outcomes[0].last.classes or tuple(map(str, range(len(counts[0]))))
+    found = most_confused(np.sum(counts, axis=0), most)
+    rows = [(classes[e.true], classes[e.said], f"{e.count:,}", f"{100 * e.share:.0f}") for e in found]
+    what = "pixels" if row.metric.of_pixels else "images"
+    notes = (f"The {len(rows)} largest of {row.name}, counts added over its seeds.",)
+    heads = ("true class", "called", what, "% of the class")
+    return Sheet("errors", f"The commonest errors of {row.name}", heads, rows, notes=notes) if rows else None
 
 
 def mean_of(row: Row, key: str) -> Mean | None:
@@ -132,10 +165,8 @@ def _test_cells(line: Line, reference: str) -> tuple[str, str, str]:
     shown = NONE if difference is None else _minus(f"{difference.mean:+.1f}")
     if interval:
         shown += _minus(f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]")
-    images = f"{p_value(interval.p)} ({p_value(test.bootstrap_holm)})" if interval else f"not tested: {test.why['bootstrap']}"
-    seeds = (
-        f"{p_value(test.wilcoxon)} ({p_value(test.wilcoxon_holm)})" if test.wilcoxon is not None else f"not tested: {test.why['wilcoxon']}"
-    )
+    tests = (interval.p if interval else None, test.bootstrap_holm, "bootstrap"), (test.wilcoxon, test.wilcoxon_holm, "wilcoxon")
+    images, seeds = (f"not tested: {test.why[k]}" if p is None else f"{p_value(p)} ({p_value(holm)})" for p, holm, k in tests)
     return shown, images, seeds
 
 

@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cycada.metrics.statistics import WILCOXON_NEEDS, Bootstrap, holm, mean_and_error, paired_bootstrap, wilcoxon_over_seeds
+from cycada.metrics.statistics import (
+    BLOCKS_NEEDED,
+    WILCOXON_NEEDS,
+    Bootstrap,
+    block_length,
+    holm,
+    mean_and_error,
+    paired_bootstrap,
+    wilcoxon_over_seeds,
+)
 from cycada.report.gather import Gathered, Row
 from cycada.report.record import Record
 
@@ -18,6 +27,21 @@ COVERS = {
     "common seeds that differ it cannot fall under 0.05 (its smallest p is 2 / 2^n), and no p is printed.",
     "holm": "Holm's step-down correction over all rows of this table, for each of the two tests by itself.",
 }
+
+
+def covers(lines: Sequence[Line]) -> dict[str, str]:
+    """What each test of this table covers, with what is drawn where the test images are frames of one video."""
+    found = next((t for line in lines if (t := line.test) and t.bootstrap and t.bootstrap.block > 1), None)
+    if not found or not found.bootstrap or not found.images:
+        return COVERS
+    block, blocks = found.bootstrap.block, -(-found.images // found.bootstrap.block)
+    said = (
+        f" The test images are frames of one video that follow each other and look alike, so they are not drawn one by one: each resample "
+        f"is of {blocks} blocks of {block} successive frames (circular block bootstrap)."
+    )
+    if found.bootstrap.p is None:
+        said += f" Below {BLOCKS_NEEDED} blocks no p is printed, and the interval is too narrow rather than too wide."
+    return COVERS | {"bootstrap": COVERS["bootstrap"] + said}
 
 
 @dataclass(frozen=True)
@@ -134,5 +158,8 @@ def _test(row: Row, reference: Row) -> Comparison:
         why["bootstrap"] = "not the same test images"
     else:
         images = len(pairs[0][0][1])
-        bootstrap = paired_bootstrap(np.stack([a[0] for a, _ in pairs]), np.stack([b[0] for _, b in pairs]))
+        block = block_length(images) if ours[seeds[0]].consecutive else 1
+        bootstrap = paired_bootstrap(np.stack([a[0] for a, _ in pairs]), np.stack([b[0] for _, b in pairs]), block=block)
+        if bootstrap.p is None:
+            why["bootstrap"] = f"{images // block} blocks of frames < {BLOCKS_NEEDED}"
     return Comparison(reference.name, seeds, images, Mean.of(difference), bootstrap, wilcoxon, why)

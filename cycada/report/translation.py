@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import Any
 
 from cycada.errors import CycadaError
 from cycada.metrics.statistics import mean_and_error
+from cycada.report.escape import csv_lines, markdown_cell, markdown_prose, markdown_row
 
 COLUMNS: Mapping[str, tuple[str, int, tuple[str, str]]] = {
     "pixel_accuracy": ("per-pixel acc.", 3, ("answers", "pixel_accuracy")),
@@ -183,26 +182,24 @@ def _size(size: Sequence[int]) -> str:
 def markdown(tables: Sequence[QualityTable], remarks: Sequence[str]) -> str:
     lines: list[str] = []
     for table in tables:
-        lines += [f"**{TITLES[table.direction]}**", "", f"| {' | '.join(table.heads)} |", f"|---|{'---:|' * (len(table.heads) - 1)}"]
-        lines += [f"| {' | '.join(table.cells(row))} |" for row in table.rows]
+        lines += [f"**{TITLES[table.direction]}**", "", markdown_row(table.heads), f"|---|{'---:|' * (len(table.heads) - 1)}"]
+        lines += [markdown_row(map(markdown_cell, table.cells(row))) for row in table.rows]
         lines.append("")
-    return "\n".join([*lines, *(f"- {remark}" for remark in remarks)]) + "\n"
+    return "\n".join([*lines, *(f"- {markdown_prose(remark)}" for remark in remarks)]) + "\n"
 
 
 def as_csv(tables: Sequence[QualityTable]) -> str:
     """A line a row and direction: numbers with all their digits, and their standard errors."""
     columns = [c for c in COLUMNS if any(c in table.columns for table in tables)]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     numbers = [*columns, "seconds"]
-    writer.writerow(["method", "direction", "seeds", *(f"{c}{end}" for c in numbers for end in ("", "_error"))])
+    lines = [["method", "direction", "seeds", *(f"{c}{end}" for c in numbers for end in ("", "_error"))]]
     for table in tables:
         for row in table.rows:
             values = dict(row.values) | ({"seconds": row.seconds} if row.seconds else {})
             pairs = [values.get(c, (None, None)) for c in numbers]
             cells = ["" if v is None else f"{v:.8g}" for pair in pairs for v in pair]
-            writer.writerow([row.name, table.direction, " ".join(map(str, row.seeds)), *cells])
-    return out.getvalue()
+            lines.append([row.name, table.direction, " ".join(map(str, row.seeds)), *cells])
+    return csv_lines(lines)
 
 
 def as_plain(tables: Sequence[QualityTable]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from cycada.data import Domain, Examples, SceneDomain, Scenes, scene_domains
 from cycada.data.inspect import Report, Section, check, sheet
 from cycada.data.scenes import Image, Mask, Palette, spread
 from cycada.errors import CycadaError
+from cycada.metrics.many_classes import EACH, worst_and_best
 from cycada.plan import plan
 from cycada.registry import check_options
 from cycada.runs.counts import absent, absent_labels, contradictions, grouped, listed
@@ -187,19 +188,25 @@ def _report(scenes: Scenes | None, classes: tuple[str, ...], samples: int) -> Re
 
 
 def print_checked(checked: Checked) -> None:
-    """What was found part by part, and the share of every class."""
+    """What was found part by part, and the share of every class; of many classes the rarest and the commonest."""
     table, shares = Table(title=checked.title), Table(title="% of what is labelled")
     for column in COLUMNS:
         table.add_column(column, justify="left" if column in ("", "W x H") else "right", no_wrap=column == "", overflow="fold")
     for column in ("class", *(p.title for p in checked.parts)):
         shares.add_column(column, justify="left" if column == "class" else "right")
-    for rows, of in ((checked.rows(), table), (checked.shares(), shares)):
+    counted = next((p for p in checked.parts if p.report.labelled), None)
+    shown = worst_and_best(counted.report.counts.tolist()) if counted else range(len(checked.classes))
+    every = checked.shares()
+    for rows, of in ((checked.rows(), table), ([every[k] for k in shown], shares)):
         for row in rows:
             of.add_row(*row)
     out = Console(highlight=False)
     out.print(table)
     if checked.classes and any(p.report.labelled for p in checked.parts):
         out.print(shares)
+    if counted and len(shown) < len(every):
+        said = f"Of {len(every):,} classes the {EACH} rarest and the {EACH} commonest of what was read of {counted.title}."
+        out.print(said, soft_wrap=True)
     for p in checked.parts:
         for line in p.notes(checked.classes):
             print(f"warning: {p.title}: {line}", file=sys.stderr)

@@ -11,7 +11,7 @@ import torch
 
 from cycada.build import check_labels, load_datasets
 from cycada.config import Config, digest
-from cycada.errors import memory_named, os_message
+from cycada.errors import memory_named
 from cycada.files import ready, unless_read_only, write_json
 from cycada.plan import StagePlan, counted, plan
 from cycada.rehearsal import memory_of, rehearse

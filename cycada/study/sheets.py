@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from cycada.files import ready, write_text
 from cycada.report.drawing import INK, TARGET, Panel, new, panel, short, styled
+from cycada.report.escape import csv_lines, markdown_cell
 from cycada.report.sheets import NONE, Sheet
 from cycada.report.text import markdown
 from cycada.study.score import Scored
@@ -99,7 +98,7 @@ def write(scored: Scored, folder: Path) -> None:
     ready(folder)
     figure = chart(scored)
     text = markdown("Real or fake", LEAD, [sheet(scored)], [])
-    write_text(folder / "study.md", f"{text}\n![{figure.alt}](study.svg)\n")
+    write_text(folder / "study.md", f"{text}\n![{markdown_cell(figure.alt)}](study.svg)\n")
     write_text(folder / "study.svg", figure.alone)
     write_text(folder / "study.json", json.dumps(scored.as_dict(), indent=1) + "\n")
     heads = (
@@ -119,7 +118,7 @@ def write(scored: Scored, folder: Path) -> None:
         (m, *((r.rate, *r.wilson, r.mean, r.error, *(r.people or (None, None)), r.count, r.trials, r.participants) if r else [None] * 10))
         for m, r in scored.rates.items()
     ]
-    write_text(folder / "study.csv", _csv(heads, rows))
+    write_text(folder / "study.csv", csv_lines([heads, *rows]))
     people = [
         (
             p.participant,
@@ -139,12 +138,4 @@ def write(scored: Scored, folder: Path) -> None:
         "participant", "method", "file", "fooled", "trials", "practice_right", "practice", "hidden", "exposure_off", "left_share",
         "median_milliseconds",
     )  # fmt: skip
-    write_text(folder / "people.csv", _csv(heads, people))
-
-
-def _csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows([["" if c is None else round(c, 6) if isinstance(c, float) else c for c in row] for row in rows])
-    return out.getvalue()
+    write_text(folder / "people.csv", csv_lines([heads, *people]))
