@@ -14,6 +14,8 @@ from cycada.runs.run import run
 from cycada.train.device import Device
 from experiments.smoke_gta5 import RECIPES, markdown, trained_before, trees
 
+pytestmark = pytest.mark.trains
+
 SMALL = {"size": {"source": [104, 188], "target": [104, 208]}, "crop": [64, 72]}
 SMALL_PIXEL = {"size": {"source": [56, 104], "target": [52, 104]}, "crop": [40, 40]}
 NETWORKS = {

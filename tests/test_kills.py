@@ -25,6 +25,8 @@ from cycada.runs.store import RunFolder
 from cycada.runs.translate import translate
 from cycada.runs.verify import every_run, verify
 
+pytestmark = pytest.mark.trains
+
 HERE = Path(__file__).parent
 ONCE = {name: once_stages()[name] for name in ("source", "pixel", "task")}
 TRACKED = {"tracking": {"kind": "mlflow"}}

@@ -5,9 +5,12 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 from conftest import TINY, size_of
 from PIL import Image
+
+pytestmark = pytest.mark.trains
 
 CONFIG = {
     "name": "mine",

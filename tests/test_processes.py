@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from conftest import write_config
 from safetensors.torch import load_file
+
+pytestmark = pytest.mark.trains
 
 # Exact only where nothing mixes the images of a batch or draws per process: no batch norm, dropout or pool.
 SAME = {

@@ -26,6 +26,8 @@ from cycada.train import checkpoint
 from cycada.train.loop import train
 from cycada.train.meter import Diverged
 
+pytestmark = pytest.mark.trains
+
 KILLER = """
 import os, signal
 from cycada.runs.store import RunFolder

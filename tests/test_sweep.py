@@ -19,6 +19,8 @@ from cycada.runs.store import RunFolder
 from cycada.runs.sweep import run_sweep, seconds_left, sweep_file
 from cycada.runs.sweep_plan import load_sweep, plan_sweep, slug
 
+pytestmark = pytest.mark.trains
+
 TWO = {"source": CYCADA["source"], "pixel": CYCADA["pixel"]}
 
 
