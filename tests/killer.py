@@ -19,6 +19,13 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def kill_once(mark):
+    """Kill the process the first time. It stands here since a worker that imports this module need not import torch."""
+    if not mark.exists():
+        mark.touch()
+        die()
+
+
 class Events:
     """Counts, and says on a pipe which event was the last."""
 
@@ -105,16 +112,19 @@ def arm(event):
     RunFolder.append_metrics = killing_append
 
 
-def one_try(words, fatal):
-    """-> (how it ended as os.waitpid says it, the event that it died of)."""
+def one_try(words, arming=None):
+    """Run the command line in a fork. -> (how it ended as os.waitpid says it, the event that it died of).
+
+    arming: called in the fork, with the end of a pipe to tell the event, before the command line.
+    """
     listen, tell = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(listen)
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
-        if fatal:
-            arm(Events(fatal, tell))
+        if arming:
+            arming(tell)
         from cycada.cli import main
 
         sys.argv = ["cycada", *words]
@@ -150,7 +160,8 @@ def main():
     torch.set_num_threads(1)
     died, code = [], None
     while len(died) < int(kills) and code is None:
-        status, name = one_try(words, int(random.integers(1, int(most) + 1)))
+        fatal = int(random.integers(1, int(most) + 1))
+        status, name = one_try(words, lambda tell, fatal=fatal: arm(Events(fatal, tell)))
         if os.WIFSIGNALED(status):
             died.append(name)
         else:
@@ -158,7 +169,7 @@ def main():
             if code:
                 print(json.dumps({"died": died, "code": code}))
                 return
-    status, _ = one_try(words, 0)
+    status, _ = one_try(words)
     print(json.dumps({"died": died, "code": os.waitstatus_to_exitcode(status)}))
 
 

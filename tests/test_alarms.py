@@ -164,6 +164,7 @@ def test_warnings_come_once_a_kind_and_not_in_passing():
     assert len(said) == 2
 
 
+@pytest.mark.trains
 def test_a_stage_writes_them_and_others_do_not(tmp_path):
     stages = {"source": {"method": "source_only"}, **CYCLE}
     summary = run(tiny_config(stages, **STREETS, results=str(tmp_path), logging={"report_every": 1, "evaluate_every": 2}))

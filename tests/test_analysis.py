@@ -15,6 +15,8 @@ from cycada.runs.analysis import DRIFT, FEATURES, NOISE, drift
 from cycada.train.device import Device
 from cycada.types import Output
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="module")
 def pixel():

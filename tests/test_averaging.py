@@ -246,6 +246,7 @@ def trained(tmp_path_factory):
     return run(streets(results=here)), run(streets(HOW, results=here)), run(streets(HOW, results=there))
 
 
+@pytest.mark.trains
 def test_what_was_trained_is_scored_again_and_not_trained_again(trained):
     plain, again, alone = trained
     for one, two, three in zip(plain.stages, again.stages, alone.stages, strict=True):
@@ -265,12 +266,14 @@ def test_what_was_trained_is_scored_again_and_not_trained_again(trained):
         assert list(mine.images.glob("answers_0000004.png"))
 
 
+@pytest.mark.trains
 def test_label_free_criteria_look_at_the_same_answers(trained):
     plain, again, _ = trained
     rows = [find_run(s.stages[0].folder).metrics()[-1] for s in (plain, again)]
     assert rows[0]["selection/certainty"] > rows[1]["selection/certainty"], "a mean is less sure than what it is the mean of"
 
 
+@pytest.mark.trains
 def test_the_plain_evaluation_takes_the_weights_of_another(trained):
     plain, _, alone = trained
     results = alone.stages[0].folder.parents[1]
@@ -286,6 +289,7 @@ def test_the_plain_evaluation_takes_the_weights_of_another(trained):
     assert run(streets(results=str(results))).stages[0].reused
 
 
+@pytest.mark.trains
 def test_evaluate_takes_settings_of_the_evaluation(trained, cycada):
     plain, again, _ = trained
     for one, two in zip(plain.stages, again.stages, strict=True):

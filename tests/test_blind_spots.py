@@ -22,6 +22,8 @@ from cycada.runs.run import run
 from cycada.runs.sweep import train_job
 from cycada.train.device import Device
 
+pytestmark = pytest.mark.trains
+
 
 def test_rarely_found_by_hand():
     assert rarely_found([50, 50, 0], [10, 10, 10]) == {2: (0, pytest.approx(1 / 3))}

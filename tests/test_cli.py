@@ -11,6 +11,8 @@ from PIL import Image
 from cycada.data import domains
 from experiments.smoke_gta5 import trees
 
+pytestmark = pytest.mark.trains
+
 GTA5 = Path(__file__).parents[1] / "configs" / "segmentation" / "gta5_cityscapes" / "drn26.yaml"
 
 

@@ -18,6 +18,8 @@ from cycada.train.device import Device
 from cycada.train.loop import train
 from cycada.train.step import parts
 
+pytestmark = pytest.mark.trains
+
 CYCLE = {"g_st": 2, "g_ts": 2, "d_s": 3, "d_t": 3}
 PASSES = {
     "source_only": {"f_t": 1},

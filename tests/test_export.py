@@ -21,6 +21,8 @@ from cycada.runs.exported import Exported
 from cycada.runs.run import run
 from cycada.runs.translator import load_generator
 
+pytestmark = pytest.mark.trains
+
 
 def about(architecture, **over):
     """What an export says of its weights."""

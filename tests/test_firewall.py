@@ -14,6 +14,8 @@ from cycada.plan import plan
 from cycada.runs.run import run
 from cycada.train.device import Device
 
+pytestmark = pytest.mark.trains
+
 
 def weights(summary):
     return [load_file(Path(s.folder) / "weights.safetensors") for s in summary.stages]

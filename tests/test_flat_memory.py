@@ -26,7 +26,10 @@ COUNT, SIZE = 2000, (64, 96)
 KEPT = 1800 * 4 * SIZE[0] * SIZE[1] / 2**20
 """Megabytes that the scenes after the first 200 would take if they were kept: 42."""
 STATUS = Path("/proc/self/status")
-pytestmark = pytest.mark.skipif(not STATUS.exists(), reason="the kernel's own count of memory is Linux's")
+pytestmark = [
+    pytest.mark.trains,
+    pytest.mark.skipif(not STATUS.exists(), reason="the kernel's own count of memory is Linux's"),
+]
 
 
 def megabytes(name):

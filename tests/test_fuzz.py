@@ -21,6 +21,8 @@ from cycada.rehearsal import rehearse
 from cycada.runs.run import run
 from cycada.yaml_files import merge, override
 
+pytestmark = pytest.mark.trains
+
 SECONDS = 60
 NONSENSE: list[Any] = [
     -1, 0, 1, 2, 3, 7, 10**19, 1e6, 1e-12, 1e308, -0.5, 0.5, math.nan, math.inf, -math.inf, "", "x", "../x", "a\0b", "null", "true", "1e3",

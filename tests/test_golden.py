@@ -12,6 +12,8 @@ from test_every_method import training
 from cycada.methods import methods
 from cycada.train.loop import train
 
+pytestmark = pytest.mark.trains
+
 GOLDEN = Path(__file__).with_name("golden.json")
 
 

@@ -14,8 +14,12 @@ from cycada.runs.run import run
 from cycada.train.device import Device
 from experiments.smoke_gta5 import RECIPES, markdown, trained_before, trees
 
+pytestmark = pytest.mark.trains
+
 SMALL = {"size": {"source": [104, 188], "target": [104, 208]}, "crop": [64, 72]}
 SMALL_PIXEL = {"size": {"source": [56, 104], "target": [52, 104]}, "crop": [40, 40]}
+SMALLEST = {"size": {"source": [28, 48], "target": [24, 48]}, "crop": [16, 24], "steps": 1}
+"""For a network of full width."""
 NETWORKS = {
     "f": {"name": "small_segmenter", "channels": 4, "width": 8}, "g": {"name": "resnet", "channels": 4, "blocks": 1},
     "d": {"name": "patchgan", "channels": 4, "layers": 2}, "d_feat": {"name": "pixel_mlp", "width": 8},
@@ -59,6 +63,7 @@ def test_the_semantic_pixel_step_runs_checkpointed_in_bf16(root, tmp_path):
     saving = {"f_s": {"name": "drn26", "checkpointing": True}, "g": {**NETWORKS["g"], "checkpointing": True}}
     later = [f"stages.{name}=null" for name in ("task", "feature", "oracle")]
     cut = ["networks.f={name: drn26}", f"stages.pixel.networks={json.dumps(saving)}", *later]
+    cut += [f"stages.{name}.{key}={json.dumps(value)}" for name in ("source", "pixel") for key, value in SMALLEST.items()]
     found = run(small("drn26_semantic", root, tmp_path, *cut)).stages[-1]
     assert set(found.scores) == {"target"}, "f_s names what is translated back"
     row = json.loads((found.folder / "metrics.jsonl").read_text().splitlines()[-1])

@@ -27,7 +27,11 @@ from cycada.runs.sweep_plan import slug
 from cycada.runs.translate import translate
 from cycada.runs.verify import every_run, verify
 
-pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.filterwarnings("ignore::FutureWarning")]  # of MLflow
+pytestmark = [
+    pytest.mark.trains,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of MLflow
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
 
 HERE = Path(__file__).parent
 ONCE = {name: once_stages()[name] for name in ("source", "pixel", "task")}

@@ -10,6 +10,8 @@ from cycada import config
 from cycada.runs.run import run
 from cycada.yaml_files import merge
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.mark.slow
 def test_the_demo_adapts(tmp_path):

@@ -5,9 +5,12 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 from conftest import TINY, size_of
 from PIL import Image
+
+pytestmark = pytest.mark.trains
 
 CONFIG = {
     "name": "mine",
@@ -61,18 +64,23 @@ def blocks(page):
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
+def with_less(block, text, smaller):
+    assert text in block
+    return block.replace(text, smaller)
+
+
 def test_the_tutorial_as_a_new_user_would(tmp_path, monkeypatch, capsys):
-    """Its two blocks of python, word for word; only images and steps are fewer."""
+    """Its two blocks of python, word for word; only images, steps and channels are fewer."""
     write, train = blocks("tutorial.md")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(Path(__file__).parents[1] / "configs")
-    small = "".join(f'"stages.{s}.steps=2", "stages.{s}.batch=8", ' for s in ("source", "pixel", "task", "feature", "self"))
     assert len(train.strip().splitlines()) <= 20
-    exec(write, {})
-    for folder in (f for f in Path("data").rglob("*") if f.is_dir()):
-        for image in sorted(folder.glob("*.png"))[16:]:
-            image.unlink()
-    exec(train.replace('"data.root=data",', f'"data.root=data", "tracking.kind=none", {small}'), {})
+    write = with_less(write, "domains[name]()", "domains[name](**fewer.get(name, {}))")
+    write = with_less(write, "found.images, found.labels.tolist()", "found.images[:160], found.labels[:160].tolist()")
+    exec(write, {"fewer": {"rendered_digits": {"train": 160, "test": 160}}})
+    less = [f"stages.{name}.{key}" for name in ("source", "pixel", "task", "feature", "self") for key in ("steps=2", "batch=8")]
+    less += ["networks.f.channels=4", "networks.g.channels=4", "networks.d.channels=4", "tracking.kind=none"]
+    exec(with_less(train, '"data.root=data",', '"data.root=data", ' + "".join(f'"{word}", ' for word in less)), {})
     out = capsys.readouterr().out
     assert "self self_training 2 steps" in out
     assert re.search(r"feature pixel \+ feature [0-9.]+% ", out)

@@ -12,6 +12,8 @@ from cycada.cli import app
 from cycada.data.street_parts import CLASSES
 from cycada.data.streets import draw
 
+pytestmark = pytest.mark.trains
+
 CONFIG = str(Path(__file__).parent.parent / "configs" / "own_scenes.yaml")
 SMALL = [
     "data.size=[32, 48]", "stages.pixel.crop=[16, 24]", "networks.f.channels=4", "networks.f.width=8", "networks.g.channels=4",

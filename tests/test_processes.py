@@ -1,13 +1,19 @@
 """Two processes with a batch each are one process with both: same data, same gradients, same weights."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
-from conftest import write_config
+from conftest import tiny_config, write_config
 from safetensors.torch import load_file
+
+from cycada.runs.run import run
+
+pytestmark = pytest.mark.trains
 
 # Exact only where nothing mixes the images of a batch or draws per process: no batch norm, dropout or pool.
 SAME = {
@@ -29,24 +35,26 @@ STAGES = {
 }  # fmt: skip
 
 
-def train(tmp_path, processes, batch):
-    """Weights of all finished stages by name."""
-    name = f"{processes}x{batch}"
-    over = {**SAME, "results": str(tmp_path / name), "defaults": {"batch": batch, "steps": 4}}
-    config = write_config(tmp_path / f"{name}.yaml", STAGES, **over)
-    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+def weights(results):
+    """Of all finished stages by name."""
+    folders = [f for f in (results / "runs").iterdir() if f.is_dir()]
+    assert len(folders) == len(STAGES)
+    return {json.loads((f / "manifest.json").read_text())["stage"]: load_file(f / "weights.safetensors") for f in folders}
+
+
+def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):
+    def over(name, batch):
+        return {**SAME, "results": str(tmp_path / name), "defaults": {"batch": batch, "steps": 4}}
+
+    run(tiny_config(STAGES, **over("one", 8)))
+    config = write_config(tmp_path / "two.yaml", STAGES, **over("two", 4))
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [sys.executable, *launch, "-m", "cycada", "run", str(config), "--json"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert sum(line.startswith("{") for line in done.stdout.splitlines()) == 1, "only rank 0 prints"
-    folders = [f for f in (tmp_path / name / "runs").iterdir() if f.is_dir()]
-    assert len(folders) == len(STAGES)
-    return {(f / "manifest.json").read_text().split('"stage": "')[1].split('"')[0]: load_file(f / "weights.safetensors") for f in folders}
-
-
-def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):
-    one, two = train(tmp_path, 1, 8), train(tmp_path, 2, 4)
-    for stage, weights in one.items():
-        for name, value in weights.items():
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for stage, values in one.items():
+        for name, value in values.items():
             assert torch.allclose(value, two[stage][name], atol=5e-6, rtol=1e-4), (stage, name)

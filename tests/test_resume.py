@@ -28,36 +28,45 @@ from cycada.train import checkpoint
 from cycada.train.loop import train
 from cycada.train.meter import Diverged
 
-KILLER = """
-import os, signal
+pytestmark = pytest.mark.trains
+
+KILLED = """
+import os, sys
+from killer import die, one_try
+from cycada.cli import main
 from cycada.runs.store import RunFolder
 from cycada.train import checkpoint
 
-save, finish, calls = checkpoint.save, RunFolder.finish, [0]
+def arm(kill_at):
+    save, finish, calls = checkpoint.save, RunFolder.finish, [0]
 
-def kill():
-    os.kill(os.getpid(), signal.SIGKILL)
+    def killing_save(folder, state):
+        calls[0] += 1
+        if kill_at == f"before {calls[0]}":
+            die()
+        if kill_at == f"within {calls[0]}":
+            (folder / ".checkpoint-1.tmp").write_bytes(b"half a checkpo")
+            die()
+        path = save(folder, state)
+        if kill_at == f"after {calls[0]}":
+            die()
+        return path
 
-def killing_save(folder, state):
-    calls[0] += 1
-    at = os.environ.get("KILL_AT", "")
-    if at == f"before {calls[0]}":
-        kill()
-    if at == f"within {calls[0]}":
-        (folder / ".checkpoint-1.tmp").write_bytes(b"half a checkpo")
-        kill()
-    path = save(folder, state)
-    if at == f"after {calls[0]}":
-        kill()
-    return path
+    def killing_finish(self):
+        if kill_at == "end":
+            die()
+        finish(self)
 
-def killing_finish(self):
-    if os.environ.get("KILL_AT") == "end":
-        kill()
-    finish(self)
+    checkpoint.save, RunFolder.finish = killing_save, killing_finish
 
-checkpoint.save, RunFolder.finish = killing_save, killing_finish
+config, *points = sys.argv[1:]
+for kill_at in points:
+    status, _ = one_try(["run", config], lambda _: arm(kill_at))
+    assert os.waitstatus_to_exitcode(status) == -9, kill_at
+sys.argv = ["cycada", "run", config, "--json"]
+main()
 """
+"""It imports the toolkit once, forks for every try that is killed, and at last runs undisturbed."""
 
 
 def outcome(results):
@@ -79,15 +88,14 @@ def assert_same(one, other):
 
 
 def test_a_run_killed_at_several_points_ends_as_if_it_had_not_been(tmp_path, finished):
-    (tmp_path / "killer.py").write_text(KILLER)
-    config = write_config(tmp_path / "tiny.yaml", CYCADA, results=str(tmp_path / "results"), plugins=["killer"], threads=1)
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[1]}"}
+    config = write_config(tmp_path / "tiny.yaml", CYCADA, results=str(tmp_path / "results"), threads=1)
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
     # in the source stage; while the pixel stage's first checkpoint is written; after that, its pool and moving average half
     # full; between its last checkpoint and its end; in the task stage, whose parents are reused by then
-    for kill_at in ("after 1", "within 2", "after 1", "end", "before 2", ""):
-        command = [sys.executable, "-m", "cycada", "run", str(config), "--json"]
-        done = subprocess.run(command, env=environment | {"KILL_AT": kill_at}, capture_output=True, text=True, check=False)
-        assert done.returncode == (-9 if kill_at else 0), done.stderr
+    command = [sys.executable, "-c", KILLED, str(config), "after 1", "within 2", "after 1", "end", "before 2"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     last = json.loads(done.stdout.splitlines()[-1])
     assert list(last["stages"]) == list(CYCADA)
     assert last["stages"]["source"]["reused"]

@@ -21,6 +21,8 @@ from cycada.runs.run import run
 from cycada.train.device import Device
 from cycada.types import IGNORE, Batch, Output
 
+pytestmark = pytest.mark.trains
+
 STAGES = {
     "source": {"method": "source_only"},
     "pixel": {"method": "cycada_pixel", "crop": [16, 32], "init": {"f_s": "source.f_t"}, "options": {"pool": 4}},

@@ -28,6 +28,8 @@ from cycada.train.loop import train
 from cycada.types import IGNORE
 from cycada.yaml_files import merge
 
+pytestmark = pytest.mark.trains
+
 STREETS = {
     "data": {
         "source": {"name": "streets", "look": "game", "train": 6, "test": 3},

@@ -25,6 +25,8 @@ from cycada.runs.verify import verify
 from cycada.train import checkpoint
 from cycada.train.loop import train
 
+pytestmark = pytest.mark.trains
+
 ONE = {"source": CYCADA["source"]}
 
 

@@ -29,6 +29,8 @@ from cycada.study.pairs import draw_pairs
 from cycada.study.rates import Fooled, over_people, rate_of, wilson
 from cycada.study.records import Key
 
+pytestmark = pytest.mark.trains
+
 TASK = {"trials": 6, "practice": 2, "size": 32}
 
 

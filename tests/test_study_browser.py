@@ -11,7 +11,10 @@ from test_study import key_of, server  # noqa: F401
 
 from cycada import build_study, score_study
 
-pytestmark = pytest.mark.skipif(chromium.find() is None, reason="no Chromium on this machine: apt-get install chromium, or set CHROMIUM")
+pytestmark = [
+    pytest.mark.trains,
+    pytest.mark.skipif(chromium.find() is None, reason="no Chromium on this machine: apt-get install chromium, or set CHROMIUM"),
+]
 
 PRACTICE, TRIALS, SECONDS = 2, 4, 0.2
 STATE = "document.getElementById('trial').className"

@@ -1,7 +1,6 @@
 """Sweeps: rows as written, stages trained once, failures set aside, interruptions gone on from, other processes."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -12,12 +11,15 @@ from functools import partial
 import pytest
 import yaml
 from conftest import CYCADA, write_config
+from killer import kill_once
 
 from cycada.errors import CycadaError
 from cycada.runs.launch import Cluster, Here, Processes
 from cycada.runs.store import RunFolder
 from cycada.runs.sweep import run_sweep, seconds_left, sweep_file
 from cycada.runs.sweep_plan import load_sweep, plan_sweep, slug
+
+pytestmark = pytest.mark.trains
 
 TWO = {"source": CYCADA["source"], "pixel": CYCADA["pixel"]}
 
@@ -173,7 +175,7 @@ def test_what_was_trained_and_scored_in_another_way_is_not_counted_as_training(s
     assert "0 to train, 1 only to score again." in cycada("sweep", planned.file, "--dry-run", f"results={tmp_path / 'results'}")[1]
 
 
-@pytest.mark.parametrize("place", [Here, lambda: Processes(2)])
+@pytest.mark.parametrize("place", [Here, lambda: Processes(1)])
 def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path, place):
     stages = {**TWO, "task": {**CYCADA["task"]}}
     bad = {"set": {"stages": {"pixel": {"optimizer": {"name": "sgd", "lr": 1e30}}}}}
@@ -196,24 +198,12 @@ def test_a_failed_cell_ends_the_command_with_a_message(tmp_path, cycada):
 def test_a_worker_that_is_killed_is_replaced(tmp_path):
     pool = Processes(1)
     try:
-        handle = pool.submit(kill_once(tmp_path / "once"), "it")
+        handle = pool.submit(partial(kill_once, tmp_path / "once"), "it")
         with pytest.raises(CycadaError, match="died"):
             handle.result()
-        assert pool.submit(kill_once(tmp_path / "once"), "it").result() is None
+        assert pool.submit(partial(kill_once, tmp_path / "once"), "it").result() is None
     finally:
         pool.close()
-
-
-class kill_once:  # noqa: N801
-    """A task that kills its process the first time."""
-
-    def __init__(self, mark):
-        self.mark = mark
-
-    def __call__(self):
-        if not self.mark.exists():
-            self.mark.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_worker_between_two_stages_lets_the_others_save():
@@ -257,7 +247,8 @@ def test_a_cluster_runs_the_same_code(tmp_path):
     """Through submitit's local executor: the code path of slurm without slurm."""
     pytest.importorskip("submitit")
     bad = {"set": {"stages": {"pixel": {"optimizer": {"name": "sgd", "lr": 1e30}}}}}
-    planned = plan_sweep(write_sweep(tmp_path, variants={"bad": bad}))
+    # two jobs, each of which is a process that imports everything
+    planned = plan_sweep(write_sweep(tmp_path, base=None, variants={"source alone": {"stage": "source"}, "bad": bad}))
     content = run_sweep(planned, Cluster("local", tmp_path / "logs", 2, {"timeout_min": 5}))
     good, failed = content["cells"]
     assert good["status"] == "done"

@@ -21,7 +21,11 @@ from cycada.runs.quality import quality
 from cycada.runs.run import run
 from cycada.runs.tracking import MlflowTracker, NoTracker, tracker, within
 
-pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.filterwarnings("ignore::FutureWarning")]
+pytestmark = [
+    pytest.mark.trains,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
 
 
 class Listening(Screen):

@@ -27,6 +27,8 @@ from cycada.runs.run import run
 from cycada.runs.translator import load_generator
 from cycada.train.tiles import TILE, by_tiles, sample, spans, translate_picture, with_kept_statistics
 
+pytestmark = pytest.mark.trains
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -30,6 +30,8 @@ from cycada.runs.translation import translate_once
 from cycada.train.device import Device
 from cycada.train.loop import train
 
+pytestmark = pytest.mark.trains
+
 CPU, SCREEN = Device.find("cpu"), Screen(quiet=True)
 HALF_A_STEP = 0.5 / 127.5 + 1e-6
 

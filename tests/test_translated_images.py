@@ -21,6 +21,8 @@ from cycada.runs.translation import BATCH, translate_once
 from cycada.train.device import Device
 from cycada.train.loop import train
 
+pytestmark = pytest.mark.trains
+
 CPU, SCREEN = Device.find("cpu"), Screen(quiet=True)
 ONCE = {name: {**stage, **({"translate": "once"} if name in ("task", "feature") else {})} for name, stage in CYCADA.items()}
 HALF_A_STEP = 0.5 / 127.5 + 1e-6

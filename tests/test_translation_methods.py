@@ -27,6 +27,8 @@ from cycada.train.evaluate import evaluating
 from cycada.train.loop import train
 from cycada.yaml_files import merge, read
 
+pytestmark = pytest.mark.trains
+
 PRESETS = Path(__file__).resolve().parents[1] / "configs/translation"
 COGAN = {
     "method": "cogan",

@@ -34,7 +34,9 @@ def find_run(run: Path | str, results: Path | str = "results", check: bool = Tru
         ids = [p.name for p in (results / "runs").glob("*") if p.is_dir()]
         matches = [i for i in ids if i == run] or [i for i in ids if i.startswith(run)]
         if len(matches) != 1:
-            raise CycadaError(f"No run {shown(run)}: it is no folder, and {len(matches)} ids in {results / 'runs'} begin so.{nearest(run, ids)}")
+            raise CycadaError(
+                f"No run {shown(run)}: it is no folder, and {len(matches)} ids in {results / 'runs'} begin so.{nearest(run, ids)}"
+            )
         path = results / "runs" / matches[0]
     folder = RunFolder(path)
     if not folder.done:
