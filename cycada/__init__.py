@@ -9,21 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cycada.config import load, parse
-    from cycada.errors import CycadaError
-    from cycada.plan import plan as check
+    from cycada.config.schema import load, parse
+    from cycada.core.errors import CycadaError
+    from cycada.image_quality.quality import quality
+    from cycada.inference.export import export
+    from cycada.inference.folders import translate
+    from cycada.inference.translator import load_generator
+    from cycada.planning.plan import plan as check
     from cycada.report.report import report as report_on
-    from cycada.runs.export import export
-    from cycada.runs.quality import quality
     from cycada.runs.reuse import evaluate_run as evaluate
     from cycada.runs.run import run
-    from cycada.runs.sweep import sweep
-    from cycada.runs.translate import translate
-    from cycada.runs.translator import load_generator
     from cycada.study.build import build_study
     from cycada.study.score import score_study
     from cycada.study.serve import serve_study
     from cycada.style.transfer import stylize
+    from cycada.sweeps.sweep import sweep
 
 __version__ = "0.1.0"
 __all__ = [
@@ -32,22 +32,22 @@ __all__ = [
 ]  # fmt: skip
 
 _PLACES = {
-    "load": "cycada.config:load",
-    "parse": "cycada.config:parse",
-    "check": "cycada.plan:plan",
+    "load": "cycada.config.schema:load",
+    "parse": "cycada.config.schema:parse",
+    "check": "cycada.planning.plan:plan",
     "run": "cycada.runs.run:run",
-    "sweep": "cycada.runs.sweep:sweep",
+    "sweep": "cycada.sweeps.sweep:sweep",
     "report_on": "cycada.report.report:report",
     "evaluate": "cycada.runs.reuse:evaluate_run",
-    "translate": "cycada.runs.translate:translate",
-    "export": "cycada.runs.export:export",
-    "load_generator": "cycada.runs.translator:load_generator",
-    "quality": "cycada.runs.quality:quality",
+    "translate": "cycada.inference.folders:translate",
+    "export": "cycada.inference.export:export",
+    "load_generator": "cycada.inference.translator:load_generator",
+    "quality": "cycada.image_quality.quality:quality",
     "stylize": "cycada.style.transfer:stylize",
     "build_study": "cycada.study.build:build_study",
     "serve_study": "cycada.study.serve:serve_study",
     "score_study": "cycada.study.score:score_study",
-    "CycadaError": "cycada.errors:CycadaError",
+    "CycadaError": "cycada.core.errors:CycadaError",
 }
 
 

@@ -1,5 +1,5 @@
 """`python -m cycada`, as torchrun calls it."""
 
-from cycada.cli import main
+from cycada.cli.main import main
 
 main()

@@ -17,8 +17,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from cycada import config
-from cycada.runs.progress import Screen
+from cycada.config import schema as config
+from cycada.core.progress import Screen
 from cycada.runs.run import Summary, run
 
 PAIRS = ("mnist_usps", "usps_mnist", "svhn_mnist", "mnist_mnistm")

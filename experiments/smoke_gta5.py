@@ -24,10 +24,10 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from cycada import config
-from cycada.data.cityscapes import CLASSES, LABEL_IDS
-from cycada.data.street_parts import CLASSES as STREET
-from cycada.data.streets import Look, draw
+from cycada.config import schema as config
+from cycada.data.readers.cityscapes import CLASSES, LABEL_IDS
+from cycada.data.streets.domain import Look, draw
+from cycada.data.streets.parts import CLASSES as STREET
 from cycada.train.device import Device
 
 ROOT = Path(__file__).parents[1]

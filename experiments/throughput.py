@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from cycada.build import Datasets, build_training
-from cycada.config import Config, parse
+from cycada.config.schema import Config, parse
 from cycada.data import Examples
-from cycada.plan import plan
+from cycada.planning.build import Datasets, build_training
+from cycada.planning.plan import plan
 from cycada.train.device import Device
 from cycada.train.loop import Training
 from cycada.train.step import train_step

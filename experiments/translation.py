@@ -17,15 +17,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cycada.errors import CycadaError
-from cycada.report.translation import as_csv, as_plain, markdown, notes, quality_tables
-from cycada.runs.launch import launcher
-from cycada.runs.progress import Screen
-from cycada.runs.quality import quality
+from cycada.core.errors import CycadaError
+from cycada.core.progress import Screen
+from cycada.image_quality.quality import quality
+from cycada.image_quality.table import as_csv, as_plain, markdown, notes, quality_tables
 from cycada.runs.run import run
-from cycada.runs.store import RunFolder
-from cycada.runs.sweep import run_sweep
-from cycada.runs.sweep_plan import one_stage, plan_sweep, slug
+from cycada.storage.store import RunFolder
+from cycada.sweeps.launchers import launcher
+from cycada.sweeps.plan import one_stage, plan_sweep, slug
+from cycada.sweeps.sweep import run_sweep
 
 ROOT = Path(__file__).parents[1]
 

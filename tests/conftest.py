@@ -15,10 +15,10 @@ import torch
 import yaml
 from PIL import Image
 
-from cycada.cli import main
-from cycada.config import parse
+from cycada.cli.main import main
+from cycada.config.schema import parse
+from cycada.core.yaml_files import merge
 from cycada.runs.run import run
-from cycada.yaml_files import merge
 
 torch.set_num_threads(1)
 

@@ -58,8 +58,9 @@ def arm(event):
     from mlflow import MlflowClient
     from PIL import Image
 
-    from cycada.runs import analysis, stage
-    from cycada.runs.store import RunFolder
+    from cycada.evaluation import analysis
+    from cycada.runs import stage
+    from cycada.storage.store import RunFolder
 
     for name in ("replace", "fsync", "unlink", "mkdir"):
         around(os, name, event, name)
@@ -125,7 +126,7 @@ def one_try(words, arming=None):
         os.dup2(quiet, 1)
         if arming:
             arming(tell)
-        from cycada.cli import main
+        from cycada.cli.main import main
 
         sys.argv = ["cycada", *words]
         code = 0
@@ -151,11 +152,6 @@ def main():
     random = np.random.default_rng(int(seed))
     import mlflow  # noqa: F401
     import torch
-
-    import cycada.cli
-    import cycada.report.report
-    import cycada.runs.run
-    import cycada.runs.translate  # noqa: F401
 
     torch.set_num_threads(1)
     died, code = [], None

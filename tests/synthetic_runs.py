@@ -7,8 +7,8 @@ import torch
 import yaml
 from PIL import Image
 
-from cycada.runs.pictures import ANSWERS, draw_grid
-from cycada.runs.scoring import as_scores
+from cycada.evaluation.image_grids import ANSWERS, draw_grid
+from cycada.evaluation.scoring import as_scores
 
 CRITERIA = ("certainty", "bnm", "source_accuracy", "agreement")
 STAGES = {

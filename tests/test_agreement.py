@@ -5,13 +5,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from cycada.core.types import IGNORE
 from cycada.data import Examples, Fitted, Scenes, to_float
 from cycada.data.scenes import spread
+from cycada.evaluation.class_consistency import IMAGES, SCENES, agreement
+from cycada.evaluation.predict import evaluating
 from cycada.methods.cycada import TaskOptions, translation_of
-from cycada.runs.agreement import IMAGES, SCENES, agreement
 from cycada.train.device import Device
-from cycada.train.evaluate import evaluating
-from cycada.types import IGNORE
 
 DEVICE = Device(torch.device("cpu"))
 

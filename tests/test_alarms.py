@@ -8,15 +8,15 @@ from conftest import tiny_config
 from test_scene_training import STREETS
 from torch import nn
 
-from cycada.build import load_datasets
 from cycada.data import to_float
-from cycada.data.streets import Streets
+from cycada.data.streets.domain import Streets
+from cycada.evaluation.image_grids import image_grid
+from cycada.evaluation.translation_warnings import Warner, watched
 from cycada.methods import Networks
 from cycada.metrics import alarms as metric
 from cycada.metrics.diversity import mean_pairwise_distance, relative_diversity, thumbnails
-from cycada.plan import plan
-from cycada.runs.alarms import Warner, watched
-from cycada.runs.pictures import image_grid
+from cycada.planning.build import load_datasets
+from cycada.planning.plan import plan
 from cycada.runs.run import run
 from cycada.train.device import Device
 

@@ -8,12 +8,12 @@ import torch
 from conftest import CYCADA, tiny_config
 from torch import nn
 
-from cycada.build import load_datasets
+from cycada.core.types import Output
+from cycada.evaluation.analysis import DRIFT, FEATURES, NOISE, drift
 from cycada.methods import Networks
-from cycada.plan import plan
-from cycada.runs.analysis import DRIFT, FEATURES, NOISE, drift
+from cycada.planning.build import load_datasets
+from cycada.planning.plan import plan
 from cycada.train.device import Device
-from cycada.types import Output
 
 pytestmark = pytest.mark.trains
 

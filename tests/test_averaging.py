@@ -13,19 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cycada.build import build_networks, load_datasets
+from cycada.core.errors import CycadaError
+from cycada.core.progress import Screen
 from cycada.data import Fitted, fit_logits
-from cycada.data.streets import Streets
-from cycada.errors import CycadaError
-from cycada.plan import plan
+from cycada.data.streets.domain import Streets
+from cycada.evaluation.predict import count_pixels, evaluating, probabilities
+from cycada.evaluation.test_time_augmentation import averaged, mirrored, places, scaled, windowed
+from cycada.planning.build import build_networks, load_datasets
+from cycada.planning.plan import plan
 from cycada.report.record import Record
-from cycada.runs.identity import stage_id, trained_as
-from cycada.runs.progress import Screen
 from cycada.runs.reuse import evaluate_run, find_run
 from cycada.runs.run import run
-from cycada.train.averaging import averaged, mirrored, places, scaled, windowed
+from cycada.storage.identity import stage_id, trained_as
 from cycada.train.device import Device
-from cycada.train.evaluate import count_pixels, evaluating, probabilities
 
 CPU = Device.find("cpu")
 

@@ -10,16 +10,16 @@ from conftest import CYCADA, tiny_config
 from test_scene_training import STREETS
 from torch import nn
 
-from cycada.build import load_datasets
 from cycada.data import to_float
+from cycada.evaluation.missing_classes import blind_spots
 from cycada.methods import Networks
 from cycada.metrics.blind import in_words, rarely_found
-from cycada.plan import plan
+from cycada.planning.build import load_datasets
+from cycada.planning.plan import plan
 from cycada.report.semantics import Shared, unseen
 from cycada.report.sheets import drift_sheet
-from cycada.runs.blind_spots import blind_spots
 from cycada.runs.run import run
-from cycada.runs.sweep import train_job
+from cycada.sweeps.sweep import train_job
 from cycada.train.device import Device
 
 pytestmark = pytest.mark.trains
@@ -84,7 +84,7 @@ def test_scenes_are_left_alone():
 
 def test_a_run_says_it_once_and_a_finished_one_not_again(tmp_path, monkeypatch):
     warned = []
-    monkeypatch.setattr("cycada.runs.progress.Screen.warn", lambda _, text: warned.append(text))
+    monkeypatch.setattr("cycada.core.progress.Screen.warn", lambda _, text: warned.append(text))
     config = tiny_config({k: CYCADA[k] for k in ("source", "pixel")}, results=str(tmp_path))
     run(config)
     found = [text for text in warned if "hardly ever" in text]

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from cycada.config import Config, Loss, Strict
+from cycada.config.schema import Config, Loss, Strict
+from cycada.config.sizes import Sizes
+from cycada.core.errors import CycadaError
+from cycada.core.registry import Registry, option_defaults, typed
 from cycada.data import domains, scene_domains
-from cycada.errors import CycadaError
 from cycada.losses import losses
 from cycada.methods import methods
 from cycada.metrics.monitors import monitors
 from cycada.metrics.scores import scores
 from cycada.metrics.selection import criteria
 from cycada.networks import NETWORKS
-from cycada.registry import Registry, option_defaults, typed
-from cycada.runs.sweep_plan import Sweep
-from cycada.sizes import Sizes
+from cycada.sweeps.plan import Sweep
 
 NONSENSE = [math.nan, math.inf, -math.inf, -1, 10**19]
 REGISTRIES: dict[str, Registry[Any]] = {

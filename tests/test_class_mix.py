@@ -8,15 +8,15 @@ import torch
 from conftest import method_stages, tiny_config
 from test_scene_training import streets
 
-from cycada.build import build_training, load_datasets
+from cycada.core.errors import CycadaError
+from cycada.core.types import IGNORE, Batch, Output
 from cycada.data import half_of_classes
-from cycada.errors import CycadaError
 from cycada.methods import Networks
 from cycada.methods.self_training import SelfTrainingOptions, SelfTrainingViews
-from cycada.plan import plan
+from cycada.planning.build import build_training, load_datasets
+from cycada.planning.plan import plan
 from cycada.train.device import Device
 from cycada.train.loop import train
-from cycada.types import IGNORE, Batch, Output
 
 K = 5
 

@@ -10,16 +10,16 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cycada.config import COMMANDS, Strict, digest, load, parse
-from cycada.errors import CycadaError
-from cycada.idle import idle
+from cycada.config.schema import COMMANDS, Strict, digest, load, parse
+from cycada.core.errors import CycadaError
+from cycada.core.registry import check_options
+from cycada.core.secrets import redacted
+from cycada.core.yaml_files import merge, override, parse_yaml, read, typed
 from cycada.methods import Options
-from cycada.methods.views import option
-from cycada.plan import plan
-from cycada.registry import check_options
-from cycada.runs.sweep_plan import load_sweep
-from cycada.secrets import redacted
-from cycada.yaml_files import merge, override, parse_yaml, read, typed
+from cycada.methods.step_tensors import option
+from cycada.planning.idle import idle
+from cycada.planning.plan import plan
+from cycada.sweeps.plan import load_sweep
 
 LONG = "x" * 100_000
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"

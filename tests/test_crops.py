@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_data import noise
 
+from cycada.core.types import IGNORE
 from cycada.data import Crops, Stream, crop_loader, scene_domains
 from cycada.data.crops import GREY, Steps, scaled
 from cycada.data.domain import Examples
 from cycada.data.scenes import Scenes
-from cycada.types import IGNORE
 
 
 class Numbered(Scenes):

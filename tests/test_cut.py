@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from conftest import tiny_config
 from test_every_method import training
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
+from cycada.core.types import Batch
 from cycada.losses import losses
 from cycada.methods import Networks
 from cycada.methods.cut import CutOptions, CutViews
 from cycada.networks import generators, patch_heads
-from cycada.plan import plan
+from cycada.planning.plan import plan
 from cycada.train.loop import train
-from cycada.types import Batch
 
 IMAGES = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1
 

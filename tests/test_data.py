@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from cycada.core.errors import CycadaError
 from cycada.data import Augment, Examples, Stream, convert, domains, to_float
 from cycada.data.domain import examples
 from cycada.data.transforms import mask_patches, random_affine
-from cycada.errors import CycadaError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 NOWHERE = Path("nowhere")

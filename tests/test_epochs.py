@@ -10,14 +10,14 @@ import yaml
 from conftest import CYCADA, TINY, tiny_config
 from PIL import Image
 
-from cycada.config import load
+from cycada.config.schema import load
+from cycada.core.errors import Absent, CycadaError
+from cycada.core.yaml_files import merge, override
 from cycada.data import domains, scene_domains
 from cycada.data.domain import Wanted
-from cycada.epochs import sets_of
-from cycada.errors import Absent, CycadaError
-from cycada.plan import counted, plan
+from cycada.planning.epochs import sets_of
+from cycada.planning.plan import counted, plan
 from cycada.runs.run import run
-from cycada.yaml_files import merge, override
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 REAL = Path(os.environ.get("CYCADA_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
@@ -157,7 +157,7 @@ def test_a_run_stores_the_steps_and_says_them(tmp_path):
         def __getattr__(self, name):
             return self.heard.append if name == "say" else getattr(quiet, name)
 
-    from cycada.runs.progress import Screen
+    from cycada.core.progress import Screen
 
     quiet, screen = Screen(quiet=True), Heard()
     screen.heard = []

@@ -5,11 +5,11 @@ import io
 
 import pytest
 
-from cycada.report.escape import csv_lines, markdown_cell, markdown_prose, tex
+from cycada.image_quality.table import as_csv, quality_tables
+from cycada.image_quality.table import markdown as quality_markdown
+from cycada.render.escape import csv_lines, markdown_cell, markdown_prose, tex
+from cycada.render.text import latex, markdown
 from cycada.report.sheets import Sheet
-from cycada.report.text import latex, markdown
-from cycada.report.translation import as_csv, quality_tables
-from cycada.report.translation import markdown as quality_markdown
 
 EVIL = '=HYPERLINK("http://x")|<img src=x>\n# *b* `c` $d$ [e](http://x) _f_ g_h \\|'
 

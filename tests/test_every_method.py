@@ -7,11 +7,11 @@ import pytest
 import torch
 from conftest import DRAWN, INIT, PAIRED, method_stages, tiny_config
 
-from cycada.build import build_training, load_datasets
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
 from cycada.methods import TEACHER, methods
 from cycada.networks import kind_of
-from cycada.plan import plan
+from cycada.planning.build import build_training, load_datasets
+from cycada.planning.plan import plan
 from cycada.runs.reuse import evaluate_run
 from cycada.runs.run import run
 from cycada.train.device import Device

@@ -14,12 +14,12 @@ from safetensors.torch import load_file, save_file
 
 import cycada as toolkit
 from cycada.data import to_bytes, to_float
+from cycada.inference.export import write_onnx
+from cycada.inference.export_format import Exported
+from cycada.inference.translator import load_generator
 from cycada.networks.resnet import ResnetGenerator
 from cycada.networks.unet import UnetGenerator
-from cycada.runs.export import write_onnx
-from cycada.runs.exported import Exported
 from cycada.runs.run import run
-from cycada.runs.translator import load_generator
 
 pytestmark = pytest.mark.trains
 

@@ -7,10 +7,10 @@ import torch
 from conftest import CYCADA, tiny_config
 from safetensors.torch import load_file
 
-from cycada.build import load_datasets
 from cycada.data import Examples
-from cycada.data.embedded import OptDigits
-from cycada.plan import plan
+from cycada.data.readers.rendered_digits import OptDigits
+from cycada.planning.build import load_datasets
+from cycada.planning.plan import plan
 from cycada.runs.run import run
 from cycada.train.device import Device
 

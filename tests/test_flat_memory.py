@@ -13,14 +13,14 @@ from PIL import Image
 from test_scene_training import STREETS
 from torch import nn
 
-from cycada.build import load_datasets
+from cycada.core.errors import CycadaError
 from cycada.data import Fitted, SceneStream, scene_domains
 from cycada.data.crops import Crops
-from cycada.errors import CycadaError
-from cycada.plan import plan
+from cycada.evaluation.predict import at_once, count_pixels, evaluating
+from cycada.planning.build import load_datasets
+from cycada.planning.plan import plan
 from cycada.runs.run import run
 from cycada.train.device import Device
-from cycada.train.evaluate import at_once, count_pixels, evaluating
 
 COUNT, SIZE = 2000, (64, 96)
 KEPT = 1800 * 4 * SIZE[0] * SIZE[1] / 2**20

@@ -13,13 +13,13 @@ import pytest
 import torch
 from conftest import CYCADA, DRAWN, PAIRED, TINY, method_stages
 
-from cycada.config import Config, parse
-from cycada.errors import CycadaError
+from cycada.config.schema import Config, parse
+from cycada.core.errors import CycadaError
+from cycada.core.yaml_files import merge, override
 from cycada.methods import methods
-from cycada.plan import plan
-from cycada.rehearsal import rehearse
+from cycada.planning.plan import plan
+from cycada.planning.rehearsal import rehearse
 from cycada.runs.run import run
-from cycada.yaml_files import merge, override
 
 pytestmark = pytest.mark.trains
 

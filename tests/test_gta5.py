@@ -7,9 +7,9 @@ import pytest
 from conftest import size_of
 from PIL import Image
 
-from cycada.build import load_datasets
-from cycada.config import load
-from cycada.plan import plan
+from cycada.config.schema import load
+from cycada.planning.build import load_datasets
+from cycada.planning.plan import plan
 from cycada.runs.run import run
 from cycada.train.device import Device
 from experiments.smoke_gta5 import RECIPES, markdown, trained_before, trees

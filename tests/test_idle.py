@@ -7,11 +7,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from cycada.cli import app
-from cycada.config import parse
-from cycada.idle import idle
-from cycada.plan import plan
-from cycada.yaml_files import merge
+from cycada.cli.main import app
+from cycada.config.schema import parse
+from cycada.core.yaml_files import merge
+from cycada.planning.idle import idle
+from cycada.planning.plan import plan
 
 BASE = {
     "name": "x",

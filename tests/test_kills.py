@@ -19,13 +19,13 @@ from PIL import Image
 from test_scene_training import STREETS
 from test_translated import once_stages
 
-from cycada import files
+from cycada.core import files
+from cycada.inference.folders import translate
 from cycada.report.report import report
 from cycada.runs.run import run
-from cycada.runs.store import RunFolder
-from cycada.runs.sweep_plan import slug
-from cycada.runs.translate import translate
 from cycada.runs.verify import every_run, verify
+from cycada.storage.store import RunFolder
+from cycada.sweeps.plan import slug
 
 pytestmark = [
     pytest.mark.trains,
@@ -247,7 +247,7 @@ def workers(parent):
 def test_the_workers_of_a_sweep_end_soon_after_their_parent_was_killed(tmp_path, busy, seconds):
     """In the middle of a stage; and just after they were started, where they end as soon as they have read what they are."""
     script = (
-        "import time\nfrom functools import partial\nfrom pathlib import Path\nfrom cycada.runs.launch import Processes\n"
+        "import time\nfrom functools import partial\nfrom pathlib import Path\nfrom cycada.sweeps.launchers import Processes\n"
         "place = Processes(2)\nfor i in range(2):\n    place.submit(partial(Path(f'{i}').touch), 'mark')\n"
         "    place.submit(partial(time.sleep, 60), 'busy')\ntime.sleep(60)\n"
     )

@@ -6,9 +6,9 @@ import pytest
 from conftest import tiny_config
 from test_scene_training import STREETS
 
-from cycada import config
+from cycada.config import schema as config
+from cycada.core.yaml_files import merge
 from cycada.runs.run import run
-from cycada.yaml_files import merge
 
 pytestmark = pytest.mark.trains
 

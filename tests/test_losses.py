@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
+from cycada.core.registry import needs, option_defaults
+from cycada.core.types import IGNORE
 from cycada.losses import Ramp, Term, losses
-from cycada.methods.views import score_gradient
-from cycada.registry import needs, option_defaults
-from cycada.types import IGNORE
+from cycada.methods.step_tensors import score_gradient
 
 MODES = ("lsgan", "vanilla", "hinge", "wgan-gp")
 K = 4

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from cycada.core.registry import needs
+from cycada.core.types import IGNORE
 from cycada.metrics import confusion_matrix, criteria, monitors, scores
-from cycada.registry import needs
-from cycada.types import IGNORE
 
 K = 4
 

@@ -9,7 +9,8 @@ import torch
 from conftest import FEATURES, SEGMENTERS, SPATIAL_CRITICS
 from torch import nn
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
+from cycada.core.registry import needs, option_defaults
 from cycada.networks import (
     NETWORKS,
     NOISE,
@@ -26,7 +27,6 @@ from cycada.networks import (
 )
 from cycada.networks.blocks import ReflectConv2d, norm_layer
 from cycada.networks.resnet import ResnetGenerator
-from cycada.registry import needs, option_defaults
 
 META = torch.device("meta")  # counts and shapes without memory or arithmetic
 

@@ -8,9 +8,9 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
-from cycada.cli import app
-from cycada.data.street_parts import CLASSES
-from cycada.data.streets import draw
+from cycada.cli.main import app
+from cycada.data.streets.domain import draw
+from cycada.data.streets.parts import CLASSES
 
 pytestmark = pytest.mark.trains
 

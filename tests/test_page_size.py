@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cycada.report.drawing import new, panel, styled
-from cycada.report.pixels import QUALITY, WIDEST, columns_of, rows_of, uri
-from cycada.report.svg import _path, _styles, compact, written
+from cycada.render.figure import new, panel, styled
+from cycada.render.pixels import QUALITY, WIDEST, columns_of, rows_of, uri
+from cycada.render.svg import _path, _styles, compact, written
 
 INHERITED = {"stroke-linejoin": "round", "stroke-linecap": "butt"}  # what matplotlib's style sheet says of all
 OWN = ("opacity", "clip-path")

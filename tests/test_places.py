@@ -14,7 +14,7 @@ from conftest import CYCADA, write_config
 from study_pictures import write_scenes
 from test_kills import outcome, photos
 
-from cycada.runs.lock import NO_LOCKS, StillLocked, locked
+from cycada.core.lock import NO_LOCKS, StillLocked, locked
 
 
 def refused(answer, *named):

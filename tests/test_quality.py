@@ -12,20 +12,20 @@ import yaml
 from conftest import tiny_config, write_config
 from test_scene_training import STREETS
 
+from cycada.core.errors import CycadaError
 from cycada.data import fit_logits, to_bytes, to_float
-from cycada.data.streets import Streets
-from cycada.errors import CycadaError
+from cycada.data.streets.domain import Streets
+from cycada.image_quality import quality as module
+from cycada.image_quality.metrics import Batch, LabelScore, Pixels
+from cycada.image_quality.quality import quality
+from cycada.image_quality.table import as_csv, markdown, notes, quality_tables, row_names
 from cycada.metrics import confusion_matrix, scores
 from cycada.metrics.image_quality import Moments, frechet_distance, kernel_distance, squared_mmd
 from cycada.metrics.structure import self_similarity, structure_distance
 from cycada.networks.inception import Inception, read_inception
-from cycada.report.translation import as_csv, markdown, notes, quality_tables, row_names
-from cycada.runs import quality as module
-from cycada.runs.judges import Batch, LabelScore, Pixels
-from cycada.runs.quality import quality
 from cycada.runs.reuse import load_stage, trained_networks
 from cycada.runs.run import run
-from cycada.runs.store import RunFolder
+from cycada.storage.store import RunFolder
 from cycada.train.device import Device
 from experiments import translation
 

@@ -8,19 +8,19 @@ import torch
 from conftest import DRAWN, PAIRED, TINY, method_stages, tiny_config
 from test_every_method import training
 
-from cycada import config as configs
-from cycada.cli import main
-from cycada.config import parse
-from cycada.errors import CycadaError, memory_named
+from cycada.cli.main import main
+from cycada.config import schema as configs
+from cycada.config.schema import parse
+from cycada.core.errors import CycadaError, memory_named
+from cycada.core.yaml_files import override
 from cycada.methods import methods
-from cycada.plan import plan
-from cycada.rehearsal import rehearse
-from cycada.runs.absent import absent
+from cycada.planning.absent import absent
+from cycada.planning.plan import plan
+from cycada.planning.rehearsal import rehearse
 from cycada.runs.run import run
 from cycada.train.device import Device
 from cycada.train.loop import train
 from cycada.train.meter import Diverged, Meter
-from cycada.yaml_files import override
 
 SCENES = ["data.source={name: streets, look: game}", "data.target={name: streets}", "data.size=[32, 64]", "data.channels=3"]
 CONFIGS = Path(__file__).parent.parent / "configs"

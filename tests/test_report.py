@@ -13,17 +13,18 @@ import pytest
 import yaml
 from synthetic_runs import make_run, make_sweep
 
-from cycada.errors import CycadaError
-from cycada.report import charts, clouds
+from cycada.core.errors import CycadaError
+from cycada.core.yaml_files import merge
+from cycada.report import charts
+from cycada.report import tsne as clouds
 from cycada.report.comparable import incomparable
-from cycada.report.gather import Outcome, Row, gather
 from cycada.report.published import flags, incomplete, number_of_runs, published, read_published
 from cycada.report.record import Record
 from cycada.report.report import report
+from cycada.report.rows import Outcome, Row, gather
 from cycada.report.selection import choose_rows, choose_steps
 from cycada.report.semantics import distances, drift, flips, shared
 from cycada.report.table import lines
-from cycada.yaml_files import merge
 
 VARIANTS = {"CyCADA": 0.9, "- cycle": 0.6, "oracle": 0.97}
 EMBED = clouds.embed

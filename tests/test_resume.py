@@ -16,12 +16,12 @@ from filelock import FileLock
 from safetensors.torch import load_file
 from test_every_method import training
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
+from cycada.core.interrupt import Interrupted, stop_on_signal
+from cycada.core.lock import locked
+from cycada.core.progress import Screen
 from cycada.methods import methods
 from cycada.runs import stage as stage_module
-from cycada.runs.interrupt import Interrupted, stop_on_signal
-from cycada.runs.lock import locked
-from cycada.runs.progress import Screen
 from cycada.runs.run import run
 from cycada.runs.unfinished import unfinished
 from cycada.train import checkpoint
@@ -33,8 +33,8 @@ pytestmark = pytest.mark.trains
 KILLED = """
 import os, sys
 from killer import die, one_try
-from cycada.cli import main
-from cycada.runs.store import RunFolder
+from cycada.cli.main import main
+from cycada.storage.store import RunFolder
 from cycada.train import checkpoint
 
 def arm(kill_at):

@@ -10,16 +10,16 @@ from conftest import tiny_config
 from test_scene_training import STREETS
 from torch import nn
 
-from cycada.build import load_datasets
+from cycada.core.types import IGNORE, Batch, Output
 from cycada.data import Fitted
-from cycada.data.streets import Streets
+from cycada.data.streets.domain import Streets
+from cycada.evaluation.analysis import NOISE, _at_places, _features, drift, parts
 from cycada.methods import Networks
 from cycada.methods.cycada import PixelViews, TaskOptions
-from cycada.plan import plan
-from cycada.runs.analysis import NOISE, _at_places, _features, drift, parts
+from cycada.planning.build import load_datasets
+from cycada.planning.plan import plan
 from cycada.runs.run import run
 from cycada.train.device import Device
-from cycada.types import IGNORE, Batch, Output
 
 pytestmark = pytest.mark.trains
 

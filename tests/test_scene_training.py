@@ -11,22 +11,22 @@ import torch
 from conftest import tiny_config
 from torch import nn
 
-from cycada.build import build_training, load_datasets
+from cycada.core.errors import CycadaError
+from cycada.core.types import IGNORE
+from cycada.core.yaml_files import merge
 from cycada.data import Fitted, SceneStream, scene_domains
 from cycada.data.crops import Crops
-from cycada.data.streets import Streets
-from cycada.errors import CycadaError
+from cycada.data.streets.domain import Streets
+from cycada.evaluation.predict import count_pixels, evaluating
+from cycada.evaluation.scoring import SCENE_SCORES
 from cycada.metrics import scores
-from cycada.plan import plan
+from cycada.planning.build import build_training, load_datasets
+from cycada.planning.plan import plan
 from cycada.runs.run import run
-from cycada.runs.scoring import SCENE_SCORES
-from cycada.runs.store import RunFolder
 from cycada.runs.verify import verify
+from cycada.storage.store import RunFolder
 from cycada.train.device import Device
-from cycada.train.evaluate import count_pixels, evaluating
 from cycada.train.loop import train
-from cycada.types import IGNORE
-from cycada.yaml_files import merge
 
 pytestmark = pytest.mark.trains
 

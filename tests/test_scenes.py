@@ -12,12 +12,12 @@ from PIL import Image
 from scipy.io import savemat
 from test_data import broken, noise, refused
 
+from cycada.core.errors import CycadaError
+from cycada.core.types import IGNORE
 from cycada.data import domains, scene_domains
-from cycada.data.cityscapes import CLASSES, LABEL_IDS, WITHOUT
 from cycada.data.masks import MaskTable
-from cycada.data.synthia import IDS
-from cycada.errors import CycadaError
-from cycada.types import IGNORE
+from cycada.data.readers.cityscapes import CLASSES, LABEL_IDS, WITHOUT
+from cycada.data.readers.synthia import IDS
 
 W, H = 12, 8
 

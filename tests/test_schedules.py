@@ -3,10 +3,10 @@
 import pytest
 from conftest import tiny_config
 
-from cycada.build import build_training, load_datasets
-from cycada.config import load
-from cycada.errors import CycadaError
-from cycada.plan import plan
+from cycada.config.schema import load
+from cycada.core.errors import CycadaError
+from cycada.planning.build import build_training, load_datasets
+from cycada.planning.plan import plan
 from cycada.train.device import Device
 from cycada.train.loop import train
 

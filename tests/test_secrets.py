@@ -6,12 +6,12 @@ import pytest
 from conftest import tiny_config
 from typer.testing import CliRunner
 
-from cycada.cli import app
-from cycada.errors import CycadaError, os_message
-from cycada.runs.progress import Screen
+from cycada.cli.main import app
+from cycada.core.errors import CycadaError, os_message
+from cycada.core.progress import Screen
+from cycada.core.secrets import HIDDEN
 from cycada.runs.run import run
-from cycada.runs.tracking import NoTracker, tracker
-from cycada.secrets import HIDDEN
+from cycada.tracking.tracker import NoTracker, tracker
 
 ADDRESS = "http://alice:hunter2@127.0.0.1:9/?access_token=hunter2"
 

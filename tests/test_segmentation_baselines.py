@@ -11,20 +11,20 @@ from conftest import tiny_config
 from test_losses import NAIVE, rows_of
 from torch import nn
 
-from cycada.build import build_training, load_datasets
-from cycada.config import load
-from cycada.errors import CycadaError
+from cycada.config.schema import load
+from cycada.core.errors import CycadaError
+from cycada.core.types import IGNORE, Batch, Output
 from cycada.losses import losses
 from cycada.losses.entropy import entropies
 from cycada.methods import Networks
 from cycada.methods.advent import AdventOptions, AdventViews
 from cycada.methods.fda import FdaOptions, FdaViews, low_frequencies, spectral_transfer
-from cycada.plan import plan
+from cycada.planning.build import build_training, load_datasets
+from cycada.planning.plan import plan
 from cycada.runs.run import run
 from cycada.train.device import Device
 from cycada.train.loop import train
 from cycada.train.step import only
-from cycada.types import IGNORE, Batch, Output
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs/segmentation/streets/baselines.yaml"
 K = 4

@@ -12,13 +12,13 @@ from conftest import SEGMENTERS, SPATIAL_CRITICS
 from safetensors.torch import save_file
 from torch import nn
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
+from cycada.core.types import IGNORE, Output
 from cycada.methods.adda import CriticOptions, CriticViews
 from cycada.methods.cycada import PixelOptions, PixelViews
 from cycada.networks import Frozen, classifiers, feature_discriminators
 from cycada.networks.fcn8s import Enlarge
 from cycada.networks.segmentation import Normalise
-from cycada.types import IGNORE, Output
 
 META = torch.device("meta")
 K = 5

@@ -11,16 +11,16 @@ from test_crops import Numbered
 from test_scene_training import STREETS
 from torch import nn
 
-from cycada.build import build_training, load_datasets
-from cycada.config import digest
+from cycada.config.schema import digest
+from cycada.core.errors import CycadaError
+from cycada.core.yaml_files import merge
 from cycada.data import Crops, scene_domains
-from cycada.errors import CycadaError
 from cycada.methods.cycada import TaskOptions, enlarged, translated_at
 from cycada.networks import Frozen, generators
-from cycada.plan import plan
+from cycada.planning.build import build_training, load_datasets
+from cycada.planning.plan import plan
 from cycada.train.device import Device
 from cycada.train.schedule import Schedule
-from cycada.yaml_files import merge
 
 BOTH = {"source": [32, 60], "target": [32, 64]}
 

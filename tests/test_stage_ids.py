@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from cycada.config import load
-from cycada.plan import plan
-from cycada.runs import identity
-from cycada.yaml_files import read
+from cycada.config.schema import load
+from cycada.core.yaml_files import read
+from cycada.planning.plan import plan
+from cycada.storage import identity
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE.parent / "configs"

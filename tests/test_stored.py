@@ -13,15 +13,15 @@ from conftest import CYCADA, tiny_config, write_config
 from synthetic_runs import make_run
 from test_every_method import training
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
 from cycada.losses import losses
-from cycada.plan import plan
+from cycada.planning.plan import plan
 from cycada.runs import reuse
-from cycada.runs.identity import plugin_sources
 from cycada.runs.reuse import evaluate_run, find_run
 from cycada.runs.run import run
-from cycada.runs.store import RunFolder
 from cycada.runs.verify import verify
+from cycada.storage.identity import plugin_sources
+from cycada.storage.store import RunFolder
 from cycada.train import checkpoint
 from cycada.train.loop import train
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from test_data import NOWHERE, refused
 
+from cycada.core.registry import check_options
 from cycada.data import scene_domains
-from cycada.data.street_looks import behind
-from cycada.data.street_parts import CLASSES, FAR, OVER, Plane
-from cycada.data.street_world import build
-from cycada.data.streets import draw
-from cycada.registry import check_options
+from cycada.data.streets.domain import draw
+from cycada.data.streets.looks import behind
+from cycada.data.streets.parts import CLASSES, FAR, OVER, Plane
+from cycada.data.streets.world import build
 
 LOOKS = ("game", "photo")
 

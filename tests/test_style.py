@@ -10,7 +10,7 @@ from conftest import size_of, tiny_config
 from PIL import Image
 from torch import nn
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
 from cycada.networks import classifiers
 from cycada.networks import vgg as vgg_file
 from cycada.runs.run import run

@@ -13,11 +13,11 @@ import yaml
 from conftest import CYCADA, write_config
 from killer import kill_once
 
-from cycada.errors import CycadaError
-from cycada.runs.launch import Cluster, Here, Processes
-from cycada.runs.store import RunFolder
-from cycada.runs.sweep import run_sweep, seconds_left, sweep_file
-from cycada.runs.sweep_plan import load_sweep, plan_sweep, slug
+from cycada.core.errors import CycadaError
+from cycada.storage.store import RunFolder
+from cycada.sweeps.launchers import Cluster, Here, Processes
+from cycada.sweeps.plan import load_sweep, plan_sweep, slug
+from cycada.sweeps.sweep import run_sweep, seconds_left, sweep_file
 
 pytestmark = pytest.mark.trains
 

@@ -15,11 +15,11 @@ import pytest
 from conftest import CYCADA, tiny_config, write_config
 from filelock import FileLock
 
-from cycada.runs import tracking
-from cycada.runs.progress import Screen
-from cycada.runs.quality import quality
+from cycada.core.progress import Screen
+from cycada.image_quality.quality import quality
 from cycada.runs.run import run
-from cycada.runs.tracking import MlflowTracker, NoTracker, tracker, within
+from cycada.tracking import tracker as tracking
+from cycada.tracking.tracker import MlflowTracker, NoTracker, tracker, within
 
 pytestmark = [
     pytest.mark.trains,

@@ -15,17 +15,17 @@ from PIL import ExifTags, Image, ImageCms
 from torch import nn
 
 import cycada as toolkit
+from cycada.core.errors import CycadaError
 from cycada.data import to_bytes, to_float
-from cycada.data.picture_like import mark_of
 from cycada.data.translated import is_whole
-from cycada.errors import CycadaError
-from cycada.methods.recipe import methods
-from cycada.networks.local import PooledNorm, normalises_by_image, reach, with_statistics_of
+from cycada.inference.image_writer import mark_of
+from cycada.inference.receptive_field import PooledNorm, normalises_by_image, reach, with_statistics_of
+from cycada.inference.tiling import TILE, by_tiles, sample, spans, translate_picture, with_kept_statistics
+from cycada.inference.translator import load_generator
+from cycada.methods.base import methods
 from cycada.networks.resnet import ResnetGenerator
 from cycada.networks.unet import UnetGenerator
 from cycada.runs.run import run
-from cycada.runs.translator import load_generator
-from cycada.train.tiles import TILE, by_tiles, sample, spans, translate_picture, with_kept_statistics
 
 pytestmark = pytest.mark.trains
 
@@ -239,7 +239,7 @@ class Whole(nn.Module):
 CHILD = """
 import sys
 from pathlib import Path
-from cycada.cli import main
+from cycada.cli.main import main
 sys.argv = ["cycada", "translate", *sys.argv[1:]]
 try:
     main()
@@ -254,7 +254,7 @@ def test_a_large_photo_takes_less_than_2_gb(tmp_path):
     """4000 x 3000 through CycleGAN's generator with 9 blocks, the whole command in a process of its own."""
     from test_export import about
 
-    from cycada.runs.exported import write_weights
+    from cycada.inference.export_format import write_weights
 
     write_weights(tmp_path, ResnetGenerator(3), about({"name": "resnet"}))
     photo = scenery(3000, 4000).permute(1, 2, 0).numpy()

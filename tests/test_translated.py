@@ -14,19 +14,19 @@ import torch
 from test_scene_training import STAGES, streets
 from torch import nn
 
-from cycada.build import build_training, load_datasets
+from cycada.core.errors import CycadaError
+from cycada.core.interrupt import Interrupted
+from cycada.core.progress import Screen
 from cycada.data import Fitted, Translated, to_bytes, to_float
 from cycada.data.crops import Crops
 from cycada.data.loaders import epoch_order
-from cycada.data.streets import DrawnScenes, Streets
+from cycada.data.streets.domain import DrawnScenes, Streets
 from cycada.data.translated import is_whole, write_png
-from cycada.errors import CycadaError
 from cycada.networks import Frozen, generators
-from cycada.plan import plan
-from cycada.runs.interrupt import Interrupted
-from cycada.runs.progress import Screen
+from cycada.planning.build import build_training, load_datasets
+from cycada.planning.plan import plan
+from cycada.runs.pretranslate import translate_once
 from cycada.runs.run import run
-from cycada.runs.translation import translate_once
 from cycada.train.device import Device
 from cycada.train.loop import train
 

@@ -10,14 +10,14 @@ import torch
 from conftest import CYCADA, tiny_config
 from torch import nn
 
-from cycada.build import build_training, load_datasets
+from cycada.core.interrupt import Interrupted
+from cycada.core.progress import Screen
 from cycada.data import Examples, to_bytes, to_float
 from cycada.networks import Frozen
-from cycada.plan import plan
-from cycada.runs.interrupt import Interrupted
-from cycada.runs.progress import Screen
+from cycada.planning.build import build_training, load_datasets
+from cycada.planning.plan import plan
+from cycada.runs.pretranslate import BATCH, translate_once
 from cycada.runs.run import run
-from cycada.runs.translation import BATCH, translate_once
 from cycada.train.device import Device
 from cycada.train.loop import train
 

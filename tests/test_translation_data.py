@@ -12,18 +12,18 @@ from PIL import Image
 from test_scene_training import streets
 from torch.nn import functional
 
-from cycada.build import build_training, load_datasets, partners
+from cycada.core.errors import CycadaError
 from cycada.data import Fitted, scene_domains, to_float
+from cycada.data.palettes import CMP_FACADES, colour_scores, nearest_colour
 from cycada.data.picture import picture_size, read_picture
-from cycada.errors import CycadaError
 from cycada.losses import losses
 from cycada.methods import Method, PhasePlan, methods
 from cycada.methods.cyclegan import CycleOptions, CycleViews
-from cycada.palettes import CMP_FACADES, colour_scores, nearest_colour
-from cycada.plan import plan
-from cycada.runs.identity import stage_id
+from cycada.planning.build import build_training, load_datasets, partners
+from cycada.planning.plan import plan
 from cycada.runs.run import run
-from cycada.runs.store import RunFolder
+from cycada.storage.identity import stage_id
+from cycada.storage.store import RunFolder
 from cycada.train.device import Device
 from cycada.train.loop import train
 

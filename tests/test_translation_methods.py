@@ -12,20 +12,20 @@ from PIL import Image
 from test_every_method import bytes_of, same, training
 from torch import nn
 
-from cycada.build import build_training, load_datasets
-from cycada.config import parse
-from cycada.errors import CycadaError
+from cycada.config.schema import parse
+from cycada.core.errors import CycadaError
+from cycada.core.yaml_files import merge, read
+from cycada.evaluation.predict import evaluating
 from cycada.losses import losses
 from cycada.methods import methods
 from cycada.methods.cogan import CoganOptions, inverted
 from cycada.networks import NOISE, discriminators, generators, pair_discriminators, pair_generators
 from cycada.networks.deep_coupled import widths_of
-from cycada.plan import plan
+from cycada.planning.build import build_training, load_datasets
+from cycada.planning.plan import plan
 from cycada.runs.run import run
 from cycada.train.device import Device
-from cycada.train.evaluate import evaluating
 from cycada.train.loop import train
-from cycada.yaml_files import merge, read
 
 pytestmark = pytest.mark.trains
 

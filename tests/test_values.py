@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cycada.cli import app
+from cycada.cli.main import app
+from cycada.core.errors import CycadaError
+from cycada.core.files import shortened
+from cycada.core.registry import check_options
 from cycada.data import domains
-from cycada.errors import CycadaError
-from cycada.files import shortened
 from cycada.networks import NETWORKS
-from cycada.registry import check_options
-from cycada.report.gather import gather
+from cycada.report.rows import gather
 from cycada.runs.reuse import find_run
-from cycada.runs.sweep_plan import Sweep, slug
+from cycada.sweeps.plan import Sweep, slug
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
 from cycada.networks import classifiers, vgg
 from cycada.networks.segmentation import IMAGENET
 

@@ -1,5 +1,6 @@
 """Domains and what turns them into batches. A file dropped in here registers itself."""
 
+from cycada.core.registry import import_folder
 from cycada.data.class_mix import half_of_classes
 from cycada.data.crops import Crops, Cut, crop_loader
 from cycada.data.domain import Domain, Examples, Split, domains
@@ -9,7 +10,6 @@ from cycada.data.photometric import photometric
 from cycada.data.scenes import SceneDomain, Scenes, scene_domains
 from cycada.data.transforms import convert, mask_patches
 from cycada.data.translated import Doubled, Translated
-from cycada.registry import import_folder
 
 import_folder(__name__, list(__path__))
 

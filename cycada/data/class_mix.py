@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cycada.types import IGNORE
+from cycada.core.types import IGNORE
 
 
 def half_of_classes(labels: Tensor, classes: int) -> Tensor:

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from cycada.core.types import IGNORE
 from cycada.data.loaders import epoch_order
 from cycada.data.scenes import Scenes
-from cycada.types import IGNORE
 
 GREY = 127
 """What an image is padded with: the middle of the range."""

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cycada.errors import Absent, CycadaError
-from cycada.registry import Registry
+from cycada.core.errors import Absent, CycadaError
+from cycada.core.registry import Registry
 
 Split = Literal["train", "test"]
 DIGITS = tuple("0123456789")

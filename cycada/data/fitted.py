@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cycada.core.errors import CycadaError
 from cycada.data.crops import Crops, Cut, crop_loader, scaled
 from cycada.data.loaders import to_float
 from cycada.data.scenes import Image, Mask, Scenes, spread
-from cycada.errors import CycadaError
 
 SAMPLED = 8
 """Scenes whose every pixel is in a fingerprint; of the others the names and the sizes of the files are."""

@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image as Pil
 from PIL import ImageDraw
 
+from cycada.core.errors import CycadaError
+from cycada.core.files import ready, whole
+from cycada.core.registry import option_defaults
+from cycada.core.types import IGNORE, ignore_index
 from cycada.data.domain import Domain, domains
 from cycada.data.scenes import Image, Mask, Palette, SceneDomain, Scenes, scene_domains
-from cycada.errors import CycadaError
-from cycada.files import ready, whole
-from cycada.registry import option_defaults
-from cycada.types import IGNORE, ignore_index
 
 
 @dataclass

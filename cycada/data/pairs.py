@@ -12,11 +12,11 @@ from typing import Self, TypeVar
 
 import numpy as np
 
+from cycada.core.errors import Absent, CycadaError
+from cycada.core.types import IGNORE
 from cycada.data.masks import MaskTable, ReadCodes, read_colours, read_first_channel, read_ids
 from cycada.data.picture import UNREADABLE, describe_folder, list_pictures, open_picture, picture_doubts, picture_size, pixels_of
 from cycada.data.scenes import Image, Mask, SceneDomain, Scenes
-from cycada.errors import Absent, CycadaError
-from cycada.types import IGNORE
 
 Paths = tuple[Path, Path | None]
 ReadImage = Callable[[Path], Image]

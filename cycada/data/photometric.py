@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cycada.core.types import full_precision
 from cycada.data.transforms import GREY
-from cycada.types import full_precision
 
 LEAST_SIGMA = 0.15
 """The standard deviation of DACS's weakest blur, in pixels."""

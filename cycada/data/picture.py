@@ -13,7 +13,7 @@ from PIL import ExifTags, ImageFile, ImageOps
 from PIL import Image as Pil
 from PIL.TiffImagePlugin import BITSPERSAMPLE
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 UNREADABLE = (OSError, ValueError, SyntaxError, RuntimeError, TypeError, KeyError, IndexError, EOFError, Pil.DecompressionBombError)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cycada.errors import Absent, CycadaError
-from cycada.registry import Registry
+from cycada.core.errors import Absent, CycadaError
+from cycada.core.registry import Registry
 
 Image = np.ndarray
 """(H, W, 3) uint8."""

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
 
 Resize = Literal["bilinear", "bicubic", "nearest", "pad"]
 GREY = (0.299, 0.587, 0.114)  # ITU-R 601, as PIL's convert("L")

@@ -10,12 +10,12 @@ import torch
 from PIL import Image as Pil
 from torch import Tensor
 
+from cycada.core.files import whole
+from cycada.core.types import IGNORE
 from cycada.data.fitted import Fitted
 from cycada.data.masks import MaskTable
 from cycada.data.pairs import FilePairs
 from cycada.data.scenes import Image, Mask, Scenes
-from cycada.files import whole
-from cycada.types import IGNORE
 
 ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9"}
 """The last bytes of every file of a kind."""

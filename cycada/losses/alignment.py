@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cycada.bounds import Depth
+from cycada.core.bounds import Depth
 from cycada.losses.entropy import entropies
 from cycada.losses.term import losses
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cycada.bounds import Share
+from cycada.core.bounds import Share
 from cycada.losses.task import labelled_cross_entropy
 from cycada.losses.term import losses
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from cycada.bounds import Positive
+from cycada.core.bounds import Positive
 from cycada.losses.term import losses
 
 

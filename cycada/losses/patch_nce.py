@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cycada.bounds import Temperature
+from cycada.core.bounds import Temperature
 from cycada.losses.term import losses
 
 

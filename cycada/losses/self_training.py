@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cycada.bounds import Share
+from cycada.core.bounds import Share
+from cycada.core.types import IGNORE
 from cycada.losses.term import losses
-from cycada.types import IGNORE
 
 
 @losses("self_training")

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cycada.bounds import Share
+from cycada.core.bounds import Share
+from cycada.core.types import ignore_index
 from cycada.losses.term import losses
-from cycada.types import ignore_index
 
 
 def agreement(logits_after: Tensor, logits_before: Tensor, soft: bool, confidence: float, label: Tensor | None = None) -> Tensor:

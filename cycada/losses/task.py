@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from cycada.bounds import Share
+from cycada.core.bounds import Share
+from cycada.core.types import ignore_index
 from cycada.losses.term import losses
-from cycada.types import ignore_index
 
 
 def labelled_cross_entropy(logits: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:

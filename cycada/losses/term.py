@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from cycada.registry import Registry, check_options, needs, option_defaults
-from cycada.types import full_precision
+from cycada.core.registry import Registry, check_options, needs, option_defaults
+from cycada.core.types import full_precision
 
 Loss = Callable[..., Tensor]
 losses: Registry[Loss] = Registry("loss")

@@ -1,8 +1,8 @@
 """Methods: a Views class and a list of phases each. A file dropped in here registers itself."""
 
-from cycada.methods.recipe import Classify, Direction, Method, PhasePlan, Translate, classify_by, methods, roles_in
-from cycada.methods.views import TEACHER, Networks, Options, Views
-from cycada.registry import import_folder
+from cycada.core.registry import import_folder
+from cycada.methods.base import Classify, Direction, Method, PhasePlan, Translate, classify_by, methods, roles_in
+from cycada.methods.step_tensors import TEACHER, Networks, Options, Views
 
 import_folder(__name__, list(__path__))
 

@@ -6,9 +6,9 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
-from cycada.errors import CycadaError
-from cycada.methods.recipe import Method, PhasePlan, methods
-from cycada.methods.views import Views
+from cycada.core.errors import CycadaError
+from cycada.methods.base import Method, PhasePlan, methods
+from cycada.methods.step_tensors import Views
 
 
 class AdaBnViews(Views):

@@ -10,11 +10,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cycada.bounds import Share
-from cycada.methods.recipe import Method, PhasePlan, methods
+from cycada.core.bounds import Share
+from cycada.core.types import Output
+from cycada.methods.base import Method, PhasePlan, methods
 from cycada.methods.source_only import SourceViews
-from cycada.methods.views import Options, Views, carried
-from cycada.types import Output
+from cycada.methods.step_tensors import Options, Views, carried
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import Literal
 
 from torch import Tensor
 
-from cycada.bounds import Share
+from cycada.core.bounds import Share
 from cycada.losses.entropy import self_information
 from cycada.methods.adda import FEATURE_DISCRIMINATOR, CriticViews
-from cycada.methods.recipe import Method, PhasePlan, methods
+from cycada.methods.base import Method, PhasePlan, methods
 from cycada.methods.source_only import SourceViews
-from cycada.methods.views import Options, carried
+from cycada.methods.step_tensors import Options, carried
 
 
 @dataclass(frozen=True)

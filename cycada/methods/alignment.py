@@ -8,8 +8,8 @@ from typing import Literal
 
 from torch import Tensor
 
+from cycada.methods.base import Method, PhasePlan, methods
 from cycada.methods.dann import DannOptions, DannViews
-from cycada.methods.recipe import Method, PhasePlan, methods
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cycada.bounds import Pool
-from cycada.methods.recipe import ADAM_GAN, Method, PhasePlan, methods
-from cycada.methods.views import Options, Views, carried
+from cycada.core.bounds import Pool
+from cycada.methods.base import ADAM_GAN, Method, PhasePlan, methods
+from cycada.methods.step_tensors import Options, Views, carried
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cycada.bounds import Count, Positive
-from cycada.methods.recipe import Classify, Direction, Method, PhasePlan, Translate, methods
-from cycada.methods.views import Networks, Options, Views, carried, option
+from cycada.core.bounds import Count, Positive
+from cycada.core.types import full_precision
+from cycada.methods.base import Classify, Direction, Method, PhasePlan, Translate, methods
+from cycada.methods.step_tensors import Networks, Options, Views, carried, option
 from cycada.networks import NOISE, Judged
-from cycada.types import full_precision
 
 
 @dataclass(frozen=True)

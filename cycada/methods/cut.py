@@ -16,10 +16,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cycada.bounds import Width
+from cycada.core.bounds import Width
+from cycada.methods.base import ADAM_GAN, Method, PhasePlan, methods
 from cycada.methods.cyclegan import translation_scored
-from cycada.methods.recipe import ADAM_GAN, Method, PhasePlan, methods
-from cycada.methods.views import Options, Views, carried
+from cycada.methods.step_tensors import Options, Views, carried
 
 
 @dataclass(frozen=True)

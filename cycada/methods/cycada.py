@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cycada.bounds import NonNegative, Part, Share
+from cycada.core.bounds import NonNegative, Part, Share
+from cycada.core.types import Output
 from cycada.losses.task import labelled_cross_entropy
 from cycada.methods.adda import FEATURE_DISCRIMINATOR, CriticOptions, CriticViews
+from cycada.methods.base import Method, PhasePlan, methods
 from cycada.methods.cyclegan import DISCRIMINATORS, GRID, CycleOptions, CycleViews, generators, translation_scored
-from cycada.methods.recipe import Method, PhasePlan, methods
-from cycada.methods.views import Options, carried, option
-from cycada.types import Output
+from cycada.methods.step_tensors import Options, carried, option
 
 
 @dataclass(frozen=True)

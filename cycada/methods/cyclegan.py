@@ -8,9 +8,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from cycada.bounds import Pool
-from cycada.methods.recipe import ADAM_GAN, Classify, Method, PhasePlan, classify_by, methods
-from cycada.methods.views import Networks, Options, Views, carried, score_gradient
+from cycada.core.bounds import Pool
+from cycada.methods.base import ADAM_GAN, Classify, Method, PhasePlan, classify_by, methods
+from cycada.methods.step_tensors import Networks, Options, Views, carried, score_gradient
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Literal
 
 from torch import Tensor
 
-from cycada.methods.recipe import Method, PhasePlan, methods
+from cycada.core.types import Output
+from cycada.methods.base import Method, PhasePlan, methods
 from cycada.methods.source_only import SourceViews
-from cycada.methods.views import Options
+from cycada.methods.step_tensors import Options
 from cycada.networks import reverse_gradient
-from cycada.types import Output
 
 
 @dataclass(frozen=True)

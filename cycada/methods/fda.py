@@ -10,10 +10,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cycada.bounds import Positive
-from cycada.methods.recipe import Method, PhasePlan, methods
+from cycada.core.bounds import Positive
+from cycada.methods.base import Method, PhasePlan, methods
 from cycada.methods.source_only import SourceViews
-from cycada.methods.views import Options, carried
+from cycada.methods.step_tensors import Options, carried
 
 
 @dataclass(frozen=True)

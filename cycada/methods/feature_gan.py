@@ -6,8 +6,8 @@ from functools import cached_property
 
 from torch import Tensor
 
+from cycada.methods.base import Method, methods
 from cycada.methods.cyclegan import CycleOptions, CycleViews
-from cycada.methods.recipe import Method, methods
 from cycada.methods.simgan import forward_phases
 
 

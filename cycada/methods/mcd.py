@@ -7,8 +7,8 @@ from functools import cached_property
 from torch import Tensor
 
 from cycada.methods.alignment import AlignViews
-from cycada.methods.recipe import Method, PhasePlan, methods
-from cycada.methods.views import Options
+from cycada.methods.base import Method, PhasePlan, methods
+from cycada.methods.step_tensors import Options
 
 
 class McdViews(AlignViews):

@@ -10,11 +10,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cycada.bounds import Angle, Below1, NonNegative, Share, Shear, Side
+from cycada.core.bounds import Angle, Below1, NonNegative, Share, Shear, Side
 from cycada.data import Augment, half_of_classes, mask_patches, photometric
+from cycada.methods.base import Method, PhasePlan, methods
 from cycada.methods.cycada import PixelViews, TaskOptions
-from cycada.methods.recipe import Method, PhasePlan, methods
-from cycada.methods.views import option
+from cycada.methods.step_tensors import option
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cycada.methods.base import ADAM_GAN, Method, PhasePlan, methods
 from cycada.methods.cyclegan import CycleOptions, CycleViews
-from cycada.methods.recipe import ADAM_GAN, Method, PhasePlan, methods
 
 
 def forward_phases(stays: Mapping[str, float]) -> tuple[PhasePlan, PhasePlan]:

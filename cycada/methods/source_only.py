@@ -6,9 +6,9 @@ from functools import cached_property
 
 from torch import Tensor
 
-from cycada.methods.recipe import Method, PhasePlan, methods
-from cycada.methods.views import Views
-from cycada.types import Output
+from cycada.core.types import Output
+from cycada.methods.base import Method, PhasePlan, methods
+from cycada.methods.step_tensors import Views
 
 
 class SourceViews(Views):

@@ -1,10 +1,10 @@
 """Counts, scores and monitors. A file dropped in here registers itself."""
 
+from cycada.core.registry import import_folder
 from cycada.metrics.confusion import confusion_matrix
 from cycada.metrics.monitors import monitors
 from cycada.metrics.scores import scores
 from cycada.metrics.selection import criteria
-from cycada.registry import import_folder
 
 import_folder(__name__, list(__path__))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cycada.errors import some
+from cycada.core.errors import some
 
 FEW = 0.2
 """A class is found rarely where its share among the answers on target images is below this part of its share in the source. Of

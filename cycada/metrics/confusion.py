@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cycada.types import ignore_index
+from cycada.core.types import ignore_index
 
 
 def confusion_matrix(prediction: Tensor, label: Tensor, classes: int) -> Tensor:

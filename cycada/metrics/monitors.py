@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from cycada.registry import Registry
-from cycada.types import ignore_index
+from cycada.core.registry import Registry
+from cycada.core.types import ignore_index
 
 Monitor = Callable[..., Tensor]
 monitors: Registry[Monitor] = Registry("monitor")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from cycada.registry import Registry
+from cycada.core.registry import Registry
 
 Score = Callable[[Tensor], Tensor]
 scores: Registry[Score] = Registry("score")

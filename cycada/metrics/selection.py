@@ -10,8 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from cycada.bounds import Temperature
-from cycada.registry import Registry
+from cycada.core.bounds import Temperature
+from cycada.core.registry import Registry
 
 Criterion = Callable[[Tensor], Tensor]
 criteria: Registry[Criterion] = Registry("criterion")

@@ -1,5 +1,6 @@
 """Networks by role. Images go in as float in [-1, 1]. A file dropped in here registers itself."""
 
+from cycada.core.registry import import_folder
 from cycada.networks.coupled import NOISE, Judged
 from cycada.networks.frozen import Frozen
 from cycada.networks.pool import ImagePool
@@ -17,7 +18,6 @@ from cycada.networks.registries import (
     patch_heads,
 )
 from cycada.networks.reverse import reverse_gradient
-from cycada.registry import import_folder
 
 import_folder(__name__, list(__path__))
 

@@ -9,10 +9,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from cycada.bounds import PathText
-from cycada.errors import CycadaError, nearest
+from cycada.core.bounds import PathText
+from cycada.core.errors import CycadaError, nearest
+from cycada.core.types import Output
 from cycada.networks.registries import classifiers
-from cycada.types import Output
 
 
 def timm_model(model: str, pretrained: bool, weights: str | None, **options: Any) -> Any:

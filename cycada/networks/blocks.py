@@ -7,7 +7,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cycada.types import full_precision
+from cycada.core.types import full_precision
 
 Norm = Literal["instance", "batch", "none"]
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cycada.bounds import Below1, Width
+from cycada.core.bounds import Below1, Width
 from cycada.networks.blocks import init_xavier
 from cycada.networks.registries import pair_discriminators, pair_generators
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from cycada.bounds import Width
+from cycada.core.bounds import Width
 from cycada.networks.blocks import init_cyclegan
 from cycada.networks.coupled import NOISE, Judged, Shape, Side, heads, judge
 from cycada.networks.registries import pair_discriminators, pair_generators

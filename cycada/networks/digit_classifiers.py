@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cycada.bounds import Below1, Width
-from cycada.errors import CycadaError
+from cycada.core.bounds import Below1, Width
+from cycada.core.errors import CycadaError
+from cycada.core.types import Output
 from cycada.networks.blocks import init_xavier
 from cycada.networks.registries import classifiers
-from cycada.types import Output
 
 
 class Classifier(nn.Module):

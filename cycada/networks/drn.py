@@ -7,7 +7,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cycada.bounds import PathText
+from cycada.core.bounds import PathText
 from cycada.networks.checkpointing import count_batches_once, run
 from cycada.networks.registries import classifiers
 from cycada.networks.segmentation import IMAGENET, Normalise, Segmenter

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cycada.bounds import Below1, PathText, Width
-from cycada.errors import CycadaError
+from cycada.core.bounds import Below1, PathText, Width
+from cycada.core.errors import CycadaError
+from cycada.core.types import Output
 from cycada.networks.checkpointing import run
 from cycada.networks.registries import classifiers
 from cycada.networks.segmentation import IMAGENET, Normalise
 from cycada.networks.weights import WHERE, fill, read_weights
-from cycada.types import Output
 
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """VGG-16's convolutions; after each stage the size is halved, rounding up."""

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
 from cycada.networks.weights import WHERE, fill, read_weights
 
 SIDE = 299

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from cycada.bounds import Below1, Depth, Width
+from cycada.core.bounds import Below1, Depth, Width
 from cycada.networks.blocks import init_xavier
 from cycada.networks.registries import feature_discriminators
 

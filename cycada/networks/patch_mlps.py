@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cycada.bounds import Width
-from cycada.errors import CycadaError
+from cycada.core.bounds import Width
+from cycada.core.errors import CycadaError
 from cycada.networks.blocks import init_cyclegan
 from cycada.networks.registries import patch_heads
 

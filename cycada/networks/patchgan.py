@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from cycada.bounds import Depth, Index, Width
-from cycada.errors import CycadaError
+from cycada.core.bounds import Depth, Index, Width
+from cycada.core.errors import CycadaError
 from cycada.networks.blocks import Norm, init_cyclegan, norm_layer
 from cycada.networks.registries import discriminators
 

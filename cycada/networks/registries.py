@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from cycada.registry import Registry
+from cycada.core.registry import Registry
 
 Factory = Callable[..., nn.Module]
 

@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cycada.bounds import Below1, Depth, Width
-from cycada.errors import CycadaError
+from cycada.core.bounds import Below1, Depth, Width
+from cycada.core.errors import CycadaError
 from cycada.networks.blocks import Norm, ReflectConv2d, init_cyclegan, norm_layer
 from cycada.networks.checkpointing import count_batches_once, run
 from cycada.networks.registries import generators

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from cycada.bounds import Below1, PathText, Width
-from cycada.errors import CycadaError
+from cycada.core.bounds import Below1, PathText, Width
+from cycada.core.errors import CycadaError
 from cycada.networks.backbones import timm_model
 from cycada.networks.checkpointing import count_batches_once
 from cycada.networks.registries import classifiers

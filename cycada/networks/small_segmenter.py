@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cycada.bounds import Below1, Width
+from cycada.core.bounds import Below1, Width
 from cycada.networks.registries import classifiers
 from cycada.networks.segmentation import Segmenter, convolution, resize
 

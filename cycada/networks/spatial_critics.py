@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from cycada.bounds import Below1, Depth, Width
-from cycada.errors import CycadaError
+from cycada.core.bounds import Below1, Depth, Width
+from cycada.core.errors import CycadaError
 from cycada.networks.registries import feature_discriminators
 
 RELEASE_FEATURES = 4096

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cycada.bounds import Below1, Depth, Width
+from cycada.core.bounds import Below1, Depth, Width
 from cycada.networks.blocks import Norm, init_cyclegan, norm_layer
 from cycada.networks.registries import generators
 

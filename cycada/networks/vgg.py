@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 import torchvision
 from torch import Tensor, nn
 
-from cycada.bounds import PathText
-from cycada.errors import CycadaError, nearest
+from cycada.core.bounds import PathText
+from cycada.core.errors import CycadaError, nearest
+from cycada.core.types import Output
 from cycada.networks.registries import classifiers
 from cycada.networks.segmentation import IMAGENET, Normalise
 from cycada.networks.weights import WHERE, fill, read_weights
-from cycada.types import Output
 
 WIDTHS = (64, 128, 256, 512, 512)
 """The channels of the five stages; before each stage but the first the size is halved, rounding down."""

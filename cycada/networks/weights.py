@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
 
 WHERE = "networks.f.weights"
 

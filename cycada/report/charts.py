@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from cycada.metrics.many_classes import EACH, cut, worst_and_best
-from cycada.report.drawing import COLORS, INK, SOURCE, TARGET, Panel, new, panel, plain, short, styled
-from cycada.report.gather import Row
+from cycada.render.figure import COLORS, INK, SOURCE, TARGET, Panel, new, panel, plain, short, styled
+from cycada.report.rows import Row
 from cycada.report.table import Line, by_class, mean_by_class
 
 

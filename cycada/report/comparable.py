@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cycada.config import parse
+from cycada.config.schema import parse
+from cycada.core.differences import dotted
+from cycada.core.errors import some
+from cycada.core.registry import option_defaults
 from cycada.data import domains, scene_domains
-from cycada.differences import dotted
-from cycada.errors import some
-from cycada.registry import option_defaults
 
 if TYPE_CHECKING:
-    from cycada.report.gather import Row
     from cycada.report.record import Record
+    from cycada.report.rows import Row
 
 FINGERPRINT = "data_fingerprint"
 """Of what was read: it alone tells where the same settings found other files."""

@@ -9,8 +9,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
 from cycada.metrics.many_classes import MANY, coarse, cut, shares, ticks
-from cycada.report.drawing import Panel, new, panel, plain, short, styled
-from cycada.report.gather import Row
+from cycada.render.figure import Panel, new, panel, plain, short, styled
+from cycada.report.rows import Row
 from cycada.report.semantics import Shared, flips
 
 BLUES = LinearSegmentedColormap.from_list("page blues", ["#f2f6fa", "#9fc8ea", "#3f90da", "#123a63"])

@@ -11,15 +11,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cycada.metrics.many_classes import EACH, MANY
+from cycada.render.figure import SOURCE, TARGET, Panel
 from cycada.report.charts import ablation, class_bars, learning_curves, loss_curves
-from cycada.report.clouds import clouds
-from cycada.report.drawing import SOURCE, TARGET, Panel
-from cycada.report.gather import Gathered
 from cycada.report.matrices import confusions, flip_matrices
 from cycada.report.pictures import Picture, answers, grids
+from cycada.report.rows import Gathered
 from cycada.report.semantics import shared
 from cycada.report.sheets import Sheet, left_out
 from cycada.report.table import Line
+from cycada.report.tsne import clouds
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from cycada.report.gather import Row
-from cycada.report.pixels import columns_of, rows_of, uri
+from cycada.evaluation.image_grids import ANSWERS, GAP, HEAD
+from cycada.render.pixels import columns_of, rows_of, uri
 from cycada.report.record import Record
+from cycada.report.rows import Row
 from cycada.report.semantics import shared
-from cycada.runs.pictures import ANSWERS, GAP, HEAD
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from cycada.errors import some
-from cycada.report.gather import Gathered
+from cycada.core.errors import some
 from cycada.report.record import Record
+from cycada.report.rows import Gathered
 from cycada.report.sheets import OTHERS, averaged_over, mean_of
 from cycada.report.table import Line, covers, mean_by_class
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from cycada.report.gather import Row
 from cycada.report.record import Record
+from cycada.report.rows import Row
 from cycada.report.table import Line
 
 OFFICIAL = {

@@ -10,15 +10,15 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from cycada.config import EvaluationConfig, digest, parse
+from cycada.config.schema import EvaluationConfig, digest, parse
 from cycada.data import scene_domains
+from cycada.evaluation.scoring import stored_scores
 from cycada.losses import Term
 from cycada.methods import methods
 from cycada.networks import kind_of
 from cycada.report.metric import Metric, metric_of
-from cycada.runs.scoring import stored_scores
-from cycada.runs.shapes import read_shaped
-from cycada.runs.store import RunFolder
+from cycada.storage.schemas import read_shaped
+from cycada.storage.store import RunFolder
 
 
 class Record:

@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cycada import files
+from cycada.core import files
 from cycada.metrics.many_classes import MANY
+from cycada.render.text import csv_table, latex, markdown
 from cycada.report import provenance
-from cycada.report.gather import Gathered, gather
 from cycada.report.page import page, sections
 from cycada.report.published import published
 from cycada.report.record import portable
+from cycada.report.rows import Gathered, gather
 from cycada.report.selection import choose_rows, choose_steps
 from cycada.report.semantics import distances, shared
 from cycada.report.sheets import Sheet, class_sheet, distance_sheet, drift_sheet, error_sheet, main, published_sheet, row_sheet, step_sheets
 from cycada.report.table import Line, lines
-from cycada.report.text import csv_table, latex, markdown
 
 
 @dataclass(frozen=True)

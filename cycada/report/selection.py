@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cycada.report.gather import Row
 from cycada.report.record import Record
+from cycada.report.rows import Row
 from cycada.report.table import Mean
 
 PREFIX = "selection/"

@@ -9,8 +9,8 @@ import numpy as np
 
 from cycada.metrics.blind import in_words, rarely_found
 from cycada.metrics.distance import proxy_a_distance
-from cycada.report.gather import Outcome, Row
 from cycada.report.record import Record
+from cycada.report.rows import Outcome, Row
 from cycada.report.table import Mean
 
 DRIFT = {

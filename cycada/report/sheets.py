@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cycada.errors import some
+from cycada.core.errors import some
 from cycada.metrics.many_classes import EACH, most_confused, worst_and_best
-from cycada.report.gather import Row
 from cycada.report.metric import Metric
 from cycada.report.published import Published, common_flags
+from cycada.report.rows import Row
 from cycada.report.selection import RowChoice, StepChoices
 from cycada.report.semantics import DRIFT, PERCENT, UNSEEN, Distance, Shared, drift, unseen
 from cycada.report.table import Line, Mean, covers, mean_by_class

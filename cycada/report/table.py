@@ -17,8 +17,8 @@ from cycada.metrics.statistics import (
     paired_bootstrap,
     wilcoxon_over_seeds,
 )
-from cycada.report.gather import Gathered, Row
 from cycada.report.record import Record
+from cycada.report.rows import Gathered, Row
 
 COVERS = {
     "bootstrap": "Paired bootstrap over test images (10,000 resamples), of the mean over the seeds that both rows have. It covers the "

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cycada.build import Datasets
-from cycada.config import Config
+from cycada.config.schema import Config
+from cycada.core.errors import CycadaError
+from cycada.core.progress import Screen
 from cycada.data import Examples, Fitted
 from cycada.data.scenes import spread
-from cycada.errors import CycadaError
-from cycada.runs.progress import Screen
+from cycada.planning.build import Datasets
 
 NAMED = 10
 """Classes or files that a line names before it says how many more there are."""

@@ -6,22 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cycada.bounds import Home
-from cycada.build import Datasets, build_networks, load_datasets
-from cycada.config import Config, Spec, parse
+from cycada.config.schema import Config, Spec, parse
+from cycada.core.bounds import Home
+from cycada.core.errors import CycadaError, nearest, shown
+from cycada.core.progress import Screen
+from cycada.core.registry import typed
+from cycada.core.yaml_files import override
 from cycada.data import Fitted
-from cycada.errors import CycadaError, nearest, shown
+from cycada.evaluation.analysis import write_findings
+from cycada.evaluation.predict import evaluating
+from cycada.evaluation.scoring import as_scores, count, evaluate_stage, scored
 from cycada.methods import Networks
-from cycada.plan import StagePlan, plan
-from cycada.registry import typed
-from cycada.runs.analysis import write_findings
-from cycada.runs.progress import Screen
-from cycada.runs.scoring import as_scores, count, evaluate_stage, scored
-from cycada.runs.store import RunFolder
-from cycada.runs.twin import weights_of
+from cycada.planning.build import Datasets, build_networks, load_datasets
+from cycada.planning.plan import StagePlan, plan
+from cycada.runs.rescoring import weights_of
+from cycada.storage.store import RunFolder
 from cycada.train.device import Device
-from cycada.train.evaluate import evaluating
-from cycada.yaml_files import override
 
 
 def find_run(run: Path | str, results: Path | str = "results", check: bool = True) -> RunFolder:

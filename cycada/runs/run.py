@@ -9,21 +9,21 @@ from typing import Any
 
 import torch
 
-from cycada.build import check_labels, load_datasets
-from cycada.config import Config, digest
-from cycada.errors import memory_named
-from cycada.files import ready, unless_read_only, write_json
-from cycada.plan import StagePlan, counted, plan
-from cycada.rehearsal import memory_of, rehearse
+from cycada.config.schema import Config, digest
+from cycada.core.errors import memory_named
+from cycada.core.files import ready, unless_read_only, write_json
+from cycada.core.interrupt import Interrupted, stop_on_signal
+from cycada.core.progress import Screen
+from cycada.evaluation.scoring import HEADLINES, flatten_scores, percent
+from cycada.planning.build import check_labels, load_datasets
+from cycada.planning.plan import StagePlan, counted, plan
+from cycada.planning.rehearsal import memory_of, rehearse
 from cycada.runs.counts import check_masks, report_sets
-from cycada.runs.identity import stage_id
-from cycada.runs.interrupt import Interrupted, stop_on_signal
-from cycada.runs.progress import Screen
-from cycada.runs.scoring import HEADLINES, flatten_scores, percent
 from cycada.runs.stage import Room, StageResult, run_stage
-from cycada.runs.store import RunFolder, environment
-from cycada.runs.tracking import NoTracker, tracker
 from cycada.runs.unfinished import unfinished
+from cycada.storage.identity import stage_id
+from cycada.storage.store import RunFolder, environment
+from cycada.tracking.tracker import NoTracker, tracker
 from cycada.train.device import Device
 
 

@@ -11,26 +11,26 @@ from typing import Any
 
 from torch import Tensor
 
-from cycada.build import Datasets, build_networks, build_training, pick, weights_from_file
-from cycada.config import Config
+from cycada.config.schema import Config
+from cycada.core.differences import dotted
+from cycada.core.interrupt import Interrupted, stop_on_signal
+from cycada.core.lock import locked
+from cycada.core.progress import Screen
 from cycada.data import Fitted
-from cycada.differences import dotted
+from cycada.evaluation.analysis import write_findings
+from cycada.evaluation.missing_classes import blind_spots
+from cycada.evaluation.scoring import Evaluation, Scores, evaluate_stage, flatten_scores, stored_scores
+from cycada.evaluation.translation_warnings import Warner
 from cycada.methods import Networks
 from cycada.networks import kind_of
-from cycada.plan import StagePlan
-from cycada.runs.alarms import Warner
-from cycada.runs.analysis import write_findings
-from cycada.runs.blind_spots import blind_spots
-from cycada.runs.identity import trained_as
-from cycada.runs.interrupt import Interrupted, stop_on_signal
-from cycada.runs.lock import locked
-from cycada.runs.progress import Screen
+from cycada.planning.build import Datasets, build_networks, build_training, pick, weights_from_file
+from cycada.planning.plan import StagePlan
+from cycada.runs.pretranslate import translate_once
+from cycada.runs.rescoring import metrics_of, twin_of, weights_of
 from cycada.runs.reuse import checked
-from cycada.runs.scoring import Evaluation, Scores, evaluate_stage, flatten_scores, stored_scores
-from cycada.runs.store import RunFolder, environment
-from cycada.runs.tracking import NoTracker
-from cycada.runs.translation import translate_once
-from cycada.runs.twin import metrics_of, twin_of, weights_of
+from cycada.storage.identity import trained_as
+from cycada.storage.store import RunFolder, environment
+from cycada.tracking.tracker import NoTracker
 from cycada.train import checkpoint
 from cycada.train.device import Device
 from cycada.train.loop import Training, train

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cycada.config import Config, parse
-from cycada.differences import as_words, differences
-from cycada.errors import CycadaError
-from cycada.runs.store import RunFolder
+from cycada.config.schema import Config, parse
+from cycada.core.differences import as_words, differences
+from cycada.core.errors import CycadaError
+from cycada.storage.store import RunFolder
 from cycada.train.checkpoint import step_of
 
 IDLE = {"root", "download", "workers", "hold"}

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cycada.build import Datasets, load_datasets
-from cycada.config import Config
-from cycada.errors import CycadaError
-from cycada.plan import StagePlan
-from cycada.runs.identity import stage_id
+from cycada.config.schema import Config
+from cycada.core.errors import CycadaError
+from cycada.evaluation.scoring import Evaluation, evaluate_stage, stored_scores
+from cycada.planning.build import Datasets, load_datasets
+from cycada.planning.plan import StagePlan
 from cycada.runs.reuse import find_run, load_stage, trained_networks
-from cycada.runs.scoring import Evaluation, evaluate_stage, stored_scores
-from cycada.runs.store import RunFolder, environment
+from cycada.storage.identity import stage_id
+from cycada.storage.store import RunFolder, environment
 from cycada.train.device import Device
 
 MOVED = 0.005

@@ -15,9 +15,9 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from cycada.core.errors import CycadaError
+from cycada.core.files import ready, write_text
 from cycada.data.picture import picture_doubts
-from cycada.errors import CycadaError
-from cycada.files import ready, write_text
 from cycada.runs.counts import grouped
 from cycada.study.pairs import Pair, Pairing, draw_pairs
 from cycada.study.pictures import Format, encoded, fitted, of_one_length

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
 from cycada.study.records import KEY, Answers, Key, Trial, content, parsed
 
 

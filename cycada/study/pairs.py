@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from cycada.core.errors import CycadaError
 from cycada.data.picture import SUFFIXES, describe_folder, image_files
-from cycada.errors import CycadaError
 
 Pairing = Literal["same", "random"]
 

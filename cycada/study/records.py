@@ -7,8 +7,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from cycada.config import mistakes
-from cycada.errors import CycadaError
+from cycada.config.schema import mistakes
+from cycada.core.errors import CycadaError
 
 KEY: Literal["cycada-study-key"] = "cycada-study-key"
 Side = Literal["left", "right"]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
 from cycada.study.collect import LeftOut, Session, collect
 from cycada.study.rates import Fooled, Rate, rate_of
 from cycada.study.records import Trial

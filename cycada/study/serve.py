@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from cycada.errors import CycadaError
-from cycada.files import ready, write_text
-from cycada.runs.interrupt import Interrupted, stop_on_signal
+from cycada.core.errors import CycadaError
+from cycada.core.files import ready, write_text
+from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.study.records import Answers, content, parsed
 
 LOOPBACK = "127.0.0.1"

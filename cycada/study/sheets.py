@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cycada.files import ready, write_text
-from cycada.report.drawing import INK, TARGET, Panel, new, panel, short, styled
-from cycada.report.escape import csv_lines, markdown_cell
+from cycada.core.files import ready, write_text
+from cycada.render.escape import csv_lines, markdown_cell
+from cycada.render.figure import INK, TARGET, Panel, new, panel, short, styled
+from cycada.render.text import markdown
 from cycada.report.sheets import NONE, Sheet
-from cycada.report.text import markdown
 from cycada.study.score import Scored
 
 LEAD = "The share of scored trials in which the generated picture was taken for the real one. 50 % is where nobody can tell."

@@ -8,10 +8,10 @@ from pathlib import Path
 import torchvision
 from torch import nn
 
-from cycada.errors import CycadaError, nearest
+from cycada.core.errors import CycadaError, nearest
 from cycada.networks import classifiers, kind_of
 from cycada.runs.reuse import find_run, load_stage
-from cycada.runs.trained import trained_network
+from cycada.storage.loading import trained_network
 
 
 def vgg(name: str, weights: Path | None, pretrained: bool, layers: Sequence[str], size: int) -> nn.Module:

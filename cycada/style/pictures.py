@@ -9,9 +9,9 @@ import torch
 from PIL import Image as Pil
 from torch import Tensor
 
+from cycada.core.errors import CycadaError
+from cycada.core.files import ready, whole
 from cycada.data.picture import read_picture
-from cycada.errors import CycadaError
-from cycada.files import ready, whole
 
 LEAST = 16
 """Pixels along the longer side below which there is nothing to see."""

@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import Bounds, minimize
 from torch import Tensor, nn
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
 from cycada.style.gram import content_loss, gram, style_loss, total_variation
 from cycada.style.layers import Activations
 

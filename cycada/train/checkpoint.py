@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from cycada import files
-from cycada.errors import CycadaError
+from cycada.core import files
+from cycada.core.errors import CycadaError
 
 KEEP = 2
 

@@ -17,8 +17,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from cycada.bounds import known_device
-from cycada.errors import CycadaError
+from cycada.core.bounds import known_device
+from cycada.core.errors import CycadaError
 
 Precision = Literal["fp32", "bf16"]
 

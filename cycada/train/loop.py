@@ -11,6 +11,7 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
+from cycada.core.types import Batch
 from cycada.data import Augment, SceneStream, Stream
 from cycada.methods import TEACHER, Networks, Views
 from cycada.networks import kind_of
@@ -19,7 +20,6 @@ from cycada.train.meter import Diverged, Meter
 from cycada.train.schedule import set_rates
 from cycada.train.state import check_state
 from cycada.train.step import Phase, train_step
-from cycada.types import Batch
 
 NORMS_EVERY = 5
 """Reports between two with gradient norms, each of which is a backward pass of its own: at every report they took 8 % of the time."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
 from cycada.train.device import Device
 
 

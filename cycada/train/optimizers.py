@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
 
 
 def optimizer(settings: Mapping[str, Any], moving: Sequence[nn.Module], phase: str) -> torch.optim.Optimizer:

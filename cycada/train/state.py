@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
 
 
 def check_state(state: Mapping[str, Any], own: Mapping[str, Any], steps: int, processes: int) -> None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cycada.errors import CycadaError
+from cycada.core.errors import CycadaError
+from cycada.core.registry import needs
 from cycada.losses import Term
 from cycada.methods import Networks, Views, roles_in
 from cycada.metrics import monitors
-from cycada.registry import needs
 from cycada.train.device import Device, Precision
 from cycada.train.schedule import Schedule
 

@@ -1,0 +1,299 @@
+"""The command line. Mistakes of the user end with a sentence and exit code 2, never with a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cycada.cli.quality import quality
+from cycada.cli.study import study_app
+from cycada.cli.style import style
+from cycada.cli.translate import export, translate
+from cycada.cli.values import COUNT, JOBS, PATH
+from cycada.cli.verify import verify
+from cycada.core.errors import CycadaError, memory_named, os_message
+
+STOPPED = 130
+"""The exit code after Ctrl-C, which is no error."""
+
+app = typer.Typer(
+    name="cycada", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__, rich_markup_mode=None
+)
+data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data_app, name="data", help="Look at data: what is there, and whether it is sound.")
+app.add_typer(study_app, name="study", help="Ask people which of two pictures is real, and count how often they are fooled.")
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the file's, such as stages.pixel.steps=100.")
+]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", parser=PATH, help="An experiment's YAML file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")]
+
+
+@app.command()
+def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Run an experiment: every stage that is not done yet, from where it stopped."""
+    from cycada.config import schema as configs
+    from cycada.core.progress import Screen
+    from cycada.planning.idle import idle
+    from cycada.planning.plan import plan
+    from cycada.runs.run import run as run_experiment
+
+    screen = Screen()
+    main = os.environ.get("RANK", "0") == "0"
+    parsed = configs.load(config, overrides or ())
+    for said in idle(parsed, plan(parsed)) if main else ():
+        screen.warn(said)
+    summary = run_experiment(parsed, screen)
+    if not main:
+        return
+    if as_json:
+        print(json.dumps(summary.as_dict()))
+    else:
+        _print_summary(summary, screen.console)
+
+
+def _print_summary(summary: Any, console: Console) -> None:
+    table = Table(title=f"{summary.name}, seed {summary.seed}, last step, no target label in training or checkpoint selection")
+    from cycada.evaluation.scoring import headline, percent
+
+    found = [headline(scores)[0] for s in summary.stages for scores in s.scores.values()]
+    sides = ("target", "source") if found else ()  # a translation alone is scored by nothing here
+    for column in ("stage", "", *(f"{side} {found[0]}" for side in sides), "seconds", " "):
+        table.add_column(column, justify="left" if column in ("stage", "", " ") else "right")
+    for s in summary.stages:
+        shown = [percent(s.scores[d]) if d in s.scores else "-" for d in sides]
+        table.add_row(s.name, s.label, *shown, f"{s.seconds:.0f}", "reused" if s.reused else "")
+    out = Console(highlight=False)
+    out.print(table)
+    grids = [grid for s in summary.stages for grid in sorted((s.folder / "images").glob("grid_*.png"))[-1:]]
+    for s in summary.stages:
+        out.print(f"  {s.name}: {s.folder}", soft_wrap=True)
+    if grids:
+        out.print(f"Image grid: {grids[-1] if len(grids) == 1 else grids[0]}", soft_wrap=True)
+    if summary.tracking:
+        out.print(f"MLflow: mlflow ui --backend-store-uri {summary.tracking}", soft_wrap=True)
+
+
+@app.command()
+def check(
+    config: ConfigFile,
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="[CONFIG]... [KEY=VALUE]...", help="Further files, and settings over those of all.")
+    ] = None,
+) -> None:
+    """Check configs against everything that is registered, rehearse a step of every stage without data, and print their plans."""
+    files = [word for word in more or () if word.endswith((".yaml", ".yml")) and "=" not in word]
+    for file in (config, *map(Path, files)):
+        _check_one(file, [word for word in more or () if word not in files])
+    print("The config is sound." if not files else f"{1 + len(files)} configs are sound.")
+
+
+def _check_one(config: Path, overrides: list[str]) -> None:
+    from cycada.config import schema as configs
+    from cycada.core.progress import Screen
+    from cycada.planning.absent import absent
+    from cycada.planning.idle import idle
+    from cycada.planning.plan import plan
+    from cycada.planning.rehearsal import rehearse
+
+    parsed = configs.load(config, overrides)
+    plans = plan(parsed)
+    for stage in plans:
+        rehearse(parsed, stage)
+    for said in [*idle(parsed, plans), *absent(parsed, plans)]:
+        Screen().warn(f"{config}: {said}")
+    table = Table(title=f"{parsed.name}: {parsed.data.source.name} -> {parsed.data.target.name}", show_lines=True)
+    for column in ("stage", "method", "steps x batch", "phase: networks", "losses"):
+        table.add_column(column, overflow="fold")
+    for p in plans:
+        phases = "\n".join(f"{x.name}: {' '.join(x.learns)}{f' ({x.repeat} times a step)' if x.repeat > 1 else ''}" for x in p.phases)
+        terms = "\n".join(" + ".join(f"{t.weight:g} {t.name}" for t in x.terms) for x in p.phases)
+        frozen = f"\nfrozen: {' '.join(p.frozen)}" if p.frozen else ""
+        length = f"{p.stage.steps} x {p.stage.batch}{f': {p.epochs}' if p.epochs else ''}"
+        table.add_row(p.name, p.stage.method, length, phases + frozen, terms)
+    Console(highlight=False).print(table)
+
+
+@app.command()
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="SWEEP", parser=PATH, help="A sweep's YAML file.")],
+    overrides: Overrides = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds instead of the file's, such as 0,1,2.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(parser=JOBS, help="Stages to train at once; on this machine each gets its share of threads.")
+    ] = None,
+    cluster: Annotated[str | None, typer.Option(help="slurm, or local for the same code on this machine. Needs cycada[cluster].")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be trained and how long it would take.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train variants of an experiment over seeds. What they share is trained once; what is done is not trained again."""
+    from cycada.core.progress import Screen
+    from cycada.sweeps.dry_run import print_plan
+    from cycada.sweeps.plan import plan_sweep
+    from cycada.sweeps.sweep import sweep as run_sweep
+
+    if dry_run:
+        print_plan(plan_sweep(file, overrides or (), _numbers(seeds)), jobs or (16 if cluster else 1), as_json)
+        return
+    content = run_sweep(file, overrides or (), _numbers(seeds), jobs, cluster, Screen())
+    failed = [c for c in content["cells"] if c["status"] != "done"]
+    if as_json:
+        print(json.dumps(content))
+    else:
+        print(f"{len(content['cells']) - len(failed)} of {len(content['cells'])} cells done. Next: cycada report {file}")
+    if failed:
+        lines = [f"  {c['variant']}, seed {c['seed']}: {c['error'] or 'needs a stage that failed'}" for c in failed]
+        raise CycadaError("\n".join([f"{len(failed)} of {len(content['cells'])} cells failed; all others are done.", *lines]))
+
+
+def _numbers(text: str | None) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")] if text else []
+    except ValueError:
+        raise CycadaError(f"--seeds: found '{text}', expected whole numbers with commas between, such as 0,1,2.") from None
+
+
+class Listed(StrEnum):
+    losses = "losses"
+    methods = "methods"
+    domains = "domains"
+    networks = "networks"
+    scores = "scores"
+
+
+@app.command("list")
+def list_(what: Annotated[Listed, typer.Argument(help="What to list.")]) -> None:
+    """List what a config may name, with needs and options."""
+    from cycada.cli import listing as catalogue
+
+    title, columns, rows = catalogue.rows(what.value)
+    table = Table(title=title, show_lines=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))  # brackets in a text are no markup
+    Console(highlight=False).print(table)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A stage's run folder, or its id under results/runs.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="How to evaluate, over the run's own settings, such as evaluation.flip=true."),
+    ] = None,
+    domain: Annotated[str | None, typer.Option(help="A domain to score instead of the run's own two.")] = None,
+    results: Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")] = Path("results"),
+    data_root: Annotated[Path | None, typer.Option(parser=PATH, help="The data root, over the run's own.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a finished stage again, on its own test sets or on another domain's."""
+    from cycada.cli.scores import print_scores
+    from cycada.runs.reuse import evaluate_run
+
+    scores = evaluate_run(run, domain, data_root, results, overrides or ())
+    if as_json:
+        print(json.dumps(scores))
+        return
+    print_scores(scores)
+
+
+app.command()(quality)
+app.command()(style)
+app.command()(translate)
+app.command()(export)
+app.command()(verify)
+
+
+@app.command()
+def report(
+    what: Annotated[
+        list[str], typer.Argument(metavar="WHAT...", help="A sweep or an experiment (name or YAML file), or run ids or folders.")
+    ],
+    results: Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")] = Path("results"),
+    out: Annotated[Path | None, typer.Option(parser=PATH, help="The folder to write to, instead of results/reports/NAME.")] = None,
+    against: Annotated[str | None, typer.Option(metavar="ROW", help="The row that all others are tested against.")] = None,
+    title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
+) -> None:
+    """Tables, tests and one self-contained HTML page from finished runs, offline."""
+    from cycada.report.report import report as make_report
+
+    written = make_report(what, results, out, against, title)
+    table = Table(title=f"{written.results.heads[1]}, %, last step")
+    for i, head in enumerate(written.results.heads[:5]):
+        table.add_column(head, justify="left" if i == 0 else "right")
+    for row in written.results.rows:
+        table.add_row(*row[:5])
+    Console(highlight=False).print(table)
+    for note in [*written.failures, *written.missing]:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"Report: {written.folder / 'report.html'}")
+
+
+DataRoot = Annotated[Path, typer.Option("--root", envvar="CYCADA_DATA", parser=PATH, help="The data root.")]
+
+
+@data_app.command("list")
+def data_list(root: DataRoot = Path("data")) -> None:
+    """List all domains: which files each expects under the data root, and how much of it is there."""
+    from cycada.data.inspect import listing
+
+    table = Table(title=f"Data under {root.resolve()}")
+    for column in ("domain", "truth", "files expected", "there"):
+        table.add_column(column, overflow="fold")
+    for row in listing(root):
+        table.add_row(*row)
+    Console(highlight=False).print(table)
+
+
+@data_app.command("check")
+def data_check(
+    what: Annotated[str, typer.Argument(metavar="CONFIG|DOMAIN", help="An experiment's YAML file, or a domain with masks such as camvid.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the file's, or options of the domain: drive=dusk.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option("--root", parser=PATH, help="The data root, over the config's and CYCADA_DATA.")] = None,
+    split: Annotated[str, typer.Option(help="Of a domain: train, test, or what else it has.")] = "train",
+    samples: Annotated[int, typer.Option(parser=COUNT, help="How many pairs to read, evenly over a split.")] = 200,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(parser=PATH, help="Where to write a picture of a few: image, mask, both. Of a config: beside its results."),
+    ] = None,
+) -> None:
+    """Read a sample of what an experiment would read, check pairs, sizes and values, and print how much of each class there is."""
+    from cycada.cli.data_check import check_named, print_checked
+
+    checked, beside = check_named(what, settings or (), root, split, samples)
+    print_checked(checked)
+    path = sheet or beside
+    if path and checked.draw(path):
+        print(f"Contact sheet: {path}")
+    if faults := checked.faults:
+        raise CycadaError("\n".join([f"{len(faults)} bad pairs or parts.", *(f"  {f}" for f in faults[:10])]))
+
+
+def main() -> None:
+    """Entry point: CycadaError becomes one message and its exit code."""
+    try:
+        with memory_named():
+            app()
+    except CycadaError as error:
+        print(error if error.exit_code == STOPPED else f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        sys.exit(STOPPED)
+    except OSError as error:
+        print(f"error: {os_message(error)}", file=sys.stderr)
+        sys.exit(CycadaError.exit_code)

@@ -1,1 +1,0 @@
-"""Commands of the command line, one file a subject; `cycada/cli.py` enters them."""

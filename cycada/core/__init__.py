@@ -1,0 +1,1 @@
+"""What every other package shares: errors, registries, files, locks and types."""

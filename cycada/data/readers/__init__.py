@@ -1,0 +1,1 @@
+"""The domains that are read from files or rendered."""

@@ -1,0 +1,98 @@
+"""Cityscapes, and the 19 classes by which all street domains are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from cycada.core.bounds import PathText
+from cycada.core.types import IGNORE
+from cycada.data.masks import MaskTable
+from cycada.data.pairs import find_pairs, left_out_of, unlabelled
+from cycada.data.picture import image_files
+from cycada.data.scenes import Palette, SceneDomain, Scenes, scene_domains
+
+CLASSES = {
+    "road": (128, 64, 128), "sidewalk": (244, 35, 232), "building": (70, 70, 70), "wall": (102, 102, 156),
+    "fence": (190, 153, 153), "pole": (153, 153, 153), "traffic light": (250, 170, 30), "traffic sign": (220, 220, 0),
+    "vegetation": (107, 142, 35), "terrain": (152, 251, 152), "sky": (70, 130, 180), "person": (220, 20, 60),
+    "rider": (255, 0, 0), "car": (0, 0, 142), "truck": (0, 0, 70), "bus": (0, 60, 100), "train": (0, 80, 100),
+    "motorcycle": (0, 0, 230), "bicycle": (119, 11, 32),
+}  # fmt: skip
+"""The 19 train classes in the order of their trainIds, with the colours of the official script (cityscapesscripts,
+helpers/labels.py)."""
+
+LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+"""The labelIds of those 19 (the same script). All other ids from 0 to 33 are ignored."""
+
+Subset = Literal[19, 16, 13]
+WITHOUT: Mapping[int, tuple[str, ...]] = {
+    19: (), 16: ("terrain", "truck", "train"), 13: ("terrain", "truck", "train", "wall", "fence", "pole"),
+}  # fmt: skip
+"""What SYNTHIA lacks of the 19, and what is also left out in the 13-class comparison (Tsai et al. 2018, section 5)."""
+
+
+def subset(count: Subset) -> tuple[tuple[str, ...], Palette]:
+    """Names and colours of the 19, 16 or 13 classes."""
+    names = tuple(name for name in CLASSES if name not in WITHOUT[count])
+    return names, tuple(CLASSES[name] for name in names)
+
+
+def table(ids: Mapping[str, int], classes: Sequence[str], known: Sequence[int]) -> MaskTable:
+    """ids: class name -> the value in the files. What is known and of no class is ignored."""
+    return MaskTable(dict.fromkeys(known, IGNORE) | {ids[name]: k for k, name in enumerate(classes) if name in ids})
+
+
+@scene_domains("cityscapes")
+class Cityscapes(SceneDomain):
+    """Cordts et al. 2016: 2,975 + 500 labelled frames of 2048 x 1024 from German cities, 19,998 more without masks.
+
+    `test` is the official validation set: the labels of the official test set (here `official_test`) are secret.
+    `train` reads masks, `train_extra` and `official_test` have none. classes: 19, or the 16 or 13 shared with SYNTHIA.
+    extra: as a target it is the images of `train_extra` (the CyCADA paper's 19,998); an oracle has `train` all the same.
+    """
+
+    splits = ("train", "test", "train_extra", "official_test")
+    counts: Mapping[str, int] = {"train": 2_975, "test": 500, "train_extra": 19_998, "official_test": 1_525}
+    files = ("leftImg8bit/{train,val,test,train_extra}/CITY/*_leftImg8bit.png", "gtFine/{train,val}/CITY/*_gtFine_labelIds.png")
+    how_to_get = (
+        "Register at cityscapes-dataset.com; unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip there, for "
+        "train_extra also leftImg8bit_trainextra.zip."
+    )
+
+    def __init__(self, *, folder: PathText = "cityscapes", classes: Subset = 19, extra: bool = False, skip_bad: bool = False) -> None:
+        self.folder, self.skip_bad = folder, skip_bad
+        self.unlabelled = "train_extra" if extra else "train"
+        self.classes, self.palette = subset(classes)
+
+    def images(self, root: Path, split: str) -> Scenes:
+        """The images of a split; there may be masks or not."""
+        images, _ = self._folders(root, split)
+        return unlabelled(self, _by_city(images, "_leftImg8bit"), images, self.skip_bad, left_out=_left_out(images))
+
+    def _folders(self, root: Path, split: str) -> tuple[Path, Path]:
+        part = {"test": "val", "official_test": "test"}.get(split, split)
+        return root / self.folder / "leftImg8bit" / part, root / self.folder / "gtFine" / part
+
+    def scenes(self, root: Path, split: str) -> Scenes:
+        images, masks = self._folders(root, split)
+        if split in ("train_extra", "official_test"):
+            return self.images(root, split)
+        found = _by_city(images, "_leftImg8bit")
+        ids = table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(34))
+        known = _by_city(masks, "_gtFine_labelIds")
+        return find_pairs(self, found, known, (images, masks), ids, skip_bad=self.skip_bad, left_out=_left_out(images))
+
+
+def _by_city(folder: Path, ending: str) -> dict[str, Path]:
+    """CITY/FRAME -> path."""
+    return {f"{p.parent.name}/{p.stem.removesuffix(ending)}": p for p in sorted(folder.glob(f"*/*{ending}.png"))}
+
+
+def _left_out(images: Path) -> dict[str, str]:
+    """What lies among the images and is none of them. Beside the masks that are read, other kinds are expected."""
+    cities = sorted(path for path in images.glob("*") if path.is_dir() and not path.name.startswith("."))
+    beside = {path: why for path, why in left_out_of(images).items() if Path(path) not in cities}
+    beside |= {str(path): "it lies beside the folders of cities" for path in image_files(images)}
+    return beside | left_out_of(*cities, ending="_leftimg8bit.png")

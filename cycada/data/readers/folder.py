@@ -1,0 +1,158 @@
+"""A user's own data: arrays in .npz files, or image folders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from cycada.config.sizes import Pixels
+from cycada.core.bounds import PathText, Width
+from cycada.core.errors import CycadaError, nearest
+from cycada.data.domain import Domain, Examples, Origin, Split, Wanted, class_names, domains, examples
+from cycada.data.picture import SUFFIXES, describe_folder, list_pictures, picture_doubts, picture_size, read_picture
+from cycada.data.readers.digits import read_npz
+
+
+@domains("npz")
+class Npz(Domain):
+    """`{name: npz, train: a.npz, test: b.npz, classes: [cat, dog]}`: arrays images (N, H, W[, C]), labels (N,).
+
+    images: uint8, or float in [0, 1]. labels may be absent from the training file of a target. Paths are relative to
+    the data root. classes: names, or how many.
+    """
+
+    channels, size = 3, 32
+
+    def __init__(self, *, train: PathText, test: PathText, classes: list[str] | Width = 10, flip_safe: bool = False) -> None:
+        self.flip_safe = flip_safe
+        self.paths = {"train": train, "test": test}
+        self.classes = class_names(range(classes) if isinstance(classes, int) else classes, "the option 'classes' of the domain npz")
+
+    def load(self, root: Path, split: Split, download: bool) -> Examples:
+        path = root / self.paths[split]
+        if not path.exists():
+            raise self.missing(root, f"{self.paths[split]} (the option '{split}' of the domain npz)")
+        images, labels = read_npz(path)
+        sizes = {f"{images.shape[2]} x {images.shape[1]}": len(images)} if images.ndim > 2 else {}
+        return examples(images, labels, len(self.classes), str(path), Origin(sizes))
+
+
+RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST}
+"""data.resize -> how Pillow says it, antialiased but for `nearest`."""
+
+
+@domains("folder")
+class Folder(Domain):
+    """`{name: folder, train: photos/train, test: photos/test}`: one sub-folder per class, in `classes` order (default: sorted names).
+
+    Folders below a class folder belong to the class. The training folder of a target may be arranged in any way: all images in it
+    and below are read, without labels. Images are turned upright (EXIF), cut to a centred square and scaled to data.size as
+    data.resize says (`pad`: whole, on black, and none may be larger); palette and grey are converted, what is transparent stands on
+    white. They are put in order by their pixels, so that neither names nor folders decide what is trained on when. A file that is no
+    image is an error that names it. Paths are relative to the data root. Pictures are read at data.size: the option `size` of
+    earlier versions may say the same number, and is refused where it says another.
+    """
+
+    channels, size = 3, 32
+    classes_from_files = True
+
+    def __init__(
+        self, *, train: PathText, test: PathText, size: Pixels | None = None, classes: list[str] | None = None, flip_safe: bool = False
+    ) -> None:  # fmt: skip
+        self.flip_safe = flip_safe
+        self.paths, self.given_size = {"train": train, "test": test}, size
+        self.classes = class_names(classes or (), "the option 'classes' of the domain folder")
+        self.wanted = Wanted(size or self.size)
+
+    def prepare(self, wanted: Wanted) -> None:
+        """Take size and classes from the experiment. Raises CycadaError where the option `size` says something else."""
+        if self.given_size not in (None, wanted.size):
+            raise CycadaError(
+                f"Domain 'folder': found the option size: {self.given_size} beside data.size: {wanted.size}, expected one of the two. "
+                f"Pictures are read at data.size. Take the option out."
+            )
+        self.wanted = wanted
+        self.classes = self.classes or wanted.classes
+
+    def count(self, root: Path, split: Split, download: bool) -> int:
+        """Count the files, none of which is opened."""
+        files, left_out = self._files(root, split)
+        return len(_some(files, left_out, root / self.paths[split]))
+
+    def load(self, root: Path, split: Split, download: bool) -> Examples:
+        files, left_out = self._files(root, split)
+        return self._read(files, left_out, root / self.paths[split])
+
+    def _files(self, root: Path, split: Split) -> tuple[list[tuple[Path, int]], dict[Path, str]]:
+        """The files of a split with their labels (-1: none), and what lies beside them and is not read, with the reason."""
+        folder = root / self.paths[split]
+        if not folder.is_dir():
+            raise self.missing(root, f"the folder {self.paths[split]} (the option '{split}' of the domain folder)")
+        if split == "train" and not self.wanted.labels:
+            content = list_pictures(folder, recursive=True)
+            return [(path, -1) for path in content.pictures], dict(content.left_out)
+        sub_folders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        if not sub_folders:
+            content = list_pictures(folder)
+            return [(path, -1) for path in content.pictures], dict(content.left_out)
+        names = class_names([p.name for p in sub_folders], str(folder))
+        self.classes = self.classes or tuple(sorted(names))
+        if unknown := sorted(set(names) - set(self.classes)):
+            raise CycadaError(
+                f"{folder}: found the class folders {unknown[:20]}, expected only {list(self.classes)[:20]}."
+                f"{nearest(unknown[0], self.classes) if len(self.classes) <= 20 else ''}"
+            )
+        beside = list_pictures(folder)
+        known = set(sub_folders)  # there may be thousands
+        left_out = {p: why for p, why in beside.left_out.items() if p not in known}
+        left_out |= dict.fromkeys(beside.pictures, "beside the class folders, so of no class")
+        files, label_of = [], {name: k for k, name in enumerate(self.classes)}
+        for name, path in zip(names, sub_folders, strict=True):
+            content = list_pictures(path, recursive=True)
+            left_out |= content.left_out
+            files += [(file, label_of[name]) for file in content.pictures]
+        return files, left_out
+
+    def _read(self, files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path) -> Examples:
+        """Files with their labels (-1: none) as examples, in the order of their pixels."""
+        _some(files, left_out, folder)
+        pictures = [self._picture(path) for path, _ in files]
+        digests = [hashlib.blake2b(picture.tobytes(), digest_size=16).digest() for picture in pictures]
+        order = sorted(range(len(files)), key=lambda i: (digests[i], files[i][1]))
+        labels = np.array([files[i][1] for i in order])
+        origin = Origin(
+            Counter("{} x {}".format(*picture_size(path)) for path, _ in files),
+            files=[str(files[i][0]) for i in order],
+            left_out={str(path): why for path, why in left_out.items()},
+            doubts={str(path): doubts for path, _ in files if (doubts := picture_doubts(path))},
+        )
+        images = np.stack([pictures[i] for i in order])
+        return examples(images, None if labels[0] < 0 else labels, len(self.classes), str(folder), origin)
+
+    def _picture(self, path: Path) -> np.ndarray:
+        """(side, side, 3) uint8."""
+        side, resize = self.wanted.size, self.wanted.resize
+        image = Image.fromarray(read_picture(path))
+        if resize != "pad":
+            return np.asarray(ImageOps.fit(image, (side, side), RESAMPLING[resize]))
+        if max(image.size) > side:
+            raise CycadaError(f"{path}: data.resize: pad cannot shrink {image.width} x {image.height} to {side} x {side}. Use bilinear.")
+        whole = Image.new("RGB", (side, side))
+        whole.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+        return np.asarray(whole)
+
+
+def _some(files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path) -> list[tuple[Path, int]]:
+    """The files. Raises CycadaError where there are none."""
+    if not files:
+        first = "; ".join(f"{path.relative_to(folder)}: {why}" for path, why in list(left_out.items())[:3])
+        there = (
+            f"Found there: {first}{f'; and {len(left_out) - 3} more' if len(left_out) > 3 else ''}." if first else describe_folder(folder)
+        )
+        raise CycadaError(f"{folder}: found no images, expected files ending in {', '.join(SUFFIXES)}. {there}")
+    return files

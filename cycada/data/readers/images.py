@@ -1,0 +1,32 @@
+"""A folder of pictures: one side of an unpaired translation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cycada.core.bounds import PathText
+from cycada.data.pairs import unlabelled
+from cycada.data.picture import image_files, read_picture
+from cycada.data.scenes import SceneDomain, Scenes, scene_domains
+
+
+@scene_domains("images")
+class Images(SceneDomain):
+    """`{name: images, train: horse2zebra/trainA, test: horse2zebra/testA}`: folders of pictures of any size and kind, no labels.
+
+    Pictures are turned upright (EXIF); grey, palettes and 16 bits become 8-bit colours, what is transparent stands on white. A file
+    that is damaged, empty or smaller than 2 x 2 pixels is an error that names it; skip_bad leaves such files out and counts them.
+    flip_safe: whether a mirrored picture is one. Paths are relative to the data root.
+    """
+
+    classes, palette, labelled = (), (), False
+    files = ("TRAIN/*", "TEST/*")
+
+    def __init__(self, *, train: PathText, test: PathText, flip_safe: bool = True, skip_bad: bool = False) -> None:
+        self.folders, self.flip_safe, self.skip_bad = {"train": train, "test": test}, flip_safe, skip_bad
+
+    def scenes(self, root: Path, split: str) -> Scenes:
+        folder = root / self.folders[split]
+        if not folder.is_dir():
+            raise self.missing(root, f"the folder {self.folders[split]} (the option '{split}' of the domain images)")
+        return unlabelled(self, {path.name: path for path in image_files(folder)}, folder, self.skip_bad, read_picture)

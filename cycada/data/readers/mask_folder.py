@@ -1,0 +1,139 @@
+"""A user's own scenes: a folder of images, a folder of masks, a file that says what the masks' values mean."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from cycada.core.bounds import PathText
+from cycada.core.errors import CycadaError, shown
+from cycada.core.types import IGNORE
+from cycada.core.yaml_files import parse_yaml
+from cycada.data.domain import class_names
+from cycada.data.masks import MaskTable, pack, read_colours, read_ids, unpack
+from cycada.data.pairs import by_stem, find_pairs, left_out_of, unlabelled
+from cycada.data.picture import image_files
+from cycada.data.scenes import SceneDomain, Scenes, scene_domains
+
+Code = int | tuple[int, int, int]
+
+
+@scene_domains("mask_folder")
+class MaskFolder(SceneDomain):
+    """`{name: mask_folder, train: town/train, test: town/test, classes: town/classes.yaml}`: images/ and masks/ in each
+
+    folder, with the same file names but for the suffix. Without masks/ the training folder is an unlabelled target. The
+    YAML file gives every class, in order, its id or colour in the masks, and `ignore` what counts nowhere:
+
+        road: 0                    or    road: [128, 64, 128]
+        car: {ids: [13, 14]}             car: [[0, 0, 142], [0, 0, 70]]
+        ignore: {ids: [255]}             ignore: [0, 0, 0]
+
+    A value that is in neither is an error. Paths are relative to the data root. Images are read as they are stored: an
+    EXIF note does not turn them, as it would not turn the mask.
+    """
+
+    files = ("TRAIN/images/*", "TRAIN/masks/*", "TEST/images/*", "TEST/masks/*", "CLASSES.yaml")
+
+    def __init__(self, *, train: PathText, test: PathText, classes: PathText, flip_safe: bool = True, skip_bad: bool = False) -> None:
+        self.folders, self.class_file = {"train": train, "test": test}, classes
+        self.flip_safe, self.skip_bad = flip_safe, skip_bad
+        self.classes, self.palette = (), ()
+
+    def images(self, root: Path, split: str) -> Scenes:
+        """The images of a split; there may be masks beside them or not."""
+        self._know(root)
+        images = self._folder(root, split) / "images"
+        return unlabelled(self, by_stem(image_files(images)), images, self.skip_bad, left_out=self._left_out(root, split, "images"))
+
+    def _folder(self, root: Path, split: str) -> Path:
+        folder = root / self.folders[split]
+        if not folder.is_dir():
+            raise self.missing(root, f"the folder {self.folders[split]} (the option '{split}' of the domain mask_folder)")
+        return folder
+
+    def _left_out(self, root: Path, split: str, *read: str) -> dict[str, str]:
+        """What is not read of the folders `read` of a split, and what lies beside images/ and masks/."""
+        folder = self._folder(root, split)
+        ours = {folder / "images", folder / "masks", root / self.class_file}
+        beside = {path: why for path, why in left_out_of(folder).items() if Path(path) not in ours}
+        beside |= {str(path): "beside the folder images, not in it" for path in image_files(folder)}
+        return beside | left_out_of(*(folder / name for name in read))
+
+    def _know(self, root: Path) -> tuple[dict[str, list[Code]], bool]:
+        """Read the class file. -> class -> its codes, and whether these are colours."""
+        codes = read_class_map(root / self.class_file)
+        self.classes_read = repr(codes)
+        self.classes = tuple(name for name in codes if name != "ignore")
+        coloured = isinstance(next(iter(codes.values()))[0], tuple)
+        self.palette = tuple(codes[n][0] if coloured else _hue(k) for k, n in enumerate(self.classes))  # type: ignore[misc]
+        return codes, coloured
+
+    def scenes(self, root: Path, split: str) -> Scenes:
+        codes, coloured = self._know(root)
+        answers: dict[int, int] = {}
+        for name, values in codes.items():
+            for value in values:
+                key = int(pack(np.array(value))) if isinstance(value, tuple) else value
+                if key in answers:
+                    file = root / self.class_file
+                    raise CycadaError(f"{file}: found the value {value} twice, the second time in {shown(name)}.")
+                answers[key] = IGNORE if name == "ignore" else self.classes.index(name)
+        folder = self._folder(root, split)
+        images, masks = folder / "images", folder / "masks"
+        found = by_stem(image_files(images))
+        if not masks.exists() and split == "train":
+            return unlabelled(self, found, images, self.skip_bad, left_out=self._left_out(root, split, "images"))
+        codes_of, as_code = (read_colours, unpack) if coloured else (read_ids, int)
+        known, left_out = by_stem(image_files(masks)), self._left_out(root, split, "images", "masks")
+        return find_pairs(self, found, known, (images, masks), MaskTable(answers), codes_of, self.skip_bad, as_code, left_out)
+
+
+def read_class_map(path: Path) -> dict[str, list[Code]]:
+    """Class -> its ids, or its colours; at least one class. Raises CycadaError that names the file and the class."""
+    try:
+        content = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CycadaError(f"{path}: not a readable class map ({error}).") from None
+    if not isinstance(content, dict) or not set(content) - {"ignore"}:
+        raise CycadaError(f"{path}: found {shown(content)}, expected a mapping of class names to ids or colours.")
+    codes = dict(
+        zip(class_names(list(content), str(path)), (_codes(value, f"{path}: {name}") for name, value in content.items()), strict=True)
+    )
+    if len({isinstance(code, tuple) for values in codes.values() for code in values}) > 1:
+        raise CycadaError(f"{path}: found ids and colours, expected one kind for all classes and 'ignore'.")
+    if len(codes) > IGNORE - 1:
+        raise CycadaError(f"{path}: found {len(codes)} classes, expected at most {IGNORE - 1}.")
+    return codes
+
+
+def _codes(value: object, where: str) -> list[Code]:
+    expected = "an id from 0 to 65535, {ids: [...]}, a colour [red, green, blue] in 0..255, or a list of colours"
+    wrong = CycadaError(f"{where}: found {shown(value)}, expected {expected}.")
+
+    def is_id(v: object, top: int = 65535) -> bool:
+        return isinstance(v, int) and not isinstance(v, bool) and 0 <= v <= top
+
+    if isinstance(value, Mapping) and set(value) == {"ids"} and isinstance(value["ids"], list):
+        values: list[Code] = value["ids"]
+        if values and all(map(is_id, values)):
+            return values
+        raise wrong
+    if is_id(value):
+        return [value]  # type: ignore[list-item]
+    colours = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
+    found: list[Code] = []
+    for colour in colours:
+        if not isinstance(colour, list) or len(colour) != 3 or not all(is_id(c, 255) for c in colour):
+            raise wrong
+        found.append((colour[0], colour[1], colour[2]))
+    return found
+
+
+def _hue(k: int) -> tuple[int, int, int]:
+    """A colour for class k, far from those of its neighbours (hues a golden angle apart)."""
+    red, green, blue = colorsys.hsv_to_rgb(k * 0.618034 % 1, 0.7, 0.9 if k % 2 else 0.6)
+    return round(255 * red), round(255 * green), round(255 * blue)

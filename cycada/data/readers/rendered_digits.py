@@ -1,0 +1,72 @@
+"""The pair that needs no download: drawn digits -> real handwritten ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from sklearn.datasets import load_digits
+
+from cycada.core.bounds import Drawn
+from cycada.data.domain import Domain, Examples, Split, domains, examples
+
+FONTS = (
+    "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif", "DejaVuSerif-Bold",
+    "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmb10", "cmss10", "cmtt10",
+)  # fmt: skip
+"""Fonts that matplotlib ships and that hold all ten digits."""
+
+
+def draw_digit(digit: int, rng: np.random.Generator, fonts: list[str], size: int) -> np.ndarray:
+    """One white digit on black, (size, size) uint8: random font and size, then a random rotation (+-12 degrees),
+
+    shear (+-0.2), stretch and shift (+-8 %), drawn four times too large and averaged down.
+    """
+    side = 4 * size
+    font = ImageFont.truetype(fonts[rng.integers(len(fonts))], int(side * rng.uniform(0.75, 1.0)))
+    canvas = Image.new("L", (side, side))
+    ImageDraw.Draw(canvas).text((side / 2, side / 2), str(digit), fill=255, font=font, anchor="mm")
+    angle, shear = np.deg2rad(rng.uniform(-12, 12)), rng.uniform(-0.2, 0.2)
+    stretch = rng.uniform(0.85, 1.15, 2)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = turn @ np.array([[1, shear], [0, 1]]) / stretch
+    shift = side / 2 - matrix @ (np.full(2, side / 2) + rng.uniform(-0.08, 0.08, 2) * side)
+    moved = canvas.transform((side, side), Image.Transform.AFFINE, (*matrix[0], shift[0], *matrix[1], shift[1]), Image.Resampling.BILINEAR)
+    return np.asarray(moved.resize((size, size), Image.Resampling.BOX))
+
+
+@domains("rendered_digits")
+class RenderedDigits(Domain):
+    """Digits drawn with matplotlib's fonts, 16 x 16, the same on every machine with the same fonts. No files."""
+
+    channels, size = 1, 16
+
+    def __init__(self, *, train: Drawn = 10_000, test: Drawn = 2_000) -> None:
+        self.counts = {"train": train, "test": test}
+
+    def load(self, root: Path, split: Split, download: bool) -> Examples:
+        folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+        fonts = [str(folder / f"{name}.ttf") for name in FONTS if (folder / f"{name}.ttf").exists()]
+        rng = np.random.default_rng(0 if split == "train" else 1)
+        labels = rng.integers(0, 10, self.counts[split])
+        return examples(np.stack([draw_digit(int(y), rng, fonts, self.size) for y in labels]), labels, 10, "rendered_digits")
+
+
+@domains("optdigits")
+class OptDigits(Domain):
+    """Alpaydin & Kaynak 1998, as scikit-learn ships it: 1,797 real handwritten digits, grey 8 x 8 (0..16). No files.
+
+    A fixed random split: 1,297 for training, 500 for testing.
+    """
+
+    channels, size = 1, 8
+    counts: Mapping[Split, int] = {"train": 1_297, "test": 500}
+
+    def load(self, root: Path, split: Split, download: bool) -> Examples:
+        digits = load_digits()
+        order = np.random.default_rng(0).permutation(len(digits.target))
+        rows = order[500:] if split == "train" else order[:500]
+        return examples((digits.images[rows] / 16).astype(np.float32), digits.target[rows], 10, "optdigits")

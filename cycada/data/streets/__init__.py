@@ -1,0 +1,1 @@
+"""Drawn streets: a synthetic segmentation domain in two looks."""

@@ -1,0 +1,1 @@
+"""FID, LPIPS diversity, FCN score and other measures of translated images."""

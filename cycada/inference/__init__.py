@@ -1,0 +1,1 @@
+"""Trained generators in use: translating folders, tiling and export."""

@@ -1,0 +1,165 @@
+"""Views: every tensor of one training step, each computed on first use and at most once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Container, Iterable
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from types import CodeType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from cycada.core.types import Batch, full_precision
+from cycada.networks import HEAD, NETWORKS, kind_of
+
+
+class carried(cached_property):  # noqa: N801 (used as a decorator, like cached_property)
+    """A view that later phases of the same step see again as a constant: the same pixels without their graph."""
+
+
+class Networks(nn.Module):
+    """The networks of a stage by role: `nets.g_st`, `nets.f_t`, `nets.pool_t`, ..."""
+
+    def __init__(self, roles: dict[str, nn.Module]) -> None:
+        super().__init__()
+        for role, net in roles.items():
+            self.add_module(role, net)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, role: str) -> Any: ...
+
+    def __contains__(self, role: str) -> bool:
+        return role in self._modules
+
+
+TEACHER = "f_teacher"
+"""The role of f_t's moving average, where a method's views ask for it: never built or trained for itself."""
+
+
+def option(default: Any, *, scenes: Any = None, whole_images: bool = False, later: bool = False) -> Any:
+    """A field of `Options` of which there is more to say than its default.
+
+    scenes: its default where the experiment is about scenes. whole_images: it is for images with one label; on scenes YAML may
+    not switch it on. later: it came when stages had been trained without it. Its default means what they did, and at its
+    default it is in no stage's identity, so that their ids stay.
+    """
+    return field(default=default, metadata={"scenes": scenes, "whole_images": whole_images, "later": later})
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a method lets YAML set beyond losses and networks; subclasses add fields."""
+
+    def identity(self) -> dict[str, Any]:
+        """The options that enter a stage's id, as plain values: all but those that came `later` and are at their defaults."""
+        kept = [f.name for f in fields(self) if not (f.metadata.get("later") and getattr(self, f.name) == f.default)]
+        return {name: value for name, value in asdict(self).items() if name in kept}
+
+    @classmethod
+    def on_scenes(cls) -> dict[str, Any]:
+        """The defaults that are others where the experiment is about scenes."""
+        return {f.name: value for f in fields(cls) if (value := f.metadata.get("scenes")) is not None}
+
+
+def alone(value: Tensor) -> Tensor:
+    """The mean over one process."""
+    return value
+
+
+class Views:
+    """Subclasses add one `cached_property` per tensor; its name is what loss terms ask for.
+
+    Roles are asked for as `self.nets.ROLE`. `average` is the mean of a scalar over all processes, for gates: every
+    process has to decide alike. of_masks: the views that are there only where every pixel has a label. of_labels: those that are
+    there only where the whole image has one. of_two: the roles that see two images, one behind the other along the channels.
+    by_features: the frozen roles of which nothing but the features is looked at, so that pretrained weights are enough.
+    """
+
+    of_masks: ClassVar[frozenset[str]] = frozenset()
+    of_labels: ClassVar[frozenset[str]] = frozenset()
+    of_two: ClassVar[frozenset[str]] = frozenset()
+    by_features: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, nets: Networks, batch: Batch, options: Any = None, average: Callable[[Tensor], Tensor] = alone) -> None:
+        self.nets, self.batch, self.options, self.average = nets, batch, options, average
+
+    @property
+    def real_s(self) -> Tensor:
+        return self.batch.real_s
+
+    @property
+    def label_s(self) -> Tensor:
+        return self.batch.label_s
+
+    @property
+    def real_t(self) -> Tensor:
+        return self.batch.real_t
+
+    @property
+    def pair_t(self) -> Tensor:
+        """What real_s truly looks like in the target domain: of paired data alone."""
+        assert self.batch.pair_t is not None  # the plan sees who asks for it
+        return self.batch.pair_t
+
+    def detached(self, but: Iterable[str] = ()) -> Self:
+        """The views for the next phase: what is `carried` stays as a constant, all else, and what `but` names, is forgotten."""
+        after = type(self)(self.nets, self.batch, self.options, self.average)
+        for name, value in vars(self).items():
+            if isinstance(getattr(type(self), name, None), carried) and name not in but:
+                after.__dict__[name] = value.detach()
+        return after
+
+    def made_by(self, roles: Iterable[str], before: Container[str]) -> set[str]:
+        """The views that are there and were not before, and that are other ones once the networks of these roles have moved."""
+        return {name for name in vars(self) if name not in before and self.roles_of([name]) & set(roles)}
+
+    def computed(self, name: str) -> bool:
+        """Whether the tensor is there without a forward pass."""
+        return name in vars(self) or name in ("real_s", "label_s", "real_t")
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """All tensors that a loss may ask for."""
+        kinds = (cached_property, property)
+        return tuple(name for name, value in inspect.getmembers(cls) if isinstance(value, kinds))
+
+    @classmethod
+    def uses(cls, names: Iterable[str]) -> set[str]:
+        """Every view, and every role of `nets`, that may be touched when these tensors are computed: read from the
+        views' own code, so that no list has to be kept."""
+        todo, seen = list(names), set()
+        while todo:
+            name = todo.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            entry = inspect.getattr_static(cls, name, None)
+            function = entry.func if isinstance(entry, cached_property) else entry.fget if isinstance(entry, property) else entry
+            if inspect.isfunction(function):
+                todo += _attributes(function.__code__)
+        return seen
+
+    @classmethod
+    def roles_of(cls, names: Iterable[str]) -> set[str]:
+        """The roles whose networks may run for these tensors. A network that no active term needs is never built."""
+        return {n for n in cls.uses(names) if not hasattr(cls, n) and "_" in n and kind_of(n) in (*NETWORKS, HEAD, "pool")}
+
+
+def _attributes(code: CodeType) -> set[str]:
+    nested = [_attributes(c) for c in code.co_consts if isinstance(c, CodeType)]
+    return set(code.co_names).union(*nested)
+
+
+def score_gradient(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """Gradient of the discriminator's score at random points between real and fake images (Gulrajani et al. 2017).
+
+    (N, C, H, W), differentiable.
+    """
+    share = torch.rand(len(real), 1, 1, 1).to(real.device)
+    between = (share * real + (1 - share) * fake).float().detach().requires_grad_(True)
+    with full_precision(real):
+        return torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)[0]

@@ -1,0 +1,1 @@
+"""From a config to a checked plan, and from a plan to data and networks."""

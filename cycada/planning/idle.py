@@ -1,0 +1,91 @@
+"""Settings that change nothing beside the others of their config."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from cycada.config.schema import AugmentConfig, Config, OptimizerConfig, Stage
+from cycada.methods import roles_in
+from cycada.planning.plan import StagePlan, is_scenes, network_at
+
+UNUSED = {"sgd": {"betas": "momentum"}, "adam": {"momentum": "betas"}, "adamw": {"momentum": "betas"}}
+"""optimizer -> what it does not have -> what it has in its place."""
+
+
+def idle(config: Config, plans: Sequence[StagePlan]) -> list[str]:
+    """A sentence for each setting that somebody wrote and that has no effect, with its path and why. plans: of the whole config."""
+    found = [*_of_config(config), *_networks(config, plans)]
+    for plan in plans:
+        for look in (_optimizers, _phases, _losses, _stage):
+            found += [f"stages.{plan.name}.{said}" for said in look(plan)]
+    return [f"{said} It has no effect. Take it out." for said in found]
+
+
+def _of_config(config: Config) -> Iterator[str]:
+    if "overlap" in config.evaluation.model_fields_set and not config.evaluation.window:
+        yield "evaluation.overlap: windows overlap, and there is no evaluation.window."
+    if config.tracking.uri and config.tracking.kind == "none":
+        yield "tracking.uri: tracking.kind is none."
+    scenes = is_scenes(config)
+    for key, why in {
+        "resize": "scenes are scaled as scenes always are" if scenes else "",
+        "download": "scenes are never downloaded" if scenes else "",
+        "workers": "" if scenes else "images with one label each are in memory",
+        "hold": "" if scenes else "images with one label each are in memory",
+    }.items():
+        if why and key in config.data.model_fields_set and getattr(config.data, key) != type(config.data).model_fields[key].default:
+            yield f"data.{key}: {why}."
+
+
+def _networks(config: Config, plans: Sequence[StagePlan]) -> Iterator[str]:
+    """Networks that no method here has; one whose losses are switched off is there on purpose."""
+    used = set()
+    for plan in plans:
+        roles = {*plan.specs, *(role for phase in plan.method.phases for role in roles_in(phase.learns))}
+        used |= {network_at(config, plan.name, plan.stage, role) for role in roles}
+    sets = {"networks": config.networks} | {f"stages.{plan.name}.networks": plan.stage.networks for plan in plans}
+    for where, networks in sets.items():
+        yield from (f"{where}.{key}: no stage uses this network." for key in networks if (where, key) not in used)
+
+
+def _optimizers(plan: StagePlan) -> Iterator[str]:
+    """What of an optimizer's settings no phase that has it can use."""
+    phases = {phase.name: phase.optimizer for phase in plan.phases if not phase.shares}
+    given: list[tuple[str, OptimizerConfig, list[str]]] = [("optimizer", plan.stage.optimizer, list(phases))]
+    given += [(f"optimizers.{name}", o, [name]) for name, o in plan.stage.optimizers.items() if name in phases]
+    for where, settings, names in given:
+        kinds = sorted({phases[name].get("name", "adam") for name in names})
+        for key in ("betas", "momentum"):
+            if getattr(settings, key) is not None and kinds and all(key in UNUSED[kind] for kind in kinds):
+                yield f"{where}.{key}: {' and '.join(kinds)} has no {key}, but {UNUSED[kinds[0]][key]}."
+        if settings.lr is not None and names and all(phases[name].get("lr") == 0 for name in names):
+            yield f"{where}.lr: the method '{plan.stage.method}' learns statistics alone."
+
+
+def _phases(plan: StagePlan) -> Iterator[str]:
+    """Settings of phases that are left out, since none of their losses counts."""
+    active = {phase.name for phase in plan.phases}
+    for key in ("optimizers", "every", "repeat"):
+        yield from (f"{key}.{name}: no loss of this phase counts." for name in getattr(plan.stage, key) if name not in active)
+
+
+def _losses(plan: StagePlan) -> Iterator[str]:
+    active = {term.name for phase in plan.phases for term in phase.terms}
+    for name, loss in plan.stage.losses.items():
+        if loss.weight and name not in active:
+            yield f"losses.{name}: no other loss plays against it, or its phase is not there."
+        uses = {"linear": {"steps"}, "fall": {"steps"}, "dann": {"gamma"}}.get(loss.ramp.name, set())
+        for key in ("steps", "gamma"):
+            if key in loss.ramp.model_fields_set and key not in uses:
+                yield f"losses.{name}.ramp.{key}: the ramp '{loss.ramp.name}' does not look at it."
+
+
+def _stage(plan: StagePlan) -> Iterator[str]:
+    stage: Stage = plan.stage
+    if stage.schedule.name == "constant" and "after" in stage.schedule.model_fields_set:
+        yield "schedule.after: the schedule is constant."
+    if stage.augment is not None:
+        if not any(getattr(stage.augment, key) for key in AugmentConfig.model_fields if key != "domains"):
+            yield "augment: nothing in it is above 0."
+        elif stage.augment.domains == "target" and not plan.needs_target:
+            yield "augment: it is for target images, and the stage looks at none."

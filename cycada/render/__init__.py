@@ -1,0 +1,1 @@
+"""Tables, figures and images for reports and studies."""

@@ -1,0 +1,82 @@
+"""The look of all figures, and how a matplotlib figure becomes SVG that lives inside a page.
+
+Each panel is a small SVG of its own, so that a phone shows one beside the other's place, and not all of them tiny. Text and
+axes take the page's own colours (light or dark) by way of two stand-in colours.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import matplotlib as mpl
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cycada.render.svg import compact, written
+
+INK, RULE = "#000001", "#000002"
+"""Stand-ins for the page's text and line colours."""
+COLORS = ("#3f90da", "#e76300", "#832db6", "#94a4a2", "#ffa90e", "#bd1f01", "#a96b59", "#b9ac70", "#717581", "#92dadd")
+"""Petroff's ten (arXiv:2107.02270), ordered here so that the first three differ most; told apart with colour blindness."""
+TARGET, SOURCE, TRANSLATED = COLORS[0], COLORS[1], COLORS[2]
+STYLE: Any = {
+    "svg.fonttype": "none", "font.size": 8, "axes.titlesize": 8.5, "axes.titleweight": "bold", "axes.labelsize": 8,
+    "axes.edgecolor": RULE, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
+    "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 7, "legend.frameon": False,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False, "grid.color": RULE, "grid.linewidth": 0.6,
+    "figure.facecolor": "none", "axes.facecolor": "none", "axes.prop_cycle": cycler(color=COLORS),
+    "lines.linewidth": 1.4, "axes.titlelocation": "left", "xtick.major.size": 2.5, "ytick.major.size": 2.5, "axes.axisbelow": True,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of the page. svg: markup to be put into HTML as it is. alt: what a person who cannot see it needs.
+
+    alone: the same as an SVG file, black on white, for a paper or a README. key: its name.
+    """
+
+    svg: str
+    alt: str
+    key: str
+    alone: str
+
+
+def styled() -> Any:
+    """A context in which figures get the look."""
+    return mpl.rc_context(STYLE)
+
+
+def new(width: float = 3.1, height: float = 2.3) -> tuple[Figure, Axes]:
+    """One axes; inches. To be called within `styled()`."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def plain(text: str) -> str:
+    """A name as text, never as mathematics."""
+    return text.replace("$", r"\$")
+
+
+def short(text: str, length: int = 42) -> str:
+    """Cut where a panel's title would run out of it."""
+    return plain(text if len(text) <= length else text[: length - 1] + "…")
+
+
+def panel(figure: Figure, key: str, alt: str) -> Panel:
+    """To be called within `styled()`. key: makes the ids of this SVG unlike those of all others on the page."""
+    file = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": key}):
+        figure.savefig(file, format="svg", transparent=True, dpi=96, metadata={"Date": None})  # dpi: of clouds of points, the only pixels
+    tree = compact(file.getvalue(), key)
+    size = {name: tree.attrib.pop(name) for name in ("width", "height")}
+    inside = written(tree).replace(INK, "currentColor").replace(RULE, "var(--rule)")
+    inside = inside.replace("<svg", f'<svg role="img" aria-label="{escape(alt, quote=True)}"', 1)
+    tree.attrib |= {"xmlns": "http://www.w3.org/2000/svg", "font-family": "sans-serif", **size}
+    tree.insert(0, ET.Element("rect", {"width": "100%", "height": "100%", "fill": "white"}))
+    return Panel(inside, alt, key, written(tree).replace(RULE, "#b0b0b0").replace(INK, "black") + "\n")

@@ -1,0 +1,77 @@
+"""What a stage is known by: a hash of all that determines what it learns."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cycada.config.schema import Config, digest
+from cycada.core.bounds import Home
+from cycada.core.errors import CycadaError
+from cycada.core.registry import Registry, typed
+from cycada.data import domains, scene_domains
+from cycada.losses import losses
+from cycada.methods import methods
+from cycada.networks import HEAD, NETWORKS, kind_of
+from cycada.planning.build import Datasets, partners
+from cycada.planning.plan import StagePlan, is_scenes
+from cycada.train.device import Device
+
+FORMAT = 1
+"""Part of every stage's id: raise it when the same config would no longer give the same weights."""
+
+
+def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datasets: Datasets, device: Device) -> str:
+    """The hash of all that determines what a stage learns; where `evaluation` is not the default, `-` and a hash of it behind.
+
+    parents: stage name -> id, for the stages before this one.
+    """
+    starts = {}
+    for role, start in plan.stage.init.items():
+        if role in plan.specs:
+            path, file, inner = start.partition("#")
+            if file:
+                where = f"stages.{plan.name}.init.{role}"
+                starts[role] = [_file_digest(typed(path, Home, where), where), inner]
+            else:
+                stage, _, parent_role = start.partition(".")
+                starts[role] = [trained_as(parents[stage]), parent_role]
+    data = config.data.model_dump(mode="json", include={"source", "target", "size", "channels", "resize"})
+    whole = plan.identity() | {
+        "format": FORMAT,
+        "seed": config.seed,
+        "init": starts,
+        "data": data,
+        "fingerprint": datasets.fingerprint,
+        "world": device.world,
+    }
+    if sources := plugin_sources(config, plan):
+        whole["plugins"] = sources
+    if plan.asks_for("pair_t"):
+        whole["pairs"] = partners(plan, datasets).fingerprint(masks=False)
+    evaluation = plan.evaluation.changes()
+    return f"{digest(whole)}-{digest(evaluation)[:6]}" if evaluation else digest(whole)
+
+
+def plugin_sources(config: Config, plan: StagePlan) -> dict[str, str]:
+    """What the stage uses of plug-ins -> a digest of its source files; empty where everything is the toolkit's own."""
+    registry = scene_domains if is_scenes(config) else domains
+    used: list[tuple[Registry[Any], str]] = [(methods, plan.stage.method)]
+    used += [(losses, term.name) for phase in plan.phases for term in phase.terms]
+    used += [(NETWORKS["f" if kind_of(role) == HEAD else kind_of(role)], spec.name) for role, spec in plan.specs.items()]
+    used += [(registry, spec.name) for spec in (config.data.source, config.data.target)]
+    return {f"{kind.kind} {name}": source for kind, name in used if (source := kind.source(name))}
+
+
+def trained_as(identity: str) -> str:
+    """What the ids of stages share that learn the same and are evaluated in different ways."""
+    return identity.partition("-")[0]
+
+
+def _file_digest(path: Path, where: str) -> str:
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+    except OSError as error:
+        raise CycadaError(f"{where}: cannot read {path}: {error.strerror}.") from None

@@ -1,0 +1,1 @@
+"""Many experiments from one file: planning, launching and progress."""
