@@ -17,12 +17,13 @@ from cycada.config.schema import parse
 from cycada.core.errors import CycadaError
 from cycada.data import Examples, domains, scene_domains
 from cycada.data.domain import Origin, Wanted
+from cycada.data.doubts import listed
 from cycada.data.inspect import check
 from cycada.data.picture import list_pictures
 from cycada.evaluation.scoring import percent
 from cycada.planning.build import load_datasets
 from cycada.planning.plan import plan
-from cycada.runs.counts import check_masks, contradictions, count_line, listed, report_sets
+from cycada.runs.counts import check_masks, contradictions, count_line, report_sets
 from cycada.train.device import Device
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

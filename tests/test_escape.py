@@ -8,8 +8,8 @@ import pytest
 from cycada.image_quality.table import as_csv, quality_tables
 from cycada.image_quality.table import markdown as quality_markdown
 from cycada.render.escape import csv_lines, markdown_cell, markdown_prose, tex
+from cycada.render.table import Sheet
 from cycada.render.text import latex, markdown
-from cycada.report.sheets import Sheet
 
 EVIL = '=HYPERLINK("http://x")|<img src=x>\n# *b* `c` $d$ [e](http://x) _f_ g_h \\|'
 

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 from cycada.cli.main import app
 from cycada.core.errors import CycadaError
 from cycada.data.domain import Wanted, domains
+from cycada.data.doubts import grouped
 from cycada.data.masks import read_colours, read_first_channel, read_ids
 from cycada.data.picture import picture_doubts, picture_size, read_picture
 from cycada.data.scenes import scene_domains
 from cycada.inference.folders import translate
 from cycada.inference.translator import Translator
-from cycada.runs.counts import grouped
 from cycada.study.pictures import fitted
 from cycada.style import pictures as style_pictures
 

@@ -18,12 +18,13 @@ from cycada.core.errors import CycadaError
 from cycada.core.registry import check_options
 from cycada.core.yaml_files import override
 from cycada.data import Domain, Examples, SceneDomain, Scenes, scene_domains
+from cycada.data.doubts import grouped, listed
 from cycada.data.inspect import Report, Section, check, sheet
 from cycada.data.scenes import Image, Mask, Palette, spread
 from cycada.metrics.many_classes import EACH, worst_and_best
 from cycada.planning.build import agreed, prepared_domain, scene_domain
 from cycada.planning.plan import plan
-from cycada.runs.counts import absent, absent_labels, contradictions, grouped, listed
+from cycada.runs.counts import absent, absent_labels, contradictions
 
 COLUMNS = ("", "pairs", "skipped", "read", "bad", "labels", "ignored", "W x H")
 SHOWN = 4

@@ -56,8 +56,8 @@ def style(
     """Give one picture the style of another by optimising its pixels (Gatys et al. 2016), with VGG or a run's task network."""
     from cycada.core.interrupt import Interrupted, stop_on_signal
     from cycada.core.progress import Screen
+    from cycada.data.doubts import grouped
     from cycada.data.picture import picture_doubts
-    from cycada.runs.counts import grouped
     from cycada.style import networks, pictures
     from cycada.style.layers import usual_layers
     from cycada.style.transfer import CONTENT, STYLE, Weights, stylize

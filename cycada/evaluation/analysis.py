@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cycada.config.schema import Config
 from cycada.core.types import IGNORE, ignore_index
 from cycada.data import Examples, Fitted, fit_mask, to_float
 from cycada.data.scenes import spread
@@ -22,8 +21,6 @@ from cycada.methods.cycada import translation_of
 from cycada.metrics import confusion_matrix
 from cycada.planning.build import Datasets
 from cycada.planning.plan import StagePlan
-from cycada.storage.loading import with_classifier
-from cycada.storage.store import RunFolder
 from cycada.train.device import Device
 
 FEATURES = 500
@@ -36,19 +33,6 @@ NOISE = 0.05
 """Standard deviation of the noise of the steganography check; images are in [-1, 1], so about 6 of 255 grey levels."""
 PART = 250
 """Images that are looked at together."""
-
-
-def write_findings(
-    config: Config, folder: RunFolder, plan: StagePlan, nets: Networks, datasets: Datasets, found: Evaluation, device: Device
-) -> None:
-    """confusion.json, analysis.npz and, where a translation is learnt, drift.json. The folder's manifest has to be there."""
-    folder.write_json("confusion.json", {side: count.tolist() for side, count in found.counts.items()}, indent=None)
-    parents = folder.read_json("manifest.json")["parents"]
-    nets = with_classifier(config, plan, nets, folder, parents, len(datasets.classes), device)
-    arrays, drift = analyse(plan, nets, datasets, found, device)
-    folder.write_arrays("analysis.npz", arrays)
-    if drift:
-        folder.write_json("drift.json", drift)
 
 
 def analyse(

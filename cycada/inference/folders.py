@@ -12,13 +12,13 @@ from cycada.core.errors import CycadaError
 from cycada.core.files import ready
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Screen
+from cycada.data.doubts import grouped
 from cycada.data.picture import SUFFIXES, describe_folder, image_files, picture_doubts, read_picture
 from cycada.data.translated import is_whole
 from cycada.inference.image_writer import Format, mark_of, save_like
 from cycada.inference.tiling import TILE
 from cycada.inference.translator import Size, Translator, load_generator
 from cycada.methods import Direction
-from cycada.runs.counts import grouped
 
 
 @dataclass

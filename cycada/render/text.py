@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cycada.render.escape import csv_lines, markdown_cell, markdown_prose, markdown_row, tex
-from cycada.report.sheets import OTHERS, Sheet, averaged_over, mean_of
-from cycada.report.table import Line
+from cycada.render.escape import markdown_cell, markdown_prose, markdown_row, tex
+from cycada.render.table import Sheet
 
 
 def markdown(title: str, lead: str, sheets: Sequence[Sheet], notes: Sequence[str]) -> str:
@@ -43,36 +42,3 @@ def latex(sheets: Sequence[Sheet]) -> str:
         ]  # fmt: skip
         parts.append("\n".join(body))
     return "\n\n".join(parts) + "\n"
-
-
-def csv_table(lines: Sequence[Line]) -> str:
-    """One line a row of the main table, unrounded, in %; the seeds' own values in the last columns. Of scenes also what the mean
-
-    is over, and the other scores."""
-    pixels = lines[0].row.metric.of_pixels
-    seeds = sorted({s for line in lines for s in line.target.values})
-    rows: list[Sequence[object]] = [
-        (
-            "row", "method", "oracle", "n", "mean", "standard_error", "source_mean", "gain", "gain_standard_error", "against",
-            "difference", "difference_low", "difference_high", "p_bootstrap", "p_bootstrap_holm", "p_wilcoxon", "p_wilcoxon_holm",
-            *(("test_images", "classes_averaged", *OTHERS) if pixels else ()), *(f"seed_{s}" for s in seeds),
-        )
-    ]  # fmt: skip
-    for line in lines:
-        gain, test = line.gain, line.test
-        boot = test.bootstrap if test else None
-        cells = [
-            line.row.name, line.row.method, line.row.oracle, len(line.target.values), line.target.mean, line.target.error,
-            line.source and line.source.mean, gain and gain.mean, gain and gain.error, test and test.against,
-            test and test.difference and test.difference.mean, boot and 100 * boot.low, boot and 100 * boot.high,
-            boot and boot.p, test and test.bootstrap_holm, test and test.wilcoxon, test and test.wilcoxon_holm,
-            *(_of_scenes(line) if pixels else ()), *(line.target.values.get(s) for s in seeds),
-        ]  # fmt: skip
-        rows.append(cells)
-    return csv_lines(rows)
-
-
-def _of_scenes(line: Line) -> list[object]:
-    images, classes = averaged_over(line.row)
-    others = (mean_of(line.row, key) for key in OTHERS)
-    return [images, classes, *(m and m.mean for m in others)]

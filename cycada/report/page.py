@@ -12,12 +12,13 @@ from markupsafe import Markup
 
 from cycada.metrics.many_classes import EACH, MANY
 from cycada.render.figure import SOURCE, TARGET, Panel
+from cycada.render.table import Sheet
 from cycada.report.charts import ablation, class_bars, learning_curves, loss_curves
 from cycada.report.matrices import confusions, flip_matrices
 from cycada.report.pictures import Picture, answers, grids
 from cycada.report.rows import Gathered
 from cycada.report.semantics import shared
-from cycada.report.sheets import Sheet, left_out
+from cycada.report.sheets import left_out
 from cycada.report.table import Line
 from cycada.report.tsne import clouds
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from cycada.core.errors import some
 from cycada.metrics.many_classes import EACH, most_confused, worst_and_best
+from cycada.render.table import NONE, Sheet
 from cycada.report.metric import Metric
 from cycada.report.published import Published, common_flags
 from cycada.report.rows import Row
@@ -17,7 +17,6 @@ from cycada.report.selection import RowChoice, StepChoices
 from cycada.report.semantics import DRIFT, PERCENT, UNSEEN, Distance, Shared, drift, unseen
 from cycada.report.table import Line, Mean, covers, mean_by_class
 
-NONE = "–"
 MIOU = (
     "mIoU: counts are added over all pixels of all test images at the masks' own size; then the mean of IoU over the classes that "
     "the truth of all of them holds, the same for every method, seed and resample. The last column but one says how many images and "
@@ -25,18 +24,6 @@ MIOU = (
 )
 OTHERS = {"fwiou": "fwIoU", "pixel_accuracy": "pixel accuracy", "mean_class_accuracy": "class accuracy"}
 """The other scores of scenes, and how they are written."""
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """heads: one a column, the first names the row. bold: (row, column). notes: what has to be read along with it."""
-
-    key: str
-    title: str
-    heads: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    bold: frozenset[tuple[int, int]] = frozenset()
-    notes: tuple[str, ...] = field(default_factory=tuple)
 
 
 def _minus(text: str) -> str:

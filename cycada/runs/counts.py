@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -14,11 +12,10 @@ from cycada.config.schema import Config
 from cycada.core.errors import CycadaError
 from cycada.core.progress import Screen
 from cycada.data import Examples, Fitted
+from cycada.data.doubts import NAMED, grouped, listed
 from cycada.data.scenes import spread
 from cycada.planning.build import Datasets
 
-NAMED = 10
-"""Classes or files that a line names before it says how many more there are."""
 MASKS = 64
 """Masks of scenes, evenly over a set, in which classes are looked for."""
 HEADERS = 256
@@ -99,27 +96,6 @@ def own_sizes(examples: Examples | Fitted) -> Mapping[str, int]:
     if isinstance(examples, Fitted):
         return examples.sizes(spread(len(examples), HEADERS))
     return examples.origin.sizes or ({examples.origin.stored: len(examples)} if examples.origin.stored else {})
-
-
-def listed(files: Mapping[str, str]) -> str:
-    """Say how many files there are, and for every reason the first few names."""
-    reasons: dict[str, list[tuple[str, str]]] = {}
-    for name, why in files.items():
-        reasons.setdefault(re.sub(r"\d+|\S*/\S+", "N", why), []).append((Path(name).name, why))
-    some = []
-    for found in list(reasons.values())[:NAMED]:
-        names = ", ".join(name for name, _ in found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
-        some.append(f"{names}: {found[0][1]}")
-    return f"{len(files)} ({'; '.join(some)}{'; ...' if len(reasons) > NAMED else ''})"
-
-
-def grouped(doubts: Mapping[str, Sequence[str]]) -> list[str]:
-    """A sentence for every kind of doubt, with the number of files and the first one's name."""
-    kinds: dict[str, list[tuple[str, str]]] = {}
-    for file, sentences in doubts.items():
-        for doubt in sentences:
-            kinds.setdefault(re.sub(r"\d+|\S+\.\w+", "N", doubt), []).append((file, doubt))
-    return [f"{len(found)} file{'s' * (len(found) > 1)}, such as {found[0][0]}: {found[0][1]}." for found in kinds.values()]
 
 
 def absent(classes: Sequence[str], counts: np.ndarray, read: int, whole: int) -> list[str]:

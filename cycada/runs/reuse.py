@@ -2,6 +2,29 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import repeat
+from typing import Any
+import numpy as np
+import torch
+from torch import Tensor
+from cycada.config.schema import Config
+from cycada.core.types import IGNORE, ignore_index
+from cycada.data import Examples, Fitted, fit_mask, to_float
+from cycada.data.scenes import spread
+from cycada.evaluation.predict import evaluating
+from cycada.evaluation.scoring import Evaluation
+from cycada.methods import Networks
+from cycada.methods.cycada import translation_of
+from cycada.metrics import confusion_matrix
+from cycada.planning.build import Datasets
+from cycada.planning.plan import StagePlan
+from cycada.storage.loading import with_classifier
+from cycada.storage.store import RunFolder
+from cycada.train.device import Device
+from cycada.evaluation.analysis import analyse
+
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +36,7 @@ from cycada.core.progress import Screen
 from cycada.core.registry import typed
 from cycada.core.yaml_files import override
 from cycada.data import Fitted
-from cycada.evaluation.analysis import write_findings
+from cycada.evaluation.analysis import 
 from cycada.evaluation.predict import evaluating
 from cycada.evaluation.scoring import as_scores, count, evaluate_stage, scored
 from cycada.methods import Networks
@@ -125,3 +148,16 @@ def evaluate_run(
         "experiment": config.name, "seed": config.seed, "stage": stage.name, "id": folder.id,
         "evaluation": stage.evaluation.changes(), "classes": list(datasets.classes), "scores": scores,
     }  # fmt: skip
+
+
+def write_findings(
+    config: Config, folder: RunFolder, plan: StagePlan, nets: Networks, datasets: Datasets, found: Evaluation, device: Device
+) -> None:
+    """confusion.json, analysis.npz and, where a translation is learnt, drift.json. The folder's manifest has to be there."""
+    folder.write_json("confusion.json", {side: count.tolist() for side, count in found.counts.items()}, indent=None)
+    parents = folder.read_json("manifest.json")["parents"]
+    nets = with_classifier(config, plan, nets, folder, parents, len(datasets.classes), device)
+    arrays, drift = analyse(plan, nets, datasets, found, device)
+    folder.write_arrays("analysis.npz", arrays)
+    if drift:
+        folder.write_json("drift.json", drift)

@@ -17,7 +17,6 @@ from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Screen
 from cycada.data import Fitted
-from cycada.evaluation.analysis import write_findings
 from cycada.evaluation.missing_classes import blind_spots
 from cycada.evaluation.scoring import Evaluation, Scores, evaluate_stage, flatten_scores, stored_scores
 from cycada.evaluation.translation_warnings import Warner
@@ -27,7 +26,7 @@ from cycada.planning.build import Datasets, build_networks, build_training, pick
 from cycada.planning.plan import StagePlan
 from cycada.runs.pretranslate import translate_once
 from cycada.runs.rescoring import metrics_of, twin_of, weights_of
-from cycada.runs.reuse import checked
+from cycada.runs.reuse import checked, write_findings
 from cycada.storage.identity import trained_as
 from cycada.storage.store import RunFolder, environment
 from cycada.tracking.tracker import NoTracker

@@ -17,8 +17,8 @@ from PIL import Image
 
 from cycada.core.errors import CycadaError
 from cycada.core.files import ready, write_text
+from cycada.data.doubts import grouped
 from cycada.data.picture import picture_doubts
-from cycada.runs.counts import grouped
 from cycada.study.pairs import Pair, Pairing, draw_pairs
 from cycada.study.pictures import Format, encoded, fitted, of_one_length
 from cycada.study.records import Key, Pairs, Picture, Settings, content, parsed

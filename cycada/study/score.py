@@ -4,65 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from cycada.core.errors import CycadaError
 from cycada.study.collect import LeftOut, Session, collect
-from cycada.study.rates import Fooled, Rate, rate_of
+from cycada.study.rates import Fooled, Person, Rules, Scored, rate_of
 from cycada.study.records import Trial
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What does not count. min_practice: share right in practice below which a session is left out, 0 to 1; 0 leaves none out.
-
-    keep_hidden: count trials during which the tab was out of sight. exposure_off: share by which a measured exposure may differ from
-    the wished one. repeats: count a person's further sessions too.
-    """
-
-    min_practice: float = 0.0
-    keep_hidden: bool = False
-    exposure_off: float = 0.2
-    repeats: bool = False
-
-
-@dataclass(frozen=True)
-class Person:
-    """A session as it counts. practice: how many were right, of how many. left: share of all scored answers that said left."""
-
-    participant: str
-    method: str
-    file: str
-    fooled: Fooled
-    practice: tuple[int, int]
-    hidden: int
-    exposure_off: int
-    left: float
-    median_milliseconds: float
-
-
-@dataclass(frozen=True)
-class Scored:
-    """rates: method -> its rate, highest first; None where no trial is left. seconds: of exposure, of all the pages."""
-
-    rates: dict[str, Rate | None]
-    people: list[Person]
-    left_out: list[LeftOut]
-    rules: Rules
-    studies: dict[str, dict[str, Any]]
-
-    @property
-    def trials_left_out(self) -> dict[str, int]:
-        return {why: sum(getattr(p, why) for p in self.people) for why in ("hidden", "exposure_off")}
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "methods": {m: r and asdict(r) for m, r in self.rates.items()}, "people": [asdict(p) for p in self.people],
-            "left_out": [{"file": x.path.name, "reason": x.reason} for x in self.left_out], "trials_left_out": self.trials_left_out,
-            "rules": asdict(self.rules), "studies": self.studies,
-        }  # fmt: skip
 
 
 def score_study(

@@ -11,9 +11,9 @@ import numpy as np
 from cycada.core.files import ready, write_text
 from cycada.render.escape import csv_lines, markdown_cell
 from cycada.render.figure import INK, TARGET, Panel, new, panel, short, styled
+from cycada.render.table import NONE, Sheet
 from cycada.render.text import markdown
-from cycada.report.sheets import NONE, Sheet
-from cycada.study.score import Scored
+from cycada.study.rates import Scored
 
 LEAD = "The share of scored trials in which the generated picture was taken for the real one. 50 % is where nobody can tell."
 

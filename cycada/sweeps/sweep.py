@@ -15,12 +15,13 @@ from cycada.config.schema import Config, Tracking
 from cycada.core.errors import CycadaError, os_message
 from cycada.core.files import ready, unless_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
-from cycada.core.progress import Screen, SweepScreen
+from cycada.core.progress import Screen
 from cycada.runs.reuse import checked
 from cycada.runs.run import run, run_stages
 from cycada.storage.store import RunFolder
 from cycada.sweeps.launchers import Handle, Here, Launcher, Lost, launcher
 from cycada.sweeps.plan import Cell, Job, SweepPlan, plan_sweep
+from cycada.sweeps.progress import SweepScreen
 from cycada.tracking.tracker import NoTracker
 
 POLL = 0.3

@@ -1,0 +1,69 @@
+"""Progress of a sweep: one bar over all stages, or one line for each finished stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Column
+
+from cycada.core.errors import CycadaError
+from cycada.core.progress import Screen
+from cycada.sweeps.plan import Job
+
+
+class SweepScreen:
+    """One bar over all stages of a sweep with what runs now, or one line per finished stage where there is no terminal."""
+
+    def __init__(self, screen: Screen, jobs: Mapping[str, Job]) -> None:
+        self.screen, self.jobs = screen, jobs
+        self._bar: Progress | None = None
+        self._began, self._seen = time.perf_counter(), 0
+
+    def __enter__(self) -> SweepScreen:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def say(self, text: str) -> None:
+        self.screen.say(text)
+
+    def finished(self, identity: str, state: str, error: str | None) -> None:
+        job = self.jobs[identity]
+        self._seen += 1
+        name = f"{job.config.name}, seed {job.config.seed}: {job.plan.name}"
+        minutes = (time.perf_counter() - self._began) / 60
+        if error:
+            self.screen.warn(f"{name} failed. {error}")
+        else:
+            self.say(f"[{minutes:6.1f} min] {name} {state}")
+
+    def update(self, running: list[str], done: int) -> None:
+        if not self.screen.console.is_terminal or self.screen.quiet or not running:
+            return
+        if self._bar is None:
+            whole = Column(no_wrap=True)
+            self._bar = Progress(
+                TextColumn("stages", table_column=whole),
+                BarColumn(20, table_column=Column(min_width=12)),
+                MofNCompleteColumn(table_column=whole),
+                TextColumn("{task.fields[now]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+                console=self.screen.console,
+                transient=True,
+                expand=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("", total=len(self.jobs), now="")
+        self._bar.update(self._task, completed=done, now="  ".join(self._now(i) for i in running))
+
+    def _now(self, identity: str) -> str:
+        job = self.jobs[identity]
+        rows: list[dict[str, float]] = []
+        with suppress(CycadaError):  # half a row, while another process writes it
+            rows = job.folder.metrics()
+        step = int(rows[-1]["step"]) if rows else 0
+        return f"{job.config.name.rsplit('/', 1)[-1]}/{job.config.seed} {job.plan.name} {step}/{job.plan.stage.steps}"
