@@ -10,9 +10,9 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from cycada.config.schema import Config, Loss, Strict
-from cycada.config.sizes import Sizes
 from cycada.core.errors import CycadaError
 from cycada.core.registry import Registry, option_defaults, typed
+from cycada.core.sizes import Sizes
 from cycada.data import domains, scene_domains
 from cycada.losses import losses
 from cycada.methods import methods

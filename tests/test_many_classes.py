@@ -10,9 +10,9 @@ from cycada.cli.data_check import Checked, Part, print_checked
 from cycada.data.inspect import Report
 from cycada.metrics.many_classes import EACH, MANY, worst_and_best
 from cycada.report import tsne as clouds
+from cycada.report.gather import gather
 from cycada.report.matrices import matrix
 from cycada.report.report import report
-from cycada.report.rows import gather
 from cycada.report.sheets import left_out
 
 

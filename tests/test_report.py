@@ -18,10 +18,11 @@ from cycada.core.yaml_files import merge
 from cycada.report import charts
 from cycada.report import tsne as clouds
 from cycada.report.comparable import incomparable
+from cycada.report.gather import gather
 from cycada.report.published import flags, incomplete, number_of_runs, published, read_published
 from cycada.report.record import Record
 from cycada.report.report import report
-from cycada.report.rows import Outcome, Row, gather
+from cycada.report.rows import Outcome, Row
 from cycada.report.selection import choose_rows, choose_steps
 from cycada.report.semantics import distances, drift, flips, shared
 from cycada.report.table import lines

@@ -17,10 +17,10 @@ from test_scene_training import STREETS
 from cycada.core.errors import CycadaError
 from cycada.metrics import scores
 from cycada.report import tsne as clouds
+from cycada.report.gather import gather
 from cycada.report.published import flags, published, read_published
 from cycada.report.record import Record
 from cycada.report.report import report
-from cycada.report.rows import gather
 from cycada.report.selection import choose_rows, choose_steps
 from cycada.report.sheets import published_sheet
 from cycada.report.table import lines

@@ -11,7 +11,7 @@ from cycada.core.files import shortened
 from cycada.core.registry import check_options
 from cycada.data import domains
 from cycada.networks import NETWORKS
-from cycada.report.rows import gather
+from cycada.report.gather import gather
 from cycada.runs.reuse import find_run
 from cycada.sweeps.plan import Sweep, slug
 

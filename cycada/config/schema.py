@@ -13,7 +13,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
 
-from cycada.config.sizes import Shape, Size, shapes_of
 from cycada.core.bounds import (
     Angle,
     Below1,
@@ -33,6 +32,7 @@ from cycada.core.bounds import (
 )  # fmt: skip
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.secrets import redacted
+from cycada.core.sizes import Shape, Size, shapes_of
 from cycada.core.yaml_files import merge, override, read
 
 
@@ -208,8 +208,9 @@ class Stage(Strict):
     translate: once: the source's training images go through a frozen g_st whole, before training, and windows, mirrors and affine maps
     are taken of the results; on_the_fly: every batch goes through it as it is, after them.
     steps, epochs: one of the two. Epochs are counted in steps before anything is trained, by the images that are there
-    (`cycada.planning.epochs`): passes over the labelled training set; where a generator learns, over the longer of the two domains' sets, as
-    in CycleGAN's release; where a feature discriminator learns and no generator, over the shorter, as in ADDA's. A stage is known by
+    (`cycada.planning.epochs`): passes over the labelled training set; where a generator learns, over the longer of the two
+    domains' sets, as in CycleGAN's release; where a feature discriminator learns and no generator, over the shorter, as in
+    ADDA's. A stage is known by
     its steps, so that 300 steps and epochs that come to 300 are the same stage. A file's `epochs` take the place of the `steps` of
     a file that it uses, and the other way round. In a stage that says `epochs` steps are 0 until they are counted.
     batch: images of each domain per step and process. networks: kind or role -> spec, over the experiment's.

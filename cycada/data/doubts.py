@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+NAMED = 10
+"""Classes or files that a line names before it says how many more there are."""
+
 
 def listed(files: Mapping[str, str]) -> str:
     """Say how many files there are, and for every reason the first few names."""

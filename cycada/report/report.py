@@ -14,10 +14,11 @@ from cycada.render.table import Sheet
 from cycada.render.text import latex, markdown
 from cycada.report import provenance
 from cycada.report.csv_table import csv_table
+from cycada.report.gather import gather
 from cycada.report.page import page, sections
 from cycada.report.published import published
 from cycada.report.record import portable
-from cycada.report.rows import Gathered, gather
+from cycada.report.rows import Gathered
 from cycada.report.selection import choose_rows, choose_steps
 from cycada.report.semantics import distances, shared
 from cycada.report.sheets import class_sheet, distance_sheet, drift_sheet, error_sheet, main, published_sheet, row_sheet, step_sheets

@@ -2,29 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from itertools import repeat
-from typing import Any
-import numpy as np
-import torch
-from torch import Tensor
-from cycada.config.schema import Config
-from cycada.core.types import IGNORE, ignore_index
-from cycada.data import Examples, Fitted, fit_mask, to_float
-from cycada.data.scenes import spread
-from cycada.evaluation.predict import evaluating
-from cycada.evaluation.scoring import Evaluation
-from cycada.methods import Networks
-from cycada.methods.cycada import translation_of
-from cycada.metrics import confusion_matrix
-from cycada.planning.build import Datasets
-from cycada.planning.plan import StagePlan
-from cycada.storage.loading import with_classifier
-from cycada.storage.store import RunFolder
-from cycada.train.device import Device
-from cycada.evaluation.analysis import analyse
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,13 +13,14 @@ from cycada.core.progress import Screen
 from cycada.core.registry import typed
 from cycada.core.yaml_files import override
 from cycada.data import Fitted
-from cycada.evaluation.analysis import 
+from cycada.evaluation.analysis import analyse
 from cycada.evaluation.predict import evaluating
-from cycada.evaluation.scoring import as_scores, count, evaluate_stage, scored
+from cycada.evaluation.scoring import Evaluation, as_scores, count, evaluate_stage, scored
 from cycada.methods import Networks
 from cycada.planning.build import Datasets, build_networks, load_datasets
 from cycada.planning.plan import StagePlan, plan
 from cycada.runs.rescoring import weights_of
+from cycada.storage.loading import with_classifier
 from cycada.storage.store import RunFolder
 from cycada.train.device import Device
 

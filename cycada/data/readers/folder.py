@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from cycada.config.sizes import Pixels
 from cycada.core.bounds import PathText, Width
 from cycada.core.errors import CycadaError, nearest
+from cycada.core.sizes import Pixels
 from cycada.data.domain import Domain, Examples, Origin, Split, Wanted, class_names, domains, examples
 from cycada.data.picture import SUFFIXES, describe_folder, list_pictures, picture_doubts, picture_size, read_picture
 from cycada.data.readers.digits import read_npz
