@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cycada.config import schema as config
-from cycada.core.progress import Screen
+from cycada.core.progress import Progress
 from cycada.runs.run import Summary, run
 
 PAIRS = ("mnist_usps", "usps_mnist", "svhn_mnist", "mnist_mnistm")
@@ -26,22 +26,39 @@ ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("recipe", choices=["demo", "quick", "full", "release"])
     parser.add_argument("--pairs", nargs="+", choices=PAIRS, default=PAIRS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings over the files', such as data.root=DATA")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settings over the files', such as data.root=DATA",
+    )
     arguments = parser.parse_args()
     recipe = arguments.recipe
-    files = ["configs/demo.yaml"] if recipe == "demo" else [f"configs/digits/{pair}/{recipe}.yaml" for pair in arguments.pairs]
+    files = (
+        ["configs/demo.yaml"]
+        if recipe == "demo"
+        else [f"configs/digits/{pair}/{recipe}.yaml" for pair in arguments.pairs]
+    )
     rows = []
     for file in files:
         parsed = config.load(ROOT / file)
-        summaries = [run(config.load(ROOT / file, [*arguments.set, f"seed={seed}"]), Screen()) for seed in arguments.seeds]
+        summaries = [
+            run(config.load(ROOT / file, [*arguments.set, f"seed={seed}"]), Progress())
+            for seed in arguments.seeds
+        ]
         rows.append(row(f"{parsed.data.source.name} -> {parsed.data.target.name}", file, summaries))
     name = recipe if recipe == "demo" else f"digits_{recipe}"
     pairs = [] if recipe == "demo" else ["--pairs", *arguments.pairs]
-    command = shlex.join(["python", "-m", "experiments.digits", recipe, *pairs, "--seeds", *map(str, arguments.seeds)])
+    command = shlex.join(
+        ["python", "-m", "experiments.digits", recipe, *pairs, "--seeds", *map(str, arguments.seeds)]
+    )
     out = ROOT / "results" / "tables"
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.json").write_text(json.dumps({"command": command, "rows": rows}, indent=1) + "\n")
@@ -51,7 +68,9 @@ def main() -> None:
 
 def row(pair: str, file: str, summaries: list[Summary]) -> dict[str, Any]:
     """Target accuracy of every stage, per seed, and what the runs were."""
-    manifests = [json.loads((s.folder / "manifest.json").read_text()) for summary in summaries for s in summary.stages]
+    manifests = [
+        json.loads((s.folder / "manifest.json").read_text()) for summary in summaries for s in summary.stages
+    ]
     return {
         "pair": pair,
         "config": file,
@@ -61,7 +80,9 @@ def row(pair: str, file: str, summaries: list[Summary]) -> dict[str, Any]:
                 "label": stage.label,
                 "steps": manifests[i]["steps"],
                 "batch": manifests[i]["batch"],
-                "target_accuracy": [round(100 * s.stages[i].scores["target"]["accuracy"], 2) for s in summaries],
+                "target_accuracy": [
+                    round(100 * s.stages[i].scores["target"]["accuracy"], 2) for s in summaries
+                ],
                 "seconds": [round(s.stages[i].seconds) for s in summaries],
             }
             for i, stage in enumerate(summaries[0].stages)
@@ -92,7 +113,9 @@ def markdown(rows: list[dict[str, Any]], command: str) -> str:
         found = {s["label"]: s["target_accuracy"] for s in r["stages"].values()}
         first, *_, last = found.values()
         gain = mean_and_error([b - a for a, b in zip(first, last, strict=True)])
-        seconds = statistics.mean(sum(s["seconds"][i] for s in r["stages"].values()) for i in range(len(r["seeds"])))
+        seconds = statistics.mean(
+            sum(s["seconds"][i] for s in r["stages"].values()) for i in range(len(r["seeds"]))
+        )
         steps = ", ".join(f"{n} {s['steps']} x {s['batch']}" for n, s in r["stages"].items())
         cells = [mean_and_error(found[label]) if label in found else "-" for label in labels]
         subset = f" ({r['images']['source train']:,} source, {r['images']['target train']:,} target, {r['images']['target test']:,} test)"

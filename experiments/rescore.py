@@ -91,7 +91,10 @@ def _markdown(file: Path, data: dict, over: str) -> None:
                 cells[1] = f"**{score}**" if row["target_miou"]["mean"] == top else score
                 cells[3] = _pm(row["gain_over_source_only"], "+")
                 if test:
-                    cells[4:6] = [_minus(f"{test['difference']['mean']:+.1f}"), "not tested: no answers per image"]
+                    cells[4:6] = [
+                        _minus(f"{test['difference']['mean']:+.1f}"),
+                        "not tested: no answers per image",
+                    ]
                 cells[7] = f"{row['test_images']} / {row['classes_averaged']}"
                 cells[8] = ", ".join(f"{v:.1f}" for v in row["target_miou"]["values"].values())
             elif row and part.startswith("## IoU"):
@@ -108,7 +111,9 @@ def _markdown(file: Path, data: dict, over: str) -> None:
         f"over the classes that the truth of all of them holds. {over}",
         text,
     )
-    text = text.replace("– where a class is in neither truth nor answers.", "– where the truth does not hold a class.")
+    text = text.replace(
+        "– where a class is in neither truth nor answers.", "– where the truth does not hold a class."
+    )
     text = text.replace("an upper bound, not a result", "trained at its own budget, not a result")
     text = re.sub(r", with the 95 % interval of the bootstrap\.", ".", text)
     text = re.sub(r"- Paired bootstrap over test images.*\n", "", text)
@@ -120,15 +125,24 @@ def _csv(file: Path, data: dict) -> None:
         table = list(csv.DictReader(stream))
     for line, row in zip(table, data["rows"], strict=True):
         gain, test, miou = row["gain_over_source_only"], row["test"], row["target_miou"]
-        found: dict = {"mean": miou["mean"], "standard_error": miou["error"], "classes_averaged": row["classes_averaged"]}
+        found: dict = {
+            "mean": miou["mean"],
+            "standard_error": miou["error"],
+            "classes_averaged": row["classes_averaged"],
+        }
         found |= {f"seed_{s}": v for s, v in miou["values"].items()}
         found |= {"gain": gain["mean"], "gain_standard_error": gain["error"]} if gain else {}
         found |= {"difference": test["difference"]["mean"]} if test else {}
-        line.update(found | dict.fromkeys(("difference_low", "difference_high", "p_bootstrap", "p_bootstrap_holm"), ""))
+        line.update(
+            found
+            | dict.fromkeys(("difference_low", "difference_high", "p_bootstrap", "p_bootstrap_holm"), "")
+        )
     with file.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, table[0], lineterminator="\n")
         writer.writeheader()
-        writer.writerows({k: round(v, 6) if isinstance(v, float) else v for k, v in line.items()} for line in table)
+        writer.writerows(
+            {k: round(v, 6) if isinstance(v, float) else v for k, v in line.items()} for line in table
+        )
 
 
 def _minus(text: str) -> str:

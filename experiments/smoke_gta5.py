@@ -41,25 +41,41 @@ FEWEST = {"train": 2, "train_extra": 1, "val": 1}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     names = sorted(file.stem for file in RECIPES.glob("*.yaml"))
     parser.add_argument(
-        "--configs", nargs="+", choices=names, default=["fcn8s", "drn26", "resnet"], help="of " + str(RECIPES.relative_to(ROOT))
+        "--configs",
+        nargs="+",
+        choices=names,
+        default=["fcn8s", "drn26", "resnet"],
+        help="of " + str(RECIPES.relative_to(ROOT)),
     )
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--limit", type=float, default=24.0, help="GB that a stage may take")
-    parser.add_argument("--folder", type=Path, help="keep data, runs and measurements here, and go on with what is there")
+    parser.add_argument(
+        "--folder", type=Path, help="keep data, runs and measurements here, and go on with what is there"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         trees(folder / "data", frames=FEWEST)
-        rows = [row for name in arguments.configs for row in smoke(RECIPES / f"{name}.yaml", folder, arguments.steps)]
+        rows = [
+            row
+            for name in arguments.configs
+            for row in smoke(RECIPES / f"{name}.yaml", folder, arguments.steps)
+        ]
     out = ROOT / "results" / "tables"
     out.mkdir(parents=True, exist_ok=True)
-    command = f"python -m experiments.smoke_gta5 --configs {' '.join(arguments.configs)} --steps {arguments.steps}"
+    command = (
+        f"python -m experiments.smoke_gta5 --configs {' '.join(arguments.configs)} --steps {arguments.steps}"
+    )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     hardware = f"{Device.find('auto').describe()}, {os.cpu_count()} cores, {memory:.0f} GB"
-    (out / "smoke_gta5.json").write_text(json.dumps({"command": command, "hardware": hardware, "rows": rows}, indent=1) + "\n")
+    (out / "smoke_gta5.json").write_text(
+        json.dumps({"command": command, "hardware": hardware, "rows": rows}, indent=1) + "\n"
+    )
     (out / "smoke_gta5.md").write_text(markdown(rows, command, hardware))
     print((out / "smoke_gta5.md").read_text())
     sys.exit(any(row["peak_gb"] > arguments.limit for row in rows))
@@ -70,9 +86,13 @@ def trees(root: Path, scale: float = 1.0, frames: Mapping[str, int] = FRAMES) ->
 
     parts; GTA5 has as many as `train`, the last of which is its val and its test.
     """
-    ids = np.array([dict(zip(CLASSES, LABEL_IDS, strict=True))[OTHER_NAMES.get(name, name)] for name in STREET], np.uint8)
+    ids = np.array(
+        [dict(zip(CLASSES, LABEL_IDS, strict=True))[OTHER_NAMES.get(name, name)] for name in STREET], np.uint8
+    )
 
-    def frame(number: int, look: Look, size: tuple[int, int], image_file: Path, mask_file: Path | None) -> None:
+    def frame(
+        number: int, look: Look, size: tuple[int, int], image_file: Path, mask_file: Path | None
+    ) -> None:
         if image_file.exists():
             return
         image, mask = draw(0, number, look, round(size[0] * scale), round(size[1] * scale))
@@ -90,7 +110,10 @@ def trees(root: Path, scale: float = 1.0, frames: Mapping[str, int] = FRAMES) ->
     for k in range(1, frames["train"] + 1):
         frame(k, "game", GTA5, gta5 / "images" / f"{k:05d}.png", gta5 / "labels" / f"{k:05d}.png")
     last = frames["train"]
-    savemat(gta5 / "split.mat", {"trainIds": [[k] for k in range(1, last)], "valIds": [[last]], "testIds": [[last]]})
+    savemat(
+        gta5 / "split.mat",
+        {"trainIds": [[k] for k in range(1, last)], "valIds": [[last]], "testIds": [[last]]},
+    )
     for first, (part, count) in zip((100, 200, 300), frames.items(), strict=True):
         for k in range(count):
             name = f"ulm_{k:06d}_000019"
@@ -104,15 +127,30 @@ def smoke(file: Path, folder: Path, steps: int) -> list[dict[str, Any]]:
     recipe = config.load(file)
     names, rows, kept = list(recipe.stages), [], folder / f"{file.stem}.json"
     measured = {row["stage"]: row for row in json.loads(kept.read_text())} if kept.exists() else {}
-    base = [f"data.root={folder / 'data'}", f"results={folder / 'results'}", "data.workers=0", "tracking.kind=none"]
+    base = [
+        f"data.root={folder / 'data'}",
+        f"results={folder / 'results'}",
+        "data.workers=0",
+        "tracking.kind=none",
+    ]
     for i, name in enumerate(names):
-        overrides = [*base, *(f"stages.{n}.steps={steps}" for n in names[: i + 1]), *(f"stages.{n}=null" for n in names[i + 1 :])]
+        overrides = [
+            *base,
+            *(f"stages.{n}.steps={steps}" for n in names[: i + 1]),
+            *(f"stages.{n}=null" for n in names[i + 1 :]),
+        ]
         stage = recipe.stages[name]
         if name not in measured:
             began = time.perf_counter()
-            summary, peak = run_alone([sys.executable, "-m", "cycada", "run", str(file), *overrides, "--json"])
+            summary, peak = run_alone(
+                [sys.executable, "-m", "cycada", "run", str(file), *overrides, "--json"]
+            )
             found = summary["stages"][name]
-            took = {"trained_seconds": found["seconds"], "seconds": round(time.perf_counter() - began, 1), "peak_gb": round(peak, 2)}
+            took = {
+                "trained_seconds": found["seconds"],
+                "seconds": round(time.perf_counter() - began, 1),
+                "peak_gb": round(peak, 2),
+            }
             measured[name] = {
                 "config": file.stem, "stage": name, "id": found["id"], "batch": stage.batch, "window": list(recipe.window(stage)),
                 "precision": stage.precision, "steps": steps, **(trained_before(folder, found["id"]) if found["reused"] else took),
@@ -129,7 +167,9 @@ def trained_before(folder: Path, identity: str) -> dict[str, Any]:
         for row in json.loads(kept.read_text()):
             if row["id"] == identity:
                 return {key: row[key] for key in ("trained_seconds", "seconds", "peak_gb")}
-    raise SystemExit(f"{folder / 'results'}: stage {identity} is finished there and was not measured. Remove that folder and start again.")
+    raise SystemExit(
+        f"{folder / 'results'}: stage {identity} is finished there and was not measured. Remove that folder and start again."
+    )
 
 
 def run_alone(command: list[str]) -> tuple[dict[str, Any], float]:

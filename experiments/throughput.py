@@ -18,11 +18,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from cycada.config.schema import Config, parse
-from cycada.data import Examples
+from cycada.data import ImageDataset
 from cycada.planning.build import Datasets, build_training
 from cycada.planning.plan import plan
 from cycada.train.device import Device
-from cycada.train.loop import Training
+from cycada.train.loop import TrainState
 from cycada.train.step import train_step
 
 DROPPED = {
@@ -59,10 +59,10 @@ def config(batch: int, precision: str, compiled: bool, without: tuple[str, ...])
     )  # fmt: skip
 
 
-def build(batch: int, precision: str, compiled: bool, without: tuple[str, ...], device: Device) -> Training:
+def build(batch: int, precision: str, compiled: bool, without: tuple[str, ...], device: Device) -> TrainState:
     torch.manual_seed(0)
     images = torch.randint(0, 256, (4 * batch, 3, 32, 32), dtype=torch.uint8, device=device.torch_device)
-    examples = Examples(images, torch.randint(0, 10, (4 * batch,), device=device.torch_device))
+    examples = ImageDataset(images, torch.randint(0, 10, (4 * batch,), device=device.torch_device))
     sets = {"train": examples, "test": examples}
     datasets = Datasets(DIGITS, sets, sets, None, "")  # type: ignore[arg-type]
     parsed = config(batch, precision, compiled, without)
@@ -71,19 +71,21 @@ def build(batch: int, precision: str, compiled: bool, without: tuple[str, ...], 
     return build_training(parsed, joint, datasets, device, {"f_s": f_s})
 
 
-def step(t: Training, number: int) -> None:
+def step(t: TrainState, number: int) -> None:
     t.device.seed(0, number)
-    train_step(t.phases, t.views(t.nets, t.batch(number), t.options), t.device, number, t.steps, t.precision)
+    train_step(
+        t.phases, t.tensors(t.nets, t.batch(number), t.options), t.device, number, t.steps, t.precision
+    )
 
 
-def flops_per_pair(t: Training) -> float:
+def flops_per_pair(t: TrainState) -> float:
     step(t, 0)
     with FlopCounterMode(display=False) as counter:
         step(t, 1)
     return counter.get_total_flops() / t.source.batch
 
 
-def rate(t: Training, seconds: float) -> float:
+def rate(t: TrainState, seconds: float) -> float:
     """Image pairs per second: the best of the windows of about two seconds that fit."""
     cuda = t.device.torch_device.type == "cuda"
     for warm in range(3):
@@ -103,10 +105,14 @@ def rate(t: Training, seconds: float) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=8, help="measured per row")
-    parser.add_argument("--compile", action="store_true", help="also measure torch.compile of generators and discriminators")
+    parser.add_argument(
+        "--compile", action="store_true", help="also measure torch.compile of generators and discriminators"
+    )
     parser.add_argument("--json", type=Path, help="write the rows here too")
     arguments = parser.parse_args()
     device = Device.find("auto")
@@ -115,12 +121,24 @@ def main() -> None:
     rows = []
     for name, without in DROPPED.items():
         flops = flops_per_pair(build(arguments.batch, "fp32", False, without, device))
-        variants = [("fp32", False), ("bf16", False)] + ([("bf16", True)] if arguments.compile and not without else [])
+        variants = [("fp32", False), ("bf16", False)] + (
+            [("bf16", True)] if arguments.compile and not without else []
+        )
         for precision, compiled in variants:
             found = rate(build(arguments.batch, precision, compiled, without, device), arguments.seconds)
             label = precision + (" compiled" if compiled else "")
-            print(f"{name:<12} {label:<14} {flops / 1e9:>10.2f} {found:>9.1f} {flops * found / 1e9:>9.0f}", flush=True)
-            rows.append({"step": name, "precision": label, "gflop_per_pair": round(flops / 1e9, 3), "pairs_per_second": round(found, 1)})
+            print(
+                f"{name:<12} {label:<14} {flops / 1e9:>10.2f} {found:>9.1f} {flops * found / 1e9:>9.0f}",
+                flush=True,
+            )
+            rows.append(
+                {
+                    "step": name,
+                    "precision": label,
+                    "gflop_per_pair": round(flops / 1e9, 3),
+                    "pairs_per_second": round(found, 1),
+                }
+            )
     if arguments.json:
         header = {"device": device.describe(), "torch": torch.__version__, "batch": arguments.batch}
         arguments.json.write_text(json.dumps(header | {"rows": rows}, indent=1) + "\n")

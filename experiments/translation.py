@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cycada.core.errors import CycadaError
-from cycada.core.progress import Screen
+from cycada.core.progress import Progress
 from cycada.image_quality.quality import quality
 from cycada.image_quality.table import as_csv, as_plain, markdown, notes, quality_tables
 from cycada.runs.run import run
@@ -31,32 +31,61 @@ ROOT = Path(__file__).parents[1]
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("sweep", type=Path)
-    parser.add_argument("--scorer", required=True, metavar="STAGE", help="the stage of the sweep's experiment that scores")
-    parser.add_argument("--extractor", metavar="FILE|RUN", help="an Inception file or a run, instead of the scorer's own features")
+    parser.add_argument(
+        "--scorer", required=True, metavar="STAGE", help="the stage of the sweep's experiment that scores"
+    )
+    parser.add_argument(
+        "--extractor",
+        metavar="FILE|RUN",
+        help="an Inception file or a run, instead of the scorer's own features",
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[], help="instead of the sweep's")
     parser.add_argument("--jobs", type=int, default=1, help="stages to train at once")
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings over the files', such as data.root=DATA")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settings over the files', such as data.root=DATA",
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "tables")
     a = parser.parse_args(words)
-    screen = Screen()
-    ruler = run(one_stage(a.sweep, a.scorer, a.set, a.seeds[0] if a.seeds else None), screen).stages[-1].folder
+    screen = Progress()
+    ruler = (
+        run(one_stage(a.sweep, a.scorer, a.set, a.seeds[0] if a.seeds else None), screen).stages[-1].folder
+    )
     planned = plan_sweep(a.sweep, a.set, a.seeds)
-    content = run_sweep(planned, launcher(None, a.jobs, planned.results / "sweeps" / "logs", planned.sweep.cluster), screen)
+    content = run_sweep(
+        planned, launcher(None, a.jobs, planned.results / "sweeps" / "logs", planned.sweep.cluster), screen
+    )
     entries = []
     for cell in content["cells"]:
         if cell["status"] != "done":
-            screen.warn(f"{cell['variant']}, seed {cell['seed']} is not in the table: {cell['error'] or 'not run'}")
+            screen.warn(
+                f"{cell['variant']}, seed {cell['seed']} is not in the table: {cell['error'] or 'not run'}"
+            )
             continue
-        screen.say(f"measuring {cell['variant']}, seed {cell['seed']}")
+        screen.info(f"measuring {cell['variant']}, seed {cell['seed']}")
         folder = planned.results / "runs" / cell["stages"][-1]["id"]
-        entries.append((cell["variant"], quality(folder, ruler, a.extractor or ruler, results=planned.results, screen=screen)))
+        entries.append(
+            (
+                cell["variant"],
+                quality(folder, ruler, a.extractor or ruler, results=planned.results, screen=screen),
+            )
+        )
     if not entries:
         raise CycadaError(f"{a.sweep}: no cell is finished, so there is nothing to measure.")
     tables, found = quality_tables(entries), [entry for _, entry in entries]
     command = _command(a)
-    remarks = [f"`{command}`, last step, on all test pictures.", *_hardware(planned.results, found), *notes(found)]
+    remarks = [
+        f"`{command}`, last step, on all test pictures.",
+        *_hardware(planned.results, found),
+        *notes(found),
+    ]
     a.out.mkdir(parents=True, exist_ok=True)
     name = slug(planned.sweep.name)
     (a.out / f"{name}.md").write_text(markdown(tables, remarks))
@@ -74,7 +103,19 @@ def _command(a: argparse.Namespace) -> str:
     file = a.sweep.resolve()
     file = file.relative_to(ROOT) if file.is_relative_to(ROOT) else Path(file.name)
     more = ["--set", *settings] if settings else []
-    return shlex.join(["python", "-m", "experiments.translation", str(file), "--scorer", a.scorer, *extractor, *seeds, *more])
+    return shlex.join(
+        [
+            "python",
+            "-m",
+            "experiments.translation",
+            str(file),
+            "--scorer",
+            a.scorer,
+            *extractor,
+            *seeds,
+            *more,
+        ]
+    )
 
 
 def _hardware(results: Path, found: list[dict[str, Any]]) -> list[str]:

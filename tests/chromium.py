@@ -69,7 +69,9 @@ class Browser:
 
     def call(self, method, **params):
         number = next(self.numbers)
-        message = {"id": number, "method": method, "params": params} | ({"sessionId": self.session} if self.session else {})
+        message = {"id": number, "method": method, "params": params} | (
+            {"sessionId": self.session} if self.session else {}
+        )
         os.write(self.to, json.dumps(message).encode() + b"\0")
         while True:
             answer = self._read(30)
@@ -101,7 +103,9 @@ class Browser:
         """The value of a JavaScript expression."""
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in found:
-            raise RuntimeError(found["exceptionDetails"]["exception"].get("description", found["exceptionDetails"]["text"]))
+            raise RuntimeError(
+                found["exceptionDetails"]["exception"].get("description", found["exceptionDetails"]["text"])
+            )
         return found["result"].get("value")
 
     def until(self, expression, seconds=20):
@@ -116,7 +120,9 @@ class Browser:
         code, number, text = KEYS[key]
         for kind in ("keyDown", "keyUp"):
             said = {"text": text} if text and kind == "keyDown" else {}
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=code, windowsVirtualKeyCode=number, **said)
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=code, windowsVirtualKeyCode=number, **said
+            )
 
     def tap(self, selector):
         """A finger on the middle of an element."""
@@ -126,9 +132,18 @@ class Browser:
         self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def screen(self, width, height, dark=False, phone=False):
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2 if phone else 1, mobile=phone)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=2 if phone else 1,
+            mobile=phone,
+        )
         self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+        )
 
     def picture(self, path: Path):
         """A screenshot as PNG."""
@@ -137,10 +152,18 @@ class Browser:
     def complaints(self):
         """Errors in the console, and what the page could not load."""
         self.look("1")
-        found = [e for e in self.events if e.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded", "Network.loadingFailed")]
+        found = [
+            e
+            for e in self.events
+            if e.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded", "Network.loadingFailed")
+        ]
         return [e for e in found if e["params"].get("entry", {}).get("level", "error") == "error"]
 
     def requests(self):
         """Addresses that were asked for, but for what is in the page itself."""
-        found = [e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
+        found = [
+            e["params"]["request"]["url"]
+            for e in self.events
+            if e.get("method") == "Network.requestWillBeSent"
+        ]
         return [url for url in found if not url.startswith(("data:", "blob:"))]

@@ -21,5 +21,7 @@ def write_scenes(folder, count=12, size=64, suffix="jpg"):
         exif[0x010E] = "a real photo"
         image.save(folder / "real" / f"scene_{i:02}.{suffix}", quality=95, exif=exif)
         image.filter(ImageFilter.GaussianBlur(size / 60)).save(folder / "blurred" / f"scene_{i:02}.png")
-        Image.fromarray((scene * [1.0, 0.85, 0.7]).astype(np.uint8)).save(folder / "tinted" / f"scene_{i:02}.png")
+        Image.fromarray((scene * [1.0, 0.85, 0.7]).astype(np.uint8)).save(
+            folder / "tinted" / f"scene_{i:02}.png"
+        )
     return folder / "real", {"blurred": folder / "blurred", "tinted": folder / "tinted"}

@@ -15,7 +15,10 @@ STAGES = {
     "source": {"method": "source_only", "init": {}},
     "pixel": {"method": "cycada_pixel", "init": {"f_s": "source.f_t"}},
     "task": {"method": "cycada_task", "init": {"g_st": "pixel.g_st"}},
-    "feature": {"method": "cycada_feature", "init": {"f_t": "task.f_t", "f_s": "task.f_t", "g_st": "pixel.g_st"}},
+    "feature": {
+        "method": "cycada_feature",
+        "init": {"f_t": "task.f_t", "f_s": "task.f_t", "g_st": "pixel.g_st"},
+    },
     "oracle": {"method": "target_only", "init": {}},
 }
 
@@ -30,10 +33,17 @@ def make_run(
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng([seed, len(name), sum(map(ord, name))])
     label = np.arange(n) % k
-    answers = {side: np.where(rng.random(n) < r, label, rng.integers(0, k, n)) for side, r in (("source", 0.95), ("target", rate))}
-    confusion = {side: np.bincount(k * label + said, minlength=k * k).reshape(k, k).tolist() for side, said in answers.items()}
+    answers = {
+        side: np.where(rng.random(n) < r, label, rng.integers(0, k, n))
+        for side, r in (("source", 0.95), ("target", rate))
+    }
+    confusion = {
+        side: np.bincount(k * label + said, minlength=k * k).reshape(k, k).tolist()
+        for side, said in answers.items()
+    }
     counts = {
-        side: scene_counts(np.random.default_rng(i), rng, n, k, r) for i, (side, r) in enumerate({"source": 0.9, "target": rate}.items())
+        side: scene_counts(np.random.default_rng(i), rng, n, k, r)
+        for i, (side, r) in enumerate({"source": 0.9, "target": rate}.items())
     }
     if scenes:
         confusion = {side: count.sum(0).tolist() for side, count in counts.items()}
@@ -48,9 +58,18 @@ def make_run(
             for side, said in answers.items()
         }
     )
-    stages = {s: {"steps": 300, "batch": 64, **spec, "losses": (losses or {}) if s == stage else {}} for s, spec in STAGES.items()}
+    stages = {
+        s: {"steps": 300, "batch": 64, **spec, "losses": (losses or {}) if s == stage else {}}
+        for s, spec in STAGES.items()
+    }
     sides = [spec if isinstance(spec, dict) else {"name": spec} for spec in pair]
-    data = {"root": None, "download": False, "source": sides[0], "target": sides[1], "size": [24, 48] if scenes else 28}
+    data = {
+        "root": None,
+        "download": False,
+        "source": sides[0],
+        "target": sides[1],
+        "size": [24, 48] if scenes else 28,
+    }
     data["channels"] = 3 if scenes else 1
     network = {"name": "drn26" if scenes else "lenet"}
     experiment = {"name": "made", "seed": seed, "data": data, "networks": {"f": network}, "stages": stages}
@@ -62,12 +81,19 @@ def make_run(
     rows, key = [], "miou" if scenes else "accuracy"
     for i, step in enumerate(range(100, 301, 100)):
         score = scores["target"][key] if step == 300 else max(0.0, scores["target"][key] - 0.1 + 0.06 * i)
-        row = {"step": step, "loss/gan_t": 1 / step, f"target/{key}": score, f"source/{key}": scores["source"][key]}
+        row = {
+            "step": step,
+            "loss/gan_t": 1 / step,
+            f"target/{key}": score,
+            f"source/{key}": scores["source"][key],
+        }
         rows.append(row | ({} if old else {f"selection/{c}": float(rng.random()) for c in CRITERIA}))
     if not old:
         centres = rng.normal(size=(k, 8)) * 4
         few = label[: min(n, 120)]
-        arrays = {f"predicted_{side}": said for side, said in answers.items()} | {f"label_{side}": label for side in answers}
+        arrays = {f"predicted_{side}": said for side, said in answers.items()} | {
+            f"label_{side}": label for side in answers
+        }
         if scenes:
             arrays = {f"counts_{side}": count for side, count in counts.items()}
             arrays["palette"] = np.random.default_rng(0).integers(0, 255, (k, 3), np.uint8)
@@ -75,10 +101,17 @@ def make_run(
         arrays["classes"] = np.array([f"class {c}" if scenes else str(c) for c in range(k)])
         sides = ["source", "target"] + (["translated"] if "g_st" in STAGES[stage]["init"] else [])
         for i, side in enumerate(sides):
-            arrays[f"features_{side}"] = (centres[few] + rng.normal(size=(len(few), 8)) + i).astype(np.float16)
+            arrays[f"features_{side}"] = (centres[few] + rng.normal(size=(len(few), 8)) + i).astype(
+                np.float16
+            )
         if stage == "pixel":
             arrays["flip_t"] = arrays["flip_s"] = np.array(confusion["target"])
-            drift = {"flip_rate_t": 0.1, "translation_accuracy": 0.9, "reconstruction_accuracy": 0.97, "cycle_l1": 0.05}
+            drift = {
+                "flip_rate_t": 0.1,
+                "translation_accuracy": 0.9,
+                "reconstruction_accuracy": 0.97,
+                "cycle_l1": 0.05,
+            }
             drift |= {"translation_error_l1": 0.2, "untranslated_l1": 0.4} if scenes else {}
             (folder / "drift.json").write_text(json.dumps(drift))
         np.savez_compressed(folder / "analysis.npz", **arrays)
@@ -86,10 +119,18 @@ def make_run(
         draw_scenes(folder, stage, np.random.default_rng(0), rng)
     elif stage in ("pixel", "task"):
         columns = 6 if stage == "pixel" else 2
-        Image.fromarray(rng.integers(0, 255, (200, 40 * columns), np.uint8)).save(folder / "images" / "grid_0000300.png")
-    for file, content in (("manifest.json", manifest), ("scores.json", scores), ("confusion.json", confusion)):
+        Image.fromarray(rng.integers(0, 255, (200, 40 * columns), np.uint8)).save(
+            folder / "images" / "grid_0000300.png"
+        )
+    for file, content in (
+        ("manifest.json", manifest),
+        ("scores.json", scores),
+        ("confusion.json", confusion),
+    ):
         (folder / file).write_text(json.dumps(content))
-    (folder / "config.yaml").write_text(yaml.safe_dump({"stage": stage, "experiment": experiment}, sort_keys=False))
+    (folder / "config.yaml").write_text(
+        yaml.safe_dump({"stage": stage, "experiment": experiment}, sort_keys=False)
+    )
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "done").write_text("now")
     return name
@@ -135,10 +176,20 @@ def make_sweep(results, variants, seeds=(0, 1, 2), name="made_ablation", compare
                 made = {"seed": seed, "rate": rate, "losses": {"gan_t": {"weight": i}}, **how}
                 ids["pixel"] = make_run(results, f"p{tail}", "pixel", parents={"f_s": source}, **made)
                 ids["task"] = make_run(results, f"t{tail}", "task", parents={"g_st": ids["pixel"]}, **made)
-                ids["feature"] = make_run(results, f"f{tail}", "feature", parents={"f_t": ids["task"], "g_st": ids["pixel"]}, **made)
-            stages = [{"name": s, "label": s, "method": STAGES[s]["method"], "id": id_} for s, id_ in ids.items()]
-            cells.append({"variant": variant, "seed": seed, "status": "done", "error": None, "stages": stages})
+                ids["feature"] = make_run(
+                    results, f"f{tail}", "feature", parents={"f_t": ids["task"], "g_st": ids["pixel"]}, **made
+                )
+            stages = [
+                {"name": s, "label": s, "method": STAGES[s]["method"], "id": id_} for s, id_ in ids.items()
+            ]
+            cells.append(
+                {"variant": variant, "seed": seed, "status": "done", "error": None, "stages": stages}
+            )
     (results / "sweeps").mkdir(exist_ok=True)
     path = results / "sweeps" / f"{name}.json"
-    path.write_text(json.dumps({"name": name, "file": f"configs/sweeps/{name}.yaml", "compare_to": compare_to, "cells": cells}))
+    path.write_text(
+        json.dumps(
+            {"name": name, "file": f"configs/sweeps/{name}.yaml", "compare_to": compare_to, "cells": cells}
+        )
+    )
     return path

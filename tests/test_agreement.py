@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from cycada.core.types import IGNORE
-from cycada.data import Examples, Fitted, Scenes, to_float
-from cycada.data.scenes import spread
-from cycada.evaluation.class_consistency import IMAGES, SCENES, agreement
-from cycada.evaluation.predict import evaluating
+from cycada.data import ImageDataset, ResizedDataset, SegmentationDataset, to_float
+from cycada.data.scenes import evenly_spaced
+from cycada.evaluation.class_consistency import IMAGES, SCENES, class_consistency
+from cycada.evaluation.predict import eval_mode
 from cycada.methods.cycada import TaskOptions, translation_of
 from cycada.train.device import Device
 
@@ -34,7 +34,7 @@ class Turned(nn.Module):
         return torch.cat([-x[:, :1], x[:, 1:]], 1)
 
 
-class Drawn(Scenes):
+class Drawn(SegmentationDataset):
     def __init__(self, count, labelled=True):
         super().__init__([str(i) for i in range(count)], labelled)
         g = torch.Generator().manual_seed(0)
@@ -48,8 +48,8 @@ class Drawn(Scenes):
 
 def found(whole, source, by_label):
     net = nn.ModuleList([Brightest(whole), Turned()])
-    with evaluating(net):
-        return agreement(net[0], net[1], source, by_label, DEVICE, "fp32")
+    with eval_mode(net):
+        return class_consistency(net[0], net[1], source, by_label, DEVICE, "fp32")
 
 
 @pytest.mark.parametrize(("by_label", "labelled"), [(True, True), (True, False), (False, True)])
@@ -63,15 +63,15 @@ def test_images(by_label, labelled):
         after = max(range(3), key=[-x[0].mean(), x[1].mean(), x[2].mean()].__getitem__)
         before = labels[i] if by_label and labelled else max(range(3), key=[c.mean() for c in x].__getitem__)
         same += int(after == before)
-    assert found(True, Examples(images, labels), by_label) == pytest.approx(same / IMAGES)
+    assert found(True, ImageDataset(images, labels), by_label) == pytest.approx(same / IMAGES)
 
 
 @pytest.mark.parametrize(("by_label", "labelled"), [(True, True), (True, False), (False, True)])
 @pytest.mark.parametrize("size", [(10, 12), (5, 6)], ids=["as large as the masks", "smaller"])
 def test_scenes_count_pixels(by_label, labelled, size):
-    scenes = Fitted(Drawn(SCENES + 5, labelled), size, whole_masks=True)
+    scenes = ResizedDataset(Drawn(SCENES + 5, labelled), size, full_resolution_masks=True)
     same = pixels = 0
-    for i in spread(len(scenes), SCENES):
+    for i in evenly_spaced(len(scenes), SCENES):
         image, mask = scenes.read(i)
         x = to_float(image[None])
         after, before = Turned()(x), x.argmax(1)[0]
@@ -100,10 +100,10 @@ class Counting(nn.Module):
 def test_the_translation_is_that_of_the_stage(scale, size):
     """A generator that learnt on smaller scenes sees smaller ones here too, and the classifier its answers at full size."""
     net, read = nn.ModuleList([Brightest(False), Counting()]), []
-    with evaluating(net):
-        agreement(
+    with eval_mode(net):
+        class_consistency(
             lambda x: read.append(tuple(x.shape[-2:])) or net[0](x), translation_of(TaskOptions(translate_at=scale), net[1]),
-            Fitted(Drawn(3), (8, 12), whole_masks=True), True, DEVICE, "fp32",
+            ResizedDataset(Drawn(3), (8, 12), full_resolution_masks=True), True, DEVICE, "fp32",
         )  # fmt: skip
     assert set(net[1].seen) == {size}
     assert set(read) == {(8, 12)}

@@ -83,7 +83,9 @@ def test_stages_keep_what_makes_their_scores(finished):
             for truth, said in zip(found[f"label_{side}"], found[f"predicted_{side}"], strict=True):
                 naive[truth, said] += 1
             assert naive.tolist() == count
-            assert np.mean(found[f"label_{side}"] == found[f"predicted_{side}"]) == pytest.approx(stage.scores[side]["accuracy"], abs=1e-6)
+            assert np.mean(found[f"label_{side}"] == found[f"predicted_{side}"]) == pytest.approx(
+                stage.scores[side]["accuracy"], abs=1e-6
+            )
         assert found["features_source"].shape == (40, 16)
         assert len(found["features_target"]) == FEATURES
         assert ("features_translated" in found) == (stage.name != "source")

@@ -72,7 +72,9 @@ def entries() -> Iterator[tuple[str, Any]]:
     for name, registry in REGISTRIES.items():
         for key in registry:
             entry = registry[key]
-            hints = typing.get_type_hints(entry.__init__ if inspect.isclass(entry) else entry, include_extras=True)
+            hints = typing.get_type_hints(
+                entry.__init__ if inspect.isclass(entry) else entry, include_extras=True
+            )
             for option in option_defaults(entry):
                 assert option in hints, f"{name}.{key}.{option} has no type"
                 yield f"{name}.{key}.{option}", hints[option]
@@ -95,7 +97,10 @@ def fields() -> Iterator[tuple[str, Any]]:
     assert {Config, Sweep} <= found
     for model in sorted(found, key=lambda m: m.__name__):
         for key, field in model.model_fields.items():
-            yield f"{model.__name__}.{key}", typing.Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+            yield (
+                f"{model.__name__}.{key}",
+                typing.Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation,
+            )
 
 
 OPTIONS = {path: hint for path, hint in entries() if leaves(hint)}
@@ -114,7 +119,9 @@ def taken(path: str, hint: Any, value: object) -> bool:
 
 
 def accepted(numbers: Mapping[str, Any], nonsense: object) -> set[str]:
-    return {path for path, hint in numbers.items() for value in shapes(hint, nonsense) if taken(path, hint, value)}
+    return {
+        path for path, hint in numbers.items() for value in shapes(hint, nonsense) if taken(path, hint, value)
+    }
 
 
 @pytest.mark.parametrize("nonsense", NONSENSE)
@@ -127,7 +134,10 @@ def test_no_number_is_nonsense(nonsense: float) -> None:
 @pytest.mark.parametrize("nonsense", [1.5, True, "1,000"])
 def test_what_is_counted_is_whole(nonsense: object) -> None:
     """true is no 1, and a comma no part of a number, wherever a count is asked for."""
-    assert accepted({path: hint for path, hint in (OPTIONS | KEYS).items() if leaves(hint) == {int}}, nonsense) == set()
+    assert (
+        accepted({path: hint for path, hint in (OPTIONS | KEYS).items() if leaves(hint) == {int}}, nonsense)
+        == set()
+    )
 
 
 def test_images_that_are_left_out_are_a_range() -> None:

@@ -95,7 +95,9 @@ HUGE = "# much\n" * 600_000
 BOMB = "a0: &a0 [1]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9))
 
 
-@pytest.mark.parametrize("text", ["a: [1", "- 1", "", "a: 1\na: 2", "uses: nowhere.yaml", DEEP, DEEP + "]" * 20_000, HUGE, BOMB])
+@pytest.mark.parametrize(
+    "text", ["a: [1", "- 1", "", "a: 1\na: 2", "uses: nowhere.yaml", DEEP, DEEP + "]" * 20_000, HUGE, BOMB]
+)
 @pytest.mark.parametrize("command", ["check", "sweep"])
 def test_a_broken_file_is_named_in_a_line(cycada, tmp_path, command, text):
     (tmp_path / "broken.yaml").write_text(text)
@@ -107,7 +109,11 @@ def test_a_broken_file_is_named_in_a_line(cycada, tmp_path, command, text):
 
 
 def test_missing_data_says_where_it_looked_what_it_wants_and_how_to_get_it(cycada, tmp_path):
-    config = write_config(tmp_path / "a.yaml", data={"source": "mnist", "root": str(tmp_path / "nothing")}, results=str(tmp_path))
+    config = write_config(
+        tmp_path / "a.yaml",
+        data={"source": "mnist", "root": str(tmp_path / "nothing")},
+        results=str(tmp_path),
+    )
     code, _, err = cycada("run", config)
     assert code == 2
     assert str(tmp_path / "nothing") in err
@@ -119,12 +125,20 @@ def test_missing_data_says_where_it_looked_what_it_wants_and_how_to_get_it(cycad
 def test_list(cycada, what):
     code, out, _ = cycada("list", what)
     assert code == 0
-    wanted = {"losses": "semantic_t", "methods": "cycada_pixel", "domains": "mnist_m", "networks": "lenet", "scores": "miou"}
+    wanted = {
+        "losses": "semantic_t",
+        "methods": "cycada_pixel",
+        "domains": "mnist_m",
+        "networks": "lenet",
+        "scores": "miou",
+    }
     assert wanted[what] in out
     assert what != "domains" or ("cityscapes" in out and "[a, b]" in out)
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["check"], ["list"], ["evaluate"], ["translate"], ["report"]])
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["check"], ["list"], ["evaluate"], ["translate"], ["report"]]
+)
 def test_help(cycada, command):
     code, out, _ = cycada(*command, "--help")
     assert code == 0
@@ -137,7 +151,9 @@ def test_evaluate_gives_the_scores_of_the_run_again(cycada, finished):
         code, out, _ = cycada("evaluate", stage.folder, "--json")
         assert code == 0
         assert json.loads(out.splitlines()[-1])["scores"] == stage.scores
-    code, out, _ = cycada("evaluate", summary.stages[-1].id[:6], "--results", results, "--domain", "rendered_digits", "--json")
+    code, out, _ = cycada(
+        "evaluate", summary.stages[-1].id[:6], "--results", results, "--domain", "rendered_digits", "--json"
+    )
     assert list(json.loads(out.splitlines()[-1])["scores"]) == ["rendered_digits"]
     assert cycada("evaluate", summary.stages[-1].folder)[0] == 0
     code, _, err = cycada("evaluate", "nothing", "--results", results)
@@ -152,10 +168,16 @@ def test_translate(cycada, finished, tmp_path):
     pixel = next(s for s in finished[0].stages if s.name == "pixel")
     code, out, _ = cycada("translate", pixel.folder, images, tmp_path / "out")
     assert (code, out.startswith("2 images")) == (0, True)
-    assert {p.name: size_of(p) for p in (tmp_path / "out").iterdir()} == {"colour.png": (16, 16), "grey.png": (16, 16)}
+    assert {p.name: size_of(p) for p in (tmp_path / "out").iterdir()} == {
+        "colour.png": (16, 16),
+        "grey.png": (16, 16),
+    }
     code, out, _ = cycada("translate", pixel.folder, images, tmp_path / "out")
     assert "2 were there already" in out
-    assert cycada("translate", pixel.folder, images, tmp_path / "own", "--keep-size", "--direction", "ts")[0] == 0
+    assert (
+        cycada("translate", pixel.folder, images, tmp_path / "own", "--keep-size", "--direction", "ts")[0]
+        == 0
+    )
     assert size_of(tmp_path / "own" / "colour.png") == (30, 20)
     (images / "broken.png").write_bytes(b"no image")
     code, _, err = cycada("translate", pixel.folder, images, tmp_path / "out")
@@ -177,7 +199,9 @@ def test_a_plugin_adds_a_loss_from_outside(cycada, tmp_path, monkeypatch):
 
     with losses.temporary():
         config = write_config(tmp_path / "a.yaml", CYCADA, results=str(tmp_path), plugins=["my_losses"])
-        code, out, err = cycada("run", config, "--json", "stages.pixel.losses.brightness_t={weight: 2, power: 1}")
+        code, out, err = cycada(
+            "run", config, "--json", "stages.pixel.losses.brightness_t={weight: 2, power: 1}"
+        )
         assert code == 0, err
         folder = Path(json.loads(out.splitlines()[-1])["stages"]["pixel"]["folder"])
         assert "loss/brightness_t" in json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
@@ -214,11 +238,20 @@ def test_data_check_names_the_bad_pairs(cycada, tmp_path):
     for folder in ("images", "masks"):
         (tmp_path / "town" / folder).mkdir(parents=True)
         for k in range(3):
-            Image.new("L" if folder == "masks" else "RGB", (8, 6), 7 if (folder, k) == ("masks", 1) else 0).save(
-                tmp_path / "town" / folder / f"{k}.png"
-            )
+            Image.new(
+                "L" if folder == "masks" else "RGB", (8, 6), 7 if (folder, k) == ("masks", 1) else 0
+            ).save(tmp_path / "town" / folder / f"{k}.png")
     (tmp_path / "map.yaml").write_text("road: 0")
-    words = ("data", "check", "mask_folder", "train=town", "test=town", "classes=map.yaml", "--root", tmp_path)
+    words = (
+        "data",
+        "check",
+        "mask_folder",
+        "train=town",
+        "test=town",
+        "classes=map.yaml",
+        "--root",
+        tmp_path,
+    )
     code, out, err = cycada(*words)
     assert code == 2
     assert "1 bad pairs" in err
@@ -233,7 +266,11 @@ def test_data_check_of_an_experiment_reads_both_sides(cycada, tmp_path, monkeypa
     trees(tmp_path / "data", 0.05)
     code, out, err = cycada("data", "check", GTA5, "--root", tmp_path / "data", f"results={tmp_path}")
     assert code == 0, err
-    rows = {line.split("│")[1].strip(): line.replace("│", " ").split() for line in out.splitlines() if line.startswith("│")}
+    rows = {
+        line.split("│")[1].strip(): line.replace("│", " ").split()
+        for line in out.splitlines()
+        if line.startswith("│")
+    }
     assert [*rows][:4] == ["source train", "target train", "target train_extra", "target test"]
     assert rows["source train"][2:] == ["3", "0", "3", "0", "3", "0.00", "%", "96", "x", "53", "(3)"]
     assert rows["target train_extra"][2:] == ["3", "0", "3", "0", "0", "-", "102", "x", "51", "(3)"]
@@ -266,7 +303,9 @@ def test_data_check_reads_whole_images_too(cycada, tmp_path):
     assert code == 0, err
     assert "source train" in out
     assert (tmp_path / "experiments/tiny/data.png").exists()
-    code, _, err = cycada("data", "check", config, "data.source={name: mnist}", "--root", tmp_path / "nothing")
+    code, _, err = cycada(
+        "data", "check", config, "data.source={name: mnist}", "--root", tmp_path / "nothing"
+    )
     assert (code, "source train: Domain 'mnist': no data in" in err) == (2, True)
 
 

@@ -97,7 +97,9 @@ def test_merge(under, over, result):
     assert merge(under, over) == result
 
 
-LEAVES = st.one_of(st.integers(), st.booleans(), st.none(), st.text(max_size=3), st.lists(st.integers(), max_size=2))
+LEAVES = st.one_of(
+    st.integers(), st.booleans(), st.none(), st.text(max_size=3), st.lists(st.integers(), max_size=2)
+)
 TREES = st.recursive(
     st.dictionaries(st.sampled_from("abc"), LEAVES, max_size=3),
     lambda below: st.dictionaries(st.sampled_from("abc"), LEAVES | below, max_size=3),
@@ -172,7 +174,13 @@ def test_uses_is_relative_to_its_file(tmp_path):
 
 
 def test_a_fragment_may_be_used_twice(tmp_path):
-    path = write(tmp_path, base="a: 1\n", one="uses: base.yaml\n", two="uses: base.yaml\n", top="uses: [one.yaml, two.yaml]\n")
+    path = write(
+        tmp_path,
+        base="a: 1\n",
+        one="uses: base.yaml\n",
+        two="uses: base.yaml\n",
+        top="uses: [one.yaml, two.yaml]\n",
+    )
     assert read(path) == {"a": 1}
 
 
@@ -206,7 +214,9 @@ def test_a_duplicate_key_is_found_in_depth(tmp_path):
         read(write(tmp_path, top="a:\n  b: {x: 1, x: 2}\n"))
 
 
-@pytest.mark.parametrize(("key", "shown"), [("true", "true"), ("1", "1"), ("null", "null"), ("[a]", "a list")])
+@pytest.mark.parametrize(
+    ("key", "shown"), [("true", "true"), ("1", "1"), ("null", "null"), ("[a]", "a list")]
+)
 def test_a_key_that_is_no_word_is_refused(tmp_path, key, shown):
     with refused("line 1", shown, "no word", "quotes"):
         read(write(tmp_path, top=f"{key}: 1\n"))
@@ -233,7 +243,9 @@ def test_a_binary_file_is_refused_by_name(tmp_path):
 @pytest.mark.parametrize("number", ["2e-4", "2.0e-4", "0.0002"])
 def test_every_way_to_write_a_small_number_is_a_number(number):
     # YAML 1.1 reads 2e-4, without a dot, as a string
-    config = parse(stage(optimizer=parse_yaml(f"lr: {number}", "x"), losses=parse_yaml(f"cycle_s: {number}", "x")))
+    config = parse(
+        stage(optimizer=parse_yaml(f"lr: {number}", "x"), losses=parse_yaml(f"cycle_s: {number}", "x"))
+    )
     assert config.stages["pixel"].optimizer.lr == 2e-4
     assert config.stages["pixel"].losses["cycle_s"].weight == 2e-4
 
@@ -251,8 +263,16 @@ def test_every_way_to_write_a_small_number_is_a_number(number):
         ({}, "a=x=y", {"a": "x=y"}),
         ({"a": 1}, "a=null", {"a": None}),
         ({"losses": {"cycle_s": 1}}, "losses.cycle_s.weight=2", {"losses": {"cycle_s": {"weight": 2}}}),
-        ({"losses": {"cycle_s": 0.5}}, "losses.cycle_s.ramp.name=dann", {"losses": {"cycle_s": {"weight": 0.5, "ramp": {"name": "dann"}}}}),
-        ({"networks": {"f": "lenet"}}, "networks.f.dropout=0.1", {"networks": {"f": {"name": "lenet", "dropout": 0.1}}}),
+        (
+            {"losses": {"cycle_s": 0.5}},
+            "losses.cycle_s.ramp.name=dann",
+            {"losses": {"cycle_s": {"weight": 0.5, "ramp": {"name": "dann"}}}},
+        ),
+        (
+            {"networks": {"f": "lenet"}},
+            "networks.f.dropout=0.1",
+            {"networks": {"f": {"name": "lenet", "dropout": 0.1}}},
+        ),
         ({"f": {"name": "convnet", "width": 8}}, "f.name=lenet", {"f": {"name": "lenet"}}),
     ],
 )
@@ -290,7 +310,9 @@ def test_an_override_that_is_no_yaml_is_named():
 
 
 def test_load_reads_overrides_and_parses(tmp_path):
-    config = load(write(tmp_path, top=yaml.safe_dump(BASE, sort_keys=False)), ["seed=4", "stages.pixel.steps=9"])
+    config = load(
+        write(tmp_path, top=yaml.safe_dump(BASE, sort_keys=False)), ["seed=4", "stages.pixel.steps=9"]
+    )
     assert config.seed == 4
     assert config.stages["pixel"].steps == 9
 
@@ -333,10 +355,22 @@ def test_defaults_have_to_be_a_mapping(defaults):
     [
         ({"sede": 1}, ("unknown key 'sede'", "Did you mean 'seed'")),
         ({"data": {"sizee": 1}}, ("data: unknown key 'sizee'", "Did you mean 'size'")),
-        ({"stages": {"pixel": {"stpes": 1}}}, (r"stages\.pixel: unknown key 'stpes'", "Did you mean 'steps'")),
-        ({"stages": {"pixel": {"optimizer": {"Lr": 1}}}}, (r"stages\.pixel\.optimizer: unknown key 'Lr'", "Did you mean 'lr'")),
-        ({"stages": {"pixel": {"losses": {"gan_t": {"ramp": {"step": 1}}}}}}, (r"losses\.gan_t\.ramp", "Did you mean 'steps'")),
-        ({"stages": {"pixel": {"losses": {"gan_t": {"ramp": {"name": "fall"}}}}}}, (r"losses\.gan_t\.ramp", "over how many steps")),
+        (
+            {"stages": {"pixel": {"stpes": 1}}},
+            (r"stages\.pixel: unknown key 'stpes'", "Did you mean 'steps'"),
+        ),
+        (
+            {"stages": {"pixel": {"optimizer": {"Lr": 1}}}},
+            (r"stages\.pixel\.optimizer: unknown key 'Lr'", "Did you mean 'lr'"),
+        ),
+        (
+            {"stages": {"pixel": {"losses": {"gan_t": {"ramp": {"step": 1}}}}}},
+            (r"losses\.gan_t\.ramp", "Did you mean 'steps'"),
+        ),
+        (
+            {"stages": {"pixel": {"losses": {"gan_t": {"ramp": {"name": "fall"}}}}}},
+            (r"losses\.gan_t\.ramp", "over how many steps"),
+        ),
         ({"defaults": {"batchh": 1}}, (r"stages\.source: unknown key 'batchh'", "Did you mean 'batch'")),
         ({"tracking": {"knd": "none"}}, ("tracking: unknown key 'knd'", "Did you mean 'kind'")),
     ],
@@ -352,7 +386,10 @@ def test_a_misspelt_key_is_answered_with_its_path_and_the_nearest(over, words):
         ({"data": {"size": "big"}}, (r"data\.size", "'big'")),
         ({"data": {"channels": 2}}, (r"data\.channels", "Found 2")),
         ({"stages": {"pixel": {"steps": 0}}}, (r"stages\.pixel\.steps", "Found 0")),
-        ({"stages": {"pixel": {"losses": {"gan_t": -1}}}}, (r"stages\.pixel\.losses\.gan_t\.weight", "Found -1")),
+        (
+            {"stages": {"pixel": {"losses": {"gan_t": -1}}}},
+            (r"stages\.pixel\.losses\.gan_t\.weight", "Found -1"),
+        ),
         ({"stages": {"pixel": {"precision": "fp16"}}}, (r"stages\.pixel\.precision", "'fp16'", "bf16")),
         ({"stages": {"pixel": 5}}, (r"stages\.pixel", "Found 5")),
         ({"seed": -1}, ("seed", "Found -1")),
@@ -409,7 +446,9 @@ def test_all_mistakes_are_told_at_once():
 @pytest.mark.parametrize("start", ["sourc.f_t", "pixel.f_t", "absent.f_t"])
 def test_init_names_an_earlier_stage(start):
     # the stage itself comes too late, too
-    with refused(r"stages\.pixel\.init\.f_s", f"'{start}'", "no earlier stage", "Known: source", r"STAGE\.ROLE"):
+    with refused(
+        r"stages\.pixel\.init\.f_s", f"'{start}'", "no earlier stage", "Known: source", r"STAGE\.ROLE"
+    ):
         parse(stage(init={"f_s": start}))
 
 
@@ -431,23 +470,53 @@ def test_init_may_be_a_file():
     ("over", "words"),
     [
         ({"data": {"source": "rendered_digit"}}, (r"data\.source", "Did you mean 'rendered_digits'")),
-        ({"data": {"source": {"name": "rendered_digits", "trian": 5}}}, (r"data\.source", "Did you mean 'train'")),
+        (
+            {"data": {"source": {"name": "rendered_digits", "trian": 5}}},
+            (r"data\.source", "Did you mean 'train'"),
+        ),
         ({"networks": {"f": "lenett"}}, (r"networks\.f", "task network", "Did you mean 'lenet'")),
-        ({"networks": {"f": {"name": "convnet", "chanels": 4}}}, (r"networks\.f", "'chanels'", "Did you mean 'channels'")),
+        (
+            {"networks": {"f": {"name": "convnet", "chanels": 4}}},
+            (r"networks\.f", "'chanels'", "Did you mean 'channels'"),
+        ),
         ({"networks": {"f": {"name": "convnet", "channels": "many"}}}, (r"networks\.f\.channels", "'many'")),
-        ({"stages": {"pixel": {"method": "cycada_pixl"}}}, (r"stages\.pixel\.method", "Did you mean 'cycada_pixel'")),
-        ({"stages": {"pixel": {"losses": {"cycle_r": 1}}}}, (r"stages\.pixel\.losses", "Did you mean 'cycle_")),
-        ({"stages": {"pixel": {"losses": {"gan_t": {"mod": "lsgan"}}}}}, (r"stages\.pixel\.losses\.gan_t", "Did you mean 'mode'")),
+        (
+            {"stages": {"pixel": {"method": "cycada_pixl"}}},
+            (r"stages\.pixel\.method", "Did you mean 'cycada_pixel'"),
+        ),
+        (
+            {"stages": {"pixel": {"losses": {"cycle_r": 1}}}},
+            (r"stages\.pixel\.losses", "Did you mean 'cycle_"),
+        ),
+        (
+            {"stages": {"pixel": {"losses": {"gan_t": {"mod": "lsgan"}}}}},
+            (r"stages\.pixel\.losses\.gan_t", "Did you mean 'mode'"),
+        ),
         ({"stages": {"pixel": {"options": {"pol": 5}}}}, (r"stages\.pixel\.options", "Did you mean 'pool'")),
         ({"stages": {"pixel": {"options": {"pool": "big"}}}}, (r"stages\.pixel\.options\.pool", "'big'")),
-        ({"stages": {"pixel": {"init": {"f_x": "source.f_t"}}}}, (r"stages\.pixel\.init", "'f_x'", "Did you mean 'f_s'")),
-        ({"stages": {"pixel": {"init": {"f_s": "source.g_t"}}}}, (r"stages\.pixel\.init\.f_s", "no network 'g_t'", "f_t")),
-        ({"stages": {"pixel": {"every": {"generator": 2}}}}, (r"stages\.pixel\.every", "Did you mean 'generators'")),
-        ({"stages": {"pixel": {"repeat": {"generator": 2}}}}, (r"stages\.pixel\.repeat", "Did you mean 'generators'")),
+        (
+            {"stages": {"pixel": {"init": {"f_x": "source.f_t"}}}},
+            (r"stages\.pixel\.init", "'f_x'", "Did you mean 'f_s'"),
+        ),
+        (
+            {"stages": {"pixel": {"init": {"f_s": "source.g_t"}}}},
+            (r"stages\.pixel\.init\.f_s", "no network 'g_t'", "f_t"),
+        ),
+        (
+            {"stages": {"pixel": {"every": {"generator": 2}}}},
+            (r"stages\.pixel\.every", "Did you mean 'generators'"),
+        ),
+        (
+            {"stages": {"pixel": {"repeat": {"generator": 2}}}},
+            (r"stages\.pixel\.repeat", "Did you mean 'generators'"),
+        ),
         ({"stages": {"pixel": {"repeat": {"generators": 0}}}}, (r"stages\.pixel\.repeat", "0")),
         ({"stages": {"pixel": {"ema": {"g_s": 0.9}}}}, (r"stages\.pixel\.ema", "'g_s'", "Did you mean 'g_")),
         ({"stages": {"pixel": {"every": {"generators": 0}}}}, (r"stages\.pixel\.every", "0")),
-        ({"stages": {"pixel": {"augment": {"flip": True}}}}, (r"stages\.pixel\.augment\.flip", "'rendered_digits'", "flip_safe")),
+        (
+            {"stages": {"pixel": {"augment": {"flip": True}}}},
+            (r"stages\.pixel\.augment\.flip", "'rendered_digits'", "flip_safe"),
+        ),
         ({"plugins": ["no_such_module_here"]}, ("plugins", "no_such_module_here", "PYTHONPATH")),
     ],
 )
@@ -499,7 +568,9 @@ def test_a_digest_does_not_depend_on_the_order_of_keys(tree, seed):
 @given(a=TREES, b=TREES)
 def test_different_values_have_different_digests(a, b):
     # as JSON, for which True is not 1
-    assert (digest(a) == digest(b)) == (yaml.safe_dump(a, sort_keys=True) == yaml.safe_dump(b, sort_keys=True))
+    assert (digest(a) == digest(b)) == (
+        yaml.safe_dump(a, sort_keys=True) == yaml.safe_dump(b, sort_keys=True)
+    )
 
 
 def test_a_digest_is_twelve_hex_characters_that_stay_the_same():
@@ -512,7 +583,11 @@ def test_the_identity_of_a_stage_depends_on_what_it_learns_and_not_on_the_order_
     def ids(data):
         return [digest(p.identity()) for p in plan(parse(data))]
 
-    ordered = {**base(), "stages": {name: shuffled(s, 1) for name, s in BASE["stages"].items()}, "networks": shuffled(BASE["networks"], 2)}
+    ordered = {
+        **base(),
+        "stages": {name: shuffled(s, 1) for name, s in BASE["stages"].items()},
+        "networks": shuffled(BASE["networks"], 2),
+    }
     assert ids(ordered) == ids(BASE)
     changed = ids(stage(losses={"cycle_s": 3}))
     assert changed[0] == ids(BASE)[0]
@@ -520,11 +595,18 @@ def test_the_identity_of_a_stage_depends_on_what_it_learns_and_not_on_the_order_
 
 
 def test_repeating_once_is_no_other_stage_and_repeating_twice_is():
-    plain, once, twice = (plan(parse(stage(repeat=r)))[1].identity() for r in ({}, {"generators": 1}, {"generators": 2}))
+    plain, once, twice = (
+        plan(parse(stage(repeat=r)))[1].identity() for r in ({}, {"generators": 1}, {"generators": 2})
+    )
     assert digest(plain) == digest(once) != digest(twice)
 
 
-BEST_QUICK = {"source": "4ed341a37bd1", "pixel": "144617731d39", "task": "d4b80a87b3ee", "self": "76dd65503ab9"}
+BEST_QUICK = {
+    "source": "4ed341a37bd1",
+    "pixel": "144617731d39",
+    "task": "d4b80a87b3ee",
+    "self": "76dd65503ab9",
+}
 
 
 def test_stages_that_have_been_trained_keep_their_ids():
@@ -554,7 +636,9 @@ def test_an_option_may_have_another_default_on_scenes():
     assert Both(**Both.on_scenes()).identity() == {"turn": 0.0, "jitter": 0.25, "other": 1}
 
 
-@pytest.mark.parametrize("over", [{"logging": {"report_every": 7}}, {"results": "elsewhere"}, {"threads": 1}, {"name": "y"}])
+@pytest.mark.parametrize(
+    "over", [{"logging": {"report_every": 7}}, {"results": "elsewhere"}, {"threads": 1}, {"name": "y"}]
+)
 def test_what_changes_nothing_that_is_learnt_changes_no_identity(over):
     assert [p.identity() for p in plan(parse(base(**over)))] == [p.identity() for p in plan(parse(BASE))]
 
@@ -566,15 +650,24 @@ WEIGHT = st.floats(0, 100) | st.integers(0, 100)
 LOSS = WEIGHT | st.fixed_dictionaries(
     {"weight": WEIGHT},
     optional={
-        "ramp": st.fixed_dictionaries({"name": st.sampled_from(["constant", "linear", "dann"])}, optional={"steps": st.integers(0, 99)})
+        "ramp": st.fixed_dictionaries(
+            {"name": st.sampled_from(["constant", "linear", "dann"])}, optional={"steps": st.integers(0, 99)}
+        )
         | st.fixed_dictionaries({"name": st.just("fall"), "steps": st.integers(1, 99)}),
         "phase": WORD,
         "mode": st.sampled_from(["lsgan", "hinge"]),
     },
 )
-SPEC = WORD | st.fixed_dictionaries({"name": WORD}, optional={"channels": st.integers(1, 9), "dropout": st.floats(0, 1)})
+SPEC = WORD | st.fixed_dictionaries(
+    {"name": WORD}, optional={"channels": st.integers(1, 9), "dropout": st.floats(0, 1)}
+)
 OPTIMIZER = st.fixed_dictionaries(
-    {}, optional={"name": st.sampled_from(["adam", "sgd"]), "lr": st.floats(1e-6, 1), "betas": st.just([0.5, 0.999])}
+    {},
+    optional={
+        "name": st.sampled_from(["adam", "sgd"]),
+        "lr": st.floats(1e-6, 1),
+        "betas": st.just([0.5, 0.999]),
+    },
 )
 STAGE = st.fixed_dictionaries(
     {"method": WORD, "steps": st.integers(1, 999), "batch": st.integers(1, 99)},
@@ -595,7 +688,11 @@ CONFIG = st.fixed_dictionaries(
         ),
         "stages": st.dictionaries(WORD, STAGE, min_size=1, max_size=3),
     },
-    optional={"seed": st.integers(0, 2**40), "networks": st.dictionaries(WORD, SPEC, max_size=2), "threads": st.integers(1, 8)},
+    optional={
+        "seed": st.integers(0, 2**40),
+        "networks": st.dictionaries(WORD, SPEC, max_size=2),
+        "threads": st.integers(1, 8),
+    },
 )
 
 
@@ -611,7 +708,15 @@ def test_a_config_survives_being_written_and_read(data):
 
 
 @pytest.mark.parametrize(
-    ("written", "name"), [("007", "007"), ("on", "on"), ("1e3", "1e3"), ("12", "12"), ("1.50", "1.50"), ("2024-01-02", "2024-01-02")]
+    ("written", "name"),
+    [
+        ("007", "007"),
+        ("on", "on"),
+        ("1e3", "1e3"),
+        ("12", "12"),
+        ("1.50", "1.50"),
+        ("2024-01-02", "2024-01-02"),
+    ],
 )
 def test_a_text_is_taken_as_it_is_typed(written, name):
     class Named(Strict):
@@ -621,14 +726,26 @@ def test_a_text_is_taken_as_it_is_typed(written, name):
 
 
 @pytest.mark.parametrize(
-    ("written", "value"), [("#1", "#1"), ("a: b", "a: b"), ("a #b", "a #b"), ("1:30", "1:30"), ("~/d", "~/d"), (".5", 0.5), ("2e-4", 2e-4)]
+    ("written", "value"),
+    [
+        ("#1", "#1"),
+        ("a: b", "a: b"),
+        ("a #b", "a #b"),
+        ("1:30", "1:30"),
+        ("~/d", "~/d"),
+        (".5", 0.5),
+        ("2e-4", 2e-4),
+    ],
 )
 def test_every_character_of_an_override_counts(written, value):
     assert typed(written, "key") == value
 
 
 def test_merge_keys_join_an_anchored_mapping_and_cycles_and_bombs_are_refused():
-    assert parse_yaml("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n", "f") == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}}
+    assert parse_yaml("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n", "f") == {
+        "a": {"x": 1, "y": 2},
+        "b": {"x": 1, "y": 3},
+    }
     bomb = "a0: &a0 [1]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9))
     for text in ("a: &a {b: *a}", bomb, "a: " + "[" * 20_000):
         with pytest.raises(CycadaError) as refusal:

@@ -15,7 +15,7 @@ from PIL import Image
 from cycada.cli.data_check import Pictures, check_config
 from cycada.config.schema import parse
 from cycada.core.errors import CycadaError
-from cycada.data import Examples, domains, scene_domains
+from cycada.data import ImageDataset, domains, scene_domains
 from cycada.data.domain import Origin, Wanted
 from cycada.data.doubts import listed
 from cycada.data.inspect import check
@@ -105,7 +105,9 @@ def test_what_lies_beside_and_below_is_read_or_named(tmp_path):
     (train / "emu" / "lost.png").symlink_to("nowhere.png")
     (train / "emu" / "up").symlink_to("..")
     line = heard(own(tmp_path)).said[0]
-    assert line.startswith("source train: 13 images, 3 of 3 classes (4 to 5 each), 8 x 8 pixels; left out: 7 (")
+    assert line.startswith(
+        "source train: 13 images, 3 of 3 classes (4 to 5 each), 8 x 8 pixels; left out: 7 ("
+    )
     for name in ("notes.gif", "a.heic", "beside.png", ".hidden.png", ".trash", "lost.png", "up"):
         assert name in line
     assert "of no class" in line
@@ -140,7 +142,9 @@ def test_names_in_two_unicode_forms_are_one_class_and_other_spellings_are_answer
     name = "caf\u00e9"
     class_folders(tmp_path, (name, "dog"))
     for split in ("train", "test"):
-        (tmp_path / "target" / split / name).rename(tmp_path / "target" / split / unicodedata.normalize("NFD", name))
+        (tmp_path / "target" / split / name).rename(
+            tmp_path / "target" / split / unicodedata.normalize("NFD", name)
+        )
     assert loaded(own(tmp_path)).classes == (name, "dog")
     (tmp_path / "target" / "test" / "dog").rename(tmp_path / "target" / "test" / "Dog")
     with pytest.raises(CycadaError, match="Did you mean 'dog'"):
@@ -156,7 +160,11 @@ def test_names_that_differ_in_capitals_alone_and_doubled_pictures_are_warned_of(
     shutil.copy(root / "source/train/cat/cat1.png", root / "source/test/cat/again.png")
     shutil.copy(root / "target/train/cat/cat1.png", root / "target/test/cat/again.png")
     screen = heard(own(tmp_path))
-    said = {"differ in capitals", "2 pictures are the same in several classes", "source test: 1 of 9 pictures are also among the training"}
+    said = {
+        "differ in capitals",
+        "2 pictures are the same in several classes",
+        "source test: 1 of 9 pictures are also among the training",
+    }
     assert len(screen.warned) == 3
     assert all(any(part in line for line in screen.warned) for part in said)
     assert "target test: 1 of 9 pictures are also among the training pictures." in screen.said
@@ -176,19 +184,23 @@ def test_pictures_are_read_at_the_size_of_the_data(tmp_path):
 
 def test_enlarging_is_said(tmp_path):
     screen = heard(own(class_folders(tmp_path, size=(12, 8)), size=16))
-    assert "source train: 12 images, 3 of 3 classes (4 each), 12 x 8 pixels, cut square and enlarged to 16 x 16" in screen.said
+    assert (
+        "source train: 12 images, 3 of 3 classes (4 each), 12 x 8 pixels, cut square and enlarged to 16 x 16"
+        in screen.said
+    )
     assert len(screen.warned) == 4
     assert "12 of 12 pictures, of 12 x 8 pixels, are enlarged to 16 x 16" in screen.warned[0]
     assert heard(own(tmp_path, size=10)).warned == []
 
 
 @pytest.mark.parametrize(
-    ("stored", "shape", "said", "warned"), [("28 x 28", 32, "enlarged to 32 x 32", 0), ("28 x 28", 128, "enlarged to 128", 1)]
+    ("stored", "shape", "said", "warned"),
+    [("28 x 28", 32, "enlarged to 32 x 32", 0), ("28 x 28", 128, "enlarged to 128", 1)],
 )
 def test_digits_are_enlarged_a_little_without_a_warning(stored, shape, said, warned):
     from cycada.runs.counts import _enlarged
 
-    digits = Examples(np.zeros((3, 1, 2, 2)), None, Origin(stored=stored))
+    digits = ImageDataset(np.zeros((3, 1, 2, 2)), None, Origin(stored=stored))
     assert said in count_line(digits, (), (shape, shape))
     assert len(_enlarged(digits, (shape, shape))) == warned
 
@@ -226,7 +238,9 @@ def test_an_oracle_s_labels_go_with_the_pictures(tmp_path):
     for image, label in zip(found.images, found.labels, strict=True):
         name = ("cat", "dog", "emu")[int(label)]
         file = tmp_path / "target" / "train" / name
-        assert any(np.array_equal(np.asarray(Image.open(f)), image.permute(1, 2, 0).numpy()) for f in file.iterdir())
+        assert any(
+            np.array_equal(np.asarray(Image.open(f)), image.permute(1, 2, 0).numpy()) for f in file.iterdir()
+        )
 
 
 def test_a_renamed_class_is_other_data(tmp_path):
@@ -275,7 +289,8 @@ def test_a_target_needs_no_masks_and_opens_none(tmp_path):
 
 def test_a_class_that_no_mask_has_is_warned_of(tmp_path):
     assert heard(scenes_of(own_scenes(tmp_path, ids=(0, 255)))).warned == [
-        f"{name}: no example of 1 of 2 classes: car." for name in ("source train", "source test", "target test")
+        f"{name}: no example of 1 of 2 classes: car."
+        for name in ("source train", "source test", "target test")
     ]
 
 
@@ -324,7 +339,10 @@ def test_official_folders_name_what_they_do_not_read(tmp_path):
     save(city / "ulm_0.jpg")
     save(city.parent / "stray.png")
     found = scene_domains["cityscapes"]().images(tmp_path, "train")
-    assert (found.names, sorted(Path(p).name for p in found.left_out)) == (["ulm/ulm_0"], ["stray.png", "ulm_0.jpg"])
+    assert (found.names, sorted(Path(p).name for p in found.left_out)) == (
+        ["ulm/ulm_0"],
+        ["stray.png", "ulm_0.jpg"],
+    )
     for name in ("00001.png", "00002.PNG", "00003.jpg"):
         save(tmp_path / "gta5" / "images" / name)
     found = scene_domains["gta5"]().images(tmp_path, "train")
@@ -337,7 +355,9 @@ def test_a_target_of_two_folders_needs_no_partners(tmp_path):
     save(tmp_path / "labels" / "0.png", value=0)
     save(tmp_path / "labels" / "9.png", value=0)
     both = ("photos", "labels")
-    paired = scene_domains["paired"](train=both, test=both, show="left", labels="right", classes="cmp_facades")
+    paired = scene_domains["paired"](
+        train=both, test=both, show="left", labels="right", classes="cmp_facades"
+    )
     found = paired.images(tmp_path, "train")
     assert (found.names, found.labelled) == (["0", "1", "2"], False)
     assert found.pair(2)[1] is None
@@ -370,7 +390,9 @@ def test_damaged_official_files_are_called_damaged(tmp_path):
         return str(found.value)
 
     assert "no data" in said("usps")
-    rows = b"".join(b"%d %s\n" % (1 + i % 10, b" ".join(b"%d:-1" % (k + 1) for k in range(256))) for i in range(3))
+    rows = b"".join(
+        b"%d %s\n" % (1 + i % 10, b" ".join(b"%d:-1" % (k + 1) for k in range(256))) for i in range(3)
+    )
     whole = bz2.compress(rows)
     for content in (b"", whole[:50], rows, bz2.compress(b"1 1:0\n"), whole):
         (tmp_path / "usps.bz2").write_bytes(content)
@@ -381,7 +403,9 @@ def test_damaged_official_files_are_called_damaged(tmp_path):
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for part in ("train", "t10k"):
-        (raw / f"{part}-images-idx3-ubyte").write_bytes(bytes.fromhex("00000803 00000002 0000001c 0000001c") + bytes(2 * 28 * 28))
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(
+            bytes.fromhex("00000803 00000002 0000001c 0000001c") + bytes(2 * 28 * 28)
+        )
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(bytes.fromhex("00000801 0000ea60") + bytes(60_000))
     assert "train-images-idx3-ubyte is damaged" in said("mnist")
     assert "it holds 2 images of 28 x 28 and 60,000 labels" in said("mnist")
@@ -404,7 +428,9 @@ def test_damaged_official_files_are_called_damaged(tmp_path):
 def test_data_check_reads_what_a_run_reads_and_says_the_files_own_sizes(tmp_path, cycada, monkeypatch):
     root = class_folders(tmp_path, size=(40, 20))
     train = root / "target" / "train"
-    (train / "cat").rename(train / "batch 1")  # no class; the target's training folder may be arranged in any way
+    (train / "cat").rename(
+        train / "batch 1"
+    )  # no class; the target's training folder may be arranged in any way
     monkeypatch.setenv("COLUMNS", "200")
     config = TINY | {"data": own(root, size=16).data.model_dump(mode="json")}
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(config | {"results": str(tmp_path / "results")}))
@@ -422,8 +448,13 @@ def test_data_check_reads_what_a_run_reads_and_says_the_files_own_sizes(tmp_path
 
 
 def test_reasons_are_grouped():
-    files = {f"x/{i}.gif": "its suffix is none of .png" for i in range(7)} | {"x/b.png": "beside the class folders"}
-    assert listed(files) == "8 (0.gif, 1.gif, 2.gif and 4 more: its suffix is none of .png; b.png: beside the class folders)"
+    files = {f"x/{i}.gif": "its suffix is none of .png" for i in range(7)} | {
+        "x/b.png": "beside the class folders"
+    }
+    assert (
+        listed(files)
+        == "8 (0.gif, 1.gif, 2.gif and 4 more: its suffix is none of .png; b.png: beside the class folders)"
+    )
 
 
 def test_pictures_without_files_contradict_by_their_places():
@@ -431,7 +462,9 @@ def test_pictures_without_files_contradict_by_their_places():
 
     images = np.stack([np.arange(16).reshape(4, 4).astype(np.uint8)] * 2)
     found = examples(images, np.array([0, 1]), 2, "x", Origin({"4 x 4": 2}))
-    assert contradictions(found, ("a", "b")) == ["2 pictures are the same in several classes, such as those at 0 and 1 (a, b)."]
+    assert contradictions(found, ("a", "b")) == [
+        "2 pictures are the same in several classes, such as those at 0 and 1 (a, b)."
+    ]
 
 
 def test_a_domain_hears_what_is_wanted_before_it_is_read(tmp_path):

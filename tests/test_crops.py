@@ -12,11 +12,11 @@ from test_data import noise
 from cycada.core.types import IGNORE
 from cycada.data import Crops, Stream, crop_loader, scene_domains
 from cycada.data.crops import GREY, Steps, scaled
-from cycada.data.domain import Examples
-from cycada.data.scenes import Scenes
+from cycada.data.domain import ImageDataset
+from cycada.data.scenes import SegmentationDataset
 
 
-class Numbered(Scenes):
+class Numbered(SegmentationDataset):
     """Images whose three channels hold row, column and number; the mask is row + column, modulo 200."""
 
     def __init__(self, count=7, size=(20, 30), labelled=True):
@@ -30,7 +30,12 @@ class Numbered(Scenes):
 
 
 @settings(max_examples=40, deadline=None)
-@given(size=st.tuples(st.integers(1, 20), st.integers(1, 30)), epoch=st.integers(0, 3), index=st.integers(0, 6), flip=st.booleans())
+@given(
+    size=st.tuples(st.integers(1, 20), st.integers(1, 30)),
+    epoch=st.integers(0, 3),
+    index=st.integers(0, 6),
+    flip=st.booleans(),
+)
 def test_a_crop_is_a_window_and_the_mask_is_cut_alike(size, epoch, index, flip):
     image, mask = Crops(Numbered(), size, seed=1, flip=flip)[epoch, index]
     row, column, number = image.long()
@@ -78,19 +83,23 @@ def batches(count, start=0, workers=0, labelled=True, **options):
 
 
 def same(a, b):
-    return len(a) == len(b) and all(torch.equal(x.images, y.images) and torch.equal(x.masks, y.masks) for x, y in zip(a, b, strict=True))
+    return len(a) == len(b) and all(
+        torch.equal(x.images, y.images) and torch.equal(x.masks, y.masks) for x, y in zip(a, b, strict=True)
+    )
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_resumed_loader_goes_on_where_it_would_have_been(workers):
     whole = batches(6)
     assert same(whole, batches(6, workers=workers))
-    assert same(whole[3:], batches(3, start=3, workers=workers))  # step 3 is in the middle of the second epoch
+    assert same(
+        whole[3:], batches(3, start=3, workers=workers)
+    )  # step 3 is in the middle of the second epoch
     assert not same(whole[:1], whole[1:2])
 
 
 def test_the_order_is_that_of_the_stream_of_the_digit_domains():
-    stream = Stream(Examples(torch.zeros(7, 1, 2, 2, dtype=torch.uint8), None), 4, seed=3)
+    stream = Stream(ImageDataset(torch.zeros(7, 1, 2, 2, dtype=torch.uint8), None), 4, seed=3)
     for step, keys in zip(range(5), Steps(7, 4, 3), strict=False):
         assert [index for _, index in keys] == stream.indices(step).tolist()
         assert [epoch for epoch, _ in keys] == [(4 * step + k) // 7 for k in range(4)]
@@ -104,7 +113,9 @@ def test_the_same_scene_is_cut_anew_every_epoch():
 
 
 def test_processes_share_a_step_between_them():
-    alone, first, second = ([*islice(Steps(7, *how), 3)] for how in ((8, 3), (4, 3, 0, 0, 2), (4, 3, 0, 1, 2)))
+    alone, first, second = (
+        [*islice(Steps(7, *how), 3)] for how in ((8, 3), (4, 3, 0, 0, 2), (4, 3, 0, 1, 2))
+    )
     assert alone == [a + b for a, b in zip(first, second, strict=True)]
 
 

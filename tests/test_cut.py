@@ -12,7 +12,7 @@ from cycada.core.errors import CycadaError
 from cycada.core.types import Batch
 from cycada.losses import losses
 from cycada.methods import Networks
-from cycada.methods.cut import CutOptions, CutViews
+from cycada.methods.cut import CutOptions, CutTensors
 from cycada.networks import generators, patch_heads
 from cycada.planning.plan import plan
 from cycada.train.loop import train
@@ -25,11 +25,15 @@ def generator(**options):
     return generators["resnet"](3, **{"channels": 4, "blocks": 3} | options)
 
 
-def views(options=None, **over):
+def tensors(options=None, **over):
     g = generator(**over)
     torch.manual_seed(1)
     nets = Networks({"g_st": g, "h_st": patch_heads["mlp"](g.widths, width=8)})
-    return CutViews(nets, Batch(IMAGES, torch.zeros(2, dtype=torch.long), IMAGES.flip(0)), options or CutOptions(patches=5))
+    return CutTensors(
+        nets,
+        Batch(IMAGES, torch.zeros(2, dtype=torch.long), IMAGES.flip(0)),
+        options or CutOptions(patches=5),
+    )
 
 
 def passes(nets):
@@ -59,12 +63,18 @@ def test_the_two_halves_are_the_forward_and_have_its_gradient(options):
     found = g.decode(maps[-1])
     found.square().mean().backward()
     assert torch.allclose(found, expected, atol=1e-6)
-    assert all(torch.allclose(p.grad, before, atol=1e-6) for p, before in zip(g.parameters(), gradients, strict=True))
+    assert all(
+        torch.allclose(p.grad, before, atol=1e-6) for p, before in zip(g.parameters(), gradients, strict=True)
+    )
     assert tuple(m.shape[1] for m in maps) == g.widths
-    assert all(torch.equal(a, b) for a, b in zip(maps, kept, strict=True))  # nothing behind works on them in place
+    assert all(
+        torch.equal(a, b) for a, b in zip(maps, kept, strict=True)
+    )  # nothing behind works on them in place
 
 
-@pytest.mark.parametrize(("blocks", "places"), [(9, (10, 14)), (6, (10, 12)), (3, (10, 11)), (2, (10,)), (1, (10,))])
+@pytest.mark.parametrize(
+    ("blocks", "places"), [(9, (10, 14)), (6, (10, 12)), (3, (10, 11)), (2, (10,)), (1, (10,))]
+)
 def test_the_layers_are_those_of_the_paper(blocks, places):
     """The pixels, the downsampling convolutions at 3 and 6, the first residual block, at 9, and the middle one: the 5th of 9."""
     g = generator(blocks=blocks)
@@ -89,26 +99,28 @@ def test_a_head_answers_for_each_place_as_the_naive_loop():
         for image in range(2):
             for s, at in enumerate(places[layer].tolist()):
                 patch = seen[image, :, at // width, at % width]
-                assert torch.allclose(answers[layer, image, s], F.normalize(heads.heads[layer](patch), dim=0), atol=1e-6)
+                assert torch.allclose(
+                    answers[layer, image, s], F.normalize(heads.heads[layer](patch), dim=0), atol=1e-6
+                )
 
 
 def test_places_are_distinct_follow_the_seed_of_the_step_and_fit_the_smallest_map():
-    one = views(CutOptions(patches=999)).places_s
-    v = views()
+    one = tensors(CutOptions(patches=999)).places_s
+    v = tensors()
     torch.manual_seed(6)
     other = v.places_s
     assert [len(at) for at in one] == [4 * 6] * 5  # a quarter of 16 x 24
     assert [len(at) for at in other] == [5] * 5
     assert all(len(set(at.tolist())) == len(at) for at in [*one, *other])
     assert max(one[0]) > 4 * 6  # of the pixels, all may be drawn
-    v = views()
+    v = tensors()
     torch.manual_seed(6)
     assert all(torch.equal(a, b) for a, b in zip(v.places_s, other, strict=True))
     assert not torch.equal(v.places_s[0], v.places_t[0])
 
 
 def test_a_generator_that_changes_nothing_has_queries_that_are_its_keys():
-    v = views()
+    v = tensors()
     v.nets.g_st.decode = lambda encoded: IMAGES
     assert torch.allclose(v.query_fake_t, v.key_real_s)
     assert not v.key_real_s.requires_grad
@@ -137,8 +149,8 @@ def test_a_mirrored_step_compares_the_same_places(monkeypatch):
     """With a generator that knows no direction, whose map is the mirrored map of a mirrored image, nothing changes."""
     found = {}
     for flipped in (False, True):
-        monkeypatch.setattr(CutViews, "flipped", flipped)
-        v = views(downs=0)
+        monkeypatch.setattr(CutTensors, "flipped", flipped)
+        v = tensors(downs=0)
         for layer in v.nets.g_st.body.modules():
             if isinstance(layer, torch.nn.Conv2d):
                 layer.weight.data = (layer.weight.data + layer.weight.data.flip(-1)) / 2
@@ -148,12 +160,12 @@ def test_a_mirrored_step_compares_the_same_places(monkeypatch):
 
 
 def test_the_coin_falls_on_both_sides_and_only_where_it_is_asked_for():
-    v, fast = views(), CutOptions(flip_equivariance=True)
+    v, fast = tensors(), CutOptions(flip_equivariance=True)
     assert not v.flipped
     sides = set()
     for seed in range(20):
         torch.manual_seed(seed)
-        sides.add(CutViews(v.nets, v.batch, fast).flipped)
+        sides.add(CutTensors(v.nets, v.batch, fast).flipped)
     assert sides == {False, True}
 
 

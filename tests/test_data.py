@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from cycada.core.errors import CycadaError
-from cycada.data import Augment, Examples, Stream, convert, domains, to_float
+from cycada.data import Augment, ImageDataset, Stream, convert, domains, to_float
 from cycada.data.domain import examples
 from cycada.data.transforms import mask_patches, random_affine
 
@@ -214,7 +214,10 @@ def test_folder_classes_may_be_given_in_another_order(tmp_path):
         folder(classes=["cat"]).load(tmp_path, "train", False)
 
 
-@given(order=st.permutations(["cat", "dog", "elk", "fox"]), counts=st.lists(st.integers(0, 2), min_size=4, max_size=4).filter(any))
+@given(
+    order=st.permutations(["cat", "dog", "elk", "fox"]),
+    counts=st.lists(st.integers(0, 2), min_size=4, max_size=4).filter(any),
+)
 @settings(max_examples=15, deadline=None)
 def test_labels_follow_the_order_of_the_classes_and_nothing_else(order, counts):
     # every image is as grey as its class's place in `order`, so image and label must tell the same
@@ -222,8 +225,12 @@ def test_labels_follow_the_order_of_the_classes_and_nothing_else(order, counts):
         for place, (name, count) in enumerate(zip(order, counts, strict=True)):
             (Path(root) / "set" / name).mkdir(parents=True)
             for i in range(count):
-                Image.fromarray(np.full((8, 8), 50 * (place + 1), np.uint8)).save(Path(root) / "set" / name / f"{i}.png")
-        found = domains["folder"](train="set", test="set", size=8, classes=list(order)).load(Path(root), "train", False)
+                Image.fromarray(np.full((8, 8), 50 * (place + 1), np.uint8)).save(
+                    Path(root) / "set" / name / f"{i}.png"
+                )
+        found = domains["folder"](train="set", test="set", size=8, classes=list(order)).load(
+            Path(root), "train", False
+        )
     assert (found.images[:, 0, 0, 0] // 50 - 1).tolist() == found.labels.tolist()
     assert found.labels.bincount(minlength=4).tolist() == counts
 
@@ -267,9 +274,13 @@ def only_image(root, **options):
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "1"])
 def test_every_kind_of_image_becomes_rgb(tmp_path, mode):
-    photo = Image.fromarray(np.where(noise(8, 8, 1).repeat(3, 2) > 127, 255, 0).astype(np.uint8)).convert(mode)
+    photo = Image.fromarray(np.where(noise(8, 8, 1).repeat(3, 2) > 127, 255, 0).astype(np.uint8)).convert(
+        mode
+    )
     save(tmp_path / "photos" / "1.png", photo)
-    assert torch.equal(only_image(tmp_path), torch.from_numpy(np.array(photo.convert("RGB"))).permute(2, 0, 1))
+    assert torch.equal(
+        only_image(tmp_path), torch.from_numpy(np.array(photo.convert("RGB"))).permute(2, 0, 1)
+    )
 
 
 def test_a_palette_with_transparency_becomes_rgb(tmp_path):
@@ -326,7 +337,9 @@ def test_every_domain_has_a_docstring_and_a_card():
 
 # The digit files of the papers, where they are there.
 
-real = pytest.mark.skipif(not SHARED.exists(), reason=f"no {SHARED.parent.name}/{SHARED.name} next to the project")
+real = pytest.mark.skipif(
+    not SHARED.exists(), reason=f"no {SHARED.parent.name}/{SHARED.name} next to the project"
+)
 COUNTS = {
     ("mnist", "train"): [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
     ("mnist", "test"): [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
@@ -397,7 +410,10 @@ def test_padding_28_to_32_puts_two_black_pixels_around():
 
 
 def test_padding_puts_an_odd_pixel_below_and_right():
-    assert convert(torch.full((1, 1, 4, 4), 7, dtype=torch.uint8), 7, 1, "pad")[0, 0].nonzero().aminmax() == (1, 4)
+    assert convert(torch.full((1, 1, 4, 4), 7, dtype=torch.uint8), 7, 1, "pad")[0, 0].nonzero().aminmax() == (
+        1,
+        4,
+    )
 
 
 def test_padding_refuses_to_shrink():
@@ -406,7 +422,9 @@ def test_padding_refuses_to_shrink():
 
 
 @pytest.mark.parametrize(("into", "out"), [(16, 28), (28, 32), (32, 16), (28, 28)])
-@pytest.mark.parametrize(("resize", "pil"), [("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)])
+@pytest.mark.parametrize(
+    ("resize", "pil"), [("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)]
+)
 def test_resizing_is_that_of_pil(into, out, resize, pil):
     images = grey_images(2, into) // 2 + 64  # away from 0 and 255, where PIL cuts off between its two passes
     for found, image in zip(convert(images, out, 1, resize), images, strict=True):
@@ -427,7 +445,9 @@ def test_rgb_to_grey_is_the_luma_of_pil():
 
 def test_nearest_doubles_every_pixel():
     images = grey_images(2, 4)
-    assert torch.equal(convert(images, 8, 1, "nearest"), images.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    assert torch.equal(
+        convert(images, 8, 1, "nearest"), images.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    )
 
 
 def test_the_chunks_of_a_conversion_do_not_show():
@@ -468,7 +488,7 @@ def test_conversion_keeps_a_plain_image_plain(value, into, out, size, resize):
 
 def stream(count, batch, seed=0, rank=0, world=1):
     images = torch.arange(count, dtype=torch.uint8).reshape(-1, 1, 1, 1)
-    return Stream(Examples(images, torch.arange(count)), batch, seed, rank, world)
+    return Stream(ImageDataset(images, torch.arange(count)), batch, seed, rank, world)
 
 
 def rows(stream, steps):
@@ -509,7 +529,7 @@ def test_a_stream_gives_floats_and_their_labels():
     images, labels = stream(200, 8).draw(3)
     assert images.shape == (8, 1, 1, 1)
     assert torch.allclose(images.flatten(), labels / 127.5 - 1)
-    assert Stream(Examples(torch.zeros(5, 1, 2, 2, dtype=torch.uint8), None), 2, 0).draw(0)[1] is None
+    assert Stream(ImageDataset(torch.zeros(5, 1, 2, 2, dtype=torch.uint8), None), 2, 0).draw(0)[1] is None
 
 
 def test_the_range_of_networks():
@@ -560,7 +580,9 @@ def test_no_option_is_the_identity():
 def test_rotation_by_a_known_angle(degrees):
     images = float_images()
     angles = draws(4, 3)[0] * math.radians(degrees)
-    for found, image, angle in zip(random_affine(images, degrees, 0, 0, 0), images, angles.tolist(), strict=True):
+    for found, image, angle in zip(
+        random_affine(images, degrees, 0, 0, 0), images, angles.tolist(), strict=True
+    ):
         matrix = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
         assert torch.allclose(found, naive_sample(image, matrix, (0, 0)), atol=1e-4)
 
@@ -575,7 +597,9 @@ def test_shift_is_a_share_of_the_side():
 def test_scale_is_a_factor_on_the_size():
     images = float_images()
     factors = 1 + draws(6, 3)[2:4].T * 0.4
-    for found, image, (sx, sy) in zip(random_affine(images, 0, 0.4, 0, 0), images, factors.tolist(), strict=True):
+    for found, image, (sx, sy) in zip(
+        random_affine(images, 0, 0.4, 0, 0), images, factors.tolist(), strict=True
+    ):
         assert torch.allclose(found, naive_sample(image, [[1 / sx, 0], [0, 1 / sy]], (0, 0)), atol=1e-4)
 
 

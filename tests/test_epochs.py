@@ -32,10 +32,16 @@ def steps(config):
     ("preset", "expected"),
     [  # as many as tools/train_task_net.py and train_adda_net.py of the release, and its CycleGAN, make of the official sets
         ("digits/mnist_usps/full", {"source": 46_900, "pixel": 30_000, "task": 46_900, "feature": 11_400}),
-        ("digits/mnist_usps/release", {"source": 46_900, "pixel": 120_000, "task": 46_900, "feature": 11_400}),
+        (
+            "digits/mnist_usps/release",
+            {"source": 46_900, "pixel": 120_000, "task": 46_900, "feature": 11_400},
+        ),
         ("digits/usps_mnist/full", {"source": 5_700, "pixel": 30_000, "task": 5_700, "feature": 11_400}),
         ("digits/svhn_mnist/full", {"source": 57_300, "pixel": 36_650, "task": 57_300, "feature": 93_800}),
-        ("digits/svhn_mnist/release", {"source": 57_300, "pixel": 146_600, "task": 57_300, "feature": 93_800}),
+        (
+            "digits/svhn_mnist/release",
+            {"source": 57_300, "pixel": 146_600, "task": 57_300, "feature": 93_800},
+        ),
         ("segmentation/gta5_cityscapes/fcn8s", {"pixel": 499_320}),
         ("segmentation/gta5_cityscapes/fcn8s_release", {"pixel": 248_060}),
     ],
@@ -75,7 +81,9 @@ def test_every_stage_counts_its_own_set():
     stages = {name: {**stage, "batch": 10, "epochs": 1} for name, stage in CYCADA.items()}
     stages["oracle"] = {"method": "target_only", "batch": 10, "epochs": 1}
     found = steps(tiny_config(stages, defaults={"steps": None}))
-    assert found == {"source": 12, "pixel": 130, "task": 12, "feature": 12, "oracle": 130}, "120 drawn and 1,297 real digits"
+    assert found == {"source": 12, "pixel": 130, "task": 12, "feature": 12, "oracle": 130}, (
+        "120 drawn and 1,297 real digits"
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,15 +101,26 @@ def test_one_of_the_two_is_given(stage, found):
 def test_what_comes_later_replaces_the_other():
     """`stages.source.steps=5` over a preset that says epochs, and epochs over the defaults' steps."""
     preset = merge(TINY, {"stages": {"source": {"epochs": 2}}})
-    assert override(preset, ["stages.source.steps=5"])["stages"]["source"] == {"method": "source_only", "steps": 5}
+    assert override(preset, ["stages.source.steps=5"])["stages"]["source"] == {
+        "method": "source_only",
+        "steps": 5,
+    }
     assert override(preset, ["stages.source.steps=null"])["stages"]["source"]["epochs"] == 2
-    assert steps(tiny_config({"source": {"method": "source_only", "epochs": 2}})) == {"source": 30}, "in place of the defaults' steps"
+    assert steps(tiny_config({"source": {"method": "source_only", "epochs": 2}})) == {"source": 30}, (
+        "in place of the defaults' steps"
+    )
 
 
 def test_a_folder_that_is_not_here_has_no_official_number(tmp_path):
-    config = {"data": FOLDER | {"target": FOLDER["source"], "root": str(tmp_path)}, "defaults": {"steps": None, "batch": 2}}
+    config = {
+        "data": FOLDER | {"target": FOLDER["source"], "root": str(tmp_path)},
+        "defaults": {"steps": None, "batch": 2},
+    }
     stages = {"source": {"method": "source_only", "epochs": 3}}
-    with pytest.raises(CycadaError, match=r"stages.source.epochs: .*'folder', which are not here.*Give the data, or write `steps`"):
+    with pytest.raises(
+        CycadaError,
+        match=r"stages.source.epochs: .*'folder', which are not here.*Give the data, or write `steps`",
+    ):
         plan(tiny_config(stages, **config))
     for i in range(5):
         (tmp_path / "a" / f"{i % 2}").mkdir(parents=True, exist_ok=True)
@@ -128,7 +147,11 @@ def test_the_official_number_of_scenes_is_that_of_the_files(drive):
     domain = scene_domains["camvid"](drive=drive)
     if not (REAL / "CamVid").exists():
         pytest.skip(f"no CamVid in {REAL.name} (CYCADA_DATA)")
-    assert domain.counts["train"] == domain.count(REAL, "train", masks=True) == domain.count(REAL, "train", masks=False)
+    assert (
+        domain.counts["train"]
+        == domain.count(REAL, "train", masks=True)
+        == domain.count(REAL, "train", masks=False)
+    )
 
 
 def test_an_unlabelled_folder_is_counted_as_it_is_read(tmp_path):
@@ -149,7 +172,9 @@ def test_a_subset_has_epochs_of_its_own(tmp_path):
     said = {p.name: str(p.epochs) for p in plan(config)}
     assert steps(config) == {"source": 300, "pixel": 30_000, "task": 300, "feature": 600}
     assert said["source"] == "100 epochs of 300 source images"
-    assert plan(load(CONFIGS / "digits/svhn_mnist/full.yaml", ["data.root=nowhere"]))[0].epochs.images.official
+    assert plan(load(CONFIGS / "digits/svhn_mnist/full.yaml", ["data.root=nowhere"]))[
+        0
+    ].epochs.images.official
 
 
 def test_a_run_stores_the_steps_and_says_them(tmp_path):
@@ -157,16 +182,18 @@ def test_a_run_stores_the_steps_and_says_them(tmp_path):
         def __getattr__(self, name):
             return self.heard.append if name == "say" else getattr(quiet, name)
 
-    from cycada.core.progress import Screen
+    from cycada.core.progress import Progress
 
-    quiet, screen = Screen(quiet=True), Heard()
+    quiet, screen = Progress(quiet=True), Heard()
     screen.heard = []
     stages = {"source": {"method": "source_only", "batch": 60, "epochs": 2}}
     (stage,) = run(tiny_config(stages, defaults={"steps": None}, results=str(tmp_path)), screen).stages
     assert "stage source: 2 epochs of 120 source images are 4 steps" in screen.heard
     stored = yaml.safe_load((stage.folder / "config.yaml").read_text())["experiment"]["stages"]["source"]
     assert (stored["steps"], stored["epochs"]) == (4, None)
-    assert json.loads((stage.folder / "manifest.json").read_text()).items() >= {"steps": 4, "epochs": 2}.items()
+    assert (
+        json.loads((stage.folder / "manifest.json").read_text()).items() >= {"steps": 4, "epochs": 2}.items()
+    )
     stages = {"source": {"method": "source_only", "batch": 60, "steps": 4}}
     (again,) = run(tiny_config(stages, results=str(tmp_path))).stages
     assert (again.reused, again.id) == (True, stage.id)

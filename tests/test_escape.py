@@ -8,7 +8,7 @@ import pytest
 from cycada.image_quality.table import as_csv, quality_tables
 from cycada.image_quality.table import markdown as quality_markdown
 from cycada.render.escape import csv_lines, markdown_cell, markdown_prose, tex
-from cycada.render.table import Sheet
+from cycada.render.table import Table
 from cycada.render.text import latex, markdown
 
 EVIL = '=HYPERLINK("http://x")|<img src=x>\n# *b* `c` $d$ [e](http://x) _f_ g_h \\|'
@@ -50,16 +50,28 @@ def test_latex(text, written):
 
 @pytest.mark.parametrize("text", ["=1+1", "+a", "-a", "@a", "\t=a", "\r=a", " =a", "-1+cmd|' /C calc'!A0"])
 def test_no_text_is_a_formula(text):
-    assert next(csv.reader(io.StringIO(csv_lines([[text]])))) == [f"'{text.replace(chr(9), ' ').replace(chr(13), ' ')}"]
+    assert next(csv.reader(io.StringIO(csv_lines([[text]])))) == [
+        f"'{text.replace(chr(9), ' ').replace(chr(13), ' ')}"
+    ]
 
 
 def test_numbers_stay_numbers_in_csv():
-    assert csv_lines([["-0.5", -0.5, None, True, "1e-9", "-2e+3", 1 / 3]]) == "-0.5,-0.5,,True,1e-9,-2e+3,0.333333\n"
+    assert (
+        csv_lines([["-0.5", -0.5, None, True, "1e-9", "-2e+3", 1 / 3]])
+        == "-0.5,-0.5,,True,1e-9,-2e+3,0.333333\n"
+    )
 
 
 def test_every_writer_escapes():
-    sheet = Sheet("x", EVIL, ("method", EVIL), [(EVIL, EVIL)], frozenset({(0, 1)}), (EVIL,))
-    found = {"label": EVIL, "experiment": "e", "stage": "s", "seed": 0, "seconds": 1.0, "pixels": {"st": {"l1": 0.5}}}
+    sheet = Table("x", EVIL, ("method", EVIL), [(EVIL, EVIL)], frozenset({(0, 1)}), (EVIL,))
+    found = {
+        "label": EVIL,
+        "experiment": "e",
+        "stage": "s",
+        "seed": 0,
+        "seconds": 1.0,
+        "pixels": {"st": {"l1": 0.5}},
+    }
     tables = quality_tables([(EVIL, found)])
     for text in (markdown(EVIL, EVIL, [sheet], [EVIL]), quality_markdown(tables, [EVIL])):
         assert "<img" not in text.replace("`c`", "")
@@ -67,7 +79,8 @@ def test_every_writer_escapes():
         rows = [line for line in text.splitlines() if line.startswith("| ") and "HYPERLINK" in line]
         assert rows
         assert all(
-            line.replace(r"\\", "").replace(r"\|", "").count("|") == rows[0].replace(r"\\", "").replace(r"\|", "").count("|")
+            line.replace(r"\\", "").replace(r"\|", "").count("|")
+            == rows[0].replace(r"\\", "").replace(r"\|", "").count("|")
             for line in rows
         )
     assert r"\#" in latex([sheet])

@@ -16,7 +16,7 @@ from cycada.runs.reuse import evaluate_run
 from cycada.runs.run import run
 from cycada.train.device import Device
 from cycada.train.loop import train
-from cycada.train.step import parts
+from cycada.train.step import submodules
 
 pytestmark = pytest.mark.trains
 
@@ -90,7 +90,11 @@ def test_gradient_norms_are_in_every_fifth_report_and_the_last():
     reports = list(train(training("source_only", steps=12), report_every=1))
     assert [r.step for r in reports if "gradient/task_source" in r.values] == [5, 10, 12]
     assert len([r for r in reports if "loss/task_source" in r.values]) == 12
-    assert not [r for r in train(training("source_only"), report_every=1, gradients=False) if "gradient/task_source" in r.values]
+    assert not [
+        r
+        for r in train(training("source_only"), report_every=1, gradients=False)
+        if "gradient/task_source" in r.values
+    ]
 
 
 @pytest.mark.parametrize("method", methods)
@@ -126,7 +130,10 @@ def test_forward_passes_are_as_counted(method):
         ({"cycle_s": 0, "cycle_t": 0}, {"g_st": 1, "g_ts": 1, "d_s": 3, "d_t": 3, "f_s": 4}),
         ({"semantic_s": 0, "semantic_t": 0}, CYCLE),
         ({"gan_s": 0, "gan_t": 0}, {"g_st": 2, "g_ts": 2, "f_s": 4}),
-        ({"semantic_t": {"anchor": "label"}, "semantic_s": 0, "gan_s": 0, "cycle_t": 0, "cycle_s": 0}, {"g_st": 1, "d_t": 3, "f_s": 2}),
+        (
+            {"semantic_t": {"anchor": "label"}, "semantic_s": 0, "gan_s": 0, "cycle_t": 0, "cycle_s": 0},
+            {"g_st": 1, "d_t": 3, "f_s": 2},
+        ),
         ({"identity_s": 1, "identity_t": 1}, {"g_st": 3, "g_ts": 3, "d_s": 3, "d_t": 3, "f_s": 4}),
     ],
 )
@@ -188,7 +195,9 @@ def test_a_ramp_and_a_phase_that_runs_every_second_step():
     assert same(before, t.nets.d_s.state_dict())
 
 
-@pytest.mark.parametrize(("phase", "moves"), [("encoder", ("f_t.encoder",)), ("heads", ("f_t.head", "head_t"))])
+@pytest.mark.parametrize(
+    ("phase", "moves"), [("encoder", ("f_t.encoder",)), ("heads", ("f_t.head", "head_t"))]
+)
 def test_a_phase_over_part_of_a_network_moves_that_part_alone(phase, moves):
     t = training("mcd", every={name: 2 for name in ("source", "heads", "encoder") if name != phase})
     t.step = 1  # in which no other phase runs
@@ -208,7 +217,12 @@ def test_repeating_a_phase_is_a_step_of_the_optimizer_each_time():
 
 def test_a_term_of_several_phases_takes_the_weight_of_yaml_in_all_of_them_or_goes_where_it_is_told():
     def where(**losses):
-        return {(p.name, t.name): t.weight for p in training("mcd", losses=losses).phases for t in p.terms if t.name == "task_source"}
+        return {
+            (p.name, t.name): t.weight
+            for p in training("mcd", losses=losses).phases
+            for t in p.terms
+            if t.name == "task_source"
+        }
 
     assert where() == {("source", "task_source"): 1.0, ("heads", "task_source"): 1.0}
     assert where(task_source=3) == {("source", "task_source"): 3.0, ("heads", "task_source"): 3.0}
@@ -220,7 +234,7 @@ def test_an_optimizer_holds_all_that_its_phases_move(method):
     t = training(method)
     for phase in t.phases:
         held = {id(p) for group in phase.optimizer.param_groups for p in group["params"]}
-        assert {id(p) for part in parts(phase.learns, t.nets) for p in part.parameters()} <= held
+        assert {id(p) for part in submodules(phase.trains, t.nets) for p in part.parameters()} <= held
 
 
 def test_phases_may_share_an_optimizer():

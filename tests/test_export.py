@@ -40,7 +40,9 @@ def about(architecture, **over):
 def cycle(tmp_path_factory):
     """A finished tiny CycleGAN on colour images: its run folder."""
     results = tmp_path_factory.mktemp("cycle")
-    config = tiny_config({"it": {"method": "cyclegan", "steps": 2}}, results=str(results), data={"channels": 3})
+    config = tiny_config(
+        {"it": {"method": "cyclegan", "steps": 2}}, results=str(results), data={"channels": 3}
+    )
     return run(config).stages[0].folder
 
 
@@ -105,7 +107,11 @@ def test_onnx_gives_the_same_pixels_at_any_size_and_batch(exported):
 
 
 @pytest.mark.parametrize(
-    "net", [ResnetGenerator(1, channels=2, blocks=1, up="resize", norm="batch", downs=1), UnetGenerator(1, channels=2, downs=3)]
+    "net",
+    [
+        ResnetGenerator(1, channels=2, blocks=1, up="resize", norm="batch", downs=1),
+        UnetGenerator(1, channels=2, downs=3),
+    ],
 )
 def test_onnx_of_other_generators(net, tmp_path):
     net, m = net.eval(), net.multiple_of
@@ -121,7 +127,17 @@ def test_the_card(exported, cycle, tmp_path, monkeypatch):
     text = (out / "README.md").read_text()
     _, head, body = text.split("---\n", 2)
     assert yaml.safe_load(head)["pipeline_tag"] == "image-to-image"
-    assert all(word in body for word in ("optdigits → rendered_digits", cycle.name, "cycle_s", "last step", "Licence", "2 of 8 images"))
+    assert all(
+        word in body
+        for word in (
+            "optdigits → rendered_digits",
+            cycle.name,
+            "cycle_s",
+            "last step",
+            "Licence",
+            "2 of 8 images",
+        )
+    )
     assert str(cycle.parent) not in text
     code = body.split("```python\n")[1].split("```")[0]
     assert len(code.strip().splitlines()) <= 5

@@ -7,7 +7,7 @@ import torch
 from conftest import CYCADA, tiny_config
 from safetensors.torch import load_file
 
-from cycada.data import Examples
+from cycada.data import ImageDataset
 from cycada.data.readers.rendered_digits import OptDigits
 from cycada.planning.build import load_datasets
 from cycada.planning.plan import plan
@@ -29,8 +29,12 @@ def test_poisoned_target_training_labels_change_no_weight_and_no_id(poison, tmp_
         found = load(self, root, split, download)
         if split == "test":
             return found
-        labels = {"shuffled": found.labels.flip(0), "one class": torch.zeros_like(found.labels), "none": None}[poison]
-        return Examples(found.images, labels)
+        labels = {
+            "shuffled": found.labels.flip(0),
+            "one class": torch.zeros_like(found.labels),
+            "none": None,
+        }[poison]
+        return ImageDataset(found.images, labels)
 
     monkeypatch.setattr(OptDigits, "load", poisoned)
     summary = run(tiny_config(CYCADA, results=str(tmp_path)))
@@ -44,7 +48,7 @@ def test_target_test_labels_are_for_scores_alone(tmp_path, monkeypatch, finished
 
     def poisoned(self, root, split, download):
         found = load(self, root, split, download)
-        return Examples(found.images, torch.zeros_like(found.labels)) if split == "test" else found
+        return ImageDataset(found.images, torch.zeros_like(found.labels)) if split == "test" else found
 
     monkeypatch.setattr(OptDigits, "load", poisoned)
     summary = run(tiny_config(CYCADA, results=str(tmp_path)))

@@ -1,4 +1,4 @@
-"""Scenes in files do not pile up: reading, training and scoring 2,000 of them take what 200 take."""
+"""SegmentationDataset in files do not pile up: reading, training and scoring 2,000 of them take what 200 take."""
 
 import ctypes
 import gc
@@ -14,9 +14,9 @@ from test_scene_training import STREETS
 from torch import nn
 
 from cycada.core.errors import CycadaError
-from cycada.data import Fitted, SceneStream, scene_domains
+from cycada.data import ResizedDataset, SceneStream, scene_domains
 from cycada.data.crops import Crops
-from cycada.evaluation.predict import at_once, count_pixels, evaluating
+from cycada.evaluation.predict import count_pixels, eval_mode, max_batch
 from cycada.planning.build import load_datasets
 from cycada.planning.plan import plan
 from cycada.runs.run import run
@@ -37,7 +37,10 @@ def megabytes(name):
     gc.collect()
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)  # what other tests freed would be used again first, and nothing would be seen to grow
-    return next(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith(name)) / 2**10
+    return (
+        next(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith(name))
+        / 2**10
+    )
 
 
 def peak(do):
@@ -63,7 +66,9 @@ def folder(root, count, size=SIZE, classes=3):
     for kind, shape, top in (("images", (*size, 3), 255), ("masks", size, classes)):
         (root / kind).mkdir(parents=True)
         for k in range(min(4, count)):
-            Image.fromarray(rng.integers(0, top, shape).astype(np.uint8)).save(root / kind / f"{k:05d}.png", compress_level=1)
+            Image.fromarray(rng.integers(0, top, shape).astype(np.uint8)).save(
+                root / kind / f"{k:05d}.png", compress_level=1
+            )
         for k in range(4, count):
             (root / kind / f"{k:05d}.png").hardlink_to(root / kind / f"{k % 4:05d}.png")
     (root / "classes.yaml").write_text("\n".join(f"class{k}: {k}" for k in range(classes)))
@@ -81,29 +86,42 @@ def load(root, split="train"):
 
 
 def config(root, **over):
-    domain = {"name": "mask_folder", "train": str(root), "test": str(root), "classes": str(root / "classes.yaml")}
+    domain = {
+        "name": "mask_folder",
+        "train": str(root),
+        "test": str(root),
+        "classes": str(root / "classes.yaml"),
+    }
     data = {"source": domain, "target": domain, "size": list(SIZE), "channels": 3, "hold": 0}
-    return tiny_config({"source": {"method": "source_only", "crop": [32, 32]}}, **(STREETS | {"data": data} | over))
+    return tiny_config(
+        {"source": {"method": "source_only", "crop": [32, 32]}}, **(STREETS | {"data": data} | over)
+    )
 
 
 def test_reading_for_training_stays_flat(town):
     found = config(town)
     datasets = load_datasets(found, plan(found), Device.find("cpu"))
     assert len(datasets.source["train"]) == len(datasets.target["train"]) == COUNT
-    streams = [SceneStream(Crops(sets["train"], (32, 32), seed=0), 1, torch.device("cpu")) for sets in (datasets.source, datasets.target)]
+    streams = [
+        SceneStream(Crops(sets["train"], (32, 32), seed=0), 1, torch.device("cpu"))
+        for sets in (datasets.source, datasets.target)
+    ]
     assert growth(lambda k: [stream.draw(k) for stream in streams], 200, COUNT) < KEPT / 3
 
 
 def test_what_is_held_is_seen(town):
-    held = Fitted(load(town), SIZE, hold=True)
+    held = ResizedDataset(load(town), SIZE, cache=True)
     assert growth(held.read, 50, 1000) > KEPT / 3
 
 
 def test_scoring_stays_flat(town):
     scenes = load(town, "test")
-    tens = [Fitted(scenes.only(range(k, k + 10)), SIZE, whole_masks=True) for k in range(0, COUNT, 10)]
+    tens = [
+        ResizedDataset(scenes.subset(range(k, k + 10)), SIZE, full_resolution_masks=True)
+        for k in range(0, COUNT, 10)
+    ]
     net, device = nn.Conv2d(3, 3, 1), Device.find("cpu")
-    with evaluating(net):
+    with eval_mode(net):
         assert growth(lambda k: count_pixels(net, tens[k], 3, device), 20, COUNT // 10) < KEPT / 3
 
 
@@ -113,10 +131,15 @@ def test_masks_of_full_resolution_are_counted_one_after_the_other(tmp_path):
     scenes, net, device = load(tmp_path, "test"), nn.Conv2d(3, 19, 1), Device.find("cpu")
 
     def count(n, size):
-        assert count_pixels(net, Fitted(scenes.only(range(n)), size, whole_masks=True), 19, device).sum() == n * 1024 * 2048
+        assert (
+            count_pixels(
+                net, ResizedDataset(scenes.subset(range(n)), size, full_resolution_masks=True), 19, device
+            ).sum()
+            == n * 1024 * 2048
+        )
 
-    assert at_once((1024, 2048)) == 1
-    with evaluating(net):
+    assert max_batch((1024, 2048)) == 1
+    with eval_mode(net):
         one = peak(lambda: count(1, (1024, 2048)))
         assert peak(lambda: count(3, (1024, 2048))) < one + 80
         assert peak(lambda: count(2, (64, 128))) < one + 80
@@ -135,8 +158,13 @@ def damaged(root):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_bad_scene_ends_a_training_with_its_name(tmp_path, workers):
     damaged(tmp_path)
-    stream = SceneStream(Crops(Fitted(load(tmp_path), SIZE), (32, 32), seed=0), 6, torch.device("cpu"), workers)
-    with pytest.raises(CycadaError, match=r"^\S+/images/0000[25]\.png with \S+/masks/0000[25]\.png.*not readable.*Mend or remove it\.$"):
+    stream = SceneStream(
+        Crops(ResizedDataset(load(tmp_path), SIZE), (32, 32), seed=0), 6, torch.device("cpu"), workers
+    )
+    with pytest.raises(
+        CycadaError,
+        match=r"^\S+/images/0000[25]\.png with \S+/masks/0000[25]\.png.*not readable.*Mend or remove it\.$",
+    ):
         stream.draw(0)
 
 
@@ -144,9 +172,14 @@ def test_bad_scenes_are_skipped_and_counted_where_that_is_asked_for(tmp_path):
     damaged(tmp_path / "town")
     found = config(tmp_path / "town", results=str(tmp_path), defaults={"batch": 6, "steps": 2})
     skipping = found.data.model_copy(
-        update={side: getattr(found.data, side).model_copy(update={"skip_bad": True}) for side in ("source", "target")}
+        update={
+            side: getattr(found.data, side).model_copy(update={"skip_bad": True})
+            for side in ("source", "target")
+        }
     )
     summary = run(found.model_copy(update={"data": skipping}))
     manifest = json.loads((summary.stages[0].folder / "manifest.json").read_text())
     assert manifest["images"]["source train"] == manifest["images"]["target test"] == 4
-    assert manifest["skipped"] == dict.fromkeys(("source train", "source test", "target train", "target test"), 2)
+    assert manifest["skipped"] == dict.fromkeys(
+        ("source train", "source test", "target train", "target test"), 2
+    )

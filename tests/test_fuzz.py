@@ -63,7 +63,18 @@ OPTIONS = {
     "schedule": ["name", "after", "warmup"],
     "augment": ["rotate", "scale", "shear", "shift", "flip", "domains"],
     "options": ["pool", "gan", "gate", "critic_input", "translate_at", "confidence"],
-    "": ["seed", "name", "device", "threads", "plugins", "evaluation", "logging", "networks", "data", "stages"],
+    "": [
+        "seed",
+        "name",
+        "device",
+        "threads",
+        "plugins",
+        "evaluation",
+        "logging",
+        "networks",
+        "data",
+        "stages",
+    ],
 }
 
 
@@ -81,7 +92,9 @@ def base(kind: str) -> dict[str, Any]:
         case "cycada":
             found["stages"] = copy.deepcopy(CYCADA)
         case "scenes":
-            found["stages"] = {name: CYCADA[name] | {"crop": [16, 16]} for name in ("source", "pixel", "task")}
+            found["stages"] = {
+                name: CYCADA[name] | {"crop": [16, 16]} for name in ("source", "pixel", "task")
+            }
             found = copy.deepcopy(found)
         case _:
             found["stages"] = copy.deepcopy(method_stages(kind))
@@ -90,7 +103,9 @@ def base(kind: str) -> dict[str, Any]:
 
 def kind_of(i: int) -> str:
     """One kind of experiment in turn; every eighth is the next method's."""
-    return ("cycada", "one", "scenes", "one", "cycada", "one", "", "one")[i % 8] or sorted(methods)[i // 8 % len(methods)]
+    return ("cycada", "one", "scenes", "one", "cycada", "one", "", "one")[i % 8] or sorted(methods)[
+        i // 8 % len(methods)
+    ]
 
 
 def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -106,7 +121,9 @@ def put(tree: Any, path: tuple[Any, ...], value: Any) -> None:
     for key in path[:-1]:
         if isinstance(tree, list) and not isinstance(key, int):
             return
-        if not isinstance(tree, (dict, list)) or (isinstance(tree, dict) and not isinstance(tree.get(key), (dict, list))):
+        if not isinstance(tree, (dict, list)) or (
+            isinstance(tree, dict) and not isinstance(tree.get(key), (dict, list))
+        ):
             tree[key] = {}
         tree = tree[key]
     if isinstance(tree, dict):
@@ -117,7 +134,11 @@ def mutated(rng: random.Random, kind: str) -> dict[str, Any]:
     """A config with one to three mistakes, or what may be one."""
     tree = base(kind)
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
-        stage = rng.choice(list(tree["stages"])) if isinstance(tree.get("stages"), dict) and tree["stages"] else "source"
+        stage = (
+            rng.choice(list(tree["stages"]))
+            if isinstance(tree.get("stages"), dict) and tree["stages"]
+            else "source"
+        )
         value = copy.deepcopy(rng.choice([*NONSENSE, *NAMES]))
         path = rng.choice(list(places(tree)))
         match rng.randrange(9):
@@ -211,7 +232,9 @@ def through_run(count: int, folder: Path) -> tuple[int, int]:
             with in_time(tree):
                 summary = run(tiny)
             for stage in summary.stages:
-                assert all(math.isfinite(n) for scores in stage.scores.values() for n in numbers(scores)), f"no number in scores: {tree}"
+                assert all(math.isfinite(n) for scores in stage.scores.values() for n in numbers(scores)), (
+                    f"no number in scores: {tree}"
+                )
             done += 1
         except CycadaError:
             refused += 1
@@ -226,7 +249,9 @@ def numbers(value: Any) -> Iterator[float]:
     """All floats of nested scores; a class without examples has none."""
     if isinstance(value, float):
         yield value
-    for below in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
+    for below in (
+        value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    ):
         yield from numbers(below)
 
 

@@ -31,4 +31,6 @@ def test_twenty_steps(method):
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps({m: {k: round(v, 5) for k, v in losses_of(m).items()} for m in methods}, indent=1) + "\n")
+    GOLDEN.write_text(
+        json.dumps({m: {k: round(v, 5) for k, v in losses_of(m).items()} for m in methods}, indent=1) + "\n"
+    )

@@ -41,7 +41,10 @@ def small(name, root, results, *more):
     over.append(f"networks={json.dumps(NETWORKS | ({'f': DEEPLAB} if name == 'resnet' else {}))}")
     for stage in recipe.stages:
         cut = SMALL_PIXEL if stage == "pixel" else SMALL
-        over += [f"stages.{stage}.{key}={json.dumps(value)}" for key, value in {**cut, "steps": 2, "batch": 2}.items()]
+        over += [
+            f"stages.{stage}.{key}={json.dumps(value)}"
+            for key, value in {**cut, "steps": 2, "batch": 2}.items()
+        ]
     return load(RECIPES / f"{name}.yaml", [*over, *more])
 
 
@@ -52,10 +55,14 @@ def test_every_stage_of_a_recipe_runs(name, root, tmp_path):
     counts = {"source train": 2 if name.endswith("release") else 3, "target train": 3, "target test": 2}
     for stage in summary.stages:
         assert json.loads((stage.folder / "manifest.json").read_text())["images"] == counts
-        scored = stage.name != "pixel" or name == "resnet"  # without a semantic loss nothing names what is translated
+        scored = (
+            stage.name != "pixel" or name == "resnet"
+        )  # without a semantic loss nothing names what is translated
         assert set(stage.scores) == ({"target"} if scored else set()), "no source frames are left to score"
     assert sum(len(list(s.folder.glob("images/grid_*.png"))) for s in summary.stages) == 3
-    (translated,) = {path.parent for path in tmp_path.glob("translated/*/*.png")}  # once, for both stages that learn from it
+    (translated,) = {
+        path.parent for path in tmp_path.glob("translated/*/*.png")
+    }  # once, for both stages that learn from it
     assert {size_of(path) for path in translated.iterdir()} == {(188, 104) if name == "resnet" else (104, 56)}
 
 
@@ -63,7 +70,11 @@ def test_the_semantic_pixel_step_runs_checkpointed_in_bf16(root, tmp_path):
     saving = {"f_s": {"name": "drn26", "checkpointing": True}, "g": {**NETWORKS["g"], "checkpointing": True}}
     later = [f"stages.{name}=null" for name in ("task", "feature", "oracle")]
     cut = ["networks.f={name: drn26}", f"stages.pixel.networks={json.dumps(saving)}", *later]
-    cut += [f"stages.{name}.{key}={json.dumps(value)}" for name in ("source", "pixel") for key, value in SMALLEST.items()]
+    cut += [
+        f"stages.{name}.{key}={json.dumps(value)}"
+        for name in ("source", "pixel")
+        for key, value in SMALLEST.items()
+    ]
     found = run(small("drn26_semantic", root, tmp_path, *cut)).stages[-1]
     assert set(found.scores) == {"target"}, "f_s names what is translated back"
     row = json.loads((found.folder / "metrics.jsonl").read_text().splitlines()[-1])
@@ -78,22 +89,31 @@ def test_a_target_without_masks_is_that_of_the_extra_frames(root, tmp_path):
         datasets = load_datasets(config, plan(config), Device.find("cpu"))
         train, oracle = datasets.target["train"], datasets.oracle
         assert (train.labelled, oracle.labelled, "test" in datasets.source) == (False, True, False)
-        names.append((train.inner.paths[0][0].parts[-3], oracle.inner.paths[0][0].parts[-3], datasets.fingerprint))
+        names.append(
+            (train.inner.paths[0][0].parts[-3], oracle.inner.paths[0][0].parts[-3], datasets.fingerprint)
+        )
     assert [n[:2] for n in names] == [("train_extra", "train"), ("train", "train")]
     assert names[0][2] != names[1][2]
 
 
 def test_the_semantic_recipe_shares_its_source_stage_and_saves_memory_only_in_the_pixel_step():
-    plain, semantic = ({p.name: p for p in plan(load(RECIPES / f"{name}.yaml"))} for name in ("drn26", "drn26_semantic"))
+    plain, semantic = (
+        {p.name: p for p in plan(load(RECIPES / f"{name}.yaml"))} for name in ("drn26", "drn26_semantic")
+    )
     assert plain["source"].identity() == semantic["source"].identity()
-    terms = {t.name for phase in semantic["pixel"].phases for t in phase.terms} - {t.name for p in plain["pixel"].phases for t in p.terms}
+    terms = {t.name for phase in semantic["pixel"].phases for t in phase.terms} - {
+        t.name for p in plain["pixel"].phases for t in p.terms
+    }
     assert terms == {"semantic_s", "semantic_t"}
     assert semantic["pixel"].specs["g_st"].options["checkpointing"]
 
 
 def test_the_recipes_are_those_of_their_sources():
     """Their numbers, as the configs resolve them."""
-    stages = {name: {p.name: p for p in plan(load(RECIPES / f"{name}.yaml"))} for name in ("drn26", "drn26_release", "resnet")}
+    stages = {
+        name: {p.name: p for p in plan(load(RECIPES / f"{name}.yaml"))}
+        for name in ("drn26", "drn26_release", "resnet")
+    }
 
     def of(name, stage, phase=0):
         return dict(stages[name][stage].phases[phase].optimizer)
@@ -119,7 +139,10 @@ def test_the_recipes_are_those_of_their_sources():
 
 
 def test_the_stand_ins_are_of_the_official_kinds_and_proportions(root):
-    with Image.open(root / "gta5" / "labels" / "00001.png") as mask, Image.open(root / "gta5" / "images" / "00001.png") as image:
+    with (
+        Image.open(root / "gta5" / "labels" / "00001.png") as mask,
+        Image.open(root / "gta5" / "images" / "00001.png") as image,
+    ):
         assert (mask.mode, mask.size, image.size) == ("P", (191, 105), (191, 105))
     (file,) = (root / "cityscapes" / "gtFine" / "val" / "ulm").glob("*000001*")
     with Image.open(file) as mask:
@@ -131,12 +154,16 @@ def test_the_smoke_table_has_a_row_a_stage():
         "config": "drn26", "stage": "source", "batch": 8, "window": [600, 600], "precision": "fp32",
         "steps": 2, "trained_seconds": 3.5, "seconds": 9, "peak_gb": 2.0,
     }  # fmt: skip
-    assert "| drn26 | source | 8 | 600 x 600 | fp32 | 2 | 3.5 | 9 | 2.0 |" in markdown([row], "command", "CPU")
+    assert "| drn26 | source | 8 | 600 x 600 | fp32 | 2 | 3.5 | 9 | 2.0 |" in markdown(
+        [row], "command", "CPU"
+    )
 
 
 def test_a_stage_that_two_recipes_share_has_its_numbers_in_both(tmp_path):
     took = {"trained_seconds": 3.0, "seconds": 4.0, "peak_gb": 5.0}
-    (tmp_path / "fcn8s.json").write_text(json.dumps([{"id": "other"} | took, {"id": "shared", "stage": "pixel"} | took | {"peak_gb": 6.0}]))
+    (tmp_path / "fcn8s.json").write_text(
+        json.dumps([{"id": "other"} | took, {"id": "shared", "stage": "pixel"} | took | {"peak_gb": 6.0}])
+    )
     assert trained_before(tmp_path, "shared") == took | {"peak_gb": 6.0}
     with pytest.raises(SystemExit, match="not measured"):
         trained_before(tmp_path, "unknown")

@@ -38,12 +38,24 @@ def stage(**settings: Any) -> dict[str, Any]:
     [
         (stage(optimizer={"name": "sgd", "betas": [0.5, 0.9]}), "stages.pixel.optimizer.betas: sgd"),
         (stage(optimizer={"momentum": 0.9}), "stages.pixel.optimizer.momentum: adam"),
-        (stage(optimizers={"generators": {"name": "adamw", "momentum": 0.9}}), "stages.pixel.optimizers.generators.momentum: adamw"),
+        (
+            stage(optimizers={"generators": {"name": "adamw", "momentum": 0.9}}),
+            "stages.pixel.optimizers.generators.momentum: adamw",
+        ),
         ({"stages": {"norms": ADABN}}, "stages.norms.optimizer.lr"),
-        (stage(losses={"gan_t": 0, "gan_s": 0}, every={"discriminators": 2}), "stages.pixel.every.discriminators"),
+        (
+            stage(losses={"gan_t": 0, "gan_s": 0}, every={"discriminators": 2}),
+            "stages.pixel.every.discriminators",
+        ),
         (stage(losses={"gan_t": 0, "discriminate_t": 1}), "stages.pixel.losses.discriminate_t"),
-        (stage(losses={"gan_t": {"weight": 1, "ramp": {"gamma": 3}}}), "stages.pixel.losses.gan_t.ramp.gamma"),
-        (stage(losses={"gan_t": {"weight": 1, "ramp": {"name": "dann", "steps": 3}}}), "stages.pixel.losses.gan_t.ramp.steps"),
+        (
+            stage(losses={"gan_t": {"weight": 1, "ramp": {"gamma": 3}}}),
+            "stages.pixel.losses.gan_t.ramp.gamma",
+        ),
+        (
+            stage(losses={"gan_t": {"weight": 1, "ramp": {"name": "dann", "steps": 3}}}),
+            "stages.pixel.losses.gan_t.ramp.steps",
+        ),
         (stage(schedule={"name": "constant", "after": 0.2}), "stages.pixel.schedule.after"),
         (stage(augment={}), "stages.pixel.augment"),
         (stage(augment={"rotate": 0, "domains": "source"}), "stages.pixel.augment"),
@@ -68,7 +80,9 @@ def test_a_setting_without_effect_is_said(over: dict[str, Any], path: str) -> No
         {},
         stage(losses={"gan_t": 0, "gan_s": 0}),  # d is there for another day
         stage(optimizer={"name": "sgd", "momentum": 0.9}),
-        stage(optimizer={"betas": [0.5, 0.9]}, optimizers={"discriminators": {"name": "sgd"}}),  # the generators' Adam has them
+        stage(
+            optimizer={"betas": [0.5, 0.9]}, optimizers={"discriminators": {"name": "sgd"}}
+        ),  # the generators' Adam has them
         stage(schedule={"name": "cosine", "after": 0.2}),
         stage(augment={"rotate": 3, "domains": "target"}),
     ],

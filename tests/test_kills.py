@@ -40,7 +40,10 @@ TRACKED = {"tracking": {"kind": "mlflow"}}
 
 def killed(seed, most, kills, *words):
     """The command line, killed at events drawn from the seed, until it is done -> the events."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]), "PYTHONWARNINGS": "ignore"}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
+        "PYTHONWARNINGS": "ignore",
+    }
     command = [sys.executable, str(HERE / "killer.py"), str(seed), str(most), str(kills), *map(str, words)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -54,7 +57,11 @@ def outcome(results):
     found = {}
     for path in every_run(Path(results)):
         folder = RunFolder(path)
-        digests = {name: value for name, value in folder.digests().items() if name not in ("config.yaml", "manifest.json", "metrics.jsonl")}
+        digests = {
+            name: value
+            for name, value in folder.digests().items()
+            if name not in ("config.yaml", "manifest.json", "metrics.jsonl")
+        }
         rows = [{key: value for key, value in row.items() if key != "rate"} for row in folder.metrics()]
         found[folder.id] = (digests, rows)
         assert not list(path.glob("checkpoint-*")), path
@@ -100,12 +107,16 @@ def scenes(tmp_path_factory):
 def photos(folder, count=6):
     folder.mkdir()
     for i in range(count):
-        Image.fromarray(np.random.default_rng(i).integers(0, 255, (20, 24, 3), np.uint8)).save(folder / f"{i}.png")
+        Image.fromarray(np.random.default_rng(i).integers(0, 255, (20, 24, 3), np.uint8)).save(
+            folder / f"{i}.png"
+        )
     return folder
 
 
 def pixel_of(results):
-    return next(path for path in every_run(results) if RunFolder(path).read_json("manifest.json")["stage"] == "pixel")
+    return next(
+        path for path in every_run(results) if RunFolder(path).read_json("manifest.json")["stage"] == "pixel"
+    )
 
 
 def test_a_run_killed_at_drawn_events(tmp_path, finished):
@@ -139,7 +150,9 @@ def test_kills_while_scenes_are_translated_once(tmp_path, scenes):
         config = write_config(tmp_path / f"{seed}.yaml", ONCE, results=str(results), threads=1, **STREETS)
         died += killed(100 + seed, 50, 10, "run", config)
         assert_untouched(results, expected)
-        ours, theirs = ({p.name: p.read_bytes() for p in (r / "translated").rglob("*.png")} for r in (results, scenes))
+        ours, theirs = (
+            {p.name: p.read_bytes() for p in (r / "translated").rglob("*.png")} for r in (results, scenes)
+        )
         assert ours == theirs
     print(len(died), Counter(died))
 
@@ -149,12 +162,19 @@ def test_kills_while_pictures_are_translated_and_a_report_is_written(tmp_path, f
     pixel, source = pixel_of(finished[1]), photos(tmp_path / "photos")
     translate(pixel, source, tmp_path / "whole", results=finished[1])
     died = killed(7, 8, 10, "translate", pixel, source, tmp_path / "out")
-    ours, theirs = ({p.name: p.read_bytes() for p in folder.iterdir()} for folder in (tmp_path / "out", tmp_path / "whole"))
+    ours, theirs = (
+        {p.name: p.read_bytes() for p in folder.iterdir()}
+        for folder in (tmp_path / "out", tmp_path / "whole")
+    )
     assert ours == theirs
     written = report(["tiny"], finished[1], tmp_path / "report").folder
     expected = {p.relative_to(written): p.read_bytes() for p in written.rglob("*") if p.is_file()}
     died += killed(8, 30, 10, "report", "tiny", "--results", finished[1], "--out", tmp_path / "killed")
-    found = {p.relative_to(tmp_path / "killed"): p.read_bytes() for p in (tmp_path / "killed").rglob("*") if p.is_file()}
+    found = {
+        p.relative_to(tmp_path / "killed"): p.read_bytes()
+        for p in (tmp_path / "killed").rglob("*")
+        if p.is_file()
+    }
     assert found == expected
     print(len(died), Counter(died))
 
@@ -251,7 +271,9 @@ def test_the_workers_of_a_sweep_end_soon_after_their_parent_was_killed(tmp_path,
         "place = Processes(2)\nfor i in range(2):\n    place.submit(partial(Path(f'{i}').touch), 'mark')\n"
         "    place.submit(partial(time.sleep, 60), 'busy')\ntime.sleep(60)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(HERE.parent)}) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(HERE.parent)}
+    ) as parent:
         try:
             until = time.monotonic() + 60
             while len(below := workers(parent.pid)) < 2 or (busy and not list(tmp_path.iterdir())):
@@ -270,7 +292,9 @@ def test_temporary_files_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
         (tmp_path / name).write_text("half")
     files.ready(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {names[living], *theirs}
-    files.ready(tmp_path, alone=True)  # and what earlier versions, and machines that cannot hold the lock, left
+    files.ready(
+        tmp_path, alone=True
+    )  # and what earlier versions, and machines that cannot hold the lock, left
     assert {p.name for p in tmp_path.iterdir()} == {names[living], ".other.tmp", "notes.tmp"}
 
 

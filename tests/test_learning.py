@@ -15,7 +15,9 @@ pytestmark = pytest.mark.trains
 
 @pytest.mark.slow
 def test_the_demo_adapts(tmp_path):
-    demo = config.load(Path(__file__).parents[1] / "configs/demo.yaml", [f"results={tmp_path}", "tracking.kind=none"])
+    demo = config.load(
+        Path(__file__).parents[1] / "configs/demo.yaml", [f"results={tmp_path}", "tracking.kind=none"]
+    )
     scores = {s.name: s.scores for s in run(demo).stages}
     assert scores["feature"]["target"]["accuracy"] >= scores["source"]["target"]["accuracy"] + 0.25
 
@@ -34,5 +36,7 @@ def test_mixing_classes_into_target_scenes_helps_more_than_the_same_steps_on_the
         "data": {"source": {"train": 24, "test": 6}, "target": {"train": 24, "test": 8}},
         "defaults": {"batch": 4, "steps": 150, "optimizer": {"lr": 2e-3}}, "results": str(tmp_path),
     }  # fmt: skip
-    _, longer, mixed = (s.scores["target"]["miou"] for s in run(tiny_config(stages, **merge(STREETS, over))).stages)
+    _, longer, mixed = (
+        s.scores["target"]["miou"] for s in run(tiny_config(stages, **merge(STREETS, over))).stages
+    )
     assert mixed > longer + 0.05

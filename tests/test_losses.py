@@ -12,7 +12,7 @@ from cycada.core.errors import CycadaError
 from cycada.core.registry import needs, option_defaults
 from cycada.core.types import IGNORE
 from cycada.losses import Ramp, Term, losses
-from cycada.methods.step_tensors import score_gradient
+from cycada.methods.step_tensors import discriminator_gradient
 
 MODES = ("lsgan", "vanilla", "hinge", "wgan-gp")
 K = 4
@@ -119,7 +119,11 @@ MIXED = [
     # the teacher is sure of one in three pixels of the first image, of none of the second
     ((logit_maps(1, 1), TWOS, ONE_OF_THREE, logit_maps([9, 0, 0], 0)), {}, SURE * (2 + 2 / 3) / 6),
     ((logit_maps(1, 1), TWOS, ONE_OF_THREE, logit_maps(0, 0)), {"threshold": 0.2}, SURE),
-    ((logit_maps(1, 1), torch.where(ONE_OF_THREE, TWOS, IGNORE), ONE_OF_THREE, logit_maps(9, 9)), {}, SURE / 3),
+    (
+        (logit_maps(1, 1), torch.where(ONE_OF_THREE, TWOS, IGNORE), ONE_OF_THREE, logit_maps(9, 9)),
+        {},
+        SURE / 3,
+    ),
 ]
 
 CLOSED = {
@@ -148,15 +152,27 @@ CLOSED = {
     "task_translated": TASK,
     "task_classifier": [case for case in TASK if not case[1]],
     "semantic_s": AGREEMENT,
-    "semantic_t": [((after, before, torch.zeros(3, dtype=torch.long), gate), o, v) for (after, before, gate), o, v in AGREEMENT]
+    "semantic_t": [
+        ((after, before, torch.zeros(3, dtype=torch.long), gate), o, v)
+        for (after, before, gate), o, v in AGREEMENT
+    ]
     + [
         ((logits(1), logits(5), LABELS, ONE), {"anchor": "label"}, SURE),
         ((logits(1), logits(5), torch.tensor([2, IGNORE, 2]), ONE), {"anchor": "label"}, SURE),
         ((logits(1), logits(5), LABELS, ZERO), {"anchor": "label"}, 0.0),
     ],
     "coral": [((torch.tensor([[1.0], [-1.0]]), torch.zeros(2, 1)), {}, 1.0), ((PAIR, PAIR + 3), {}, 0.0)],
-    "mmd": [((torch.zeros(2, 1), torch.ones(2, 1)), {"kernels": 1}, 2 - 2 * math.exp(-1.5)), ((PAIR, PAIR), {}, 0.0)],
-    "jmmd": [((torch.zeros(2, 1), torch.ones(2, 1), logits(1)[:2], logits(1)[:2]), {"kernels": 1}, 2 - 2 * math.exp(-1.5))],
+    "mmd": [
+        ((torch.zeros(2, 1), torch.ones(2, 1)), {"kernels": 1}, 2 - 2 * math.exp(-1.5)),
+        ((PAIR, PAIR), {}, 0.0),
+    ],
+    "jmmd": [
+        (
+            (torch.zeros(2, 1), torch.ones(2, 1), logits(1)[:2], logits(1)[:2]),
+            {"kernels": 1},
+            2 - 2 * math.exp(-1.5),
+        )
+    ],
     "entropy": [((logits(0),), {}, math.log(K)), ((logits(1),), {}, ENTROPY)],
     "robust_entropy": [
         ((logits(0),), {}, (1 + 1e-6) ** 2),
@@ -168,7 +184,10 @@ CLOSED = {
         ((logits(1), logits(1)), {}, 0.0),
         ((logits(1), logits(1)), {"threshold": 0.0, "target": "probabilities"}, 0.0),
     ],
-    "masked_consistency": [((logits(1), logits(1)), {}, SHARE * SURE), ((logits(0), logits(99)), {}, math.log(K))],
+    "masked_consistency": [
+        ((logits(1), logits(1)), {}, SHARE * SURE),
+        ((logits(0), logits(99)), {}, math.log(K)),
+    ],
     "class_balance": [
         ((logits(0), LABELS), {}, 0.0),
         ((logits(1), LABELS), {}, UNEQUAL),
@@ -183,7 +202,10 @@ CLOSED = {
     "pair_features": [((torch.zeros(2, 3), full(2, 2, 3)), {}, 12.0), ((PAIR, PAIR), {}, 0.0)],
     "task_source_second": TASK,
     # one head is sure of class 2, the other of none: |SHARE - 1/K| once and |OTHER - 1/K| for the rest
-    "heads_agree": [((logits(1), logits(0)), {}, (SHARE - OTHER * (K - 1) + (K - 2) / K) / K), ((logits(2), logits(2)), {}, 0.0)],
+    "heads_agree": [
+        ((logits(1), logits(0)), {}, (SHARE - OTHER * (K - 1) + (K - 2) / K) / K),
+        ((logits(2), logits(2)), {}, 0.0),
+    ],
     "heads_disagree": [((logits(1), logits(0)), {}, -(SHARE - OTHER * (K - 1) + (K - 2) / K) / K)],
     "cdan": [
         ((critic(1), critic(2), logits(1), logits(2)), {}, DOMAIN[0][2]),
@@ -203,7 +225,9 @@ def test_every_loss_has_a_docstring(name):
     assert inspect.getdoc(losses[name])
 
 
-@pytest.mark.parametrize(("name", "tensors", "options", "value"), [(n, *case) for n, cases in CLOSED.items() for case in cases])
+@pytest.mark.parametrize(
+    ("name", "tensors", "options", "value"), [(n, *case) for n, cases in CLOSED.items() for case in cases]
+)
 def test_closed_form(name, tensors, options, value):
     assert losses[name](*tensors, **options).item() == pytest.approx(value, abs=1e-5)
 
@@ -242,7 +266,11 @@ def naive_generator(fake, mode="lsgan"):
 def naive_discriminator(real, fake, mode="lsgan"):
     on_real, on_fake, factor = {
         "lsgan": (lambda x: (x - 1) ** 2, lambda x: x**2, 0.5),
-        "vanilla": (lambda x: -math.log(1 / (1 + math.exp(-x))), lambda x: -math.log(1 - 1 / (1 + math.exp(-x))), 0.5),
+        "vanilla": (
+            lambda x: -math.log(1 / (1 + math.exp(-x))),
+            lambda x: -math.log(1 - 1 / (1 + math.exp(-x))),
+            0.5,
+        ),
         "hinge": (lambda x: max(0.0, 1 - x), lambda x: max(0.0, 1 + x), 1.0),
         "wgan-gp": (lambda x: -x, lambda x: x, 1.0),
     }[mode]
@@ -297,7 +325,11 @@ def naive_semantic_t(after, before, labels, gate, anchor="classifier", confidenc
 def naive_covariance(rows):
     means = [average(column) for column in zip(*rows, strict=True)]
     return [
-        [sum((r[i] - means[i]) * (r[j] - means[j]) for r in rows) / (len(rows) - 1) for j in range(len(means))] for i in range(len(means))
+        [
+            sum((r[i] - means[i]) * (r[j] - means[j]) for r in rows) / (len(rows) - 1)
+            for j in range(len(means))
+        ]
+        for i in range(len(means))
     ]
 
 
@@ -311,13 +343,19 @@ def naive_kernel(rows, kernels):
     """All pairs' sums of Gaussians, as nested lists."""
     squared = [[sum((a - b) ** 2 for a, b in zip(x, y, strict=True)) for y in rows] for x in rows]
     mean = sum(map(sum, squared)) / (len(rows) * (len(rows) - 1))
-    return [[sum(math.exp(-d / (mean * 2.0 ** (k - kernels // 2))) for k in range(kernels)) for d in line] for line in squared]
+    return [
+        [sum(math.exp(-d / (mean * 2.0 ** (k - kernels // 2))) for k in range(kernels)) for d in line]
+        for line in squared
+    ]
 
 
 def naive_discrepancy(kernel):
     n = len(kernel) // 2
     s, t = range(n), range(n, 2 * n)
-    return sum(average(kernel[i][j] for i in one for j in two) * sign for one, two, sign in ((s, s, 1), (t, t, 1), (s, t, -2)))
+    return sum(
+        average(kernel[i][j] for i in one for j in two) * sign
+        for one, two, sign in ((s, s, 1), (t, t, 1), (s, t, -2))
+    )
 
 
 def naive_mmd(source, target, kernels=5):
@@ -331,7 +369,9 @@ def probabilities(rows):
 def naive_jmmd(source, target, source_logits, target_logits, kernels=5):
     one = naive_kernel(source.tolist() + target.tolist(), kernels)
     other = naive_kernel(probabilities(source_logits) + probabilities(target_logits), 1)
-    return naive_discrepancy([[a * b for a, b in zip(x, y, strict=True)] for x, y in zip(one, other, strict=True)])
+    return naive_discrepancy(
+        [[a * b for a, b in zip(x, y, strict=True)] for x, y in zip(one, other, strict=True)]
+    )
 
 
 def naive_entropies(rows):
@@ -351,7 +391,9 @@ def naive_self_training(student, teacher, threshold=0.9, target="label"):
     costs = []
     for row, p in zip(student.tolist(), probabilities(teacher), strict=True):
         q = [math.exp(x) for x in log_probabilities(row)]
-        squared = sum((a - b) ** 2 for a, b in zip(q, p, strict=True)) / (len(p) if target == "probabilities" else 1)
+        squared = sum((a - b) ** 2 for a, b in zip(q, p, strict=True)) / (
+            len(p) if target == "probabilities" else 1
+        )
         cost = -math.log(q[p.index(max(p))]) if target == "label" else squared
         costs.append(cost if max(p) > threshold else 0.0)
     return average(costs)
@@ -365,7 +407,9 @@ def naive_masked_consistency(student, teacher):
 def naive_class_balance(rows, labels, prior="uniform"):
     means = [average(column) for column in zip(*probabilities(rows), strict=True)]
     known = [k for k in flat(labels) if k != IGNORE]
-    wanted = [1 / len(means) if prior == "uniform" else known.count(k) / len(known) for k in range(len(means))]
+    wanted = [
+        1 / len(means) if prior == "uniform" else known.count(k) / len(known) for k in range(len(means))
+    ]
 
     def cost(p, q):
         return -(q * math.log(p) if q else 0) - ((1 - q) * math.log(1 - p) if q < 1 else 0)
@@ -373,10 +417,10 @@ def naive_class_balance(rows, labels, prior="uniform"):
     return average(cost(p, q) - cost(q, q) for p, q in zip(means, wanted, strict=True))
 
 
-def naive_class_mix(answers, labels, pasted, teacher, threshold=0.968):
+def naive_class_mix(answers, labels, classmix_mask, teacher, threshold=0.968):
     """Images are lists of pixels here: (N, P, K), (N, P)."""
     count, costs = math.prod(labels.shape), 0.0
-    for rows, names, over, said in zip(answers, labels, pasted, teacher, strict=True):
+    for rows, names, over, said in zip(answers, labels, classmix_mask, teacher, strict=True):
         p = probabilities(said)
         sure = average(float(max(q) > threshold) for q in p)
         for row, name, new in zip(rows.tolist(), names.tolist(), over.tolist(), strict=True):
@@ -384,9 +428,9 @@ def naive_class_mix(answers, labels, pasted, teacher, threshold=0.968):
     return costs / count
 
 
-def naive_class_mix_of_rows(answers, labels, pasted, teacher, **options):
+def naive_class_mix_of_rows(answers, labels, classmix_mask, teacher, **options):
     """Each row of a batch without height and width is an image of one pixel."""
-    return naive_class_mix(*(t.unsqueeze(1) for t in (answers, labels, pasted, teacher)), **options)
+    return naive_class_mix(*(t.unsqueeze(1) for t in (answers, labels, classmix_mask, teacher)), **options)
 
 
 def naive_discrepancy_of_heads(one, other):
@@ -398,7 +442,9 @@ def naive_patch_nce(query, key, temperature=0.07):
     costs = []
     for image_q, image_k in zip(query.flatten(0, 1).tolist(), key.flatten(0, 1).tolist(), strict=True):
         for s, q in enumerate(image_q):
-            likeness = [math.exp(sum(a * b for a, b in zip(q, k, strict=True)) / temperature) for k in image_k]
+            likeness = [
+                math.exp(sum(a * b for a, b in zip(q, k, strict=True)) / temperature) for k in image_k
+            ]
             costs.append(-math.log(likeness[s] / sum(likeness)))
     return average(costs)
 
@@ -407,7 +453,8 @@ NAIVE = {
     "patch_nce_s": naive_patch_nce,
     "patch_nce_t": naive_patch_nce,
     "pair_features": lambda one, other: average(
-        sum((a - b) ** 2 for a, b in zip(flat(x), flat(y), strict=True)) for x, y in zip(one, other, strict=True)
+        sum((a - b) ** 2 for a, b in zip(flat(x), flat(y), strict=True))
+        for x, y in zip(one, other, strict=True)
     ),
     "task_source_second": naive_task,
     "heads_agree": naive_discrepancy_of_heads,
@@ -421,7 +468,9 @@ NAIVE = {
     "mmd": naive_mmd,
     "jmmd": naive_jmmd,
     "entropy": lambda rows: average(naive_entropies(rows)),
-    "robust_entropy": lambda rows, eta=2.0: average(((h / math.log(K)) ** 2 + 0.001**2) ** eta for h in naive_entropies(rows)),
+    "robust_entropy": lambda rows, eta=2.0: average(
+        ((h / math.log(K)) ** 2 + 0.001**2) ** eta for h in naive_entropies(rows)
+    ),
     "cdan": naive_cdan,
     "cycle_s": naive_distance,
     "cycle_t": naive_distance,
@@ -456,7 +505,7 @@ def draw(name):  # noqa: PLR0911
     """A random tensor of the kind that the name of a view stands for."""
     if name.startswith("label"):
         return torch.tensor([0, 3, IGNORE, 1, 2, 1])
-    if name == "pasted":
+    if name == "classmix_mask":
         return torch.tensor([True, False, True, True, False, False])
     if name.endswith("gate"):
         return torch.tensor(1.0)
@@ -502,7 +551,9 @@ def variants(name):
 @pytest.mark.parametrize(("name", "options"), [(n, o) for n in sorted(losses) for o in variants(n)])
 def test_naive_loop(name, options):
     tensors = tensors_of(name)
-    assert losses[name](*tensors, **options).item() == pytest.approx(NAIVE[name](*tensors, **options), abs=1e-5)
+    assert losses[name](*tensors, **options).item() == pytest.approx(
+        NAIVE[name](*tensors, **options), abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", sorted(losses))
@@ -554,7 +605,13 @@ def map_of(name, height=3, width=5):
 
 def rows_of(value):
     """A map as the list of its pixels."""
-    return value.movedim(1, -1).reshape(-1, value.shape[1]) if value.dim() == 4 else value.flatten() if value.dim() else value
+    return (
+        value.movedim(1, -1).reshape(-1, value.shape[1])
+        if value.dim() == 4
+        else value.flatten()
+        if value.dim()
+        else value
+    )
 
 
 DENSE = [
@@ -569,7 +626,9 @@ DENSE = [
 def test_a_map_counts_like_the_loop_over_its_pixels(name, options):
     torch.manual_seed(0)
     maps = [map_of(n) for n in needs(losses[name])]
-    assert losses[name](*maps, **options).item() == pytest.approx(NAIVE[name](*map(rows_of, maps), **options), abs=1e-5)
+    assert losses[name](*maps, **options).item() == pytest.approx(
+        NAIVE[name](*map(rows_of, maps), **options), abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", ["class_mix_translated", "class_mix_source"])
@@ -577,15 +636,19 @@ def test_a_map_counts_like_the_loop_over_its_pixels(name, options):
 def test_a_mixed_image_weighs_the_share_of_its_own_pixels_that_the_teacher_is_sure_of(name, threshold):
     torch.manual_seed(0)
     answers, labels, teacher = map_of("logits"), map_of("label_s"), map_of("logits")
-    pasted = torch.rand(labels.shape) < 0.4
-    tensors = (answers, labels, pasted, teacher)
+    classmix_mask = torch.rand(labels.shape) < 0.4
+    tensors = (answers, labels, classmix_mask, teacher)
     lists = [t.flatten(2).movedim(1, -1) if t.dim() == 4 else t.flatten(1) for t in tensors]
-    assert losses[name](*tensors, threshold=threshold).item() == pytest.approx(naive_class_mix(*lists, threshold), abs=1e-5)
+    assert losses[name](*tensors, threshold=threshold).item() == pytest.approx(
+        naive_class_mix(*lists, threshold), abs=1e-5
+    )
 
 
 def test_no_gradient_of_a_mixed_image_reaches_the_teacher():
     answers, teacher = logit_maps(1, 1).requires_grad_(True), logit_maps(9, 1).requires_grad_(True)
-    losses["class_mix_source"](answers, torch.full((2, 1, 3), 1), torch.zeros(2, 1, 3, dtype=torch.bool), teacher).backward()
+    losses["class_mix_source"](
+        answers, torch.full((2, 1, 3), 1), torch.zeros(2, 1, 3, dtype=torch.bool), teacher
+    ).backward()
     assert teacher.grad is None
     assert [bool(g.any()) for g in answers.grad] == [True, False]  # of the second image it is sure nowhere
 
@@ -594,10 +657,16 @@ def test_no_gradient_of_a_mixed_image_reaches_the_teacher():
 def test_the_domains_count_alike_whatever_the_size_of_their_maps(name):
     torch.manual_seed(0)
     source, target = map_of("critic", 2, 3), map_of("critic", 7, 4)
-    assert losses[name](source, target).item() == pytest.approx(naive_domains(rows_of(source), rows_of(target)), abs=1e-5)
+    assert losses[name](source, target).item() == pytest.approx(
+        naive_domains(rows_of(source), rows_of(target)), abs=1e-5
+    )
 
 
-NOTHING = [(n, o) for n in ("task_source", "task_translated", "task_classifier", "task_source_second") for o in variants(n)]
+NOTHING = [
+    (n, o)
+    for n in ("task_source", "task_translated", "task_classifier", "task_source_second")
+    for o in variants(n)
+]
 NOTHING += [("semantic_t", {"anchor": "label", "confidence": c}) for c in (0.0, 0.6)]
 
 
@@ -606,7 +675,10 @@ NOTHING += [("semantic_t", {"anchor": "label", "confidence": c}) for c in (0.0, 
 def test_where_nothing_is_labelled_the_loss_and_its_gradient_are_zero(name, options, dense):
     torch.manual_seed(0)
     tensors = [map_of(n) if dense else draw(n) for n in needs(losses[name])]
-    tensors = [torch.full_like(t, IGNORE) if n == "label_s" else t for n, t in zip(needs(losses[name]), tensors, strict=True)]
+    tensors = [
+        torch.full_like(t, IGNORE) if n == "label_s" else t
+        for n, t in zip(needs(losses[name]), tensors, strict=True)
+    ]
     answer = tensors[0].requires_grad_(True)
     loss = losses[name](*tensors, **options)
     loss.backward()
@@ -624,9 +696,11 @@ def test_gradient_penalty_of_a_linear_critic_is_that_of_its_weights():
     linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 1, bias=False))
     weight = torch.linspace(-1, 1, 12)
     linear[1].weight.data = weight[None]
-    gradient = score_gradient(linear, torch.randn(4, 3, 2, 2), torch.randn(4, 3, 2, 2))
+    gradient = discriminator_gradient(linear, torch.randn(4, 3, 2, 2), torch.randn(4, 3, 2, 2))
     assert torch.allclose(gradient, weight.reshape(3, 2, 2).expand(4, 3, 2, 2))
-    assert losses["gradient_penalty_t"](gradient).item() == pytest.approx((weight.norm().item() - 1) ** 2, rel=1e-5)
+    assert losses["gradient_penalty_t"](gradient).item() == pytest.approx(
+        (weight.norm().item() - 1) ** 2, rel=1e-5
+    )
 
 
 def test_gradient_penalty_moves_the_critic_as_the_calculus_says():
@@ -676,7 +750,7 @@ def test_a_term_multiplies_weight_and_ramp():
 
 
 def test_a_term_needs_the_parameters_of_its_loss():
-    assert Term("semantic_t").needs == ("source_logits_fake_t", "source_logits_real_s", "label_s", "semantic_gate")
+    assert Term("semantic_t").needs == ("f_s_logits_fake_t", "f_s_logits_real_s", "label_s", "semantic_gate")
 
 
 @pytest.mark.parametrize(
@@ -700,9 +774,9 @@ def test_a_wrong_term_says_where_and_what_is_near(name, options, answers):
 def test_a_term_computes_in_float32_whatever_it_is_given(name):
     tensors = tensors_of(name)
     short = [t.bfloat16() if t.is_floating_point() else t for t in tensors]
-    views = SimpleNamespace(**dict(zip(needs(losses[name]), short, strict=True)))
+    tensors = SimpleNamespace(**dict(zip(needs(losses[name]), short, strict=True)))
     with torch.autocast("cpu", torch.bfloat16):
-        value = Term(name)(views)
+        value = Term(name)(tensors)
     assert value.dtype == torch.float32
     assert value.shape == ()
     assert torch.equal(value, losses[name](*(t.float() if t.is_floating_point() else t for t in short)))
@@ -728,4 +802,6 @@ def test_probabilities_are_meant_over_classes_and_the_sum_has_another_name():
     student, teacher = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([[0.0, 3.0, 0.0]])
     squared = (student.softmax(1) - teacher.softmax(1)).square()
     for target, wanted in (("probabilities", squared.mean()), ("summed_probabilities", squared.sum())):
-        assert float(losses["self_training"](student, teacher, threshold=0.0, target=target)) == pytest.approx(float(wanted))
+        assert float(
+            losses["self_training"](student, teacher, threshold=0.0, target=target)
+        ) == pytest.approx(float(wanted))

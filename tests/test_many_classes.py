@@ -7,7 +7,7 @@ import pytest
 from synthetic_runs import make_run
 
 from cycada.cli.data_check import Checked, Part, print_checked
-from cycada.data.inspect import Report
+from cycada.data.inspect import DatasetReport
 from cycada.metrics.many_classes import EACH, MANY, worst_and_best
 from cycada.report import tsne as clouds
 from cycada.report.gather import gather
@@ -21,7 +21,9 @@ def page(tmp_path_factory):
     """A report on 300 classes: source only, and what was trained on translations."""
     results = tmp_path_factory.mktemp("many")
     how = {"k": 300, "n": 600, "pair": ("folder", "folder")}
-    source, pixel = (make_run(results, f"{c * 6}", stage, **how) for c, stage in (("a", "source"), ("b", "pixel")))
+    source, pixel = (
+        make_run(results, f"{c * 6}", stage, **how) for c, stage in (("a", "source"), ("b", "pixel"))
+    )
     task = make_run(results, "cccccc", "task", parents={"g_st": pixel}, **how)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clouds, "embed", lambda features, seed: features[:, :2])
@@ -85,7 +87,9 @@ def test_iou_of_many_classes_is_that_of_the_references_worst_and_best(tmp_path):
 @pytest.mark.parametrize(("scenes", "what"), [(False, "image"), (True, "pixel")])
 def test_classes_that_the_test_set_lacks_are_said_beside_the_scores(tmp_path, scenes, what):
     """Of scenes in the tables, too, where means are over classes."""
-    how = {"scenes": scenes, "k": 12, "n": 12} | ({"pair": ({"name": "mask_folder"},) * 2} if scenes else {"pair": ("folder",) * 2})
+    how = {"scenes": scenes, "k": 12, "n": 12} | (
+        {"pair": ({"name": "mask_folder"},) * 2} if scenes else {"pair": ("folder",) * 2}
+    )
     make_run(tmp_path, "aaaaaa", "source", **how)
     run = tmp_path / "runs" / "aaaaaa"
     found = gather(["aaaaaa"], tmp_path)
@@ -98,7 +102,7 @@ def test_classes_that_the_test_set_lacks_are_said_beside_the_scores(tmp_path, sc
 
 
 def test_data_check_shows_the_rarest_and_the_commonest(capsys):
-    part = Part("source train", 300, Report(np.arange(300), np.arange(300), read=300, labelled=300))
+    part = Part("source train", 300, DatasetReport(np.arange(300), np.arange(300), read=300, labelled=300))
     print_checked(Checked("a -> b", tuple(f"k{k:03d}" for k in range(300)), (), (part,)))
     out = capsys.readouterr().out
     assert len(out.splitlines()) < 50

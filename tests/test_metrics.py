@@ -58,13 +58,17 @@ def test_a_prediction_out_of_range_counts_nowhere(bad):
 
 def test_label_maps_count_per_pixel():
     prediction, label = (x.reshape(2, 10, 10) for x in random_pair())
-    assert torch.equal(confusion_matrix(prediction, label, K), confusion_matrix(prediction.flatten(), label.flatten(), K))
+    assert torch.equal(
+        confusion_matrix(prediction, label, K), confusion_matrix(prediction.flatten(), label.flatten(), K)
+    )
 
 
 def test_labels_in_bytes_count_like_long_ones():
     # label maps are stored as uint8, whose products would wrap around at 256
     prediction, label = random_pair(classes=19)
-    assert torch.equal(confusion_matrix(prediction, label.byte(), 19), confusion_matrix(prediction, label, 19))
+    assert torch.equal(
+        confusion_matrix(prediction, label.byte(), 19), confusion_matrix(prediction, label, 19)
+    )
 
 
 def test_nothing_counts_nothing():
@@ -80,7 +84,9 @@ LABEL = st.sampled_from([0, 1, 2, 3, IGNORE, -1, 9])
 def test_counts_add_over_batches(pairs, cut):
     prediction, label = (torch.tensor([p[i] for p in pairs], dtype=torch.long) for i in (0, 1))
     whole = confusion_matrix(prediction, label, K)
-    parts = confusion_matrix(prediction[:cut], label[:cut], K) + confusion_matrix(prediction[cut:], label[cut:], K)
+    parts = confusion_matrix(prediction[:cut], label[:cut], K) + confusion_matrix(
+        prediction[cut:], label[cut:], K
+    )
     assert torch.equal(whole, parts)
     assert torch.equal(whole, naive_count(prediction, label, K))
 
@@ -173,7 +179,9 @@ def naive_fwiou(prediction, label, classes):
 @pytest.mark.parametrize("seed", range(3))
 def test_frequency_weighted_iou_is_that_of_a_loop(seed):
     prediction, label = random_pair(n=60, classes=6, seed=seed)
-    assert scores["fwiou"](confusion_matrix(prediction, label, 6)).item() == pytest.approx(naive_fwiou(prediction, label, 6))
+    assert scores["fwiou"](confusion_matrix(prediction, label, 6)).item() == pytest.approx(
+        naive_fwiou(prediction, label, 6)
+    )
 
 
 # Monitors.
@@ -189,7 +197,9 @@ def share(hits):
 
 
 def naive_agreement(rows, other):
-    return share(a == b for a, b in zip(called(rows), other if isinstance(other, list) else called(other), strict=True))
+    return share(
+        a == b for a, b in zip(called(rows), other if isinstance(other, list) else called(other), strict=True)
+    )
 
 
 def naive_right(rows, labels):
@@ -247,11 +257,15 @@ def test_task_accuracy_counts_labelled_pixels_alone(name):
     torch.manual_seed(0)
     rows, labels = torch.randn(2, K, 5, 7), torch.randint(K, (2, 5, 7))
     labels[0, :3] = IGNORE
-    assert monitors[name](rows, labels).item() == pytest.approx(naive_right(*labelled(pixels(rows), pixels(labels))))
+    assert monitors[name](rows, labels).item() == pytest.approx(
+        naive_right(*labelled(pixels(rows), pixels(labels)))
+    )
     assert monitors[name](rows, torch.full_like(labels, IGNORE)).item() == 0
 
 
-@pytest.mark.parametrize("name", ["agreement_t", "agreement_s", "critic_accuracy", "reversed_critic_accuracy"])
+@pytest.mark.parametrize(
+    "name", ["agreement_t", "agreement_s", "critic_accuracy", "reversed_critic_accuracy"]
+)
 def test_monitors_of_maps_are_those_of_their_pixels(name):
     torch.manual_seed(0)
     maps = [torch.randn(2, 2 if "critic" in n else K, 5, 7) for n in needs(monitors[name])]
@@ -278,14 +292,19 @@ def test_certainty_and_information_maximisation_at_their_ends():
 
 def test_bnm_is_one_for_sure_and_balanced_answers():
     assert criteria["bnm"](torch.eye(4).repeat(3, 1)).item() == pytest.approx(1)
-    assert criteria["bnm"](torch.eye(4)[[0, 0, 0, 0]]).item() == pytest.approx(0.5)  # one singular value: sqrt(4) of sqrt(16)
+    assert criteria["bnm"](torch.eye(4)[[0, 0, 0, 0]]).item() == pytest.approx(
+        0.5
+    )  # one singular value: sqrt(4) of sqrt(16)
 
 
 def test_snd_against_a_loop():
     answers = torch.rand(5, 3, generator=torch.Generator().manual_seed(0)).softmax(1).double()
     total = 0.0
     for i in range(5):
-        weights = [math.exp(float(torch.cosine_similarity(answers[i], answers[j], dim=0)) / 0.05) if j != i else 0.0 for j in range(5)]
+        weights = [
+            math.exp(float(torch.cosine_similarity(answers[i], answers[j], dim=0)) / 0.05) if j != i else 0.0
+            for j in range(5)
+        ]
         shares = [w / sum(weights) for w in weights]
         total -= sum(p * math.log(p) for p in shares if p)
     assert criteria["snd"](answers).item() == pytest.approx(total / 5)

@@ -48,7 +48,13 @@ def kinds(net, kind):
 
 
 def build(kind, name, size=32, image_channels=3, **options):
-    context = {"image_channels": image_channels, "size": size, "shape": (size, size), "classes": 10, "inputs": 10}
+    context = {
+        "image_channels": image_channels,
+        "size": size,
+        "shape": (size, size),
+        "classes": 10,
+        "inputs": 10,
+    }
     return NETWORKS[kind][name](*(context[n] for n in needs(NETWORKS[kind][name])), **options)
 
 
@@ -67,7 +73,10 @@ def test_dtn_has_the_parameters_of_the_release():
     with META:
         net = classifiers["dtn"](3, 10, 32)
     norms = 2 * (64 + 128 + 256 + 512)
-    assert count(net) == conv(3, 64, 5) + conv(64, 128, 5) + conv(128, 256, 5) + linear(4096, 512) + linear(512, 10) + norms
+    assert (
+        count(net)
+        == conv(3, 64, 5) + conv(64, 128, 5) + conv(128, 256, 5) + linear(4096, 512) + linear(512, 10) + norms
+    )
     assert [m.p for m in kinds(net, (nn.Dropout2d, nn.Dropout))] == [0.1, 0.3, 0.5, 0.5]
 
 
@@ -127,7 +136,9 @@ def test_unet_256():
     widths = [64, 128, 256, 512, 512, 512, 512, 512]
     down = sum(conv(i, o, 4) for i, o in zip([3, *widths], widths, strict=False))
     # every level but the innermost takes what comes from below next to its skip connection
-    up = conv(512, 512, 4) + sum(conv(2 * i, o, 4) for i, o in zip(widths[6::-1], [*widths[5::-1], 3], strict=True))
+    up = conv(512, 512, 4) + sum(
+        conv(2 * i, o, 4) for i, o in zip(widths[6::-1], [*widths[5::-1], 3], strict=True)
+    )
     assert count(net) == down + up
 
 
@@ -175,7 +186,9 @@ def test_every_generator_keeps_shape_and_range(name, channels):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", sorted(discriminators))
 def test_every_discriminator_scores_patches(name, channels):
-    scores = build("d", name, image_channels=channels, **small("d", name))(torch.rand(2, channels, 32, 32) * 2 - 1)
+    scores = build("d", name, image_channels=channels, **small("d", name))(
+        torch.rand(2, channels, 32, 32) * 2 - 1
+    )
     assert scores.dim() == 4
     assert scores.shape[:2] == (2, 1)
 
@@ -198,14 +211,23 @@ def test_every_discriminator_of_pairs_judges_each_side_by_its_own_layer(name, ch
     net = build("pair_d", name, size, channels, **small("pair_d", name)).eval()
     images = torch.rand(2, channels, size, size) * 2 - 1
     one, other = net(images, "s"), net(images, "t")
-    assert (one.score.shape, len(one.features), one.features.dim(), one.logits.shape) == ((2, 1), 2, 2, (2, 10))
+    assert (one.score.shape, len(one.features), one.features.dim(), one.logits.shape) == (
+        (2, 1),
+        2,
+        2,
+        (2, 10),
+    )
     assert not torch.equal(one.logits, other.logits)
 
 
 def test_coupled_networks_share_all_but_one_layer_of_each_domain():
     for name in pair_generators:
         for kind in ("pair_g", "pair_d"):
-            own = {n.split(".")[0] for n, _ in build(kind, name).named_parameters()} - {"shared", "score", "classes"}
+            own = {n.split(".")[0] for n, _ in build(kind, name).named_parameters()} - {
+                "shared",
+                "score",
+                "classes",
+            }
             assert own == {"s", "t"}
 
 
@@ -225,7 +247,9 @@ def test_the_kind_of_a_role(role, kind):
 
 def close_to_normal(values, mean, std):
     n = values.numel()
-    return abs(values.mean() - mean) < 5 * std / math.sqrt(n) and abs(values.std() / std - 1) < 5 / math.sqrt(2 * n)
+    return abs(values.mean() - mean) < 5 * std / math.sqrt(n) and abs(values.std() / std - 1) < 5 / math.sqrt(
+        2 * n
+    )
 
 
 @pytest.mark.parametrize(
@@ -257,7 +281,9 @@ def test_task_networks_start_as_xavier(kind, name):
         assert (module.bias == 0).all()
 
 
-@pytest.mark.parametrize(("kind", "name"), [("g", "resnet"), ("g", "unet"), ("d", "patchgan"), ("d", "pixel")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("g", "resnet"), ("g", "unet"), ("d", "patchgan"), ("d", "pixel")]
+)
 def test_instance_norm_has_neither_weights_nor_statistics(kind, name):
     with META:
         net = build(kind, name, **OPTIONS.get(name, {}))
@@ -369,7 +395,11 @@ def test_timm_weights_come_from_a_local_file(tmp_path):
     trained = timm.create_model("test_resnet", num_classes=10)
     torch.save(trained.state_dict(), tmp_path / "weights.pth")
     net = classifiers["timm"](3, 10, model="test_resnet", weights=str(tmp_path / "weights.pth"))
-    assert all(torch.equal(net.body.state_dict()[k], v) for k, v in trained.state_dict().items() if not k.startswith("fc"))
+    assert all(
+        torch.equal(net.body.state_dict()[k], v)
+        for k, v in trained.state_dict().items()
+        if not k.startswith("fc")
+    )
 
 
 def test_timm_weights_that_are_not_there_are_named(tmp_path):
@@ -408,7 +438,9 @@ def test_nothing_of_a_frozen_network_moves_while_gradient_reaches_its_input(froz
     frozen(images).logits.square().sum().backward()
     assert images.grad.abs().sum() > 0
     assert all(p.grad is None for p in frozen.parameters())
-    assert all(torch.equal(v, before[k]) for k, v in frozen.state_dict().items())  # parameters and batch-norm statistics
+    assert all(
+        torch.equal(v, before[k]) for k, v in frozen.state_dict().items()
+    )  # parameters and batch-norm statistics
 
 
 def test_a_frozen_network_answers_the_same_twice(frozen):
@@ -421,7 +453,9 @@ def test_the_keys_of_a_frozen_network_are_its_own(frozen):
     assert list(frozen.state_dict()) == list(fresh.state_dict())
     fresh.load_state_dict(frozen.state_dict())
     Frozen(fresh).load_state_dict(frozen.state_dict())
-    assert [k.removeprefix("f_s.") for k in nn.ModuleDict({"f_s": frozen}).state_dict()] == list(fresh.state_dict())
+    assert [k.removeprefix("f_s.") for k in nn.ModuleDict({"f_s": frozen}).state_dict()] == list(
+        fresh.state_dict()
+    )
 
 
 # Gradient reversal.

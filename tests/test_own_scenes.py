@@ -33,7 +33,9 @@ def data(tmp_path):
                     if (side, split, kind) != ("target", "train", "masks"):
                         (folder / kind).mkdir(parents=True, exist_ok=True)
                         Image.fromarray(pixels).save(folder / kind / f"{i}.png")
-    (tmp_path / "classes.yaml").write_text(yaml.safe_dump({name: k for k, name in enumerate(CLASSES)}, sort_keys=False))
+    (tmp_path / "classes.yaml").write_text(
+        yaml.safe_dump({name: k for k, name in enumerate(CLASSES)}, sort_keys=False)
+    )
     return tmp_path
 
 

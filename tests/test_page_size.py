@@ -13,7 +13,10 @@ from cycada.render.figure import new, panel, styled
 from cycada.render.pixels import QUALITY, WIDEST, columns_of, rows_of, uri
 from cycada.render.svg import _path, _styles, compact, written
 
-INHERITED = {"stroke-linejoin": "round", "stroke-linecap": "butt"}  # what matplotlib's style sheet says of all
+INHERITED = {
+    "stroke-linejoin": "round",
+    "stroke-linecap": "butt",
+}  # what matplotlib's style sheet says of all
 OWN = ("opacity", "clip-path")
 
 
@@ -36,7 +39,10 @@ def drawn(root):
     for parent in root.iter():
         for child in parent:
             if child.get("id") and child.tag != "g":
-                markers["#" + child.get("id")] = (re.sub(r"[^MLCz]", "", child.get("d", "")), _styles(child.get("style", "")))
+                markers["#" + child.get("id")] = (
+                    re.sub(r"[^MLCz]", "", child.get("d", "")),
+                    _styles(child.get("style", "")),
+                )
 
     def visit(element, style, inside):
         own = _styles(element.get("style", ""))
@@ -46,9 +52,17 @@ def drawn(root):
             return
         if element.tag in ("path", "text", "use", "image") and element.get("style") != "fill: none":
             shape, said = markers.get(element.get("href"), ("", {}))
-            at = [round(float(n), 1) for k in ("d", "x", "y", "transform") for n in re.findall(r"-?\d+\.?\d*", element.get(k, ""))]
+            at = [
+                round(float(n), 1)
+                for k in ("d", "x", "y", "transform")
+                for n in re.findall(r"-?\d+\.?\d*", element.get(k, ""))
+            ]
             text = element.tag == "text"
-            kept = {k: v for k, v in (style | said).items() if k.startswith(("font", "text")) == text or k == "fill"}
+            kept = {
+                k: v
+                for k, v in (style | said).items()
+                if k.startswith(("font", "text")) == text or k == "fill"
+            }
             found.append(
                 (
                     element.tag,
@@ -122,8 +136,14 @@ def test_pictures_keep_their_look_in_fewer_bytes(tmp_path):
     clear = Image.new("RGBA", (9, 9), (0, 0, 0, 0))
     clear.putpixel((4, 4), (200, 30, 30, 255))
     assert np.array_equal(np.asarray(opened(uri(clear)).convert("RGBA"))[..., 3], np.asarray(clear)[..., 3])
-    labels = np.random.default_rng(0).choice([[128, 64, 128], [0, 0, 142], [220, 20, 60]], (30, 30), axis=0).astype(np.uint8)
-    assert np.array_equal(np.asarray(opened(uri(Image.fromarray(labels))).convert("RGB")), labels), "masks to the pixel"
+    labels = (
+        np.random.default_rng(0)
+        .choice([[128, 64, 128], [0, 0, 142], [220, 20, 60]], (30, 30), axis=0)
+        .astype(np.uint8)
+    )
+    assert np.array_equal(np.asarray(opened(uri(Image.fromarray(labels))).convert("RGB")), labels), (
+        "masks to the pixel"
+    )
     assert opened(uri(Image.new("RGB", (2 * WIDEST, 100), "red"))).size == (WIDEST, 50)
     y, x = np.mgrid[:120, :160]
     photo = np.stack([x, y, (x * y) // 90], 2) + np.random.default_rng(0).normal(0, 12, (120, 160, 3))

@@ -13,7 +13,9 @@ from cycada.data.transforms import GREY
 
 def some(n=5, channels=3, height=6, width=9, reach=0.5):
     """Images that no change of the strengths below pushes out of the range."""
-    return reach * (2 * torch.rand(n, channels, height, width, generator=torch.Generator().manual_seed(0)) - 1)
+    return reach * (
+        2 * torch.rand(n, channels, height, width, generator=torch.Generator().manual_seed(0)) - 1
+    )
 
 
 def drawn(rows, n, seed=0):
@@ -36,17 +38,25 @@ def turned(pixel, angle):
 def test_the_factors_are_torchvisions_one_after_the_other_and_then_a_turn_of_the_colours(strength):
     images = some(reach=0.2)
     change = strength * (2 * drawn(5, 5)[:4] - 1)
-    for image, found, (b, c, s, h) in zip(images, colour_jitter(images, strength, chance=1.0), change.T.tolist(), strict=True):
+    for image, found, (b, c, s, h) in zip(
+        images, colour_jitter(images, strength, chance=1.0), change.T.tolist(), strict=True
+    ):
         y = tv.adjust_brightness((image + 1) / 2, 1 + b)
         y = tv.adjust_saturation(tv.adjust_contrast(y, 1 + c), 1 + s)
-        naive = torch.tensor([turned(pixel, 2 * math.pi * h) for pixel in y.flatten(1).T.tolist()]).T.reshape(y.shape)
-        assert torch.allclose((found + 1) / 2, naive.clamp(0, 1), atol=2e-3)  # torchvision rounds the luma's coefficients
+        naive = torch.tensor([turned(pixel, 2 * math.pi * h) for pixel in y.flatten(1).T.tolist()]).T.reshape(
+            y.shape
+        )
+        assert torch.allclose(
+            (found + 1) / 2, naive.clamp(0, 1), atol=2e-3
+        )  # torchvision rounds the luma's coefficients
 
 
 def test_images_without_colour_have_brightness_and_contrast():
     images = some(channels=1, reach=0.2)
     change = 0.25 * (2 * drawn(5, 5)[:4] - 1)
-    for image, found, (b, c, _, _) in zip(images, colour_jitter(images, 0.25, chance=1.0), change.T.tolist(), strict=True):
+    for image, found, (b, c, _, _) in zip(
+        images, colour_jitter(images, 0.25, chance=1.0), change.T.tolist(), strict=True
+    ):
         y = (image + 1) / 2 * (1 + b)
         assert torch.allclose((found + 1) / 2, (1 + c) * y - c * y.mean(), atol=1e-5)
 
@@ -69,7 +79,9 @@ def test_a_third_of_a_turn_makes_red_green():
 def test_the_blur_is_a_naive_sum_over_neighbours():
     images, taps = some(n=3), range(-4, 5)
     sigmas = LEAST_SIGMA + drawn(2, 3)[0] * (1.15 - LEAST_SIGMA)
-    for image, found, sigma in zip(images, gaussian_blur(images, 1.15, chance=1.0), sigmas.tolist(), strict=True):
+    for image, found, sigma in zip(
+        images, gaussian_blur(images, 1.15, chance=1.0), sigmas.tolist(), strict=True
+    ):
         weights = [math.exp(-(t**2) / (2 * sigma**2)) for t in taps]
         for y, x in [(0, 0), (3, 4), (5, 8), (2, 0)]:
             near = 0

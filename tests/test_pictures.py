@@ -47,10 +47,22 @@ def twelve_bits(path, values):
     pairs = values.reshape(-1, 2).astype(int)
     data = b"".join(bytes([a >> 4, (a & 15) << 4 | b >> 8, b & 255]) for a, b in pairs)
     height, width = values.shape
-    tags = [(256, width), (257, height), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, height), (279, len(data))]
+    tags = [
+        (256, width),
+        (257, height),
+        (258, 12),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, height),
+        (279, len(data)),
+    ]
     entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4))
+    path.write_bytes(
+        b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+    )
     return path
 
 
@@ -59,13 +71,20 @@ def deep_colour(path, colour):
     import zlib
 
     def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
 
     height, width, channels = colour.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in colour)
     header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
     return path
 
 
@@ -90,7 +109,11 @@ TABLE = {
     "two.png": (RAMP > 99, np.where(GREY > 99, 255, 0), {}),
     "palette.png": (Image.fromarray(RAMP).convert("P"), GREY, {}),
     "alpha.png": (np.dstack([COLOUR, SHARE]), on_white(COLOUR), {}),
-    "grey_alpha.png": (Image.merge("LA", [Image.fromarray(RAMP), Image.fromarray(SHARE)]), on_white(GREY), {}),
+    "grey_alpha.png": (
+        Image.merge("LA", [Image.fromarray(RAMP), Image.fromarray(SHARE)]),
+        on_white(GREY),
+        {},
+    ),
     "ink.tif": (Image.fromarray(np.dstack([255 - COLOUR, np.zeros_like(RAMP)]), "CMYK"), COLOUR, {}),
     "turned.png": (COLOUR, np.rot90(COLOUR, -1), turned(6)),
     "half.tif": (COLOUR, COLOUR[::-1, ::-1], turned(3)),
@@ -107,7 +130,9 @@ def folder(tmp_path_factory):
         expected[saved(where / name, pixels, **how)] = seen
     expected[twelve_bits(where / "twelve.tif", np.round(RAMP / 255 * 4095))] = GREY
     expected[deep_colour(where / "deep_colour.png", COLOUR.astype(np.uint16) * 257)] = COLOUR
-    expected[deep_colour(where / "deep_alpha.png", np.dstack([COLOUR, SHARE]).astype(np.uint16) * 257)] = on_white(COLOUR)
+    expected[deep_colour(where / "deep_alpha.png", np.dstack([COLOUR, SHARE]).astype(np.uint16) * 257)] = (
+        on_white(COLOUR)
+    )
     return where, expected
 
 
@@ -121,7 +146,9 @@ def identity():
 
 
 def through_images(path):
-    scenes = scene_domains["images"](train=path.parent.name, test=path.parent.name).load(path.parent.parent, "train")
+    scenes = scene_domains["images"](train=path.parent.name, test=path.parent.name).load(
+        path.parent.parent, "train"
+    )
     return scenes.pair(list(scenes.names).index(path.name))[0]
 
 
@@ -181,7 +208,9 @@ def test_an_image_beside_a_mask_has_those_numbers_too_but_is_not_turned(tmp_path
         assert np.array_equal(found[path.name.replace(".", "_")], read_picture(path)), path.name
 
 
-@pytest.mark.parametrize("pixels", [np.zeros((8, 8), np.float32), np.full((8, 8), 70000, np.int32), np.full((8, 8), -1, np.int32)])
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((8, 8), np.float32), np.full((8, 8), 70000, np.int32), np.full((8, 8), -1, np.int32)]
+)
 def test_numbers_whose_white_nobody_knows_are_refused_by_name(tmp_path, pixels):
     path = saved(tmp_path / "a" / "x.tif", pixels)
     (tmp_path / "classes.yaml").write_text("a: 0\n")
@@ -190,7 +219,12 @@ def test_numbers_whose_white_nobody_knows_are_refused_by_name(tmp_path, pixels):
     scenes = scene_domains["mask_folder"](train="s", test="s", classes="classes.yaml").load(tmp_path, "train")
     with pytest.raises(CycadaError, match=r"x\.tif.*expected"):
         scenes.pair(0)
-    for entry in (read_picture, through_images, lambda p: fitted(p, (8, 8)), lambda p: style_pictures.read(p, None)):
+    for entry in (
+        read_picture,
+        through_images,
+        lambda p: fitted(p, (8, 8)),
+        lambda p: style_pictures.read(p, None),
+    ):
         with pytest.raises(CycadaError, match=r"x\.tif.*expected"):
             entry(path)
     result = translate(identity(), tmp_path / "a", tmp_path / "out")
@@ -200,7 +234,12 @@ def test_numbers_whose_white_nobody_knows_are_refused_by_name(tmp_path, pixels):
 
 
 def test_arrays_of_other_types_are_refused():
-    for array in (RAMP.astype(np.uint16), RAMP / 255, np.dstack([COLOUR, SHARE]), np.zeros((2, 8, 8, 3), np.uint8)):
+    for array in (
+        RAMP.astype(np.uint16),
+        RAMP / 255,
+        np.dstack([COLOUR, SHARE]),
+        np.zeros((2, 8, 8, 3), np.uint8),
+    ):
         with pytest.raises(CycadaError, match="expected uint8"):
             identity()(array)
     assert np.array_equal(identity()(COLOUR), COLOUR)
@@ -209,11 +248,23 @@ def test_arrays_of_other_types_are_refused():
 def test_what_cannot_be_known_is_said(tmp_path, folder):
     expected = folder[1]
     said = {path.name: " ".join(picture_doubts(path, beside_mask=True)) for path in expected}
-    assert {name for name, text in said.items() if text} == {"turned.png", "half.tif", "pages.tif", "moving.webp"}
+    assert {name for name, text in said.items() if text} == {
+        "turned.png",
+        "half.tif",
+        "pages.tif",
+        "moving.webp",
+    }
     assert "turned by 180 degrees" in said["half.tif"]
     assert "2 frames or pages" in said["pages.tif"]
-    dark = [saved(tmp_path / "dark.png", DEEP // 16), deep_colour(tmp_path / "colour.png", COLOUR.astype(np.uint16) * 16)]
-    dark.append(deep_colour(tmp_path / "alpha.png", np.dstack([COLOUR.astype(np.uint16) * 16, np.full_like(DEEP, 65535)])))
+    dark = [
+        saved(tmp_path / "dark.png", DEEP // 16),
+        deep_colour(tmp_path / "colour.png", COLOUR.astype(np.uint16) * 16),
+    ]
+    dark.append(
+        deep_colour(
+            tmp_path / "alpha.png", np.dstack([COLOUR.astype(np.uint16) * 16, np.full_like(DEEP, 65535)])
+        )
+    )
     assert all("12 bits or fewer" in " ".join(picture_doubts(path)) for path in dark)
     result = translate(identity(), tmp_path, tmp_path / "out")
     assert len(result.doubts) == 3
@@ -251,7 +302,8 @@ def test_ids_are_the_same_in_every_depth(tmp_path):
     for name, pixels in kinds.items():
         assert np.array_equal(read_ids(saved(tmp_path / name, pixels)), IDS), name
     assert np.array_equal(
-        read_first_channel(deep_colour(tmp_path / "rgb.png", np.dstack([IDS * np.uint16(300)] * 3))), IDS * np.uint16(300)
+        read_first_channel(deep_colour(tmp_path / "rgb.png", np.dstack([IDS * np.uint16(300)] * 3))),
+        IDS * np.uint16(300),
     )
 
 
@@ -276,7 +328,11 @@ def test_masks_that_are_no_ids_are_refused(tmp_path):
 def test_colours_that_nobody_sees_and_channels_that_lose_ids_are_refused(tmp_path):
     clear = saved(tmp_path / "clear.png", np.dstack([COLOUR, SHARE]))
     deep = deep_colour(tmp_path / "deep.png", np.dstack([COLOUR, SHARE]).astype(np.uint16))
-    for path, words in ((clear, "transparent"), (deep, "more than 8 bits"), (saved(tmp_path / "a.jpg", COLOUR), "lossy")):
+    for path, words in (
+        (clear, "transparent"),
+        (deep, "more than 8 bits"),
+        (saved(tmp_path / "a.jpg", COLOUR), "lossy"),
+    ):
         with pytest.raises(ValueError, match=words):
             read_colours(path)
     for path in (deep, saved(tmp_path / "p.png", palette([9, 8, 7] * 7)), saved(tmp_path / "b.jpg", COLOUR)):
@@ -299,7 +355,10 @@ def test_doubts_about_masks_are_said_by_name(tmp_path):
     one, other = [0, 0, 0, 9, 9, 9] + [7] * 15, [1, 1, 1, 9, 9, 9] + [7] * 15
     masks = [(palette(one), {}), (palette(other), {}), (IDS, {"form": "tif", "save_all": True, "append_images": [Image.fromarray(IDS)]}),
              (palette(one), {"transparency": 2}), (IDS, turned(3))]  # fmt: skip
-    found = {path.rsplit("/", 1)[-1]: " ".join(said) for path, said in scenes_of(tmp_path, masks).doubts(range(5)).items()}
+    found = {
+        path.rsplit("/", 1)[-1]: " ".join(said)
+        for path, said in scenes_of(tmp_path, masks).doubts(range(5)).items()
+    }
     assert "other colours than that of 0.png" in found["1.png"]
     assert "2 frames" in found["2.tif"]
     assert "transparent" in found["3.png"]
@@ -315,7 +374,19 @@ def test_doubts_about_coloured_masks_are_said_too(tmp_path):
 
 def test_data_check_says_an_orientation_beside_a_mask_and_the_refusal_names_it(tmp_path):
     scenes_of(tmp_path, [(IDS, {})], image=turned(3))
-    said = CliRunner().invoke(app, ["data", "check", "mask_folder", "--root", str(tmp_path), "train=s", "test=s", "classes=classes.yaml"])
+    said = CliRunner().invoke(
+        app,
+        [
+            "data",
+            "check",
+            "mask_folder",
+            "--root",
+            str(tmp_path),
+            "train=s",
+            "test=s",
+            "classes=classes.yaml",
+        ],
+    )
     assert "orientation (3)" in " ".join((said.output + said.stderr).split()), said.output
     wide = np.zeros((8, 12, 3), np.uint8)
     saved(tmp_path / "s" / "images" / "0.png", wide, **turned(6))

@@ -106,7 +106,9 @@ def test_a_run_goes_on_when_there_is_room_again(things, cycada, tmp_path, finish
     assert ours == {identity: expected[identity] for identity in ours}
 
 
-@pytest.mark.parametrize("command", [name for name in WRITING if name not in ("run", "sweep", "translate", "style")])
+@pytest.mark.parametrize(
+    "command", [name for name in WRITING if name not in ("run", "sweep", "translate", "style")]
+)
 def test_what_finds_no_room_leaves_no_half_file(command, things, cycada, tmp_path):
     place = tmp_path / "place"
     with files_of_at_most(100):
@@ -131,7 +133,9 @@ def read_only(folder):
         return
     mounted = [["mount", "--bind", folder, folder], ["mount", "-o", "remount,ro,bind", folder]]
     try:
-        if not shutil.which("mount") or any(subprocess.run(words, capture_output=True, check=False).returncode for words in mounted):
+        if not shutil.which("mount") or any(
+            subprocess.run(words, capture_output=True, check=False).returncode for words in mounted
+        ):
             pytest.skip("root may not mount here")
         yield
     finally:
@@ -172,7 +176,11 @@ def test_where_the_file_system_has_no_locks_a_file_that_is_there_is_one(number, 
 
     monkeypatch.setattr(fcntl, "flock", flock)
     waits, second = [], locked(tmp_path / "it.lock", lambda: waits.append("second"), limit=0.1)
-    with locked(tmp_path / "it.lock", lambda: waits.append("first")), pytest.raises(StillLocked, match=r"it\.lock"), second:
+    with (
+        locked(tmp_path / "it.lock", lambda: waits.append("first")),
+        pytest.raises(StillLocked, match=r"it\.lock"),
+        second,
+    ):
         pass
     with locked(tmp_path / "it.lock", lambda: waits.append("third")):
         pass

@@ -39,7 +39,10 @@ def weights(results):
     """Of all finished stages by name."""
     folders = [f for f in (results / "runs").iterdir() if f.is_dir()]
     assert len(folders) == len(STAGES)
-    return {json.loads((f / "manifest.json").read_text())["stage"]: load_file(f / "weights.safetensors") for f in folders}
+    return {
+        json.loads((f / "manifest.json").read_text())["stage"]: load_file(f / "weights.safetensors")
+        for f in folders
+    }
 
 
 def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):

@@ -13,7 +13,7 @@ from conftest import tiny_config, write_config
 from test_scene_training import STREETS
 
 from cycada.core.errors import CycadaError
-from cycada.data import fit_logits, to_bytes, to_float
+from cycada.data import resize_logits, to_bytes, to_float
 from cycada.data.streets.domain import Streets
 from cycada.image_quality import quality as module
 from cycada.image_quality.metrics import Batch, LabelScore, Pixels
@@ -66,8 +66,14 @@ def test_frechet_is_the_formula_with_scipys_root():
 
 def test_frechet_of_gaussians_in_closed_form():
     """Independent coordinates: |m - n|^2 + sum (sd - te)^2."""
-    cube = torch.tensor([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=torch.float64) * math.sqrt(7 / 8)
-    sd, te, shift = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 2.0, 0.5]), torch.tensor([0.0, 1.0, -2.0])
+    cube = torch.tensor(
+        [[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=torch.float64
+    ) * math.sqrt(7 / 8)
+    sd, te, shift = (
+        torch.tensor([1.0, 2.0, 3.0]),
+        torch.tensor([2.0, 2.0, 0.5]),
+        torch.tensor([0.0, 1.0, -2.0]),
+    )
     found = frechet_distance(of(cube * sd), of(cube * te + shift)).distance
     assert found == pytest.approx(float((shift**2).sum() + ((sd - te) ** 2).sum()), rel=1e-9)
     assert frechet_distance(of(cube), of(cube)).distance == pytest.approx(0, abs=1e-12)
@@ -95,7 +101,9 @@ def naive_mmd(x, y):
 
 
 def test_kid_is_the_naive_double_loop():
-    x, y = (torch.randn(n, 5, generator=random(n), dtype=torch.float64) + shift for n, shift in ((7, 0), (9, 0.5)))
+    x, y = (
+        torch.randn(n, 5, generator=random(n), dtype=torch.float64) + shift for n, shift in ((7, 0), (9, 0.5))
+    )
     assert float(squared_mmd(x, y)) == pytest.approx(naive_mmd(x, y), rel=1e-9)
     found = kernel_distance(x, y, subsets=20)
     drawn, each = torch.Generator().manual_seed(0), []
@@ -130,7 +138,9 @@ def test_structure_is_the_naive_loop_and_sees_places_alone():
     turned = torch.einsum("ij,njhw->nihw", turn, a) * 2.5  # other features in the same places
     assert structure_distance(a, turned).abs().max() < 1e-10
     assert self_similarity(a).diagonal(dim1=1, dim2=2).allclose(torch.ones(2, 20))
-    assert structure_distance(torch.randn(1, 2, 40, 70, generator=random(4)), torch.randn(1, 2, 40, 70, generator=random(5))).shape == (1,)
+    assert structure_distance(
+        torch.randn(1, 2, 40, 70, generator=random(4)), torch.randn(1, 2, 40, 70, generator=random(5))
+    ).shape == (1,)
 
 
 # the judges
@@ -144,9 +154,9 @@ def test_labels_are_decoded_and_held_against_masks():
     wrong = maps.clone()
     wrong[:, :, :4] = to_float(torch.tensor(palette[0], dtype=torch.uint8)).reshape(1, 3, 1, 1)
     judge = LabelScore(palette)
-    judge.see(Batch("source", "test", maps, masks))
-    judge.see(Batch("target", "test", maps, masks, fake=wrong + 0.02))
-    found = judge.found()
+    judge.update(Batch("source", "test", maps, masks))
+    judge.update(Batch("target", "test", maps, masks, fake=wrong + 0.02))
+    found = judge.compute()
     assert found["real"]["pixel_accuracy"] == found["real"]["miou"] == 1
     said = torch.stack(masks).clone()
     said[:, :4] = 0
@@ -154,22 +164,24 @@ def test_labels_are_decoded_and_held_against_masks():
     for name in ("pixel_accuracy", "mean_class_accuracy", "miou"):
         assert found["ts"][name] == pytest.approx(float(scores[name](count)), abs=1e-6)
     photos = LabelScore(palette)  # whose source is no label map: nearest colours mean nothing
-    photos.see(Batch("source", "test", to_float(torch.stack([scenes.read(i)[0] for i in range(2)])), masks))
-    photos.see(Batch("target", "test", maps, masks, fake=maps))
-    assert photos.found() == {}
+    photos.update(
+        Batch("source", "test", to_float(torch.stack([scenes.read(i)[0] for i in range(2)])), masks)
+    )
+    photos.update(Batch("target", "test", maps, masks, fake=maps))
+    assert photos.compute() == {}
 
 
 def test_pixels_know_the_truth():
     real = torch.rand(4, 3, 16, 16, generator=random()) - 0.5
     judge = Pixels()
-    judge.see(Batch("source", "test", real, fake=real + 0.1, truth=real + 0.2))
-    judge.see(Batch("target", "test", 2 * real))
-    found = judge.found()["st"]
+    judge.update(Batch("source", "test", real, fake=real + 0.1, truth=real + 0.2))
+    judge.update(Batch("target", "test", 2 * real))
+    found = judge.compute()["st"]
     assert found["l1"] == pytest.approx(0.1, abs=1e-6)
     assert found["psnr"] == pytest.approx(10 * math.log10(4 / 0.01), abs=1e-4)
     assert found["untranslated_l1"] == pytest.approx(0.2, abs=1e-6)
     assert found["diversity"] == pytest.approx(0.5, abs=1e-5)
-    assert "ts" not in judge.found()
+    assert "ts" not in judge.compute()
 
 
 # a finished run
@@ -182,7 +194,13 @@ STAGES = {
     "pixel": {"method": "cyclegan", "steps": 1, "crop": [16, 32], "options": {"pool": 2}},
     "scorer": {"method": "target_only", "steps": 6, "optimizer": {"lr": 0.005}},
 }
-ALONE = {"method": "cyclegan", "steps": 1, "crop": [16, 32], "losses": {"cycle_s": 0, "cycle_t": 0}, "options": {"pool": 2}}
+ALONE = {
+    "method": "cyclegan",
+    "steps": 1,
+    "crop": [16, 32],
+    "losses": {"cycle_s": 0, "cycle_t": 0},
+    "options": {"pool": 2},
+}
 
 
 @pytest.fixture(scope="module")
@@ -216,10 +234,17 @@ def test_the_fcn_score_is_a_loop_over_pictures(found, made):
     counts = {"st": 0, "untranslated": 0}
     for i in range(5):
         image, mask = scenes.read(i)
-        small = torch.nn.functional.interpolate(image[None].float(), (32, 64), mode="bilinear", antialias=True).round().byte()
+        small = (
+            torch.nn.functional.interpolate(image[None].float(), (32, 64), mode="bilinear", antialias=True)
+            .round()
+            .byte()
+        )
         with torch.no_grad():
-            for name, seen in (("st", to_float(to_bytes(networks["pixel"].g_st(to_float(small))))), ("untranslated", to_float(small))):
-                answer = fit_logits(networks["scorer"].f_t(seen).logits, mask.shape).argmax(1)[0]
+            for name, seen in (
+                ("st", to_float(to_bytes(networks["pixel"].g_st(to_float(small))))),
+                ("untranslated", to_float(small)),
+            ):
+                answer = resize_logits(networks["scorer"].f_t(seen).logits, mask.shape).argmax(1)[0]
                 counts[name] = counts[name] + confusion_matrix(answer, mask, 9)
     for name, count in counts.items():
         for score in ("pixel_accuracy", "mean_class_accuracy", "miou"):
@@ -230,7 +255,9 @@ def test_both_directions_have_distances_with_their_rulers(found, made):
     block, scorer = found["features"], made[0]["scorer"]
     assert (block["st"]["n"], block["st"]["n_real"], block["ts"]["n"], block["ts"]["n_real"]) == (5, 6, 6, 5)
     for way in ("st", "ts"):
-        assert {"fid", "kid", "structure", "diversity", "untranslated_fid", "real_fid", "real_kid"} <= set(block[way])
+        assert {"fid", "kid", "structure", "diversity", "untranslated_fid", "real_fid", "real_kid"} <= set(
+            block[way]
+        )
         assert not block[way]["fid_full_rank"]  # 16 features
         assert 0 < found["pixels"][way]["l1"] < 2
     ruler = block["protocol"]["features"]
@@ -248,13 +275,22 @@ def test_what_was_measured_is_read(found, made, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(module, "load_datasets", never)
-        assert quality(folder, stages["scorer"].folder, f"{stages['scorer'].id}#f_t", results=results) == found
-        assert quality(folder, stages["scorer"].folder / "weights.safetensors", results=results)["fcn"] == found["fcn"]
+        assert (
+            quality(folder, stages["scorer"].folder, f"{stages['scorer'].id}#f_t", results=results) == found
+        )
+        assert (
+            quality(folder, stages["scorer"].folder / "weights.safetensors", results=results)["fcn"]
+            == found["fcn"]
+        )
         assert quality(folder)["pixels"] == found["pixels"]
     assert (folder / "quality.json").read_bytes() == before
     content = json.loads(before)["measured"]
-    (folder / "quality.json").write_text(json.dumps({"format": module.FORMAT, "measured": {"labels": content["labels"]}}))
-    assert quality(folder, stages["scorer"].id, stages["scorer"].id, results=results) == found  # to the last digit
+    (folder / "quality.json").write_text(
+        json.dumps({"format": module.FORMAT, "measured": {"labels": content["labels"]}})
+    )
+    assert (
+        quality(folder, stages["scorer"].id, stages["scorer"].id, results=results) == found
+    )  # to the last digit
     assert (folder / "done").exists()
 
 
@@ -277,7 +313,11 @@ def test_refusals(made, tmp_path, monkeypatch):
     with pytest.raises(CycadaError, match=r"extractor: .*other\.pth lacks"):
         quality(pixel.folder, None, tmp_path / "other.pth", results=results)
     other = module.find_scorer
-    monkeypatch.setattr(module, "find_scorer", lambda *a: type("Scorer", (), vars(other(*a)) | {"classes": ("a",), "key": "new"})())
+    monkeypatch.setattr(
+        module,
+        "find_scorer",
+        lambda *a: type("Scorer", (), vars(other(*a)) | {"classes": ("a",), "key": "new"})(),
+    )
     with pytest.raises(CycadaError, match="found a scorer of the classes"):
         quality(pixel.folder, scorer.id, results=results)
 
@@ -308,7 +348,10 @@ def test_inception_is_torchvisions(tmp_path):
     reference = Inception().eval()
     weights = {k: v * 0.5 if k.endswith("conv.weight") else v for k, v in reference.body.state_dict().items()}
     reference.body.load_state_dict(weights)
-    torch.save(weights | {"fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}, tmp_path / "inception.pth")
+    torch.save(
+        weights | {"fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)},
+        tmp_path / "inception.pth",
+    )
     net = read_inception(str(tmp_path / "inception.pth"))
     images = 2 * torch.rand(1, 3, 299, 299, generator=random()) - 1
     with torch.no_grad():
@@ -340,7 +383,16 @@ def test_fids_own_inception_gets_bytes(tmp_path):
 
 def test_the_command_shows_a_table(found, made, cycada):
     stages, results = made
-    words = ["quality", stages["pixel"].id, "--scorer", stages["scorer"].id, "--extractor", stages["scorer"].id, "--results", results]
+    words = [
+        "quality",
+        stages["pixel"].id,
+        "--scorer",
+        stages["scorer"].id,
+        "--extractor",
+        stages["scorer"].id,
+        "--results",
+        results,
+    ]
     code, out, err = cycada(*words, "--json")
     assert code == 0
     whole = json.loads(out)
@@ -365,13 +417,18 @@ def test_tables_average_over_seeds_and_refuse_what_was_measured_otherwise(found)
     assert "class_iou" not in ts.columns  # nothing decodes these pictures into labels
     one_way = other | {"features": {key: value for key, value in other["features"].items() if key != "ts"}}
     said = notes([found, other, one_way])
-    assert sum(note.startswith("FID, KID") for note in said) == 1  # one extractor, one sentence, whatever directions a row has
+    assert (
+        sum(note.startswith("FID, KID") for note in said) == 1
+    )  # one extractor, one sentence, whatever directions a row has
     text = markdown([st, ts], said)
     assert f"| {found['features']['st']['real_fid']:.2f} |" in text
     lines = list(csv.DictReader(as_csv([st, ts]).splitlines()))
     assert float(lines[0]["class_iou_error"]) == pytest.approx(0.05, rel=1e-6)
     assert lines[3]["direction"] == "ts"
-    assert row_names([found, found | {"stage": "else"}]) == ["CycleGAN (tiny, pixel)", "CycleGAN (tiny, else)"]
+    assert row_names([found, found | {"stage": "else"}]) == [
+        "CycleGAN (tiny, pixel)",
+        "CycleGAN (tiny, else)",
+    ]
     other["fcn"]["protocol"]["fcn"]["weights"] = "other"
     with pytest.raises(CycadaError, match="must be measured alike"):
         quality_tables([("a", found), ("b", other)])

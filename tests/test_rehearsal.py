@@ -22,7 +22,12 @@ from cycada.train.device import Device
 from cycada.train.loop import train
 from cycada.train.meter import Diverged, Meter
 
-SCENES = ["data.source={name: streets, look: game}", "data.target={name: streets}", "data.size=[32, 64]", "data.channels=3"]
+SCENES = [
+    "data.source={name: streets, look: game}",
+    "data.target={name: streets}",
+    "data.size=[32, 64]",
+    "data.channels=3",
+]
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 
@@ -42,7 +47,10 @@ def rehearsed(config: configs.Config) -> None:
         (["data.size=60000", "stages.source.batch=512"], "GB of memory"),
         (["networks.f={name: lenet}", "data.size=8"], "at least 16 pixels"),
         (["networks.f={name: lenet}", *SCENES], "no answer for every pixel"),
-        (["stages.source.method=mcd", "networks.f={name: timm, model: resnet10t}", "data.size=32"], "needs its part 'head'"),
+        (
+            ["stages.source.method=mcd", "networks.f={name: timm, model: resnet10t}", "data.size=32"],
+            "needs its part 'head'",
+        ),
     ],
 )
 def test_refuses_what_would_not_start(settings: list[str], said: str) -> None:
@@ -55,7 +63,9 @@ def test_takes_one_image_where_batch_norm_has_a_map_to_average_over() -> None:
     rehearsed(tiny("networks.f={name: lenet}", "stages.source.batch=1"))
 
 
-@pytest.mark.parametrize("config", ["demo", "own_scenes", "translation/facades/fastcut", "digits/mnist_usps/quick"])
+@pytest.mark.parametrize(
+    "config", ["demo", "own_scenes", "translation/facades/fastcut", "digits/mnist_usps/quick"]
+)
 def test_shipped_configs_are_sound(config: str) -> None:
     rehearsed(configs.load(CONFIGS / f"{config}.yaml"))
 
@@ -70,14 +80,18 @@ def test_random_numbers_of_the_caller_stay() -> None:
 
 def test_warns_of_what_is_absent(tmp_path: Path) -> None:
     folder = "data.target={name: folder, train: no/train, test: no/test}"
-    config = tiny(folder, f"data.root={tmp_path}", "stages.source.init={f_t: 'no.safetensors#f_t'}", "device=cuda:99")
+    config = tiny(
+        folder, f"data.root={tmp_path}", "stages.source.init={f_t: 'no.safetensors#f_t'}", "device=cuda:99"
+    )
     said = "\n".join(absent(config, plan(config)))
     assert all(word in said for word in ("no/train", "no/test", "no.safetensors", "cuda:99"))
     large = tiny("stages.source.batch=100000", "data.size=512")
     assert any("a step takes" in said and "this machine has" in said for said in absent(large, plan(large)))
 
 
-def test_check_prints_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_prints_warnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = [f"data.root={tmp_path}", "data.target={name: usps}"]
     monkeypatch.setattr("sys.argv", ["cycada", "check", str(CONFIGS / "demo.yaml"), *settings])
     with pytest.raises(SystemExit) as ended:
@@ -90,7 +104,10 @@ def test_check_prints_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_memory_is_named() -> None:
-    with pytest.raises(CycadaError, match=r"stages.a: the memory is full.*Lower batch"), memory_named("stages.a"):
+    with (
+        pytest.raises(CycadaError, match=r"stages.a: the memory is full.*Lower batch"),
+        memory_named("stages.a"),
+    ):
         raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 10 bytes.")
     with pytest.raises(RuntimeError, match="something else"), memory_named():
         raise RuntimeError("something else")
@@ -116,7 +133,10 @@ def test_a_finite_loss_that_no_training_comes_back_from_has_diverged() -> None:
     meter = Meter({"task_source": 1.0})
     meter.add(0, {"loss/task_source": torch.tensor(2.3), "gradient/task_source": torch.tensor(1e20)})
     meter.add(1, {"loss/task_source": torch.tensor(-1e25), "gradient/task_source": torch.tensor(1e20)})
-    with pytest.raises(Diverged, match=r"Step 2: 'task_source' \(loss\) has diverged: it came to -5e\+24.*Lower the learning rate"):
+    with pytest.raises(
+        Diverged,
+        match=r"Step 2: 'task_source' \(loss\) has diverged: it came to -5e\+24.*Lower the learning rate",
+    ):
         meter.means(Device(torch.device("cpu")))
 
 
@@ -125,7 +145,9 @@ def test_statistics_that_no_loss_sees_are_looked_at() -> None:
     it = training("source_only", steps=2)
     statistics = next(b for name, b in it.nets.f_t.named_buffers() if name.endswith("running_var"))
     statistics.fill_(torch.inf)
-    with pytest.raises(Diverged, match=r"Step 2: f_t no longer has finite weights.*What moved them: task_source\."):
+    with pytest.raises(
+        Diverged, match=r"Step 2: f_t no longer has finite weights.*What moved them: task_source\."
+    ):
         list(train(it))
 
 

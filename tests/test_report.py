@@ -22,14 +22,25 @@ from cycada.report.gather import gather
 from cycada.report.published import flags, incomplete, number_of_runs, published, read_published
 from cycada.report.record import Record
 from cycada.report.report import report
-from cycada.report.rows import Outcome, Row
+from cycada.report.rows import Outcome, Variant
 from cycada.report.selection import choose_rows, choose_steps
 from cycada.report.semantics import distances, drift, flips, shared
 from cycada.report.table import lines
 
 VARIANTS = {"CyCADA": 0.9, "- cycle": 0.6, "oracle": 0.97}
 EMBED = clouds.embed
-SECTIONS = ("results", "ablation", "published", "selection", "curves", "classes", "confusions", "translations", "drift", "features")
+SECTIONS = (
+    "results",
+    "ablation",
+    "published",
+    "selection",
+    "curves",
+    "classes",
+    "confusions",
+    "translations",
+    "drift",
+    "features",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -132,7 +143,10 @@ def test_selection_by_hand(results):
     assert steps.evaluations == 3
     choices = {c.criterion: c for c in choose_rows(rows)}
     for seed in (0, 1, 2):
-        values = {r.name: next(o for o in r.outcomes if o.seed == seed).last.evaluations[-1]["selection/certainty"] for r in rows}
+        values = {
+            r.name: next(o for o in r.outcomes if o.seed == seed).last.evaluations[-1]["selection/certainty"]
+            for r in rows
+        }
         values.pop("oracle")
         assert choices["certainty"].chosen[seed] == max(values, key=values.get)
 
@@ -170,18 +184,29 @@ def test_published_numbers_are_flagged(results):
     assert "other setting: not comparable" in found["digits/pixelda/mnist_to_usps"].flags
     assert "recalled, not read" in found["digits/cycada_target_only/mnist_to_usps"].flags
     joint = next(e for e in read_published() if e["id"] == "digits/tkhkaeio_cycada/mnist_to_usps")
-    assert {"a single run, ours 3", "checkpoint chosen with target test labels, ours is the last step"} <= set(flags(joint, table[0].row))
+    assert {
+        "a single run, ours 3",
+        "checkpoint chosen with target test labels, ours is the last step",
+    } <= set(flags(joint, table[0].row))
     assert all(e.flags for e in found.values())
 
 
 def test_complete_sets_are_not_flagged(tmp_path):
     make_run(tmp_path, "aaaaaa", "source")
     record = gather(["aaaaaa"], tmp_path).rows[0].outcomes[0].last
-    record.manifest["images"] = {"source train": 60000, "source test": 10000, "target train": 7291, "target test": 2007}
+    record.manifest["images"] = {
+        "source train": 60000,
+        "source test": 10000,
+        "target train": 7291,
+        "target test": 2007,
+    }
     assert incomplete(record) == []
 
 
-@pytest.mark.parametrize(("protocol", "runs"), [("mean of 4 runs", 4), ("mean of three seeds", 3), ("x; single run", 1), ("", None)])
+@pytest.mark.parametrize(
+    ("protocol", "runs"),
+    [("mean of 4 runs", 4), ("mean of three seeds", 3), ("x; single run", 1), ("", None)],
+)
 def test_number_of_runs(protocol, runs):
     assert number_of_runs(protocol) == runs
 
@@ -194,7 +219,9 @@ def test_the_files_agree(made):
     assert "xmlns" in alone
     rows = list(csv.DictReader(io.StringIO((out / "table.csv").read_text())))
     assert [r["name"] for r in data["rows"]] == ["source only", *VARIANTS]
-    assert [r["row"] for r in rows] == [f"'{name}" if name[0] in "=+-@" else name for name in ("source only", *VARIANTS)]
+    assert [r["row"] for r in rows] == [
+        f"'{name}" if name[0] in "=+-@" else name for name in ("source only", *VARIANTS)
+    ]
     assert any(r["row"].startswith("'- ") for r in rows), "a spreadsheet would take these for formulas"
     for one, other in zip(data["rows"], rows, strict=True):
         assert float(other["mean"]) == pytest.approx(one["target_accuracy"]["mean"], abs=1e-5)
@@ -229,7 +256,9 @@ def test_the_page_stands_alone_and_is_whole(made):
     assert len(ids) == len(set(ids)), "figures do not share ids"
     assert set(re.findall(r'(?:url\(|href=")#([\w-]+)', page)) <= set(ids)
     assert all(re.search(r'aria-label="[^"]+"', svg) for svg in re.findall(r"<svg[^>]*>", page))
-    assert len(re.findall(r'<img[^>]*"data:image/png;base64,', page)) == 2  # the grids; clouds of points are images inside SVG
+    assert (
+        len(re.findall(r'<img[^>]*"data:image/png;base64,', page)) == 2
+    )  # the grids; clouds of points are images inside SVG
     assert len(page) < 3_000_000
 
 
@@ -255,12 +284,20 @@ def test_an_old_run_is_reported_with_what_is_missing(tmp_path):
 def test_failed_cells_are_said(tmp_path):
     path = make_sweep(tmp_path, VARIANTS)
     sweep = json.loads(path.read_text())
-    sweep["cells"][0] |= {"status": "failed", "error": "stage pixel: a loss is no number", "stages": sweep["cells"][0]["stages"]}
+    sweep["cells"][0] |= {
+        "status": "failed",
+        "error": "stage pixel: a loss is no number",
+        "stages": sweep["cells"][0]["stages"],
+    }
     sweep["cells"][1]["status"] = "not run"
     (tmp_path / "runs" / sweep["cells"][2]["stages"][-1]["id"] / "done").unlink()
     path.write_text(json.dumps(sweep))
     written = report(["made_ablation"], tmp_path)
-    assert [f.split(":")[0] for f in written.failures] == ["CyCADA, seed 0", "- cycle, seed 0", "oracle, seed 0"]
+    assert [f.split(":")[0] for f in written.failures] == [
+        "CyCADA, seed 0",
+        "- cycle, seed 0",
+        "oracle, seed 0",
+    ]
     assert "a loss is no number" in (written.folder / "report.html").read_text()
     data = json.loads((written.folder / "table.json").read_text())
     assert data["rows"][1]["target_accuracy"]["values"].keys() == {"1", "2"}
@@ -275,13 +312,26 @@ def test_the_command_on_an_experiment_that_was_really_run(cycada, finished, tmp_
     data = json.loads((tmp_path / "table.json").read_text())
     assert [row["method"] for row in data["rows"]] == [s.method for s in summary.stages]
     assert data["reference"] == "pixel + feature"
-    assert data["rows"][0]["test"]["images"] == len(np.load(summary.stages[0].folder / "analysis.npz")["label_target"])
+    assert data["rows"][0]["test"]["images"] == len(
+        np.load(summary.stages[0].folder / "analysis.npz")["label_target"]
+    )
     page = (tmp_path / "report.html").read_text()
     assert "No run here stored features" not in page
     assert "No translation here was analysed" not in page
     config = tmp_path / "tiny.yaml"
     config.write_text("name: tiny\nstages: {}\n")
-    code, _, err = cycada("report", config, "--results", results, "--out", tmp_path / "again", "--against", "source only", "--title", "T")
+    code, _, err = cycada(
+        "report",
+        config,
+        "--results",
+        results,
+        "--out",
+        tmp_path / "again",
+        "--against",
+        "source only",
+        "--title",
+        "T",
+    )
     assert code == 0, err
     assert str(tmp_path) not in (tmp_path / "again" / "table.json").read_text()
     assert "<title>T</title>" in (tmp_path / "again" / "report.html").read_text()
@@ -311,7 +361,14 @@ def test_no_sideways_scrolling_on_a_phone(made, tmp_path):
         "<iframe id=f src=page.html style='width:390px;height:800px;border:0'></iframe>"
         "<script>f.onload = () => document.body.append('width=' + f.contentDocument.documentElement.scrollWidth)</script>"
     )
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--virtual-time-budget=3000", "--dump-dom"]
+    words = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--allow-file-access-from-files",
+        "--virtual-time-budget=3000",
+        "--dump-dom",
+    ]
     shown = subprocess.run(
         ["chromium", *words, f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "frame.html").as_uri()],
         capture_output=True, text=True, timeout=120, check=False,
@@ -357,9 +414,15 @@ def test_rows_that_are_not_comparable_are_noted(tmp_path, change, said):
         told = yaml.safe_load((path / "config.yaml").read_text())
         told["experiment"] = merge(told["experiment"], {k: v for k, v in over.items() if k != "manifest"})
         (path / "config.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
-        manifest = json.loads((path / "manifest.json").read_text()) | {"data_fingerprint": "a"} | over.get("manifest", {})
+        manifest = (
+            json.loads((path / "manifest.json").read_text())
+            | {"data_fingerprint": "a"}
+            | over.get("manifest", {})
+        )
         (path / "manifest.json").write_text(json.dumps(manifest))
-    found = incomparable([Row(name, (Outcome(0, (record,), None),)) for name, record in (("one", one), ("other", two))])
+    found = incomparable(
+        [Variant(name, (Outcome(0, (record,), None),)) for name, record in (("one", one), ("other", two))]
+    )
     if said is None:
         assert not found
     else:
@@ -370,7 +433,11 @@ def test_rows_that_are_not_comparable_are_noted(tmp_path, change, said):
 @pytest.mark.parametrize(
     ("stage", "networks", "equal"),
     [
-        ("source", {"d_feat": {"name": "patch"}, "g": {"name": "unet"}}, True),  # what a classifier's training never sees
+        (
+            "source",
+            {"d_feat": {"name": "patch"}, "g": {"name": "unet"}},
+            True,
+        ),  # what a classifier's training never sees
         ("source", {"f": {"name": "dtn"}}, False),
         ("task", {"d_feat": {"name": "patch"}}, True),
         ("task", {"g_st": {"name": "unet"}}, False),
@@ -386,7 +453,8 @@ def test_networks_that_no_stage_of_a_row_may_use_are_no_settings(tmp_path, stage
 
 
 @pytest.mark.parametrize(
-    ("highest", "end", "apart"), [(0, 10, 10), (39.0, 40, 10), (60.0, 60, 10), (62.1, 80, 20), (99.9, 100, 20), (100.0, 100, 20)]
+    ("highest", "end", "apart"),
+    [(0, 10, 10), (39.0, 40, 10), (60.0, 60, 10), (62.1, 80, 20), (99.9, 100, 20), (100.0, 100, 20)],
 )
 def test_the_axis_of_the_ablation_ends_just_above_the_best(highest, end, apart):
     assert list(charts._ticks(highest)) == list(range(0, end + 1, apart))

@@ -78,10 +78,14 @@ def test_the_metric_is_miou_and_its_numbers_those_of_the_run_folders(results):
     assert (found.metric.word, found.metric.key) == ("mIoU", "miou")
     table = by_name(lines(found))
     for line in table.values():
-        values = [100 * float(scores["miou"](torch.from_numpy(counts(line, seed).sum(0)))) for seed in (0, 1, 2)]
+        values = [
+            100 * float(scores["miou"](torch.from_numpy(counts(line, seed).sum(0)))) for seed in (0, 1, 2)
+        ]
         assert list(line.target.values.values()) == pytest.approx(values, abs=1e-3)
         assert line.target.error == pytest.approx(np.std(values, ddof=1) / np.sqrt(3), rel=1e-3)
-    assert table["CyCADA"].gain.mean == pytest.approx(table["CyCADA"].target.mean - table["source only"].target.mean)
+    assert table["CyCADA"].gain.mean == pytest.approx(
+        table["CyCADA"].target.mean - table["source only"].target.mean
+    )
 
 
 def test_rows_are_tested_over_scenes(results):
@@ -95,18 +99,31 @@ def test_rows_are_tested_over_scenes(results):
     for _ in range(400):
         drawn = rng.integers(0, 30, 30)
         each = [
-            [float(scores["miou"](torch.from_numpy(counts(table[n], seed)[drawn].sum(0)))) for n in ("- cycle", "CyCADA")]
+            [
+                float(scores["miou"](torch.from_numpy(counts(table[n], seed)[drawn].sum(0))))
+                for n in ("- cycle", "CyCADA")
+            ]
             for seed in (0, 1, 2)
         ]
         naive.append(np.mean([one - other for one, other in each]))
-    assert (test.bootstrap.low, test.bootstrap.high) == pytest.approx(np.quantile(naive, [0.025, 0.975]), abs=0.01)
+    assert (test.bootstrap.low, test.bootstrap.high) == pytest.approx(
+        np.quantile(naive, [0.025, 0.975]), abs=0.01
+    )
     assert test.bootstrap.p <= test.bootstrap_holm
 
 
-@pytest.mark.parametrize(("frames", "said"), [(30, "not tested: 5 blocks of frames < 6"), (36, "< 0.001 (< 0.001)")])
+@pytest.mark.parametrize(
+    ("frames", "said"), [(30, "not tested: 5 blocks of frames < 6"), (36, "< 0.001 (< 0.001)")]
+)
 def test_frames_of_one_video_are_drawn_in_blocks(tmp_path, frames, said):
-    how = HOW | {"n": frames, "pair": ({"name": "camvid", "drive": "day"}, {"name": "camvid", "drive": "dusk"})}
-    ids = [make_run(tmp_path, "aaaaaa", "source", **how), make_run(tmp_path, "bbbbbb", "task", parents={"g_st": "gone"}, rate=0.75, **how)]
+    how = HOW | {
+        "n": frames,
+        "pair": ({"name": "camvid", "drive": "day"}, {"name": "camvid", "drive": "dusk"}),
+    }
+    ids = [
+        make_run(tmp_path, "aaaaaa", "source", **how),
+        make_run(tmp_path, "bbbbbb", "task", parents={"g_st": "gone"}, rate=0.75, **how),
+    ]
     written = report(ids, tmp_path)
     data = json.loads((written.folder / "table.json").read_text())
     test = data["rows"][0]["test"]
@@ -114,7 +131,9 @@ def test_frames_of_one_video_are_drawn_in_blocks(tmp_path, frames, said):
     assert (test["bootstrap_holm"] is None) == (test["bootstrap"]["p"] is None) == (frames == 30)
     assert test["bootstrap"]["low"] < test["bootstrap"]["high"]
     for name in ("table.md", "report.html"):
-        assert "blocks of 6 successive frames (circular block bootstrap)" in (written.folder / name).read_text()
+        assert (
+            "blocks of 6 successive frames (circular block bootstrap)" in (written.folder / name).read_text()
+        )
     assert said in written.results.rows[0][5]
     assert written.results.rows[0][4].endswith("]")
 
@@ -153,7 +172,9 @@ def test_all_files_say_miou(made):
         assert float(other["mean"]) == pytest.approx(one["target_miou"]["mean"], abs=1e-5)
         assert float(other["pixel_accuracy"]) == pytest.approx(one["target_pixel_accuracy"]["mean"], abs=1e-5)
         assert (one["test_images"], one["classes_averaged"], other["classes_averaged"]) == (30, "5", "5")
-        assert np.mean(list(one["target_class_iou"].values())) == pytest.approx(one["target_miou"]["mean"], abs=1e-3)
+        assert np.mean(list(one["target_class_iou"].values())) == pytest.approx(
+            one["target_miou"]["mean"], abs=1e-3
+        )
     markdown, latex, page = ((out / name).read_text() for name in ("table.md", "table.tex", "report.html"))
     assert markdown.startswith("# made_ablation: streets (game) → streets (photo)")
     assert "% mIoU on target test images" in markdown
@@ -173,12 +194,21 @@ def test_all_files_say_miou(made):
 def test_iou_of_every_class_is_in_a_table(made, results):
     markdown = (made[1] / "table.md").read_text()
     heads = re.search(r"## IoU of every class\n\n(.*?)\n", markdown)[1]
-    assert heads == "| method | class 0 | class 1 | class 2 | class 3 | class 4 | mIoU | fwIoU | pixel accuracy | class accuracy |"
-    cells = [float(c) for c in re.findall(r"[\d.]+(?= \|)", re.search(r"\n\| - cycle (\|.*)", markdown.split("## IoU of every")[1])[1])]
+    assert (
+        heads
+        == "| method | class 0 | class 1 | class 2 | class 3 | class 4 | mIoU | fwIoU | pixel accuracy | class accuracy |"
+    )
+    cells = [
+        float(c)
+        for c in re.findall(
+            r"[\d.]+(?= \|)", re.search(r"\n\| - cycle (\|.*)", markdown.split("## IoU of every")[1])[1]
+        )
+    ]
     records = [o.last for o in gather(["made_ablation"], results).row("- cycle").outcomes]
     expected = [100 * np.mean([r.scores["target"]["class_iou"][k] for r in records]) for k in range(5)]
     expected += [
-        100 * np.mean([r.scores["target"][k] for r in records]) for k in ("miou", "fwiou", "pixel_accuracy", "mean_class_accuracy")
+        100 * np.mean([r.scores["target"][k] for r in records])
+        for k in ("miou", "fwiou", "pixel_accuracy", "mean_class_accuracy")
     ]
     assert cells == pytest.approx(expected, abs=0.051)
 
@@ -197,12 +227,21 @@ def test_the_page_is_whole_and_small(made):
 
 
 def test_the_page_shows_scenes_once_and_the_answers_of_every_row(made):
-    section = re.search(r'<section id="answers">(.*?)</section>', (made[1] / "report.html").read_text(), re.DOTALL)[1]
+    section = re.search(
+        r'<section id="answers">(.*?)</section>', (made[1] / "report.html").read_text(), re.DOTALL
+    )[1]
     titles = re.findall(r"<figcaption>(.*?)</figcaption>", section)
-    assert titles == ["Target test images and their truth", *(f"{name}, seed 0, step 300" for name in ("source only", *VARIANTS))]
-    sizes = [Image.open(io.BytesIO(base64.b64decode(b))).size for b in re.findall(r"base64,([^\"]*)", section)]
+    assert titles == [
+        "Target test images and their truth",
+        *(f"{name}, seed 0, step 300" for name in ("source only", *VARIANTS)),
+    ]
+    sizes = [
+        Image.open(io.BytesIO(base64.b64decode(b))).size for b in re.findall(r"base64,([^\"]*)", section)
+    ]
     assert set(sizes) == {(2 * (3 * 48 + 4) - 4, 18 + 2 * (3 * 24 + 4) - 4)}
-    section = re.search(r'<section id="translations">(.*?)</section>', (made[1] / "report.html").read_text(), re.DOTALL)[1]
+    section = re.search(
+        r'<section id="translations">(.*?)</section>', (made[1] / "report.html").read_text(), re.DOTALL
+    )[1]
     assert len(re.findall("<img", section)) == 2
 
 
@@ -263,7 +302,11 @@ def test_the_16_and_13_classes_of_synthia_have_numbers_of_their_own(tmp_path):
 def test_the_command_on_scenes_that_were_really_trained(cycada, tmp_path):
     stages = {
         "source": {"method": "source_only"},
-        "pixel": {"method": "cycada_pixel", "init": {"f_s": "source.f_t"}, "losses": {"semantic_t": 0, "semantic_s": 0}},
+        "pixel": {
+            "method": "cycada_pixel",
+            "init": {"f_s": "source.f_t"},
+            "losses": {"semantic_t": 0, "semantic_s": 0},
+        },
         "task": {"method": "cycada_task", "init": {"g_st": "pixel.g_st"}},
     }
     run(tiny_config(stages, results=str(tmp_path), **(STREETS | {"defaults": {"batch": 2, "steps": 2}})))

@@ -19,7 +19,7 @@ from test_every_method import training
 from cycada.core.errors import CycadaError
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
-from cycada.core.progress import Screen
+from cycada.core.progress import Progress
 from cycada.methods import methods
 from cycada.runs import stage as stage_module
 from cycada.runs.run import run
@@ -76,7 +76,10 @@ def outcome(results):
         if (folder / "done").exists():
             name = json.loads((folder / "manifest.json").read_text())["stage"]
             rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-            found[name] = (load_file(folder / "weights.safetensors"), [{k: v for k, v in r.items() if k != "rate"} for r in rows])
+            found[name] = (
+                load_file(folder / "weights.safetensors"),
+                [{k: v for k, v in r.items() if k != "rate"} for r in rows],
+            )
     return found
 
 
@@ -191,7 +194,9 @@ def interrupted_folder(results, monkeypatch):
     """A source stage with two checkpoints and no end."""
     config = tiny_config({"source": {"method": "source_only"}}, results=str(results))
     with monkeypatch.context() as patch:
-        patch.setattr(stage_module.RunFolder, "save_weights", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            stage_module.RunFolder, "save_weights", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             run(config)
     return config, next(p for p in (Path(results) / "runs").iterdir() if p.is_dir())
@@ -219,7 +224,7 @@ def test_an_unfinished_stage_of_other_settings_is_mentioned(tmp_path, monkeypatc
     assert list(unfinished(config, {"source": folder.name})) == []
     assert list(unfinished(config.model_copy(update={"seed": 1}), asked)) == []
     other = {"source": {"method": "source_only", "steps": 2, "optimizer": {"lr": 0.5}}}
-    run(tiny_config(other, results=str(tmp_path)), Screen())
+    run(tiny_config(other, results=str(tmp_path)), Progress())
     said = " ".join(capsys.readouterr().err.split())
     assert f"stage source: {folder} was left at step 4 of 4, with other settings" in said
     assert "stages.source.steps is 2 now and 4 there" in said

@@ -11,11 +11,11 @@ from test_scene_training import STREETS
 from torch import nn
 
 from cycada.core.types import IGNORE, Batch, Output
-from cycada.data import Fitted
+from cycada.data import ResizedDataset
 from cycada.data.streets.domain import Streets
 from cycada.evaluation.analysis import NOISE, _at_places, _features, drift, parts
 from cycada.methods import Networks
-from cycada.methods.cycada import PixelViews, TaskOptions
+from cycada.methods.cycada import PixelTensors, TaskOptions
 from cycada.planning.build import load_datasets
 from cycada.planning.plan import plan
 from cycada.runs.run import run
@@ -58,7 +58,9 @@ class Redness(nn.Module):
 
     def forward(self, x):
         level = ((x[:, 0] + 1) * 4.5).long().clamp(0, 8)
-        return Output(nn.functional.avg_pool2d(x, 2), nn.functional.one_hot(level, 9).permute(0, 3, 1, 2).float())
+        return Output(
+            nn.functional.avg_pool2d(x, 2), nn.functional.one_hot(level, 9).permute(0, 3, 1, 2).float()
+        )
 
 
 class Redder(nn.Module):
@@ -111,8 +113,10 @@ def test_features_are_of_what_the_classifier_sees_in_training(pixel, scale, size
     options, g_st, in_training = TaskOptions(translate_at=scale), Blackening(), Blackening()
     batch = Batch(torch.zeros(1, 3, 32, 64), torch.empty(0), torch.empty(0))
     with torch.no_grad():
-        found = _features(replace(stage, options=options), Networks({"f_t": Redness(), "g_st": g_st}), datasets, device)
-        assert PixelViews(Networks({"g_st": in_training}), batch, options).fake_t.shape == (1, 3, 32, 64)
+        found = _features(
+            replace(stage, options=options), Networks({"f_t": Redness(), "g_st": g_st}), datasets, device
+        )
+        assert PixelTensors(Networks({"g_st": in_training}), batch, options).fake_t.shape == (1, 3, 32, 64)
     assert g_st.seen == in_training.seen == {size}
     assert len(found["features_translated"]) == len(found["features_source"])
     assert (found["features_translated"] == -1).all(), "of the translation, at its full size"
@@ -123,7 +127,7 @@ def test_flips_and_accuracies_are_those_of_a_naive_loop(pixel):
     flips, scores = of(pixel, Redder(0.4), Redder(-0.4))
     source, f_s = pixel[1].source["test"], Redness()
     naive, right, count, error = np.zeros((9, 9), int), 0, 0, []
-    photos = Fitted(Streets(look="photo", test=4).load(None, "test"), (32, 64))
+    photos = ResizedDataset(Streets(look="photo", test=4).load(None, "test"), (32, 64))
     for i in range(4):
         image, mask = source.read(i)
         assert mask.shape == (64, 128), "at its own size"
@@ -138,7 +142,9 @@ def test_flips_and_accuracies_are_those_of_a_naive_loop(pixel):
         error.append((Redder(0.4)(x) - (photos.read(i)[0][None].float() / 127.5 - 1)).abs().mean())
     assert (flips["flip_t"] == naive).all()
     assert scores["flip_rate_t"] == pytest.approx(1 - np.trace(naive) / naive.sum())
-    assert scores["translation_accuracy"] == pytest.approx(right / count, abs=0.02), "the nearest pixel of two is either"
+    assert scores["translation_accuracy"] == pytest.approx(right / count, abs=0.02), (
+        "the nearest pixel of two is either"
+    )
     assert scores["cycle_l1"] == pytest.approx(0, abs=1e-6)
     assert scores["translation_error_l1"] == pytest.approx(float(np.mean(error)), abs=1e-5)
 
@@ -147,24 +153,34 @@ def test_a_perfect_translation_has_no_error(pixel):
     """The truth is another painting of the same streets; a translation that answers with it is right to the last digit."""
     stage, datasets, device = pixel
     source, target = datasets.source["test"], datasets.target["test"]
-    truths = [image for image, _ in parts(source.as_seen_in(target), 0, device)]
+    truths = [image for image, _ in parts(source.true_translation(target), 0, device)]
 
     class Oracle(nn.Module):
         def forward(self, x):
             seen = [torch.equal(x, image) for image, _ in parts(source, 0, device)]
             return truths[seen.index(True)]
 
-    scores = drift(stage, Networks({"f_s": Redness(), "g_st": Oracle(), "g_ts": nn.Identity()}), datasets, device)[1]
+    scores = drift(
+        stage, Networks({"f_s": Redness(), "g_st": Oracle(), "g_ts": nn.Identity()}), datasets, device
+    )[1]
     assert scores["translation_error_l1"] == 0
     assert scores["untranslated_l1"] > 0.1
-    assert of(pixel, nn.Identity(), nn.Identity())[1]["translation_error_l1"] == pytest.approx(scores["untranslated_l1"])
-    assert source.inner.without_masks().as_seen_in(target.inner).look == "photo"
+    assert of(pixel, nn.Identity(), nn.Identity())[1]["translation_error_l1"] == pytest.approx(
+        scores["untranslated_l1"]
+    )
+    assert source.inner.without_masks().true_translation(target.inner).look == "photo"
 
 
 def test_features_are_of_the_same_labelled_places_before_and_after(pixel):
     stage, datasets, device = pixel
     found = _features(stage, Networks({"f_t": Redness(), "g_st": Redder(0.25)}), datasets, device)
-    assert set(found) == {"features_source", "features_target", "features_translated", "feature_labels_source", "feature_labels_target"}
+    assert set(found) == {
+        "features_source",
+        "features_target",
+        "features_translated",
+        "feature_labels_source",
+        "feature_labels_target",
+    }
     for side in ("source", "target"):
         assert 300 < len(found[f"features_{side}"]) == len(found[f"feature_labels_{side}"]) <= 500
         assert set(found[f"feature_labels_{side}"]) <= set(range(9))
@@ -209,7 +225,13 @@ def test_a_translation_without_a_semantic_loss_is_seen_through_the_f_s_that_it_n
     """The stage never builds f_s, and is not scored by one; what it does to classes is measured all the same."""
     loose = trained["loose"]
     scores = json.loads((loose.folder / "drift.json").read_text())
-    assert {"flip_rate_t", "flip_rate_s", "translation_accuracy", "translation_error_l1", "untranslated_l1"} <= set(scores)
+    assert {
+        "flip_rate_t",
+        "flip_rate_s",
+        "translation_accuracy",
+        "translation_error_l1",
+        "untranslated_l1",
+    } <= set(scores)
     assert loose.scores == {}
     assert json.loads((loose.folder / "confusion.json").read_text()) == {}
 

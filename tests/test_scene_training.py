@@ -1,4 +1,4 @@
-"""Scenes through the same stages, step and loop as images: tiny streets, every stage, resume, scores against naive loops."""
+"""SegmentationDataset through the same stages, step and loop as images: tiny streets, every stage, resume, scores against naive loops."""
 
 import io
 import json
@@ -14,10 +14,10 @@ from torch import nn
 from cycada.core.errors import CycadaError
 from cycada.core.types import IGNORE
 from cycada.core.yaml_files import merge
-from cycada.data import Fitted, SceneStream, scene_domains
+from cycada.data import ResizedDataset, SceneStream, scene_domains
 from cycada.data.crops import Crops
 from cycada.data.streets.domain import Streets
-from cycada.evaluation.predict import count_pixels, evaluating
+from cycada.evaluation.predict import count_pixels, eval_mode
 from cycada.evaluation.scoring import SCENE_SCORES
 from cycada.metrics import scores
 from cycada.planning.build import build_training, load_datasets
@@ -83,10 +83,14 @@ def test_every_stage_runs_and_is_scored(trained):
 
 def test_scores_are_those_of_a_naive_loop_at_the_masks_own_size():
     """Images are scaled to half their size; the answer is held against every pixel of the whole mask."""
-    scenes = Fitted(Streets(look="photo", width=64, height=32, test=3).load(None, "test"), (16, 32), whole_masks=True)
+    scenes = ResizedDataset(
+        Streets(look="photo", width=64, height=32, test=3).load(None, "test"),
+        (16, 32),
+        full_resolution_masks=True,
+    )
     torch.manual_seed(0)
     net = nn.Conv2d(3, 9, 1)
-    with evaluating(net):
+    with eval_mode(net):
         by_scene = count_pixels(net, scenes, 9, Device.find("cpu"), batch=2)
         naive = np.zeros((9, 9), int)
         for i in range(3):
@@ -106,8 +110,8 @@ def test_scores_are_those_of_a_naive_loop_at_the_masks_own_size():
 
 
 def test_some_of_fitted_scenes_are_those_scenes_and_lose_their_masks_where_that_is_asked_for():
-    scenes = Fitted(Streets(train=5, width=64, height=32).load(None, "train"), (16, 32), hold=True)
-    some, bare = scenes.only([3, 1]), scenes.without_masks()
+    scenes = ResizedDataset(Streets(train=5, width=64, height=32).load(None, "train"), (16, 32), cache=True)
+    some, bare = scenes.subset([3, 1]), scenes.without_masks()
     assert list(some.names) == [scenes.names[3], scenes.names[1]]
     for k, i in enumerate([3, 1]):
         assert all(torch.equal(a, b) for a, b in zip(some.read(k), scenes.read(i), strict=True))
@@ -116,7 +120,7 @@ def test_some_of_fitted_scenes_are_those_scenes_and_lose_their_masks_where_that_
 
 
 def test_a_stream_depends_on_seed_and_step_alone():
-    scenes = Fitted(Streets(train=5, width=64, height=32).load(None, "train"), (32, 64), hold=True)
+    scenes = ResizedDataset(Streets(train=5, width=64, height=32).load(None, "train"), (32, 64), cache=True)
 
     def stream():
         return SceneStream(Crops(scenes, (16, 24), seed=3), 2, torch.device("cpu"))
@@ -152,7 +156,11 @@ def test_a_resumed_stage_ends_with_the_same_weights(stage, trained):
     starts = {}
     for role, start in plans[stage].stage.init.items():
         parent, _, parent_role = start.partition(".")
-        starts[role] = build_training(config, plans[parent], datasets, device, starts).nets.get_submodule(parent_role).state_dict()
+        starts[role] = (
+            build_training(config, plans[parent], datasets, device, starts)
+            .nets.get_submodule(parent_role)
+            .state_dict()
+        )
     whole = build_training(config, plans[stage], datasets, device, starts)
     reports = train(whole, report_every=1)
     next(reports)
@@ -161,7 +169,9 @@ def test_a_resumed_stage_ends_with_the_same_weights(stage, trained):
     resumed = build_training(config, plans[stage], datasets, device, starts)
     resumed.load_state(state)
     list(train(resumed, report_every=1))
-    for (name, a), (_, b) in zip(whole.nets.state_dict().items(), resumed.nets.state_dict().items(), strict=True):
+    for (name, a), (_, b) in zip(
+        whole.nets.state_dict().items(), resumed.nets.state_dict().items(), strict=True
+    ):
         assert torch.equal(a, b), name
 
 
@@ -190,7 +200,9 @@ def test_mistakes_are_answered(over, message):
     def begin():
         parsed = tiny_config(config.pop("stages"), **config)
         plans = plan(parsed)
-        build_training(parsed, plans[1], load_datasets(parsed, plans, Device.find("cpu")), Device.find("cpu"), {})
+        build_training(
+            parsed, plans[1], load_datasets(parsed, plans, Device.find("cpu")), Device.find("cpu"), {}
+        )
 
     with pytest.raises(CycadaError, match=message):
         begin()
@@ -214,7 +226,9 @@ def test_a_finished_stage_is_evaluated_again_and_translates(trained, cycada, tmp
 
 def test_the_fingerprint_sees_another_seed_and_masks():
     def of(masks=True, **options):
-        return Fitted(Streets(train=4, width=64, height=32, **options).load(None, "train"), (32, 64)).fingerprint(masks)
+        return ResizedDataset(
+            Streets(train=4, width=64, height=32, **options).load(None, "train"), (32, 64)
+        ).fingerprint(masks)
 
     assert of() == of()
     assert len({of(), of(seed=7), of(look="photo"), of(masks=False)}) == 4

@@ -1,4 +1,4 @@
-"""Scenes in files: the official layouts on tiny trees, and what is said of every kind of damage."""
+"""SegmentationDataset in files: the official layouts on tiny trees, and what is said of every kind of damage."""
 
 import os
 import struct
@@ -53,7 +53,8 @@ def png16(path, channels):
     parts = ((b"IHDR", size), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in parts)
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in parts)
     )
 
 
@@ -88,11 +89,16 @@ def test_missing_scenes_say_where_what_and_how(tmp_path, name):
 # Cityscapes.
 
 
-def cityscapes(root, part="train", mask=True, frames=("aachen/aachen_000000_000019", "bochum/bochum_000000_000313")):
+def cityscapes(
+    root, part="train", mask=True, frames=("aachen/aachen_000000_000019", "bochum/bochum_000000_000313")
+):
     for k, frame in enumerate(frames):
         photo(root / "cityscapes" / "leftImg8bit" / part / f"{frame}_leftImg8bit.png", k)
         if mask:
-            save(root / "cityscapes" / "gtFine" / part / f"{frame}_gtFine_labelIds.png", ids((*LABEL_IDS[:11], 0)))
+            save(
+                root / "cityscapes" / "gtFine" / part / f"{frame}_gtFine_labelIds.png",
+                ids((*LABEL_IDS[:11], 0)),
+            )
             save(root / "cityscapes" / "gtFine" / part / f"{frame}_gtFine_color.png", noise(H, W, 3))
 
 
@@ -156,7 +162,11 @@ def test_gta5_by_split_mat(tmp_path):
     gta5(tmp_path)
     savemat(tmp_path / "gta5" / "split.mat", {"trainIds": [[1], [4]], "valIds": [[2]], "testIds": [[3]]})
     domain = scene_domains["gta5"](lists="split.mat")
-    assert [list(domain.load(tmp_path, s).names) for s in domain.splits] == [["00001", "00004"], ["00002"], ["00003"]]
+    assert [list(domain.load(tmp_path, s).names) for s in domain.splits] == [
+        ["00001", "00004"],
+        ["00002"],
+        ["00003"],
+    ]
 
 
 def test_gta5_by_text_lists(tmp_path):
@@ -247,7 +257,20 @@ def test_camvid_by_drive_and_time(tmp_path):
     assert load("camvid", tmp_path, "test", **dusk).names == ["0001TP_000004"]
     assert load("camvid", tmp_path).read(0)[1][0].tolist() == [*range(11), IGNORE]
     # sky building pole road pavement tree sign fence car pedestrian bicyclist void, among the nine of `streets`
-    assert load("camvid", tmp_path, classes=9).read(0)[1][0].tolist() == [3, 2, 7, 0, 1, 4, 8, IGNORE, 5, 6, IGNORE, IGNORE]
+    assert load("camvid", tmp_path, classes=9).read(0)[1][0].tolist() == [
+        3,
+        2,
+        7,
+        0,
+        1,
+        4,
+        8,
+        IGNORE,
+        5,
+        6,
+        IGNORE,
+        IGNORE,
+    ]
     assert scene_domains["camvid"](classes=9).classes == scene_domains["streets"]().classes
     with refused("5 frames", "first . last = 42 . 20"):
         load("camvid", tmp_path, drive="dusk")
@@ -258,7 +281,9 @@ REAL = Path(os.environ.get("CYCADA_DATA") or Path(__file__).resolve().parents[2]
 
 @pytest.mark.skipif(not (REAL / "CamVid").exists(), reason=f"no CamVid in {REAL.name} (CYCADA_DATA)")
 def test_the_real_camvid():
-    found = {(d, s): load("camvid", REAL, s, drive=d) for d in ("all", "day", "dusk") for s in ("train", "test")}
+    found = {
+        (d, s): load("camvid", REAL, s, drive=d) for d in ("all", "day", "dusk") for s in ("train", "test")
+    }
     assert [len(scenes) for scenes in found.values()] == [367, 101, 305, 101, 42, 20]
     assert not set(found["dusk", "train"].names) & set(found["dusk", "test"].names)
     brightness = {}
@@ -294,14 +319,20 @@ def test_own_masks_with_colours(tmp_path, mode):
     colours[:, 1], colours[:, 2] = (128, 64, 128), (0, 0, 142)
     mask = Image.fromarray(colours)
     domain = own(
-        tmp_path, "car: [0, 0, 142]\nroad: [[128, 64, 128], [1, 2, 3]]\nignore: [0, 0, 0]\n", mask.quantize() if mode == "P" else mask
+        tmp_path,
+        "car: [0, 0, 142]\nroad: [[128, 64, 128], [1, 2, 3]]\nignore: [0, 0, 0]\n",
+        mask.quantize() if mode == "P" else mask,
     )
     assert domain.load(tmp_path, "train").read(1)[1][0, :4].tolist() == [IGNORE, 1, 0, IGNORE]
     assert domain.palette == ((0, 0, 142), (128, 64, 128))
 
 
 def test_own_sixteen_bit_ids(tmp_path):
-    domain = own(tmp_path, "road: 4000\nother: 1\n", np.where(np.arange(W) < 3, 4000, 1).astype(np.uint16)[None].repeat(H, 0))
+    domain = own(
+        tmp_path,
+        "road: 4000\nother: 1\n",
+        np.where(np.arange(W) < 3, 4000, 1).astype(np.uint16)[None].repeat(H, 0),
+    )
     assert domain.load(tmp_path, "train").read(0)[1][0, :4].tolist() == [0, 0, 0, 1]
 
 
@@ -353,12 +384,20 @@ def damaged(root, **options):
     return own(root, "road: 0\ncar: 1\nignore: 255\n", ids((0, 1, 255))), options
 
 
-@pytest.mark.parametrize(("kind", "folder"), [(k, f) for k in ("text", "empty", "cut") for f in ("images", "masks")])
+@pytest.mark.parametrize(
+    ("kind", "folder"), [(k, f) for k in ("text", "empty", "cut") for f in ("images", "masks")]
+)
 def test_an_unreadable_file_is_named_with_its_partner(tmp_path, kind, folder):
     domain, _ = damaged(tmp_path)
     path = next(p for p in (tmp_path / "town" / folder).iterdir() if p.stem == "1")
     path.write_bytes(broken(kind, path.read_bytes()))
-    with refused(r"images/1\.jpg", r"masks/1\.png", "an image" if folder == "images" else "a mask", "not readable", "Mend"):
+    with refused(
+        r"images/1\.jpg",
+        r"masks/1\.png",
+        "an image" if folder == "images" else "a mask",
+        "not readable",
+        "Mend",
+    ):
         domain.load(tmp_path, "train").read(1)
 
 
@@ -391,7 +430,8 @@ def test_a_coloured_mask_where_ids_are_expected(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("gone", "words"), [("masks", ("image without a mask", r"images/1\.jpg")), ("images", ("mask without an image", "1"))]
+    ("gone", "words"),
+    [("masks", ("image without a mask", r"images/1\.jpg")), ("images", ("mask without an image", "1"))],
 )
 def test_a_lonely_file_is_named_or_skipped(tmp_path, gone, words):
     domain, _ = damaged(tmp_path)
@@ -458,7 +498,7 @@ def test_without_masks_no_mask_is_opened(tmp_path):
 def test_some_rows_in_another_order(tmp_path):
     gta5(tmp_path)
     scenes = load("gta5", tmp_path)
-    part = scenes.only([3, 0])
+    part = scenes.subset([3, 0])
     assert part.names == ["00004", "00001"]
     assert torch.equal(part.read(0)[0], scenes.read(3)[0])
     assert torch.equal(part.read(1)[1], scenes.read(0)[1])

@@ -30,26 +30,41 @@ def rates(config):
 
 
 def test_a_phase_has_a_schedule_of_its_own():
-    assert rates(release()) == pytest.approx({"generators": 0.5e-4, "discriminators": 0.5e-4, "classifier": 0.25e-3})
+    assert rates(release()) == pytest.approx(
+        {"generators": 0.5e-4, "discriminators": 0.5e-4, "classifier": 0.25e-3}
+    )
     own = rates(release(schedules={"classifier": {"name": "constant"}}))
     assert own == pytest.approx({"generators": 0.5e-4, "discriminators": 0.5e-4, "classifier": 1e-3})
 
 
 def test_the_classifier_of_the_release_keeps_its_rate(request):
-    stage = next(p for p in plan(load(request.config.rootpath / RELEASE, ["data.root=nowhere"])) if p.name == "pixel")
+    stage = next(
+        p for p in plan(load(request.config.rootpath / RELEASE, ["data.root=nowhere"])) if p.name == "pixel"
+    )
     (classifier,) = (p for p in stage.phases if p.name == "classifier")
-    assert (classifier.optimizer["lr"], classifier.schedule.name, stage.stage.schedule.name) == (1e-3, "constant", "linear")
+    assert (classifier.optimizer["lr"], classifier.schedule.name, stage.stage.schedule.name) == (
+        1e-3,
+        "constant",
+        "linear",
+    )
     assert [p.schedule for p in stage.phases if p.name != "classifier"] == [None, None]
 
 
 def test_a_schedule_is_part_of_the_identity_where_it_is_given():
-    plain, own = (plan(release(**more))[0] for more in ({}, {"schedules": {"classifier": {"name": "constant"}}}))
+    plain, own = (
+        plan(release(**more))[0] for more in ({}, {"schedules": {"classifier": {"name": "constant"}}})
+    )
     assert "schedule" not in plain.identity()["phases"][2]
     assert plain.identity() != own.identity()
 
 
 def test_a_schedule_for_no_phase_is_refused():
-    with pytest.raises(CycadaError, match=r"stages.pixel.schedules: unknown phase 'clasifier'. Did you mean 'classifier'"):
+    with pytest.raises(
+        CycadaError, match=r"stages.pixel.schedules: unknown phase 'clasifier'. Did you mean 'classifier'"
+    ):
         plan(release(schedules={"clasifier": {"name": "constant"}}))
-    with pytest.raises(CycadaError, match=r"stages.it.schedules.encoder: it learns with the optimizer of 'source'. Set that one"):
+    with pytest.raises(
+        CycadaError,
+        match=r"stages.it.schedules.encoder: it learns with the optimizer of 'source'. Set that one",
+    ):
         plan(tiny_config({"it": {"method": "mcd", "schedules": {"encoder": {"name": "constant"}}}}))

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from cycada.cli.main import app
 from cycada.core.errors import CycadaError, os_message
-from cycada.core.progress import Screen
+from cycada.core.progress import Progress
 from cycada.core.secrets import HIDDEN
 from cycada.runs.run import run
 from cycada.tracking.tracker import NoTracker, tracker
@@ -16,20 +16,30 @@ from cycada.tracking.tracker import NoTracker, tracker
 ADDRESS = "http://alice:hunter2@127.0.0.1:9/?access_token=hunter2"
 
 
-def test_nothing_that_is_written_or_said_holds_a_password(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_that_is_written_or_said_holds_a_password(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     results = tmp_path / "results"
     stages = {"source": {"method": "source_only", "steps": 1}, "pixel": {"method": "cyclegan", "steps": 1}}
     config = tiny_config(stages, results=str(results), tracking={"kind": "mlflow", "uri": ADDRESS})
-    summary = run(config, Screen())
+    summary = run(config, Progress())
     folders = [str(stage.folder) for stage in summary.stages]
     where = ["--results", str(results)]
-    for words in (["report", "tiny"], ["quality", folders[1]], ["verify", "--no-score", *folders], ["evaluate", folders[0]]):
+    for words in (
+        ["report", "tiny"],
+        ["quality", folders[1]],
+        ["verify", "--no-score", *folders],
+        ["evaluate", folders[0]],
+    ):
         found = CliRunner().invoke(app, [*words, *where])
         assert found.exit_code == 0, found.output
         print(found.output, found.stderr)
     pictures = tmp_path / "in"
     pictures.mkdir()
-    for words in (["export", folders[1], str(tmp_path / "out")], ["translate", folders[1], str(pictures), str(tmp_path / "none")]):
+    for words in (
+        ["export", folders[1], str(tmp_path / "out")],
+        ["translate", folders[1], str(pictures), str(tmp_path / "none")],
+    ):
         print(CliRunner().invoke(app, [*words, *where]).output)
     out, err = capfd.readouterr()
     assert "No tracking" in out + err

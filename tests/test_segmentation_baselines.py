@@ -17,14 +17,14 @@ from cycada.core.types import IGNORE, Batch, Output
 from cycada.losses import losses
 from cycada.losses.entropy import entropies
 from cycada.methods import Networks
-from cycada.methods.advent import AdventOptions, AdventViews
-from cycada.methods.fda import FdaOptions, FdaViews, low_frequencies, spectral_transfer
+from cycada.methods.advent import AdventOptions, AdventTensors
+from cycada.methods.fda import FdaOptions, FdaTensors, low_frequencies, spectral_transfer
 from cycada.planning.build import build_training, load_datasets
 from cycada.planning.plan import plan
 from cycada.runs.run import run
 from cycada.train.device import Device
 from cycada.train.loop import train
-from cycada.train.step import only
+from cycada.train.step import trainable_only
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs/segmentation/streets/baselines.yaml"
 K = 4
@@ -60,26 +60,29 @@ def batch(seed=0, ignored=0.3):
 
 
 def advent(data, options=None):
-    return AdventViews(Networks({"f_t": Segmenter(), "d_feat": Doubt()}), data, options or AdventOptions())
+    return AdventTensors(Networks({"f_t": Segmenter(), "d_feat": Doubt()}), data, options or AdventOptions())
 
 
-def of(name, views):
+def of(name, tensors):
     """The loss on what the views compute."""
-    return losses[name](*(getattr(views, n) for n in {
-        "task_source": ("logits_real_s", "label_s"),
-        "task_translated": ("logits_fake_t", "label_s"),
-        "robust_entropy": ("logits_real_t",),
-        "feature_gan": ("critic_target", "feature_gate"),
-        "discriminate_feature": ("critic_source", "critic_target"),
+    return losses[name](*(getattr(tensors, n) for n in {
+        "task_source": ("f_t_logits_real_s", "label_s"),
+        "task_translated": ("f_t_logits_fake_t", "label_s"),
+        "robust_entropy": ("f_t_logits_real_t",),
+        "feature_gan": ("domain_logits_target", "feature_gate"),
+        "discriminate_feature": ("domain_logits_source", "domain_logits_target"),
     }[name]))  # fmt: skip
 
 
 def gradients(loss, learns, nets):
     """role -> whether a gradient came to it."""
     nets.zero_grad(set_to_none=True)
-    with only(learns, nets):
+    with trainable_only(learns, nets):
         loss().backward()
-    return {role: any(p.grad is not None and bool(p.grad.any()) for p in net.parameters()) for role, net in nets.named_children()}
+    return {
+        role: any(p.grad is not None and bool(p.grad.any()) for p in net.parameters())
+        for role, net in nets.named_children()
+    }
 
 
 # ADVENT.
@@ -87,9 +90,9 @@ def gradients(loss, learns, nets):
 
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_the_critic_sees_the_weighted_self_information_of_every_class_and_pixel(side):
-    views = advent(batch())
-    logits = (views.logits_real_s if side == "source" else views.logits_real_t).tolist()
-    seen = getattr(views, f"critic_input_{side}")
+    tensors = advent(batch())
+    logits = (tensors.f_t_logits_real_s if side == "source" else tensors.f_t_logits_real_t).tolist()
+    seen = getattr(tensors, f"critic_input_{side}")
     assert seen.shape == (2, K, 6, 8)
     for n in range(2):
         for row in range(6):
@@ -97,50 +100,55 @@ def test_the_critic_sees_the_weighted_self_information_of_every_class_and_pixel(
                 exps = [math.exp(logits[n][k][row][column]) for k in range(K)]
                 for k in range(K):
                     p = exps[k] / sum(exps)
-                    assert seen[n, k, row, column].item() == pytest.approx(-p * math.log(p) / math.log(K), abs=1e-6)
+                    assert seen[n, k, row, column].item() == pytest.approx(
+                        -p * math.log(p) / math.log(K), abs=1e-6
+                    )
 
 
 def test_a_class_that_is_impossible_or_certain_carries_no_information():
-    views = advent(batch())
-    views.logits_real_t = torch.tensor([[1e4, 0.0, 0.0, -1e4]])
-    assert torch.equal(views.critic_input_target, torch.zeros(1, K))
+    tensors = advent(batch())
+    tensors.f_t_logits_real_t = torch.tensor([[1e4, 0.0, 0.0, -1e4]])
+    assert torch.equal(tensors.discriminator_input_target, torch.zeros(1, K))
 
 
 def test_with_probabilities_it_is_adaptsegnet():
-    views = advent(batch(), AdventOptions(critic_input="probabilities"))
-    assert torch.equal(views.critic_input_target, views.logits_real_t.softmax(1))
+    tensors = advent(batch(), AdventOptions(critic_input="probabilities"))
+    assert torch.equal(tensors.discriminator_input_target, tensors.f_t_logits_real_t.softmax(1))
 
 
 def test_whole_images_are_judged_alike():
-    views = advent(batch())
-    views.logits_real_t = torch.zeros(5, K)
-    assert torch.allclose(views.critic_input_target, torch.full((5, K), 1 / K))
+    tensors = advent(batch())
+    tensors.f_t_logits_real_t = torch.zeros(5, K)
+    assert torch.allclose(tensors.discriminator_input_target, torch.full((5, K), 1 / K))
 
 
 def test_each_phase_of_advent_moves_its_own_network():
-    views = advent(batch())
-    nets = views.nets
-    assert gradients(lambda: of("feature_gan", views), ["f_t"], nets) == {"f_t": True, "d_feat": False}
-    of("task_source", views)
-    views = views.detached()
-    assert gradients(lambda: of("discriminate_feature", views), ["d_feat"], nets) == {"f_t": False, "d_feat": True}
+    tensors = advent(batch())
+    nets = tensors.nets
+    assert gradients(lambda: of("feature_gan", tensors), ["f_t"], nets) == {"f_t": True, "d_feat": False}
+    of("task_source", tensors)
+    tensors = tensors.detached()
+    assert gradients(lambda: of("discriminate_feature", tensors), ["d_feat"], nets) == {
+        "f_t": False,
+        "d_feat": True,
+    }
 
 
 def test_the_discriminator_learns_from_the_very_answers_that_f_t_was_judged_on():
-    views = advent(batch())
-    before = (views.logits_real_s, views.critic_input_target)
-    later = views.detached()
-    views.nets.f_t.body.weight.data.zero_()
-    assert torch.equal(later.critic_input_target, before[1])
-    assert torch.equal(later.critic_input_source, views._certainty(before[0]))
-    assert not later.critic_input_source.requires_grad
+    tensors = advent(batch())
+    before = (tensors.f_t_logits_real_s, tensors.discriminator_input_target)
+    later = tensors.detached()
+    tensors.nets.f_t.body.weight.data.zero_()
+    assert torch.equal(later.discriminator_input_target, before[1])
+    assert torch.equal(later.discriminator_input_source, tensors._certainty(before[0]))
+    assert not later.discriminator_input_source.requires_grad
 
 
 def test_f_t_becomes_surer_on_the_target_where_doubt_gives_the_target_away():
-    views = advent(batch())
+    tensors = advent(batch())
     logits = torch.randn(2, K, 6, 8, requires_grad=True)
-    views.logits_real_t = logits
-    of("feature_gan", views).backward()
+    tensors.f_t_logits_real_t = logits
+    of("feature_gan", tensors).backward()
     after = logits.detach() - logits.grad
     assert (entropies(after) <= entropies(logits.detach())).all()
     assert entropies(after).mean() < entropies(logits.detach()).mean()
@@ -149,25 +157,29 @@ def test_f_t_becomes_surer_on_the_target_where_doubt_gives_the_target_away():
 @pytest.mark.parametrize(("doubtful", "sign"), [("target", -1), ("source", 1)])
 def test_the_discriminator_leans_on_what_tells_the_domains_apart(doubtful, sign):
     """Gradient descent makes the slope steeper (a gradient below 0) where the doubtful side is the target."""
-    views = advent(batch())
+    tensors = advent(batch())
     unsure, sure = torch.zeros(2, K, 6, 8), torch.zeros(2, K, 6, 8)
     sure[:, 0] = 20.0
-    views.logits_real_t, views.logits_real_s = (unsure, sure) if doubtful == "target" else (sure, unsure)
-    views.nets.d_feat.slope.data.zero_()
-    of("discriminate_feature", views).backward()
-    assert views.nets.d_feat.slope.grad.sign().item() == sign
+    tensors.f_t_logits_real_t, tensors.f_t_logits_real_s = (
+        (unsure, sure) if doubtful == "target" else (sure, unsure)
+    )
+    tensors.nets.d_feat.slope.data.zero_()
+    of("discriminate_feature", tensors).backward()
+    assert tensors.nets.d_feat.slope.grad.sign().item() == sign
 
 
 def test_ignored_pixels_teach_no_class_and_are_judged_all_the_same():
     """The loss is that of the labelled pixels alone; the critic knows no label."""
     data = batch()
-    views = advent(data)
-    assert of("task_source", views).item() == pytest.approx(
-        NAIVE["task_source"](rows_of(views.logits_real_s), rows_of(data.label_s)), abs=1e-5
+    tensors = advent(data)
+    assert of("task_source", tensors).item() == pytest.approx(
+        NAIVE["task_source"](rows_of(tensors.f_t_logits_real_s), rows_of(data.label_s)), abs=1e-5
     )
-    nothing = AdventViews(views.nets, Batch(data.real_s, torch.full_like(data.label_s, IGNORE), data.real_t), AdventOptions())
+    nothing = AdventTensors(
+        tensors.nets, Batch(data.real_s, torch.full_like(data.label_s, IGNORE), data.real_t), AdventOptions()
+    )
     assert of("task_source", nothing).item() == 0
-    assert of("discriminate_feature", nothing) == of("discriminate_feature", views)
+    assert of("discriminate_feature", nothing) == of("discriminate_feature", tensors)
 
 
 # FDA.
@@ -180,7 +192,10 @@ def naive_transfer(source, target, beta):
     height, width = source.shape[-2:]
     for i in range(height):
         for j in range(width):
-            row, column = (i if i <= height / 2 else i - height), (j if j <= width / 2 else j - width)  # (0, 0) is the centre
+            row, column = (
+                (i if i <= height / 2 else i - height),
+                (j if j <= width / 2 else j - width),
+            )  # (0, 0) is the centre
             if abs(row) <= beta * height and abs(column) <= beta * width:
                 amplitude[:, i, j] = np.abs(other[:, i, j])
     whole = np.fft.ifft2(amplitude * np.exp(1j * phase), axes=(-2, -1))
@@ -223,12 +238,16 @@ def test_an_image_takes_nothing_from_itself(beta):
 
 def test_phases_stay_and_amplitudes_come_from_the_other_image():
     (_, real_s), (_, real_t) = pictures(0, 256, (1, 3, 8, 12)), pictures(0, 256, (1, 3, 8, 12), seed=1)
-    own, other, mixed = (torch.fft.fft2(x.double() + 1) for x in (real_s, real_t, spectral_transfer(real_s, real_t, 0.5)))
+    own, other, mixed = (
+        torch.fft.fft2(x.double() + 1) for x in (real_s, real_t, spectral_transfer(real_s, real_t, 0.5))
+    )
     assert torch.allclose(mixed.abs(), other.abs(), rtol=1e-3)
     assert torch.allclose(mixed / mixed.abs(), own / own.abs(), atol=1e-3)
 
 
-@pytest.mark.parametrize(("side", "beta"), [(64, 0.01), (64, 0.05), (7, 0.3), (8, 0.5), (100, 0.07), (100, 0.29)])
+@pytest.mark.parametrize(
+    ("side", "beta"), [(64, 0.01), (64, 0.05), (7, 0.3), (8, 0.5), (100, 0.07), (100, 0.29)]
+)
 def test_the_window_reaches_equally_far_on_both_sides(side, beta):
     reach = int(beta * side + 1e-6)
     expected = [abs(row if row <= side / 2 else row - side) <= reach for row in range(side)]
@@ -245,14 +264,20 @@ def test_the_transfer_does_not_know_autocast():
 
 def test_fda_learns_source_labels_on_transferred_images_and_counts_no_ignored_pixel():
     data = batch()
-    views = FdaViews(Networks({"f_t": Segmenter()}), data, FdaOptions(beta=0.2))
-    logits = views.nets.f_t(spectral_transfer(data.real_s, data.real_t, 0.2)).logits
-    assert of("task_translated", views).item() == pytest.approx(NAIVE["task_source"](rows_of(logits), rows_of(data.label_s)), abs=1e-5)
-    assert of("robust_entropy", views).item() == pytest.approx(NAIVE["robust_entropy"](rows_of(views.logits_real_t)), abs=1e-5)
-    nothing = FdaViews(views.nets, Batch(data.real_s, torch.full_like(data.label_s, IGNORE), data.real_t), FdaOptions())
+    tensors = FdaTensors(Networks({"f_t": Segmenter()}), data, FdaOptions(beta=0.2))
+    logits = tensors.nets.f_t(spectral_transfer(data.real_s, data.real_t, 0.2)).logits
+    assert of("task_translated", tensors).item() == pytest.approx(
+        NAIVE["task_source"](rows_of(logits), rows_of(data.label_s)), abs=1e-5
+    )
+    assert of("robust_entropy", tensors).item() == pytest.approx(
+        NAIVE["robust_entropy"](rows_of(tensors.f_t_logits_real_t)), abs=1e-5
+    )
+    nothing = FdaTensors(
+        tensors.nets, Batch(data.real_s, torch.full_like(data.label_s, IGNORE), data.real_t), FdaOptions()
+    )
     assert of("task_translated", nothing).item() == 0
     for name in ("task_translated", "robust_entropy"):
-        assert gradients(lambda name=name: of(name, views), ["f_t"], views.nets) == {"f_t": True}
+        assert gradients(lambda name=name: of(name, tensors), ["f_t"], tensors.nets) == {"f_t": True}
 
 
 def test_the_robust_entropy_pushes_doubtful_pixels_hardest():
@@ -272,10 +297,19 @@ def test_the_robust_entropy_pushes_doubtful_pixels_hardest():
 @pytest.mark.parametrize(
     ("stage", "message"),
     [
-        ({"method": "fda", "options": {"beta": 0.6}}, r"stages.it.options.beta: found 0.6. Input should be less than or equal to 0.5"),
+        (
+            {"method": "fda", "options": {"beta": 0.6}},
+            r"stages.it.options.beta: found 0.6. Input should be less than or equal to 0.5",
+        ),
         ({"method": "fda", "options": {"beta": 0}}, r"options.beta: found 0. Input should be greater than 0"),
-        ({"method": "fda", "losses": {"robust_entropy": {"eta": 0}}}, r"robust_entropy.eta: found 0. Input should be greater than 0"),
-        ({"method": "advent", "options": {"critic_input": "scores"}}, r"critic_input: found 'scores'. .*'self_information'"),
+        (
+            {"method": "fda", "losses": {"robust_entropy": {"eta": 0}}},
+            r"robust_entropy.eta: found 0. Input should be greater than 0",
+        ),
+        (
+            {"method": "advent", "options": {"critic_input": "scores"}},
+            r"critic_input: found 'scores'. .*'self_information'",
+        ),
     ],
 )
 def test_mistakes_are_answered(stage, message):
@@ -302,17 +336,32 @@ def trained(tmp_path_factory):
 
 def test_the_baselines_of_streets_run_and_are_scored(trained):
     """In bf16, as the config says."""
-    assert {s.name for s in trained.stages} == {"source", "oracle", "adabn", "entropy", "advent", "fda", "adda", "dann", "dacs"}
+    assert {s.name for s in trained.stages} == {
+        "source",
+        "oracle",
+        "adabn",
+        "entropy",
+        "advent",
+        "fda",
+        "adda",
+        "dann",
+        "dacs",
+    }
     for stage in trained.stages:
         assert 0 <= stage.scores["target"]["miou"] <= 1
         rows = [json.loads(line) for line in (stage.folder / "metrics.jsonl").read_text().splitlines()]
         assert all(math.isfinite(v) for row in rows for v in row.values())
-    assert [s.name for s in trained.stages if list((s.folder / "images").glob("grid_*.png"))] == ["fda", "dacs"]
+    assert [s.name for s in trained.stages if list((s.folder / "images").glob("grid_*.png"))] == [
+        "fda",
+        "dacs",
+    ]
 
 
 def test_min_ent_is_the_papers_weight_on_an_entropy_of_our_scale():
     config = load(CONFIG)
-    term = next(t for p in plan(config) if p.name == "entropy" for t in p.phases[0].terms if t.name == "entropy")
+    term = next(
+        t for p in plan(config) if p.name == "entropy" for t in p.phases[0].terms if t.name == "entropy"
+    )
     assert term.weight * math.log(9) == pytest.approx(0.001, rel=1e-3)
 
 
@@ -321,11 +370,19 @@ def test_a_step_on_scenes_moves_what_learns(stage):
     config = baselines()
     planned = {p.name: p for p in plan(config)}
     device = Device.find("cpu")
-    t = build_training(config, planned[stage], load_datasets(config, list(planned.values()), device), device, {})
+    t = build_training(
+        config, planned[stage], load_datasets(config, list(planned.values()), device), device, {}
+    )
     before = {name: p.detach().clone() for name, p in t.nets.named_parameters()}
     reports = list(train(t, report_every=1))
     assert all(torch.isfinite(p).all() for p in t.nets.parameters())
     assert set(t.nets._modules) == ({"f_t", "d_feat"} if stage == "advent" else {"f_t"})
-    assert all(any(not torch.equal(before[n], p) for n, p in t.nets.named_parameters() if n.startswith(role)) for role in t.nets._modules)
-    names = {"advent": ("task_source", "feature_gan", "discriminate_feature"), "fda": ("task_translated", "robust_entropy")}[stage]
+    assert all(
+        any(not torch.equal(before[n], p) for n, p in t.nets.named_parameters() if n.startswith(role))
+        for role in t.nets._modules
+    )
+    names = {
+        "advent": ("task_source", "feature_gan", "discriminate_feature"),
+        "fda": ("task_translated", "robust_entropy"),
+    }[stage]
     assert {f"loss/{n}" for n in names} == {n for n in reports[-1].values if n.startswith("loss/")}

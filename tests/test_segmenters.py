@@ -14,8 +14,8 @@ from torch import nn
 
 from cycada.core.errors import CycadaError
 from cycada.core.types import IGNORE, Output
-from cycada.methods.adda import CriticOptions, CriticViews
-from cycada.methods.cycada import PixelOptions, PixelViews
+from cycada.methods.adda import DomainDiscriminatorOptions, DomainDiscriminatorTensors
+from cycada.methods.cycada import PixelOptions, PixelTensors
 from cycada.networks import Frozen, classifiers, feature_discriminators
 from cycada.networks.fcn8s import Enlarge
 from cycada.networks.segmentation import Normalise
@@ -74,7 +74,11 @@ def test_drn26_has_the_published_number_of_parameters():
     blocks = (1, 1, 2, 2, 2, 2, 1, 1)
     total = normed(3, 16, 7) + conv(512, 1000, 1)
     for into, out, n in zip((16, *c), c, blocks, strict=False):
-        total += normed(into, out, 3) + (2 * n - 1) * normed(out, out, 3) + (normed(into, out, 1) if into != out else 0)
+        total += (
+            normed(into, out, 3)
+            + (2 * n - 1) * normed(out, out, 3)
+            + (normed(into, out, 1) if into != out else 0)
+        )
     assert count(net) == total == 21_126_584
 
 
@@ -176,7 +180,9 @@ def test_normalisation_is_that_of_the_colours():
 def test_caffe_means_are_subtracted_from_bytes():
     net = build("fcn8s", normalisation="caffe")
     red = torch.tensor([[1.0, -1.0, -1.0]]).reshape(1, 3, 1, 1)
-    assert net.normalise(red).flatten().tolist() == pytest.approx([-103.939, -116.779, 255 - 123.68], abs=2e-2)
+    assert net.normalise(red).flatten().tolist() == pytest.approx(
+        [-103.939, -116.779, 255 - 123.68], abs=2e-2
+    )
 
 
 def test_the_small_segmenter_learns_to_tell_colours():
@@ -278,7 +284,9 @@ def test_vgg16_of_torchvision_becomes_convolutions(released, tmp_path):
     net = build("fcn8s", weights=str(tmp_path / "vgg16.safetensors"))
     assert torch.equal(net.vgg[28].weight, found["vgg.28.weight"])
     x = torch.randn(1, 512, 7, 7)
-    assert torch.allclose(net.vgg_head[0](x).flatten(), F.linear(x.flatten(), flat, torchvision["classifier.0.bias"]), atol=1e-3)
+    assert torch.allclose(
+        net.vgg_head[0](x).flatten(), F.linear(x.flatten(), flat, torchvision["classifier.0.bias"]), atol=1e-3
+    )
     assert not net.score_pool4.weight.any()
     with pytest.raises(CycadaError, match=r"classifier\.0 .* width 16"):
         build("fcn8s", width=16, weights=str(tmp_path / "vgg16.safetensors"))
@@ -302,8 +310,15 @@ def test_weights_that_are_none_are_named(name, tmp_path):
 def released_drn(classes):
     """As the release's files: without the count of batches, which is younger than they are."""
     net = build("drn26", classes=classes)
-    names = {f"encoder.{k}": k for k in net.encoder.state_dict()} | {"head.weight": "fc.weight", "head.bias": "fc.bias"}
-    return {new: v for old, v in random_like(net).items() if not (new := names[old]).startswith("normalise") and v.is_floating_point()}
+    names = {f"encoder.{k}": k for k in net.encoder.state_dict()} | {
+        "head.weight": "fc.weight",
+        "head.bias": "fc.bias",
+    }
+    return {
+        new: v
+        for old, v in random_like(net).items()
+        if not (new := names[old]).startswith("normalise") and v.is_floating_point()
+    }
 
 
 def test_drn26_loads_all_of_a_released_file(tmp_path):
@@ -373,7 +388,13 @@ def test_frozen_statistics_stay_while_weights_learn(name):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("fcn8s", {}), ("drn26", {}), ("segmenter", {}), ("segmenter", {"head": "fcn"}), ("segmenter", {"model": "test_efficientnet"})],
+    [
+        ("fcn8s", {}),
+        ("drn26", {}),
+        ("segmenter", {}),
+        ("segmenter", {"head": "fcn"}),
+        ("segmenter", {"model": "test_efficientnet"}),
+    ],
 )
 def test_checkpointing_changes_memory_and_no_number(name, options):
     plain, saving = build(name, **options), build(name, **options, checkpointing=True)
@@ -382,14 +403,18 @@ def test_checkpointing_changes_memory_and_no_number(name, options):
     for net in (plain, copy.deepcopy(saving)):  # as a moving average copies it
         torch.manual_seed(3)  # dropout
         kept = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t, kept=kept: kept.append(t.numel()) or t, lambda t: t):
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t, kept=kept: kept.append(t.numel()) or t, lambda t: t
+        ):
             loss = sum(net(images(n, 3, *size)).logits.square().mean() for n, *size in sizes)
         loss.backward()
         results.append((loss, {k: p.grad for k, p in net.named_parameters()}, net.state_dict(), sum(kept)))
     (one, gradients, state, memory), (other, other_gradients, other_state, less) = results
     assert torch.equal(one, other)
     assert all(torch.allclose(g, other_gradients[k], rtol=1e-4, atol=1e-6) for k, g in gradients.items())
-    assert all(torch.equal(v, other_state[k]) for k, v in state.items())  # batch norm has counted every batch once
+    assert all(
+        torch.equal(v, other_state[k]) for k, v in state.items()
+    )  # batch norm has counted every batch once
     assert less < memory
 
 
@@ -429,12 +454,12 @@ def test_a_map_too_small_for_patches_is_refused_with_advice():
 # Gates.
 
 
-class Answers(CriticViews):
-    """Views whose networks have already answered."""
+class Answers(DomainDiscriminatorTensors):
+    """StepTensors whose networks have already answered."""
 
     def __init__(self, options, source, target):
         super().__init__(None, SimpleNamespace(real_s=source), options)
-        self.critic_source, self.critic_target = source, target
+        self.domain_logits_source, self.domain_logits_target = source, target
 
 
 @pytest.mark.parametrize(("gate", "open_"), [(0.6, 1.0), (0.7, 0.0)])
@@ -442,12 +467,14 @@ def test_the_feature_gate_reads_maps(gate, open_):
     # right on 3 of 4 places of the source, on 4 of 8 of the target: 0.625
     source = torch.stack([torch.zeros(1, 2, 2), torch.tensor([[[1.0, 1.0], [1.0, -1.0]]])], 1)
     target = torch.stack([torch.zeros(1, 2, 4), torch.tensor([[[1.0] * 4, [-1.0] * 4]])], 1)
-    assert Answers(CriticOptions(gate=gate), source, target).feature_gate.item() == open_
+    assert Answers(DomainDiscriminatorOptions(gate=gate), source, target).feature_gate.item() == open_
 
 
-@pytest.mark.parametrize(("labels", "open_"), [([1, IGNORE, IGNORE], 1.0), ([0, 1, IGNORE], 0.0), ([IGNORE] * 3, 1.0)])
+@pytest.mark.parametrize(
+    ("labels", "open_"), [([1, IGNORE, IGNORE], 1.0), ([0, 1, IGNORE], 0.0), ([IGNORE] * 3, 1.0)]
+)
 def test_the_semantic_gate_looks_at_labelled_pixels(labels, open_):
     logits = torch.tensor([[0.0, 9.0, 0.0]]).reshape(1, 3, 1, 1).expand(1, 3, 1, 3)
     batch = SimpleNamespace(real_s=torch.zeros(1, 1, 1, 3), label_s=torch.tensor([[labels]]).reshape(1, 1, 3))
     nets = SimpleNamespace(f_s=lambda _: Output(logits, logits))
-    assert PixelViews(nets, batch, PixelOptions(semantic_gate=1.0)).semantic_gate.item() == open_
+    assert PixelTensors(nets, batch, PixelOptions(semantic_gate=1.0)).semantic_gate.item() == open_

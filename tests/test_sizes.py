@@ -41,9 +41,11 @@ def begun(config, name):
     starts = {}
     for role, start in plans[name].stage.init.items():
         parent, _, parent_role = start.partition(".")
-        there = build_training(config, plans[parent], datasets.at(config, plans[parent].stage), device, {}).nets
+        there = build_training(
+            config, plans[parent], datasets.resized_to(config, plans[parent].stage), device, {}
+        ).nets
         starts[role] = there.get_submodule(parent_role).state_dict()
-    return build_training(config, plans[name], datasets.at(config, plans[name].stage), device, starts)
+    return build_training(config, plans[name], datasets.resized_to(config, plans[name].stage), device, starts)
 
 
 # Sizes.
@@ -52,13 +54,16 @@ def begun(config, name):
 def test_each_domain_has_its_size_and_a_stage_may_have_another():
     config = of_two_sizes()
     datasets = load_datasets(config, plan(config), Device.find("cpu"))
-    shapes = [[tuple(s[split].read(0)[0].shape[1:]) for s in (datasets.source, datasets.target)] for split in ("train", "test")]
+    shapes = [
+        [tuple(s[split].read(0)[0].shape[1:]) for s in (datasets.source, datasets.target)]
+        for split in ("train", "test")
+    ]
     assert shapes == [[(32, 60), (32, 64)]] * 2
     stage = config.stages["source"].model_copy(update={"size": (16, 32)})
-    smaller = datasets.at(config, stage)
+    smaller = datasets.resized_to(config, stage)
     assert smaller.source["train"].read(0)[0].shape == smaller.target["test"].read(0)[0].shape == (3, 16, 32)
     assert smaller.target["test"].read(0)[1].shape == (64, 128), "masks that are scored stay whole"
-    assert datasets.at(config, config.stages["source"]).source["train"] is datasets.source["train"]
+    assert datasets.resized_to(config, config.stages["source"]).source["train"] is datasets.source["train"]
 
 
 def test_a_stage_trains_at_its_own_size():
@@ -71,10 +76,16 @@ def test_a_stage_trains_at_its_own_size():
 @pytest.mark.parametrize(
     ("stage", "message"),
     [
-        ({"crop": None}, r"stages\.source\.crop: found none.*data\.size source and target are not of one shape"),
+        (
+            {"crop": None},
+            r"stages\.source\.crop: found none.*data\.size source and target are not of one shape",
+        ),
         ({"crop": [32, 62]}, r"expected at most data\.size, \[32, 60\]"),
         ({"size": [16, 24], "crop": [16, 28]}, r"expected at most stages\.source\.size, \[16, 24\]"),
-        ({"crop": None, "size": [16, 24], "crop_area": [0.5, 1]}, r"crop_area: found \[0\.5, 1\.0\] without crop"),
+        (
+            {"crop": None, "size": [16, 24], "crop_area": [0.5, 1]},
+            r"crop_area: found \[0\.5, 1\.0\] without crop",
+        ),
         ({"crop_area": [0.9, 0.5]}, r"crop_area: found \[0\.9, 0\.5\]"),
     ],
 )
@@ -91,8 +102,12 @@ def test_whole_images_have_one_size():
 
 
 def test_generators_answer_sizes_that_they_do_not_take():
-    config = scenes({"pixel": {"method": "cyclegan", "size": {"source": [16, 30], "target": [16, 32]}, "crop": [16, 24]}})
-    with pytest.raises(CycadaError, match=r"needs stages\.pixel\.size to be divisible by 4; it is \[16, 30\]"):
+    config = scenes(
+        {"pixel": {"method": "cyclegan", "size": {"source": [16, 30], "target": [16, 32]}, "crop": [16, 24]}}
+    )
+    with pytest.raises(
+        CycadaError, match=r"needs stages\.pixel\.size to be divisible by 4; it is \[16, 30\]"
+    ):
         begun(config, "pixel")
 
 
@@ -103,7 +118,9 @@ def test_new_keys_are_in_an_id_only_where_they_are_set():
     plain = identity()
     assert not {"size", "crop", "crop_area"} & set(plain)
     area = {"crop": [16, 16], "crop_area": [0.5, 1]}
-    changed = [identity(**o) for o in ({"size": [16, 32]}, {"crop": [16, 16]}, area, {"optimizer": {"head_lr": 1}})]
+    changed = [
+        identity(**o) for o in ({"size": [16, 32]}, {"crop": [16, 16]}, area, {"optimizer": {"head_lr": 1}})
+    ]
     assert len({digest(i) for i in (plain, *changed)}) == 5
     assert TaskOptions().identity() == {}
     assert TaskOptions(translate_at=0.5).identity() == {"translate_at": 0.5}
@@ -145,7 +162,10 @@ class Bright(nn.Module):
         return x * 0.5 + 0.1
 
 
-@pytest.mark.parametrize(("size", "scale", "seen"), [((600, 600), 0.55, (328, 328)), ((30, 41), 1.0, (32, 40)), ((16, 16), 0.1, (4, 4))])
+@pytest.mark.parametrize(
+    ("size", "scale", "seen"),
+    [((600, 600), 0.55, (328, 328)), ((30, 41), 1.0, (32, 40)), ((16, 16), 0.1, (4, 4))],
+)
 def test_images_are_translated_at_a_scale_that_the_generator_takes(size, scale, seen):
     net = Bright()
     images = torch.full((1, 3, *size), 0.4)
@@ -164,8 +184,8 @@ def test_only_the_methods_that_say_so_translate_at_a_scale():
     t = begun(scenes(stages), "task")
     shapes = []
     t.nets.g_st.net.register_forward_hook(lambda _, given, __: shapes.append(tuple(given[0].shape)))
-    views = t.views(t.nets, t.batch(0), t.options)
-    assert views.fake_t.shape == (2, 3, 32, 64)
+    tensors = t.tensors(t.nets, t.batch(0), t.options)
+    assert tensors.fake_t.shape == (2, 3, 32, 64)
     assert shapes == [(2, 3, 16, 32)]
     stages["cycle"]["options"] = {"translate_at": 0.5}
     with pytest.raises(CycadaError, match="unknown option 'translate_at'"):
@@ -183,8 +203,15 @@ def test_poly_falls_as_the_papers_formula():
 
 def test_heads_have_a_rate_of_their_own():
     def rates(**optimizer):
-        t = begun(scenes({"source": {"method": "source_only", "optimizer": {"name": "sgd", "lr": 0.1, **optimizer}}}), "source")
-        return t, [(g["initial_lr"], sum(p.numel() for p in g["params"])) for g in t.phases[0].optimizer.param_groups]
+        t = begun(
+            scenes(
+                {"source": {"method": "source_only", "optimizer": {"name": "sgd", "lr": 0.1, **optimizer}}}
+            ),
+            "source",
+        )
+        return t, [
+            (g["initial_lr"], sum(p.numel() for p in g["params"])) for g in t.phases[0].optimizer.param_groups
+        ]
 
     t, plain = rates()
     assert plain == [(0.1, sum(p.numel() for p in t.nets.f_t.parameters()))]
@@ -206,7 +233,9 @@ def test_a_network_may_save_memory_where_its_parent_did_not():
             "pixel": {"method": "cycada_pixel", "init": {"f_s": "source.f_t"}, "networks": {"f_s": frozen}},
         }
 
-    plain, saving = (plan(scenes(stages(**o), networks={"f": {"name": "drn26"}})) for o in ({}, {"checkpointing": True}))
+    plain, saving = (
+        plan(scenes(stages(**o), networks={"f": {"name": "drn26"}})) for o in ({}, {"checkpointing": True})
+    )
     assert plain[0].identity() == saving[0].identity()
     with pytest.raises(CycadaError, match="Give both the same network"):
         plan(scenes(stages(frozen_norm=True), networks={"f": {"name": "drn26"}}))
@@ -219,13 +248,17 @@ def test_a_checkpointed_generator_has_the_same_numbers():
         torch.manual_seed(0)
         net = generators["resnet"](3, channels=4, blocks=2, norm="batch", checkpointing=checkpointing)
         kept = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t, kept=kept: kept.append(t.numel()) or t, lambda t: t):
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t, kept=kept: kept.append(t.numel()) or t, lambda t: t
+        ):
             loss = net(images).square().mean()
         loss.backward()
         results.append((loss, [p.grad for p in net.parameters()], net.state_dict(), sum(kept)))
     (one, gradients, state, memory), (other, other_gradients, other_state, less) = results
     assert torch.equal(one, other)
-    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-7) for a, b in zip(gradients, other_gradients, strict=True))
+    assert all(
+        torch.allclose(a, b, rtol=1e-4, atol=1e-7) for a, b in zip(gradients, other_gradients, strict=True)
+    )
     assert all(torch.equal(v, other_state[k]) for k, v in state.items())
     assert less < memory / 3
     with pytest.raises(CycadaError, match="another dropout"):
@@ -239,4 +272,6 @@ def test_the_new_options_of_domains():
     assert scene_domains["cityscapes"](extra=True).unlabelled == "train_extra"
     assert scene_domains["cityscapes"]().unlabelled == "train"
     assert scene_domains["gta5"](lists="split.mat", test=False).splits == ("train", "official_test")
-    assert math.isclose(np.prod([1024, 1864]) / np.prod([564, 1024]), (1 / 0.55) ** 2, rel_tol=0.01)  # the recipes' translate_at
+    assert math.isclose(
+        np.prod([1024, 1864]) / np.prod([564, 1024]), (1 / 0.55) ** 2, rel_tol=0.01
+    )  # the recipes' translate_at

@@ -18,7 +18,9 @@ from cycada.storage import identity
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE.parent / "configs"
 FROZEN = HERE / "stage_ids.json"
-EXPERIMENTS = sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob("*.yaml") if {"name", "stages", "data"} <= set(read(p)))
+EXPERIMENTS = sorted(
+    str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob("*.yaml") if {"name", "stages", "data"} <= set(read(p))
+)
 
 
 def stage_ids(path):
@@ -33,7 +35,11 @@ def stage_ids(path):
 
 @pytest.fixture(autouse=True)
 def no_pairs_are_read(monkeypatch):
-    monkeypatch.setattr(identity, "partners", lambda plan, datasets: SimpleNamespace(fingerprint=lambda masks: "1" * 16))
+    monkeypatch.setattr(
+        identity,
+        "true_translations",
+        lambda plan, datasets: SimpleNamespace(fingerprint=lambda masks: "1" * 16),
+    )
 
 
 def test_every_experiment_is_frozen():
@@ -46,5 +52,5 @@ def test_stage_ids_are_those_that_were_frozen(name):
 
 
 if __name__ == "__main__":
-    identity.partners = lambda plan, datasets: SimpleNamespace(fingerprint=lambda masks: "1" * 16)
+    identity.true_translations = lambda plan, datasets: SimpleNamespace(fingerprint=lambda masks: "1" * 16)
     FROZEN.write_text(json.dumps({name: stage_ids(CONFIGS / name) for name in EXPERIMENTS}, indent=1) + "\n")

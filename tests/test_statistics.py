@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cycada.metrics.distance import proxy_a_distance
-from cycada.metrics.statistics import block_length, holm, mean_and_error, paired_bootstrap, wilcoxon_over_seeds
+from cycada.metrics.statistics import (
+    block_length,
+    holm,
+    mean_and_error,
+    paired_bootstrap,
+    wilcoxon_over_seeds,
+)
 
 
 def test_mean_and_error():
@@ -67,7 +73,9 @@ def scenes(seeds=2, images=40, classes=4, rate=(0.9, 0.6)):
     truth[5:] = np.minimum(truth[5:], classes - 2)
     found = []
     for r in rate:
-        said = np.where(rng.random((seeds, images, 30)) < r, truth, rng.integers(0, classes - 1, (seeds, images, 30)))
+        said = np.where(
+            rng.random((seeds, images, 30)) < r, truth, rng.integers(0, classes - 1, (seeds, images, 30))
+        )
         count = np.zeros((seeds, images, classes, classes), np.int32)
         for s in range(seeds):
             for i in range(images):
@@ -91,7 +99,10 @@ def test_the_bootstrap_of_miou_agrees_with_a_naive_loop_over_images():
 
     def difference(rows):
         return np.mean(
-            [naive_miou(a[rows].sum(0), range(4)) - naive_miou(b[rows].sum(0), range(4)) for a, b in zip(ours, theirs, strict=True)]
+            [
+                naive_miou(a[rows].sum(0), range(4)) - naive_miou(b[rows].sum(0), range(4))
+                for a, b in zip(ours, theirs, strict=True)
+            ]
         )
 
     rng = np.random.default_rng(1)
@@ -111,12 +122,17 @@ def test_the_p_of_miou_is_that_of_a_naive_loop():
 
     def difference(rows):
         return np.mean(
-            [naive_miou(a[rows].sum(0), range(4)) - naive_miou(b[rows].sum(0), range(4)) for a, b in zip(ours, theirs, strict=True)]
+            [
+                naive_miou(a[rows].sum(0), range(4)) - naive_miou(b[rows].sum(0), range(4))
+                for a, b in zip(ours, theirs, strict=True)
+            ]
         )
 
     seen = difference(np.arange(40))
     naive = np.array([difference(rng.integers(0, 40, 40)) for _ in range(2500)])
-    assert paired_bootstrap(ours, theirs).p == pytest.approx((np.abs(naive - seen) >= abs(seen)).mean(), abs=0.04)
+    assert paired_bootstrap(ours, theirs).p == pytest.approx(
+        (np.abs(naive - seen) >= abs(seen)).mean(), abs=0.04
+    )
 
 
 def test_the_bootstrap_of_miou_is_symmetric_and_never_zero():
@@ -172,7 +188,9 @@ def test_blocks_of_neighbours_agree_with_the_normal_closed_form():
     """The mean of N / b blocks drawn from N sums of b neighbours has the variance (N / b) Var(sums) / N^2."""
     rng = np.random.default_rng(0)
     n, b = 900, 30
-    ours, theirs = (np.repeat(rng.random((1, n // 15)) < rate, 15, axis=1) for rate in (0.8, 0.7))  # frames in runs of 15 alike
+    ours, theirs = (
+        np.repeat(rng.random((1, n // 15)) < rate, 15, axis=1) for rate in (0.8, 0.7)
+    )  # frames in runs of 15 alike
     d = ours[0].astype(float) - theirs[0]
     sums = np.array([np.roll(d, -k)[:b].sum() for k in range(n)])
     error = math.sqrt(n / b) * sums.std() / n
@@ -187,20 +205,28 @@ def test_blocks_of_neighbours_agree_with_the_normal_closed_form():
 
 
 def test_a_block_of_counts_is_a_block_of_images():
-    """What is alike in every block has no spread, of accuracy and of mIoU; and as many images are drawn as there are."""
+    """What is alike in every block has no evenly_spaced, of accuracy and of mIoU; and as many images are drawn as there are."""
     ours, theirs = np.tile([True, False], (1, 15)), np.zeros((1, 30), bool)
     every = paired_bootstrap(ours, theirs, block=2, resamples=99)
     assert (every.low, every.high) == (0.5, 0.5)
-    counts = [np.where(right[..., None, None], np.eye(2, dtype=np.int32), 1 - np.eye(2, dtype=np.int32)) for right in (ours, theirs)]
+    counts = [
+        np.where(right[..., None, None], np.eye(2, dtype=np.int32), 1 - np.eye(2, dtype=np.int32))
+        for right in (ours, theirs)
+    ]
     found = paired_bootstrap(*counts, block=2, resamples=99)
     assert (found.low, found.difference, found.high) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
     assert paired_bootstrap(ours, theirs, block=4, resamples=99).difference == 0.5, "30 is no multiple of 4"
 
 
-@pytest.mark.parametrize(("images", "block", "tested"), [(1, 1, True), (20, 5, False), (35, 6, False), (36, 6, True), (101, 11, True)])
+@pytest.mark.parametrize(
+    ("images", "block", "tested"),
+    [(1, 1, True), (20, 5, False), (35, 6, False), (36, 6, True), (101, 11, True)],
+)
 def test_too_few_blocks_have_no_p(images, block, tested):
     assert block_length(images) == block
-    found = paired_bootstrap(np.ones((1, images), bool), np.zeros((1, images), bool), resamples=99, block=block)
+    found = paired_bootstrap(
+        np.ones((1, images), bool), np.zeros((1, images), bool), resamples=99, block=block
+    )
     assert (found.p is not None) is tested
     with pytest.raises(ValueError, match="block"):
         paired_bootstrap(np.ones((1, images), bool), np.zeros((1, images), bool), block=images + 1)

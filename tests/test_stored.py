@@ -95,9 +95,23 @@ SHAPES = {
         '{"stage": 3}',
         SEED_IN_QUOTES,
     ],
-    "scores.json": ["[]", "NaN", '{"target": 3}', '{"target": {"accuracy": NaN}}', '{"target": {"accuracy": "1"}}', '{"target": {}}'],
+    "scores.json": [
+        "[]",
+        "NaN",
+        '{"target": 3}',
+        '{"target": {"accuracy": NaN}}',
+        '{"target": {"accuracy": "1"}}',
+        '{"target": {}}',
+    ],
     "metrics.jsonl": ["[1, 2]\n", '{"step": "a"}\n', '{"loss": 1}\n', "\n", "3\n"],
-    "config.yaml": ["{}", "null", "[1]", "stage: source\nexperiment: 3\n", "stage: source\nexperiment: {data: 3, stages: 4}\n", "\x00"],
+    "config.yaml": [
+        "{}",
+        "null",
+        "[1]",
+        "stage: source\nexperiment: 3\n",
+        "stage: source\nexperiment: {data: 3, stages: 4}\n",
+        "\x00",
+    ],
 }
 
 
@@ -176,7 +190,9 @@ def test_a_checkpoint_of_another_content_is_named_and_the_one_before_is_used(wha
     torch.save(state, part)
     step = state["step"] if isinstance(state, dict) else 4
     name = f"{step:08d}" if isinstance(step, int) else "00000004"
-    part.rename(tmp_path / f"checkpoint-{name if name > '00000002' else '00000004'}-{checkpoint._digest(part)}.pt")
+    part.rename(
+        tmp_path / f"checkpoint-{name if name > '00000002' else '00000004'}-{checkpoint._digest(part)}.pt"
+    )
     said = []
     found = checkpoint.load_latest(tmp_path, said.append, training("source_only", steps=6).check)
     assert found["step"] == 2
@@ -203,7 +219,9 @@ def test_verify_scores_again_and_finds_what_files_alone_do_not_show(copied, cyca
     folders, results = copied
     code, out, _ = cycada("verify", "--all", "--results", results, "--json")
     found = json.loads(out)
-    there = list((results / "runs").glob("*/done"))  # other tests may have added runs to the results that are copied here
+    there = list(
+        (results / "runs").glob("*/done")
+    )  # other tests may have added runs to the results that are copied here
     assert (code, found["sound"], len(found["runs"])) == (0, True, len(there))
     assert len(there) >= len(folders)
     seen = {c["what"] for r in found["runs"] for c in r["checks"] if c["right"]}
@@ -214,7 +232,9 @@ def test_verify_scores_again_and_finds_what_files_alone_do_not_show(copied, cyca
     scores["target"]["accuracy"] = 0.99
     folder.write_json("scores.json", scores)
     folder.finish()
-    assert not verify(folders["source"], results, score=False).sound  # the last row of metrics.jsonl says otherwise
+    assert not verify(
+        folders["source"], results, score=False
+    ).sound  # the last row of metrics.jsonl says otherwise
     code, out, said = cycada("verify", folders["source"], folders["task"], "--results", results)
     assert code == 2
     assert "target" in said

@@ -58,7 +58,7 @@ def test_the_other_look_of_the_same_streets_is_the_perfect_translation():
     photo = game.in_look("photo")
     assert torch.equal(photo.read(4)[0], streets("test", look="photo").read(4)[0])
     assert torch.equal(photo.read(4)[1], game.read(4)[1])
-    assert torch.equal(photo.only([4]).read(0)[0], photo.read(4)[0])
+    assert torch.equal(photo.subset([4]).read(0)[0], photo.read(4)[0])
 
 
 def test_every_class_occurs_and_in_both_sets_about_as_often():
@@ -73,7 +73,7 @@ def test_every_class_occurs_and_in_both_sets_about_as_often():
 
 
 def test_a_class_keeps_one_colour_in_the_game_and_not_in_the_photo():
-    # the spread of a scene's road pixels, after the marks are left out by taking the median deviation
+    # the evenly_spaced of a scene's road pixels, after the marks are left out by taking the median deviation
     spread = {}
     for look in LOOKS:
         image, mask = draw(1, 3, look, 128, 64)
@@ -95,7 +95,8 @@ def test_the_point_behind_a_pixel_lies_on_its_surface():
 
 
 @pytest.mark.parametrize(
-    ("options", "words"), [({"look": "film"}, ("look", "'film'")), ({"width": 8}, ("width", "8")), ({"seed": -1}, ("seed",))]
+    ("options", "words"),
+    [({"look": "film"}, ("look", "'film'")), ({"width": 8}, ("width", "8")), ({"seed": -1}, ("seed",))],
 )
 def test_wrong_options_are_refused(options, words):
     with refused("data.source", *words):

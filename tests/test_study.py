@@ -45,12 +45,16 @@ def built(scenes, tmp_path):
 
 
 def page_data(page):
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.S)[1])
+    return json.loads(
+        re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(), re.S)[1]
+    )
 
 
 def unveiled(data, code):
     mask = data["study"].encode()
-    return json.loads(bytes(b ^ mask[i % len(mask)] for i, b in enumerate(base64.b64decode(data["methods"][code]))))
+    return json.loads(
+        bytes(b ^ mask[i % len(mask)] for i, b in enumerate(base64.b64decode(data["methods"][code])))
+    )
 
 
 def key_of(built):
@@ -136,14 +140,21 @@ def test_the_page_needs_nothing_and_gives_nothing_away(built, scenes):
         seen = unveiled(data, code)
         assert [len(p) for p in seen["scored"]] == [2] * 6  # nothing says which is real
         assert [p[2] for p in seen["practice"]] == [int(key.is_real(p[1])) for p in pairs.practice]
-        assert sorted(key.pictures[i].method is None for pair in pairs.scored for i in pair) == [False] * 6 + [True] * 6
+        assert (
+            sorted(key.pictures[i].method is None for pair in pairs.scored for i in pair)
+            == [False] * 6 + [True] * 6
+        )
 
 
 def test_neither_place_nor_order_tells_which_is_real(scenes, tmp_path):
     """Over many seeds the real one is first in a pair, and among all pictures, as often as not."""
     first, early = [], []
     for seed in range(12):
-        key = key_of(build_study(tmp_path / f"{seed}.html", scenes[0], {"blurred": scenes[1]["blurred"]}, seed=seed, **TASK))
+        key = key_of(
+            build_study(
+                tmp_path / f"{seed}.html", scenes[0], {"blurred": scenes[1]["blurred"]}, seed=seed, **TASK
+            )
+        )
         pairs = next(iter(key.pairs.values()))
         first += [key.is_real(p[0]) for p in pairs.scored + pairs.practice]
         ids = sorted(key.pictures)
@@ -163,7 +174,9 @@ def test_equal_arguments_give_equal_files_and_another_study_spares_the_key(scene
 
 
 def test_practice_and_pool(scenes, tmp_path):
-    key = key_of(build_study(tmp_path / "s.html", *scenes, trials=3, practice=0, pool=7, size=(16, 32), format="png"))
+    key = key_of(
+        build_study(tmp_path / "s.html", *scenes, trials=3, practice=0, pool=7, size=(16, 32), format="png")
+    )
     assert {len(p.scored) for p in key.pairs.values()} == {7}
     assert {len(p.practice) for p in key.pairs.values()} == {0}
     packed = next(iter(page_data(tmp_path / "s.html")["pictures"].values()))
@@ -233,11 +246,26 @@ def test_build_by_command(cycada, scenes, tmp_path):
     about = '<b>Lab 12</b> & "friends"'
     out = tmp_path / "page.html"
     code, said, _ = cycada(
-        "study", "build", out, "--real", real, *words, "--trials", 4, "--practice", 2, "--size", "32x48", "--about", about
+        "study",
+        "build",
+        out,
+        "--real",
+        real,
+        *words,
+        "--trials",
+        4,
+        "--practice",
+        2,
+        "--size",
+        "32x48",
+        "--about",
+        about,
     )
     assert code == 0
     assert "&lt;b&gt;Lab 12&lt;/b&gt;" in out.read_text()
-    for name, c in {n: c for c, n in Key.model_validate_json((tmp_path / "page.key.json").read_text()).methods.items()}.items():
+    for name, c in {
+        n: c for c, n in Key.model_validate_json((tmp_path / "page.key.json").read_text()).methods.items()
+    }.items():
         assert f"{c}  {name}" in said
 
 
@@ -255,7 +283,10 @@ def test_wilson_against_its_formula():
 
 def test_the_interval_over_people_against_closed_forms():
     assert over_people([Fooled(3, 10)]) is None
-    assert over_people([Fooled(3, 10)] * 5) == (0.3, 0.3)  # people who are all alike differ from no other sample of people
+    assert over_people([Fooled(3, 10)] * 5) == (
+        0.3,
+        0.3,
+    )  # people who are all alike differ from no other sample of people
     assert over_people([Fooled(0, 10), Fooled(10, 10)]) == (0.0, 1.0)  # 0, 1/2, 1 with chances 1/4, 1/2, 1/4
     people = [Fooled(k, 40) for k in np.random.default_rng(0).binomial(40, 0.3, 200)]
     low, high = over_people(people)
@@ -305,7 +336,11 @@ def test_exclusions_are_options_and_counted(built, tmp_path):
         answers(built, person="b", fooled=6),
         answers(built, person="c", fooled=6),
     )
-    slow["trials"][2]["exposure"], slow["trials"][3]["exposure"], slow["trials"][4]["exposure"] = 1201, 1199, 799
+    slow["trials"][2]["exposure"], slow["trials"][3]["exposure"], slow["trials"][4]["exposure"] = (
+        1201,
+        1199,
+        799,
+    )
     away["trials"][2]["hidden"] = True
     away["trials"][2]["exposure"] = 5000
     for name, content in (("a", sleepy), ("b", slow), ("c", away)):
@@ -379,7 +414,18 @@ def test_what_does_not_belong_is_named_and_left_out(built, scenes, tmp_path, cyc
 def server(built, tmp_path):
     """A running `cycada study serve`: -> address, process, answers folder."""
     out = tmp_path / "answers"
-    words = [sys.executable, "-m", "cycada", "study", "serve", str(built.page), "--out", str(out), "--port", "0"]
+    words = [
+        sys.executable,
+        "-m",
+        "cycada",
+        "study",
+        "serve",
+        str(built.page),
+        "--out",
+        str(out),
+        "--port",
+        "0",
+    ]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     line = process.stdout.readline()
     yield re.search(r"http://127\.0\.0\.1:\d+/", line)[0], process, out
@@ -428,12 +474,20 @@ def test_serve(server, built, tmp_path):
 
 def test_a_thousand_answers_of_fifty_people_arrive_while_slow_clients_hold_the_line(server, built):
     address, process, out = server
-    threading.Thread(target=process.stdout.read, daemon=True).start()  # a line for each, more than a pipe holds
+    threading.Thread(
+        target=process.stdout.read, daemon=True
+    ).start()  # a line for each, more than a pipe holds
     good, to = answers(built, person="p"), f"{address}answers"
     with ExitStack() as slow, ThreadPoolExecutor(50) as people:
         for i in range(100):
             line = slow.enter_context(socket.create_connection(("127.0.0.1", urlsplit(address).port)))
-            line.sendall([b"", b"POST /answers HTTP/1.1\r\n", b"POST /answers HTTP/1.1\r\nContent-Length: 999\r\n\r\n{"][i % 3])
+            line.sendall(
+                [
+                    b"",
+                    b"POST /answers HTTP/1.1\r\n",
+                    b"POST /answers HTTP/1.1\r\nContent-Length: 999\r\n\r\n{",
+                ][i % 3]
+            )
         sent = [json.dumps({**good, "session": f"{i:016x}"}).encode() for i in range(1000)]
         assert {status for status, _ in people.map(partial(ask, to), sent)} == {201}
     assert sorted(file.read_bytes() for file in out.iterdir()) == sorted(sent)

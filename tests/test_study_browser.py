@@ -13,7 +13,10 @@ from cycada import build_study, score_study
 
 pytestmark = [
     pytest.mark.trains,
-    pytest.mark.skipif(chromium.find() is None, reason="no Chromium on this machine: apt-get install chromium, or set CHROMIUM"),
+    pytest.mark.skipif(
+        chromium.find() is None,
+        reason="no Chromium on this machine: apt-get install chromium, or set CHROMIUM",
+    ),
 ]
 
 PRACTICE, TRIALS, SECONDS = 2, 4, 0.2
@@ -29,7 +32,13 @@ def browser():
 @pytest.fixture
 def built(tmp_path):
     return build_study(
-        tmp_path / "study.html", *write_scenes(tmp_path, 8, 64), trials=TRIALS, practice=PRACTICE, pool=6, seconds=SECONDS, size=64
+        tmp_path / "study.html",
+        *write_scenes(tmp_path, 8, 64),
+        trials=TRIALS,
+        practice=PRACTICE,
+        pool=6,
+        seconds=SECONDS,
+        size=64,
     )
 
 
@@ -52,7 +61,9 @@ def begin(page, address, downloads=None):
 
 def painted(page):
     """Whether each side shows anything but nothing."""
-    return page.look("SIDES.map((s) => document.getElementById(s).getContext('2d').getImageData(0, 0, 64, 64).data.some((x) => x > 0))")
+    return page.look(
+        "SIDES.map((s) => document.getElementById(s).getContext('2d').getImageData(0, 0, 64, 64).data.some((x) => x > 0))"
+    )
 
 
 def answer(page, how, seen):
@@ -105,7 +116,11 @@ def test_a_session_by_keyboard(browser, built, tmp_path):
     found = json.loads(files[0].read_text())
     assert files[0].name == f"answers_P07_{found['session']}.json"
     assert files[0].read_text() == page.look("document.getElementById('text').value")
-    assert (found["participant"], found["method"], found["study"]) == ("P07", built.codes["blurred"], built.study)
+    assert (found["participant"], found["method"], found["study"]) == (
+        "P07",
+        built.codes["blurred"],
+        built.study,
+    )
     assert [t["practice"] for t in found["trials"]] == [True] * PRACTICE + [False] * TRIALS
     assert [f"Arrow{t['answer'].title()}" for t in found["trials"][PRACTICE:]] == sides
     assert {t["by"] for t in found["trials"]} == {"key"}
@@ -136,7 +151,9 @@ def test_a_session_by_finger_reaches_the_server(browser, built, server):  # noqa
     page.until("document.getElementById('arrived').textContent.includes('have arrived')")
     assert not page.look("unsaved")
     found = json.loads(next(out.glob("*.json")).read_text())
-    assert [(t["answer"], t["by"]) for t in found["trials"][PRACTICE:]] == [(s, "pointer") for s in ("left", "right") * 2]
+    assert [(t["answer"], t["by"]) for t in found["trials"][PRACTICE:]] == [
+        (s, "pointer") for s in ("left", "right") * 2
+    ]
     assert found["method"] in built.codes.values()
     assert page.complaints() == []
     assert score_study([out], exposure_off=5).people[0].participant == found["participant"]

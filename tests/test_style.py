@@ -45,7 +45,11 @@ OTHER = torch.randn(1, 3, 5, 3, generator=torch.Generator().manual_seed(1))
 def naive_gram(maps):
     _, n, h, w = maps.shape
     return [
-        [sum(maps[0, i, y, x].item() * maps[0, j, y, x].item() for y in range(h) for x in range(w)) for j in range(n)] for i in range(n)
+        [
+            sum(maps[0, i, y, x].item() * maps[0, j, y, x].item() for y in range(h) for x in range(w))
+            for j in range(n)
+        ]
+        for i in range(n)
     ]
 
 
@@ -79,8 +83,18 @@ def test_total_variation_is_the_mean_step_down_plus_across():
     image = torch.tensor([[0.0, 1.0, 3.0], [0.0, 1.0, 3.0]]).expand(1, 3, 2, 3)
     assert total_variation(image).item() == pytest.approx(1.5)
     assert total_variation(torch.ones(1, 3, 1, 1)).item() == 0
-    naive = [abs((MAPS[0, c, y + 1, x] - MAPS[0, c, y, x]).item()) for c in range(3) for y in range(1) for x in range(4)]
-    across = [abs((MAPS[0, c, y, x + 1] - MAPS[0, c, y, x]).item()) for c in range(3) for y in range(2) for x in range(3)]
+    naive = [
+        abs((MAPS[0, c, y + 1, x] - MAPS[0, c, y, x]).item())
+        for c in range(3)
+        for y in range(1)
+        for x in range(4)
+    ]
+    across = [
+        abs((MAPS[0, c, y, x + 1] - MAPS[0, c, y, x]).item())
+        for c in range(3)
+        for y in range(2)
+        for x in range(3)
+    ]
     assert total_variation(MAPS).item() == pytest.approx(sum(naive) / len(naive) + sum(across) / len(across))
 
 
@@ -111,14 +125,23 @@ def test_the_objective_falls_and_pixels_stay_in_their_range(optimizer):
 def test_content_alone_gives_the_content_back():
     for start in ("noise", "content"):
         image = stylize(
-            picture(1), picture(2), small_net(), content_layer="0", style_layers=[], weights=Weights(1, 0), steps=150, start=start
+            picture(1),
+            picture(2),
+            small_net(),
+            content_layer="0",
+            style_layers=[],
+            weights=Weights(1, 0),
+            steps=150,
+            start=start,
         )
         assert (image - picture(1)).abs().max() < 0.03
 
 
 def test_style_alone_gives_the_grams_of_the_style():
     net, style = small_net(), picture(2, 20, 20)
-    image = stylize(picture(1), style, net, style_layers=["1", "4", "7"], weights=Weights(0, 1), steps=200, start="noise")
+    image = stylize(
+        picture(1), style, net, style_layers=["1", "4", "7"], weights=Weights(0, 1), steps=200, start="noise"
+    )
     with Activations(net, ["1", "4", "7"]) as look, torch.no_grad():
         found, wanted, before = ({n: gram(m) for n, m in look(x).items()} for x in (image, style, picture(1)))
     for name, matrix in wanted.items():
@@ -127,7 +150,9 @@ def test_style_alone_gives_the_grams_of_the_style():
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_the_same_call_gives_the_same_image_and_a_seed_another(optimizer):
-    one, two, other = (losses_of(optimizer=optimizer, steps=5, start="noise", seed=seed)[0] for seed in (0, 0, 1))
+    one, two, other = (
+        losses_of(optimizer=optimizer, steps=5, start="noise", seed=seed)[0] for seed in (0, 0, 1)
+    )
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
 
@@ -170,7 +195,9 @@ def test_it_stops_where_it_is_told(optimizer):
 
 
 def test_layers_are_found_by_path_or_its_end_and_mistakes_are_answered():
-    net = nn.ModuleDict({"a": nn.ModuleDict({"x": nn.ReLU(), "y": nn.ReLU()}), "b": nn.ModuleDict({"x": nn.ReLU()})})
+    net = nn.ModuleDict(
+        {"a": nn.ModuleDict({"x": nn.ReLU(), "y": nn.ReLU()}), "b": nn.ModuleDict({"x": nn.ReLU()})}
+    )
     assert find(net, "y") is find(net, "a.y") is net["a"]["y"]
     with pytest.raises(CycadaError, match="2 layers whose paths end with 'x'"):
         find(net, "x")
@@ -220,7 +247,10 @@ def shop(tmp_path, monkeypatch):
     torch.manual_seed(0)
     net = classifiers["vgg19_features"](3, 32, layer="relu5_1", weights="random")
     back = {name: key for key, name in net.order.items()}
-    torch.save({f"{back[k.split('.')[0]]}.{k.split('.')[1]}": v for k, v in net.body.state_dict().items()}, tmp_path / "vgg19.pth")
+    torch.save(
+        {f"{back[k.split('.')[0]]}.{k.split('.')[1]}": v for k, v in net.body.state_dict().items()},
+        tmp_path / "vgg19.pth",
+    )
     for name, seed, size in (("content", 1, (36, 60)), ("style", 2, (50, 50))):
         pictures.write(tmp_path / f"{name}.png", picture(seed, *size))
     return tmp_path
@@ -231,7 +261,12 @@ def call(cycada, shop, *words, out="out.png", content="content.png"):
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("--optimizer", "adam", "--start", "noise", "--total-variation", "0.1"), ("--style-layers", "relu1_1")]
+    "words",
+    [
+        (),
+        ("--optimizer", "adam", "--start", "noise", "--total-variation", "0.1"),
+        ("--style-layers", "relu1_1"),
+    ],
 )
 def test_the_command_writes_a_picture_of_the_contents_aspect(cycada, shop, words):
     code, out, err = call(cycada, shop, "--weights", shop / "vgg19.pth", *words, out="new/out.png")
@@ -245,7 +280,11 @@ def test_the_command_writes_a_picture_of_the_contents_aspect(cycada, shop, words
 def test_a_runs_task_network_serves_where_there_is_no_vgg(cycada, shop):
     for channels, name in ((3, "colour"), (1, "grey")):
         stages = {"source": {"method": "source_only", "steps": 1}}
-        run(tiny_config(stages, data={"channels": channels}, results=str(shop / name), logging={"evaluate_every": 1}))
+        run(
+            tiny_config(
+                stages, data={"channels": channels}, results=str(shop / name), logging={"evaluate_every": 1}
+            )
+        )
     (colour, grey) = (next((shop / name / "runs").glob("*/")) for name in ("colour", "grey"))
     code, out, _ = call(cycada, shop, "--run", colour)
     assert code == 0

@@ -15,7 +15,7 @@ from killer import kill_once
 
 from cycada.core.errors import CycadaError
 from cycada.storage.store import RunFolder
-from cycada.sweeps.launchers import Cluster, Here, Processes
+from cycada.sweeps.launchers import InProcess, ProcessPool, Submitit
 from cycada.sweeps.plan import load_sweep, plan_sweep, slug
 from cycada.sweeps.sweep import run_sweep, seconds_left, sweep_file
 
@@ -27,7 +27,9 @@ TWO = {"source": CYCADA["source"], "pixel": CYCADA["pixel"]}
 def write_sweep(folder, stages=TWO, **keys):
     write_config(folder / "experiment.yaml", stages, results=str(folder / "results"))
     path = folder / "sweep.yaml"
-    path.write_text(yaml.safe_dump({"name": "swept", "experiment": "experiment.yaml", **keys}, sort_keys=False))
+    path.write_text(
+        yaml.safe_dump({"name": "swept", "experiment": "experiment.yaml", **keys}, sort_keys=False)
+    )
     return path
 
 
@@ -53,7 +55,16 @@ def test_rows_of_every_kind(tmp_path):
         "pixel.steps=2, pixel.batch=4", "pixel.steps=2, pixel.batch=6", "pixel.steps=3, pixel.batch=4", "pixel.steps=3, pixel.batch=6",
         "source alone", "wide",
     ]  # fmt: skip
-    everything = {"gan_t", "gan_s", "cycle_s", "cycle_t", "semantic_t", "semantic_s", "discriminate_t", "discriminate_s"}
+    everything = {
+        "gan_t",
+        "gan_s",
+        "cycle_s",
+        "cycle_t",
+        "semantic_t",
+        "semantic_s",
+        "discriminate_t",
+        "discriminate_s",
+    }
     assert set(terms(planned, "all")) == everything
     assert set(terms(planned, "- cycle")) == everything - {"cycle_s", "cycle_t"}
     # nobody plays against a discriminator any more: its own terms go too
@@ -69,7 +80,9 @@ def test_rows_of_every_kind(tmp_path):
 
 
 def test_seeds_and_shared_stages(tmp_path):
-    planned = plan_sweep(write_sweep(tmp_path, drop_one={"stage": "pixel", "terms": ["cycle", "semantic"]}, seeds=[0, 1]))
+    planned = plan_sweep(
+        write_sweep(tmp_path, drop_one={"stage": "pixel", "terms": ["cycle", "semantic"]}, seeds=[0, 1])
+    )
     assert len(planned.cells) == 6
     assert len(planned.jobs) == 2 + 6
     order = list(planned.jobs)
@@ -81,7 +94,9 @@ def test_seeds_and_shared_stages(tmp_path):
 
 def test_an_outcome_brings_its_ancestors_and_the_baseline_alone(tmp_path):
     stages = {**CYCADA, "dann": {"method": "dann"}}
-    path = write_sweep(tmp_path, stages, base=None, variants={"DANN": {"stage": "dann"}, "pixel only": {"stage": "task"}})
+    path = write_sweep(
+        tmp_path, stages, base=None, variants={"DANN": {"stage": "dann"}, "pixel only": {"stage": "task"}}
+    )
     cells = {c.variant: [p.name for p in c.plans] for c in plan_sweep(path).cells}
     assert cells == {"DANN": ["source", "dann"], "pixel only": ["source", "pixel", "task"]}
 
@@ -126,7 +141,7 @@ def swept(tmp_path_factory):
     """A finished sweep of two rows and two seeds, trained by two worker processes."""
     folder = tmp_path_factory.mktemp("swept")
     planned = plan_sweep(write_sweep(folder, drop_one={"stage": "pixel", "terms": ["cycle"]}, seeds=[0, 1]))
-    return planned, run_sweep(planned, Processes(2))
+    return planned, run_sweep(planned, ProcessPool(2))
 
 
 def test_worker_processes_train_every_stage_once(swept):
@@ -143,7 +158,7 @@ def test_worker_processes_train_every_stage_once(swept):
 def test_workers_give_what_one_process_gives(swept, tmp_path):
     planned, _ = swept
     alone = plan_sweep(planned.file, [f"results={tmp_path}"], seeds=[1])
-    run_sweep(alone, Here())
+    run_sweep(alone, InProcess())
     assert set(alone.jobs) < set(planned.jobs)
     for identity, job in alone.jobs.items():
         here, there = job.folder.load_weights(), planned.jobs[identity].folder.load_weights()
@@ -157,7 +172,9 @@ def test_what_is_done_is_not_trained_again(swept, cycada):
     code, out, _ = cycada("sweep", planned.file, "--json")
     assert code == 0
     assert json.loads(out.strip().splitlines()[-1]) == content
-    assert before == {p: p.stat().st_mtime_ns for p in (planned.results / "runs").glob("*/weights.safetensors")}
+    assert before == {
+        p: p.stat().st_mtime_ns for p in (planned.results / "runs").glob("*/weights.safetensors")
+    }
     code, out, _ = cycada("sweep", planned.file, "--dry-run", "--seeds", "0,5", "--json")
     assert json.loads(out)["to_train"] == 3
     code, out, _ = cycada("sweep", planned.file, "--dry-run", "--seeds", "0,5")
@@ -172,10 +189,13 @@ def test_what_was_trained_and_scored_in_another_way_is_not_counted_as_training(s
     folder.rename(folder.with_name(f"{folder.name}-0a1b2c"))
     code, out, _ = cycada("sweep", planned.file, "--dry-run", "--json", f"results={tmp_path / 'results'}")
     assert (code, json.loads(out)["to_train"], json.loads(out)["to_score"]) == (0, 0, 1)
-    assert "0 to train, 1 only to score again." in cycada("sweep", planned.file, "--dry-run", f"results={tmp_path / 'results'}")[1]
+    assert (
+        "0 to train, 1 only to score again."
+        in cycada("sweep", planned.file, "--dry-run", f"results={tmp_path / 'results'}")[1]
+    )
 
 
-@pytest.mark.parametrize("place", [Here, lambda: Processes(1)])
+@pytest.mark.parametrize("place", [InProcess, lambda: ProcessPool(1)])
 def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path, place):
     stages = {**TWO, "task": {**CYCADA["task"]}}
     bad = {"set": {"stages": {"pixel": {"optimizer": {"name": "sgd", "lr": 1e30}}}}}
@@ -196,7 +216,7 @@ def test_a_failed_cell_ends_the_command_with_a_message(tmp_path, cycada):
 
 
 def test_a_worker_that_is_killed_is_replaced(tmp_path):
-    pool = Processes(1)
+    pool = ProcessPool(1)
     try:
         handle = pool.submit(partial(kill_once, tmp_path / "once"), "it")
         with pytest.raises(CycadaError, match="died"):
@@ -207,7 +227,7 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path):
 
 
 def test_a_worker_between_two_stages_lets_the_others_save():
-    place = Processes(2)
+    place = ProcessPool(2)
     try:
         for handle in [place.submit(partial(time.sleep, 0.5), "both are there") for _ in range(2)]:
             handle.result()
@@ -227,7 +247,8 @@ def test_an_interrupted_sweep_goes_on(tmp_path, jobs):
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.time() + 120
     while (
-        not list((tmp_path / "results" / "runs").glob("*/metrics.jsonl")) or len(list((tmp_path / "results" / "runs").glob("*/done"))) < 1
+        not list((tmp_path / "results" / "runs").glob("*/metrics.jsonl"))
+        or len(list((tmp_path / "results" / "runs").glob("*/done"))) < 1
     ):
         assert time.time() < deadline
         time.sleep(0.2)
@@ -240,7 +261,9 @@ def test_an_interrupted_sweep_goes_on(tmp_path, jobs):
     assert process.returncode == 130, stderr
     assert "The same command goes on" in stderr
     assert "Traceback" not in stderr
-    assert any(list((tmp_path / "results" / "runs" / i).glob("checkpoint-*.pt")) for i in pixel)  # saved at the signal
+    assert any(
+        list((tmp_path / "results" / "runs" / i).glob("checkpoint-*.pt")) for i in pixel
+    )  # saved at the signal
 
 
 def test_a_cluster_runs_the_same_code(tmp_path):
@@ -248,8 +271,10 @@ def test_a_cluster_runs_the_same_code(tmp_path):
     pytest.importorskip("submitit")
     bad = {"set": {"stages": {"pixel": {"optimizer": {"name": "sgd", "lr": 1e30}}}}}
     # two jobs, each of which is a process that imports everything
-    planned = plan_sweep(write_sweep(tmp_path, base=None, variants={"source alone": {"stage": "source"}, "bad": bad}))
-    content = run_sweep(planned, Cluster("local", tmp_path / "logs", 2, {"timeout_min": 5}))
+    planned = plan_sweep(
+        write_sweep(tmp_path, base=None, variants={"source alone": {"stage": "source"}, "bad": bad})
+    )
+    content = run_sweep(planned, Submitit("local", tmp_path / "logs", 2, {"timeout_min": 5}))
     good, failed = content["cells"]
     assert good["status"] == "done"
     assert failed["status"] == "failed"

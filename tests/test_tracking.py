@@ -15,7 +15,7 @@ import pytest
 from conftest import CYCADA, tiny_config, write_config
 from filelock import FileLock
 
-from cycada.core.progress import Screen
+from cycada.core.progress import Progress
 from cycada.image_quality.quality import quality
 from cycada.runs.run import run
 from cycada.tracking import tracker as tracking
@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 
-class Listening(Screen):
+class Listening(Progress):
     def __init__(self):
         super().__init__()
         self.warnings = []
@@ -53,11 +53,15 @@ def test_mlflow_holds_what_the_folders_hold(tmp_path):
         child = children[stage.name]
         assert child.data.tags["cycada.stage_id"] == stage.id
         assert child.data.tags["git"]
-        assert child.data.metrics["final/target/accuracy"] == pytest.approx(stage.scores["target"]["accuracy"])
+        assert child.data.metrics["final/target/accuracy"] == pytest.approx(
+            stage.scores["target"]["accuracy"]
+        )
         rows = [json.loads(line) for line in (stage.folder / "metrics.jsonl").read_text().splitlines()]
         name = next(k for k in rows[0] if k.startswith("loss/"))
         history = client.get_metric_history(child.info.run_id, name)
-        assert [(m.step, m.value) for m in history] == [(r["step"], pytest.approx(r[name])) for r in rows], "every step once"
+        assert [(m.step, m.value) for m in history] == [(r["step"], pytest.approx(r[name])) for r in rows], (
+            "every step once"
+        )
         assert "target/class_accuracy/3" in child.data.metrics
     files = {f.path for f in client.list_artifacts(children["pixel"].info.run_id)}
     assert {"config.yaml", "scores.json", "confusion_target.png", "grid_0000004.png"} <= files
@@ -71,7 +75,9 @@ def test_quality_measured_later_goes_to_the_stages_run(tmp_path):
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{tmp_path.resolve() / 'mlflow.db'}")
-    (child,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id], f"tags.`cycada.stage_id` = '{pixel.id}'")
+    (child,) = client.search_runs(
+        [client.get_experiment_by_name("tiny").experiment_id], f"tags.`cycada.stage_id` = '{pixel.id}'"
+    )
     assert child.data.metrics["quality/fcn/st/accuracy"] == pytest.approx(found["fcn"]["st"]["accuracy"])
     assert "quality.json" in {f.path for f in client.list_artifacts(child.info.run_id)}
 
@@ -116,7 +122,14 @@ def results(tmp_path, empty_database):
     return tmp_path
 
 
-def mirror(results, name="it", rows=((1, {"loss": 1.0}), (2, {"loss": 0.5})), files=(), scores=(("accuracy", 0.5),), params=None):
+def mirror(
+    results,
+    name="it",
+    rows=((1, {"loss": 1.0}), (2, {"loss": 0.5})),
+    files=(),
+    scores=(("accuracy", 0.5),),
+    params=None,
+):
     """What a run tells a tracker, from its beginning to its end. -> the tracker, the warnings."""
     warnings = []
     it = MlflowTracker(None, results, warnings.append)
@@ -203,7 +216,11 @@ def test_names_that_mlflow_does_not_take_stay_apart(results):
         "end/",
         "\u00e9 \u2192",
     ]
-    mirror(results, rows=[(1, dict.fromkeys(odd, 1.0)), (2, dict.fromkeys(odd[1:], 2.0))], params=dict.fromkeys(odd, 1))
+    mirror(
+        results,
+        rows=[(1, dict.fromkeys(odd, 1.0)), (2, dict.fromkeys(odd[1:], 2.0))],
+        params=dict.fromkeys(odd, 1),
+    )
     rows = [p for p in points(results) if "accuracy" not in p[0]]
     assert len({key for key, _, _ in rows}) == len(odd)
     assert [step for _, step, _ in rows].count(2) == len(odd) - 1
@@ -236,7 +253,9 @@ def test_files_follow_a_results_folder_that_is_moved(results, tmp_path_factory, 
     assert not results.exists()
     (run,) = it.client.search_runs([it.experiment], "tags.`cycada.stage_id` = 's1'")
     assert {f.path for f in it.client.list_artifacts(run.info.run_id)} == {"config.yaml", "scores.json"}
-    assert Path(it.client.download_artifacts(run.info.run_id, "config.yaml", str(moved))).read_text() == "a: 1"
+    assert (
+        Path(it.client.download_artifacts(run.info.run_id, "config.yaml", str(moved))).read_text() == "a: 1"
+    )
     assert points(moved) == ONCE
 
 
@@ -258,7 +277,14 @@ def truncated(path):
 
 
 @pytest.mark.parametrize(
-    "damage", [half_made, without_a_table, truncated, lambda p: p.write_bytes(b""), lambda p: p.write_text("no database\n" * 500)]
+    "damage",
+    [
+        half_made,
+        without_a_table,
+        truncated,
+        lambda p: p.write_bytes(b""),
+        lambda p: p.write_text("no database\n" * 500),
+    ],
 )
 def test_a_broken_database_is_put_aside_and_made_anew(results, empty_database, damage, monkeypatch):
     damage(results / "mlflow.db")
@@ -300,7 +326,12 @@ def test_addresses_that_cannot_be_used_cost_seconds_and_one_warning(tmp_path):
     import mlflow  # noqa: F401 -- which takes seconds itself
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        for uri in ("sqlite:////proc/x.db", "http://127.0.0.1:9", "http://name.invalid", f"http://127.0.0.1:{silent.getsockname()[1]}"):
+        for uri in (
+            "sqlite:////proc/x.db",
+            "http://127.0.0.1:9",
+            "http://name.invalid",
+            f"http://127.0.0.1:{silent.getsockname()[1]}",
+        ):
             began, warnings = time.monotonic(), []
             assert type(tracker("mlflow", uri, tmp_path, warnings.append)) is NoTracker
             assert time.monotonic() - began < 6
@@ -364,12 +395,22 @@ def test_processes_that_start_at_once_make_no_run_twice(tmp_path):
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         asked = "SELECT e.name, r.name, r.status, COUNT(*) FROM runs r JOIN experiments e USING (experiment_id) GROUP BY 1, 2, 3"
         found = database.execute(asked).fetchall()
-    expected = [(f"shared {i}", *of) for i in range(3) for of in (("shared {i} seed 0", 1), ("shared {i} seed 1", 1), ("source", 2))]
-    assert sorted(found) == sorted((name, run.format(i=name[-1]), "FINISHED", count) for name, run, count in expected)
+    expected = [
+        (f"shared {i}", *of)
+        for i in range(3)
+        for of in (("shared {i} seed 0", 1), ("shared {i} seed 1", 1), ("source", 2))
+    ]
+    assert sorted(found) == sorted(
+        (name, run.format(i=name[-1]), "FINISHED", count) for name, run, count in expected
+    )
 
 
 def test_a_sweep_waits_once_for_a_server_that_is_not_there(tmp_path, cycada):
-    write_config(tmp_path / "tiny.yaml", results=str(tmp_path), tracking={"kind": "mlflow", "uri": "http://127.0.0.1:9"})
+    write_config(
+        tmp_path / "tiny.yaml",
+        results=str(tmp_path),
+        tracking={"kind": "mlflow", "uri": "http://127.0.0.1:9"},
+    )
     (tmp_path / "s.yaml").write_text("name: s\nexperiment: tiny.yaml\nseeds: [0, 1]\n")
     for _ in range(2):
         code, _, said = cycada("sweep", tmp_path / "s.yaml")

@@ -47,7 +47,9 @@ def scenery(height, width, waves=20, seed=0):
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width] / 20
     swell = np.stack([np.sin(x + k) * np.cos(y * (k + 1)) for k in range(3)])
-    array = 210 - 90 * x / x.max() - 90 * y / y.max() + waves * swell + random.normal(0, 3, (3, height, width))
+    array = (
+        210 - 90 * x / x.max() - 90 * y / y.max() + waves * swell + random.normal(0, 3, (3, height, width))
+    )
     return torch.from_numpy(array.clip(0, 255).astype(np.uint8))
 
 
@@ -84,7 +86,9 @@ def test_deep_unets_look_at_everything_and_shallow_ones_do_not():
     assert reach(UnetGenerator(3, channels=2, downs=3).eval(), 3) == 16
 
 
-@pytest.mark.parametrize("norm", [nn.GroupNorm(4, 4, affine=False), nn.InstanceNorm2d(4, affine=True), nn.GroupNorm(2, 4)])
+@pytest.mark.parametrize(
+    "norm", [nn.GroupNorm(4, 4, affine=False), nn.InstanceNorm2d(4, affine=True), nn.GroupNorm(2, 4)]
+)
 def test_pooled_statistics(norm):
     """Of one image those of the module; of several those of all their pixels, by a naive loop; kept afterwards."""
     torch.manual_seed(0)
@@ -107,7 +111,10 @@ def test_pooled_statistics(norm):
 # Tiles
 
 
-@pytest.mark.parametrize(("length", "tile", "margin", "multiple"), [(100, 64, 8, 4), (64, 64, 20, 4), (68, 64, 20, 4), (1000, 96, 24, 8)])
+@pytest.mark.parametrize(
+    ("length", "tile", "margin", "multiple"),
+    [(100, 64, 8, 4), (64, 64, 20, 4), (68, 64, 20, 4), (1000, 96, 24, 8)],
+)
 def test_spans_cover_everything_once(length, tile, margin, multiple):
     found = spans(length, tile, margin, multiple)
     assert [s.start for s in found] + [length] == [0] + [s.stop for s in found]
@@ -123,14 +130,18 @@ def test_a_tile_that_is_all_context_is_refused():
         spans(1000, 40, 24, 4)
 
 
-@pytest.mark.parametrize("options", [{}, {"up": "resize"}, {"downs": 1}, {"norm": "batch"}, {"norm": "none", "downs": 0}])
+@pytest.mark.parametrize(
+    "options", [{}, {"up": "resize"}, {"downs": 1}, {"norm": "batch"}, {"norm": "none", "downs": 0}]
+)
 def test_tiles_are_the_whole_with_the_same_statistics(options):
     net = generator(**options)
     picture = scenery(132, 204)
     with torch.no_grad():
         kept = with_kept_statistics(net, picture, 10**4)
         whole = kept(to_float(picture[None]))
-        assert (whole - net(to_float(picture[None]))).abs().max() < 1e-4  # of the whole picture, they are its own
+        assert (
+            whole - net(to_float(picture[None]))
+        ).abs().max() < 1e-4  # of the whole picture, they are its own
         assert normalises_by_image(net) == (options.get("norm", "instance") == "instance")
         assert not normalises_by_image(kept)
         seen = []
@@ -157,7 +168,9 @@ def test_tiles_are_the_whole_to_the_last_bits():
                 own = part[..., row.start - row.first :, column.start - column.first :][
                     ..., : row.stop - row.start, : column.stop - column.start
                 ]
-                assert torch.allclose(own, whole[..., row.start : row.stop, column.start : column.stop], atol=1e-12)
+                assert torch.allclose(
+                    own, whole[..., row.start : row.stop, column.start : column.stop], atol=1e-12
+                )
 
 
 @pytest.mark.parametrize("size", [(97, 203), (101, 98), (64, 130), (5, 300), (2, 2), (3, 7), (100, 100)])
@@ -259,16 +272,32 @@ def test_a_large_photo_takes_less_than_2_gb(tmp_path):
     write_weights(tmp_path, ResnetGenerator(3), about({"name": "resnet"}))
     photo = scenery(3000, 4000).permute(1, 2, 0).numpy()
     Image.fromarray(photo).save(tmp_path / "photo.png", compress_level=1)
-    words = [tmp_path / "generator.safetensors", tmp_path / "photo.png", tmp_path / "out.png", "--size", "keep", "--device", "cpu"]
+    words = [
+        tmp_path / "generator.safetensors",
+        tmp_path / "photo.png",
+        tmp_path / "out.png",
+        "--size",
+        "keep",
+        "--device",
+        "cpu",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", CHILD, *map(str, words)], capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
     assert done.returncode == 0, done.stderr
     assert size_of(tmp_path / "out.png") == (4000, 3000)
     assert int(done.stdout.splitlines()[-1]) * 1024 < 2e9
     with Image.open(tmp_path / "out.png") as image:
         tiled = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
     for dim in (1, 2):
-        borders = [s.start for s in spans(tiled.shape[dim], TILE, reach(ResnetGenerator(3, channels=4), 3), 4)[1:]]
+        borders = [
+            s.start for s in spans(tiled.shape[dim], TILE, reach(ResnetGenerator(3, channels=4), 3), 4)[1:]
+        ]
         assert jump(tiled, borders, dim) < 1.3
 
 
@@ -279,7 +308,9 @@ def test_a_large_photo_takes_less_than_2_gb(tmp_path):
 def cycle(tmp_path_factory):
     """A finished tiny CycleGAN on colour images: its run folder."""
     results = tmp_path_factory.mktemp("cycle")
-    config = tiny_config({"it": {"method": "cyclegan", "steps": 2}}, results=str(results), data={"channels": 3})
+    config = tiny_config(
+        {"it": {"method": "cyclegan", "steps": 2}}, results=str(results), data={"channels": 3}
+    )
     return run(config).stages[0].folder
 
 
@@ -302,7 +333,9 @@ def test_every_kind_of_picture(cycle, tmp_path, cycada):
     Image.fromarray(COLOUR).convert("CMYK").save(folder / "press.jpg")
     code, out, _ = cycada("translate", cycle, folder, tmp_path / "out", "--size", "keep")
     assert (code, out.startswith("6 images")) == (0, True)
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {f"{s}.png" for s in ("colour", "grey", "deep", "alpha", "palette", "press")}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        f"{s}.png" for s in ("colour", "grey", "deep", "alpha", "palette", "press")
+    }
     assert {size_of(p) for p in (tmp_path / "out").iterdir()} == {(28, 20)}
     grey, deep = (np.asarray(Image.open(tmp_path / "out" / f"{name}.png")) for name in ("grey", "deep"))
     assert np.array_equal(grey, deep)
@@ -419,7 +452,10 @@ def test_ctrl_c_and_the_same_call_goes_on(cycle, tmp_path, cycada, monkeypatch, 
     assert 1 <= len(done) <= 3
     assert f"Stopped after {len(done)} of 4" in err
     code, text, _ = cycada(*words)
-    assert (code, text) == (0, f"{4 - len(done)} images translated into {out}, {len(done)} were there already\n")
+    assert (code, text) == (
+        0,
+        f"{4 - len(done)} images translated into {out}, {len(done)} were there already\n",
+    )
     assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.png", "c.png", "d.png"]
     assert len({p.read_bytes() for p in out.iterdir()}) == 1
 
@@ -466,11 +502,18 @@ def test_a_direction_that_is_not_there(finished, tmp_path, cycada):
 
 def test_methods_without_a_generator_translate_at_their_own_size(tmp_path, cycada):
     """Through `Method.translations`, by whatever networks the method has."""
-    negative = lambda nets, options=None: {"st": lambda images: -images + 0 * nets.pair_d(images, "s").score.mean()}  # noqa: E731
+
+    def negative(nets, options=None):
+        return {"st": lambda images: -images + 0 * nets.pair_d(images, "s").score.mean()}
+
     with methods.temporary():
         entry = methods["cogan"]
         methods.add("negative", type(entry)(**{**vars(entry), "translations": negative}))
-        folder = run(tiny_config({"it": {"method": "negative", "steps": 2}}, results=str(tmp_path / "results"))).stages[0].folder
+        folder = (
+            run(tiny_config({"it": {"method": "negative", "steps": 2}}, results=str(tmp_path / "results")))
+            .stages[0]
+            .folder
+        )
         picture = scenery(16, 16).permute(1, 2, 0).numpy()[..., :1]
         save(tmp_path / "in" / "a.png", picture[..., 0])
         found = load_generator(folder)(picture)

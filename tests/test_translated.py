@@ -16,8 +16,8 @@ from torch import nn
 
 from cycada.core.errors import CycadaError
 from cycada.core.interrupt import Interrupted
-from cycada.core.progress import Screen
-from cycada.data import Fitted, Translated, to_bytes, to_float
+from cycada.core.progress import Progress
+from cycada.data import ResizedDataset, Translated, to_bytes, to_float
 from cycada.data.crops import Crops
 from cycada.data.loaders import epoch_order
 from cycada.data.streets.domain import DrawnScenes, Streets
@@ -32,7 +32,7 @@ from cycada.train.loop import train
 
 pytestmark = pytest.mark.trains
 
-CPU, SCREEN = Device.find("cpu"), Screen(quiet=True)
+CPU, SCREEN = Device.find("cpu"), Progress(quiet=True)
 HALF_A_STEP = 0.5 / 127.5 + 1e-6
 
 
@@ -53,7 +53,7 @@ def task_training(tmp_path, stages=STAGES, **over):
 
 def fake_t(training, step):
     with torch.no_grad():
-        return training.views(training.nets, training.batch(step), training.options).fake_t
+        return training.tensors(training.nets, training.batch(step), training.options).fake_t
 
 
 def test_without_windows_and_mirrors_it_is_the_translation_on_the_fly(tmp_path):
@@ -93,7 +93,9 @@ def test_windows_and_mirrors_fall_on_scene_mask_and_translation_alike(tmp_path):
 
     with generators.temporary():
         generators.add("same", Same)
-        stages = {name: {**stage, "networks": {"g": "same"}} for name, stage in once_stages(crop=[16, 24]).items()}
+        stages = {
+            name: {**stage, "networks": {"g": "same"}} for name, stage in once_stages(crop=[16, 24]).items()
+        }
         once, datasets = task_training(tmp_path, stages)
     scenes = datasets.source["train"]
     alone = Crops(scenes, (16, 24), once.source.crops.seed)
@@ -108,7 +110,9 @@ def test_windows_and_mirrors_fall_on_scene_mask_and_translation_alike(tmp_path):
             image, mask = alone[epoch, index]
             assert torch.equal(batch.real_s[row], to_float(image))
             assert torch.equal(batch.label_s[row], mask.long())
-            mirrored += contains(scenes.read(index)[1].flip(-1), mask) and not contains(scenes.read(index)[1], mask)
+            mirrored += contains(scenes.read(index)[1].flip(-1), mask) and not contains(
+                scenes.read(index)[1], mask
+            )
     assert 0 < mirrored < 24
 
 
@@ -135,10 +139,10 @@ class Counting(nn.Module):
 def translated(folder, g, train=6, width=64, **stage):
     """-> the scenes with their translations, and the files of these."""
     config = streets(once_stages(**stage))
-    scenes = Fitted(Streets(train=train, width=width, height=32).load(None, "train"), (32, 64))
+    scenes = ResizedDataset(Streets(train=train, width=width, height=32).load(None, "train"), (32, 64))
     task = next(p for p in plan(config) if p.name == "task")
     found = translate_once(folder, task, CPU, SCREEN, Frozen(g), scenes)
-    return found, [image for image, _ in found.behind.inner.paths]
+    return found, [image for image, _ in found.partner.inner.paths]
 
 
 def test_what_is_there_is_kept_and_what_is_cut_off_is_done_again(tmp_path):
@@ -161,7 +165,9 @@ def test_what_is_there_is_kept_and_what_is_cut_off_is_done_again(tmp_path):
 
 
 def test_ctrl_c_stops_after_the_scene_and_the_same_call_goes_on(tmp_path):
-    with pytest.raises(Interrupted, match=r"Stopped after 2 of 6 translations of stage 'task'. The same command"):
+    with pytest.raises(
+        Interrupted, match=r"Stopped after 2 of 6 translations of stage 'task'. The same command"
+    ):
         translated(tmp_path, Counting(at=2))
     assert len(list(tmp_path.rglob("*.png"))) == 2
     rest = Counting()
@@ -197,8 +203,13 @@ def test_names_with_a_folder_in_them(tmp_path):
 
     config = streets(once_stages())
     task = next(p for p in plan(config) if p.name == "task")
-    found = translate_once(tmp_path, task, CPU, SCREEN, Frozen(Counting()), Fitted(Cities(), (32, 64)))
-    assert sorted(f"{p.parent.name}/{p.name}" for p in tmp_path.rglob("*.png")) == ["bonn/0.1.png", "ulm/0.1.png"]
+    found = translate_once(
+        tmp_path, task, CPU, SCREEN, Frozen(Counting()), ResizedDataset(Cities(), (32, 64))
+    )
+    assert sorted(f"{p.parent.name}/{p.name}" for p in tmp_path.rglob("*.png")) == [
+        "bonn/0.1.png",
+        "ulm/0.1.png",
+    ]
     image, mask = found.pair(1)
     assert (image.shape, mask.shape) == ((32, 64, 6), (32, 64))
 
@@ -219,7 +230,7 @@ def test_png_files_hold_every_byte_and_their_end_is_looked_for(tmp_path):
         assert not is_whole(file)
         write_png(file, pixels)
         assert is_whole(file)
-    real = Fitted(DrawnScenes(1, 1, "game", 64, 32), (4, 8))
+    real = ResizedDataset(DrawnScenes(1, 1, "game", 64, 32), (4, 8))
     assert torch.equal(Translated(real, [file]).read(0)[0][3:], pixels)
     for content in (b"", b"IEND", file.read_bytes()[:-1]):
         file.write_bytes(content)
@@ -236,7 +247,9 @@ def test_a_resumed_stage_ends_with_the_same_weights(tmp_path):
     resumed.load_state(copy.deepcopy(whole.state()))
     list(reports)
     list(train(resumed))
-    assert all(torch.equal(value, resumed.nets.state_dict()[name]) for name, value in whole.nets.state_dict().items())
+    assert all(
+        torch.equal(value, resumed.nets.state_dict()[name]) for name, value in whole.nets.state_dict().items()
+    )
 
 
 def test_stages_and_runs_share_the_pictures(tmp_path):
@@ -245,7 +258,9 @@ def test_stages_and_runs_share_the_pictures(tmp_path):
     (folder,) = [p for p in (tmp_path / "translated").iterdir() if p.is_dir()]
     written = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
     assert len(written) == 6
-    again = run(streets({**stages, "feature": {**STAGES["feature"], "translate": "once"}}, results=str(tmp_path)))
+    again = run(
+        streets({**stages, "feature": {**STAGES["feature"], "translate": "once"}}, results=str(tmp_path))
+    )
     assert [s.reused for s in again.stages] == [True, True, True, False]
     assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == written
 

@@ -11,8 +11,8 @@ from conftest import CYCADA, tiny_config
 from torch import nn
 
 from cycada.core.interrupt import Interrupted
-from cycada.core.progress import Screen
-from cycada.data import Examples, to_bytes, to_float
+from cycada.core.progress import Progress
+from cycada.data import ImageDataset, to_bytes, to_float
 from cycada.networks import Frozen
 from cycada.planning.build import build_training, load_datasets
 from cycada.planning.plan import plan
@@ -23,8 +23,11 @@ from cycada.train.loop import train
 
 pytestmark = pytest.mark.trains
 
-CPU, SCREEN = Device.find("cpu"), Screen(quiet=True)
-ONCE = {name: {**stage, **({"translate": "once"} if name in ("task", "feature") else {})} for name, stage in CYCADA.items()}
+CPU, SCREEN = Device.find("cpu"), Progress(quiet=True)
+ONCE = {
+    name: {**stage, **({"translate": "once"} if name in ("task", "feature") else {})}
+    for name, stage in CYCADA.items()
+}
 HALF_A_STEP = 0.5 / 127.5 + 1e-6
 
 
@@ -54,13 +57,13 @@ def task_training(stages, **over):
 
 def fake_t(training, step):
     with torch.no_grad():
-        return training.views(training.nets, training.batch(step), training.options).fake_t
+        return training.tensors(training.nets, training.batch(step), training.options).fake_t
 
 
 def some_images(count, labels=True):
     g = torch.Generator().manual_seed(0)
     images = torch.randint(256, (count, 1, 6, 6), generator=g, dtype=torch.uint8)
-    return Examples(images, torch.arange(count) % 10 if labels else None)
+    return ImageDataset(images, torch.arange(count) % 10 if labels else None)
 
 
 def test_it_is_the_translation_on_the_fly_to_half_a_grey_level():
@@ -75,7 +78,9 @@ def test_it_is_the_translation_on_the_fly_to_half_a_grey_level():
     images = datasets.source["train"].images
     assert torch.equal(once.source.examples.images[:, :1], images)
     with torch.no_grad():
-        assert torch.equal(once.source.examples.images[5:9, 1:], to_bytes(once.nets.g_st(to_float(images[5:9]))))
+        assert torch.equal(
+            once.source.examples.images[5:9, 1:], to_bytes(once.nets.g_st(to_float(images[5:9])))
+        )
     for training in (fly, once):
         list(train(training))
     for name, weight in fly.nets.f_t.state_dict().items():
@@ -88,7 +93,9 @@ def test_affine_maps_fall_on_image_and_translation_alike():
             return images
 
     training, _ = task_training(ONCE, defaults={"augment": {"rotate": 15, "scale": 0.2, "shift": 0.1}})
-    training.source.examples = translate_once(Path("nowhere"), plan(tiny_config(ONCE))[2], CPU, SCREEN, Same(), some_images(40))
+    training.source.examples = translate_once(
+        Path("nowhere"), plan(tiny_config(ONCE))[2], CPU, SCREEN, Same(), some_images(40)
+    )
     plain = training.source.draw(0)[0]
     batch = training.batch(0)
     assert torch.equal(batch.fake_t, batch.real_s)

@@ -13,13 +13,13 @@ from test_scene_training import streets
 from torch.nn import functional
 
 from cycada.core.errors import CycadaError
-from cycada.data import Fitted, scene_domains, to_float
+from cycada.data import ResizedDataset, scene_domains, to_float
 from cycada.data.palettes import CMP_FACADES, colour_scores, nearest_colour
 from cycada.data.picture import picture_size, read_picture
 from cycada.losses import losses
-from cycada.methods import Method, PhasePlan, methods
-from cycada.methods.cyclegan import CycleOptions, CycleViews
-from cycada.planning.build import build_training, load_datasets, partners
+from cycada.methods import Method, PhaseSpec, methods
+from cycada.methods.cyclegan import CycleGANTensors, CycleOptions
+from cycada.planning.build import build_training, load_datasets, true_translations
 from cycada.planning.plan import plan
 from cycada.runs.run import run
 from cycada.storage.identity import stage_id
@@ -83,14 +83,23 @@ def test_every_kind_of_picture_is_read_as_one_sees_it(tmp_path):
         assert read_picture(path, channels=1).shape == (*expected.shape[:2], 1)
         assert picture_size(path) == (expected.shape[1], expected.shape[0])
     assert np.array_equal(read_picture(tmp_path / "turned.png", upright=False), colour)
-    assert read_picture(saved(tmp_path / "ink.jpg", Image.fromarray(colour).convert("CMYK"))).shape == (12, 16, 3)
+    assert read_picture(saved(tmp_path / "ink.jpg", Image.fromarray(colour).convert("CMYK"))).shape == (
+        12,
+        16,
+        3,
+    )
 
 
 def bad_files(folder):
     """File -> what is said of it."""
     whole = saved(folder / "whole.png", noise(0)).read_bytes()
     jpeg = saved(folder / "whole.jpg", noise(1, 64, 64)).read_bytes()
-    contents = {"empty.png": b"", "text.jpg": b"no picture", "cut.png": whole[: len(whole) // 2], "cut.jpg": jpeg[: len(jpeg) // 2]}
+    contents = {
+        "empty.png": b"",
+        "text.jpg": b"no picture",
+        "cut.png": whole[: len(whole) // 2],
+        "cut.jpg": jpeg[: len(jpeg) // 2],
+    }
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     saved(folder / "dot.png", noise(0, 1, 1))
@@ -124,8 +133,14 @@ def test_bad_pictures_are_named_or_skipped_and_counted(tmp_path):
 
 def test_nearest_colour_is_that_of_a_naive_loop():
     palette = list(CMP_FACADES.values())
-    image = np.concatenate([noise(0, 30, 40), np.array(palette, np.uint8).repeat(40, 0)[:480].reshape(12, 40, 3)])
-    image[0, :3] = [(0, 88, 255), (0, 0, 0), (255, 255, 255)]  # the first is as far from two colours: the first of them has it
+    image = np.concatenate(
+        [noise(0, 30, 40), np.array(palette, np.uint8).repeat(40, 0)[:480].reshape(12, 40, 3)]
+    )
+    image[0, :3] = [
+        (0, 88, 255),
+        (0, 0, 0),
+        (255, 255, 255),
+    ]  # the first is as far from two colours: the first of them has it
     naive = np.array([[min(range(12), key=lambda k: sum((int(p) - c) ** 2 for p, c in zip(at, palette[k], strict=True))) for at in row]
                       for row in image])  # fmt: skip
     found = nearest_colour(image, palette)
@@ -167,14 +182,19 @@ def paired_tree(root, count=5, height=12, width=16):
 
 
 def paired(show, folders=False, **how):
-    where = {split: [f"photos/{split}", f"labels/{split}"] if folders else f"ab/{split}" for split in ("train", "test")}
+    where = {
+        split: [f"photos/{split}", f"labels/{split}"] if folders else f"ab/{split}"
+        for split in ("train", "test")
+    }
     labels = {"labels": "right", "classes": "classes.yaml"} if how.pop("labelled", True) else {}
     return {"name": "paired", **where, "show": show, **labels, **how}
 
 
 def domain(spec):
     options = dict(spec)
-    return scene_domains[options.pop("name")](**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+    return scene_domains[options.pop("name")](
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    )
 
 
 @pytest.mark.parametrize("folders", [False, True])
@@ -185,8 +205,8 @@ def test_pairs_side_by_side_and_in_two_folders_are_the_same(tmp_path, folders):
     assert photos.classes == maps.classes == ("wall", "hole")
     assert maps.palette == (RED, BLUE)
     assert len(left) == len(right) == 5
-    truth = right.as_seen_in(left.without_masks())
-    assert left.as_seen_in(left) is None
+    truth = right.true_translation(left.without_masks())
+    assert left.true_translation(left) is None
     for i in range(5):
         expected, mask = label_map(i)
         assert np.array_equal(left.pair(i)[0], noise(i))
@@ -195,12 +215,12 @@ def test_pairs_side_by_side_and_in_two_folders_are_the_same(tmp_path, folders):
         assert np.array_equal(right.pair(i)[1], mask)
         assert np.array_equal(truth.pair(i)[0], noise(i))
     assert left.without_masks().pair(0)[1] is None
-    assert [n.split(".")[0] for n in right.only([3, 1]).as_seen_in(left).names] == ["3", "1"]
-    assert np.array_equal(right.only([3, 1]).as_seen_in(left).pair(0)[0], noise(3))
+    assert [n.split(".")[0] for n in right.subset([3, 1]).true_translation(left).names] == ["3", "1"]
+    assert np.array_equal(right.subset([3, 1]).true_translation(left).pair(0)[0], noise(3))
     plain = domain(paired("left", folders, labelled=False)).load(tmp_path, "test")
     assert not plain.labelled
     assert plain.pair(0)[1] is None
-    assert right.as_seen_in(plain) is None  # other folders
+    assert right.true_translation(plain) is None  # other folders
 
 
 def test_blurred_colours_are_still_classes(tmp_path):
@@ -231,7 +251,9 @@ def test_what_is_no_pair_is_named(tmp_path):
     assert list(domain(paired("left", skip_bad=True)).load(tmp_path, "train").skipped) == ["9.png"]
     saved(tmp_path / "photos" / "train" / "2.bmp", noise(0, 12, 20))
     for show in ("left", "right"):
-        with pytest.raises(CycadaError, match=r"2\.bmp with .*2\.png: found pictures of 20 x 12 and 16 x 12 pixels"):
+        with pytest.raises(
+            CycadaError, match=r"2\.bmp with .*2\.png: found pictures of 20 x 12 and 16 x 12 pixels"
+        ):
             domain(paired(show, folders=True, labelled=False)).load(tmp_path, "train").pair(2)
     saved(tmp_path / "photos" / "train" / "alone.bmp", noise(0))
     with pytest.raises(CycadaError, match=r"alone\.bmp: found nothing of this name in .*labels.train"):
@@ -256,10 +278,22 @@ def test_mistakes_in_options_are_answered(tmp_path):
             scene_domains["paired"](**{**of, **options}).load(tmp_path, "train")
     for name in ("images", "paired"):
         with pytest.raises(CycadaError, match="option 'train' is missing"):
-            plan(streets(STAGES, data={"source": {"name": name}, "target": {"name": name}, "channels": 3, "size": [16, 16]}))
+            plan(
+                streets(
+                    STAGES,
+                    data={
+                        "source": {"name": name},
+                        "target": {"name": name},
+                        "channels": 3,
+                        "size": [16, 16],
+                    },
+                )
+            )
 
 
-@pytest.mark.skipif(not FACADES.is_dir(), reason="needs the CMP facades of pix2pix under the data root (CYCADA_DATA)")
+@pytest.mark.skipif(
+    not FACADES.is_dir(), reason="needs the CMP facades of pix2pix under the data root (CYCADA_DATA)"
+)
 def test_the_colours_of_facades_are_those_of_the_files():
     """Where a label map is flat, its pixels are within JPEG's error of a colour, and every class is somewhere."""
     both = domain({"name": "paired", "train": "facades/train", "test": "facades/val", "show": "right", "labels": "right",
@@ -279,7 +313,7 @@ def test_the_colours_of_facades_are_those_of_the_files():
     assert len(seen) == 12
 
 
-# Training.
+# TrainState.
 
 CYCLE = {"cycle": {"method": "cyclegan", "crop": [16, 16], "options": {"pool": 4}}}
 STAGES = CYCLE
@@ -292,14 +326,19 @@ def unpaired(root):
             for i, (height, width) in enumerate([(20, 60), (50, 18), (31, 31)]):
                 saved(root / f"{split}{side}" / f"{i}.{'png' if i else 'jpg'}", noise(i, height, width))
     return {
-        side: {"name": "images", "train": f"train{letter}", "test": f"test{letter}"} for side, letter in (("source", "A"), ("target", "B"))
+        side: {"name": "images", "train": f"train{letter}", "test": f"test{letter}"}
+        for side, letter in (("source", "A"), ("target", "B"))
     }
 
 
 def settings(root, data, size=(20, 20), **over):
     """Overrides of the tiny experiment."""
     small = {"batch": 2, "steps": 2, "augment": {"flip": True}}
-    return {"data": {**data, "channels": 3, "size": list(size), "root": str(root)}, "defaults": small, "results": str(root / "out")} | over
+    return {
+        "data": {**data, "channels": 3, "size": list(size), "root": str(root)},
+        "defaults": small,
+        "results": str(root / "out"),
+    } | over
 
 
 def test_unlabelled_pictures_train_a_cycle_from_check_to_translation(tmp_path, cycada):
@@ -355,7 +394,9 @@ def test_windows_are_cut_of_scenes_at_load_size_and_all_else_is_at_data_size(tmp
         assert stream.crops.scenes.read(0)[0].shape == (3, 23, 27)
     assert datasets.source["train"].read(0)[0].shape == (3, 20, 20)
     assert plan(plain)[0].identity() | {"load_size": [23, 27]} == plan(loaded)[0].identity()
-    with pytest.raises(CycadaError, match=r"crop: found \[20, 20\], expected at most stages.it.load_size, \[16, 16\]"):
+    with pytest.raises(
+        CycadaError, match=r"crop: found \[20, 20\], expected at most stages.it.load_size, \[16, 16\]"
+    ):
         plan(tiny_config({"it": {**stage["it"], "load_size": 16}}, **settings(tmp_path, data)))
     with pytest.raises(CycadaError, match="load_size: only scenes"):
         plan(tiny_config({"it": {"method": "source_only", "load_size": 16}}))
@@ -364,7 +405,9 @@ def test_windows_are_cut_of_scenes_at_load_size_and_all_else_is_at_data_size(tmp
 def test_labels_that_are_not_there_are_asked_for_in_vain(tmp_path):
     data = unpaired(tmp_path)
     over = settings(tmp_path, data)
-    with pytest.raises(CycadaError, match=r"stages.it.losses.task_source: it needs labels, and the source 'images' has none"):
+    with pytest.raises(
+        CycadaError, match=r"stages.it.losses.task_source: it needs labels, and the source 'images' has none"
+    ):
         plan(tiny_config({"it": {"method": "source_only"}}, **over))
     with pytest.raises(CycadaError, match="the target 'images' has none"):
         plan(tiny_config({"it": {"method": "target_only"}}, **over))
@@ -375,7 +418,9 @@ def test_labels_that_are_not_there_are_asked_for_in_vain(tmp_path):
     own = {"name": "mask_folder", "train": "own/train", "test": "own/test", "classes": "own.yaml"}
     half = settings(tmp_path, {"source": own, "target": data["target"]})
     networks = {"networks": {"f": {"name": "small_segmenter", "channels": 4, "width": 8}}}
-    with pytest.raises(CycadaError, match="the loss task_source needs labels, and the source's training images have none"):
+    with pytest.raises(
+        CycadaError, match="the loss task_source needs labels, and the source's training images have none"
+    ):
         training(tiny_config({"it": {"method": "source_only", **networks}}, **half))
     t, datasets, _ = training(tiny_config({"it": CYCLE["cycle"]}, **half))
     assert datasets.classes == ("road", "car")
@@ -393,9 +438,9 @@ def toy():
         def toy_pair(fake_t: torch.Tensor, pair_t: torch.Tensor) -> torch.Tensor:
             return functional.l1_loss(fake_t, pair_t)
 
-        phases = (PhasePlan("generators", ("g_st",), {"toy_pair": 1.0}),)
+        phases = (PhaseSpec("generators", ("g_st",), {"toy_pair": 1.0}),)
         grid = ("real_s", "fake_t", "pair_t")
-        methods.add("toy", Method(CycleViews, phases, "toy", "", options=CycleOptions, grid=grid))
+        methods.add("toy", Method(CycleGANTensors, phases, "toy", "", options=CycleOptions, preview=grid))
         yield
 
 
@@ -423,11 +468,13 @@ def test_partners_come_under_the_same_window_and_mirror(tmp_path, toy, folders):
         "target": paired("left", folders, labelled=False, part="odd"),
     }
     over = settings(paired_tree(tmp_path), data, (16, 20))
-    t, datasets, p = training(tiny_config({"it": {"method": "toy", "crop": [12, 16], "load_size": [15, 18]}}, **over))
+    t, datasets, p = training(
+        tiny_config({"it": {"method": "toy", "crop": [12, 16], "load_size": [15, 18]}}, **over)
+    )
     assert t.target is None
-    scenes = datasets.source["train"].at((15, 18))
-    truths = partners(p, datasets).at((15, 18))
-    raw = Fitted(domain(data["target"] | {"part": "even"}).load(tmp_path, "train"), (15, 18))
+    scenes = datasets.source["train"].resized_to((15, 18))
+    truths = true_translations(p, datasets).resized_to((15, 18))
+    raw = ResizedDataset(domain(data["target"] | {"part": "even"}).load(tmp_path, "train"), (15, 18))
     for i in range(3):
         assert torch.equal(truths.read(i)[0], raw.read(i)[0])
     seen = set()
@@ -465,7 +512,10 @@ def test_partners_are_there_only_where_a_loss_asks_for_them(tmp_path, toy):
 
 
 def test_the_id_knows_the_partners(tmp_path, toy):
-    data = {"source": paired("right", True, labelled=False), "target": paired("left", True, labelled=False, part="odd")}
+    data = {
+        "source": paired("right", True, labelled=False),
+        "target": paired("left", True, labelled=False, part="odd"),
+    }
     config = tiny_config({"it": {"method": "toy"}}, **settings(paired_tree(tmp_path), data, (12, 16)))
 
     def identity():
@@ -474,13 +524,17 @@ def test_the_id_knows_the_partners(tmp_path, toy):
 
     before = identity()
     assert identity() == before
-    saved(tmp_path / "photos" / "train" / "2.bmp", noise(99))  # of a pair that the target itself does not look at
+    saved(
+        tmp_path / "photos" / "train" / "2.bmp", noise(99)
+    )  # of a pair that the target itself does not look at
     assert identity() != before
 
 
 def test_where_nobody_knows_the_partners_it_is_refused(tmp_path, toy):
     over = settings(tmp_path, unpaired(tmp_path))
-    with pytest.raises(CycadaError, match=r"the loss toy_pair needs the true translation of every source image.*Use 'paired'"):
+    with pytest.raises(
+        CycadaError, match=r"the loss toy_pair needs the true translation of every source image.*Use 'paired'"
+    ):
         training(tiny_config({"it": {"method": "toy"}}, **over))
     data = {"source": paired("right", labelled=False), "target": paired("right", labelled=False)}
     with pytest.raises(CycadaError, match="showing the two sides"):

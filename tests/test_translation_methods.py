@@ -15,7 +15,7 @@ from torch import nn
 from cycada.config.schema import parse
 from cycada.core.errors import CycadaError
 from cycada.core.yaml_files import merge, read
-from cycada.evaluation.predict import evaluating
+from cycada.evaluation.predict import eval_mode
 from cycada.losses import losses
 from cycada.methods import methods
 from cycada.methods.cogan import CoganOptions, inverted
@@ -49,7 +49,9 @@ def test_bigans_generators_pull_against_their_discriminator(mode):
     """Each generator moves its score the other way than the discriminator does."""
     t, s = torch.tensor([[0.4]], requires_grad=True), torch.tensor([[0.6]], requires_grad=True)
     wants = torch.autograd.grad(losses["discriminate_joint"](t, s, mode=mode), (t, s))
-    theirs = torch.autograd.grad(losses["gan_joint_t"](t, mode=mode) + losses["gan_joint_s"](s, mode=mode), (t, s))
+    theirs = torch.autograd.grad(
+        losses["gan_joint_t"](t, mode=mode) + losses["gan_joint_s"](s, mode=mode), (t, s)
+    )
     assert all(a.item() * b.item() < 0 for a, b in zip(wants, theirs, strict=True))
 
 
@@ -62,20 +64,22 @@ def test_a_discriminator_of_pairs_has_twice_the_channels(method, role):
     images = t.batch(0).real_s
     into = next(m for m in t.nets.get_submodule(role).modules() if isinstance(m, nn.Conv2d)).in_channels
     assert into == images.shape[1] * (2 if role == "d_pair" else 1)
-    assert all(pool.images.shape[1] == into for name, pool in t.nets.named_children() if name.startswith("pool"))
+    assert all(
+        pool.images.shape[1] == into for name, pool in t.nets.named_children() if name.startswith("pool")
+    )
 
 
 def test_pix2pix_judges_the_truth_against_its_translation_beside_the_same_image():
     t = training("pix2pix")
-    views = t.views(t.nets, t.batch(0), t.options)
+    tensors = t.tensors(t.nets, t.batch(0), t.options)
     seen = []
     t.nets.d_pair.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    assert views.score_real_pair.shape == views.score_fake_pair.shape
-    (real, fake), channels = seen, views.real_s.shape[1]
-    assert torch.equal(real[:, :channels], views.real_s)
-    assert torch.equal(fake[:, :channels], views.real_s)
+    assert tensors.d_pair_logits_real.shape == tensors.d_pair_logits_fake.shape
+    (real, fake), channels = seen, tensors.real_s.shape[1]
+    assert torch.equal(real[:, :channels], tensors.real_s)
+    assert torch.equal(fake[:, :channels], tensors.real_s)
     assert torch.equal(real[:, channels:], t.batch(0).pair_t)
-    assert torch.equal(fake[:, channels:], t.nets.g_st(views.real_s))
+    assert torch.equal(fake[:, channels:], t.nets.g_st(tensors.real_s))
 
 
 def test_pix2pix_learns_a_change_of_light_and_l1_alone_has_no_discriminator():
@@ -89,12 +93,12 @@ def test_pix2pix_learns_a_change_of_light_and_l1_alone_has_no_discriminator():
 
 def test_bigan_judges_source_looking_before_target_looking_images():
     t = training("bigan")
-    views = t.views(t.nets, t.batch(0), t.options)
-    c = views.real_s.shape[1]
-    assert torch.equal(views.joint_t[:, :c], views.real_s)
-    assert torch.equal(views.joint_t[:, c:], t.nets.g_st(views.real_s))
-    assert torch.equal(views.joint_s[:, :c], t.nets.g_ts(views.real_t))
-    assert torch.equal(views.joint_s[:, c:], views.real_t)
+    tensors = t.tensors(t.nets, t.batch(0), t.options)
+    c = tensors.real_s.shape[1]
+    assert torch.equal(tensors.joint_t[:, :c], tensors.real_s)
+    assert torch.equal(tensors.joint_t[:, c:], t.nets.g_st(tensors.real_s))
+    assert torch.equal(tensors.joint_s[:, :c], t.nets.g_ts(tensors.real_t))
+    assert torch.equal(tensors.joint_s[:, c:], tensors.real_t)
 
 
 # Repeating a generator's phase (SimGAN, algorithm 1).
@@ -164,7 +168,11 @@ def test_the_ablation_drops_what_nobody_needs(preset, passes):
     next(train(t, report_every=1))
     assert calls == passes
     assert {role for role, _ in t.nets.named_children() if not role.startswith("pool")} == set(passes)
-    moved = {name.split(".")[0] for name, value in t.nets.state_dict().items() if not torch.equal(before[name], value)}
+    moved = {
+        name.split(".")[0]
+        for name, value in t.nets.state_dict().items()
+        if not torch.equal(before[name], value)
+    }
     assert set(passes) <= moved
 
 
@@ -172,7 +180,10 @@ def test_the_ablation_drops_what_nobody_needs(preset, passes):
 
 
 def test_cogan_on_scenes_asks_for_its_class_term_to_be_switched_off():
-    with pytest.raises(CycadaError, match=r"task_source: it needs one label for the whole image; a scene of 'streets'.*weight to 0"):
+    with pytest.raises(
+        CycadaError,
+        match=r"task_source: it needs one label for the whole image; a scene of 'streets'.*weight to 0",
+    ):
         drawn({"method": "cogan"})
 
 
@@ -184,19 +195,32 @@ def test_cogan_learns_from_windows_that_are_not_square_and_names_nothing(name):
     list(train(t))
     assert t.nets.pair_g(torch.zeros(2, NOISE))[0].shape == (2, 3, 12, 24)
     assert t.nets.pair_d.classes is None
-    assert methods["cogan"].scored(t.nets) == {}
-    moved = {name.split(".")[0] for name, value in t.nets.state_dict().items() if not torch.equal(before[name], value)}
+    assert methods["cogan"].classifiers(t.nets) == {}
+    moved = {
+        name.split(".")[0]
+        for name, value in t.nets.state_dict().items()
+        if not torch.equal(before[name], value)
+    }
     assert moved == {"pair_g", "pair_d"}
 
 
 @pytest.mark.parametrize(
     ("shape", "widths"),
-    [((64, 64), [8, 16, 32, 64]), ((256, 256), [8, 16, 32, 64, 64, 64]), ((48, 64), [8, 16, 32]), ((70, 70), [8]), ((16, 32), [8, 16])],
+    [
+        ((64, 64), [8, 16, 32, 64]),
+        ((256, 256), [8, 16, 32, 64, 64, 64]),
+        ((48, 64), [8, 16, 32]),
+        ((70, 70), [8]),
+        ((16, 32), [8, 16]),
+    ],
 )
 def test_a_deep_pair_halves_while_both_sides_do(shape, widths):
     assert widths_of(shape, 8) == widths
     with torch.device("meta"):
-        g, d = pair_generators["dcgan"](3, shape, channels=8), pair_discriminators["dcgan"](3, 0, shape, channels=8)
+        g, d = (
+            pair_generators["dcgan"](3, shape, channels=8),
+            pair_discriminators["dcgan"](3, 0, shape, channels=8),
+        )
         one, other = g(torch.empty(2, NOISE))
         assert one.shape == other.shape == (2, 3, *shape)
         places = shape[0] * shape[1] // 4 ** len(widths)
@@ -226,7 +250,7 @@ def pair():
 def test_inversion_finds_the_noise_behind_an_image_and_so_its_partner(pair):
     nets, one, other = pair
     ways = methods["cogan"].translations(nets)
-    with evaluating(nets):
+    with eval_mode(nets):
         st, ts = ways["st"](one), ways["ts"](other)
     worst = (one - other).square().mean()
     assert (st - other).square().mean() < 0.1 * worst
@@ -239,7 +263,7 @@ def test_inversion_leaves_no_trace_and_depends_on_nothing_but_the_image(pair):
     nets, one, _ = pair
     before = bytes_of(nets)
     translate = methods["cogan"].translations(nets, CoganOptions(invert_steps=5))["st"]
-    with evaluating(nets):
+    with eval_mode(nets):
         whole = translate(one)
         assert not torch.is_grad_enabled()
         torch.manual_seed(1)
@@ -267,7 +291,7 @@ def test_images_of_another_size_are_brought_to_the_generators_and_back(pair):
     nets, one, _ = pair
     translate = methods["cogan"].translations(nets, CoganOptions(invert_steps=2))["st"]
     large = nn.functional.interpolate(one, (24, 40))
-    with evaluating(nets):
+    with eval_mode(nets):
         assert translate(large).shape == large.shape
         assert translate(one.bfloat16()).isfinite().all()
 
@@ -295,13 +319,25 @@ def test_every_rival_runs_on_scenes_and_shows_its_translations(tmp_path):
 
 def preset(name, **over):
     """A preset as an experiment on drawn streets."""
-    data = {"name": name, "data": {side: {"name": "streets", "look": look} for side, look in (("source", "game"), ("target", "photo"))}}
+    data = {
+        "name": name,
+        "data": {
+            side: {"name": "streets", "look": look}
+            for side, look in (("source", "game"), ("target", "photo"))
+        },
+    }
     return parse(merge(merge(read(PRESETS / f"{name}.yaml"), data), over))
 
 
-@pytest.mark.parametrize("name", sorted(p.stem for p in PRESETS.glob("*.yaml") if p.stem != "base" and "name" not in read(p)))
+@pytest.mark.parametrize(
+    "name", sorted(p.stem for p in PRESETS.glob("*.yaml") if p.stem != "base" and "name" not in read(p))
+)
 def test_every_preset_plans(name):
-    f_s = {"networks": {"f_s": {"name": "timm", "model": "test_resnet", "pretrained": True}}} if name == "feature_gan" else {}
+    f_s = (
+        {"networks": {"f_s": {"name": "timm", "model": "test_resnet", "pretrained": True}}}
+        if name == "feature_gan"
+        else {}
+    )
     (it,) = plan(preset(name, **f_s))
     assert it.name == "translation"
     for phase in it.phases:
@@ -323,7 +359,9 @@ def test_the_cyclegan_preset_is_the_papers():
         "g_st": {"name": "resnet", "channels": 64, "blocks": 9},
         "d_t": {"name": "patchgan", "channels": 64, "layers": 3},
     }
-    identity = plan(preset("cyclegan", stages={"translation": {"losses": {"identity_s": 5, "identity_t": 5}}}))[0]
+    identity = plan(
+        preset("cyclegan", stages={"translation": {"losses": {"identity_s": 5, "identity_t": 5}}})
+    )[0]
     assert {t.name: t.weight for t in identity.phases[0].terms}["identity_t"] == 0.5 * 10
 
 

@@ -45,8 +45,12 @@ def test_home_is_found_in_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "photos").mkdir()
     given = check_options(domains["folder"], {"train": "~/photos", "test": "photos"}, "data.source")
     assert given == {"train": str(tmp_path / "photos"), "test": "photos"}
-    assert check_options(NETWORKS["f"]["drn26"], {"weights": "~/w.pth"}, "networks.f") == {"weights": str(tmp_path / "w.pth")}
-    assert str(tmp_path / "none.yaml") in CliRunner().invoke(app, ["data", "list", "--root=~/none.yaml"]).output.replace("\n", "")
+    assert check_options(NETWORKS["f"]["drn26"], {"weights": "~/w.pth"}, "networks.f") == {
+        "weights": str(tmp_path / "w.pth")
+    }
+    assert str(tmp_path / "none.yaml") in CliRunner().invoke(
+        app, ["data", "list", "--root=~/none.yaml"]
+    ).output.replace("\n", "")
     with pytest.raises(CycadaError, match="not finished"):
         find_run("~/photos")
     with pytest.raises(CycadaError, match="no such home folder"):

@@ -45,11 +45,15 @@ def build(name, **options):
 
 def whole(features):
     """The state dict of a whole model."""
-    return {f"features.{k}": v for k, v in features.state_dict().items()} | {"classifier.0.weight": torch.zeros(2, 2)}
+    return {f"features.{k}": v for k, v in features.state_dict().items()} | {
+        "classifier.0.weight": torch.zeros(2, 2)
+    }
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize(("layer", "behind"), [("relu1_1", 2), ("relu2_2", 9), ("relu4_2", {"vgg16": 21, "vgg19": 23})])
+@pytest.mark.parametrize(
+    ("layer", "behind"), [("relu1_1", 2), ("relu2_2", 9), ("relu4_2", {"vgg16": 21, "vgg19": 23})]
+)
 def test_the_features_are_torchvisions_of_normalised_images(narrow, name, layer, behind, tmp_path):
     torch.save(whole(narrow[name]), tmp_path / "whole.pth")
     net = build(name, layer=layer, weights=str(tmp_path / "whole.pth"))
@@ -63,7 +67,10 @@ def test_the_features_are_torchvisions_of_normalised_images(narrow, name, layer,
 
 
 def test_a_file_of_the_features_alone_will_do_and_grey_is_three_equal_colours(narrow, tmp_path):
-    save_file({k: v for k, v in whole(narrow["vgg16"]).items() if k.startswith("features")}, tmp_path / "features.safetensors")
+    save_file(
+        {k: v for k, v in whole(narrow["vgg16"]).items() if k.startswith("features")},
+        tmp_path / "features.safetensors",
+    )
     net = build("vgg16", weights=str(tmp_path / "features.safetensors"))
     grey = IMAGES[:, :1]
     assert torch.equal(net(grey).features, net(grey.expand(-1, 3, -1, -1)).features)
@@ -73,7 +80,10 @@ def test_a_file_of_the_features_alone_will_do_and_grey_is_three_equal_colours(na
     ("change", "words"),
     [
         (lambda w: {k: v for k, v in w.items() if k != "features.2.bias"}, r"lacks conv1_2\.bias"),
-        (lambda w: w | {"layer1.0.weight": torch.zeros(1)}, r"no state dict of torchvision's vgg16; it has 'layer1"),
+        (
+            lambda w: w | {"layer1.0.weight": torch.zeros(1)},
+            r"no state dict of torchvision's vgg16; it has 'layer1",
+        ),
         (lambda w: w | {"features.0.weight": torch.zeros(1)}, "does not fit"),
     ],
 )

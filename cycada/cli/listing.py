@@ -9,7 +9,7 @@ from typing import Any
 from cycada.core.errors import CycadaError, nearest
 from cycada.core.registry import needs, option_defaults
 from cycada.data import SceneDomain, domains, scene_domains
-from cycada.data.inspect import bare
+from cycada.data.inspect import default_instance
 from cycada.losses import losses
 from cycada.methods import methods
 from cycada.metrics import scores
@@ -40,7 +40,9 @@ def _options(entry: Callable[..., Any]) -> str:
 
 
 def _losses() -> Rows:
-    found: list[tuple[str, ...]] = [(name, ", ".join(needs(loss)), _options(loss), _first_line(loss)) for name, loss in losses.items()]
+    found: list[tuple[str, ...]] = [
+        (name, ", ".join(needs(loss)), _options(loss), _first_line(loss)) for name, loss in losses.items()
+    ]
     return "Losses", ("name", "needs", "options", ""), found
 
 
@@ -52,7 +54,10 @@ def _methods() -> Rows:
             for p in method.phases
         )
         scenes = {name: f" (scenes: {value})" for name, value in method.options.on_scenes().items()}
-        options = ", ".join(f"{f.name}={f.default}{scenes.get(f.name, '')}" for f in method.options.__dataclass_fields__.values())
+        options = ", ".join(
+            f"{f.name}={f.default}{scenes.get(f.name, '')}"
+            for f in method.options.__dataclass_fields__.values()
+        )
         found.append((name, phases, options, method.summary))
     return "Methods, with each phase's losses and default weights", ("name", "phases", "options", ""), found
 
@@ -62,12 +67,16 @@ def _domains() -> Rows:
     for name, domain in domains.items():
         size = f"{domain.channels} x {domain.size} x {domain.size}"
         flip = "yes" if domain.flip_safe else "no"
-        found.append((name, size, flip, ", ".join(domain.files) or "none", _options(domain), _first_line(domain)))
+        found.append(
+            (name, size, flip, ", ".join(domain.files) or "none", _options(domain), _first_line(domain))
+        )
     for name, scenes in scene_domains.items():
-        known = bare(scenes)  # where its options say which classes, there are none yet
+        known = default_instance(scenes)  # where its options say which classes, there are none yet
         of = f"scenes, {len(known.classes)} classes" if isinstance(known, SceneDomain) else "scenes"
         files = ", ".join(scenes.files) or "none"
-        found.append((name, of, "yes" if scenes.flip_safe else "no", files, _options(scenes), _first_line(scenes)))
+        found.append(
+            (name, of, "yes" if scenes.flip_safe else "no", files, _options(scenes), _first_line(scenes))
+        )
     return "Domains", ("name", "images", "flip-safe", "files under the data root", "options", ""), found
 
 

@@ -26,13 +26,25 @@ STOPPED = 130
 """The exit code after Ctrl-C, which is no error."""
 
 app = typer.Typer(
-    name="cycada", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__, rich_markup_mode=None
+    name="cycada",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    help=__doc__,
+    rich_markup_mode=None,
 )
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data", help="Look at data: what is there, and whether it is sound.")
-app.add_typer(study_app, name="study", help="Ask people which of two pictures is real, and count how often they are fooled.")
+app.add_typer(
+    study_app,
+    name="study",
+    help="Ask people which of two pictures is real, and count how often they are fooled.",
+)
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the file's, such as stages.pixel.steps=100.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...", help="Settings over the file's, such as stages.pixel.steps=100."
+    ),
 ]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", parser=PATH, help="An experiment's YAML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")]
@@ -42,12 +54,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the
 def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
     """Run an experiment: every stage that is not done yet, from where it stopped."""
     from cycada.config import schema as configs
-    from cycada.core.progress import Screen
+    from cycada.core.progress import Progress
     from cycada.planning.idle import idle
     from cycada.planning.plan import plan
     from cycada.runs.run import run as run_experiment
 
-    screen = Screen()
+    screen = Progress()
     main = os.environ.get("RANK", "0") == "0"
     parsed = configs.load(config, overrides or ())
     for said in idle(parsed, plan(parsed)) if main else ():
@@ -62,7 +74,9 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) 
 
 
 def _print_summary(summary: Any, console: Console) -> None:
-    table = Table(title=f"{summary.name}, seed {summary.seed}, last step, no target label in training or checkpoint selection")
+    table = Table(
+        title=f"{summary.name}, seed {summary.seed}, last step, no target label in training or checkpoint selection"
+    )
     from cycada.evaluation.scoring import headline, percent
 
     found = [headline(scores)[0] for s in summary.stages for scores in s.scores.values()]
@@ -87,7 +101,10 @@ def _print_summary(summary: Any, console: Console) -> None:
 def check(
     config: ConfigFile,
     more: Annotated[
-        list[str] | None, typer.Argument(metavar="[CONFIG]... [KEY=VALUE]...", help="Further files, and settings over those of all.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[CONFIG]... [KEY=VALUE]...", help="Further files, and settings over those of all."
+        ),
     ] = None,
 ) -> None:
     """Check configs against everything that is registered, rehearse a step of every stage without data, and print their plans."""
@@ -99,7 +116,7 @@ def check(
 
 def _check_one(config: Path, overrides: list[str]) -> None:
     from cycada.config import schema as configs
-    from cycada.core.progress import Screen
+    from cycada.core.progress import Progress
     from cycada.planning.absent import absent
     from cycada.planning.idle import idle
     from cycada.planning.plan import plan
@@ -110,12 +127,17 @@ def _check_one(config: Path, overrides: list[str]) -> None:
     for stage in plans:
         rehearse(parsed, stage)
     for said in [*idle(parsed, plans), *absent(parsed, plans)]:
-        Screen().warn(f"{config}: {said}")
-    table = Table(title=f"{parsed.name}: {parsed.data.source.name} -> {parsed.data.target.name}", show_lines=True)
+        Progress().warn(f"{config}: {said}")
+    table = Table(
+        title=f"{parsed.name}: {parsed.data.source.name} -> {parsed.data.target.name}", show_lines=True
+    )
     for column in ("stage", "method", "steps x batch", "phase: networks", "losses"):
         table.add_column(column, overflow="fold")
     for p in plans:
-        phases = "\n".join(f"{x.name}: {' '.join(x.learns)}{f' ({x.repeat} times a step)' if x.repeat > 1 else ''}" for x in p.phases)
+        phases = "\n".join(
+            f"{x.name}: {' '.join(x.trains)}{f' ({x.repeat} times a step)' if x.repeat > 1 else ''}"
+            for x in p.phases
+        )
         terms = "\n".join(" + ".join(f"{t.weight:g} {t.name}" for t in x.terms) for x in p.phases)
         frozen = f"\nfrozen: {' '.join(p.frozen)}" if p.frozen else ""
         length = f"{p.stage.steps} x {p.stage.batch}{f': {p.epochs}' if p.epochs else ''}"
@@ -129,37 +151,57 @@ def sweep(
     overrides: Overrides = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds instead of the file's, such as 0,1,2.")] = None,
     jobs: Annotated[
-        int | None, typer.Option(parser=JOBS, help="Stages to train at once; on this machine each gets its share of threads.")
+        int | None,
+        typer.Option(
+            parser=JOBS, help="Stages to train at once; on this machine each gets its share of threads."
+        ),
     ] = None,
-    cluster: Annotated[str | None, typer.Option(help="slurm, or local for the same code on this machine. Needs cycada[cluster].")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be trained and how long it would take.")] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="slurm, or local for the same code on this machine. Needs cycada[cluster]."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be trained and how long it would take.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train variants of an experiment over seeds. What they share is trained once; what is done is not trained again."""
-    from cycada.core.progress import Screen
+    from cycada.core.progress import Progress
     from cycada.sweeps.dry_run import print_plan
     from cycada.sweeps.plan import plan_sweep
     from cycada.sweeps.sweep import sweep as run_sweep
 
     if dry_run:
-        print_plan(plan_sweep(file, overrides or (), _numbers(seeds)), jobs or (16 if cluster else 1), as_json)
+        print_plan(
+            plan_sweep(file, overrides or (), _numbers(seeds)), jobs or (16 if cluster else 1), as_json
+        )
         return
-    content = run_sweep(file, overrides or (), _numbers(seeds), jobs, cluster, Screen())
+    content = run_sweep(file, overrides or (), _numbers(seeds), jobs, cluster, Progress())
     failed = [c for c in content["cells"] if c["status"] != "done"]
     if as_json:
         print(json.dumps(content))
     else:
-        print(f"{len(content['cells']) - len(failed)} of {len(content['cells'])} cells done. Next: cycada report {file}")
+        print(
+            f"{len(content['cells']) - len(failed)} of {len(content['cells'])} cells done. Next: cycada report {file}"
+        )
     if failed:
-        lines = [f"  {c['variant']}, seed {c['seed']}: {c['error'] or 'needs a stage that failed'}" for c in failed]
-        raise CycadaError("\n".join([f"{len(failed)} of {len(content['cells'])} cells failed; all others are done.", *lines]))
+        lines = [
+            f"  {c['variant']}, seed {c['seed']}: {c['error'] or 'needs a stage that failed'}" for c in failed
+        ]
+        raise CycadaError(
+            "\n".join(
+                [f"{len(failed)} of {len(content['cells'])} cells failed; all others are done.", *lines]
+            )
+        )
 
 
 def _numbers(text: str | None) -> list[int]:
     try:
         return [int(part) for part in text.split(",")] if text else []
     except ValueError:
-        raise CycadaError(f"--seeds: found '{text}', expected whole numbers with commas between, such as 0,1,2.") from None
+        raise CycadaError(
+            f"--seeds: found '{text}', expected whole numbers with commas between, such as 0,1,2."
+        ) from None
 
 
 class Listed(StrEnum):
@@ -186,14 +228,23 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to list.")]) -> None
 
 @app.command()
 def evaluate(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A stage's run folder, or its id under results/runs.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A stage's run folder, or its id under results/runs.")
+    ],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="How to evaluate, over the run's own settings, such as evaluation.flip=true."),
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="How to evaluate, over the run's own settings, such as evaluation.flip=true.",
+        ),
     ] = None,
-    domain: Annotated[str | None, typer.Option(help="A domain to score instead of the run's own two.")] = None,
+    domain: Annotated[
+        str | None, typer.Option(help="A domain to score instead of the run's own two.")
+    ] = None,
     results: Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")] = Path("results"),
-    data_root: Annotated[Path | None, typer.Option(parser=PATH, help="The data root, over the run's own.")] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(parser=PATH, help="The data root, over the run's own.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score a finished stage again, on its own test sets or on another domain's."""
@@ -217,11 +268,19 @@ app.command()(verify)
 @app.command()
 def report(
     what: Annotated[
-        list[str], typer.Argument(metavar="WHAT...", help="A sweep or an experiment (name or YAML file), or run ids or folders.")
+        list[str],
+        typer.Argument(
+            metavar="WHAT...", help="A sweep or an experiment (name or YAML file), or run ids or folders."
+        ),
     ],
     results: Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")] = Path("results"),
-    out: Annotated[Path | None, typer.Option(parser=PATH, help="The folder to write to, instead of results/reports/NAME.")] = None,
-    against: Annotated[str | None, typer.Option(metavar="ROW", help="The row that all others are tested against.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=PATH, help="The folder to write to, instead of results/reports/NAME."),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="ROW", help="The row that all others are tested against.")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
 ) -> None:
     """Tables, tests and one self-contained HTML page from finished runs, offline."""
@@ -257,16 +316,32 @@ def data_list(root: DataRoot = Path("data")) -> None:
 
 @data_app.command("check")
 def data_check(
-    what: Annotated[str, typer.Argument(metavar="CONFIG|DOMAIN", help="An experiment's YAML file, or a domain with masks such as camvid.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG|DOMAIN", help="An experiment's YAML file, or a domain with masks such as camvid."
+        ),
+    ],
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the file's, or options of the domain: drive=dusk.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...", help="Settings over the file's, or options of the domain: drive=dusk."
+        ),
     ] = None,
-    root: Annotated[Path | None, typer.Option("--root", parser=PATH, help="The data root, over the config's and CYCADA_DATA.")] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option("--root", parser=PATH, help="The data root, over the config's and CYCADA_DATA."),
+    ] = None,
     split: Annotated[str, typer.Option(help="Of a domain: train, test, or what else it has.")] = "train",
-    samples: Annotated[int, typer.Option(parser=COUNT, help="How many pairs to read, evenly over a split.")] = 200,
+    samples: Annotated[
+        int, typer.Option(parser=COUNT, help="How many pairs to read, evenly over a split.")
+    ] = 200,
     sheet: Annotated[
         Path | None,
-        typer.Option(parser=PATH, help="Where to write a picture of a few: image, mask, both. Of a config: beside its results."),
+        typer.Option(
+            parser=PATH,
+            help="Where to write a picture of a few: image, mask, both. Of a config: beside its results.",
+        ),
     ] = None,
 ) -> None:
     """Read a sample of what an experiment would read, check pairs, sizes and values, and print how much of each class there is."""

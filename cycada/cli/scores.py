@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cycada.core.errors import some
+from cycada.core.errors import list_some
 from cycada.evaluation.scoring import headline, percent
 from cycada.metrics.many_classes import cut, lowest
 
@@ -32,16 +32,21 @@ def print_scores(scores: Mapping[str, Any]) -> None:
     else:
         last = list(by_class.values())[-1]
         shown = lowest([math.nan if value is None else value for value in last], DOWN)
-        rows = [(word, *totals.values()), *((cut(classes[k]), *(_share(of[k]) for of in by_class.values())) for k in shown)]
+        rows = [
+            (word, *totals.values()),
+            *((cut(classes[k]), *(_share(of[k]) for of in by_class.values())) for k in shown),
+        ]
         _fill(table, ("class", *domains), rows)
     out = Console(highlight=False)
     out.print(table)
     if len(classes) > ACROSS and len(shown) < len(classes):
-        out.print(f"The {len(shown)} of {len(classes)} classes with the lowest values of {list(domains)[-1]}; --json has all.")
+        out.print(
+            f"The {len(shown)} of {len(classes)} classes with the lowest values of {list(domains)[-1]}; --json has all."
+        )
     for name, found in domains.items():
         if absent := [c for c, share in zip(classes, found["class_accuracy"], strict=True) if share is None]:
             over = f"over {len(classes) - len(absent)} of {len(classes)} classes"
-            out.print(f"{name}: {over}; its test set does not hold: {some(absent)}.", markup=False)
+            out.print(f"{name}: {over}; its test set does not hold: {list_some(absent)}.", markup=False)
 
 
 def _share(value: float | None) -> str:

@@ -35,22 +35,38 @@ class Kept(StrEnum):
 def build(
     out: Annotated[
         Path,
-        typer.Argument(metavar="OUT.html", parser=PATH, help="The page. Its key is written beside it: keep it, and give it to nobody."),
+        typer.Argument(
+            metavar="OUT.html",
+            parser=PATH,
+            help="The page. Its key is written beside it: keep it, and give it to nobody.",
+        ),
     ],
     real: Annotated[Path, typer.Option(metavar="DIR", parser=PATH, help="Real photos.")],
-    method: Annotated[list[str], typer.Option(metavar="NAME=DIR", help="A method and its pictures; once for each method.")],
+    method: Annotated[
+        list[str], typer.Option(metavar="NAME=DIR", help="A method and its pictures; once for each method.")
+    ],
     trials: Annotated[int, typer.Option(parser=COUNT, help="Scored pairs of a session.")] = 40,
     practice: Annotated[int, typer.Option(parser=INDEX, help="Pairs before them, with feedback.")] = 10,
     pool: Annotated[
-        int | None, typer.Option(parser=COUNT, help="Scored pairs in the page, of which each session draws. [default: as many as trials]")
+        int | None,
+        typer.Option(
+            parser=COUNT,
+            help="Scored pairs in the page, of which each session draws. [default: as many as trials]",
+        ),
     ] = None,
     seconds: Annotated[float, typer.Option(help="How long a pair is shown.")] = 1.0,
     size: Annotated[str, typer.Option(metavar="PIXELS", help="Of a side, or HEIGHTxWIDTH.")] = "256",
-    pairing: Annotated[Paired, typer.Option(help="same: a photo and its translation, by name. random: any two.")] = Paired.same,
-    format: Annotated[Kept, typer.Option(help="Of the pictures in the page; png loses nothing and is larger.")] = Kept.jpeg,
+    pairing: Annotated[
+        Paired, typer.Option(help="same: a photo and its translation, by name. random: any two.")
+    ] = Paired.same,
+    format: Annotated[
+        Kept, typer.Option(help="Of the pictures in the page; png loses nothing and is larger.")
+    ] = Kept.jpeg,
     seed: Annotated[int, typer.Option(parser=SEED, help="Draws the pairs.")] = 0,
     title: Annotated[str | None, typer.Option(help="The page's heading. Name no method in it.")] = None,
-    about: Annotated[str, typer.Option(help="Who asks, what for, whom to turn to: shown before the start.")] = "",
+    about: Annotated[
+        str, typer.Option(help="Who asks, what for, whom to turn to: shown before the start.")
+    ] = "",
 ) -> None:
     """A web page of real-vs-fake trials that needs nothing else, as in CycleGAN's paper."""
     from cycada.study.build import TITLE, build_study
@@ -82,15 +98,21 @@ def _methods(words: list[str]) -> dict[str, Path | str]:
 def _size(text: str) -> int | tuple[int, int]:
     parts = text.lower().split("x")
     if not 1 <= len(parts) <= 2 or not all(p.isascii() and p.isdigit() for p in parts):
-        raise CycadaError(f"--size: found '{text}', expected pixels such as 256, or HEIGHTxWIDTH such as 128x256.")
+        raise CycadaError(
+            f"--size: found '{text}', expected pixels such as 256, or HEIGHTxWIDTH such as 128x256."
+        )
     sides = [int(p) for p in parts]
     return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
 
 @study_app.command()
 def serve(
-    page: Annotated[Path, typer.Argument(metavar="PAGE", parser=PATH, help="What `cycada study build` wrote.")],
-    out: Annotated[Path, typer.Option(parser=PATH, help="Where the answers go, one file a session.")] = Path("answers"),
+    page: Annotated[
+        Path, typer.Argument(metavar="PAGE", parser=PATH, help="What `cycada study build` wrote.")
+    ],
+    out: Annotated[Path, typer.Option(parser=PATH, help="Where the answers go, one file a session.")] = Path(
+        "answers"
+    ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
 ) -> None:
     """Serve a page on this machine alone and receive its answers, until Ctrl-C."""
@@ -101,29 +123,56 @@ def serve(
 
 @study_app.command()
 def score(
-    answers: Annotated[list[Path], typer.Argument(metavar="ANSWERS...", parser=PATH, help="Answers files, or folders of them.")],
+    answers: Annotated[
+        list[Path],
+        typer.Argument(metavar="ANSWERS...", parser=PATH, help="Answers files, or folders of them."),
+    ],
     key: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", parser=PATH, help="The page's key. [default: *.key.json beside the answers or one folder up]"),
+        typer.Option(
+            metavar="FILE",
+            parser=PATH,
+            help="The page's key. [default: *.key.json beside the answers or one folder up]",
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(parser=PATH, help="A folder for study.md, .csv, .json, .svg and people.csv.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=PATH, help="A folder for study.md, .csv, .json, .svg and people.csv."),
+    ] = None,
     min_practice: Annotated[
-        float, typer.Option(parser=SHARE, help="Leave out sessions with a smaller share right in practice, 0 to 1.")
+        float,
+        typer.Option(parser=SHARE, help="Leave out sessions with a smaller share right in practice, 0 to 1."),
     ] = 0.0,
-    keep_hidden: Annotated[bool, typer.Option("--keep-hidden", help="Count trials during which the tab was out of sight.")] = False,
+    keep_hidden: Annotated[
+        bool, typer.Option("--keep-hidden", help="Count trials during which the tab was out of sight.")
+    ] = False,
     exposure_off: Annotated[
-        float, typer.Option(parser=NON_NEGATIVE, help="Leave out trials shown for a time that is off by more than this share.")
+        float,
+        typer.Option(
+            parser=NON_NEGATIVE, help="Leave out trials shown for a time that is off by more than this share."
+        ),
     ] = 0.2,
-    repeats: Annotated[bool, typer.Option("--repeats", help="Count a participant's further sessions too.")] = False,
+    repeats: Annotated[
+        bool, typer.Option("--repeats", help="Count a participant's further sessions too.")
+    ] = False,
     seed: Annotated[int, typer.Option(parser=SEED, help="Of the bootstrap over people.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")
+    ] = False,
 ) -> None:
     """Fooling rate of each method, with intervals; what is left out is named."""
     from cycada.study.score import score_study
     from cycada.study.sheets import sheet
 
     scored = score_study(
-        answers, key or (), out, min_practice=min_practice, keep_hidden=keep_hidden, exposure_off=exposure_off, repeats=repeats, seed=seed
+        answers,
+        key or (),
+        out,
+        min_practice=min_practice,
+        keep_hidden=keep_hidden,
+        exposure_off=exposure_off,
+        repeats=repeats,
+        seed=seed,
     )
     if as_json:
         print(json.dumps(scored.as_dict()))

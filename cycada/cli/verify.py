@@ -17,13 +17,22 @@ from cycada.core.errors import CycadaError
 
 def verify(
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="Run folders of finished stages, or their ids under results/runs.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...", help="Run folders of finished stages, or their ids under results/runs."
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All finished stages under results/runs.")] = False,
-    score: Annotated[bool, typer.Option(help="Score the weights again, too; --no-score reads files alone.")] = True,
+    score: Annotated[
+        bool, typer.Option(help="Score the weights again, too; --no-score reads files alone.")
+    ] = True,
     results: Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")] = Path("results"),
-    data_root: Annotated[Path | None, typer.Option(parser=PATH, help="The data root, over the runs' own.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")] = False,
+    data_root: Annotated[
+        Path | None, typer.Option(parser=PATH, help="The data root, over the runs' own.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")
+    ] = False,
 ) -> None:
     """Read stored runs again, score their weights again, and compare with what is stored. Exit code 2 where something differs."""
     from cycada.runs.verify import complaint, every_run
@@ -32,7 +41,9 @@ def verify(
     names: list[str | Path] = [*(runs or ()), *(every_run(results) if every else ())]
     if not names:
         expected = f"no finished stage under {results / 'runs'}" if every else "none"
-        raise CycadaError(f"verify: found {expected}, expected the names of runs, or --all where there are some.")
+        raise CycadaError(
+            f"verify: found {expected}, expected the names of runs, or --all where there are some."
+        )
     found = [verify_run(name, results, data_root, score) for name in names]
     if as_json:
         print(json.dumps({"sound": all(f.sound for f in found), "runs": [f.as_dict() for f in found]}))

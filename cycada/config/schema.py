@@ -11,7 +11,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from cycada.core.bounds import (
     Angle,
@@ -53,7 +62,10 @@ class Strict(BaseModel):
         kept = {k: v for k, v in data.items() if v is not None or takes_none(cls.model_fields[k].annotation)}
         if not cls.null_removes_entries:
             return kept
-        return {k: without_null(v) if typing.get_origin(cls.model_fields[k].annotation) is dict else v for k, v in kept.items()}
+        return {
+            k: without_null(v) if typing.get_origin(cls.model_fields[k].annotation) is dict else v
+            for k, v in kept.items()
+        }
 
 
 def without_null(value: Any) -> Any:
@@ -100,7 +112,9 @@ class Spec(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, data: Any) -> Any:
-        return {"name": data} if isinstance(data, str) else data  # null stays: it is in the ids of stages, check_options drops it
+        return (
+            {"name": data} if isinstance(data, str) else data
+        )  # null stays: it is in the ids of stages, check_options drops it
 
     @property
     def options(self) -> dict[str, Any]:
@@ -117,7 +131,9 @@ class RampConfig(Strict):
     @model_validator(mode="after")
     def _falls_over_some_steps(self) -> RampConfig:
         if self.name == "fall" and not self.steps:
-            raise ValueError("`fall` without `steps` leaves nothing of the loss. Say over how many steps its weight falls to 0.")
+            raise ValueError(
+                "`fall` without `steps` leaves nothing of the loss. Say over how many steps its weight falls to 0."
+            )
         return self
 
 
@@ -247,7 +263,9 @@ class Stage(Strict):
     @model_validator(mode="after")
     def _is_so_long(self) -> Stage:
         if bool(self.steps) == bool(self.epochs):
-            found = f"steps: {self.steps} and epochs: {self.epochs}" if self.steps else "neither steps nor epochs"
+            found = (
+                f"steps: {self.steps} and epochs: {self.epochs}" if self.steps else "neither steps nor epochs"
+            )
             raise ValueError(f"found {found}, expected one of the two.")
         return self
 
@@ -275,7 +293,9 @@ class EvaluationConfig(Strict):
         """What is not the default, as plain values; empty where one look at the whole scene is scored."""
         given = self.model_dump(mode="json")
         kept = {"window", "overlap"} if self.window else set()
-        kept |= {key for key in ("flip", "scales") if getattr(self, key) != type(self).model_fields[key].default}
+        kept |= {
+            key for key in ("flip", "scales") if getattr(self, key) != type(self).model_fields[key].default
+        }
         return {key: value for key, value in given.items() if key in kept}
 
 
@@ -342,7 +362,11 @@ class Config(Strict):
         defaults = data.pop("defaults", None) or {}
         if not isinstance(defaults, Mapping):
             raise ValueError(f"defaults: found {shown(defaults)}, expected a mapping of stage keys.")
-        data["stages"] = {k: merge(defaults, v) if isinstance(v, Mapping) else v for k, v in data["stages"].items() if v is not None}
+        data["stages"] = {
+            k: merge(defaults, v) if isinstance(v, Mapping) else v
+            for k, v in data["stages"].items()
+            if v is not None
+        }
         return data
 
     @model_validator(mode="after")
@@ -350,7 +374,9 @@ class Config(Strict):
         before: list[str] = []
         for name, stage in self.stages.items():
             if not re.fullmatch(r"[\w-]+", name) or len(name) > 100:
-                raise ValueError(f"stages: the name {shown(name)} may hold letters, digits, '_' and '-' only, at most 100.")
+                raise ValueError(
+                    f"stages: the name {shown(name)} may hold letters, digits, '_' and '-' only, at most 100."
+                )
             for role, start in stage.init.items():
                 parent = start.split(".")[0]
                 if "#" not in start and parent not in before:
@@ -374,7 +400,11 @@ def parse(data: Mapping[str, Any], where: str = "config") -> Config:
 
 def _whole_stages(data: Mapping[str, Any]) -> list[str]:
     stages = data.get("stages")
-    return [n for n, stage in stages.items() if isinstance(stage, Mapping) and "method" in stage] if isinstance(stages, Mapping) else []
+    return (
+        [n for n, stage in stages.items() if isinstance(stage, Mapping) and "method" in stage]
+        if isinstance(stages, Mapping)
+        else []
+    )
 
 
 def mistakes(error: ValidationError, stages: Sequence[str] = ()) -> list[str]:
@@ -383,11 +413,17 @@ def mistakes(error: ValidationError, stages: Sequence[str] = ()) -> list[str]:
     for problem in error.errors():
         match problem["loc"]:
             case ("stages", name, "method") if problem["type"] == "missing" and stages:
-                lines.append(f"stages.{name}: found a stage without a method, which a new one needs.{nearest(name, stages)}")
+                lines.append(
+                    f"stages.{name}: found a stage without a method, which a new one needs.{nearest(name, stages)}"
+                )
                 continue
         path = ".".join(str(p) for p in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
-        found = "" if problem["type"] in ("missing", "value_error") else f" Found {shown(problem['input'])}.{advice(problem['type'])}"
+        found = (
+            ""
+            if problem["type"] in ("missing", "value_error")
+            else f" Found {shown(problem['input'])}.{advice(problem['type'])}"
+        )
         lines.append(f"{path}: {message}{found}" if path else f"{message}{found}")
     return lines
 

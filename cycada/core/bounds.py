@@ -20,7 +20,9 @@ def _number(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("found true or false, expected a number.")
     if isinstance(value, str) and re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?", value.strip()):
-        raise ValueError(f"found '{value}', expected a number without commas, such as {value.replace(',', '')}.")
+        raise ValueError(
+            f"found '{value}', expected a number without commas, such as {value.replace(',', '')}."
+        )
     return value
 
 
@@ -49,7 +51,9 @@ def at_home(path: str | Path) -> Path:
 
 def takes_none(hint: Any) -> bool:
     """Whether null is a value of a type."""
-    return hint in (None, NoneType, Any) or (typing.get_origin(hint) is not dict and any(takes_none(h) for h in typing.get_args(hint)))
+    return hint in (None, NoneType, Any) or (
+        typing.get_origin(hint) is not dict and any(takes_none(h) for h in typing.get_args(hint))
+    )
 
 
 DEVICES = "auto, cpu, cuda, cuda:0 (or another number), mps"

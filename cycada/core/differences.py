@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cycada.core.errors import some
+from cycada.core.errors import list_some
 
 
 def dotted(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -14,7 +14,11 @@ def dotted(value: Any, prefix: str = "") -> dict[str, Any]:
         value = {item["name"]: item for item in value}
     if not isinstance(value, Mapping):
         return {prefix: value}
-    return {k: v for key, below in value.items() for k, v in dotted(below, f"{prefix}.{key}" if prefix else str(key)).items()}
+    return {
+        k: v
+        for key, below in value.items()
+        for k, v in dotted(below, f"{prefix}.{key}" if prefix else str(key)).items()
+    }
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -27,7 +31,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, t
 def as_words(found: Mapping[str, tuple[Any, Any]], one: str, other: str) -> str:
     """Return `lr is 1 ONE and 2 OTHER, ...` of the first few differences."""
     words = [f"{key} is {_value(a)} {one} and {_value(b)} {other}" for key, (a, b) in found.items()]
-    return some(words, 4)
+    return list_some(words, 4)
 
 
 def _value(value: Any) -> str:

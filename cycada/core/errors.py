@@ -42,7 +42,7 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 20]}...{text[-15:]}"
 
 
-def some(names: Sequence[str], most: int = 10) -> str:
+def list_some(names: Sequence[str], most: int = 10) -> str:
     """The first of some names, and how many more there are: however many they are, a message stays short."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
@@ -52,7 +52,7 @@ def nearest(name: object, names: Iterable[str]) -> str:
     known = sorted(names)
     close = difflib.get_close_matches(str(name)[:SHOWN], known, n=1, cutoff=0.5)
     guess = f" Did you mean '{close[0]}'?" if close else ""
-    return f"{guess} Known: {some(known, 60) if known else 'none'}."
+    return f"{guess} Known: {list_some(known, 60) if known else 'none'}."
 
 
 @contextmanager

@@ -25,7 +25,9 @@ class StillLocked(CycadaError):
 
 
 @contextmanager
-def locked(path: Path, waiting: Callable[[], None], patience: float = 0, limit: float | None = None) -> Iterator[None]:
+def locked(
+    path: Path, waiting: Callable[[], None], patience: float = 0, limit: float | None = None
+) -> Iterator[None]:
     """Inside, no other process holds the lock file. `waiting` is called once where another one does; then it is waited for.
 
     A process that dies gives its lock back. Where the file system has no locks, the lock is a file that is there or is not;
@@ -47,9 +49,13 @@ def locked(path: Path, waiting: Callable[[], None], patience: float = 0, limit: 
         until = None if limit is None else time.monotonic() + limit - patience
         while not lock.is_locked:
             if asked_to_stop():
-                raise Interrupted("Stopped while another run was waited for. The same command goes on from there.") from None
+                raise Interrupted(
+                    "Stopped while another run was waited for. The same command goes on from there."
+                ) from None
             if until is not None and time.monotonic() > until:
-                raise StillLocked(f"{path} is still held by another process after {limit:.0f} s. End it if it hangs.")
+                raise StillLocked(
+                    f"{path} is still held by another process after {limit:.0f} s. End it if it hangs."
+                )
             with suppress(Timeout):
                 lock.acquire(timeout=POLL)
     try:
@@ -68,7 +74,9 @@ def _first_try(path: Path, patience: float) -> BaseFileLock | None:
         except Timeout:
             return lock
         except OSError as error:
-            if error.errno in READ_ONLY:  # what is finished can be read, and the first write says what is wrong
+            if (
+                error.errno in READ_ONLY
+            ):  # what is finished can be read, and the first write says what is wrong
                 return None
             if error.errno in NO_LOCKS and kind is FileLock:
                 continue

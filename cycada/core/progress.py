@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.table import Column
 
 
-class Screen:
+class Progress:
     """Writes to stderr, so that stdout stays clean for `--json`. quiet: only warnings.
 
     whose: what a warning begins with, where several runs write side by side.
@@ -19,9 +20,9 @@ class Screen:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.quiet = quiet
         self._whose = whose and f"{whose}: "
-        self._progress: Progress | None = None
+        self._progress: Bars | None = None
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         if not self.quiet:
             self.console.print(text, markup=False)
 
@@ -32,7 +33,7 @@ class Screen:
         self._began = time.perf_counter()
         if self.console.is_terminal and not self.quiet:
             whole, rest = Column(no_wrap=True), Column(no_wrap=True, overflow="ellipsis", ratio=1)
-            self._progress = Progress(
+            self._progress = Bars(
                 TextColumn("{task.description:>10}", table_column=whole),
                 BarColumn(20, table_column=Column(min_width=12)),
                 MofNCompleteColumn(table_column=whole),
@@ -48,7 +49,9 @@ class Screen:
 
     def update(self, step: float, rate: float, values: dict[str, float]) -> None:
         if self._progress:
-            losses = "  ".join(f"{name[5:]} {value:.3f}" for name, value in values.items() if name.startswith("loss/"))
+            losses = "  ".join(
+                f"{name[5:]} {value:.3f}" for name, value in values.items() if name.startswith("loss/")
+            )
             self._progress.update(self._task, completed=step, rate=f"{rate:,.0f} img/s", losses=losses)
 
     def end(self) -> None:

@@ -44,7 +44,9 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def add(self, name: str, entry: T) -> None:
         if name in self._entries:
-            raise CycadaError(f"There are two entries for the {self.kind} '{name}': {self._entries[name]!r} and {entry!r}. Rename one.")
+            raise CycadaError(
+                f"There are two entries for the {self.kind} '{name}': {self._entries[name]!r} and {entry!r}. Rename one."
+            )
         self._entries[name] = entry
         self._sources[name] = plugin_source(entry)
 
@@ -100,7 +102,9 @@ def check_options(entry: Callable[..., Any], given: Mapping[str, object], where:
         if name not in defaults:
             raise CycadaError(f"{where}: unknown option {shown(name)}.{nearest(name, defaults)}")
     hints = typing.get_type_hints(entry.__init__ if inspect.isclass(entry) else entry, include_extras=True)
-    given = {name: value for name, value in given.items() if value is not None or takes_none(hints.get(name, Any))}
+    given = {
+        name: value for name, value in given.items() if value is not None or takes_none(hints.get(name, Any))
+    }
     for name, default in defaults.items():
         if default is inspect.Parameter.empty and name not in given:
             raise CycadaError(f"{where}: the option '{name}' is missing and has no default.")
@@ -114,7 +118,9 @@ def typed(value: object, hint: Any, where: str) -> Any:
     except ValidationError as error:
         problem = error.errors()[0]
         advice = " Put it in quotes to have it as text." if problem["type"] == "string_type" else ""
-        raise CycadaError(f"{where}: found {shown(value)}. {problem['msg'].removeprefix('Value error, ').rstrip('.')}.{advice}") from None
+        raise CycadaError(
+            f"{where}: found {shown(value)}. {problem['msg'].removeprefix('Value error, ').rstrip('.')}.{advice}"
+        ) from None
     if not _finite(found):
         raise CycadaError(f"{where}: found {shown(value)}, expected a finite number.")
     return found

@@ -28,7 +28,11 @@ def plugin_source(entry: object) -> str:
     with suppress(TypeError, OSError):
         files.add(Path(inspect.getfile(entry)))  # type: ignore[arg-type]
     files = {f.resolve() for f in files if f.is_file()}
-    files = {f for f in files if not f.is_relative_to(TOOLKIT) and (f.samefile(frame.f_code.co_filename) or not _installed(f))}
+    files = {
+        f
+        for f in files
+        if not f.is_relative_to(TOOLKIT) and (f.samefile(frame.f_code.co_filename) or not _installed(f))
+    }
     if not files:  # typed into an interpreter
         with suppress(TypeError, OSError):
             return _hash(inspect.getsource(entry).encode())  # type: ignore[arg-type]
@@ -59,7 +63,9 @@ def _root(file: Path) -> Path:
 
 
 def _installed(file: Path) -> bool:
-    return any(part in INSTALLED for part in file.parts) or file.is_relative_to(Path(inspect.__file__).resolve().parent)
+    return any(part in INSTALLED for part in file.parts) or file.is_relative_to(
+        Path(inspect.__file__).resolve().parent
+    )
 
 
 def _collect(file: Path, root: Path, found: dict[Path, bytes]) -> None:
@@ -90,10 +96,14 @@ def _imported(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[str, ..
 
 def _files(name: tuple[str, ...], root: Path, package: tuple[str, ...]) -> Iterator[Path]:
     """The file of a module beside; of a name inside a module, the module's."""
-    if not name or (_installed(root / "x") and name[:1] != package[:1]):  # beside an installed plug-in lie other people's packages
+    if not name or (
+        _installed(root / "x") and name[:1] != package[:1]
+    ):  # beside an installed plug-in lie other people's packages
         return
     for parts in (name, name[:-1]):
-        for file in (root.joinpath(*parts).with_suffix(".py"), root.joinpath(*parts, "__init__.py")) if parts else ():
+        for file in (
+            (root.joinpath(*parts).with_suffix(".py"), root.joinpath(*parts, "__init__.py")) if parts else ()
+        ):
             if file.is_file() and not file.resolve().is_relative_to(TOOLKIT):
                 yield file.resolve()
                 return

@@ -24,12 +24,12 @@ WAYS = (("steps", "epochs"),)
 """Keys that say the same thing in different ways, of which a mapping has one."""
 
 
-class Written(float):
+class NumberAsWritten(float):
     """A number that remembers how it was written, for where text is expected: `name: 1e3`."""
 
     text: str
 
-    def __new__(cls, text: str) -> Written:
+    def __new__(cls, text: str) -> NumberAsWritten:
         number = super().__new__(cls, text.replace(".inf", "inf").replace(".nan", "nan"))
         number.text = text
         return number
@@ -70,8 +70,8 @@ class _Loader(yaml.SafeLoader):
         except ValueError:  # of thousands of digits
             return node.value
 
-    def construct_written(self, node: yaml.ScalarNode) -> Written:
-        return Written(node.value.lower())
+    def construct_written(self, node: yaml.ScalarNode) -> NumberAsWritten:
+        return NumberAsWritten(node.value.lower())
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -96,15 +96,21 @@ def _measure(node: yaml.Node | None, name: str, sizes: dict[int, int], above: tu
     if not isinstance(node, yaml.CollectionNode):
         return 1
     if id(node) in above:
-        raise CycadaError(f"{name}, line {node.start_mark.line + 1}: an alias stands within what it is an alias of, without end.")
+        raise CycadaError(
+            f"{name}, line {node.start_mark.line + 1}: an alias stands within what it is an alias of, without end."
+        )
     if len(above) > DEEPEST:
-        raise CycadaError(f"{name}, line {node.start_mark.line + 1}: found more than {DEEPEST} levels, one in the other; expected fewer.")
+        raise CycadaError(
+            f"{name}, line {node.start_mark.line + 1}: found more than {DEEPEST} levels, one in the other; expected fewer."
+        )
     if id(node) not in sizes:
         within = (*above, id(node))
         parts = node.value if isinstance(node, yaml.SequenceNode) else [value for _, value in node.value]
         sizes[id(node)] = 1 + sum(_measure(part, name, sizes, within) for part in parts)
     if sizes[id(node)] > MOST:
-        raise CycadaError(f"{name}: found more than {MOST} values with all aliases written out; expected a config of ordinary size.")
+        raise CycadaError(
+            f"{name}: found more than {MOST} values with all aliases written out; expected a config of ordinary size."
+        )
     return sizes[id(node)]
 
 
@@ -117,7 +123,9 @@ def parse_yaml(text: str, name: str) -> Any:
     except yaml.YAMLError as error:
         raise CycadaError(f"{name}: not valid YAML. {' '.join(str(error).split())[:500]}") from None
     except RecursionError:
-        raise CycadaError(f"{name}: found brackets or lists nested too deeply; expected at most {DEEPEST} levels.") from None
+        raise CycadaError(
+            f"{name}: found brackets or lists nested too deeply; expected at most {DEEPEST} levels."
+        ) from None
     except ValueError as error:  # such as a tag !!int with words behind it
         raise CycadaError(f"{name}: not valid YAML. {shown(str(error))}") from None
 
@@ -128,11 +136,20 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     a mapping with another `name`: options of one network are not options of the next. What is said in one of two ways, as `steps` or
     `epochs`, replaces what was said in the other.
     """
-    replaced = [way for ways in WAYS for way in ways if way not in over and any(over.get(other) is not None for other in ways)]
+    replaced = [
+        way
+        for ways in WAYS
+        for way in ways
+        if way not in over and any(over.get(other) is not None for other in ways)
+    ]
     result = {key: value for key, value in under.items() if key not in replaced}
     for key, value in over.items():
         old = result.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping) and value.get("name", old.get("name")) == old.get("name"):
+        if (
+            isinstance(old, Mapping)
+            and isinstance(value, Mapping)
+            and value.get("name", old.get("name")) == old.get("name")
+        ):
             result[key] = merge(old, value)
         else:
             result[key] = value
@@ -149,13 +166,19 @@ def read(path: Path | str, _chain: tuple[Path, ...] = ()) -> dict[str, Any]:
             found = file.read(LARGEST + 1)
         text = found.decode("utf-8-sig")
     except (OSError, RuntimeError, ValueError) as error:
-        reason = "it is no text file" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or shown(str(error))
+        reason = (
+            "it is no text file"
+            if isinstance(error, UnicodeDecodeError)
+            else getattr(error, "strerror", None) or shown(str(error))
+        )
         raise CycadaError(f"Cannot read the config {shown(str(path))[1:-1]}: {reason}.") from None
     if len(found) > LARGEST:
         raise CycadaError(f"{path}: found more than {LARGEST} bytes, expected a config of ordinary size.")
     data = parse_yaml(text, str(path))
     if not isinstance(data, dict):
-        raise CycadaError(f"{path}: found {'nothing' if data is None else type(data).__name__}, expected a mapping of keys.")
+        raise CycadaError(
+            f"{path}: found {'nothing' if data is None else type(data).__name__}, expected a mapping of keys."
+        )
     uses = data.pop("uses", None) or []
     uses = [uses] if isinstance(uses, str) else uses
     if not isinstance(uses, list) or not all(isinstance(u, str) for u in uses):
@@ -172,7 +195,9 @@ def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path:
-            raise CycadaError(f"Override {shown(assignment)}: expected key=value, for example stages.pixel.steps=100.")
+            raise CycadaError(
+                f"Override {shown(assignment)}: expected key=value, for example stages.pixel.steps=100."
+            )
         result = put(result, path, typed(text, f"override {path}"))
     return result
 
@@ -184,7 +209,9 @@ def typed(text: str, name: str) -> Any:
         return parse_yaml(text, name)
     loader = _Loader("")
     loader.name = name
-    return loader.construct_object(yaml.ScalarNode(loader.resolve(yaml.ScalarNode, text, (True, False)), text))
+    return loader.construct_object(
+        yaml.ScalarNode(loader.resolve(yaml.ScalarNode, text, (True, False)), text)
+    )
 
 
 def put(data: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -194,7 +221,9 @@ def put(data: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
     """
     parts = path.split(".")
     if not all(parts) or len(parts) > DEEPEST:
-        raise CycadaError(f"The key {shown(path)} has an empty part or too many; expected a path such as stages.pixel.steps.")
+        raise CycadaError(
+            f"The key {shown(path)} has an empty part or too many; expected a path such as stages.pixel.steps."
+        )
     for part in reversed(parts):
         value = {part: value}
     return merge(_open(data, parts[:-1]), value)

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cycada.core.types import IGNORE
 from cycada.data.loaders import epoch_order
-from cycada.data.scenes import Scenes
+from cycada.data.scenes import SegmentationDataset
 
 GREY = 127
 """What an image is padded with: the middle of the range."""
@@ -23,7 +23,7 @@ Key = tuple[int, int]
 """(epoch, index of the scene)."""
 
 
-class Cut(NamedTuple):
+class CropBatch(NamedTuple):
     """images: (N, 3, h, w) uint8, for `to_float` on the device. masks: (N, h, w) uint8, or None without labels."""
 
     images: Tensor
@@ -31,7 +31,7 @@ class Cut(NamedTuple):
 
 
 class Crops(Dataset[tuple[Tensor, Tensor | None]]):
-    """Scenes, scaled to `width` (None: as they are), cut to `size` = (height, width) and mirrored by chance.
+    """SegmentationDataset, scaled to `width` (None: as they are), cut to `size` = (height, width) and mirrored by chance.
 
     area: (least, most) share of the scene that is cut, in the shape of `size`, and then scaled to it. Images are
     scaled antialiased, masks by the nearest pixel. What a crop is larger than its image is padded around it, the mask with
@@ -39,10 +39,17 @@ class Crops(Dataset[tuple[Tensor, Tensor | None]]):
     """
 
     def __init__(
-        self, scenes: Scenes, size: tuple[int, int], seed: int, width: int | None = None, flip: bool = True,
+        self, scenes: SegmentationDataset, size: tuple[int, int], seed: int, width: int | None = None, flip: bool = True,
         area: tuple[float, float] | None = None,
     ) -> None:  # fmt: skip
-        self.scenes, self.size, self.seed, self.width, self.flip, self.area = scenes, size, seed, width, flip, area
+        self.scenes, self.size, self.seed, self.width, self.flip, self.area = (
+            scenes,
+            size,
+            seed,
+            width,
+            flip,
+            area,
+        )
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -53,18 +60,24 @@ class Crops(Dataset[tuple[Tensor, Tensor | None]]):
         chance = np.random.default_rng((self.seed, epoch, index)).random(4)
         image, mask = self.scenes.read(index)
         if self.width is not None and self.width != image.shape[2]:
-            image, mask = scaled(image, mask, (max(1, round(image.shape[1] * self.width / image.shape[2])), self.width))
-        window = _part(image.shape, self.size, self.area[0] + chance[3] * (self.area[1] - self.area[0])) if self.area else self.size
+            image, mask = resize(
+                image, mask, (max(1, round(image.shape[1] * self.width / image.shape[2])), self.width)
+            )
+        window = (
+            _part(image.shape, self.size, self.area[0] + chance[3] * (self.area[1] - self.area[0]))
+            if self.area
+            else self.size
+        )
         image = _cut(image, window, chance, GREY)
         mask = None if mask is None else _cut(mask, window, chance, IGNORE)
         if window != self.size:
-            image, mask = scaled(image, mask, self.size)
+            image, mask = resize(image, mask, self.size)
         if self.flip and chance[2] < 0.5:
             image, mask = image.flip(-1), None if mask is None else mask.flip(-1)
         return image.contiguous(), None if mask is None else mask.contiguous()
 
 
-def scaled(image: Tensor, mask: Tensor | None, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
+def resize(image: Tensor, mask: Tensor | None, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
     """(3, H, W) and (H, W) uint8 -> `size` (h, w): antialiased bilinear, and the nearest pixel."""
     small = F.interpolate(image[None], size, mode="bilinear", antialias=True, align_corners=False)[0]
     return small, None if mask is None else F.interpolate(mask[None, None], size, mode="nearest-exact")[0, 0]
@@ -93,8 +106,17 @@ def _cut(pixels: Tensor, size: tuple[int, int], chance: np.ndarray, fill: int) -
 class Steps(Sampler[list[Key]]):
     """The batches of step `start`, `start` + 1, ... without end: the order of `Stream`, as (epoch, index)."""
 
-    def __init__(self, count: int, batch: int, seed: int, start: int = 0, rank: int = 0, world: int = 1) -> None:
-        self.count, self.batch, self.seed, self.start, self.rank, self.world = count, batch, seed, start, rank, world
+    def __init__(
+        self, count: int, batch: int, seed: int, start: int = 0, rank: int = 0, world: int = 1
+    ) -> None:
+        self.count, self.batch, self.seed, self.start, self.rank, self.world = (
+            count,
+            batch,
+            seed,
+            start,
+            rank,
+            world,
+        )
 
     def __iter__(self) -> Iterator[list[Key]]:
         step = self.start
@@ -105,8 +127,10 @@ class Steps(Sampler[list[Key]]):
             step += 1
 
 
-def crop_loader(crops: Crops, batch: int, *, start: int = 0, workers: int = 0, rank: int = 0, world: int = 1) -> DataLoader[Cut]:
-    """An endless loader of `Cut`s from step `start` on. A run that resumes at step k asks for start=k and sees what it would
+def crop_loader(
+    crops: Crops, batch: int, *, start: int = 0, workers: int = 0, rank: int = 0, world: int = 1
+) -> DataLoader[CropBatch]:
+    """An endless loader of `CropBatch`s from step `start` on. A run that resumes at step k asks for start=k and sees what it would
 
     have seen, with any number of worker processes. Torch's global generator is neither read nor moved.
     """
@@ -121,6 +145,6 @@ def crop_loader(crops: Crops, batch: int, *, start: int = 0, workers: int = 0, r
     )
 
 
-def _stack(found: list[tuple[Tensor, Tensor | None]]) -> Cut:
+def _stack(found: list[tuple[Tensor, Tensor | None]]) -> CropBatch:
     masks = [mask for _, mask in found if mask is not None]
-    return Cut(torch.stack([image for image, _ in found]), torch.stack(masks) if masks else None)
+    return CropBatch(torch.stack([image for image, _ in found]), torch.stack(masks) if masks else None)

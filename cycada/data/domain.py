@@ -41,7 +41,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Examples:
+class ImageDataset:
     """images: (N, C, H, W) uint8 in 0..255. labels: (N,) int64 in 0..K-1, or None where there are none."""
 
     images: Tensor
@@ -51,7 +51,7 @@ class Examples:
     def __len__(self) -> int:
         return len(self.images)
 
-    def without_labels(self) -> Examples:
+    def without_labels(self) -> ImageDataset:
         """The same images with nothing to learn from: what a target domain is."""
         return replace(self, labels=None)
 
@@ -96,7 +96,7 @@ class Domain(ABC):
         """Hear what the experiment asks for, before `load`. Domains whose files are of one size need not listen."""
 
     @abstractmethod
-    def load(self, root: Path, split: Split, download: bool) -> Examples:
+    def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         """All images of a split. Raises CycadaError that names path, found and expected."""
 
     def count(self, root: Path, split: Split, download: bool) -> int:
@@ -161,12 +161,16 @@ def class_names(names: Sequence[object], where: str) -> tuple[str, ...]:
     return composed
 
 
-def examples(images: np.ndarray, labels: np.ndarray | None, classes: int, file: str, origin: Origin = Origin()) -> Examples:
+def examples(
+    images: np.ndarray, labels: np.ndarray | None, classes: int, file: str, origin: Origin = Origin()
+) -> ImageDataset:
     """Checked arrays as tensors. images (N, H, W) or (N, H, W, C); uint8, or float in [0, 1]. Raises CycadaError."""
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or len(images) == 0:
-        raise CycadaError(f"{file}: found images of shape {images.shape}, expected (N, H, W), (N, H, W, 1) or (N, H, W, 3) with N > 0.")
+        raise CycadaError(
+            f"{file}: found images of shape {images.shape}, expected (N, H, W), (N, H, W, 1) or (N, H, W, 3) with N > 0."
+        )
     if images.dtype != np.uint8:
         low, high = float(images.min()), float(images.max())
         if not np.issubdtype(images.dtype, np.floating) or not (low >= 0 and 0.2 < high <= 1):
@@ -175,12 +179,18 @@ def examples(images: np.ndarray, labels: np.ndarray | None, classes: int, file: 
             )
         images = np.round(images * 255).astype(np.uint8)
     elif int(images.max()) <= 1:
-        raise CycadaError(f"{file}: found uint8 images with no value above 1, expected 0..255. Multiply them by 255.")
+        raise CycadaError(
+            f"{file}: found uint8 images with no value above 1, expected 0..255. Multiply them by 255."
+        )
     pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     if labels is None:
-        return Examples(pixels, None, origin)
+        return ImageDataset(pixels, None, origin)
     if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
-        raise CycadaError(f"{file}: found labels {labels.dtype}{labels.shape}, expected integers of shape ({len(images)},).")
+        raise CycadaError(
+            f"{file}: found labels {labels.dtype}{labels.shape}, expected integers of shape ({len(images)},)."
+        )
     if labels.min() < 0 or labels.max() >= classes:
-        raise CycadaError(f"{file}: found labels from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}.")
-    return Examples(pixels, torch.from_numpy(labels.astype(np.int64)), origin)
+        raise CycadaError(
+            f"{file}: found labels from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}."
+        )
+    return ImageDataset(pixels, torch.from_numpy(labels.astype(np.int64)), origin)

@@ -17,7 +17,9 @@ def listed(files: Mapping[str, str]) -> str:
         reasons.setdefault(re.sub(r"\d+|\S*/\S+", "N", why), []).append((Path(name).name, why))
     some = []
     for found in list(reasons.values())[:NAMED]:
-        names = ", ".join(name for name, _ in found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        names = ", ".join(name for name, _ in found[:3]) + (
+            f" and {len(found) - 3} more" if len(found) > 3 else ""
+        )
         some.append(f"{names}: {found[0][1]}")
     return f"{len(files)} ({'; '.join(some)}{'; ...' if len(reasons) > NAMED else ''})"
 
@@ -28,4 +30,7 @@ def grouped(doubts: Mapping[str, Sequence[str]]) -> list[str]:
     for file, sentences in doubts.items():
         for doubt in sentences:
             kinds.setdefault(re.sub(r"\d+|\S+\.\w+", "N", doubt), []).append((file, doubt))
-    return [f"{len(found)} file{'s' * (len(found) > 1)}, such as {found[0][0]}: {found[0][1]}." for found in kinds.values()]
+    return [
+        f"{len(found)} file{'s' * (len(found) > 1)}, such as {found[0][0]}: {found[0][1]}."
+        for found in kinds.values()
+    ]

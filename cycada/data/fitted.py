@@ -1,4 +1,4 @@
-"""Scenes at the size that networks see, kept in memory where they fit, and as the endless stream that training draws from."""
+"""SegmentationDataset at the size that networks see, kept in memory where they fit, and as the endless stream that training draws from."""
 
 from __future__ import annotations
 
@@ -12,26 +12,32 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cycada.core.errors import CycadaError
-from cycada.data.crops import Crops, Cut, crop_loader, scaled
+from cycada.data.crops import CropBatch, Crops, crop_loader, resize
 from cycada.data.loaders import to_float
-from cycada.data.scenes import Image, Mask, Scenes, spread
+from cycada.data.scenes import Image, Mask, SegmentationDataset, evenly_spaced
 
 SAMPLED = 8
-"""Scenes whose every pixel is in a fingerprint; of the others the names and the sizes of the files are."""
+"""SegmentationDataset whose every pixel is in a fingerprint; of the others the names and the sizes of the files are."""
 
 
-class Fitted(Scenes):
+class ResizedDataset(SegmentationDataset):
     """Other scenes, every image scaled to `size` = (height, width), antialiased.
 
-    whole_masks: masks keep their own size, for scores at full resolution; else they are scaled along, by the nearest pixel.
+    full_resolution_masks: masks keep their own size, for scores at full resolution; else they are scaled along, by the nearest pixel.
     hold: what was read once stays in memory. `read` is as that of any scenes.
     """
 
-    def __init__(self, scenes: Scenes, size: tuple[int, int], whole_masks: bool = False, hold: bool = False) -> None:
+    def __init__(
+        self,
+        scenes: SegmentationDataset,
+        size: tuple[int, int],
+        full_resolution_masks: bool = False,
+        cache: bool = False,
+    ) -> None:
         super().__init__(scenes.names, scenes.labelled, scenes.skipped)
         self.left_out = scenes.left_out
-        self.inner, self.size, self.whole_masks = scenes, size, whole_masks
-        self._held: dict[int, tuple[Tensor, Tensor | None]] | None = {} if hold else None
+        self.inner, self.size, self.full_resolution_masks = scenes, size, full_resolution_masks
+        self._held: dict[int, tuple[Tensor, Tensor | None]] | None = {} if cache else None
 
     @property
     def paths(self) -> Sequence[tuple[Path, Path | None]]:
@@ -53,30 +59,40 @@ class Fitted(Scenes):
             return self._held[i]
         image, mask = self.inner.read(i)
         if image.shape[1:] != self.size:
-            small, small_mask = scaled(image, mask, self.size)
-            image, mask = small, mask if self.whole_masks else small_mask
+            small, small_mask = resize(image, mask, self.size)
+            image, mask = small, mask if self.full_resolution_masks else small_mask
         if self._held is not None:
             self._held[i] = (image, mask)
         return image, mask
 
-    def only(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
-        return type(self)(self.inner.only(rows, labelled), self.size, self.whole_masks, self.holds)
+    def subset(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
+        return type(self)(
+            self.inner.subset(rows, labelled), self.size, self.full_resolution_masks, self.cached
+        )
 
-    def as_seen_in(self, other: Scenes) -> Fitted | None:
-        found = self.inner.as_seen_in(other.inner if isinstance(other, Fitted) else other)
-        return None if found is None else Fitted(found, self.size, self.whole_masks, self.holds)
+    def true_translation(self, other: SegmentationDataset) -> ResizedDataset | None:
+        found = self.inner.true_translation(other.inner if isinstance(other, ResizedDataset) else other)
+        return (
+            None
+            if found is None
+            else ResizedDataset(found, self.size, self.full_resolution_masks, self.cached)
+        )
 
-    def at(self, size: tuple[int, int]) -> Fitted:
+    def resized_to(self, size: tuple[int, int]) -> ResizedDataset:
         """The same scenes at another size."""
-        return self if size == self.size else Fitted(self.inner, size, self.whole_masks, self.holds)
+        return (
+            self
+            if size == self.size
+            else ResizedDataset(self.inner, size, self.full_resolution_masks, self.cached)
+        )
 
     @property
-    def holds(self) -> bool:
+    def cached(self) -> bool:
         return self._held is not None
 
-    def some(self, count: int) -> Tensor:
+    def sample(self, count: int) -> Tensor:
         """(n, 3, H, W) uint8, at most `count` images, evenly over all: neighbours in a drive look alike."""
-        return torch.stack([self.read(i)[0] for i in spread(len(self), count)])
+        return torch.stack([self.read(i)[0] for i in evenly_spaced(len(self), count)])
 
     def megabytes(self) -> float:
         """What holding all of it takes."""
@@ -86,7 +102,9 @@ class Fitted(Scenes):
         """16 hex characters of names, file sizes and the pixels of a sample; masks: of their masks too."""
         hasher = hashlib.blake2b("\n".join(self.names).encode(), digest_size=8)
         for image_file, mask_file in self.inner.paths:
-            hasher.update(f"{image_file.stat().st_size} {mask_file.stat().st_size if masks and mask_file else 0}\n".encode())
+            hasher.update(
+                f"{image_file.stat().st_size} {mask_file.stat().st_size if masks and mask_file else 0}\n".encode()
+            )
         for i in sorted({int(k) for k in torch.linspace(0, len(self) - 1, min(SAMPLED, len(self)))}):
             pixels, mask = self.inner.pair(i)
             hasher.update(pixels.tobytes())
@@ -98,16 +116,20 @@ class Fitted(Scenes):
 class SceneStream:
     """What `Stream` is for images: the batch of step k depends on (seed, k) alone. Crops and mirrored scenes as in `Crops`."""
 
-    def __init__(self, crops: Crops, batch: int, device: torch.device, workers: int = 0, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self, crops: Crops, batch: int, device: torch.device, workers: int = 0, rank: int = 0, world: int = 1
+    ) -> None:
         self.crops, self.batch, self.device = crops, batch, device
         self.workers, self.rank, self.world = workers, rank, world
         self._next = -1
-        self._batches: Iterator[Cut] = iter(())
+        self._batches: Iterator[CropBatch] = iter(())
 
     def draw(self, step: int) -> tuple[Tensor, Tensor | None]:
         """Images (batch, 3, h, w) float in [-1, 1] and masks (batch, h, w) int64, where the scenes have masks."""
         if step != self._next:
-            loader = crop_loader(self.crops, self.batch, start=step, workers=self.workers, rank=self.rank, world=self.world)
+            loader = crop_loader(
+                self.crops, self.batch, start=step, workers=self.workers, rank=self.rank, world=self.world
+            )
             self._batches = iter(loader)
         try:
             cut = next(self._batches)
@@ -118,11 +140,19 @@ class SceneStream:
         return to_float(cut.images.to(self.device, non_blocking=True)), masks
 
 
-def fit_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
+def resize_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
     """(H, W) uint8 -> (h, w), by the nearest pixel: a mask at the size of its image, or of a map of features."""
-    return mask if tuple(mask.shape) == tuple(size) else F.interpolate(mask[None, None], tuple(size), mode="nearest-exact")[0, 0]
+    return (
+        mask
+        if tuple(mask.shape) == tuple(size)
+        else F.interpolate(mask[None, None], tuple(size), mode="nearest-exact")[0, 0]
+    )
 
 
-def fit_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
+def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
     """(N, K, h, w) -> (N, K, H, W), bilinear: answers at a mask's own size."""
-    return logits if tuple(logits.shape[2:]) == tuple(size) else F.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
+    return (
+        logits
+        if tuple(logits.shape[2:]) == tuple(size)
+        else F.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
+    )

@@ -17,11 +17,11 @@ from cycada.core.files import ready, whole
 from cycada.core.registry import option_defaults
 from cycada.core.types import IGNORE, ignore_index
 from cycada.data.domain import Domain, domains
-from cycada.data.scenes import Image, Mask, Palette, SceneDomain, Scenes, scene_domains
+from cycada.data.scenes import Image, Mask, Palette, SceneDomain, SegmentationDataset, scene_domains
 
 
 @dataclass
-class Report:
+class DatasetReport:
     """counts: (K,) pixels of every class. seen: (K,) pairs in which it occurs. sizes: 'W x H' -> pairs. sound: which were read."""
 
     counts: np.ndarray
@@ -34,9 +34,9 @@ class Report:
     sound: list[int] = field(default_factory=list)
 
     @staticmethod
-    def nothing(classes: int) -> Report:
+    def nothing(classes: int) -> DatasetReport:
         """Before anything is read."""
-        return Report(np.zeros(classes, np.int64), np.zeros(classes, np.int64))
+        return DatasetReport(np.zeros(classes, np.int64), np.zeros(classes, np.int64))
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class Section:
     """Pairs of a contact sheet, under a title."""
 
     title: str
-    scenes: Scenes
+    scenes: SegmentationDataset
     rows: Sequence[int]
 
 
-def check(scenes: Scenes, classes: int, rows: list[int]) -> Report:
+def check(scenes: SegmentationDataset, classes: int, rows: list[int]) -> DatasetReport:
     """Reads these pairs, one after the other. What is wrong with a pair is noted, not raised."""
-    report = Report.nothing(classes)
+    report = DatasetReport.nothing(classes)
     for i in rows:
         try:
             image, mask = scenes.pair(i)
@@ -74,22 +74,30 @@ def listing(root: Path) -> list[tuple[str, str, str, str]]:
     """name, kind of truth, files expected under the root, what is there; of every domain."""
     rows = [(name, "labels", ", ".join(d.files) or "none", _images(d, root)) for name, d in domains.items()]
     for name, entry in scene_domains.items():
-        plain = bare(entry)
+        plain = default_instance(entry)
         there = _scenes(plain, root) if isinstance(plain, SceneDomain) else str(plain)
-        count = f"masks, {len(plain.classes)}" if isinstance(plain, SceneDomain) else "masks" if entry.labelled else "none"
+        count = (
+            f"masks, {len(plain.classes)}"
+            if isinstance(plain, SceneDomain)
+            else "masks"
+            if entry.labelled
+            else "none"
+        )
         folder = getattr(plain, "folder", "")
-        rows.append((name, count, ", ".join(f"{folder}/{f}" if folder else f for f in entry.files) or "none", there))
+        rows.append(
+            (name, count, ", ".join(f"{folder}/{f}" if folder else f for f in entry.files) or "none", there)
+        )
     return rows
 
 
-def bare(entry: type[Domain] | type[SceneDomain]) -> Domain | SceneDomain | str:
+def default_instance(entry: type[Domain] | type[SceneDomain]) -> Domain | SceneDomain | str:
     """The domain with its defaults, or which options it needs."""
     needed = [name for name, default in option_defaults(entry).items() if default is inspect.Parameter.empty]
     return f"wherever its options say: {', '.join(needed)}" if needed else entry()
 
 
 def _images(entry: type[Domain], root: Path) -> str:
-    plain = bare(entry)
+    plain = default_instance(entry)
     if not isinstance(plain, Domain):
         return str(plain)
     if not entry.files:
@@ -117,7 +125,9 @@ def _each(splits: Sequence[str], count: Callable[[str], int]) -> str:
     return ", ".join(there) + (f"; missing: {', '.join(missing)}" if missing else "")
 
 
-def sheet(sections: Sequence[Section], classes: tuple[str, ...], palette: Palette, path: Path, width: int = 320) -> None:
+def sheet(
+    sections: Sequence[Section], classes: tuple[str, ...], palette: Palette, path: Path, width: int = 320
+) -> None:
     """A picture with a row for every pair, image | mask in colours | both, each section under its title, and the classes' names
 
     below where they have colours.
@@ -128,10 +138,14 @@ def sheet(sections: Sequence[Section], classes: tuple[str, ...], palette: Palett
         strips += [_strip(*section.scenes.pair(i), palette, width) for i in section.rows]
     wide = max(s.shape[1] for s in strips)
     legend = [_legend(classes, palette, wide)] if palette else []
-    strips = [np.pad(s, ((0, 4), (0, wide - s.shape[1]), (0, 0)), constant_values=255) for s in (*strips, *legend)]
+    strips = [
+        np.pad(s, ((0, 4), (0, wide - s.shape[1]), (0, 0)), constant_values=255) for s in (*strips, *legend)
+    ]
     ready(path.parent)
     with whole(path) as part:
-        Pil.fromarray(np.concatenate(strips)).save(part, format=Pil.registered_extensions().get(path.suffix.lower()))
+        Pil.fromarray(np.concatenate(strips)).save(
+            part, format=Pil.registered_extensions().get(path.suffix.lower())
+        )
 
 
 def coloured(mask: Mask, palette: Palette) -> Image:
@@ -143,7 +157,11 @@ def coloured(mask: Mask, palette: Palette) -> Image:
 
 def _strip(image: Image, mask: Mask | None, palette: Palette, width: int) -> Image:
     size = (width, max(1, round(image.shape[0] * width / image.shape[1])))
-    picture = np.asarray(Pil.fromarray(image).resize(size, Pil.Resampling.BILINEAR if image.shape[1] > width else Pil.Resampling.NEAREST))
+    picture = np.asarray(
+        Pil.fromarray(image).resize(
+            size, Pil.Resampling.BILINEAR if image.shape[1] > width else Pil.Resampling.NEAREST
+        )
+    )
     if mask is None or not palette:
         return picture
     colours = np.asarray(Pil.fromarray(coloured(mask, palette)).resize(size, Pil.Resampling.NEAREST))

@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from cycada.data.domain import Examples
+from cycada.data.domain import ImageDataset
 from cycada.data.transforms import random_affine
 
 
@@ -58,7 +58,7 @@ class Stream:
     With `world` processes a step takes `world` batches from the order and process `rank` gets its own.
     """
 
-    def __init__(self, examples: Examples, batch: int, seed: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, examples: ImageDataset, batch: int, seed: int, rank: int = 0, world: int = 1) -> None:
         self.examples, self.batch, self.seed, self.rank, self.world = examples, batch, seed, rank, world
 
     def indices(self, step: int) -> Tensor:

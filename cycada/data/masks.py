@@ -31,9 +31,13 @@ class MaskTable:
         mask = self.answers[np.minimum(codes, len(self.answers) - 1, dtype=np.uint32, casting="unsafe")]
         if (mask == UNKNOWN).any():
             found, counts = np.unique(codes[mask == UNKNOWN], return_counts=True)
-            listed = ", ".join(f"{shown(int(v))} ({n} pixels)" for v, n in zip(found[:5], counts[:5], strict=True))
+            listed = ", ".join(
+                f"{shown(int(v))} ({n} pixels)" for v, n in zip(found[:5], counts[:5], strict=True)
+            )
             few = ", ".join(str(shown(v)) for v in self.known[:40])
-            raise ValueError(f"found the mask values {listed}{' and more' if len(found) > 5 else ''}, expected only {few}")
+            raise ValueError(
+                f"found the mask values {listed}{' and more' if len(found) > 5 else ''}, expected only {few}"
+            )
         return mask
 
 
@@ -52,9 +56,13 @@ def read_ids(path: Path) -> np.ndarray:
         codes = np.asarray(image)
         if image.mode == "F":
             if not np.array_equal(codes, np.round(codes)):
-                raise ValueError("found a mask of fractional numbers, expected whole class ids; it may have been scaled smoothly")
+                raise ValueError(
+                    "found a mask of fractional numbers, expected whole class ids; it may have been scaled smoothly"
+                )
             if codes.min() < 0 or codes.max() > 65535:
-                raise ValueError(f"found a mask of values from {codes.min():g} to {codes.max():g}, expected class ids from 0 to 65535")
+                raise ValueError(
+                    f"found a mask of values from {codes.min():g} to {codes.max():g}, expected class ids from 0 to 65535"
+                )
             return codes.astype(np.int64)
         return codes.astype(np.int64 if image.mode == "I" else np.uint16)
 
@@ -68,9 +76,13 @@ def read_colours(path: Path) -> np.ndarray:
     with open_picture(path) as image:
         _not_lossy(image, path)
         if image.mode[0] in "IF" or is_deep(image):
-            raise ValueError(f"found a mask of more than 8 bits a channel (mode {image.mode}), expected colours of 8 bits")
+            raise ValueError(
+                f"found a mask of more than 8 bits a channel (mode {image.mode}), expected colours of 8 bits"
+            )
         if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
-            raise ValueError("found a mask with transparent pixels, expected a colour at every pixel; save it without transparency")
+            raise ValueError(
+                "found a mask with transparent pixels, expected a colour at every pixel; save it without transparency"
+            )
         return pack(np.asarray(image.convert("RGB")).astype(np.uint32))
 
 
@@ -82,7 +94,9 @@ def read_first_channel(path: Path) -> np.ndarray:
     with open_picture(path) as image:
         _not_lossy(image, path)
         (tile,) = image.tile
-        if image.mode not in ("RGB", "RGBA", "L", "I", "I;16", "I;16B") or (is_deep(image) and tile.args != "RGB;16B"):
+        if image.mode not in ("RGB", "RGBA", "L", "I", "I;16", "I;16B") or (
+            is_deep(image) and tile.args != "RGB;16B"
+        ):
             raise ValueError(
                 f"found a mask of the mode {image.mode} ({tile.args}), expected red, green and blue of 8 or 16 bits in a PNG file"
             )
@@ -108,4 +122,6 @@ def unpack(code: int) -> tuple[int, int, int]:
 def _not_lossy(image: Pil.Image, path: Path) -> None:
     if is_lossy(image, path):
         kind = (image.format or "").lower()
-        raise ValueError(f"found a mask in a lossy format ({kind}), whose values are not those that were saved; expected a PNG file")
+        raise ValueError(
+            f"found a mask in a lossy format ({kind}), whose values are not those that were saved; expected a PNG file"
+        )

@@ -1,4 +1,4 @@
-"""Scenes in files: an image file and a mask file each, found by a common key, checked when they are read."""
+"""SegmentationDataset in files: an image file and a mask file each, found by a common key, checked when they are read."""
 
 from __future__ import annotations
 
@@ -15,8 +15,16 @@ import numpy as np
 from cycada.core.errors import Absent, CycadaError
 from cycada.core.types import IGNORE
 from cycada.data.masks import MaskTable, ReadCodes, read_colours, read_first_channel, read_ids
-from cycada.data.picture import UNREADABLE, describe_folder, list_pictures, open_picture, picture_doubts, picture_size, pixels_of
-from cycada.data.scenes import Image, Mask, SceneDomain, Scenes
+from cycada.data.picture import (
+    UNREADABLE,
+    describe_folder,
+    list_pictures,
+    open_picture,
+    picture_doubts,
+    picture_size,
+    pixels_of,
+)
+from cycada.data.scenes import Image, Mask, SceneDomain, SegmentationDataset
 
 Paths = tuple[Path, Path | None]
 ReadImage = Callable[[Path], Image]
@@ -32,7 +40,7 @@ def read_as_stored(path: Path) -> Image:
         return pixels_of(image, upright=False)
 
 
-class FilePairs(Scenes):
+class FilePairs(SegmentationDataset):
     """Pairs of files. `codes` reads a mask file, `table` says what its values mean, `picture` reads an image file.
 
     A picture is read as it is stored where a mask belongs to it, and upright elsewhere: see `picture_doubts`. beside: how many
@@ -53,8 +61,8 @@ class FilePairs(Scenes):
     def paths(self) -> Sequence[Paths]:
         return self.files
 
-    def only(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
-        part = super().only(rows, labelled)
+    def subset(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
+        part = super().subset(rows, labelled)
         part.files = [self.files[i] if part.labelled else (self.files[i][0], None) for i in rows]
         return part
 
@@ -75,7 +83,11 @@ class FilePairs(Scenes):
             image, mask = self.files[i]
             if some := picture_doubts(image, beside_mask=self.picture is read_as_stored):
                 found[str(image)] = some
-            if not self.labelled or mask is None or self.codes not in (read_ids, read_colours, read_first_channel):
+            if (
+                not self.labelled
+                or mask is None
+                or self.codes not in (read_ids, read_colours, read_first_channel)
+            ):
                 continue
             if some := [doubt for doubt in picture_doubts(mask, beside_mask=True) if "16 bits" not in doubt]:
                 found[str(mask)] = some
@@ -83,7 +95,9 @@ class FilePairs(Scenes):
                 continue
             palette, hidden = _palette(mask)
             if hidden:
-                found.setdefault(str(mask), []).append("some of its values are transparent; they are read as class ids as all others are")
+                found.setdefault(str(mask), []).append(
+                    "some of its values are transparent; they are read as class ids as all others are"
+                )
             if palette and first and any(a != b for a, b in zip(palette, first[1], strict=False)):
                 found.setdefault(str(mask), []).append(
                     f"its palette has other colours than that of {first[0].name}; the indices are read as class ids, so where the colours "
@@ -101,8 +115,15 @@ class FilePairs(Scenes):
         if codes.shape != image.shape[:2]:
             sizes = [f"{a.shape[1]} x {a.shape[0]}" for a in (image, codes)]
             turned = picture_size(image_path) == codes.shape[::-1]
-            hint = ". Turned by its EXIF orientation the image would fit the mask: save it upright" if turned else ""
-            raise _bad(self.files[i], f"found an image of {sizes[0]} and a mask of {sizes[1]} pixels, expected the same size{hint}")
+            hint = (
+                ". Turned by its EXIF orientation the image would fit the mask: save it upright"
+                if turned
+                else ""
+            )
+            raise _bad(
+                self.files[i],
+                f"found an image of {sizes[0]} and a mask of {sizes[1]} pixels, expected the same size{hint}",
+            )
         try:
             return image, self.table(codes, self.shown)
         except ValueError as error:
@@ -120,7 +141,7 @@ class FilePairs(Scenes):
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             faults = list(pool.map(fault, range(len(self))))
-        good = self.only([i for i, wrong in enumerate(faults) if not wrong])
+        good = self.subset([i for i, wrong in enumerate(faults) if not wrong])
         good.skipped = {**self.skipped, **{self.names[i]: wrong for i, wrong in enumerate(faults) if wrong}}
         return good
 
@@ -146,7 +167,10 @@ def _readable(read: Callable[[Path], np.ndarray], path: Path, kind: str, files: 
     try:
         return read(path)
     except UNREADABLE as error:
-        raise _bad(files, f"found {'an' if kind == 'image' else 'a'} {kind} that is not readable ({error}). Mend or remove it") from None
+        raise _bad(
+            files,
+            f"found {'an' if kind == 'image' else 'a'} {kind} that is not readable ({error}). Mend or remove it",
+        ) from None
 
 
 def find_pairs(
@@ -164,21 +188,27 @@ def find_pairs(
         raise _nothing(domain, where[0], "images")
     if not masks:
         raise _nothing(domain, where[1], f"masks for the {len(images)} images of {where[0]}")
-    lonely = {
-        key: f"{path}: found an image without a mask, expected one in {where[1]}." for key, path in images.items() if key not in masks
+    unmatched = {
+        key: f"{path}: found an image without a mask, expected one in {where[1]}."
+        for key, path in images.items()
+        if key not in masks
     }
-    lonely |= {
-        key: f"{path}: found a mask without an image, expected one in {where[0]}." for key, path in masks.items() if key not in images
+    unmatched |= {
+        key: f"{path}: found a mask without an image, expected one in {where[0]}."
+        for key, path in masks.items()
+        if key not in images
     }
-    if lonely and not skip_bad:
+    if unmatched and not skip_bad:
         raise CycadaError(
-            f"{next(iter(lonely.values()))} {len(lonely)} files of {len(images)} images and {len(masks)} masks are alone. "
+            f"{next(iter(unmatched.values()))} {len(unmatched)} files of {len(images)} images and {len(masks)} masks are alone. "
             f"Complete or remove them, or set skip_bad=true."
         )
     names = sorted(set(images) & set(masks))
-    pairs = FilePairs(names, [(images[n], masks[n]) for n in names], table, codes, skipped=lonely, shown=shown)
+    pairs = FilePairs(
+        names, [(images[n], masks[n]) for n in names], table, codes, skipped=unmatched, shown=shown
+    )
     pairs.left_out = left_out_of(*where) if left_out is None else left_out
-    return some_good(domain, pairs.without_bad() if skip_bad else pairs, where[0])
+    return require_nonempty(domain, pairs.without_bad() if skip_bad else pairs, where[0])
 
 
 def left_out_of(*folders: Path, ending: str = "") -> dict[str, str]:
@@ -187,7 +217,11 @@ def left_out_of(*folders: Path, ending: str = "") -> dict[str, str]:
     for folder in dict.fromkeys(folders):
         content = list_pictures(folder)
         found |= {str(path): why for path, why in content.left_out.items()}
-        found |= {str(path): f"its name does not end in {ending}" for path in content.pictures if not path.name.lower().endswith(ending)}
+        found |= {
+            str(path): f"its name does not end in {ending}"
+            for path in content.pictures
+            if not path.name.lower().endswith(ending)
+        }
     return found
 
 
@@ -202,11 +236,13 @@ def _nothing(domain: SceneDomain, where: Path, what: str) -> Absent:
     return Absent(f"{error} {describe_folder(where)}")
 
 
-def some_good(domain: SceneDomain, pairs: Pairs, where: Path) -> Pairs:
+def require_nonempty(domain: SceneDomain, pairs: Pairs, where: Path) -> Pairs:
     """The pairs. Raises CycadaError where none is left."""
     if not pairs.names:
         first = next(iter(pairs.skipped.values()), "")
-        raise CycadaError(f"Domain '{domain.name}': found no pair in {where} that can be used; {len(pairs.skipped)} are bad. {first}")
+        raise CycadaError(
+            f"Domain '{domain.name}': found no pair in {where} that can be used; {len(pairs.skipped)} are bad. {first}"
+        )
     return pairs
 
 
@@ -218,9 +254,15 @@ def unlabelled(
     if not images:
         raise _nothing(domain, where, "images")
     names = sorted(images)
-    pairs = FilePairs(names, [(images[n], None) for n in names], MaskTable({IGNORE: IGNORE}), labelled=False, picture=picture)
+    pairs = FilePairs(
+        names,
+        [(images[n], None) for n in names],
+        MaskTable({IGNORE: IGNORE}),
+        labelled=False,
+        picture=picture,
+    )
     pairs.left_out = left_out_of(where) if left_out is None else left_out
-    return some_good(domain, pairs.without_bad(), where) if skip_bad else pairs
+    return require_nonempty(domain, pairs.without_bad(), where) if skip_bad else pairs
 
 
 def by_stem(paths: Iterable[Path], ending: str = "") -> dict[str, Path]:
@@ -229,5 +271,7 @@ def by_stem(paths: Iterable[Path], ending: str = "") -> dict[str, Path]:
     for path in sorted(paths):
         other = found.setdefault(path.stem.removesuffix(ending), path)
         if other != path:
-            raise CycadaError(f"{other} and {path}: found two files of one name, expected one. Remove the other.")
+            raise CycadaError(
+                f"{other} and {path}: found two files of one name, expected one. Remove the other."
+            )
     return found

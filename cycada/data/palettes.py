@@ -41,4 +41,6 @@ def colour_scores(images: Tensor, palette: Sequence[Colour]) -> Tensor:
     """
     pixels = ((images.float().clamp(-1, 1) + 1) * 127.5).round()
     colours = torch.tensor(palette, dtype=torch.float32, device=images.device)
-    return torch.stack([-(pixels - colour.view(1, 3, 1, 1)).square().sum(1) for colour in colours], 1) / 127.5**2
+    return (
+        torch.stack([-(pixels - colour.view(1, 3, 1, 1)).square().sum(1) for colour in colours], 1) / 127.5**2
+    )

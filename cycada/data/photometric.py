@@ -41,11 +41,15 @@ def colour_jitter(images: Tensor, strength: float, chance: float = 0.8) -> Tenso
     change = strength * (2 * r[:4] - 1) * (r[4] < chance)
     brightness, contrast, saturation = 1 + change[:3]
     luma = torch.tensor(GREY if channels == 3 else (1.0,))
-    turned = _turn(2 * math.pi * change[3]) @ _saturate(saturation, luma) if channels == 3 else torch.ones(n, 1, 1)
+    turned = (
+        _turn(2 * math.pi * change[3]) @ _saturate(saturation, luma) if channels == 3 else torch.ones(n, 1, 1)
+    )
     # On y = (x + 1) / 2 in [0, 1] this is c b T y + (1 - c) b g(y), with g the image's mean grey; on x, as T leaves grey alone,
     # c b T x + (1 - c) b g(x) + b - 1.
     factors = (contrast * brightness)[:, None, None] * turned
-    drawn = torch.cat([factors.flatten(1), ((1 - contrast) * brightness)[:, None], (brightness - 1)[:, None]], 1)
+    drawn = torch.cat(
+        [factors.flatten(1), ((1 - contrast) * brightness)[:, None], (brightness - 1)[:, None]], 1
+    )
     drawn = drawn.to(images.device, non_blocking=True)  # one small transfer, which nothing waits for
     factors, of_grey, constant = drawn[:, :-2].reshape(n, channels, channels), drawn[:, -2], drawn[:, -1]
     grey = images.mean((2, 3)) @ luma.to(images.device, non_blocking=True)
@@ -78,7 +82,9 @@ def gaussian_blur(images: Tensor, largest: float, chance: float = 0.5) -> Tensor
     radius = math.ceil(3 * largest)
     distance = torch.arange(-radius, radius + 1.0)
     weight = torch.exp(-0.5 * (distance / sigma[:, None]).square())
-    weight = torch.where((r[1] < chance)[:, None], weight / weight.sum(1, keepdim=True), (distance == 0).float())
+    weight = torch.where(
+        (r[1] < chance)[:, None], weight / weight.sum(1, keepdim=True), (distance == 0).float()
+    )
     weight = weight.to(images.device, non_blocking=True).repeat_interleave(channels, 0)[:, None, None]
     padded = F.pad(images, (radius,) * 4, mode="replicate").flatten(0, 1)[None]
     rows = F.conv2d(padded, weight, groups=n * channels)

@@ -16,13 +16,31 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE
 from cycada.core.errors import CycadaError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-UNREADABLE = (OSError, ValueError, SyntaxError, RuntimeError, TypeError, KeyError, IndexError, EOFError, Pil.DecompressionBombError)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    RuntimeError,
+    TypeError,
+    KeyError,
+    IndexError,
+    EOFError,
+    Pil.DecompressionBombError,
+)
 """What Pillow raises on files that are empty, cut off, garbled or of no format that it knows."""
 
 TWELVE_BITS = 4095
 """A deep picture that has no larger value may hold 12 bits or fewer in 16, and then is much too dark when 65535 is white."""
 
-TURNS = {2: "mirrored", 3: "turned by 180 degrees", 4: "mirrored", 5: "turned", 6: "turned", 7: "turned", 8: "turned"}
+TURNS = {
+    2: "mirrored",
+    3: "turned by 180 degrees",
+    4: "mirrored",
+    5: "turned",
+    6: "turned",
+    7: "turned",
+    8: "turned",
+}
 """What an EXIF orientation asks for."""
 
 
@@ -34,7 +52,9 @@ class FolderContent:
     left_out: Mapping[Path, str] = field(default_factory=dict)
 
 
-def list_pictures(folder: Path, recursive: bool = False, above: frozenset[str] = frozenset()) -> FolderContent:
+def list_pictures(
+    folder: Path, recursive: bool = False, above: frozenset[str] = frozenset()
+) -> FolderContent:
     """List the pictures of a folder by their paths, sorted, and what else is there.
 
     Args:
@@ -53,7 +73,9 @@ def list_pictures(folder: Path, recursive: bool = False, above: frozenset[str] =
     except (FileNotFoundError, NotADirectoryError):
         return FolderContent()
     except OSError as error:
-        raise CycadaError(f"{folder}: the folder cannot be read ({error.strerror}). Give yourself the right to read it.") from None
+        raise CycadaError(
+            f"{folder}: the folder cannot be read ({error.strerror}). Give yourself the right to read it."
+        ) from None
     for entry in entries:
         path = Path(folder, entry.name)
         known = path.suffix.lower() in SUFFIXES
@@ -137,7 +159,9 @@ def pixels_of(image: Pil.Image, channels: Literal[1, 3] = 3, upright: bool = Tru
     if min(image.size) < 2:
         raise ValueError(f"it has {image.width} x {image.height} pixels, expected at least 2 x 2")
     if is_deep(image) and "transparency" in image.info:
-        raise ValueError("it has 16 bits a channel and a transparent colour, which Pillow does not know how to read; save it in 8 bits")
+        raise ValueError(
+            "it has 16 bits a channel and a transparent colour, which Pillow does not know how to read; save it in 8 bits"
+        )
     white = TWELVE_BITS if has_twelve_bits(image) else 65535
     turned = ImageOps.exif_transpose(image) if upright else image
     array = np.asarray(_on_white(_eight_bits(turned, white)).convert("RGB" if channels == 3 else "L"))
@@ -157,7 +181,9 @@ def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
     doubts = []
     try:
         with open_picture(path) as image:
-            deep = is_deep(image)  # asked first: looking for EXIF loads a PNG file, and then nothing tells its depth
+            deep = is_deep(
+                image
+            )  # asked first: looking for EXIF loads a PNG file, and then nothing tells its depth
             turn = image.getexif().get(ExifTags.Base.Orientation, 1)
             if beside_mask and turn in TURNS:
                 doubts.append(
@@ -196,7 +222,9 @@ def _brightest(image: Pil.Image) -> int:
 
 def is_deep(image: Pil.Image) -> bool:
     """Whether an opened file has 16 bits a channel, of which Pillow reads the upper 8."""
-    return image.mode in ("RGB", "RGBA", "LA", "RGBX") and any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
+    return image.mode in ("RGB", "RGBA", "LA", "RGBX") and any(
+        ";16" in str(tile.args) for tile in getattr(image, "tile", ())
+    )
 
 
 def is_lossy(image: Pil.Image, path: Path) -> bool:
@@ -204,13 +232,17 @@ def is_lossy(image: Pil.Image, path: Path) -> bool:
     if image.format == "WEBP":
         with path.open("rb") as file:
             return b"VP8 " in file.read(64 * 1024)
-    return image.format in ("JPEG", "MPO", "JPEG2000", "AVIF") or "jpeg" in str(image.info.get("compression", ""))
+    return image.format in ("JPEG", "MPO", "JPEG2000", "AVIF") or "jpeg" in str(
+        image.info.get("compression", "")
+    )
 
 
 def _eight_bits(image: Pil.Image, white: int) -> Pil.Image:
     """Scale deep grey, which Pillow would cut off at 255. A transparent value of it becomes transparent pixels."""
     if image.mode == "F":
-        raise ValueError("it has floating-point pixels, of which nobody knows what white is; expected integers of 8 or 16 bits")
+        raise ValueError(
+            "it has floating-point pixels, of which nobody knows what white is; expected integers of 8 or 16 bits"
+        )
     if not image.mode.startswith("I"):
         return image
     deep = np.asarray(image)

@@ -1,4 +1,4 @@
-"""Scenes: images with a mask each, too many and too large to hold, so that every pair is read when it is asked for."""
+"""SegmentationDataset: images with a mask each, too many and too large to hold, so that every pair is read when it is asked for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Palette = Sequence[tuple[int, int, int]]
 """A colour for every class, to look at: red, green, blue in 0..255."""
 
 
-class Scenes(ABC):
+class SegmentationDataset(ABC):
     """A sized collection that keeps nothing: `read(i)` opens or draws pair i anew.
 
     names: one for every pair, in order. labelled: whether the pairs have masks. skipped: the pairs that were left out
@@ -36,7 +36,9 @@ class Scenes(ABC):
     skipped: Mapping[str, str]
     left_out: Mapping[str, str]
 
-    def __init__(self, names: Sequence[str], labelled: bool = True, skipped: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, names: Sequence[str], labelled: bool = True, skipped: Mapping[str, str] | None = None
+    ) -> None:
         self.names, self.labelled, self.skipped, self.left_out = names, labelled, skipped or {}, {}
 
     def __len__(self) -> int:
@@ -67,16 +69,16 @@ class Scenes(ABC):
 
     def without_masks(self) -> Self:
         """The same images with nothing to learn from: what a target domain is."""
-        return self.only(range(len(self)), labelled=False)
+        return self.subset(range(len(self)), labelled=False)
 
-    def only(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
+    def subset(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
         """These pairs, in this order."""
         part = copy.copy(self)
         part.names = [self.names[i] for i in rows]
         part.labelled = self.labelled if labelled is None else labelled
         return part
 
-    def as_seen_in(self, other: Scenes) -> Scenes | None:
+    def true_translation(self, other: SegmentationDataset) -> SegmentationDataset | None:
         """The same scenes, in order, as they would look in the domain of `other`: what a perfect translation would be. None
 
         where nobody knows: only drawn and paired scenes do.
@@ -108,17 +110,19 @@ class SceneDomain(ABC):
     files: ClassVar[tuple[str, ...]] = ()
     how_to_get: ClassVar[str] = ""
 
-    def load(self, root: Path, split: str) -> Scenes:
+    def load(self, root: Path, split: str) -> SegmentationDataset:
         """The pairs of a split, none of them read yet. Raises CycadaError that names path, found and expected."""
         if split not in self.splits:
-            raise CycadaError(f"Domain '{self.name}': found the split '{split}', expected one of {', '.join(self.splits)}.")
+            raise CycadaError(
+                f"Domain '{self.name}': found the split '{split}', expected one of {', '.join(self.splits)}."
+            )
         return self.scenes(root, split)
 
     @abstractmethod
-    def scenes(self, root: Path, split: str) -> Scenes:
+    def scenes(self, root: Path, split: str) -> SegmentationDataset:
         """`load`, for a split that is there."""
 
-    def images(self, root: Path, split: str) -> Scenes:
+    def images(self, root: Path, split: str) -> SegmentationDataset:
         """The images of a split without masks: what an unlabelled target is.
 
         A domain in files overrides this, so that masks need not be there.
@@ -144,6 +148,6 @@ class SceneDomain(ABC):
 scene_domains: Registry[type[SceneDomain]] = Registry("scene domain")
 
 
-def spread(count: int, wanted: int) -> list[int]:
+def evenly_spaced(count: int, wanted: int) -> list[int]:
     """At most `wanted` places, evenly over 0..count-1."""
     return sorted({int(i) for i in np.linspace(0, count - 1, min(count, wanted))})

@@ -15,7 +15,13 @@ Resize = Literal["bilinear", "bicubic", "nearest", "pad"]
 GREY = (0.299, 0.587, 0.114)  # ITU-R 601, as PIL's convert("L")
 
 
-def convert(images: Tensor, size: int | tuple[int, int], channels: int, resize: Resize = "bilinear", chunk: int = 10_000) -> Tensor:
+def convert(
+    images: Tensor,
+    size: int | tuple[int, int],
+    channels: int,
+    resize: Resize = "bilinear",
+    chunk: int = 10_000,
+) -> Tensor:
     """(N, C, H, W) uint8 -> (N, channels, size, size) uint8.
 
     bilinear and bicubic are antialiased, as PIL's; `pad` puts black around (28 -> 32) and refuses to shrink.
@@ -34,7 +40,9 @@ def _convert(images: Tensor, size: tuple[int, int], channels: int, resize: Resiz
     if resize == "pad":
         rows, columns = size[0] - x.shape[2], size[1] - x.shape[3]
         if rows < 0 or columns < 0:
-            raise CycadaError(f"data.resize: pad cannot shrink {x.shape[2]} x {x.shape[3]} to {size[0]} x {size[1]}. Use bilinear.")
+            raise CycadaError(
+                f"data.resize: pad cannot shrink {x.shape[2]} x {x.shape[3]} to {size[0]} x {size[1]}. Use bilinear."
+            )
         x = F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
     elif x.shape[2:] != size:
         if resize == "nearest":

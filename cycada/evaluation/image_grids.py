@@ -14,10 +14,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cycada.core.files import ready, whole
 from cycada.core.types import IGNORE, Batch
-from cycada.data import Fitted, fit_logits, fit_mask, to_bytes, to_float
+from cycada.data import ResizedDataset, resize_logits, resize_mask, to_bytes, to_float
 from cycada.data.inspect import coloured
-from cycada.data.scenes import Palette, spread
-from cycada.evaluation.predict import at_once, evaluating, probabilities
+from cycada.data.scenes import Palette, evenly_spaced
+from cycada.evaluation.predict import eval_mode, max_batch, probabilities
 from cycada.methods import Classify, Networks
 from cycada.metrics.many_classes import coarse, cut, most_confused, shares, ticks
 from cycada.planning.plan import StagePlan
@@ -47,23 +47,28 @@ def image_grid(
     pairs: of the source's, what they truly look like in the target domain; without, views of pair_t are not shown.
     """
     method = plan.method
-    shown = [name for name in method.grid if all(role in nets for role in method.views.roles_of([name]))]
-    shown = [name for name in shown if pairs is not None or "pair_t" not in method.views.uses([name])]
+    shown = [name for name in method.preview if all(role in nets for role in method.tensors.roles_of([name]))]
+    shown = [
+        name for name in shown if pairs is not None or "pair_t" not in method.tensors.dependencies([name])
+    ]
     if not shown or all(name.startswith(("real", "pair")) for name in shown):
         return {}
     rows = min(len(source), len(target))
     real_s, real_t, pair_t = (
-        to_float(images[:rows].to(device.torch_device)) for images in (source, target, source if pairs is None else pairs)
+        to_float(images[:rows].to(device.torch_device))
+        for images in (source, target, source if pairs is None else pairs)
     )
     parts: list[list[torch.Tensor]] = [[] for _ in shown]
-    count = at_once(source.shape[-2:], most=rows)
-    with evaluating(nets), device.autocast(plan.stage.precision):
-        for some_s, some_t, some_pair in zip(real_s.split(count), real_t.split(count), pair_t.split(count), strict=True):
+    count = max_batch(source.shape[-2:], most=rows)
+    with eval_mode(nets), device.autocast(plan.stage.precision):
+        for some_s, some_t, some_pair in zip(
+            real_s.split(count), real_t.split(count), pair_t.split(count), strict=True
+        ):
             labels = torch.zeros(len(some_s), dtype=torch.long)
             batch = Batch(some_s, labels, some_t, pair_t=None if pairs is None else some_pair)
-            views = method.views(nets, batch, plan.options)
+            tensors = method.tensors(nets, batch, plan.options)
             for column, name in zip(parts, shown, strict=True):
-                column.append(_shrunk(getattr(views, name).float().cpu()))
+                column.append(_shrunk(getattr(tensors, name).float().cpu()))
     drawn = {name: torch.cat(column) for name, column in zip(shown, parts, strict=True)}
     draw_grid(list(drawn.values()), shown, path)
     return drawn
@@ -74,7 +79,9 @@ def _shrunk(images: torch.Tensor) -> torch.Tensor:
     height, width = images.shape[-2:]
     if width <= WIDEST:
         return images
-    return torch.nn.functional.interpolate(images, (round(height * WIDEST / width), WIDEST), mode="bilinear", antialias=True)
+    return torch.nn.functional.interpolate(
+        images, (round(height * WIDEST / width), WIDEST), mode="bilinear", antialias=True
+    )
 
 
 def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], path: Path) -> None:
@@ -91,7 +98,9 @@ def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], 
         pixels = to_bytes(images).permute(0, 2, 3, 1).numpy()
         for r, image in enumerate(pixels):
             large = (width * scale, height * scale)
-            picture = Image.fromarray(np.broadcast_to(image, (*image.shape[:2], 3)).copy()).resize(large, Image.Resampling.NEAREST)
+            picture = Image.fromarray(np.broadcast_to(image, (*image.shape[:2], 3)).copy()).resize(
+                large, Image.Resampling.NEAREST
+            )
             page.paste(picture, (c * across, HEAD + r * down))
     ready(path.parent)
     with whole(path) as part:
@@ -99,19 +108,31 @@ def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], 
 
 
 def draw_answers(
-    classify: Classify, scenes: Fitted, palette: Palette, device: Device, precision: Precision, path: Path, count: int = 4
+    classify: Classify,
+    scenes: ResizedDataset,
+    palette: Palette,
+    device: Device,
+    precision: Precision,
+    path: Path,
+    count: int = 4,
 ) -> None:
-    """image | what the network says | the truth | where it is wrong (white), for scenes evenly over all. Inside `evaluating`."""
+    """image | what the network says | the truth | where it is wrong (white), for scenes evenly over all. Inside `eval_mode`."""
     columns: list[list[torch.Tensor]] = [[], [], [], []]
-    for i in spread(len(scenes), count):
+    for i in evenly_spaced(len(scenes), count):
         image, mask = scenes.read(i)
         assert mask is not None  # only labelled scenes are drawn
         answer = probabilities(classify, image[None], device, precision)
-        said = fit_logits(answer, image.shape[1:]).argmax(1)[0].numpy().astype(np.uint8)
-        small = fit_mask(mask, image.shape[1:]).numpy()
+        said = resize_logits(answer, image.shape[1:]).argmax(1)[0].numpy().astype(np.uint8)
+        small = resize_mask(mask, image.shape[1:]).numpy()
         wrong = np.repeat((((said != small) & (small != IGNORE)) * 255).astype(np.uint8)[..., None], 3, 2)
-        for column, pixels in zip(columns, (None, coloured(said, palette), coloured(small, palette), wrong), strict=True):
-            column.append(_shrunk(to_float(image if pixels is None else torch.from_numpy(pixels).permute(2, 0, 1))[None])[0])
+        for column, pixels in zip(
+            columns, (None, coloured(said, palette), coloured(small, palette), wrong), strict=True
+        ):
+            column.append(
+                _shrunk(
+                    to_float(image if pixels is None else torch.from_numpy(pixels).permute(2, 0, 1))[None]
+                )[0]
+            )
     draw_grid([torch.stack(c) for c in columns], ANSWERS, path)
 
 
@@ -123,18 +144,31 @@ def draw_confusion(count: torch.Tensor, classes: tuple[str, ...], title: str, pa
     counts, k = count.numpy(), len(classes)
     share, side = coarse(shares(counts), CELLS)
     many = k > NAMED
-    figure = Figure(figsize=(12.5, 8.5) if many else (1.8 + 0.45 * k, 1.5 + 0.45 * k), dpi=110, layout="constrained")
+    figure = Figure(
+        figsize=(12.5, 8.5) if many else (1.8 + 0.45 * k, 1.5 + 0.45 * k), dpi=110, layout="constrained"
+    )
     axes, *beside = figure.subplots(1, 2, width_ratios=(2, 1)) if many else (figure.subplots(),)
     end = side * len(share) - 0.5
     norm = PowerNorm(0.5 if many else 1, vmin=0, vmax=1)
-    axes.imshow(share, cmap="Blues", norm=norm, interpolation="nearest", aspect="auto" if many else "equal", extent=(-0.5, end, end, -0.5))
+    axes.imshow(
+        share,
+        cmap="Blues",
+        norm=norm,
+        interpolation="nearest",
+        aspect="auto" if many else "equal",
+        extent=(-0.5, end, end, -0.5),
+    )
     named = ticks(k, TICKS if many else NAMED)
     names = [plain(cut(classes[i])) for i in named]
     axes.set_xticks(named, names, rotation=90 if max(map(len, classes)) > 2 else 0)
     axes.set_yticks(named, names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    said = f"\nsquare root of the share{f', the largest of {side} x {side} classes' if side > 1 else ''}" if many else ""
+    said = (
+        f"\nsquare root of the share{f', the largest of {side} x {side} classes' if side > 1 else ''}"
+        if many
+        else ""
+    )
     axes.set_title(f"{plain(title)}{said}", fontsize=10)
     for place in beside:
         _list_errors(place, counts, classes)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from cycada.data import Fitted
-from cycada.data.scenes import spread
-from cycada.evaluation.predict import evaluating, predictions
+from cycada.data import ResizedDataset
+from cycada.data.scenes import evenly_spaced
+from cycada.evaluation.predict import eval_mode, predictions
 from cycada.methods import Networks
-from cycada.metrics.blind import in_words, rarely_found
+from cycada.metrics.blind import in_words, rarely_predicted
 from cycada.planning.build import Datasets
 from cycada.planning.plan import StagePlan
 from cycada.train.device import Device
@@ -17,20 +17,34 @@ IMAGES = 1000
 """Target training images, evenly over all, that are looked at."""
 
 
-def blind_spots(plan: StagePlan, nets: Networks, datasets: Datasets, device: Device) -> str | None:
+def missing_classes(plan: StagePlan, nets: Networks, datasets: Datasets, device: Device) -> str | None:
     """A sentence, or None. Of images with one label each; the shares of pixels of two sets of scenes differ by themselves.
 
     Labels of the source and unlabelled target training images are looked at. Moves nothing; every process takes part.
     """
     source, target = datasets.source["train"], datasets.target["train"]
     terms = [t.name for p in plan.phases for t in p.terms if t.name.startswith("semantic_")]
-    if not terms or "f_s" not in plan.frozen or isinstance(source, Fitted) or isinstance(target, Fitted) or source.labels is None:
+    if (
+        not terms
+        or "f_s" not in plan.frozen
+        or isinstance(source, ResizedDataset)
+        or isinstance(target, ResizedDataset)
+        or source.labels is None
+    ):
         return None
     classes = len(datasets.classes)
-    with evaluating(nets):
-        rows = torch.tensor(spread(len(target), IMAGES))
-        said = predictions(lambda x: nets.f_s(x).logits, target.images[rows.to(target.images.device)], device, plan.stage.precision)
-    found = rarely_found(said.bincount(minlength=classes).tolist(), source.labels.cpu().long().bincount(minlength=classes).tolist())
+    with eval_mode(nets):
+        rows = torch.tensor(evenly_spaced(len(target), IMAGES))
+        said = predictions(
+            lambda x: nets.f_s(x).logits,
+            target.images[rows.to(target.images.device)],
+            device,
+            plan.stage.precision,
+        )
+    found = rarely_predicted(
+        said.bincount(minlength=classes).tolist(),
+        source.labels.cpu().long().bincount(minlength=classes).tolist(),
+    )
     if not found:
         return None
     return (

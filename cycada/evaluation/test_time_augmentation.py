@@ -14,14 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cycada.data import fit_logits
+from cycada.data import resize_logits
 from cycada.methods import Classify
 
 OVERLAP = 1 / 3
 """The share of a window that the next one sees again, as is common: windows of 512 pixels stand 341 apart."""
 
 
-def averaged(
+def tta(
     classify: Classify,
     window: tuple[int, int] | None = None,
     overlap: float = OVERLAP,
@@ -35,13 +35,13 @@ def averaged(
     `classify` itself is answered. multiple_of: see `scaled`.
     """
     if window is not None:
-        classify = windowed(classify, window, overlap)
+        classify = sliding_window(classify, window, overlap)
     if tuple(scales) != (1.0,):
-        classify = scaled(classify, scales, multiple_of)
-    return mirrored(classify) if flip else classify
+        classify = multi_scale(classify, scales, multiple_of)
+    return flip_average(classify) if flip else classify
 
 
-def windowed(classify: Classify, window: tuple[int, int], overlap: float = OVERLAP) -> Classify:
+def sliding_window(classify: Classify, window: tuple[int, int], overlap: float = OVERLAP) -> Classify:
     """Every pixel by the mean of the windows that see it. (N, C, H, W) -> (N, K, H, W) log-probabilities, float32.
 
     window: (height, width) in pixels; a scene that is smaller is seen whole. overlap: in [0, 1), the share of a window that
@@ -54,8 +54,8 @@ def windowed(classify: Classify, window: tuple[int, int], overlap: float = OVERL
         h, w = min(window[0], height), min(window[1], width)
         total: Tensor | None = None
         seen = torch.zeros(height, width, device=images.device)
-        for top in places(height, h, overlap):
-            for left in places(width, w, overlap):
+        for top in window_starts(height, h, overlap):
+            for left in window_starts(width, w, overlap):
                 part = _probabilities(classify(images[:, :, top : top + h, left : left + w]))
                 total = part.new_zeros(*part.shape[:2], height, width) if total is None else total
                 total[:, :, top : top + h, left : left + w] += part
@@ -66,13 +66,13 @@ def windowed(classify: Classify, window: tuple[int, int], overlap: float = OVERL
     return classify_windows
 
 
-def places(length: int, window: int, overlap: float) -> list[int]:
+def window_starts(length: int, window: int, overlap: float) -> list[int]:
     """Where windows begin along one side of `length` >= `window` pixels: ascending, from 0 to length - window, no gaps."""
     stride = max(1, round(window * (1 - overlap)))
     return [min(at, length - window) for at in range(0, length - window + stride, stride)]
 
 
-def scaled(classify: Classify, scales: Sequence[float], multiple_of: int = 1) -> Classify:
+def multi_scale(classify: Classify, scales: Sequence[float], multiple_of: int = 1) -> Classify:
     """The mean over the scene resized by each of `scales` > 0. (N, C, H, W) -> (N, K, H, W) log-probabilities, float32.
 
     Images are resized antialiased, as on loading; logits are brought back to (H, W) bilinearly, as to a mask's size, before
@@ -80,13 +80,18 @@ def scaled(classify: Classify, scales: Sequence[float], multiple_of: int = 1) ->
     """
 
     def classify_scales(images: Tensor) -> Tensor:
-        sides = [tuple(multiple_of * max(1, round(side * s / multiple_of)) for side in images.shape[2:]) for s in scales]
-        return _mean(fit_logits(classify(_resized(images, size)).float(), images.shape[2:]) for size in sides)
+        sides = [
+            tuple(multiple_of * max(1, round(side * s / multiple_of)) for side in images.shape[2:])
+            for s in scales
+        ]
+        return _mean(
+            resize_logits(classify(_resized(images, size)).float(), images.shape[2:]) for size in sides
+        )
 
     return classify_scales
 
 
-def mirrored(classify: Classify) -> Classify:
+def flip_average(classify: Classify) -> Classify:
     """The mean of the answers on the image and on its mirror image, the latter mirrored back where it is a map.
 
     (N, C, H, W) -> (N, K), or (N, K, H, W), log-probabilities, float32.

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cycada.data import fit_logits
+from cycada.data import resize_logits
 from cycada.data.palettes import colour_scores
 from cycada.data.scenes import Palette
 from cycada.evaluation.scoring import as_scores
@@ -23,7 +23,7 @@ from cycada.metrics import confusion_matrix
 from cycada.metrics.diversity import relative_diversity, thumbnails
 from cycada.metrics.image_quality import Moments, frechet_distance, kernel_distance
 from cycada.metrics.structure import structure_distance
-from cycada.networks.inception import Seen
+from cycada.networks.inception import InceptionFeatures
 
 Split = Literal["test", "train"]
 WAY: dict[str, Direction] = {"source": "st", "target": "ts"}
@@ -52,10 +52,10 @@ class Batch:
         return WAY[self.side]
 
 
-class Judge(Protocol):
-    def see(self, batch: Batch) -> None: ...
+class StreamingMetric(Protocol):
+    def update(self, batch: Batch) -> None: ...
 
-    def found(self) -> dict[str, Any]:
+    def compute(self) -> dict[str, Any]:
         """Plain values for JSON; empty where there was nothing to measure."""
 
 
@@ -65,7 +65,7 @@ def count_answers(logits: Tensor, labels: Sequence[Tensor] | Tensor, classes: in
         return confusion_matrix(logits.argmax(1).cpu(), torch.as_tensor(labels).cpu(), classes)  # type: ignore[arg-type]
     counts = torch.zeros(classes, classes, dtype=torch.long)
     for answer, mask in zip(logits, labels, strict=True):
-        said = fit_logits(answer[None].float(), mask.shape).argmax(1)[0]
+        said = resize_logits(answer[None].float(), mask.shape).argmax(1)[0]
         counts += confusion_matrix(said, mask.to(said.device), classes).cpu()
     return counts
 
@@ -77,7 +77,7 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
 
 
-class Counting:
+class ConfusionMetric:
     """Scores of answers, under the names that they were counted by."""
 
     def __init__(self, classes: int) -> None:
@@ -91,8 +91,11 @@ class Counting:
         self.counts[name] = self.counts.get(name, 0) + count_answers(logits, labels, self.classes)
         self.n[name] += len(logits)
 
-    def found(self) -> dict[str, Any]:
-        return {name: as_scores(count, self.of_scenes) | {"n": self.n[name]} for name, count in self.counts.items()}
+    def compute(self) -> dict[str, Any]:
+        return {
+            name: as_scores(count, self.of_scenes) | {"n": self.n[name]}
+            for name, count in self.counts.items()
+        }
 
 
 class FcnScore:
@@ -104,18 +107,20 @@ class FcnScore:
     """
 
     def __init__(self, classify: Classify, size: tuple[int, int], classes: int) -> None:
-        self.classify, self.size, self.counting = classify, size, Counting(classes)
+        self.classify, self.size, self.counting = classify, size, ConfusionMetric(classes)
 
-    def see(self, batch: Batch) -> None:
+    def update(self, batch: Batch) -> None:
         if batch.split != "test" or batch.labels is None:
             return
-        shown = {"st": batch.fake, "untranslated": batch.real} if batch.side == "source" else {"real": batch.real}
+        shown = (
+            {"st": batch.fake, "untranslated": batch.real} if batch.side == "source" else {"real": batch.real}
+        )
         for name, images in shown.items():
             if images is not None:
                 self.counting.add(name, self.classify(resized(images, self.size)).float(), batch.labels)
 
-    def found(self) -> dict[str, Any]:
-        return self.counting.found()
+    def compute(self) -> dict[str, Any]:
+        return self.counting.compute()
 
 
 class LabelScore:
@@ -126,15 +131,20 @@ class LabelScore:
     """
 
     def __init__(self, palette: Palette) -> None:
-        self.palette, self.counting = palette, Counting(len(palette))
+        self.palette, self.counting = palette, ConfusionMetric(len(palette))
 
-    def see(self, batch: Batch) -> None:
+    def update(self, batch: Batch) -> None:
         shown = {"source": ("real", batch.real), "target": ("ts", batch.fake)}[batch.side]
-        if batch.split == "test" and batch.labels is not None and shown[1] is not None and shown[1].shape[1] == 3:
+        if (
+            batch.split == "test"
+            and batch.labels is not None
+            and shown[1] is not None
+            and shown[1].shape[1] == 3
+        ):
             self.counting.add(shown[0], colour_scores(shown[1], self.palette), batch.labels)
 
-    def found(self) -> dict[str, Any]:
-        found = self.counting.found()
+    def compute(self) -> dict[str, Any]:
+        found = self.counting.compute()
         return found if found.get("real", {}).get("pixel_accuracy", 0.0) >= LABELS_DECODE else {}
 
 
@@ -149,7 +159,7 @@ class Pixels:
         self.small: dict[str, list[Tensor]] = defaultdict(list)
         self.errors: dict[str, list[Tensor]] = defaultdict(list)
 
-    def see(self, batch: Batch) -> None:
+    def update(self, batch: Batch) -> None:
         if batch.split != "test":
             return
         self.small[batch.side].append(thumbnails(batch.real).cpu())
@@ -161,16 +171,26 @@ class Pixels:
         for name, made in (("", batch.fake), ("untranslated_", batch.real)):
             apart = (made - batch.truth).double().flatten(1)
             self.errors[f"{batch.way} {name}l1"].append(apart.abs().mean(1).cpu())
-            self.errors[f"{batch.way} {name}psnr"].append((-10 * (apart.square().mean(1) / 4).clamp_min(1e-10).log10()).cpu())
+            self.errors[f"{batch.way} {name}psnr"].append(
+                (-10 * (apart.square().mean(1) / 4).clamp_min(1e-10).log10()).cpu()
+            )
 
-    def found(self) -> dict[str, Any]:
+    def compute(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for way, real in (("st", "target"), ("ts", "source")):
             if made := self.small.get(way):
                 diversity = relative_diversity(torch.cat(made), torch.cat(self.small[real]))
-                known = {k.split()[1]: round(float(torch.cat(v).mean()), 6) for k, v in self.errors.items() if k.startswith(f"{way} ")}
+                known = {
+                    k.split()[1]: round(float(torch.cat(v).mean()), 6)
+                    for k, v in self.errors.items()
+                    if k.startswith(f"{way} ")
+                }
                 n = sum(map(len, made))
-                found[way] = {"n": n} | ({} if diversity.isnan() else {"diversity": round(float(diversity), 6)}) | known
+                found[way] = (
+                    {"n": n}
+                    | ({} if diversity.isnan() else {"diversity": round(float(diversity), 6)})
+                    | known
+                )
         return found
 
 
@@ -182,13 +202,13 @@ class Distances:
     there are more pictures than features. structure: the mean over pictures; absent where the extractor keeps no places.
     """
 
-    def __init__(self, extract: Callable[[Tensor], Seen]) -> None:
+    def __init__(self, extract: Callable[[Tensor], InceptionFeatures]) -> None:
         self.extract = extract
         self.features: dict[str, list[Tensor]] = defaultdict(list)
         self.moments: dict[str, Moments] = defaultdict(Moments)
         self.structure: dict[str, list[Tensor]] = defaultdict(list)
 
-    def see(self, batch: Batch) -> None:
+    def update(self, batch: Batch) -> None:
         real = self._keep(f"{batch.side} {batch.split}", batch.real)
         if batch.fake is None:
             return
@@ -196,20 +216,24 @@ class Distances:
         if real.maps is not None and fake.maps is not None:
             self.structure[batch.way].append(structure_distance(real.maps, fake.maps).cpu())
 
-    def _keep(self, name: str, images: Tensor) -> Seen:
+    def _keep(self, name: str, images: Tensor) -> InceptionFeatures:
         seen = self.extract(images)
         self.moments[name].add(seen.pooled)
         self.features[name].append(seen.pooled.float().cpu())
         return seen
 
-    def found(self) -> dict[str, Any]:
+    def compute(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for way, source, target in (("st", "source", "target"), ("ts", "target", "source")):
             real = f"{target} test"
             if way not in self.features or real not in self.features:
                 continue
             values: dict[str, Any] = {"n": self.moments[way].n, "n_real": self.moments[real].n}
-            for prefix, name in (("", way), ("untranslated_", f"{source} test"), ("real_", f"{target} train")):
+            for prefix, name in (
+                ("", way),
+                ("untranslated_", f"{source} test"),
+                ("real_", f"{target} train"),
+            ):
                 values |= {f"{prefix}{key}": value for key, value in self._apart(name, real).items()}
             diversity = relative_diversity(torch.cat(self.features[way]), torch.cat(self.features[real]))
             values |= {} if diversity.isnan() else {"diversity": round(float(diversity), 6)}

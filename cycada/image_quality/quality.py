@@ -12,13 +12,13 @@ from typing import Any
 import torch
 
 from cycada.config.schema import Config
-from cycada.core.errors import CycadaError, some
+from cycada.core.errors import CycadaError, list_some
 from cycada.core.files import unless_read_only
-from cycada.core.progress import Screen
-from cycada.data import Examples, Fitted, to_bytes, to_float
-from cycada.data.scenes import spread
-from cycada.evaluation.predict import at_once, evaluating
-from cycada.image_quality.metrics import WAY, Batch, Distances, FcnScore, Judge, LabelScore, Pixels
+from cycada.core.progress import Progress
+from cycada.data import ImageDataset, ResizedDataset, to_bytes, to_float
+from cycada.data.scenes import evenly_spaced
+from cycada.evaluation.predict import eval_mode, max_batch
+from cycada.image_quality.metrics import WAY, Batch, Distances, FcnScore, LabelScore, Pixels, StreamingMetric
 from cycada.image_quality.scorers import Extractor, Scorer, find_extractor, find_scorer
 from cycada.methods import Translate
 from cycada.planning.build import Datasets, load_datasets
@@ -41,7 +41,7 @@ def quality(
     extractor: str | Path | None = None,
     data_root: Path | None = None,
     results: Path | str = "results",
-    screen: Screen | None = None,
+    screen: Progress | None = None,
 ) -> dict[str, Any]:
     """Measure the translations of a finished stage on all test pictures, at the size of the stage; what quality.json has is read.
 
@@ -62,13 +62,15 @@ def quality(
     }
     kept = measured(folder)
     if missing := {part for part, key in names.items() if key not in kept}:
-        screen = screen or Screen(quiet=True)
+        screen = screen or Progress(quiet=True)
         found = _measure(folder, config, stage, device, *rulers, missing, screen)
         kept = measured(folder) | {names[part]: block for part, block in found.items()}
         with unless_read_only(FILE, screen.warn):
             folder.write_json(FILE, {"format": FORMAT, "measured": kept})
             watcher = tracker(config.tracking.kind, config.tracking.uri, folder.path.parents[1], screen.warn)
-            watcher.measured(folder.id, folder.path / FILE, _flat({part: kept[key] for part, key in names.items()}))
+            watcher.measured(
+                folder.id, folder.path / FILE, _flat({part: kept[key] for part, key in names.items()})
+            )
     manifest = folder.read_json("manifest.json")
     return {
         "experiment": config.name, "stage": stage.name, "method": stage.stage.method, "label": stage.method.label, "seed": config.seed,
@@ -82,7 +84,11 @@ def _flat(blocks: Mapping[str, Any]) -> dict[str, float]:
     for part, block in blocks.items():
         for way, values in block.items():
             if way != "protocol":
-                found |= {f"quality/{part}/{way}/{name}": float(v) for name, v in values.items() if isinstance(v, (int, float))}
+                found |= {
+                    f"quality/{part}/{way}/{name}": float(v)
+                    for name, v in values.items()
+                    if isinstance(v, (int, float))
+                }
     return found
 
 
@@ -96,10 +102,10 @@ def measured(folder: RunFolder) -> dict[str, Any]:
 
 def _measure(
     folder: RunFolder, config: Config, stage: StagePlan, device: Device, scorer: Scorer | None, extractor: Extractor | None,
-    missing: set[str], screen: Screen,
+    missing: set[str], screen: Progress,
 ) -> dict[str, Any]:  # fmt: skip
     """The missing blocks, all in one pass over the test pictures of both sides: every picture is translated once."""
-    datasets = load_datasets(config, [stage], device).at(config, stage.stage)
+    datasets = load_datasets(config, [stage], device).resized_to(config, stage.stage)
     nets = trained_networks(folder, config, stage, len(datasets.classes), device)
     if (before := folder.read_json("manifest.json")["data_fingerprint"]) != datasets.fingerprint:
         raise CycadaError(
@@ -111,7 +117,7 @@ def _measure(
         raise CycadaError(
             f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) translates nothing, so there is no quality to measure."
         )
-    judges: dict[str, Judge] = {"pixels": Pixels()}
+    judges: dict[str, StreamingMetric] = {"pixels": Pixels()}
     if datasets.palette and "labels" in missing:
         judges["labels"] = LabelScore(datasets.palette)
     if scorer and "fcn" in missing:
@@ -119,7 +125,10 @@ def _measure(
         judges["fcn"] = FcnScore(scorer.classify, scorer.size, len(scorer.classes))
     if extractor and "features" in missing:
         judges["features"] = Distances(extractor.extract)
-    sides: dict[str, Mapping[Any, Examples | Fitted]] = {"source": datasets.source, "target": datasets.target}
+    sides: dict[str, Mapping[Any, ImageDataset | ResizedDataset]] = {
+        "source": datasets.source,
+        "target": datasets.target,
+    }
     seen = {side: sets.get("test", sets["train"]) for side, sets in sides.items()}
     references = {s: sets["train"] for s, sets in sides.items() if "test" in sets and "features" in judges}
     nothing = torch.nn.Module()
@@ -127,25 +136,29 @@ def _measure(
     device.seed(config.seed, "quality")
     screen.begin(f"{stage.name}: quality", 0, sum(map(len, seen.values())))
     done = 0
-    with evaluating(nets), evaluating(rulers[0]), evaluating(rulers[1]):
+    with eval_mode(nets), eval_mode(rulers[0]), eval_mode(rulers[1]):
         for side, examples in seen.items():
             other = seen["target" if side == "source" else "source"]
             for batch in _batches(side, examples, other, ways.get(WAY[side]), stage, device):
                 for judge in judges.values():
-                    judge.see(batch)
+                    judge.update(batch)
                 screen.update(done := done + len(batch.real), 0.0, {})
         for side, examples in references.items():
-            rows = spread(len(examples), len(seen[side]))
+            rows = evenly_spaced(len(examples), len(seen[side]))
             for real, _ in _pictures(examples, rows, device):
-                judges["features"].see(Batch(side, "train", real))  # type: ignore[arg-type]
+                judges["features"].update(Batch(side, "train", real))  # type: ignore[arg-type]
     screen.end()
     protocol = _protocol(config, stage, datasets, seen)
     about = {"fcn": scorer, "features": extractor}
     found = {}
     for part in missing:
         ruler = about.get(part)
-        block = judges[part].found() if part in judges else {}
-        found[part] = {"protocol": protocol | ({part: ruler.protocol} if ruler else {})} | block if block or ruler else {}
+        block = judges[part].compute() if part in judges else {}
+        found[part] = (
+            {"protocol": protocol | ({part: ruler.protocol} if ruler else {})} | block
+            if block or ruler
+            else {}
+        )
     if scorer and "fcn" in missing and not {"st", "real"} & set(found["fcn"]):
         raise CycadaError(
             f"{folder.path}: neither the source's nor the target's test pictures have labels to hold the scorer's answers against."
@@ -156,14 +169,18 @@ def _measure(
 def _check_scorer(folder: RunFolder, scorer: Scorer, config: Config, datasets: Datasets) -> None:
     if scorer.classes != tuple(datasets.classes):
         raise CycadaError(
-            f"{scorer.key}: found a scorer of the classes {some(scorer.classes)}, expected those of {folder.path}, "
-            f"{some(datasets.classes)}."
+            f"{scorer.key}: found a scorer of the classes {list_some(scorer.classes)}, expected those of {folder.path}, "
+            f"{list_some(datasets.classes)}."
         )
     if scorer.channels != config.data.channels:
-        raise CycadaError(f"{scorer.key}: it looks at {scorer.channels} channels, {folder.path} has {config.data.channels}.")
+        raise CycadaError(
+            f"{scorer.key}: it looks at {scorer.channels} channels, {folder.path} has {config.data.channels}."
+        )
 
 
-def _protocol(config: Config, stage: StagePlan, datasets: Datasets, seen: Mapping[str, Examples | Fitted]) -> dict[str, Any]:
+def _protocol(
+    config: Config, stage: StagePlan, datasets: Datasets, seen: Mapping[str, ImageDataset | ResizedDataset]
+) -> dict[str, Any]:
     shapes = config.shapes(stage.stage)
     return {
         "split": {side: "test" if "test" in getattr(datasets, side) else "train" for side in seen},
@@ -177,24 +194,41 @@ def _protocol(config: Config, stage: StagePlan, datasets: Datasets, seen: Mappin
     }
 
 
-def _pictures(examples: Examples | Fitted, rows: list[int] | None, device: Device) -> Iterator[tuple[torch.Tensor, Any]]:
+def _pictures(
+    examples: ImageDataset | ResizedDataset, rows: list[int] | None, device: Device
+) -> Iterator[tuple[torch.Tensor, Any]]:
     """Float images on the device and their labels, some at a time: memory is the same for 10 scenes and 10,000."""
     rows = list(range(len(examples))) if rows is None else rows
-    if isinstance(examples, Fitted):
-        step = at_once(examples.size)
+    if isinstance(examples, ResizedDataset):
+        step = max_batch(examples.size)
         for start in range(0, len(rows), step):
             images, masks = zip(*(examples.read(i) for i in rows[start : start + step]), strict=True)
-            yield to_float(torch.stack(images).to(device.torch_device)), list(masks) if examples.labelled else None
+            yield (
+                to_float(torch.stack(images).to(device.torch_device)),
+                list(masks) if examples.labelled else None,
+            )
         return
     for part in torch.tensor(rows).split(PART):
         place = part.to(examples.images.device)
-        yield to_float(examples.images[place].to(device.torch_device)), None if examples.labels is None else examples.labels[place]
+        yield (
+            to_float(examples.images[place].to(device.torch_device)),
+            None if examples.labels is None else examples.labels[place],
+        )
 
 
 def _batches(
-    side: Any, examples: Examples | Fitted, other: Examples | Fitted, translate: Translate | None, stage: StagePlan, device: Device
+    side: Any,
+    examples: ImageDataset | ResizedDataset,
+    other: ImageDataset | ResizedDataset,
+    translate: Translate | None,
+    stage: StagePlan,
+    device: Device,
 ) -> Iterator[Batch]:
-    known = examples.as_seen_in(other) if isinstance(examples, Fitted) and isinstance(other, Fitted) and translate else None
+    known = (
+        examples.true_translation(other)
+        if isinstance(examples, ResizedDataset) and isinstance(other, ResizedDataset) and translate
+        else None
+    )
     truths = _pictures(known, None, device) if known else None
     for real, labels in _pictures(examples, None, device):
         fake = None

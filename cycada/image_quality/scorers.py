@@ -19,7 +19,7 @@ from cycada.evaluation.scoring import as_evaluated, stored_scores
 from cycada.image_quality.metrics import resized
 from cycada.methods import Classify, Networks, classify_by
 from cycada.networks import kind_of
-from cycada.networks.inception import Seen, read_inception
+from cycada.networks.inception import InceptionFeatures, read_inception
 from cycada.planning.plan import StagePlan
 from cycada.runs.reuse import find_run, load_stage
 from cycada.storage.loading import trained_network
@@ -30,7 +30,7 @@ FILES = (".pt", ".pth", ".ts", ".bin", ".safetensors")
 
 
 @dataclass(frozen=True)
-class Ruler:
+class ScoringNetwork:
     """key: what stands for it in quality.json; it holds a hash of the weights. protocol: what is stored beside the numbers."""
 
     key: str
@@ -39,7 +39,7 @@ class Ruler:
 
 
 @dataclass(frozen=True)
-class Scorer(Ruler):
+class Scorer(ScoringNetwork):
     """classify: at `size` = (height, width), which it was trained at. classes: their names."""
 
     classify: Classify
@@ -49,8 +49,8 @@ class Scorer(Ruler):
 
 
 @dataclass(frozen=True)
-class Extractor(Ruler):
-    extract: Callable[[Tensor], Seen]
+class Extractor(ScoringNetwork):
+    extract: Callable[[Tensor], InceptionFeatures]
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,9 @@ def find_scorer(name: str, results: Path | str, device: Device) -> Scorer:
 
     own = stored_scores(t.folder).get("target")
     protocol = t.protocol | {"evaluation": t.stage.evaluation.changes(), "own_scores": own}
-    return Scorer(f"scorer {t.key}", t.net, protocol, classify, t.size, class_names(t.folder), t.config.data.channels)
+    return Scorer(
+        f"scorer {t.key}", t.net, protocol, classify, t.size, class_names(t.folder), t.config.data.channels
+    )
 
 
 def find_extractor(name: str, results: Path | str, device: Device) -> Extractor:
@@ -131,19 +133,34 @@ def find_extractor(name: str, results: Path | str, device: Device) -> Extractor:
             raise CycadaError(f"extractor: there is no file {path}.")
         inception = read_inception(str(path)).to(device.torch_device)
         digest = _file_digest(path)
-        kind = "torchvision inception_v3" if hasattr(inception.body, "Mixed_7c") else "FID's Inception, TorchScript"
+        kind = (
+            "torchvision inception_v3"
+            if hasattr(inception.body, "Mixed_7c")
+            else "FID's Inception, TorchScript"
+        )
         about = {"network": kind, "file": path.name, "weights": digest, "resizing": inception.resizing}
         return Extractor(f"extractor inception:{digest}", inception, about, inception)
     t = _trained(name, results, device)
     channels = t.config.data.channels
 
-    def extract(images: Tensor) -> Seen:
+    def extract(images: Tensor) -> InceptionFeatures:
         if images.shape[1] != channels:
-            raise CycadaError(f"extractor: {t.folder.path} looks at {channels} channels, the pictures have {images.shape[1]}.")
+            raise CycadaError(
+                f"extractor: {t.folder.path} looks at {channels} channels, the pictures have {images.shape[1]}."
+            )
         features = t.net(resized(images, t.size)).features.float()
-        return Seen(features.mean((2, 3)), features) if features.ndim == 4 else Seen(features, None)
+        return (
+            InceptionFeatures(features.mean((2, 3)), features)
+            if features.ndim == 4
+            else InceptionFeatures(features, None)
+        )
 
-    return Extractor(f"extractor {t.key}", t.net, t.protocol | {"network": "the toolkit's own classifier, features"}, extract)
+    return Extractor(
+        f"extractor {t.key}",
+        t.net,
+        t.protocol | {"network": "the toolkit's own classifier, features"},
+        extract,
+    )
 
 
 def _file_digest(path: Path) -> str:

@@ -36,7 +36,7 @@ Value = tuple[float, float | None]
 
 
 @dataclass(frozen=True)
-class Row:
+class QualityRow:
     """values: by column. seconds: of training; None where nothing was trained."""
 
     name: str
@@ -50,7 +50,7 @@ class QualityTable:
     """One direction. rows: the runs', then the untranslated pictures and the real ones."""
 
     direction: str
-    rows: tuple[Row, ...]
+    rows: tuple[QualityRow, ...]
 
     @property
     def columns(self) -> list[str]:
@@ -60,7 +60,7 @@ class QualityTable:
     def heads(self) -> list[str]:
         return ["method", *(COLUMNS[c][0] for c in self.columns), "seconds", "seeds"]
 
-    def cells(self, row: Row) -> list[str]:
+    def cells(self, row: QualityRow) -> list[str]:
         values = [_written(row.values.get(c), COLUMNS[c][1]) for c in self.columns]
         return [row.name, *values, _written(row.seconds, 0), ", ".join(map(str, row.seeds)) or "-"]
 
@@ -85,7 +85,10 @@ def row_names(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """The label of each run's method, with experiment and stage behind where two have one label."""
     kinds = {(f["label"], f["experiment"], f["stage"]) for f in found}
     labels = [label for label, _, _ in kinds]
-    return [f["label"] if labels.count(f["label"]) == 1 else f"{f['label']} ({f['experiment']}, {f['stage']})" for f in found]
+    return [
+        f["label"] if labels.count(f["label"]) == 1 else f"{f['label']} ({f['experiment']}, {f['stage']})"
+        for f in found
+    ]
 
 
 def _alike(part: str, everything: Sequence[Mapping[str, Any]]) -> None:
@@ -98,21 +101,25 @@ def _alike(part: str, everything: Sequence[Mapping[str, Any]]) -> None:
             seen.setdefault(json.dumps(what, sort_keys=True), found["id"])
     if len(seen) > 1:
         (one, first), (two, second) = list(seen.items())[:2]
-        raise CycadaError(f"{part}: {first} was measured with {one}, {second} with {two}. What is compared must be measured alike.")
+        raise CycadaError(
+            f"{part}: {first} was measured with {one}, {second} with {two}. What is compared must be measured alike."
+        )
 
 
-def _row(name: str, direction: str, of: Sequence[Mapping[str, Any]]) -> Row:
+def _row(name: str, direction: str, of: Sequence[Mapping[str, Any]]) -> QualityRow:
     values = {}
     for column, (_, _, (where, key)) in COLUMNS.items():
         part = ANSWERS[direction] if where == "answers" else where
-        numbers = [value for found in of if (value := found.get(part, {}).get(direction, {}).get(key)) is not None]
+        numbers = [
+            value for found in of if (value := found.get(part, {}).get(direction, {}).get(key)) is not None
+        ]
         if numbers:
             values[column] = mean_and_error(numbers)
     seeds = tuple(sorted(found["seed"] for found in of))
-    return Row(name, seeds, values, mean_and_error([found["seconds"] for found in of]))
+    return QualityRow(name, seeds, values, mean_and_error([found["seconds"] for found in of]))
 
 
-def _references(direction: str, everything: Sequence[Mapping[str, Any]]) -> list[Row]:
+def _references(direction: str, everything: Sequence[Mapping[str, Any]]) -> list[QualityRow]:
     """What the pictures have as they were, and what real ones have: the same in every run that was measured alike."""
     rows = []
     for name, prefix in REFERENCES.items():
@@ -120,11 +127,15 @@ def _references(direction: str, everything: Sequence[Mapping[str, Any]]) -> list
         for column, (_, _, (part, key)) in COLUMNS.items():
             for found in everything:
                 answers = found.get(ANSWERS[direction], {}).get(name, {})
-                value = answers.get(key) if part == "answers" else found.get(part, {}).get(direction, {}).get(prefix + key)
+                value = (
+                    answers.get(key)
+                    if part == "answers"
+                    else found.get(part, {}).get(direction, {}).get(prefix + key)
+                )
                 if value is not None:
                     values.setdefault(column, (value, None))
         if values:
-            rows.append(Row(NAMES[name], (), values, None))
+            rows.append(QualityRow(NAMES[name], (), values, None))
     return rows
 
 
@@ -139,7 +150,9 @@ def notes(everything: Sequence[Mapping[str, Any]]) -> list[str]:
     """How the numbers came about, a sentence each."""
     found = [note for note in map(_of_scorer, everything) if note] + _of_extractors(everything)
     if any(entry.get("labels") for entry in everything):
-        found.append("Labels from photos: every pixel by the nearest palette colour; `real pictures` are real label maps so decoded.")
+        found.append(
+            "Labels from photos: every pixel by the nearest palette colour; `real pictures` are real label maps so decoded."
+        )
     return [*dict.fromkeys(found), "± is the standard error over seeds."]
 
 
@@ -170,7 +183,8 @@ def _of_extractors(everything: Sequence[Mapping[str, Any]]) -> list[str]:
                 few.add(about)
     warning = " There are fewer pictures than features: FID is too large, and comparable in this table alone."
     return [
-        f"FID, KID, structure, diversity: {about}; n of translations and of real pictures: {', '.join(numbers)}." + warning * (about in few)
+        f"FID, KID, structure, diversity: {about}; n of translations and of real pictures: {', '.join(numbers)}."
+        + warning * (about in few)
         for about, numbers in counts.items()
     ]
 
@@ -182,7 +196,12 @@ def _size(size: Sequence[int]) -> str:
 def markdown(tables: Sequence[QualityTable], remarks: Sequence[str]) -> str:
     lines: list[str] = []
     for table in tables:
-        lines += [f"**{TITLES[table.direction]}**", "", markdown_row(table.heads), f"|---|{'---:|' * (len(table.heads) - 1)}"]
+        lines += [
+            f"**{TITLES[table.direction]}**",
+            "",
+            markdown_row(table.heads),
+            f"|---|{'---:|' * (len(table.heads) - 1)}",
+        ]
         lines += [markdown_row(map(markdown_cell, table.cells(row))) for row in table.rows]
         lines.append("")
     return "\n".join([*lines, *(f"- {markdown_prose(remark)}" for remark in remarks)]) + "\n"

@@ -19,7 +19,11 @@ from cycada.train.device import Device
 
 
 def export(
-    run: Path | str, out: Path | str, direction: Direction = "st", onnx: bool = False, results: Path | str = "results"
+    run: Path | str,
+    out: Path | str,
+    direction: Direction = "st",
+    onnx: bool = False,
+    results: Path | str = "results",
 ) -> tuple[Path, ...]:
     """generator.safetensors, config.json, README.md (a model card) and, where asked for, generator.onnx, in the folder `out`.
 
@@ -46,7 +50,10 @@ def export(
     )  # fmt: skip
     if out.is_file():
         raise CycadaError(f"{out}: this is a file, expected a folder for the generator.")
-    if (out / WEIGHTS).exists() and ((other := read_export(out)[1]).run, other.direction) != (about.run, about.direction):
+    if (out / WEIGHTS).exists() and ((other := read_export(out)[1]).run, other.direction) != (
+        about.run,
+        about.direction,
+    ):
         raise CycadaError(
             f"{out}: the generator of run {other.run}, {other.direction}, is there already. Choose another folder, or remove it."
         )
@@ -69,10 +76,22 @@ def write_onnx(net: nn.Module, about: Exported, file: Path) -> None:
         raise CycadaError(f"--onnx: {error}. Install it with: pip install 'cycada[onnx]'") from None
     m = about.multiple_of
     rows, columns = (torch.export.Dim(name, min=2) for name in ("rows", "columns"))
-    shapes = ({0: torch.export.Dim("batch", min=1), 2: m * rows if m > 1 else rows, 3: m * columns if m > 1 else columns},)
+    shapes = (
+        {
+            0: torch.export.Dim("batch", min=1),
+            2: m * rows if m > 1 else rows,
+            3: m * columns if m > 1 else columns,
+        },
+    )
     traced = torch.zeros(2, about.channels, 4 * m, 6 * m)
     program = torch.onnx.export(
-        net, (traced,), dynamo=True, input_names=["image"], output_names=["translated"], dynamic_shapes=shapes, verbose=False
+        net,
+        (traced,),
+        dynamo=True,
+        input_names=["image"],
+        output_names=["translated"],
+        dynamic_shapes=shapes,
+        verbose=False,
     )
     assert program is not None
     with whole(file) as part:

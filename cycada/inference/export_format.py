@@ -66,7 +66,10 @@ def is_export(path: Path) -> bool:
 def write_weights(folder: Path, net: nn.Module, about: Exported) -> None:
     """generator.safetensors and config.json, each whole or not at all."""
     weights = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    for name, content in ((WEIGHTS, save(weights, {"cycada": about.text()})), (CONFIG, about.text().encode())):
+    for name, content in (
+        (WEIGHTS, save(weights, {"cycada": about.text()})),
+        (CONFIG, about.text().encode()),
+    ):
         write_bytes(folder / name, content)
 
 
@@ -78,12 +81,18 @@ def read_export(path: Path) -> tuple[nn.Module, Exported]:
             about = _parsed((opened.metadata() or {}).get("cycada"), file)
         weights = load_file(file)
     except (OSError, SafetensorError) as error:
-        raise CycadaError(f"{file}: cannot be read ({error}). Export it again with: cycada export RUN OUT") from None
+        raise CycadaError(
+            f"{file}: cannot be read ({error}). Export it again with: cycada export RUN OUT"
+        ) from None
     context = {"image_channels": about.channels, "size": min(about.window), "shape": about.window}
     try:
         net = network(Spec(**about.architecture), "g", context, "architecture")
     except CycadaError as error:
-        hint = f" It was made with the plugins {', '.join(about.plugins)}: import them first." if about.plugins else ""
+        hint = (
+            f" It was made with the plugins {', '.join(about.plugins)}: import them first."
+            if about.plugins
+            else ""
+        )
         raise CycadaError(f"{file}: {error}{hint}") from None
     load_weights(net, weights, str(file))
     return net.eval(), about
@@ -98,7 +107,9 @@ def _parsed(text: str | None, file: Path) -> Exported:
     try:
         found = json.loads(text)
         if found["format"] != FORMAT:
-            raise CycadaError(f"{file}: its format is {found['format']}, this version reads {FORMAT}. Export it again.")
+            raise CycadaError(
+                f"{file}: its format is {found['format']}, this version reads {FORMAT}. Export it again."
+            )
         known = {f.name for f in fields(Exported)}
         about = TypeAdapter(Exported).validate_python({k: v for k, v in found.items() if k in known})
     except (ValueError, TypeError, KeyError, ValidationError) as error:

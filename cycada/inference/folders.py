@@ -11,7 +11,7 @@ from pathlib import Path
 from cycada.core.errors import CycadaError
 from cycada.core.files import ready
 from cycada.core.interrupt import Interrupted, stop_on_signal
-from cycada.core.progress import Screen
+from cycada.core.progress import Progress
 from cycada.data.doubts import grouped
 from cycada.data.picture import SUFFIXES, describe_folder, image_files, picture_doubts, read_picture
 from cycada.data.translated import is_whole
@@ -40,7 +40,9 @@ class Translation:
             return ""
         count = len(self.bad) + self.done + self.there
         some = [f"  {why}" for why in list(self.bad.values())[:20]] + ["  ..."] * (len(self.bad) > 20)
-        return "\n".join([f"{len(self.bad)} of {count} images could not be translated; all others are done.", *some])
+        return "\n".join(
+            [f"{len(self.bad)} of {count} images could not be translated; all others are done.", *some]
+        )
 
 
 def translate(
@@ -56,7 +58,7 @@ def translate(
     strict: bool = False,
     results: Path | str = "results",
     device: str | None = None,
-    screen: Screen | None = None,
+    screen: Progress | None = None,
 ) -> Translation:
     """Every picture of a folder, or one picture, through a run's generator, an exported one, or a `Translator`.
 
@@ -70,7 +72,7 @@ def translate(
     refused before the first is translated. A bad picture is named in the result, or raises if `strict`. Raises CycadaError, and
     Interrupted after Ctrl-C.
     """
-    screen = screen or Screen(quiet=True)
+    screen = screen or Progress(quiet=True)
     translator = what if isinstance(what, Translator) else load_generator(what, direction, results, device)
     translator.check(size)
     source, out = Path(source), Path(out)
@@ -92,7 +94,7 @@ def _translate(
     tile: int,
     mark: str,
     strict: bool,
-    screen: Screen,
+    screen: Progress,
     result: Translation,
 ) -> None:
     count = len(missing) + result.there
@@ -168,7 +170,9 @@ def _folder(source: Path, out: Path, recursive: bool, form: Format) -> list[tupl
     if out.is_file():
         raise CycadaError(f"{out}: this is a file, expected a folder for the translations of {source}.")
     if out.resolve() == source.resolve():
-        raise CycadaError(f"{out}: translations would lie among the pictures that they are made from. Choose another folder.")
+        raise CycadaError(
+            f"{out}: translations would lie among the pictures that they are made from. Choose another folder."
+        )
     folders = [source, *sorted(p for p in source.rglob("*") if p.is_dir())] if recursive else [source]
     folders = [f for f in folders if not f.resolve().is_relative_to(out.resolve())]
     found = [pair for f in folders for pair in _named(image_files(f), out / f.relative_to(source), form)]

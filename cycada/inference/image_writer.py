@@ -29,7 +29,9 @@ def save_like(file: Path, array: np.ndarray, original: Path, mark: str) -> None:
     if ExifTags.Base.Orientation in exif:
         exif[ExifTags.Base.Orientation] = 1
     kept: dict[str, Any] = {"exif": exif} if len(exif) else {}
-    if icc[16:20] == (b"GRAY" if array.shape[-1] == 1 else b"RGB "):  # of CMYK, or of grey that became RGB, it would be wrong
+    if icc[16:20] == (
+        b"GRAY" if array.shape[-1] == 1 else b"RGB "
+    ):  # of CMYK, or of grey that became RGB, it would be wrong
         kept["icc_profile"] = icc
     if file.suffix == ".png":
         text = PngInfo()

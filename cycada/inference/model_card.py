@@ -67,13 +67,21 @@ def card(about: Exported, folder: RunFolder, onnx: bool) -> str:
 
 def data_name(spec: Spec) -> str:
     """A domain and the words among its options that training pictures depend on: `camvid (dusk)`. Of an absolute path the last part."""
-    kept = [v for key, v in spec.options.items() if key not in ("test", "labels", "classes") and isinstance(v, str)]
+    kept = [
+        v
+        for key, v in spec.options.items()
+        if key not in ("test", "labels", "classes") and isinstance(v, str)
+    ]
     words = [Path(v).name if Path(v).is_absolute() else v for v in kept]
     return f"{spec.name} ({', '.join(words)})" if words else spec.name
 
 
 def _section(title: str, values: Mapping[str, float]) -> list[str]:
-    return [f"## {title}", "", *_table({name: f"{value:.4g}" for name, value in values.items()}), ""] if values else []
+    return (
+        [f"## {title}", "", *_table({name: f"{value:.4g}" for name, value in values.items()}), ""]
+        if values
+        else []
+    )
 
 
 def _table(rows: Mapping[str, str]) -> list[str]:

@@ -89,7 +89,9 @@ def _handed_on(probe: nn.Module, channels: int, low: int, far: int, upright: boo
 
 
 def _by_image(module: nn.Module) -> nn.GroupNorm | nn.InstanceNorm2d | None:
-    if isinstance(module, nn.GroupNorm) or (isinstance(module, nn.InstanceNorm2d) and not module.track_running_stats):
+    if isinstance(module, nn.GroupNorm) or (
+        isinstance(module, nn.InstanceNorm2d) and not module.track_running_stats
+    ):
         return module
     return None
 

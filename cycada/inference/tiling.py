@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from cycada.core.errors import CycadaError
 from cycada.data import to_bytes, to_float
-from cycada.evaluation.predict import evaluating
-from cycada.evaluation.test_time_augmentation import places
+from cycada.evaluation.predict import eval_mode
+from cycada.evaluation.test_time_augmentation import window_starts
 from cycada.inference.receptive_field import normalises_by_image, reach, smallest, with_statistics_of
 
 TILE = 512
@@ -30,15 +30,17 @@ SAMPLES = 4
 FADE = 1 / 4
 """The share of a tile that fades into the next one, where tiles are blended."""
 
-Report = Callable[[float], None]
+ProgressCallback = Callable[[float], None]
 """Told which share of a picture is done; what it raises ends the translation."""
 
 
-def silent(share: float) -> None:
+def no_progress(share: float) -> None:
     """Nobody wants to know."""
 
 
-def translate_picture(net: nn.Module, picture: Tensor, tile: int = TILE, report: Report = silent) -> Tensor:
+def translate_picture(
+    net: nn.Module, picture: Tensor, tile: int = TILE, report: ProgressCallback = no_progress
+) -> Tensor:
     """(C, H, W) uint8 of any size on the CPU -> the same, translated on the generator's device.
 
     One forward pass where the picture has no more than tile ** 2 pixels, which is then what the generator itself gives; else by
@@ -47,12 +49,14 @@ def translate_picture(net: nn.Module, picture: Tensor, tile: int = TILE, report:
     height, width = picture.shape[1:]
     multiple, least = int(getattr(net, "multiple_of", 1)), smallest(net)
     padded = _mirrored_to(picture, *(max(least, -(-side // multiple) * multiple) for side in (height, width)))
-    with evaluating(net):
+    with eval_mode(net):
         if padded.shape[1] * padded.shape[2] <= max(tile, least) ** 2:
             result = to_bytes(net(_input(net, padded)))[0].cpu()
             report(1.0)
         else:
-            result = by_tiles(with_kept_statistics(net, padded, tile), padded, tile, reach(net, len(padded)), report)
+            result = by_tiles(
+                with_kept_statistics(net, padded, tile), padded, tile, reach(net, len(padded)), report
+            )
     return result[:, :height, :width]
 
 
@@ -78,17 +82,22 @@ def sample(picture: Tensor, tile: int, least: int) -> list[Tensor]:
     rows = max(1, min(height // h, round(math.sqrt(count * height * w / (width * h)))))
     columns = max(1, min(width // w, count // rows))
     tops, lefts = (
-        [round((i + 0.5) * whole / n - part / 2) for i in range(n)] for whole, part, n in ((height, h, rows), (width, w, columns))
+        [round((i + 0.5) * whole / n - part / 2) for i in range(n)]
+        for whole, part, n in ((height, h, rows), (width, w, columns))
     )
     return [picture[:, top : top + h, left : left + w] for top in tops for left in lefts]
 
 
-def by_tiles(net: nn.Module, picture: Tensor, tile: int, margin: int | None, report: Report = silent) -> Tensor:
+def by_tiles(
+    net: nn.Module, picture: Tensor, tile: int, margin: int | None, report: ProgressCallback = no_progress
+) -> Tensor:
     """(C, H, W) uint8 through a generator whose statistics are kept -> the same, translated. Both sides are such that it takes them.
 
     margin: its `reach`; where there is None, tiles are blended.
     """
-    return _blended(net, picture, tile, report) if margin is None else _exact(net, picture, tile, margin, report)
+    return (
+        _blended(net, picture, tile, report) if margin is None else _exact(net, picture, tile, margin, report)
+    )
 
 
 class Span(NamedTuple):
@@ -110,7 +119,9 @@ def spans(length: int, tile: int, margin: int, multiple: int) -> list[Span]:
     core = (tile - 2 * margin) // multiple * multiple
     if core < max(multiple, margin // 4):
         least = 2 * margin + max(multiple, margin // 4)
-        raise CycadaError(f"tile: found {tile}, but this generator looks {margin} pixels around each. Take at least {least}.")
+        raise CycadaError(
+            f"tile: found {tile}, but this generator looks {margin} pixels around each. Take at least {least}."
+        )
     step = -(-length // (-(-length // core) * multiple)) * multiple
     return [
         Span(start, min(start + step, length), max(0, start - margin), min(start + step + margin, length))
@@ -118,7 +129,7 @@ def spans(length: int, tile: int, margin: int, multiple: int) -> list[Span]:
     ]  # fmt: skip
 
 
-def _exact(net: nn.Module, picture: Tensor, tile: int, margin: int, report: Report) -> Tensor:
+def _exact(net: nn.Module, picture: Tensor, tile: int, margin: int, report: ProgressCallback) -> Tensor:
     multiple = int(getattr(net, "multiple_of", 1))
     rows, columns = (spans(side, tile, margin, multiple) for side in picture.shape[1:])
     result = torch.empty_like(picture)
@@ -132,14 +143,18 @@ def _exact(net: nn.Module, picture: Tensor, tile: int, margin: int, report: Repo
     return result
 
 
-def _blended(net: nn.Module, picture: Tensor, tile: int, report: Report) -> Tensor:
+def _blended(net: nn.Module, picture: Tensor, tile: int, report: ProgressCallback) -> Tensor:
     """Weights fall linearly over the overlap, and are divided by their sum."""
     least = smallest(net)
     tile = max(least, tile // least * least)
     h, w = (min(tile, side) for side in picture.shape[1:])
     total = torch.zeros(picture.shape)
     weights = torch.zeros(picture.shape[1:])
-    corners = [(top, left) for top in places(picture.shape[1], h, FADE) for left in places(picture.shape[2], w, FADE)]
+    corners = [
+        (top, left)
+        for top in window_starts(picture.shape[1], h, FADE)
+        for left in window_starts(picture.shape[2], w, FADE)
+    ]
     weight = torch.outer(_fading(h), _fading(w))
     for k, (top, left) in enumerate(corners, 1):
         part = net(_input(net, picture[:, top : top + h, left : left + w]))[0].float().cpu()

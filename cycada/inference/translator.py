@@ -17,7 +17,7 @@ from cycada.data import convert, to_bytes, to_float
 from cycada.data.picture import UNREADABLE, pixels_of
 from cycada.data.transforms import Resize
 from cycada.inference.export_format import is_export, read_export
-from cycada.inference.tiling import TILE, Report, silent, translate_picture
+from cycada.inference.tiling import TILE, ProgressCallback, no_progress, translate_picture
 from cycada.methods import Direction, Networks, Translate
 from cycada.methods.base import generators_translate
 from cycada.networks import kind_of
@@ -57,13 +57,21 @@ class Translator:
         return self.way
 
     @overload
-    def __call__(self, picture: np.ndarray, size: Size = ..., tile: int = ..., report: Report = ...) -> np.ndarray: ...
+    def __call__(
+        self, picture: np.ndarray, size: Size = ..., tile: int = ..., report: ProgressCallback = ...
+    ) -> np.ndarray: ...
 
     @overload
-    def __call__(self, picture: Pil.Image, size: Size = ..., tile: int = ..., report: Report = ...) -> Pil.Image: ...
+    def __call__(
+        self, picture: Pil.Image, size: Size = ..., tile: int = ..., report: ProgressCallback = ...
+    ) -> Pil.Image: ...
 
     def __call__(
-        self, picture: np.ndarray | Pil.Image, size: Size = "run", tile: int = TILE, report: Report = silent
+        self,
+        picture: np.ndarray | Pil.Image,
+        size: Size = "run",
+        tile: int = TILE,
+        report: ProgressCallback = no_progress,
     ) -> np.ndarray | Pil.Image:
         """A PIL image is read as a file is: upright, on white, 16 bits scaled to 8.
 
@@ -77,15 +85,23 @@ class Translator:
             except UNREADABLE as error:
                 raise CycadaError(f"The picture cannot be read: {error}.") from error
             return Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array)
-        if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (1,), (3,)):
-            raise CycadaError(f"Found an array {picture.dtype}{picture.shape}, expected uint8 of (H, W), (H, W, 1) or (H, W, 3).")
+        if (
+            picture.dtype != np.uint8
+            or picture.ndim not in (2, 3)
+            or picture.shape[2:] not in ((), (1,), (3,))
+        ):
+            raise CycadaError(
+                f"Found an array {picture.dtype}{picture.shape}, expected uint8 of (H, W), (H, W, 1) or (H, W, 3)."
+            )
         pixels = torch.from_numpy(np.array(picture)).reshape(*picture.shape[:2], -1).permute(2, 0, 1)
         return self._translated(self._sized(pixels, size), tile, report).permute(1, 2, 0).numpy()
 
     def check(self, size: Size) -> None:
         """Raises CycadaError for a size that this way cannot do."""
         if size != "run" and not isinstance(self.way, nn.Module):
-            raise CycadaError(f"size: found {size}, but {self.identity} translates by a search, at its own size alone. Use run.")
+            raise CycadaError(
+                f"size: found {size}, but {self.identity} translates by a search, at its own size alone. Use run."
+            )
 
     def _sized(self, pixels: Tensor, size: Size) -> Tensor:
         """(C, H, W) uint8 -> the same with the channels and the size that were asked for."""
@@ -96,9 +112,11 @@ class Translator:
         if size != "keep":
             scale = size / min(height, width)
             height, width = round(height * scale), round(width * scale)
-        return convert(pixels[None], (height, width), self.channels, "bilinear" if self.resize == "pad" else self.resize)[0]
+        return convert(
+            pixels[None], (height, width), self.channels, "bilinear" if self.resize == "pad" else self.resize
+        )[0]
 
-    def _translated(self, pixels: Tensor, tile: int, report: Report) -> Tensor:
+    def _translated(self, pixels: Tensor, tile: int, report: ProgressCallback) -> Tensor:
         if isinstance(self.way, nn.Module):
             return translate_picture(self.way, pixels, tile, report)
         with torch.no_grad():
@@ -108,7 +126,10 @@ class Translator:
 
 
 def load_generator(
-    what: Path | str, direction: Direction | None = None, results: Path | str = "results", device: str | None = None
+    what: Path | str,
+    direction: Direction | None = None,
+    results: Path | str = "results",
+    device: str | None = None,
 ) -> Translator:
     """A translator from a run (its folder, or the beginning of its id) or from what `cycada export` wrote (folder or file).
 
@@ -122,24 +143,42 @@ def load_generator(
                 f"{what}: found the direction '{about.direction}' alone, not '{direction}'. Export that one too, or name the run."
             )
         place = Device.find(device or "auto").torch_device
-        return Translator(net.to(place), about.channels, about.size, about.resize, about.direction, about.run, place)
+        return Translator(
+            net.to(place), about.channels, about.size, about.resize, about.direction, about.run, place
+        )
     folder, direction = find_run(what, results), direction or "st"
     config, stage = load_stage(folder)
     found = Device.find(device or config.device)
     way = translation(folder, config, stage, direction, found)
     size = config.shapes(stage.stage)["source" if direction == "st" else "target"]
-    return Translator(way, config.data.channels, size, config.data.resize, direction, folder.id, found.torch_device)
+    return Translator(
+        way, config.data.channels, size, config.data.resize, direction, folder.id, found.torch_device
+    )
 
 
-def translation(folder: RunFolder, config: Config, stage: StagePlan, direction: Direction, device: Device) -> Translate:
+def translation(
+    folder: RunFolder, config: Config, stage: StagePlan, direction: Direction, device: Device
+) -> Translate:
     """How a finished stage translates in a direction. Raises CycadaError where it does not."""
-    if stage.method.translations is generators_translate:  # nothing but generators: whatever else there is stays on the disk
-        roles = {role: trained_network(folder, config, stage, role) for role in stage.specs if kind_of(role) == "g"}
+    if (
+        stage.method.translations is generators_translate
+    ):  # nothing but generators: whatever else there is stays on the disk
+        roles = {
+            role: trained_network(folder, config, stage, role) for role in stage.specs if kind_of(role) == "g"
+        }
         nets = Networks(roles).to(device.torch_device)
     else:
-        nets = trained_networks(folder, config, stage, len(folder.arrays("analysis.npz").get("classes", ())), device)
+        nets = trained_networks(
+            folder, config, stage, len(folder.arrays("analysis.npz").get("classes", ())), device
+        )
     ways = stage.method.translations(nets.eval(), stage.options)
     if direction not in ways:
-        there = f"It has: {', '.join(ways)}." if ways else "It does not translate: name a stage that learns or uses g_st."
-        raise CycadaError(f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no direction '{direction}'. {there}")
+        there = (
+            f"It has: {', '.join(ways)}."
+            if ways
+            else "It does not translate: name a stage that learns or uses g_st."
+        )
+        raise CycadaError(
+            f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no direction '{direction}'. {there}"
+        )
     return ways[direction]

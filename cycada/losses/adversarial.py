@@ -42,27 +42,27 @@ def discriminator_loss(score_real: Tensor, score_fake: Tensor, mode: Mode) -> Te
 
 
 @losses("gan_t")
-def gan_t(score_fake_t: Tensor, *, mode: Mode = "lsgan") -> Tensor:
+def gan_t(d_t_logits_fake: Tensor, *, mode: Mode = "lsgan") -> Tensor:
     """G_st fools D_t: translated source images look like the target (CyCADA eq. 2, for G)."""
-    return generator_loss(score_fake_t, mode)
+    return generator_loss(d_t_logits_fake, mode)
 
 
 @losses("gan_s")
-def gan_s(score_fake_s: Tensor, *, mode: Mode = "lsgan") -> Tensor:
+def gan_s(d_s_logits_fake: Tensor, *, mode: Mode = "lsgan") -> Tensor:
     """G_ts fools D_s: translated target images look like the source."""
-    return generator_loss(score_fake_s, mode)
+    return generator_loss(d_s_logits_fake, mode)
 
 
 @losses("discriminate_t")
-def discriminate_t(score_real_t: Tensor, score_pooled_t: Tensor, *, mode: Mode = "lsgan") -> Tensor:
+def discriminate_t(d_t_logits_real: Tensor, d_t_logits_pooled: Tensor, *, mode: Mode = "lsgan") -> Tensor:
     """D_t tells target images from translated source images out of the pool (CyCADA eq. 2, for D)."""
-    return discriminator_loss(score_real_t, score_pooled_t, mode)
+    return discriminator_loss(d_t_logits_real, d_t_logits_pooled, mode)
 
 
 @losses("discriminate_s")
-def discriminate_s(score_real_s: Tensor, score_pooled_s: Tensor, *, mode: Mode = "lsgan") -> Tensor:
+def discriminate_s(d_s_logits_real: Tensor, d_s_logits_pooled: Tensor, *, mode: Mode = "lsgan") -> Tensor:
     """D_s tells source images from translated target images out of the pool."""
-    return discriminator_loss(score_real_s, score_pooled_s, mode)
+    return discriminator_loss(d_s_logits_real, d_s_logits_pooled, mode)
 
 
 def gradient_penalty(gradient: Tensor) -> Tensor:
@@ -72,12 +72,12 @@ def gradient_penalty(gradient: Tensor) -> Tensor:
 
 
 @losses("gradient_penalty_t")
-def gradient_penalty_t(score_gradient_t: Tensor) -> Tensor:
+def gradient_penalty_t(d_t_gradient: Tensor) -> Tensor:
     """Keeps D_t 1-Lipschitz between real and pooled images; weight 10 in the paper, with mode wgan-gp."""
-    return gradient_penalty(score_gradient_t)
+    return gradient_penalty(d_t_gradient)
 
 
 @losses("gradient_penalty_s")
-def gradient_penalty_s(score_gradient_s: Tensor) -> Tensor:
+def gradient_penalty_s(d_s_gradient: Tensor) -> Tensor:
     """Keeps D_s 1-Lipschitz between real and pooled images; weight 10 in the paper, with mode wgan-gp."""
-    return gradient_penalty(score_gradient_s)
+    return gradient_penalty(d_s_gradient)

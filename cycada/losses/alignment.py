@@ -46,23 +46,30 @@ def mmd(features_real_s: Tensor, features_real_t: Tensor, *, kernels: Depth = 5)
 
 
 @losses("jmmd")
-def jmmd(features_real_s: Tensor, features_real_t: Tensor, logits_real_s: Tensor, logits_real_t: Tensor, *, kernels: Depth = 5) -> Tensor:
+def jmmd(
+    features_real_s: Tensor,
+    features_real_t: Tensor,
+    f_t_logits_real_s: Tensor,
+    f_t_logits_real_t: Tensor,
+    *,
+    kernels: Depth = 5,
+) -> Tensor:
     """Joint MMD: the kernels of features and of class probabilities multiplied (Long et al. 2017, JAN, eq. 8). -> scalar
 
     The kernel of the class probabilities is exp(-|y_i - y_j|^2 / b) with the batch's mean squared distance as b, like that of the
     features. Transfer-Learning-Library fixes b = 2 * 0.92^2: as answers grow certain and far apart, b grows along here and not there.
     """
     features = gaussian_kernels(torch.cat([features_real_s, features_real_t]), kernels)
-    classes = gaussian_kernels(torch.cat([logits_real_s, logits_real_t]).softmax(1), 1)
+    classes = gaussian_kernels(torch.cat([f_t_logits_real_s, f_t_logits_real_t]).softmax(1), 1)
     return discrepancy(features * classes)
 
 
 @losses("cdan")
 def cdan(
-    reversed_critic_source: Tensor,
-    reversed_critic_target: Tensor,
-    logits_real_s: Tensor,
-    logits_real_t: Tensor,
+    domain_logits_reversed_source: Tensor,
+    domain_logits_reversed_target: Tensor,
+    f_t_logits_real_s: Tensor,
+    f_t_logits_real_t: Tensor,
     *,
     certainty: bool = False,
 ) -> Tensor:
@@ -72,8 +79,13 @@ def cdan(
     """
 
     def half(critic: Tensor, logits: Tensor, domain: int) -> Tensor:
-        loss = F.cross_entropy(critic, torch.full_like(critic[:, 0], domain, dtype=torch.long), reduction="none")
+        loss = F.cross_entropy(
+            critic, torch.full_like(critic[:, 0], domain, dtype=torch.long), reduction="none"
+        )
         weight = 1 + torch.exp(-entropies(logits.detach())) if certainty else torch.ones_like(loss)
         return (weight * loss).sum() / weight.sum()
 
-    return 0.5 * (half(reversed_critic_source, logits_real_s, 1) + half(reversed_critic_target, logits_real_t, 0))
+    return 0.5 * (
+        half(domain_logits_reversed_source, f_t_logits_real_s, 1)
+        + half(domain_logits_reversed_target, f_t_logits_real_t, 0)
+    )

@@ -21,12 +21,12 @@ def discrepancy(logits: Tensor, second_logits: Tensor) -> Tensor:
 
 
 @losses("heads_disagree")
-def heads_disagree(logits_real_t: Tensor, second_logits_real_t: Tensor) -> Tensor:
+def heads_disagree(f_t_logits_real_t: Tensor, second_logits_real_t: Tensor) -> Tensor:
     """Minus the heads' discrepancy on target images: the heads look for what lies off the source, MCD's step B."""
-    return -discrepancy(logits_real_t, second_logits_real_t)
+    return -discrepancy(f_t_logits_real_t, second_logits_real_t)
 
 
 @losses("heads_agree")
-def heads_agree(logits_real_t: Tensor, second_logits_real_t: Tensor) -> Tensor:
+def heads_agree(f_t_logits_real_t: Tensor, second_logits_real_t: Tensor) -> Tensor:
     """The heads' discrepancy on target images: the encoder moves them to where the heads agree, MCD's step C."""
-    return discrepancy(logits_real_t, second_logits_real_t)
+    return discrepancy(f_t_logits_real_t, second_logits_real_t)

@@ -19,22 +19,29 @@ def domain_cross_entropy(critic: Tensor, domain: int) -> Tensor:
 
 
 @losses("feature_gan")
-def feature_gan(critic_target: Tensor, feature_gate: Tensor) -> Tensor:
+def feature_gan(domain_logits_target: Tensor, feature_gate: Tensor) -> Tensor:
     """f_t makes target features pass as source ones (ADDA eq. 9, inverted labels; CyCADA eq. 5, last term)."""
-    return feature_gate * domain_cross_entropy(critic_target, 1)
+    return feature_gate * domain_cross_entropy(domain_logits_target, 1)
 
 
 @losses("discriminate_feature")
-def discriminate_feature(critic_source: Tensor, critic_target: Tensor) -> Tensor:
+def discriminate_feature(domain_logits_source: Tensor, domain_logits_target: Tensor) -> Tensor:
     """D_feat tells source features from target ones (ADDA eq. 7), mean of both halves."""
-    return 0.5 * (domain_cross_entropy(critic_source, 1) + domain_cross_entropy(critic_target, 0))
+    return 0.5 * (
+        domain_cross_entropy(domain_logits_source, 1) + domain_cross_entropy(domain_logits_target, 0)
+    )
 
 
 @losses("domain_adversarial")
-def domain_adversarial(reversed_critic_source: Tensor, reversed_critic_target: Tensor) -> Tensor:
+def domain_adversarial(
+    domain_logits_reversed_source: Tensor, domain_logits_reversed_target: Tensor
+) -> Tensor:
     """The domain loss of DANN (Ganin et al. 2016, eq. 9): the discriminator minimises it, the features,
 
     behind a gradient reversal, maximise it. The paper's lambda is this term's weight, its ramp `dann`. The paper ramps what comes back
     through the reversal alone; here the weight is the discriminator's, too, which learns nothing at step 0.
     """
-    return 0.5 * (domain_cross_entropy(reversed_critic_source, 1) + domain_cross_entropy(reversed_critic_target, 0))
+    return 0.5 * (
+        domain_cross_entropy(domain_logits_reversed_source, 1)
+        + domain_cross_entropy(domain_logits_reversed_target, 0)
+    )

@@ -18,7 +18,9 @@ from cycada.core.types import ignore_index
 from cycada.losses.term import losses
 
 
-def agreement(logits_after: Tensor, logits_before: Tensor, soft: bool, confidence: float, label: Tensor | None = None) -> Tensor:
+def agreement(
+    logits_after: Tensor, logits_before: Tensor, soft: bool, confidence: float, label: Tensor | None = None
+) -> Tensor:
     """CE(argmax before, after), or CE(label, after), or KL(before || after), over the images that f_s is sure of.
 
     Logits (N, K, ...), label (N, ...) -> scalar: the mean over the images (or pixels) that count; 0 where none does.
@@ -43,8 +45,8 @@ def agreement(logits_after: Tensor, logits_before: Tensor, soft: bool, confidenc
 
 @losses("semantic_t")
 def semantic_t(
-    source_logits_fake_t: Tensor,
-    source_logits_real_s: Tensor,
+    f_s_logits_fake_t: Tensor,
+    f_s_logits_real_s: Tensor,
     label_s: Tensor,
     semantic_gate: Tensor,
     *,
@@ -53,17 +55,19 @@ def semantic_t(
 ) -> Tensor:
     """f_s sees the same class in G_st(x_s) as in x_s. Logits (N, K, ...), labels (N, ...) -> scalar."""
     label = label_s if anchor == "label" else None
-    return semantic_gate * agreement(source_logits_fake_t, source_logits_real_s, anchor == "soft", confidence, label)
+    return semantic_gate * agreement(
+        f_s_logits_fake_t, f_s_logits_real_s, anchor == "soft", confidence, label
+    )
 
 
 @losses("semantic_s")
 def semantic_s(
-    source_logits_fake_s: Tensor,
-    source_logits_real_t: Tensor,
+    f_s_logits_fake_s: Tensor,
+    f_s_logits_real_t: Tensor,
     semantic_gate: Tensor,
     *,
     anchor: Literal["classifier", "soft"] = "classifier",
     confidence: Share = 0.0,
 ) -> Tensor:
     """f_s sees the same class in G_ts(x_t) as in x_t. No target label is involved."""
-    return semantic_gate * agreement(source_logits_fake_s, source_logits_real_t, anchor == "soft", confidence)
+    return semantic_gate * agreement(f_s_logits_fake_s, f_s_logits_real_t, anchor == "soft", confidence)

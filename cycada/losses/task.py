@@ -21,18 +21,18 @@ def labelled_cross_entropy(logits: Tensor, label: Tensor, smoothing: float = 0.0
 
 
 @losses("task_source")
-def task_source(logits_real_s: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
+def task_source(f_t_logits_real_s: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
     """f_t names real source images, CyCADA eq. 1."""
-    return labelled_cross_entropy(logits_real_s, label_s, smoothing)
+    return labelled_cross_entropy(f_t_logits_real_s, label_s, smoothing)
 
 
 @losses("task_translated")
-def task_translated(logits_fake_t: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
+def task_translated(f_t_logits_fake_t: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
     """f_t names translated source images by their source labels, CyCADA eq. 5, first term."""
-    return labelled_cross_entropy(logits_fake_t, label_s, smoothing)
+    return labelled_cross_entropy(f_t_logits_fake_t, label_s, smoothing)
 
 
 @losses("task_classifier")
-def task_classifier(source_logits_real_s: Tensor, label_s: Tensor) -> Tensor:
+def task_classifier(f_s_logits_real_s: Tensor, label_s: Tensor) -> Tensor:
     """f_s itself learns next to the generators, as in the released code (the paper freezes it)."""
-    return labelled_cross_entropy(source_logits_real_s, label_s)
+    return labelled_cross_entropy(f_s_logits_real_s, label_s)

@@ -54,7 +54,9 @@ class Term:
     where: str = "losses"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", check_options(self.loss, self.options, f"{self.where}.{self.name}"))
+        object.__setattr__(
+            self, "options", check_options(self.loss, self.options, f"{self.where}.{self.name}")
+        )
 
     @cached_property
     def loss(self) -> Loss:

@@ -7,13 +7,13 @@ from functools import cached_property
 from torch import Tensor, nn
 
 from cycada.core.errors import CycadaError
-from cycada.methods.base import Method, PhasePlan, methods
-from cycada.methods.step_tensors import Views
+from cycada.methods.base import Method, PhaseSpec, methods
+from cycada.methods.step_tensors import StepTensors
 
 
-class AdaBnViews(Views):
+class AdaBnTensors(StepTensors):
     @cached_property
-    def logits_real_t(self) -> Tensor:
+    def f_t_logits_real_t(self) -> Tensor:
         """Looking at target images is what adapts f_t: in training mode its running statistics follow them."""
         norms = [m for m in self.nets.f_t.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         if not any(m.track_running_stats for m in norms):
@@ -27,10 +27,10 @@ class AdaBnViews(Views):
 methods.add(
     "adabn",
     Method(
-        AdaBnViews,
+        AdaBnTensors,
         # the rate is 0: no weight moves, the entropy is watched. At batch norm's momentum of 0.1 the source's statistics weigh
         # 3e-5 after 100 steps
-        (PhasePlan("statistics", ("f_t",), {"entropy": 1.0}, {"name": "sgd", "lr": 0.0}),),
+        (PhaseSpec("statistics", ("f_t",), {"entropy": 1.0}, {"name": "sgd", "lr": 0.0}),),
         "AdaBN",
         "batch-norm statistics of a trained f_t re-estimated on target images, weights untouched (Li et al. 2018, algorithm 1)",
     ),

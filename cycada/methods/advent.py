@@ -11,10 +11,10 @@ from torch import Tensor
 
 from cycada.core.bounds import Share
 from cycada.losses.entropy import self_information
-from cycada.methods.adda import FEATURE_DISCRIMINATOR, CriticViews
-from cycada.methods.base import Method, PhasePlan, methods
-from cycada.methods.source_only import SourceViews
-from cycada.methods.step_tensors import Options, carried
+from cycada.methods.adda import FEATURE_DISCRIMINATOR, DomainDiscriminatorTensors
+from cycada.methods.base import Method, PhaseSpec, methods
+from cycada.methods.source_only import SourceTensors
+from cycada.methods.step_tensors import Options, kept_detached
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ class AdventOptions(Options):
     gate: Share | None = None
 
 
-class AdventViews(SourceViews, CriticViews):
+class AdventTensors(SourceTensors, DomainDiscriminatorTensors):
     """f_t answers once for each domain: what it is judged on is what the discriminator learns from."""
 
-    @carried
-    def logits_real_s(self) -> Tensor:
+    @kept_detached
+    def f_t_logits_real_s(self) -> Tensor:
         return self.output_real_s.logits
 
     @cached_property
-    def logits_real_t(self) -> Tensor:
+    def f_t_logits_real_t(self) -> Tensor:
         return self.nets.f_t(self.real_t).logits
 
     def _certainty(self, logits: Tensor) -> Tensor:
@@ -47,13 +47,13 @@ class AdventViews(SourceViews, CriticViews):
             return logits.softmax(1)
         return self_information(logits) / math.log(logits.shape[1])
 
-    @carried
-    def critic_input_source(self) -> Tensor:
-        return self._certainty(self.logits_real_s)
+    @kept_detached
+    def discriminator_input_source(self) -> Tensor:
+        return self._certainty(self.f_t_logits_real_s)
 
-    @carried
-    def critic_input_target(self) -> Tensor:
-        return self._certainty(self.logits_real_t)
+    @kept_detached
+    def discriminator_input_target(self) -> Tensor:
+        return self._certainty(self.f_t_logits_real_t)
 
 
 ADAM_CRITIC = {"name": "adam", "lr": 1e-4, "betas": (0.9, 0.99)}
@@ -62,8 +62,11 @@ ADAM_CRITIC = {"name": "adam", "lr": 1e-4, "betas": (0.9, 0.99)}
 methods.add(
     "advent",
     Method(
-        AdventViews,
-        (PhasePlan("task", ("f_t",), {"task_source": 1.0, "feature_gan": 0.001}), replace(FEATURE_DISCRIMINATOR, optimizer=ADAM_CRITIC)),
+        AdventTensors,
+        (
+            PhaseSpec("task", ("f_t",), {"task_source": 1.0, "feature_gan": 0.001}),
+            replace(FEATURE_DISCRIMINATOR, optimizer=ADAM_CRITIC),
+        ),
         "ADVENT",
         "adversarial entropy minimisation, by its map of every class, without translation (Vu et al. 2019, section 3.2)",
         options=AdventOptions,

@@ -8,8 +8,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from cycada.methods.base import Method, PhasePlan, methods
-from cycada.methods.dann import DannOptions, DannViews
+from cycada.methods.base import Method, PhaseSpec, methods
+from cycada.methods.dann import DannOptions, DannTensors
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class CdanOptions(DannOptions):
     critic_input: Literal["features", "scores", "product"] = "product"
 
 
-class AlignViews(DannViews):
+class AlignTensors(DannTensors):
     @cached_property
     def features_real_s(self) -> Tensor:
         return self.output_real_s.features
@@ -29,20 +29,44 @@ class AlignViews(DannViews):
         return self.output_real_t.features
 
     @cached_property
-    def logits_real_t(self) -> Tensor:
+    def f_t_logits_real_t(self) -> Tensor:
         return self.output_real_t.logits
 
 
-def task(**terms: float) -> tuple[PhasePlan, ...]:
-    learns = ("f_t", "d_feat") if "cdan" in terms else ("f_t",)
-    return (PhasePlan("task", learns, {"task_source": 1.0, **terms}),)
+def task(**terms: float) -> tuple[PhaseSpec, ...]:
+    trains = ("f_t", "d_feat") if "cdan" in terms else ("f_t",)
+    return (PhaseSpec("task", trains, {"task_source": 1.0, **terms}),)
 
 
 for name, label, plan, options, summary in (
-    ("dan", "DAN", task(mmd=1.0), DannOptions, "multi-kernel MMD between features (Long et al. 2015, eq. 1 and 4)"),
-    ("jan", "JAN", task(jmmd=1.0), DannOptions, "joint MMD between features and class probabilities (Long et al. 2017, eq. 8)"),
+    (
+        "dan",
+        "DAN",
+        task(mmd=1.0),
+        DannOptions,
+        "multi-kernel MMD between features (Long et al. 2015, eq. 1 and 4)",
+    ),
+    (
+        "jan",
+        "JAN",
+        task(jmmd=1.0),
+        DannOptions,
+        "joint MMD between features and class probabilities (Long et al. 2017, eq. 8)",
+    ),
     ("coral", "CORAL", task(coral=1.0), DannOptions, "equal feature covariances (Sun & Saenko 2016, eq. 1)"),
-    ("entropy", "entropy", task(entropy=0.1), DannOptions, "certain answers on target images (Grandvalet & Bengio 2004, eq. 6)"),
-    ("cdan", "CDAN", task(cdan=1.0), CdanOptions, "gradient reversal on features x class probabilities (Long et al. 2018, eq. 5 to 7)"),
+    (
+        "entropy",
+        "entropy",
+        task(entropy=0.1),
+        DannOptions,
+        "certain answers on target images (Grandvalet & Bengio 2004, eq. 6)",
+    ),
+    (
+        "cdan",
+        "CDAN",
+        task(cdan=1.0),
+        CdanOptions,
+        "gradient reversal on features x class probabilities (Long et al. 2018, eq. 5 to 7)",
+    ),
 ):
-    methods.add(name, Method(AlignViews, plan, label, f"{summary}, without translation", options=options))
+    methods.add(name, Method(AlignTensors, plan, label, f"{summary}, without translation", options=options))

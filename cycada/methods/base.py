@@ -1,4 +1,4 @@
-"""A method: a Views class and a list of phases. One file per method fills these in."""
+"""A method: a StepTensors class and a list of phases. One file per method fills these in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cycada.core.registry import Registry
 from cycada.core.types import Output
-from cycada.methods.step_tensors import Networks, Options, Views
+from cycada.methods.step_tensors import Networks, Options, StepTensors
 
 Classify = Callable[[Tensor], Tensor]
 """Images (N, C, H, W) -> logits (N, K)."""
@@ -26,26 +26,26 @@ ADAM_TASK: Mapping[str, Any] = {"name": "adam", "lr": 1e-4, "betas": (0.9, 0.999
 
 
 @dataclass(frozen=True)
-class PhasePlan:
+class PhaseSpec:
     """Some networks and the terms that move them, with the paper's weights and optimizer as defaults.
 
-    learns: roles, or a part of one such as `f_t.encoder`. terms: loss name -> default weight; 0 lists a term that YAML
+    trains: roles, or a part of one such as `f_t.encoder`. terms: loss name -> default weight; 0 lists a term that YAML
     may switch on; a term may be in several phases. repeat: how often the phase runs within one step. A rate of 0 is
-    kept whatever YAML says: such a phase moves batch-norm statistics and no weight. shares: the phase whose optimizer, with
+    kept whatever YAML says: such a phase moves batch-norm statistics and no weight. shares_optimizer_of: the phase whose optimizer, with
     its running averages, this one uses; it has to learn all that this one does.
     """
 
     name: str
-    learns: tuple[str, ...]
+    trains: tuple[str, ...]
     terms: Mapping[str, float]
     optimizer: Mapping[str, Any] = field(default_factory=lambda: ADAM_TASK)
     repeat: int = 1
-    shares: str | None = None
+    shares_optimizer_of: str | None = None
 
 
-def roles_in(learns: Iterable[str]) -> tuple[str, ...]:
+def roles_in(trains: Iterable[str]) -> tuple[str, ...]:
     """'f_t.head', 'f_t.encoder', 'd_feat' -> 'f_t', 'd_feat'."""
-    return tuple(dict.fromkeys(path.split(".")[0] for path in learns))
+    return tuple(dict.fromkeys(path.split(".")[0] for path in trains))
 
 
 def classify_by(net: nn.Module) -> Classify:
@@ -81,21 +81,21 @@ class Method:
     """views: the tensors of a step. phases: in the order in which they run. label: what a results table calls its outcome.
     options: what YAML may set besides.
 
-    scored: networks -> how a domain's test images are classified, for the scores after a stage. translations:
-    networks and options -> how images get from one domain into the other, by direction; inside `evaluating`. grid: the views that
-    an image grid shows, one column each. source_is: `target` makes the labelled TARGET training set the source; only
+    classifiers: networks -> how a domain's test images are classified, for the scores after a stage. translations:
+    networks and options -> how images get from one domain into the other, by direction; inside `eval_mode`. preview: the tensors that
+    an image grid shows, one column each. supervision: `target` makes the labelled TARGET training set the source; only
     an oracle does that.
     """
 
-    views: type[Views]
-    phases: tuple[PhasePlan, ...]
+    tensors: type[StepTensors]
+    phases: tuple[PhaseSpec, ...]
     label: str
     summary: str
     options: type[Options] = Options
-    scored: Callable[[Networks], dict[str, Classify]] = task_scored
+    classifiers: Callable[[Networks], dict[str, Classify]] = task_scored
     translations: Translations = generators_translate
-    grid: tuple[str, ...] = ()
-    source_is: Literal["source", "target"] = "source"
+    preview: tuple[str, ...] = ()
+    supervision: Literal["source", "target"] = "source"
 
 
 methods: Registry[Method] = Registry("method")

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from cycada.core.bounds import Count, Positive
 from cycada.core.types import full_precision
-from cycada.methods.base import Classify, Direction, Method, PhasePlan, Translate, methods
-from cycada.methods.step_tensors import Networks, Options, Views, carried, option
-from cycada.networks import NOISE, Judged
+from cycada.methods.base import Classify, Direction, Method, PhaseSpec, Translate, methods
+from cycada.methods.step_tensors import Networks, Options, StepTensors, kept_detached, option
+from cycada.networks import NOISE, PairDiscriminatorOutput
 
 
 @dataclass(frozen=True)
@@ -26,76 +26,78 @@ class CoganOptions(Options):
     """
 
     gan: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
-    invert_steps: Count = option(100, later=True)
-    invert_rate: Positive = option(0.1, later=True)
+    invert_steps: Count = option(100, omit_default_from_id=True)
+    invert_rate: Positive = option(0.1, omit_default_from_id=True)
 
 
-class CoganViews(Views):
+class CoganTensors(StepTensors):
     """fake_s and fake_t are one pair, drawn from the same noise: they should show the same class in two domains."""
 
-    of_labels = frozenset({"logits_real_s"})
+    needs_image_labels = frozenset({"f_t_logits_real_s"})
 
     @cached_property
     def fake_pair(self) -> tuple[Tensor, Tensor]:
-        noise = 2 * torch.rand(len(self.real_s), NOISE) - 1  # on the CPU, whose generator is seeded by the step
+        noise = (
+            2 * torch.rand(len(self.real_s), NOISE) - 1
+        )  # on the CPU, whose generator is seeded by the step
         return self.nets.pair_g(noise.to(self.real_s.device))
 
-    @carried
+    @kept_detached
     def fake_s(self) -> Tensor:
         return self.fake_pair[0]
 
-    @carried
+    @kept_detached
     def fake_t(self) -> Tensor:
         return self.fake_pair[1]
 
     @cached_property
-    def judged_fake_s(self) -> Judged:
+    def d_pair_output_fake_s(self) -> PairDiscriminatorOutput:
         return self.nets.pair_d(self.fake_s, "s")
 
     @cached_property
-    def judged_fake_t(self) -> Judged:
+    def d_pair_output_fake_t(self) -> PairDiscriminatorOutput:
         return self.nets.pair_d(self.fake_t, "t")
 
     @cached_property
-    def judged_real_s(self) -> Judged:
+    def d_pair_output_real_s(self) -> PairDiscriminatorOutput:
         return self.nets.pair_d(self.real_s, "s")
 
     @cached_property
-    def score_fake_s(self) -> Tensor:
-        return self.judged_fake_s.score
+    def d_s_logits_fake(self) -> Tensor:
+        return self.d_pair_output_fake_s.score
 
     @cached_property
-    def score_fake_t(self) -> Tensor:
-        return self.judged_fake_t.score
+    def d_t_logits_fake(self) -> Tensor:
+        return self.d_pair_output_fake_t.score
 
     @cached_property
-    def score_pooled_s(self) -> Tensor:
+    def d_s_logits_pooled(self) -> Tensor:
         """There is no pool: what the generator was judged on is what the discriminator learns from."""
-        return self.score_fake_s
+        return self.d_s_logits_fake
 
     @cached_property
-    def score_pooled_t(self) -> Tensor:
-        return self.score_fake_t
+    def d_t_logits_pooled(self) -> Tensor:
+        return self.d_t_logits_fake
 
     @cached_property
-    def score_real_s(self) -> Tensor:
-        return self.judged_real_s.score
+    def d_s_logits_real(self) -> Tensor:
+        return self.d_pair_output_real_s.score
 
     @cached_property
-    def score_real_t(self) -> Tensor:
+    def d_t_logits_real(self) -> Tensor:
         return self.nets.pair_d(self.real_t, "t").score
 
     @cached_property
     def features_fake_s(self) -> Tensor:
-        return self.judged_fake_s.features
+        return self.d_pair_output_fake_s.features
 
     @cached_property
     def features_fake_t(self) -> Tensor:
-        return self.judged_fake_t.features
+        return self.d_pair_output_fake_t.features
 
     @cached_property
-    def logits_real_s(self) -> Tensor:
-        return self.judged_real_s.logits
+    def f_t_logits_real_s(self) -> Tensor:
+        return self.d_pair_output_real_s.logits
 
 
 def pair_scored(nets: Networks) -> dict[str, Classify]:
@@ -138,7 +140,9 @@ def by_inversion(nets: Networks, options: CoganOptions | None = None) -> dict[Di
 
     def translate(images: Tensor, side: Literal["s", "t"]) -> Tensor:
         with torch.inference_mode(False), torch.enable_grad(), full_precision(images):
-            noise = inverted(pair_g, resized(images.float().clone(), pair_g.shape), side, o.invert_steps, o.invert_rate)
+            noise = inverted(
+                pair_g, resized(images.float().clone(), pair_g.shape), side, o.invert_steps, o.invert_rate
+            )
         return resized(pair_g(noise)[1 if side == "s" else 0], images.shape[-2:])
 
     return {"st": lambda images: translate(images, "s"), "ts": lambda images: translate(images, "t")}
@@ -157,10 +161,10 @@ ADAM_COGAN = {"name": "adam", "lr": 2e-4, "betas": (0.5, 0.999), "weight_decay":
 methods.add(
     "cogan",
     Method(
-        CoganViews,
+        CoganTensors,
         (
-            PhasePlan("generators", ("pair_g",), {"gan_s": 1.0, "gan_t": 1.0}, ADAM_COGAN),
-            PhasePlan(
+            PhaseSpec("generators", ("pair_g",), {"gan_s": 1.0, "gan_t": 1.0}, ADAM_COGAN),
+            PhaseSpec(
                 "discriminators",
                 ("pair_d",),
                 {"discriminate_s": 1.0, "discriminate_t": 1.0, "task_source": 10.0, "pair_features": 0.01},
@@ -170,8 +174,8 @@ methods.add(
         "CoGAN",
         "coupled GANs from noise; a class head on the discriminators' shared features (Liu & Tuzel 2016). Networks: pair_g, pair_d",
         options=CoganOptions,
-        scored=pair_scored,
+        classifiers=pair_scored,
         translations=by_inversion,
-        grid=("fake_s", "fake_t", "real_s", "real_t"),
+        preview=("fake_s", "fake_t", "real_s", "real_t"),
     ),
 )

@@ -17,9 +17,9 @@ from pydantic import Field
 from torch import Tensor
 
 from cycada.core.bounds import Width
-from cycada.methods.base import ADAM_GAN, Method, PhasePlan, methods
+from cycada.methods.base import ADAM_GAN, Method, PhaseSpec, methods
 from cycada.methods.cyclegan import translation_scored
-from cycada.methods.step_tensors import Options, Views, carried
+from cycada.methods.step_tensors import Options, StepTensors, kept_detached
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class FastCutOptions(CutOptions):
     flip_equivariance: bool = True
 
 
-class CutViews(Views):
+class CutTensors(StepTensors):
     """query_ is what the generator's encoder sees in its own answers, key_ what it sees in its inputs."""
 
     @cached_property
@@ -61,7 +61,7 @@ class CutViews(Views):
     def encoded_t(self) -> list[Tensor]:
         return self.nets.g_st.encode(self._turned(self.real_t))
 
-    @carried
+    @kept_detached
     def fake_t(self) -> Tensor:
         return self._turned(self.nets.g_st.decode(self.encoded_s[-1]))
 
@@ -111,36 +111,55 @@ class CutViews(Views):
         return self._query(self.idt_t, self.places_t)
 
     @cached_property
-    def score_fake_t(self) -> Tensor:
+    def d_t_logits_fake(self) -> Tensor:
         return self.nets.d_t(self.fake_t)
 
     @cached_property
-    def score_pooled_t(self) -> Tensor:
+    def d_t_logits_pooled(self) -> Tensor:
         """There is no pool: what the generator was judged on is what the discriminator learns from."""
-        return self.score_fake_t
+        return self.d_t_logits_fake
 
     @cached_property
-    def score_real_t(self) -> Tensor:
+    def d_t_logits_real(self) -> Tensor:
         return self.nets.d_t(self.real_t)
 
 
 for name, label, source, identity, options, summary in (
     # the release halves both terms where both are there; the paper's eq. 5 does not
-    ("cut", "CUT", 1.0, 1.0, CutOptions, "one-sided translation by patchwise contrast (Park et al. 2020, eq. 5)"),
-    ("fastcut", "FastCUT", 10.0, 0.0, FastCutOptions, "CUT without its identity loss, flip-equivariant (Park et al. 2020, section 4)"),
+    (
+        "cut",
+        "CUT",
+        1.0,
+        1.0,
+        CutOptions,
+        "one-sided translation by patchwise contrast (Park et al. 2020, eq. 5)",
+    ),
+    (
+        "fastcut",
+        "FastCUT",
+        10.0,
+        0.0,
+        FastCutOptions,
+        "CUT without its identity loss, flip-equivariant (Park et al. 2020, section 4)",
+    ),
 ):
     methods.add(
         name,
         Method(
-            CutViews,
+            CutTensors,
             (
-                PhasePlan("generator", ("g_st", "h_st"), {"gan_t": 1.0, "patch_nce_s": source, "patch_nce_t": identity}, ADAM_GAN),
-                PhasePlan("discriminator", ("d_t",), {"discriminate_t": 1.0}, ADAM_GAN),
+                PhaseSpec(
+                    "generator",
+                    ("g_st", "h_st"),
+                    {"gan_t": 1.0, "patch_nce_s": source, "patch_nce_t": identity},
+                    ADAM_GAN,
+                ),
+                PhaseSpec("discriminator", ("d_t",), {"discriminate_t": 1.0}, ADAM_GAN),
             ),
             label,
             f"{summary}. Networks: g, d, h",
             options=options,
-            scored=translation_scored,
-            grid=("real_s", "fake_t", "real_t", "idt_t"),
+            classifiers=translation_scored,
+            preview=("real_s", "fake_t", "real_t", "idt_t"),
         ),
     )

@@ -9,8 +9,8 @@ from typing import Literal
 from torch import Tensor
 
 from cycada.core.bounds import Pool
-from cycada.methods.base import ADAM_GAN, Classify, Method, PhasePlan, classify_by, methods
-from cycada.methods.step_tensors import Networks, Options, Views, carried, score_gradient
+from cycada.methods.base import ADAM_GAN, Classify, Method, PhaseSpec, classify_by, methods
+from cycada.methods.step_tensors import Networks, Options, StepTensors, discriminator_gradient, kept_detached
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class CycleOptions(Options):
     gan: Literal["lsgan", "vanilla", "hinge", "wgan-gp"] = "lsgan"
 
 
-class CycleViews(Views):
+class CycleGANTensors(StepTensors):
     """real_ fake_ rec_ idt_ say where an image comes from, _s _t which domain it LOOKS like."""
 
-    @carried
+    @kept_detached
     def fake_t(self) -> Tensor:
         return self.nets.g_st(self.real_s) if self.batch.fake_t is None else self.batch.fake_t
 
-    @carried
+    @kept_detached
     def fake_s(self) -> Tensor:
         return self.nets.g_ts(self.real_t)
 
@@ -49,57 +49,64 @@ class CycleViews(Views):
         return self.nets.g_ts(self.real_s)
 
     @cached_property
-    def score_fake_t(self) -> Tensor:
+    def d_t_logits_fake(self) -> Tensor:
         return self.nets.d_t(self.fake_t)
 
     @cached_property
-    def score_fake_s(self) -> Tensor:
+    def d_s_logits_fake(self) -> Tensor:
         return self.nets.d_s(self.fake_s)
 
     @cached_property
-    def score_real_t(self) -> Tensor:
+    def d_t_logits_real(self) -> Tensor:
         return self.nets.d_t(self.real_t)
 
     @cached_property
-    def score_real_s(self) -> Tensor:
+    def d_s_logits_real(self) -> Tensor:
         return self.nets.d_s(self.real_s)
 
-    @carried
+    @kept_detached
     def pooled_t(self) -> Tensor:
         return self.nets.pool_t(self.fake_t)
 
-    @carried
+    @kept_detached
     def pooled_s(self) -> Tensor:
         return self.nets.pool_s(self.fake_s)
 
     @cached_property
-    def score_pooled_t(self) -> Tensor:
+    def d_t_logits_pooled(self) -> Tensor:
         return self.nets.d_t(self.pooled_t)
 
     @cached_property
-    def score_pooled_s(self) -> Tensor:
+    def d_s_logits_pooled(self) -> Tensor:
         return self.nets.d_s(self.pooled_s)
 
     @cached_property
-    def score_gradient_t(self) -> Tensor:
-        return score_gradient(self.nets.d_t, self.real_t, self.pooled_t)
+    def d_t_gradient(self) -> Tensor:
+        return discriminator_gradient(self.nets.d_t, self.real_t, self.pooled_t)
 
     @cached_property
-    def score_gradient_s(self) -> Tensor:
-        return score_gradient(self.nets.d_s, self.real_s, self.pooled_s)
+    def d_s_gradient(self) -> Tensor:
+        return discriminator_gradient(self.nets.d_s, self.real_s, self.pooled_s)
 
 
 GRID = ("real_s", "fake_t", "rec_s", "real_t", "fake_s", "rec_t")
 
 
-def generators(cycle: float, semantic: float = 0.0) -> PhasePlan:
-    weights = {"gan_t": 1.0, "gan_s": 1.0, "cycle_s": cycle, "cycle_t": cycle, "identity_s": 0.0, "identity_t": 0.0}
+def generators(cycle: float, semantic: float = 0.0) -> PhaseSpec:
+    weights = {
+        "gan_t": 1.0,
+        "gan_s": 1.0,
+        "cycle_s": cycle,
+        "cycle_t": cycle,
+        "identity_s": 0.0,
+        "identity_t": 0.0,
+    }
     if semantic:
         weights |= {"semantic_t": semantic, "semantic_s": semantic}
-    return PhasePlan("generators", ("g_st", "g_ts"), weights, ADAM_GAN)
+    return PhaseSpec("generators", ("g_st", "g_ts"), weights, ADAM_GAN)
 
 
-DISCRIMINATORS = PhasePlan(
+DISCRIMINATORS = PhaseSpec(
     "discriminators",
     ("d_s", "d_t"),
     {"discriminate_t": 1.0, "discriminate_s": 1.0, "gradient_penalty_t": 0.0, "gradient_penalty_s": 0.0},
@@ -128,12 +135,12 @@ def translation_scored(nets: Networks) -> dict[str, Classify]:
 methods.add(
     "cyclegan",
     Method(
-        CycleViews,
+        CycleGANTensors,
         (generators(cycle=10.0), DISCRIMINATORS),
         "CycleGAN",
         "unpaired translation with cycle consistency (Zhu et al. 2017)",
         options=CycleOptions,
-        scored=translation_scored,
-        grid=GRID,
+        classifiers=translation_scored,
+        preview=GRID,
     ),
 )

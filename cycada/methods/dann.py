@@ -9,8 +9,8 @@ from typing import Literal
 from torch import Tensor
 
 from cycada.core.types import Output
-from cycada.methods.base import Method, PhasePlan, methods
-from cycada.methods.source_only import SourceViews
+from cycada.methods.base import Method, PhaseSpec, methods
+from cycada.methods.source_only import SourceTensors
 from cycada.methods.step_tensors import Options
 from cycada.networks import reverse_gradient
 
@@ -22,7 +22,7 @@ class DannOptions(Options):
     critic_input: Literal["features", "scores", "product"] = "features"
 
 
-class DannViews(SourceViews):
+class DannTensors(SourceTensors):
     """What f_t says of both domains, and what D_feat says of it behind the gradient reversal.
 
     The paper's saddle point (eq. 9) is of E = L_y - lambda (L_d of the source + L_d of the target): f_t minimises E, D_feat maximises
@@ -38,29 +38,29 @@ class DannViews(SourceViews):
     def output_real_t(self) -> Output:
         return self.nets.f_t(self.real_t)
 
-    def _seen(self, output: Output) -> Tensor:
+    def _discriminator_input(self, output: Output) -> Tensor:
         """CDAN eq. 6 for product: the outer product of features and (constant) class probabilities, flattened."""
         if self.options.critic_input == "product":
             return (output.features.unsqueeze(2) * output.logits.detach().softmax(1).unsqueeze(1)).flatten(1)
         return output.features if self.options.critic_input == "features" else output.logits
 
-    def _reversed_critic(self, output: Output) -> Tensor:
-        return self.nets.d_feat(reverse_gradient(self._seen(output)))
+    def _reversed_domain_logits(self, output: Output) -> Tensor:
+        return self.nets.d_feat(reverse_gradient(self._discriminator_input(output)))
 
     @cached_property
-    def reversed_critic_source(self) -> Tensor:
-        return self._reversed_critic(self.output_real_s)
+    def domain_logits_reversed_source(self) -> Tensor:
+        return self._reversed_domain_logits(self.output_real_s)
 
     @cached_property
-    def reversed_critic_target(self) -> Tensor:
-        return self._reversed_critic(self.output_real_t)
+    def domain_logits_reversed_target(self) -> Tensor:
+        return self._reversed_domain_logits(self.output_real_t)
 
 
 methods.add(
     "dann",
     Method(
-        DannViews,
-        (PhasePlan("task", ("f_t", "d_feat"), {"task_source": 1.0, "domain_adversarial": 1.0}),),
+        DannTensors,
+        (PhaseSpec("task", ("f_t", "d_feat"), {"task_source": 1.0, "domain_adversarial": 1.0}),),
         "DANN",
         "feature alignment by gradient reversal, without translation (Ganin et al. 2016, eq. 9)",
         options=DannOptions,

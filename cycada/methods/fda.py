@@ -11,9 +11,9 @@ from pydantic import Field
 from torch import Tensor
 
 from cycada.core.bounds import Positive
-from cycada.methods.base import Method, PhasePlan, methods
-from cycada.methods.source_only import SourceViews
-from cycada.methods.step_tensors import Options, carried
+from cycada.methods.base import Method, PhaseSpec, methods
+from cycada.methods.source_only import SourceTensors
+from cycada.methods.step_tensors import Options, kept_detached
 
 
 @dataclass(frozen=True)
@@ -48,30 +48,30 @@ def spectral_transfer(source: Tensor, target: Tensor, beta: float) -> Tensor:
     return 2 * torch.fft.irfft2(mixed, s=(height, width)) - 1
 
 
-class FdaViews(SourceViews):
+class FdaTensors(SourceTensors):
     """fake_t is a source image in the target's colours and light, as in the methods that learn to translate."""
 
-    @carried
+    @kept_detached
     def fake_t(self) -> Tensor:
         return spectral_transfer(self.real_s, self.real_t, self.options.beta)
 
     @cached_property
-    def logits_fake_t(self) -> Tensor:
+    def f_t_logits_fake_t(self) -> Tensor:
         return self.nets.f_t(self.fake_t).logits
 
     @cached_property
-    def logits_real_t(self) -> Tensor:
+    def f_t_logits_real_t(self) -> Tensor:
         return self.nets.f_t(self.real_t).logits
 
 
 methods.add(
     "fda",
     Method(
-        FdaViews,
-        (PhasePlan("task", ("f_t",), {"task_translated": 1.0, "robust_entropy": 0.005, "task_source": 0.0}),),
+        FdaTensors,
+        (PhaseSpec("task", ("f_t",), {"task_translated": 1.0, "robust_entropy": 0.005, "task_source": 0.0}),),
         "FDA",
         "f_t on source images with target images' low-frequency amplitudes, sure on target ones (Yang & Soatto 2020, eq. 4 to 7)",
         options=FdaOptions,
-        grid=("real_s", "fake_t", "real_t"),
+        preview=("real_s", "fake_t", "real_t"),
     ),
 )

@@ -7,14 +7,14 @@ from functools import cached_property
 from torch import Tensor
 
 from cycada.methods.base import Method, methods
-from cycada.methods.cyclegan import CycleOptions, CycleViews
+from cycada.methods.cyclegan import CycleGANTensors, CycleOptions
 from cycada.methods.simgan import forward_phases
 
 
-class FeatureViews(CycleViews):
+class FeatureTensors(CycleGANTensors):
     """source_features_* are those of the frozen f_s: a stage's task network, or one whose spec names trained weights."""
 
-    by_features = frozenset({"f_s"})
+    feature_extractors = frozenset({"f_s"})
 
     @cached_property
     def source_features_real_s(self) -> Tensor:
@@ -28,11 +28,11 @@ class FeatureViews(CycleViews):
 methods.add(
     "feature_gan",
     Method(
-        FeatureViews,
+        FeatureTensors,
         forward_phases({"feature_distance": 10.0}),
         "feature loss + GAN",
         "a GAN from source to target alone, held to the image by L1 in the features of a frozen f_s (Zhu et al. 2017, section 5.1)",
         options=CycleOptions,
-        grid=("real_s", "fake_t", "real_t"),
+        preview=("real_s", "fake_t", "real_t"),
     ),
 )

@@ -6,12 +6,12 @@ from functools import cached_property
 
 from torch import Tensor
 
-from cycada.methods.alignment import AlignViews
-from cycada.methods.base import Method, PhasePlan, methods
+from cycada.methods.alignment import AlignTensors
+from cycada.methods.base import Method, PhaseSpec, methods
 from cycada.methods.step_tensors import Options
 
 
-class McdViews(AlignViews):
+class McdTensors(AlignTensors):
     """head_t is a second head on f_t's features, of the same shape and with first weights of its own."""
 
     @cached_property
@@ -31,11 +31,18 @@ the encoder gives all target images one class, on which any two heads agree."""
 methods.add(
     "mcd",
     Method(
-        McdViews,
+        McdTensors,
         (
-            PhasePlan("source", ("f_t", "head_t"), SOURCE, ADAM_MCD),
-            PhasePlan("heads", ("f_t.head", "head_t"), SOURCE | {"heads_disagree": 1.0}, shares="source"),
-            PhasePlan("encoder", ("f_t.encoder",), {"heads_agree": 1.0}, repeat=4, shares="source"),
+            PhaseSpec("source", ("f_t", "head_t"), SOURCE, ADAM_MCD),
+            PhaseSpec(
+                "heads",
+                ("f_t.head", "head_t"),
+                SOURCE | {"heads_disagree": 1.0},
+                shares_optimizer_of="source",
+            ),
+            PhaseSpec(
+                "encoder", ("f_t.encoder",), {"heads_agree": 1.0}, repeat=4, shares_optimizer_of="source"
+            ),
         ),
         "MCD",
         "two heads and an encoder play over target images (Saito et al. 2018, steps A, B and C; C 4 times). Scored by f_t's own head",

@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cycada.methods.base import ADAM_GAN, Method, PhasePlan, methods
-from cycada.methods.step_tensors import Options, Views, carried
+from cycada.methods.base import ADAM_GAN, Method, PhaseSpec, methods
+from cycada.methods.step_tensors import Options, StepTensors, kept_detached
 
 
 @dataclass(frozen=True)
@@ -20,38 +20,38 @@ class PairedOptions(Options):
     gan: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
 
 
-class PairedViews(Views):
+class PairedTensors(StepTensors):
     """d_pair sees a source image and, behind it along the channels, a translation of it: the true one or G_st's.
 
     There is no pool: an older translation would be judged beside another image's scene. The paper's noise is dropout inside g_st.
     """
 
-    of_two = frozenset({"d_pair"})
+    takes_image_pairs = frozenset({"d_pair"})
 
-    @carried
+    @kept_detached
     def fake_t(self) -> Tensor:
         return self.nets.g_st(self.real_s)
 
     @cached_property
-    def score_fake_pair(self) -> Tensor:
+    def d_pair_logits_fake(self) -> Tensor:
         return self.nets.d_pair(torch.cat([self.real_s, self.fake_t], 1))
 
     @cached_property
-    def score_real_pair(self) -> Tensor:
+    def d_pair_logits_real(self) -> Tensor:
         return self.nets.d_pair(torch.cat([self.real_s, self.pair_t], 1))
 
 
 methods.add(
     "pix2pix",
     Method(
-        PairedViews,
+        PairedTensors,
         (
-            PhasePlan("generators", ("g_st",), {"gan_pair": 1.0, "pixel_t": 100.0}, ADAM_GAN),
-            PhasePlan("discriminators", ("d_pair",), {"discriminate_pair": 1.0}, ADAM_GAN),
+            PhaseSpec("generators", ("g_st",), {"gan_pair": 1.0, "pixel_t": 100.0}, ADAM_GAN),
+            PhaseSpec("discriminators", ("d_pair",), {"discriminate_pair": 1.0}, ADAM_GAN),
         ),
         "pix2pix",
         "translation learnt from pairs: a conditional GAN and L1 to the truth (Isola et al. 2017). Needs paired data",
         options=PairedOptions,
-        grid=("real_s", "fake_t", "pair_t"),
+        preview=("real_s", "fake_t", "pair_t"),
     ),
 )

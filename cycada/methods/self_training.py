@@ -11,9 +11,9 @@ from pydantic import Field
 from torch import Tensor
 
 from cycada.core.bounds import Angle, Below1, NonNegative, Share, Shear, Side
-from cycada.data import Augment, half_of_classes, mask_patches, photometric
-from cycada.methods.base import Method, PhasePlan, methods
-from cycada.methods.cycada import PixelViews, TaskOptions
+from cycada.data import Augment, classmix_mask, mask_patches, photometric
+from cycada.methods.base import Method, PhaseSpec, methods
+from cycada.methods.cycada import PixelTensors, TaskOptions
 from cycada.methods.step_tensors import option
 
 
@@ -28,17 +28,19 @@ class SelfTrainingOptions(TaskOptions):
     how many of them; 0.7 is MIC's. The stage must have `ema: {f_t: ...}`: that average is the teacher.
     """
 
-    rotate: Angle = option(15.0, scenes=0.0, whole_images=True)
-    scale: Below1 = option(0.15, scenes=0.0, whole_images=True)
-    shear: Shear = option(10.0, scenes=0.0, whole_images=True)
-    shift: Below1 = option(0.1, scenes=0.0, whole_images=True)
+    rotate: Angle = option(15.0, segmentation_default=0.0, image_labels_only=True)
+    scale: Below1 = option(0.15, segmentation_default=0.0, image_labels_only=True)
+    shear: Shear = option(10.0, segmentation_default=0.0, image_labels_only=True)
+    shift: Below1 = option(0.1, segmentation_default=0.0, image_labels_only=True)
     mask_patch: Side = 4
     mask_share: Share = 0.7
-    jitter: Share = option(0.0, scenes=0.25, later=True)
-    blur: Annotated[NonNegative, Field(le=100)] = option(0.0, scenes=1.15, later=True)
+    jitter: Share = option(0.0, segmentation_default=0.25, omit_default_from_id=True)
+    blur: Annotated[NonNegative, Field(le=100)] = option(
+        0.0, segmentation_default=1.15, omit_default_from_id=True
+    )
 
 
-class SelfTrainingViews(PixelViews):
+class SelfTrainingTensors(PixelTensors):
     """The labelled side is translated (task_translated) or real (task_source) source images.
 
     mixed_fake_t, mixed_real_s: half of the classes of a translated (or real) source image on top of a target image (DACS,
@@ -47,7 +49,7 @@ class SelfTrainingViews(PixelViews):
     norm takes the target batch's own.
     """
 
-    of_masks = frozenset({"pasted"})
+    needs_pixel_labels = frozenset({"classmix_mask"})
 
     def _as_the_student_sees(self, images: Tensor) -> Tensor:
         return photometric(images, self.options.jitter, self.options.blur)
@@ -59,15 +61,17 @@ class SelfTrainingViews(PixelViews):
         return self._as_the_student_sees(moved)
 
     @cached_property
-    def logits_augmented_t(self) -> Tensor:
+    def f_t_logits_augmented_t(self) -> Tensor:
         return self.nets.f_t(self.augmented_t).logits
 
     @cached_property
     def masked_t(self) -> Tensor:
-        return mask_patches(self._as_the_student_sees(self.real_t), self.options.mask_patch, self.options.mask_share)
+        return mask_patches(
+            self._as_the_student_sees(self.real_t), self.options.mask_patch, self.options.mask_share
+        )
 
     @cached_property
-    def logits_masked_t(self) -> Tensor:
+    def f_t_logits_masked_t(self) -> Tensor:
         return self.nets.f_t(self.masked_t).logits
 
     @cached_property
@@ -76,23 +80,23 @@ class SelfTrainingViews(PixelViews):
             return self.nets.f_teacher(self.real_t).logits
 
     @cached_property
-    def pasted(self) -> Tensor:
+    def classmix_mask(self) -> Tensor:
         """(N, H, W) bool: where the mixed images show the source."""
-        return half_of_classes(self.label_s, self.teacher_logits_real_t.shape[1])
+        return classmix_mask(self.label_s, self.teacher_logits_real_t.shape[1])
 
     @cached_property
     def label_mixed(self) -> Tensor:
-        return torch.where(self.pasted, self.label_s, self.teacher_logits_real_t.argmax(1))
+        return torch.where(self.classmix_mask, self.label_s, self.teacher_logits_real_t.argmax(1))
 
     def _mixed(self, source: Tensor) -> Tensor:
-        return self._as_the_student_sees(torch.where(self.pasted.unsqueeze(1), source, self.real_t))
+        return self._as_the_student_sees(torch.where(self.classmix_mask.unsqueeze(1), source, self.real_t))
 
     @cached_property
     def mixed_fake_t(self) -> Tensor:
         return self._mixed(self.fake_t)
 
     @cached_property
-    def logits_mixed_fake_t(self) -> Tensor:
+    def f_t_logits_mixed_fake_t(self) -> Tensor:
         return self.nets.f_t(self.mixed_fake_t).logits
 
     @cached_property
@@ -100,7 +104,7 @@ class SelfTrainingViews(PixelViews):
         return self._mixed(self.real_s)
 
     @cached_property
-    def logits_mixed_real_s(self) -> Tensor:
+    def f_t_logits_mixed_real_s(self) -> Tensor:
         return self.nets.f_t(self.mixed_real_s).logits
 
 
@@ -117,11 +121,11 @@ TERMS = {
 methods.add(
     "self_training",
     Method(
-        SelfTrainingViews,
-        (PhasePlan("task", ("f_t",), TERMS),),
+        SelfTrainingTensors,
+        (PhaseSpec("task", ("f_t",), TERMS),),
         "+ self-training",
         "f_t learns from its moving average's sure answers on target images, beside translated (or real) source images",
         options=SelfTrainingOptions,
-        grid=("real_s", "fake_t", "real_t", "augmented_t"),
+        preview=("real_s", "fake_t", "real_t", "augmented_t"),
     ),
 )

@@ -7,24 +7,35 @@ from functools import cached_property
 from torch import Tensor
 
 from cycada.core.types import Output
-from cycada.methods.base import Method, PhasePlan, methods
-from cycada.methods.step_tensors import Views
+from cycada.methods.base import Method, PhaseSpec, methods
+from cycada.methods.step_tensors import StepTensors
 
 
-class SourceViews(Views):
+class SourceTensors(StepTensors):
     @cached_property
     def output_real_s(self) -> Output:
         return self.nets.f_t(self.real_s)
 
     @cached_property
-    def logits_real_s(self) -> Tensor:
+    def f_t_logits_real_s(self) -> Tensor:
         return self.output_real_s.logits
 
 
-TASK = PhasePlan("task", ("f_t",), {"task_source": 1.0})
+TASK = PhaseSpec("task", ("f_t",), {"task_source": 1.0})
 
-methods.add("source_only", Method(SourceViews, (TASK,), "source only", "f_t on labelled source images: the baseline (CyCADA eq. 1)"))
+methods.add(
+    "source_only",
+    Method(
+        SourceTensors, (TASK,), "source only", "f_t on labelled source images: the baseline (CyCADA eq. 1)"
+    ),
+)
 methods.add(
     "target_only",
-    Method(SourceViews, (TASK,), "oracle", "ORACLE: f_t on target images WITH their labels, never a result", source_is="target"),
+    Method(
+        SourceTensors,
+        (TASK,),
+        "oracle",
+        "ORACLE: f_t on target images WITH their labels, never a result",
+        supervision="target",
+    ),
 )

@@ -1,4 +1,4 @@
-"""Views: every tensor of one training step, each computed on first use and at most once."""
+"""StepTensors: every tensor of one training step, each computed on first use and at most once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cycada.core.types import Batch, full_precision
 from cycada.networks import HEAD, NETWORKS, kind_of
 
 
-class carried(cached_property):  # noqa: N801 (used as a decorator, like cached_property)
+class kept_detached(cached_property):  # noqa: N801 (used as a decorator, like cached_property)
     """A view that later phases of the same step see again as a constant: the same pixels without their graph."""
 
 
@@ -40,14 +40,27 @@ TEACHER = "f_teacher"
 """The role of f_t's moving average, where a method's views ask for it: never built or trained for itself."""
 
 
-def option(default: Any, *, scenes: Any = None, whole_images: bool = False, later: bool = False) -> Any:
+def option(
+    default: Any,
+    *,
+    segmentation_default: Any = None,
+    image_labels_only: bool = False,
+    omit_default_from_id: bool = False,
+) -> Any:
     """A field of `Options` of which there is more to say than its default.
 
     scenes: its default where the experiment is about scenes. whole_images: it is for images with one label; on scenes YAML may
     not switch it on. later: it came when stages had been trained without it. Its default means what they did, and at its
     default it is in no stage's identity, so that their ids stay.
     """
-    return field(default=default, metadata={"scenes": scenes, "whole_images": whole_images, "later": later})
+    return field(
+        default=default,
+        metadata={
+            "segmentation_default": segmentation_default,
+            "image_labels_only": image_labels_only,
+            "omit_default_from_id": omit_default_from_id,
+        },
+    )
 
 
 @dataclass(frozen=True)
@@ -56,35 +69,49 @@ class Options:
 
     def identity(self) -> dict[str, Any]:
         """The options that enter a stage's id, as plain values: all but those that came `later` and are at their defaults."""
-        kept = [f.name for f in fields(self) if not (f.metadata.get("later") and getattr(self, f.name) == f.default)]
+        kept = [
+            f.name
+            for f in fields(self)
+            if not (f.metadata.get("omit_default_from_id") and getattr(self, f.name) == f.default)
+        ]
         return {name: value for name, value in asdict(self).items() if name in kept}
 
     @classmethod
     def on_scenes(cls) -> dict[str, Any]:
         """The defaults that are others where the experiment is about scenes."""
-        return {f.name: value for f in fields(cls) if (value := f.metadata.get("scenes")) is not None}
+        return {
+            f.name: value
+            for f in fields(cls)
+            if (value := f.metadata.get("segmentation_default")) is not None
+        }
 
 
-def alone(value: Tensor) -> Tensor:
+def local_mean(value: Tensor) -> Tensor:
     """The mean over one process."""
     return value
 
 
-class Views:
+class StepTensors:
     """Subclasses add one `cached_property` per tensor; its name is what loss terms ask for.
 
     Roles are asked for as `self.nets.ROLE`. `average` is the mean of a scalar over all processes, for gates: every
-    process has to decide alike. of_masks: the views that are there only where every pixel has a label. of_labels: those that are
-    there only where the whole image has one. of_two: the roles that see two images, one behind the other along the channels.
-    by_features: the frozen roles of which nothing but the features is looked at, so that pretrained weights are enough.
+    process has to decide alike. needs_pixel_labels: the views that are there only where every pixel has a label. needs_image_labels: those that are
+    there only where the whole image has one. takes_image_pairs: the roles that see two images, one behind the other along the channels.
+    feature_extractors: the frozen roles of which nothing but the features is looked at, so that pretrained weights are enough.
     """
 
-    of_masks: ClassVar[frozenset[str]] = frozenset()
-    of_labels: ClassVar[frozenset[str]] = frozenset()
-    of_two: ClassVar[frozenset[str]] = frozenset()
-    by_features: ClassVar[frozenset[str]] = frozenset()
+    needs_pixel_labels: ClassVar[frozenset[str]] = frozenset()
+    needs_image_labels: ClassVar[frozenset[str]] = frozenset()
+    takes_image_pairs: ClassVar[frozenset[str]] = frozenset()
+    feature_extractors: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, nets: Networks, batch: Batch, options: Any = None, average: Callable[[Tensor], Tensor] = alone) -> None:
+    def __init__(
+        self,
+        nets: Networks,
+        batch: Batch,
+        options: Any = None,
+        average: Callable[[Tensor], Tensor] = local_mean,
+    ) -> None:
         self.nets, self.batch, self.options, self.average = nets, batch, options, average
 
     @property
@@ -109,15 +136,15 @@ class Views:
         """The views for the next phase: what is `carried` stays as a constant, all else, and what `but` names, is forgotten."""
         after = type(self)(self.nets, self.batch, self.options, self.average)
         for name, value in vars(self).items():
-            if isinstance(getattr(type(self), name, None), carried) and name not in but:
+            if isinstance(getattr(type(self), name, None), kept_detached) and name not in but:
                 after.__dict__[name] = value.detach()
         return after
 
-    def made_by(self, roles: Iterable[str], before: Container[str]) -> set[str]:
+    def invalidated_by(self, roles: Iterable[str], before: Container[str]) -> set[str]:
         """The views that are there and were not before, and that are other ones once the networks of these roles have moved."""
         return {name for name in vars(self) if name not in before and self.roles_of([name]) & set(roles)}
 
-    def computed(self, name: str) -> bool:
+    def is_cached(self, name: str) -> bool:
         """Whether the tensor is there without a forward pass."""
         return name in vars(self) or name in ("real_s", "label_s", "real_t")
 
@@ -128,7 +155,7 @@ class Views:
         return tuple(name for name, value in inspect.getmembers(cls) if isinstance(value, kinds))
 
     @classmethod
-    def uses(cls, names: Iterable[str]) -> set[str]:
+    def dependencies(cls, names: Iterable[str]) -> set[str]:
         """Every view, and every role of `nets`, that may be touched when these tensors are computed: read from the
         views' own code, so that no list has to be kept."""
         todo, seen = list(names), set()
@@ -138,7 +165,13 @@ class Views:
                 continue
             seen.add(name)
             entry = inspect.getattr_static(cls, name, None)
-            function = entry.func if isinstance(entry, cached_property) else entry.fget if isinstance(entry, property) else entry
+            function = (
+                entry.func
+                if isinstance(entry, cached_property)
+                else entry.fget
+                if isinstance(entry, property)
+                else entry
+            )
             if inspect.isfunction(function):
                 todo += _attributes(function.__code__)
         return seen
@@ -146,7 +179,11 @@ class Views:
     @classmethod
     def roles_of(cls, names: Iterable[str]) -> set[str]:
         """The roles whose networks may run for these tensors. A network that no active term needs is never built."""
-        return {n for n in cls.uses(names) if not hasattr(cls, n) and "_" in n and kind_of(n) in (*NETWORKS, HEAD, "pool")}
+        return {
+            n
+            for n in cls.dependencies(names)
+            if not hasattr(cls, n) and "_" in n and kind_of(n) in (*NETWORKS, HEAD, "pool")
+        }
 
 
 def _attributes(code: CodeType) -> set[str]:
@@ -154,7 +191,7 @@ def _attributes(code: CodeType) -> set[str]:
     return set(code.co_names).union(*nested)
 
 
-def score_gradient(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+def discriminator_gradient(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     """Gradient of the discriminator's score at random points between real and fake images (Gulrajani et al. 2017).
 
     (N, C, H, W), differentiable.

@@ -24,7 +24,7 @@ DIFFER = 0.02
 COLLAPSED = 0.25
 """Diversity, relative to the less diverse domain, below which pictures are nearly one. Healthy translations have 0.6 to 1.5."""
 VALUES = 2**16
-"""Values of a picture set, evenly spread, that its distribution is taken from."""
+"""Values of a picture set, evenly evenly_spaced, that its distribution is taken from."""
 
 MESSAGES = {
     "inversion": "light and dark have changed places (correlation of luminance {luminance_correlation:.2f}, expected above "
@@ -40,7 +40,9 @@ def luminance(images: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, H, W); grey is its own."""
     if images.shape[1] == 1:
         return images[:, 0].double()
-    return (images.double() * torch.tensor(LUMA, dtype=torch.float64, device=images.device).reshape(1, 3, 1, 1)).sum(1)
+    return (
+        images.double() * torch.tensor(LUMA, dtype=torch.float64, device=images.device).reshape(1, 3, 1, 1)
+    ).sum(1)
 
 
 def luminance_correlation(before: Tensor, after: Tensor) -> Tensor:
@@ -126,8 +128,12 @@ def alarms(measured: Mapping[str, float], true_correlation: float | None = None)
     """
     rings: dict[str, bool] = {}
     if (correlation := measured.get("luminance_correlation")) is not None:
-        rings["inversion"] = correlation < INVERTED and (true_correlation is None or true_correlation >= INVERTED)
-        rings["identity"] = measured["least_change"] > DIFFER and measured["change"] < UNCHANGED * measured["least_change"]
+        rings["inversion"] = correlation < INVERTED and (
+            true_correlation is None or true_correlation >= INVERTED
+        )
+        rings["identity"] = (
+            measured["least_change"] > DIFFER and measured["change"] < UNCHANGED * measured["least_change"]
+        )
     if "diversity" in measured:
         rings["collapse"] = measured["diversity"] < COLLAPSED
     return rings

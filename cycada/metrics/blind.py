@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cycada.core.errors import some
+from cycada.core.errors import list_some
 
 FEW = 0.2
 """A class is found rarely where its share among the answers on target images is below this part of its share in the source. Of
@@ -16,7 +16,7 @@ NAMED = 10
 """Classes that are named."""
 
 
-def rarely_found(answers: Sequence[float], expected: Sequence[float]) -> dict[int, tuple[float, float]]:
+def rarely_predicted(answers: Sequence[float], expected: Sequence[float]) -> dict[int, tuple[float, float]]:
     """Class -> (its share among a frozen source classifier's answers on target images, its share in the source).
 
     answers, expected: counts by class, (K,) each. No target label is looked at. Either the target has few of the class, or the classifier
@@ -31,4 +31,10 @@ def rarely_found(answers: Sequence[float], expected: Sequence[float]) -> dict[in
 
 def in_words(found: dict[int, tuple[float, float]], names: Sequence[str]) -> str:
     """`9 (0.3 % of the target, 9.9 % of the source), ...`."""
-    return some([f"{names[k]} ({100 * a:.1f} % of the target, {100 * e:.1f} % of the source)" for k, (a, e) in found.items()], NAMED)
+    return list_some(
+        [
+            f"{names[k]} ({100 * a:.1f} % of the target, {100 * e:.1f} % of the source)"
+            for k, (a, e) in found.items()
+        ],
+        NAMED,
+    )

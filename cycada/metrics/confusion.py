@@ -14,6 +14,12 @@ def confusion_matrix(prediction: Tensor, label: Tensor, classes: int) -> Tensor:
     predictions or labels outside 0..K-1, fall into a bin that is thrown away.
     """
     prediction, label = prediction.flatten().long(), label.flatten().long()
-    valid = (label != ignore_index(classes)) & (label >= 0) & (label < classes) & (prediction >= 0) & (prediction < classes)
+    valid = (
+        (label != ignore_index(classes))
+        & (label >= 0)
+        & (label < classes)
+        & (prediction >= 0)
+        & (prediction < classes)
+    )
     pair = torch.where(valid, label * classes + prediction, classes * classes)
     return torch.bincount(pair, minlength=classes * classes + 1)[:-1].reshape(classes, classes)

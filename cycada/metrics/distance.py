@@ -18,7 +18,9 @@ def proxy_a_distance(a: np.ndarray, b: np.ndarray, seed: int = 0) -> float:
 
     n = min(len(a), len(b))
     if n < 4:
-        raise ValueError(f"proxy_a_distance: found {len(a)} and {len(b)} images, expected at least 4 of each domain.")
+        raise ValueError(
+            f"proxy_a_distance: found {len(a)} and {len(b)} images, expected at least 4 of each domain."
+        )
     rng = np.random.default_rng(seed)
     half = n // 2
     drawn = [np.asarray(x, np.float64)[rng.permutation(len(x))[: 2 * half]] for x in (a, b)]
@@ -26,6 +28,8 @@ def proxy_a_distance(a: np.ndarray, b: np.ndarray, seed: int = 0) -> float:
     first, second = (np.concatenate([x[part] for x in drawn]) for part in (slice(0, half), slice(half, None)))
     errors = []
     for train, test in ((first, second), (second, first)):
-        classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000)).fit(train, domain)
+        classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000)).fit(
+            train, domain
+        )
         errors.append(1 - classifier.score(test, domain))
     return float(2 * (1 - 2 * np.mean(errors)))

@@ -18,7 +18,9 @@ def mean_pairwise_distance(vectors: Tensor) -> Tensor:
     n = len(x)
     if n < 2:
         return torch.tensor(torch.nan, dtype=torch.float64)
-    total = sum(torch.cdist(part, x, compute_mode="donot_use_mm_for_euclid_dist").sum() for part in x.split(ROWS))
+    total = sum(
+        torch.cdist(part, x, compute_mode="donot_use_mm_for_euclid_dist").sum() for part in x.split(ROWS)
+    )
     return torch.as_tensor(total) / (n * (n - 1))
 
 

@@ -91,7 +91,9 @@ def kernel_distance(a: Tensor, b: Tensor, subsets: int = 100, size: int = 1000, 
     """
     smaller = min(len(a), len(b))
     if smaller < 4:
-        raise ValueError(f"kernel_distance: found {len(a)} and {len(b)} vectors, expected at least 4 of each.")
+        raise ValueError(
+            f"kernel_distance: found {len(a)} and {len(b)} vectors, expected at least 4 of each."
+        )
     size = min(size, smaller // 2)
     x, y = a.detach().double().cpu(), b.detach().double().cpu()
     random = torch.Generator().manual_seed(seed)

@@ -44,7 +44,10 @@ def most_confused(count: np.ndarray, most: int) -> list[Confused]:
     share = shares(count)
     rows, columns = off.nonzero()
     order = np.lexsort((columns, rows, -share[rows, columns], -off[rows, columns]))[:most]
-    return [Confused(int(i), int(j), int(off[i, j]), float(share[i, j])) for i, j in zip(rows[order], columns[order], strict=True)]
+    return [
+        Confused(int(i), int(j), int(off[i, j]), float(share[i, j]))
+        for i, j in zip(rows[order], columns[order], strict=True)
+    ]
 
 
 def ticks(k: int, most: int) -> list[int]:

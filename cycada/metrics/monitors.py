@@ -23,27 +23,27 @@ def accuracy(logits: Tensor, label: Tensor) -> Tensor:
 
 
 @monitors("task_accuracy_source")
-def task_accuracy_source(logits_real_s: Tensor, label_s: Tensor) -> Tensor:
+def task_accuracy_source(f_t_logits_real_s: Tensor, label_s: Tensor) -> Tensor:
     """Share of the batch's source images (or pixels) that f_t names rightly."""
-    return accuracy(logits_real_s, label_s)
+    return accuracy(f_t_logits_real_s, label_s)
 
 
 @monitors("task_accuracy_translated")
-def task_accuracy_translated(logits_fake_t: Tensor, label_s: Tensor) -> Tensor:
+def task_accuracy_translated(f_t_logits_fake_t: Tensor, label_s: Tensor) -> Tensor:
     """Share of the batch's translated source images (or pixels) that f_t names by their source label."""
-    return accuracy(logits_fake_t, label_s)
+    return accuracy(f_t_logits_fake_t, label_s)
 
 
 @monitors("agreement_t")
-def agreement_t(source_logits_real_s: Tensor, source_logits_fake_t: Tensor) -> Tensor:
+def agreement_t(f_s_logits_real_s: Tensor, f_s_logits_fake_t: Tensor) -> Tensor:
     """Share of source images whose class, as f_s sees it, survives G_st. 1 - this is the flip rate."""
-    return (source_logits_real_s.argmax(1) == source_logits_fake_t.argmax(1)).float().mean()
+    return (f_s_logits_real_s.argmax(1) == f_s_logits_fake_t.argmax(1)).float().mean()
 
 
 @monitors("agreement_s")
-def agreement_s(source_logits_real_t: Tensor, source_logits_fake_s: Tensor) -> Tensor:
+def agreement_s(f_s_logits_real_t: Tensor, f_s_logits_fake_s: Tensor) -> Tensor:
     """Share of target images whose class, as f_s sees it, survives G_ts."""
-    return (source_logits_real_t.argmax(1) == source_logits_fake_s.argmax(1)).float().mean()
+    return (f_s_logits_real_t.argmax(1) == f_s_logits_fake_s.argmax(1)).float().mean()
 
 
 @monitors("semantic_gate")
@@ -59,14 +59,16 @@ def feature_gate_rate(feature_gate: Tensor) -> Tensor:
 
 
 @monitors("critic_accuracy")
-def critic_accuracy(critic_source: Tensor, critic_target: Tensor) -> Tensor:
+def critic_accuracy(domain_logits_source: Tensor, domain_logits_target: Tensor) -> Tensor:
     """Share of both halves of the batch that D_feat puts into the right domain; 0.5 is chance. Maps of places count as their mean."""
-    right_s = (critic_source.argmax(1) == 1).float().mean()
-    right_t = (critic_target.argmax(1) == 0).float().mean()
+    right_s = (domain_logits_source.argmax(1) == 1).float().mean()
+    right_t = (domain_logits_target.argmax(1) == 0).float().mean()
     return 0.5 * (right_s + right_t)
 
 
 @monitors("reversed_critic_accuracy")
-def reversed_critic_accuracy(reversed_critic_source: Tensor, reversed_critic_target: Tensor) -> Tensor:
+def reversed_critic_accuracy(
+    domain_logits_reversed_source: Tensor, domain_logits_reversed_target: Tensor
+) -> Tensor:
     """The same behind a gradient reversal (DANN)."""
-    return critic_accuracy(reversed_critic_source, reversed_critic_target)
+    return critic_accuracy(domain_logits_reversed_source, domain_logits_reversed_target)

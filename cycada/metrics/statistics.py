@@ -50,7 +50,9 @@ def block_length(images: int) -> int:
     return math.ceil(math.sqrt(images))
 
 
-def paired_bootstrap(ours: np.ndarray, theirs: np.ndarray, resamples: int = 10_000, seed: int = 0, block: int = 1) -> Bootstrap:
+def paired_bootstrap(
+    ours: np.ndarray, theirs: np.ndarray, resamples: int = 10_000, seed: int = 0, block: int = 1
+) -> Bootstrap:
     """Paired bootstrap over test images (Efron & Tibshirani 1993, ch. 13 and 16) of the difference in accuracy or in mIoU.
 
     ours, theirs: the same seeds and images in the same order; images are drawn with replacement, `resamples` times.
@@ -78,7 +80,9 @@ def paired_bootstrap(ours: np.ndarray, theirs: np.ndarray, resamples: int = 10_0
     seeds, images = ours.shape
     each = ours.astype(np.int64).sum(0) - theirs.astype(np.int64).sum(0)
     if block > 1:
-        return _of_weights(lambda weights: weights @ each / (seeds * images), images, block, resamples, random)
+        return _of_weights(
+            lambda weights: weights @ each / (seeds * images), images, block, resamples, random
+        )
     values, counts = np.unique(each, return_counts=True)
     total = int(values @ counts)
     drawn = random.multinomial(images, counts / images, size=resamples) @ values  # integers: exact ties
@@ -97,7 +101,12 @@ Difference = Callable[[np.ndarray], np.ndarray]
 
 
 def _of_weights(
-    difference: Difference, images: int, block: int, resamples: int, random: np.random.Generator, together: int = 250
+    difference: Difference,
+    images: int,
+    block: int,
+    resamples: int,
+    random: np.random.Generator,
+    together: int = 250,
 ) -> Bootstrap:
     """Of whatever a difference is; `together` resamples at once, so that memory is bounded."""
     drawn = []
@@ -106,7 +115,11 @@ def _of_weights(
         starts = random.integers(0, images, (rows, -(-images // block)))
         chosen = ((starts[..., None] + np.arange(block)) % images).reshape(rows, -1)[:, :images]
         chosen = chosen + images * np.arange(rows)[:, None]
-        drawn.append(difference(np.bincount(chosen.ravel(), minlength=rows * images).reshape(rows, images).astype(np.float64)))
+        drawn.append(
+            difference(
+                np.bincount(chosen.ravel(), minlength=rows * images).reshape(rows, images).astype(np.float64)
+            )
+        )
     seen = float(difference(np.ones((1, images)))[0])
     found = _bootstrap(seen, np.concatenate(drawn), equal=1e-12)
     return replace(found, block=block, p=found.p if block == 1 or images // block >= BLOCKS_NEEDED else None)

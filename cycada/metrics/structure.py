@@ -25,5 +25,8 @@ def structure_distance(before: Tensor, after: Tensor) -> Tensor:
     height, width = before.shape[-2:]
     if max(height, width) > PLACES:
         side = (min(height, PLACES), min(width, PLACES))
-        before, after = F.adaptive_avg_pool2d(before.float(), side), F.adaptive_avg_pool2d(after.float(), side)
+        before, after = (
+            F.adaptive_avg_pool2d(before.float(), side),
+            F.adaptive_avg_pool2d(after.float(), side),
+        )
     return (self_similarity(before) - self_similarity(after)).square().mean((1, 2))

@@ -1,7 +1,7 @@
 """Networks by role. Images go in as float in [-1, 1]. A file dropped in here registers itself."""
 
 from cycada.core.registry import import_folder
-from cycada.networks.coupled import NOISE, Judged
+from cycada.networks.coupled import NOISE, PairDiscriminatorOutput
 from cycada.networks.frozen import Frozen
 from cycada.networks.pool import ImagePool
 from cycada.networks.registries import (
@@ -28,7 +28,7 @@ __all__ = [
     "Factory",
     "Frozen",
     "ImagePool",
-    "Judged",
+    "PairDiscriminatorOutput",
     "classifiers",
     "discriminators",
     "feature_discriminators",

@@ -18,11 +18,15 @@ from cycada.networks.registries import classifiers
 def timm_model(model: str, pretrained: bool, weights: str | None, **options: Any) -> Any:
     """timm's model of that name with its own `options`, its weights downloaded or from a local file. Raises CycadaError."""
     if not timm.is_model(model):
-        raise CycadaError(f"networks.f: timm knows no model '{model}'.{nearest(model, timm.list_models())[:400]}")
+        raise CycadaError(
+            f"networks.f: timm knows no model '{model}'.{nearest(model, timm.list_models())[:400]}"
+        )
     if weights and not Path(weights).is_file():
         raise CycadaError(f"networks.f.weights: there is no file {weights}.")
     overlay = {"file": weights} if weights else None
-    return timm.create_model(model, pretrained=pretrained or bool(weights), pretrained_cfg_overlay=overlay, **options)
+    return timm.create_model(
+        model, pretrained=pretrained or bool(weights), pretrained_cfg_overlay=overlay, **options
+    )
 
 
 @classifiers("timm")
@@ -36,7 +40,15 @@ class TimmClassifier(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, image_channels: int, classes: int, *, model: str, pretrained: bool = False, weights: PathText | None = None) -> None:
+    def __init__(
+        self,
+        image_channels: int,
+        classes: int,
+        *,
+        model: str,
+        pretrained: bool = False,
+        weights: PathText | None = None,
+    ) -> None:
         super().__init__()
         body = timm_model(model, pretrained, weights, num_classes=classes, in_chans=image_channels)
         self.body = body

@@ -15,7 +15,9 @@ Norm = Literal["instance", "batch", "none"]
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
     """instance: without affine parameters or statistics, as CycleGAN. batch: affine. none: nothing."""
     if norm == "instance":
-        return nn.GroupNorm(channels, channels, affine=False)  # the same numbers as InstanceNorm2d, and a sixth faster on a CPU
+        return nn.GroupNorm(
+            channels, channels, affine=False
+        )  # the same numbers as InstanceNorm2d, and a sixth faster on a CPU
     return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
 
 

@@ -17,7 +17,7 @@ NOISE = 100
 Side = Literal["s", "t"]
 
 
-class Judged(NamedTuple):
+class PairDiscriminatorOutput(NamedTuple):
     """What a discriminator of pairs says of images.
 
     score: (N, 1), unbounded, high means real. features: (N, D), shared by both domains. logits: (N, K), their classes; K = 0
@@ -43,9 +43,10 @@ def heads(width: int, classes: int) -> tuple[nn.Linear, nn.Linear | None]:
     return nn.Linear(width, 1), nn.Linear(width, classes) if classes else None
 
 
-def judge(net: nn.Module, features: Tensor) -> Judged:
+def judge(net: nn.Module, features: Tensor) -> PairDiscriminatorOutput:
     """What the heads of a discriminator of pairs say of features (N, D)."""
-    return Judged(net.score(features), features, net.classes(features) if net.classes is not None else features[:, :0])  # type: ignore[operator]
+    classes = net.classes(features) if net.classes is not None else features[:, :0]  # type: ignore[operator]
+    return PairDiscriminatorOutput(net.score(features), features, classes)  # type: ignore[operator]
 
 
 @pair_generators("coupled")
@@ -76,7 +77,7 @@ class PairGenerator(nn.Module):
 
 @pair_discriminators("coupled")
 class PairDiscriminator(nn.Module):
-    """Images of one domain -> Judged. The release's LeNet: each domain's own 5 x 5 convolution, then all is shared:
+    """Images of one domain -> PairDiscriminatorOutput. The release's LeNet: each domain's own 5 x 5 convolution, then all is shared:
 
     convolution, 500 features, and from these one linear layer to the score and one to the classes.
     """
@@ -84,11 +85,21 @@ class PairDiscriminator(nn.Module):
     multiple_of = 4
 
     def __init__(
-        self, image_channels: int, classes: int, shape: Shape, *, channels: Width = 20, width: Width = 500, dropout: Below1 = 0.0
+        self,
+        image_channels: int,
+        classes: int,
+        shape: Shape,
+        *,
+        channels: Width = 20,
+        width: Width = 500,
+        dropout: Below1 = 0.0,
     ) -> None:
         super().__init__()
         places = (shape[0] // 4) * (shape[1] // 4)
-        self.s, self.t = (nn.Sequential(nn.Conv2d(image_channels, channels, 5, padding=2), nn.MaxPool2d(2)) for _ in range(2))
+        self.s, self.t = (
+            nn.Sequential(nn.Conv2d(image_channels, channels, 5, padding=2), nn.MaxPool2d(2))
+            for _ in range(2)
+        )
         self.shared = nn.Sequential(
             nn.Conv2d(channels, 5 * channels // 2, 5, padding=2), nn.MaxPool2d(2), nn.Flatten(),
             nn.Dropout(dropout), nn.Linear(5 * channels // 2 * places, width), nn.PReLU(), nn.Dropout(dropout),
@@ -96,5 +107,5 @@ class PairDiscriminator(nn.Module):
         self.score, self.classes = heads(width, classes)
         init_xavier(self)
 
-    def forward(self, images: Tensor, side: Side) -> Judged:
+    def forward(self, images: Tensor, side: Side) -> PairDiscriminatorOutput:
         return judge(self, self.shared(self.s(images) if side == "s" else self.t(images)))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cycada.core.bounds import Width
 from cycada.networks.blocks import init_cyclegan
-from cycada.networks.coupled import NOISE, Judged, Shape, Side, heads, judge
+from cycada.networks.coupled import NOISE, PairDiscriminatorOutput, Shape, Side, heads, judge
 from cycada.networks.registries import pair_discriminators, pair_generators
 
 LEAST = 4
@@ -44,7 +44,11 @@ class DeepPairGenerator(nn.Module):
         h, w = (side // 2 ** len(widths) for side in shape)
         modules: list[nn.Module] = [nn.Linear(NOISE, widths[-1] * h * w), nn.Unflatten(1, (widths[-1], h, w))]
         for into, out in pairwise(reversed(widths)):
-            modules += [nn.BatchNorm2d(into), nn.ReLU(inplace=True), nn.ConvTranspose2d(into, out, 4, 2, 1, bias=False)]
+            modules += [
+                nn.BatchNorm2d(into),
+                nn.ReLU(inplace=True),
+                nn.ConvTranspose2d(into, out, 4, 2, 1, bias=False),
+            ]
         self.shared = nn.Sequential(*modules, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
         self.s, self.t = (nn.ConvTranspose2d(channels, image_channels, 4, 2, 1) for _ in range(2))
         init_cyclegan(self)
@@ -56,7 +60,7 @@ class DeepPairGenerator(nn.Module):
 
 @pair_discriminators("dcgan")
 class DeepPairDiscriminator(nn.Module):
-    """Images of one domain -> Judged. Each domain's own first convolution, then all is shared: convolutions with batch norm down
+    """Images of one domain -> PairDiscriminatorOutput. Each domain's own first convolution, then all is shared: convolutions with batch norm down
 
     to the smallest map, whose values are the features; LeakyReLU 0.2.
     """
@@ -66,14 +70,21 @@ class DeepPairDiscriminator(nn.Module):
     def __init__(self, image_channels: int, classes: int, shape: Shape, *, channels: Width = 64) -> None:
         super().__init__()
         widths = widths_of(shape, channels)
-        self.s, self.t = (nn.Sequential(nn.Conv2d(image_channels, channels, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)) for _ in range(2))
+        self.s, self.t = (
+            nn.Sequential(nn.Conv2d(image_channels, channels, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True))
+            for _ in range(2)
+        )
         modules: list[nn.Module] = []
         for into, out in pairwise(widths):
-            modules += [nn.Conv2d(into, out, 4, 2, 1, bias=False), nn.BatchNorm2d(out), nn.LeakyReLU(0.2, inplace=True)]
+            modules += [
+                nn.Conv2d(into, out, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(out),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
         self.shared = nn.Sequential(*modules, nn.Flatten())
         h, w = (side // 2 ** len(widths) for side in shape)
         self.score, self.classes = heads(widths[-1] * h * w, classes)
         init_cyclegan(self)
 
-    def forward(self, images: Tensor, side: Side) -> Judged:
+    def forward(self, images: Tensor, side: Side) -> PairDiscriminatorOutput:
         return judge(self, self.shared(self.s(images) if side == "s" else self.t(images)))

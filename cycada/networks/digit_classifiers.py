@@ -38,7 +38,9 @@ def lenet(image_channels: int, classes: int, size: int, *, dropout: Below1 = 0.5
     """
     side = ((size - 4) // 2 - 4) // 2
     if side < 1:
-        raise CycadaError(f"networks.f: lenet needs images of at least 16 pixels; data.size is {size}. Use 'convnet'.")
+        raise CycadaError(
+            f"networks.f: lenet needs images of at least 16 pixels; data.size is {size}. Use 'convnet'."
+        )
     encoder = nn.Sequential(
         nn.Conv2d(image_channels, 20, 5), nn.MaxPool2d(2), nn.ReLU(),
         nn.Conv2d(20, 50, 5), nn.Dropout2d(dropout), nn.MaxPool2d(2), nn.ReLU(),
@@ -74,7 +76,9 @@ def dtn(image_channels: int, classes: int, size: int, *, dropout: Below1 = 0.5) 
 
 
 @classifiers("convnet")
-def convnet(image_channels: int, classes: int, *, channels: Width = 32, width: Width = 128, dropout: Below1 = 0.25) -> Classifier:
+def convnet(
+    image_channels: int, classes: int, *, channels: Width = 32, width: Width = 128, dropout: Below1 = 0.25
+) -> Classifier:
     """A small strong network for a CPU: two pairs of 3 x 3 convolutions with batch norm, each pooled by 2, a third
 
     convolution pooled to 2 x 2, and a feature of `width`. Any image of at least 8 pixels.
@@ -104,7 +108,9 @@ def release_classifier(image_channels: int, classes: int, size: int) -> Classifi
     for _ in range(4):
         side = (side - 3) // 2 + 1
     if side < 1:
-        raise CycadaError(f"networks.f: release_classifier needs images of at least 31 pixels; data.size is {size}.")
+        raise CycadaError(
+            f"networks.f: release_classifier needs images of at least 31 pixels; data.size is {size}."
+        )
     encoder = nn.Sequential(
         nn.Conv2d(image_channels, 64, 3, 2), nn.LeakyReLU(0.2),
         nn.Conv2d(64, 64, 3, 2), nn.BatchNorm2d(64), nn.LeakyReLU(0.2),

@@ -52,7 +52,10 @@ class Drn(nn.Module):
         into = LEVELS[0][0]
         self.conv1, self.bn1 = nn.Conv2d(3, into, 7, padding=3, bias=False), nn.BatchNorm2d(into)
         for number, (out, blocks, stride, dilation, shortcut) in enumerate(LEVELS, 1):
-            level = [Block(into if i == 0 else out, out, stride if i == 0 else 1, dilation, shortcut) for i in range(blocks)]
+            level = [
+                Block(into if i == 0 else out, out, stride if i == 0 else 1, dilation, shortcut)
+                for i in range(blocks)
+            ]
             self.add_module(f"layer{number}", nn.Sequential(*level))
             into = out
 
@@ -65,7 +68,12 @@ class Drn(nn.Module):
 
 @classifiers("drn26")
 def drn26(
-    image_channels: int, classes: int, *, weights: PathText | None = None, frozen_norm: bool = False, checkpointing: bool = False
+    image_channels: int,
+    classes: int,
+    *,
+    weights: PathText | None = None,
+    frozen_norm: bool = False,
+    checkpointing: bool = False,
 ) -> Segmenter:
     """DRN-C-26, features of width 512 at an eighth of the size, a 1 x 1 head, enlarged with corners aligned. Any H and W,
 
@@ -75,7 +83,9 @@ def drn26(
     encoder, head = Drn(checkpointing), nn.Conv2d(LEVELS[-1][0], classes, 1)
     for module in [*encoder.modules(), head]:
         if isinstance(module, nn.Conv2d):
-            nn.init.normal_(module.weight, 0.0, math.sqrt(2 / (module.kernel_size[0] ** 2 * module.out_channels)))
+            nn.init.normal_(
+                module.weight, 0.0, math.sqrt(2 / (module.kernel_size[0] ** 2 * module.out_channels))
+            )
     if weights:
         found = read_weights(weights)
         last = {k.removeprefix("fc."): v for k, v in found.items() if k.startswith("fc.")}

@@ -36,7 +36,9 @@ class Enlarge(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         channels = x.shape[1]
-        return F.conv_transpose2d(x, self.kernel.expand(channels, 1, -1, -1), stride=self.factor, groups=channels)
+        return F.conv_transpose2d(
+            x, self.kernel.expand(channels, 1, -1, -1), stride=self.factor, groups=channels
+        )
 
 
 def crop(x: Tensor, like: Tensor, offset: int) -> Tensor:
@@ -105,8 +107,14 @@ class Fcn8s(nn.Module):
 
     def _load(self, path: str) -> None:
         found = read_weights(path)
-        if "features.0.weight" in found:  # torchvision's vgg16: the fully connected layers become convolutions
-            fill(self.vgg, {k.removeprefix("features."): v for k, v in found.items() if k.startswith("features.")}, path)
+        if (
+            "features.0.weight" in found
+        ):  # torchvision's vgg16: the fully connected layers become convolutions
+            fill(
+                self.vgg,
+                {k.removeprefix("features."): v for k, v in found.items() if k.startswith("features.")},
+                path,
+            )
             for layer in ("0", "3"):
                 place = self.vgg_head.get_submodule(layer)
                 try:
@@ -120,7 +128,9 @@ class Fcn8s(nn.Module):
             parts = ("vgg", "vgg_head", "score_pool4", "score_pool3")
             unknown = {k.split(".")[0] for k in found if not k.startswith("upscore")} - {*parts}
             if unknown:
-                raise CycadaError(f"{WHERE}: {path} has, without a place for it, {', '.join(sorted(unknown))}.")
+                raise CycadaError(
+                    f"{WHERE}: {path} has, without a place for it, {', '.join(sorted(unknown))}."
+                )
             for part in parts:
                 own = {k.removeprefix(f"{part}."): v for k, v in found.items() if k.startswith(f"{part}.")}
                 fill(self.get_submodule(part), own, path)

@@ -28,7 +28,9 @@ class Frozen(nn.Module):
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         if requires_grad:
-            raise RuntimeError("A frozen network does not learn. Give the stage a phase that trains it instead.")
+            raise RuntimeError(
+                "A frozen network does not learn. Give the stage a phase that trains it instead."
+            )
         return self
 
     def forward(self, *inputs: Any) -> Any:

@@ -17,7 +17,7 @@ SIDE = 299
 """Pixels a side that Inception-v3 looks at."""
 
 
-class Seen(NamedTuple):
+class InceptionFeatures(NamedTuple):
     """What an extractor makes of pictures. pooled: (N, D). maps: (N, D, h, w), or None where it keeps no places."""
 
     pooled: Tensor
@@ -25,7 +25,7 @@ class Seen(NamedTuple):
 
 
 class Inception(nn.Module):
-    """torchvision's Inception-v3 up to its last pooling. (N, C, H, W) in [-1, 1] -> Seen(pooled (N, 2048), maps (N, 2048, 8, 8)).
+    """torchvision's Inception-v3 up to its last pooling. (N, C, H, W) in [-1, 1] -> InceptionFeatures(pooled (N, 2048), maps (N, 2048, 8, 8)).
 
     Pictures are brought to 299 x 299, bilinear and antialiased; the network takes [-1, 1] as they come, grey as three equal colours.
     """
@@ -40,16 +40,18 @@ class Inception(nn.Module):
         body.avgpool, body.dropout, body.fc = nn.Identity(), nn.Identity(), nn.Identity()
         self.body = body
 
-    def forward(self, x: Tensor) -> Seen:
-        x = F.interpolate(x.expand(-1, 3, -1, -1), (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+    def forward(self, x: Tensor) -> InceptionFeatures:
+        x = F.interpolate(
+            x.expand(-1, 3, -1, -1), (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False
+        )
         maps = self.body(x).unflatten(1, (-1, 8, 8))
-        return Seen(maps.mean((2, 3)), maps)
+        return InceptionFeatures(maps.mean((2, 3)), maps)
 
 
 class ScriptedInception(nn.Module):
     """The TorchScript file of FID's own Inception (NVIDIA's inception-2015-12-05.pt): it takes bytes at any size and resizes them
 
-    itself, as the TensorFlow graph of the first FID numbers did. (N, C, H, W) in [-1, 1] -> Seen(pooled (N, 2048), None).
+    itself, as the TensorFlow graph of the first FID numbers did. (N, C, H, W) in [-1, 1] -> InceptionFeatures(pooled (N, 2048), None).
     """
 
     resizing = "by the scripted network itself"
@@ -58,9 +60,9 @@ class ScriptedInception(nn.Module):
         super().__init__()
         self.body = body
 
-    def forward(self, x: Tensor) -> Seen:
+    def forward(self, x: Tensor) -> InceptionFeatures:
         pixels = ((x.expand(-1, 3, -1, -1) + 1) * 127.5).round().clamp(0, 255).byte()
-        return Seen(self.body(pixels, return_features=True), None)
+        return InceptionFeatures(self.body(pixels, return_features=True), None)
 
 
 def read_inception(path: str) -> Inception | ScriptedInception:
@@ -77,7 +79,11 @@ def read_inception(path: str) -> Inception | ScriptedInception:
                 f"{WHERE}: {path} is a port of FID's Inception ({len(weights['fc.weight'])} classes), which pools otherwise than "
                 "torchvision's inception_v3 (1000 classes). Give torchvision's file, or FID's TorchScript file inception-2015-12-05.pt."
             )
-        fill(net.body, {key: value for key, value in weights.items() if not key.startswith(("AuxLogits.", "fc."))}, path)
+        fill(
+            net.body,
+            {key: value for key, value in weights.items() if not key.startswith(("AuxLogits.", "fc."))},
+            path,
+        )
     except CycadaError as error:
         raise CycadaError(str(error).replace(WHERE, "extractor")) from None
     return net.eval()

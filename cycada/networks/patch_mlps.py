@@ -24,8 +24,12 @@ class PatchMlps(nn.Module):
     def __init__(self, widths: tuple[int, ...], *, width: Width = 256) -> None:
         super().__init__()
         if not widths:
-            raise CycadaError("networks.g: patches are compared by what a generator computes inside, which only resnet shows. Take resnet.")
-        self.heads = nn.ModuleList(nn.Sequential(nn.Linear(w, width), nn.ReLU(), nn.Linear(width, width)) for w in widths)
+            raise CycadaError(
+                "networks.g: patches are compared by what a generator computes inside, which only resnet shows. Take resnet."
+            )
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(w, width), nn.ReLU(), nn.Linear(width, width)) for w in widths
+        )
         init_cyclegan(self)
 
     def forward(self, maps: Sequence[Tensor], places: Sequence[Tensor]) -> Tensor:

@@ -41,7 +41,10 @@ class PatchGan(nn.Module):
                     f"Take fewer layers, or set `strided` lower (layers: 4, strided: 3 fits 32 pixels)."
                 )
         widths = [min(channels * 2**i, channels * 8) for i in range(layers + 1)]
-        modules: list[nn.Module] = [nn.Conv2d(image_channels, widths[0], 4, strides[0], 1), nn.LeakyReLU(0.2, inplace=True)]
+        modules: list[nn.Module] = [
+            nn.Conv2d(image_channels, widths[0], 4, strides[0], 1),
+            nn.LeakyReLU(0.2, inplace=True),
+        ]
         for i in range(1, layers + 1):
             modules += [
                 nn.Conv2d(widths[i - 1], widths[i], 4, strides[i], 1, bias=norm != "batch"),

@@ -36,4 +36,6 @@ HEAD = "head"
 
 def kind_of(role: str) -> str:
     """'g_st' -> 'g', 'f_t' -> 'f', 'd_s' -> 'd', 'h_st' -> 'h', 'd_feat' -> 'd_feat', 'pair_g' -> 'pair_g', 'pool_t' -> 'pool', ..."""
-    return next((kind for kind in NETWORKS if "_" in kind and role.startswith(kind)), role.split("_", maxsplit=1)[0])
+    return next(
+        (kind for kind in NETWORKS if "_" in kind and role.startswith(kind)), role.split("_", maxsplit=1)[0]
+    )

@@ -68,21 +68,37 @@ class ResnetGenerator(nn.Module):
     ) -> None:
         super().__init__()
         if checkpointing and dropout:
-            raise CycadaError("networks.g.checkpointing: it would draw another dropout in the backward pass. Set dropout to 0.")
+            raise CycadaError(
+                "networks.g.checkpointing: it would draw another dropout in the backward pass. Set dropout to 0."
+            )
         self.multiple_of, self.checkpointing = 2**downs, checkpointing
         self.smallest = max(4, 2 * self.multiple_of)  # reflection takes more pixels than it adds
         bias, widths = norm != "batch", [channels * 2**i for i in range(downs + 1)]
-        layers: list[nn.Module] = [ReflectConv2d(image_channels, channels, 7, bias=bias), norm_layer(norm, channels), nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = [
+            ReflectConv2d(image_channels, channels, 7, bias=bias),
+            norm_layer(norm, channels),
+            nn.ReLU(inplace=True),
+        ]
         for c in widths[:-1]:
-            layers += [nn.Conv2d(c, 2 * c, 3, stride=2, padding=1, bias=bias), norm_layer(norm, 2 * c), nn.ReLU(inplace=True)]
+            layers += [
+                nn.Conv2d(c, 2 * c, 3, stride=2, padding=1, bias=bias),
+                norm_layer(norm, 2 * c),
+                nn.ReLU(inplace=True),
+            ]
         first = len(layers)
         layers += [ResidualBlock(widths[-1], norm, dropout) for _ in range(blocks)]
         last = len(layers)
         for c in reversed(widths[:-1]):
             layers += [upsample(2 * c, c, up, bias), norm_layer(norm, c), nn.ReLU(inplace=True)]
-        self.pieces = (*range(6, first + 1, 3), *range(first + 1, last + 1), *range(last + 3, len(layers), 3))  # no cut at full size
+        self.pieces = (
+            *range(6, first + 1, 3),
+            *range(first + 1, last + 1),
+            *range(last + 3, len(layers), 3),
+        )  # no cut at full size
         inner = sorted({first + 1, first + (blocks + 1) // 2}) if blocks else []
-        behind = 4 if norm != "none" else 6  # there the ReLU would overwrite in place what the convolution answered
+        behind = (
+            4 if norm != "none" else 6
+        )  # there the ReLU would overwrite in place what the convolution answered
         self.cuts = (0, *range(behind, first + 1, 3), *inner)
         self.widths = (image_channels, *widths[1:], *(widths[-1] for _ in inner))
         layers.append(ReflectConv2d(channels, image_channels, 7))

@@ -50,7 +50,15 @@ class Segmenter(nn.Module):
     statistics that it came with also in training, where batches are too small or mix domains.
     """
 
-    def __init__(self, encoder: nn.Module, head: nn.Module, width: int, *, align_corners: bool = False, frozen_norm: bool = False) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        head: nn.Module,
+        width: int,
+        *,
+        align_corners: bool = False,
+        frozen_norm: bool = False,
+    ) -> None:
         super().__init__()
         self.encoder, self.head, self.width = encoder, head, width
         self.align_corners, self.frozen_norm = align_corners, frozen_norm
@@ -71,4 +79,8 @@ class Segmenter(nn.Module):
 def convolution(into: int, out: int, kernel: int = 3, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     """A convolution that keeps the size (or halves it, rounding up), batch norm, ReLU."""
     side = dilation * (kernel // 2)
-    return nn.Sequential(nn.Conv2d(into, out, kernel, stride, side, dilation, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        nn.Conv2d(into, out, kernel, stride, side, dilation, bias=False),
+        nn.BatchNorm2d(out),
+        nn.ReLU(inplace=True),
+    )

@@ -25,7 +25,9 @@ class Backbone(nn.Module):
 
     body: Any
 
-    def __init__(self, model: str, stride: Stride, pretrained: bool, weights: str | None, checkpointing: bool) -> None:
+    def __init__(
+        self, model: str, stride: Stride, pretrained: bool, weights: str | None, checkpointing: bool
+    ) -> None:
         super().__init__()
         try:
             self.body = timm_model(model, pretrained, weights, features_only=True, output_stride=stride)
@@ -41,8 +43,12 @@ class Backbone(nn.Module):
             ) from None
         levels = self.body.feature_info
         if levels.reduction()[-1] != stride:
-            raise CycadaError(f"networks.f.output_stride: timm's '{model}' has a stride of {levels.reduction()[-1]}, not {stride}.")
-        self.fine = max((i for i, reduction in enumerate(levels.reduction()) if reduction == FINE), default=-1)
+            raise CycadaError(
+                f"networks.f.output_stride: timm's '{model}' has a stride of {levels.reduction()[-1]}, not {stride}."
+            )
+        self.fine = max(
+            (i for i, reduction in enumerate(levels.reduction()) if reduction == FINE), default=-1
+        )
         self.fine_width, self.width = levels.channels()[self.fine], levels.channels()[-1]
         cfg = self.body.pretrained_cfg
         self.normalise = Normalise(cfg.get("mean", IMAGENET[0]), cfg.get("std", IMAGENET[1]))
@@ -85,7 +91,9 @@ class Sum(nn.Module):
     def __init__(self, into: int, classes: int, stride: Stride) -> None:
         super().__init__()
         rates = [rate * 8 // stride for rate in (6, 12, 18, 24)]
-        self.branches = nn.ModuleList(nn.Conv2d(into, classes, 3, padding=rate, dilation=rate) for rate in rates)
+        self.branches = nn.ModuleList(
+            nn.Conv2d(into, classes, 3, padding=rate, dilation=rate) for rate in rates
+        )
         for branch in self.branches:
             nn.init.normal_(branch.weight, 0.0, 0.01)  # type: ignore[arg-type]
 
@@ -102,7 +110,9 @@ class Pyramid(nn.Module):
     def __init__(self, into: int, width: int, stride: Stride) -> None:
         super().__init__()
         dilations = [rate * 16 // stride for rate in (6, 12, 18)]
-        self.branches = nn.ModuleList([convolution(into, width, 1), *(convolution(into, width, dilation=d) for d in dilations)])
+        self.branches = nn.ModuleList(
+            [convolution(into, width, 1), *(convolution(into, width, dilation=d) for d in dilations)]
+        )
         self.mean = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(into, width, 1), nn.ReLU(inplace=True))
         self.project = convolution(5 * width, width, 1)
 
@@ -149,9 +159,16 @@ def segmenter(
     """
     backbone = Backbone(model, output_stride, pretrained, weights, checkpointing)
     if head == "deeplabv3plus" and backbone.fine < 0:
-        raise CycadaError(f"networks.f.head: deeplabv3plus wants a map at stride {FINE}, which timm's '{model}' has not. Use head: fcn.")
+        raise CycadaError(
+            f"networks.f.head: deeplabv3plus wants a map at stride {FINE}, which timm's '{model}' has not. Use head: fcn."
+        )
     if head == "deeplabv2":
-        return Segmenter(Coarse(backbone), Sum(backbone.width, classes, output_stride), backbone.width, frozen_norm=frozen_norm)
+        return Segmenter(
+            Coarse(backbone),
+            Sum(backbone.width, classes, output_stride),
+            backbone.width,
+            frozen_norm=frozen_norm,
+        )
     encoder = Plain(backbone, width) if head == "fcn" else DeepLab(backbone, width, output_stride)
     last = nn.Sequential(nn.Dropout(dropout), nn.Conv2d(width, classes, 1))
     return Segmenter(encoder, last, width, frozen_norm=frozen_norm)

@@ -34,16 +34,22 @@ class SmallEncoder(nn.Module):
         super().__init__()
         c = channels
         self.fine = nn.Sequential(convolution(image_channels, c, stride=2), convolution(c, 2 * c, stride=2))
-        self.coarse = nn.Sequential(convolution(2 * c, 4 * c, stride=2), *(DilatedBlock(4 * c, d) for d in DILATIONS))
+        self.coarse = nn.Sequential(
+            convolution(2 * c, 4 * c, stride=2), *(DilatedBlock(4 * c, d) for d in DILATIONS)
+        )
         self.fuse = convolution(6 * c, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        fine = self.fine(x.contiguous(memory_format=torch.channels_last))  # a sixth faster on a CPU, and on tensor cores
+        fine = self.fine(
+            x.contiguous(memory_format=torch.channels_last)
+        )  # a sixth faster on a CPU, and on tensor cores
         return self.fuse(torch.cat([resize(self.coarse(fine), fine).to(fine.dtype), fine], 1))
 
 
 @classifiers("small_segmenter")
-def small_segmenter(image_channels: int, classes: int, *, channels: Width = 16, width: Width = 64, dropout: Below1 = 0.1) -> Segmenter:
+def small_segmenter(
+    image_channels: int, classes: int, *, channels: Width = 16, width: Width = 64, dropout: Below1 = 0.1
+) -> Segmenter:
     """Halved twice to a fine map, once more to a coarse one with four dilated residual blocks (seeing the whole of a small
 
     image), both fused into features of `width` at a quarter of the size. 0.38 M parameters; any H and W, also below 8.

@@ -22,7 +22,13 @@ class UnetGenerator(nn.Module):
     """
 
     def __init__(
-        self, image_channels: int, *, channels: Width = 64, downs: Depth = 8, norm: Norm = "instance", dropout: Below1 = 0.0
+        self,
+        image_channels: int,
+        *,
+        channels: Width = 64,
+        downs: Depth = 8,
+        norm: Norm = "instance",
+        dropout: Below1 = 0.0,
     ) -> None:
         super().__init__()
         self.multiple_of = 2**downs
@@ -31,7 +37,9 @@ class UnetGenerator(nn.Module):
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for i, width in enumerate(widths):
             into = image_channels if i == 0 else widths[i - 1]
-            normed = 0 < i < downs - 1  # not the outermost, not the innermost (one value per channel has no variance)
+            normed = (
+                0 < i < downs - 1
+            )  # not the outermost, not the innermost (one value per channel has no variance)
             self.down.append(
                 nn.Sequential(
                     nn.Identity() if i == 0 else nn.LeakyReLU(0.2),

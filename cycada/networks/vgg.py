@@ -56,10 +56,14 @@ class Vgg(nn.Module):
             raise CycadaError(f"networks.f.layer: {self.name} has no layer '{layer}'.{nearest(layer, known)}")
         self.order = {f"features.{i}": name for i, name in enumerate(layers)}  # torchvision's names
         names = [*layers]
-        self.body = nn.Sequential(OrderedDict((name, layers[name]) for name in names[: names.index(layer) + 1]))
+        self.body = nn.Sequential(
+            OrderedDict((name, layers[name]) for name in names[: names.index(layer) + 1])
+        )
         self.width, stride = WIDTHS[int(layer[4]) - 1], 2 ** (int(layer[4]) - 1)
         if size < stride:
-            raise CycadaError(f"networks.f: {layer} of {self.name} needs images of at least {stride} pixels; data.size is {size}.")
+            raise CycadaError(
+                f"networks.f: {layer} of {self.name} needs images of at least {stride} pixels; data.size is {size}."
+            )
         self.normalise = Normalise(*IMAGENET)
         self._fill(weights, pretrained)
 
@@ -87,7 +91,9 @@ class Vgg(nn.Module):
             if layer in self.order:
                 renamed[f"{self.order[layer]}.{kind}"] = value
             elif not layer.startswith("classifier."):
-                raise CycadaError(f"{WHERE}: {path} is no state dict of torchvision's {self.name}; it has '{key}'.")
+                raise CycadaError(
+                    f"{WHERE}: {path} is no state dict of torchvision's {self.name}; it has '{key}'."
+                )
         own = self.body.state_dict()
         fill(self.body, {key: value for key, value in renamed.items() if key in own}, path)
 

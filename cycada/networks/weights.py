@@ -19,7 +19,11 @@ def read_weights(path: str) -> dict[str, Tensor]:
     if not Path(path).is_file():
         raise CycadaError(f"{WHERE}: there is no file {path}.")
     try:
-        found = load_file(path) if path.endswith(".safetensors") else torch.load(path, map_location="cpu", weights_only=True)
+        found = (
+            load_file(path)
+            if path.endswith(".safetensors")
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except Exception as error:
         raise CycadaError(f"{WHERE}: cannot read {path} ({' '.join(str(error).split())[:300]}).") from None
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
@@ -39,4 +43,6 @@ def fill(net: nn.Module, weights: Mapping[str, Tensor], path: str) -> None:
     missing = [key for key in found.missing_keys if not key.endswith("num_batches_tracked")]
     for problem, keys in (("lacks", missing), ("has, without a place for it,", found.unexpected_keys)):
         if keys:
-            raise CycadaError(f"{WHERE}: {path} {problem} {', '.join(keys[:5])}{' ...' if len(keys) > 5 else ''}.")
+            raise CycadaError(
+                f"{WHERE}: {path} {problem} {', '.join(keys[:5])}{' ...' if len(keys) > 5 else ''}."
+            )

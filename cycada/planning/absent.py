@@ -60,7 +60,10 @@ def _data(config: Config) -> Iterator[str]:
         if spec.name in scene_domains:
             domain = scene_domain(spec, side)
             for split in domain.splits:
-                if split in ("train", "test"):  # of a target's training scenes only an oracle wants masks, and it says so when it runs
+                if split in (
+                    "train",
+                    "test",
+                ):  # of a target's training scenes only an oracle wants masks, and it says so when it runs
                     look = domain.images if (side, split) == ("target", "train") else domain.load
                     yield from _said(side, partial(look, root, split))
         elif not config.data.download:
@@ -106,5 +109,9 @@ def _weights(plan: StagePlan) -> Iterator[str]:
             yield f"{where}: {path} holds no network '{wanted}'. It has: {', '.join(roles)}."
     for role, spec in plan.specs.items():
         weights = spec.options.get("weights")
-        if isinstance(weights, str) and weights != "random" and not typed(weights, Home, f"networks.{role}.weights").is_file():
+        if (
+            isinstance(weights, str)
+            and weights != "random"
+            and not typed(weights, Home, f"networks.{role}.weights").is_file()
+        ):
             yield f"networks.{role}.weights: there is no file {weights}."

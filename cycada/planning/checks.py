@@ -16,7 +16,9 @@ def check_scenes(config: Config, scenes: bool) -> None:
     source, target = config.data.source.name, config.data.target.name
     if (source in scene_domains) != (target in scene_domains):
         whole = source if source in domains else target
-        raise CycadaError(f"data: '{whole}' labels whole images, the other domain every pixel; both must do alike.")
+        raise CycadaError(
+            f"data: '{whole}' labels whole images, the other domain every pixel; both must do alike."
+        )
     if not scenes and not isinstance(config.data.size, int):
         found = config.data.model_dump(mode="json")["size"]
         raise CycadaError(f"data.size: found {found}, expected one number: labelled images are made square.")
@@ -25,48 +27,66 @@ def check_scenes(config: Config, scenes: bool) -> None:
     for name, stage in config.stages.items():
         for key in ("crop", "size", "load_size", "crop_area"):
             if getattr(stage, key) and not scenes:
-                raise CycadaError(f"stages.{name}.{key}: only scenes are cropped or sized by stage. Take it out.")
+                raise CycadaError(
+                    f"stages.{name}.{key}: only scenes are cropped or sized by stage. Take it out."
+                )
         _check_windows(name, stage, config)
         a = stage.augment
         if a and scenes and (a.rotate or a.scale or a.shear or a.shift or a.domains != "both"):
-            raise CycadaError(f"stages.{name}.augment: scenes can be mirrored (flip: true), cropped (crop), and nothing else.")
+            raise CycadaError(
+                f"stages.{name}.augment: scenes can be mirrored (flip: true), cropped (crop), and nothing else."
+            )
 
 
 def _check_windows(name: str, stage: Stage, config: Config) -> None:
     shapes, window = config.shapes(stage), config.window(stage)
     where, key = f"stages.{name}.crop", f"stages.{name}.size" if stage.size else "data.size"
     if not stage.crop and shapes["source"] != shapes["target"]:
-        raise CycadaError(f"{where}: found none, expected [height, width]: by {key} source and target are not of one shape.")
+        raise CycadaError(
+            f"{where}: found none, expected [height, width]: by {key} source and target are not of one shape."
+        )
     for shape in config.loads(stage).values():
         if window[0] > shape[0] or window[1] > shape[1]:
             most = f"stages.{name}.load_size" if stage.load_size else key
             raise CycadaError(f"{where}: found {list(window)}, expected at most {most}, {list(shape)}.")
     if stage.crop_area and not (stage.crop and stage.crop_area[0] <= stage.crop_area[1]):
         found = f"{list(stage.crop_area)}{'' if stage.crop else ' without crop'}"
-        raise CycadaError(f"{where}_area: found {found}, expected [least, most] beside crop: [height, width].")
+        raise CycadaError(
+            f"{where}_area: found {found}, expected [least, most] beside crop: [height, width]."
+        )
 
 
-def check_terms(config: Config, name: str, method: Method, terms: Sequence[Term], labelled: Mapping[str, bool]) -> None:
+def check_terms(
+    config: Config, name: str, method: Method, terms: Sequence[Term], labelled: Mapping[str, bool]
+) -> None:
     """What the losses of a stage ask of the data, as far as the config says it. labelled: whether each domain has labels."""
     scenes = config.data.source.name in scene_domains
     where = f"stages.{name}"
     for term in terms:
-        uses = method.views.uses(term.needs)
-        if not scenes and uses & method.views.of_masks:
+        uses = method.tensors.dependencies(term.needs)
+        if not scenes and uses & method.tensors.needs_pixel_labels:
             source = config.data.source.name
-            raise CycadaError(f"{term.where}.{term.name}: it needs a label for every pixel; '{source}' labels whole images. Take it out.")
-        if scenes and uses & method.views.of_labels:
+            raise CycadaError(
+                f"{term.where}.{term.name}: it needs a label for every pixel; '{source}' labels whole images. Take it out."
+            )
+        if scenes and uses & method.tensors.needs_image_labels:
             source = config.data.source.name
             raise CycadaError(
                 f"{term.where}.{term.name}: it needs one label for the whole image; a scene of '{source}' has none. Set its weight to 0."
             )
-        if not labelled[method.source_is] and "label_s" in uses:
-            found = getattr(config.data, method.source_is).name
-            raise CycadaError(f"{term.where}.{term.name}: it needs labels, and the {method.source_is} '{found}' has none. Take it out.")
+        if not labelled[method.supervision] and "label_s" in uses:
+            found = getattr(config.data, method.supervision).name
+            raise CycadaError(
+                f"{term.where}.{term.name}: it needs labels, and the {method.supervision} '{found}' has none. Take it out."
+            )
         if "pair_t" in uses and not scenes:
-            raise CycadaError(f"{term.where}.{term.name}: it needs pairs (pair_t), which only scenes have. Take it out.")
+            raise CycadaError(
+                f"{term.where}.{term.name}: it needs pairs (pair_t), which only scenes have. Take it out."
+            )
         if "pair_t" in uses and config.stages[name].translate == "once":
-            raise CycadaError(f"{where}.translate: found 'once' beside the loss {term.name}, which needs pairs; expected one. Take it out.")
+            raise CycadaError(
+                f"{where}.translate: found 'once' beside the loss {term.name}, which needs pairs; expected one. Take it out."
+            )
 
 
 def check_evaluation(config: Config, scenes: bool) -> None:
@@ -74,10 +94,14 @@ def check_evaluation(config: Config, scenes: bool) -> None:
     e = config.evaluation
     for key in ("window", "scales"):
         if key in e.changes() and not scenes:
-            raise CycadaError(f"evaluation.{key}: found {e.changes()[key]}, but images with one label are seen whole. Take it out.")
+            raise CycadaError(
+                f"evaluation.{key}: found {e.changes()[key]}, but images with one label are seen whole. Take it out."
+            )
     for shape in config.shapes().values():
         if e.window and (e.window[0] > shape[0] or e.window[1] > shape[1]):
-            raise CycadaError(f"evaluation.window: found {list(e.window)}, expected at most data.size, {list(shape)}.")
+            raise CycadaError(
+                f"evaluation.window: found {list(e.window)}, expected at most data.size, {list(shape)}."
+            )
         for scale in e.scales:
             if round(scale * min(shape)) < 4:
                 small = " x ".join(str(round(scale * side)) for side in shape)

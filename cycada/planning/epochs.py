@@ -91,7 +91,9 @@ def _images(config: Config, of: Set) -> Images:
         look = lambda: domain.count(root, split, masks=of != "target")  # noqa: E731
     else:
         domain = domains[spec.name](**check_options(domains[spec.name], spec.options, where))
-        labels = of == "source" or any(methods[s.method].source_is == "target" for s in config.stages.values())
+        labels = of == "source" or any(
+            methods[s.method].supervision == "target" for s in config.stages.values()
+        )
         prepare_domain(domain, Wanted(config.shapes()[side][0], data.resize, labels), side)
         split = "train"
         look = lambda: domain.count(root, split, data.download)  # noqa: E731
@@ -137,5 +139,7 @@ def epochs(
     shown = batch * int(os.environ.get("WORLD_SIZE", "1"))
     steps = count * -(-images.count // shown)
     if steps > MOST:
-        raise CycadaError(f"{where}.epochs: found {count} epochs, which are {steps:,} steps; expected at most {MOST:,}.")
+        raise CycadaError(
+            f"{where}.epochs: found {count} epochs, which are {steps:,} steps; expected at most {MOST:,}."
+        )
     return Epochs(count, images, steps)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from cycada.config.schema import AugmentConfig, Config, OptimizerConfig, Stage
 from cycada.methods import roles_in
-from cycada.planning.plan import StagePlan, is_scenes, network_at
+from cycada.planning.plan import StagePlan, is_segmentation, network_at
 
 UNUSED = {"sgd": {"betas": "momentum"}, "adam": {"momentum": "betas"}, "adamw": {"momentum": "betas"}}
 """optimizer -> what it does not have -> what it has in its place."""
@@ -26,14 +26,18 @@ def _of_config(config: Config) -> Iterator[str]:
         yield "evaluation.overlap: windows overlap, and there is no evaluation.window."
     if config.tracking.uri and config.tracking.kind == "none":
         yield "tracking.uri: tracking.kind is none."
-    scenes = is_scenes(config)
+    scenes = is_segmentation(config)
     for key, why in {
         "resize": "scenes are scaled as scenes always are" if scenes else "",
         "download": "scenes are never downloaded" if scenes else "",
         "workers": "" if scenes else "images with one label each are in memory",
         "hold": "" if scenes else "images with one label each are in memory",
     }.items():
-        if why and key in config.data.model_fields_set and getattr(config.data, key) != type(config.data).model_fields[key].default:
+        if (
+            why
+            and key in config.data.model_fields_set
+            and getattr(config.data, key) != type(config.data).model_fields[key].default
+        ):
             yield f"data.{key}: {why}."
 
 
@@ -41,18 +45,24 @@ def _networks(config: Config, plans: Sequence[StagePlan]) -> Iterator[str]:
     """Networks that no method here has; one whose losses are switched off is there on purpose."""
     used = set()
     for plan in plans:
-        roles = {*plan.specs, *(role for phase in plan.method.phases for role in roles_in(phase.learns))}
+        roles = {*plan.specs, *(role for phase in plan.method.phases for role in roles_in(phase.trains))}
         used |= {network_at(config, plan.name, plan.stage, role) for role in roles}
-    sets = {"networks": config.networks} | {f"stages.{plan.name}.networks": plan.stage.networks for plan in plans}
+    sets = {"networks": config.networks} | {
+        f"stages.{plan.name}.networks": plan.stage.networks for plan in plans
+    }
     for where, networks in sets.items():
-        yield from (f"{where}.{key}: no stage uses this network." for key in networks if (where, key) not in used)
+        yield from (
+            f"{where}.{key}: no stage uses this network." for key in networks if (where, key) not in used
+        )
 
 
 def _optimizers(plan: StagePlan) -> Iterator[str]:
     """What of an optimizer's settings no phase that has it can use."""
-    phases = {phase.name: phase.optimizer for phase in plan.phases if not phase.shares}
+    phases = {phase.name: phase.optimizer for phase in plan.phases if not phase.shares_optimizer_of}
     given: list[tuple[str, OptimizerConfig, list[str]]] = [("optimizer", plan.stage.optimizer, list(phases))]
-    given += [(f"optimizers.{name}", o, [name]) for name, o in plan.stage.optimizers.items() if name in phases]
+    given += [
+        (f"optimizers.{name}", o, [name]) for name, o in plan.stage.optimizers.items() if name in phases
+    ]
     for where, settings, names in given:
         kinds = sorted({phases[name].get("name", "adam") for name in names})
         for key in ("betas", "momentum"):
@@ -66,7 +76,11 @@ def _phases(plan: StagePlan) -> Iterator[str]:
     """Settings of phases that are left out, since none of their losses counts."""
     active = {phase.name for phase in plan.phases}
     for key in ("optimizers", "every", "repeat"):
-        yield from (f"{key}.{name}: no loss of this phase counts." for name in getattr(plan.stage, key) if name not in active)
+        yield from (
+            f"{key}.{name}: no loss of this phase counts."
+            for name in getattr(plan.stage, key)
+            if name not in active
+        )
 
 
 def _losses(plan: StagePlan) -> Iterator[str]:

@@ -14,28 +14,28 @@ from cycada.core.registry import check_options, typed
 from cycada.data import Domain, domains, scene_domains
 from cycada.data.domain import Wanted, prepare_domain
 from cycada.losses import Ramp, Term, losses
-from cycada.methods import TEACHER, Method, PhasePlan, methods, roles_in
+from cycada.methods import TEACHER, Method, PhaseSpec, methods, roles_in
 from cycada.networks import HEAD, NETWORKS, kind_of
 from cycada.planning.checks import check_evaluation, check_scenes, check_terms
 from cycada.planning.epochs import Epochs, Images, Set, counter, epochs
 
 
 @dataclass(frozen=True)
-class PlannedPhase:
+class ResolvedPhase:
     """A phase with what is left of it: active terms, and only the networks (or parts of them) that they need."""
 
     name: str
-    learns: tuple[str, ...]
+    trains: tuple[str, ...]
     terms: tuple[Term, ...]
     optimizer: Mapping[str, Any]
     every: int
     repeat: int
-    shares: str | None
+    shares_optimizer_of: str | None
     schedule: ScheduleConfig | None = None
 
     @property
     def roles(self) -> tuple[str, ...]:
-        return roles_in(self.learns)
+        return roles_in(self.trains)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class StagePlan:
     stage: Stage
     method: Method
     options: Any
-    phases: tuple[PlannedPhase, ...]
+    phases: tuple[ResolvedPhase, ...]
     specs: Mapping[str, Spec]
     frozen: tuple[str, ...]
     pools: tuple[str, ...]
@@ -60,7 +60,15 @@ class StagePlan:
 
     def asks_for(self, view: str) -> str | None:
         """The first loss for which a view may be computed."""
-        return next((t.name for p in self.phases for t in p.terms if view in self.method.views.uses(t.needs)), None)
+        return next(
+            (
+                t.name
+                for p in self.phases
+                for t in p.terms
+                if view in self.method.tensors.dependencies(t.needs)
+            ),
+            None,
+        )
 
     def recipe(self) -> str:
         """12 hex characters that stages share which differ in seed, data and start alone: they take equally long."""
@@ -89,13 +97,19 @@ class StagePlan:
         }
 
 
-RENAMED = {("self_training", "target"): {"summed_probabilities": "probabilities", "probabilities": "mean_probabilities"}}
+RENAMED = {
+    ("self_training", "target"): {
+        "summed_probabilities": "probabilities",
+        "probabilities": "mean_probabilities",
+    }
+}
 """(loss, option) -> a value's name -> how an id spells it, where a name has changed its meaning: an old id keeps the old one."""
 
 
 def _hashed(term: Term) -> dict[str, Any]:
     return {
-        key: RENAMED.get((term.name, key), {}).get(value, value) if isinstance(value, str) else value for key, value in term.options.items()
+        key: RENAMED.get((term.name, key), {}).get(value, value) if isinstance(value, str) else value
+        for key, value in term.options.items()
     }
 
 
@@ -106,7 +120,9 @@ def load_plugins(config: Config) -> None:
             importlib.import_module(module)
         except CycadaError:
             raise
-        except Exception as error:  # also of a name that is none, such as ../x, and of what the module itself does
+        except (
+            Exception
+        ) as error:  # also of a name that is none, such as ../x, and of what the module itself does
             said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             raise CycadaError(
                 f"plugins: cannot import {shown(module)} ({said}). Is its folder on PYTHONPATH, and is it PACKAGE.MODULE?"
@@ -121,12 +137,14 @@ def plan(config: Config) -> list[StagePlan]:
     for side, spec in sides.items():
         if spec.name not in known:
             raise CycadaError(f"data.{side}: unknown domain {shown(spec.name)}.{nearest(spec.name, known)}")
-    check_scenes(config, is_scenes(config))
-    check_evaluation(config, is_scenes(config))
+    check_scenes(config, is_segmentation(config))
+    check_evaluation(config, is_segmentation(config))
     labelled = {}
     for side, spec in sides.items():
         domain = known[spec.name](**check_options(known[spec.name], spec.options, f"data.{side}"))
-        labelled[side] = getattr(domain, "labelled", True)  # of folders of images one knows when they are read
+        labelled[side] = getattr(
+            domain, "labelled", True
+        )  # of folders of images one knows when they are read
         if isinstance(domain, Domain):
             prepare_domain(domain, Wanted(config.shapes()[side][0], config.data.resize), side)
         if config.evaluation.flip and not domain.flip_safe:
@@ -135,7 +153,12 @@ def plan(config: Config) -> list[StagePlan]:
                 f"Set it to false; for your own images that look the same mirrored, set data.{side}.flip_safe: true."
             )
         for name, stage in config.stages.items():
-            if stage.augment and stage.augment.flip and stage.augment.domains in ("both", side) and not domain.flip_safe:
+            if (
+                stage.augment
+                and stage.augment.flip
+                and stage.augment.domains in ("both", side)
+                and not domain.flip_safe
+            ):
                 raise CycadaError(
                     f"stages.{name}.augment.flip: images of the {side} {shown(spec.name)} may not be mirrored, they would show another "
                     f"class. Take it out; for your own images that look the same mirrored, set data.{side}.flip_safe: true."
@@ -160,23 +183,42 @@ def _in_steps(this: StagePlan, images_of: Callable[[Set], Images]) -> StagePlan:
     if this.stage.epochs is None:
         return this
     kinds = {kind_of(role) for p in this.phases for role in p.roles}
-    oracle = this.method.source_is == "target"
+    oracle = this.method.supervision == "target"
     found = epochs(this.stage.epochs, this.stage.batch, kinds, oracle, images_of, f"stages.{this.name}")
-    return replace(this, stage=this.stage.model_copy(update={"steps": found.steps, "epochs": None}), epochs=found)
+    return replace(
+        this, stage=this.stage.model_copy(update={"steps": found.steps, "epochs": None}), epochs=found
+    )
 
 
 def _check_kinds(config: Config) -> None:
     """`networks` may name kinds (f, g, d_feat) and roles of theirs (f_t, d_s). Raises CycadaError for what is neither."""
-    roles = {*NETWORKS, "f_s", "f_t", *(f"{kind}_{way}" for kind in ("g", "h") for way in ("st", "ts")), "d_s", "d_t"}
-    roles |= {role for m in methods.values() for p in m.phases for role in roles_in(p.learns) if kind_of(role) in NETWORKS}
-    sets = {"networks": config.networks} | {f"stages.{name}.networks": stage.networks for name, stage in config.stages.items()}
+    roles = {
+        *NETWORKS,
+        "f_s",
+        "f_t",
+        *(f"{kind}_{way}" for kind in ("g", "h") for way in ("st", "ts")),
+        "d_s",
+        "d_t",
+    }
+    roles |= {
+        role
+        for m in methods.values()
+        for p in m.phases
+        for role in roles_in(p.trains)
+        if kind_of(role) in NETWORKS
+    }
+    sets = {"networks": config.networks} | {
+        f"stages.{name}.networks": stage.networks for name, stage in config.stages.items()
+    }
     for where, given in sets.items():
         for key in given:
             if key not in roles:
-                raise CycadaError(f"{where}: there is no kind of network and no role {shown(key)}.{nearest(key, roles)}")
+                raise CycadaError(
+                    f"{where}: there is no kind of network and no role {shown(key)}.{nearest(key, roles)}"
+                )
 
 
-def is_scenes(config: Config) -> bool:
+def is_segmentation(config: Config) -> bool:
     """Whether the experiment is about images with masks."""
     return config.data.source.name in scene_domains
 
@@ -184,22 +226,26 @@ def is_scenes(config: Config) -> bool:
 def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, bool]) -> StagePlan:
     where = f"stages.{name}"
     if stage.method not in methods:
-        raise CycadaError(f"{where}.method: unknown method {shown(stage.method)}.{nearest(stage.method, methods)}")
+        raise CycadaError(
+            f"{where}.method: unknown method {shown(stage.method)}.{nearest(stage.method, methods)}"
+        )
     method = methods[stage.method]
-    options = _options(method, stage.options, f"{where}.options", is_scenes(config))
+    options = _options(method, stage.options, f"{where}.options", is_segmentation(config))
     terms = _without_idle(method, _terms(method, stage, options, where))
     check_terms(config, name, method, [t for ts in terms.values() for t in ts], labelled)
-    used = {role for active in terms.values() for term in active for role in method.views.roles_of(term.needs)}
+    used = {
+        role for active in terms.values() for term in active for role in method.tensors.roles_of(term.needs)
+    }
     phases = tuple(
-        PlannedPhase(
+        ResolvedPhase(
             p.name,
-            tuple(path for path in p.learns if roles_in([path])[0] in used),
+            tuple(path for path in p.trains if roles_in([path])[0] in used),
             tuple(terms[p.name]),
             _optimizer(method, p, stage, where),
             stage.every.get(p.name, 1),
             stage.repeat.get(p.name, p.repeat),
-            p.shares if p.shares and terms[p.shares] else None,
-            stage.schedules.get(p.shares or p.name),
+            p.shares_optimizer_of if p.shares_optimizer_of and terms[p.shares_optimizer_of] else None,
+            stage.schedules.get(p.shares_optimizer_of or p.name),
         )
         for p in method.phases
         if terms[p.name]
@@ -209,18 +255,40 @@ def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, 
     for key in ("optimizers", "every", "repeat", "schedules"):
         for phase in getattr(stage, key):
             if phase not in [p.name for p in method.phases]:
-                raise CycadaError(f"{where}.{key}: unknown phase {shown(phase)}.{nearest(phase, [p.name for p in method.phases])}")
-    specs = {role: _spec(config, name, stage, role) for role in sorted(used) if kind_of(role) != "pool" and role != TEACHER}
+                raise CycadaError(
+                    f"{where}.{key}: unknown phase {shown(phase)}.{nearest(phase, [p.name for p in method.phases])}"
+                )
+    specs = {
+        role: _spec(config, name, stage, role)
+        for role in sorted(used)
+        if kind_of(role) != "pool" and role != TEACHER
+    }
     learning = {role for p in phases for role in p.roles}
     for role in stage.ema:
         if role not in learning:
-            raise CycadaError(f"{where}.ema: {shown(role)} does not learn in this stage.{nearest(role, learning)}")
-    needs_target = any("real_t" in method.views.uses(t.needs) for p in phases for t in p.terms)
+            raise CycadaError(
+                f"{where}.ema: {shown(role)} does not learn in this stage.{nearest(role, learning)}"
+            )
+    needs_target = any("real_t" in method.tensors.dependencies(t.needs) for p in phases for t in p.terms)
     frozen = tuple(role for role in specs if role not in learning)
     pools = tuple(sorted(role for role in used if kind_of(role) == "pool"))
     if TEACHER in used and "f_t" not in stage.ema:
-        raise CycadaError(f"{where}.ema: {shown(stage.method)} is taught by the moving average of f_t. Add ema: {{f_t: 0.99}}.")
-    return StagePlan(name, stage, method, options, phases, specs, frozen, pools, needs_target, TEACHER in used, config.evaluation)
+        raise CycadaError(
+            f"{where}.ema: {shown(stage.method)} is taught by the moving average of f_t. Add ema: {{f_t: 0.99}}."
+        )
+    return StagePlan(
+        name,
+        stage,
+        method,
+        options,
+        phases,
+        specs,
+        frozen,
+        pools,
+        needs_target,
+        TEACHER in used,
+        config.evaluation,
+    )
 
 
 def _options(method: Method, given: Mapping[str, Any], where: str, scenes: bool) -> Any:
@@ -228,8 +296,10 @@ def _options(method: Method, given: Mapping[str, Any], where: str, scenes: bool)
     for key in given:
         if key not in fields:
             raise CycadaError(f"{where}: unknown option {shown(key)}.{nearest(key, fields)}")
-        if scenes and given[key] and fields[key].metadata.get("whole_images"):
-            raise CycadaError(f"{where}.{key}: it is for whole images; a scene's pixels would leave their labels. Take it out.")
+        if scenes and given[key] and fields[key].metadata.get("image_labels_only"):
+            raise CycadaError(
+                f"{where}.{key}: it is for whole images; a scene's pixels would leave their labels. Take it out."
+            )
     hints = get_type_hints(method.options, include_extras=True)
     given = {key: value for key, value in given.items() if value is not None or takes_none(hints[key])}
     checked = {key: typed(value, hints[key], f"{where}.{key}") for key, value in given.items()}
@@ -244,17 +314,19 @@ def _terms(method: Method, stage: Stage, options: Any, where: str) -> dict[str, 
         for term_name, usual_weight in p.terms.items():
             homes.setdefault(term_name, {})[p.name] = usual_weight
     names = [p.name for p in method.phases]
-    known = method.views.names()
+    known = method.tensors.names()
     found: dict[str, list[Term]] = {name: [] for name in names}
     for name in {**homes, **stage.losses}:
         if name not in losses:
             raise CycadaError(f"{where}.losses: unknown loss {shown(name)}.{nearest(name, losses)}")
         given = stage.losses.get(name, Loss(weight=None))
         if given.phase and given.phase not in names:
-            raise CycadaError(f"{where}.losses.{name}.phase: unknown phase {shown(given.phase)}.{nearest(given.phase, names)}")
+            raise CycadaError(
+                f"{where}.losses.{name}.phase: unknown phase {shown(given.phase)}.{nearest(given.phase, names)}"
+            )
         term = Term(name, 0.0, Ramp(**given.ramp.model_dump()), given.options, f"{where}.losses")
         if missing := [n for n in term.needs if n not in known]:
-            able = [m for m in methods if not set(term.needs) - set(methods[m].views.names())]
+            able = [m for m in methods if not set(term.needs) - set(methods[m].tensors.names())]
             raise CycadaError(
                 f"{where}.losses.{name}: it needs {', '.join(missing)}, which the method {shown(stage.method)} does not compute. "
                 f"Methods that do: {', '.join(able) or 'none'}."
@@ -266,7 +338,9 @@ def _terms(method: Method, stage: Stage, options: Any, where: str) -> dict[str, 
             default = usual.get(phase, max(usual.values(), default=0.0)) or float(name in stage.losses)
             if weight := default if given.weight is None else given.weight:
                 found[phase].append(replace(term, weight=weight))
-    if getattr(options, "gan", None) == "wgan-gp" and not any(t.name.startswith("gradient_penalty") for ts in found.values() for t in ts):
+    if getattr(options, "gan", None) == "wgan-gp" and not any(
+        t.name.startswith("gradient_penalty") for ts in found.values() for t in ts
+    ):
         raise CycadaError(
             f"{where}.options.gan: wgan-gp needs its gradient penalty. Add losses: {{gradient_penalty_t: 10, gradient_penalty_s: 10}}."
         )
@@ -275,10 +349,10 @@ def _terms(method: Method, stage: Stage, options: Any, where: str) -> dict[str, 
 
 def _without_idle(method: Method, terms: dict[str, list[Term]]) -> dict[str, list[Term]]:
     """A discriminator that no other phase asks has nobody to play against: its terms go too."""
-    roles = {id(t): method.views.roles_of(t.needs) for ts in terms.values() for t in ts}
+    roles = {id(t): method.tensors.roles_of(t.needs) for ts in terms.values() for t in ts}
 
-    def plays(phase: PhasePlan, term: Term) -> bool:
-        moved = roles[id(term)] & set(roles_in(phase.learns))
+    def plays(phase: PhaseSpec, term: Term) -> bool:
+        moved = roles[id(term)] & set(roles_in(phase.trains))
         if any(not role.startswith("d_") for role in moved) or not moved:
             return True
         return any(moved & roles[id(t)] for other, ts in terms.items() if other != phase.name for t in ts)
@@ -286,12 +360,14 @@ def _without_idle(method: Method, terms: dict[str, list[Term]]) -> dict[str, lis
     return {p.name: [t for t in terms[p.name] if plays(p, t)] for p in method.phases}
 
 
-def _optimizer(method: Method, phase: PhasePlan, stage: Stage, where: str) -> dict[str, Any]:
-    if phase.shares:
+def _optimizer(method: Method, phase: PhaseSpec, stage: Stage, where: str) -> dict[str, Any]:
+    if phase.shares_optimizer_of:
         for key in ("optimizers", "schedules"):
             if phase.name in getattr(stage, key):
-                raise CycadaError(f"{where}.{key}.{phase.name}: it learns with the optimizer of '{phase.shares}'. Set that one.")
-        phase = next(p for p in method.phases if p.name == phase.shares)
+                raise CycadaError(
+                    f"{where}.{key}.{phase.name}: it learns with the optimizer of '{phase.shares_optimizer_of}'. Set that one."
+                )
+        phase = next(p for p in method.phases if p.name == phase.shares_optimizer_of)
     settings = dict(phase.optimizer)
     for given in (stage.optimizer, stage.optimizers.get(phase.name)):
         settings |= given.model_dump(exclude_none=True) if given else {}
@@ -320,7 +396,9 @@ def _spec(config: Config, name: str, stage: Stage, role: str) -> Spec:
     where, key = place
     spec = (config.networks if where == "networks" else stage.networks)[key]
     if spec.name not in NETWORKS[kind]:
-        raise CycadaError(f"{where}.{key}: unknown {NETWORKS[kind].kind} {shown(spec.name)}.{nearest(spec.name, NETWORKS[kind])}")
+        raise CycadaError(
+            f"{where}.{key}: unknown {NETWORKS[kind].kind} {shown(spec.name)}.{nearest(spec.name, NETWORKS[kind])}"
+        )
     check_options(NETWORKS[kind][spec.name], spec.options, f"{where}.{key}")
     return spec
 
@@ -329,23 +407,29 @@ def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
     where = f"stages.{this.name}.init"
     for role, start in this.stage.init.items():
         if role not in this.specs:
-            if any(role in this.method.views.roles_of(losses_of) for losses_of in _all_needs(this.method)):
+            if any(role in this.method.tensors.roles_of(losses_of) for losses_of in _all_needs(this.method)):
                 continue  # a role that only terms of weight 0 need
-            raise CycadaError(f"{where}: the method '{this.stage.method}' has no network {shown(role)}.{nearest(role, this.specs)}")
+            raise CycadaError(
+                f"{where}: the method '{this.stage.method}' has no network {shown(role)}.{nearest(role, this.specs)}"
+            )
         if "#" in start:
             continue
         stage, _, parent_role = start.partition(".")
         parent = plans[stage]
         if parent_role not in parent.specs:
-            raise CycadaError(f"{where}.{role}: stage '{stage}' has no network {shown(parent_role)}.{nearest(parent_role, parent.specs)}")
+            raise CycadaError(
+                f"{where}.{role}: stage '{stage}' has no network {shown(parent_role)}.{nearest(parent_role, parent.specs)}"
+            )
         if _built(parent.specs[parent_role]) != _built(this.specs[role]):
             raise CycadaError(
                 f"{where}.{role}: {start} is {parent.specs[parent_role].model_dump()}, but {role} is "
                 f"{this.specs[role].model_dump()} here. Give both the same network."
             )
     for role in this.frozen:
-        features = role in this.method.views.by_features
-        if role not in this.stage.init and not (features and any(this.specs[role].options.get(k) for k in ("weights", "pretrained"))):
+        features = role in this.method.tensors.feature_extractors
+        if role not in this.stage.init and not (
+            features and any(this.specs[role].options.get(k) for k in ("weights", "pretrained"))
+        ):
             raise CycadaError(
                 f"{where}: {shown(role)} is frozen in this stage, so it must start from a trained network, "
                 f"for example {role}: source.f_t{', or name a file of weights: in networks' if features else ''}. "
@@ -355,16 +439,24 @@ def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
 
 def _built(spec: Spec) -> dict[str, Any]:
     """What of a network has to agree where weights are handed on: not what it would have started from, nor how it saves memory."""
-    return {key: value for key, value in spec.model_dump().items() if key not in ("checkpointing", "weights", "pretrained")}
+    return {
+        key: value
+        for key, value in spec.model_dump().items()
+        if key not in ("checkpointing", "weights", "pretrained")
+    }
 
 
 def _check_once(this: StagePlan) -> None:
     where = f"stages.{this.name}.translate"
-    if not any("fake_t" in this.method.views.uses(t.needs) for p in this.phases for t in p.terms):
-        raise CycadaError(f"{where}: no loss of this stage looks at translated source images (fake_t). Take it out.")
+    if not any("fake_t" in this.method.tensors.dependencies(t.needs) for p in this.phases for t in p.terms):
+        raise CycadaError(
+            f"{where}: no loss of this stage looks at translated source images (fake_t). Take it out."
+        )
     if "g_st" not in this.frozen:
         found = "learns" if "g_st" in this.specs else "is not there"
-        raise CycadaError(f"{where}: found that g_st {found} in this stage, expected a frozen one, as in cycada_task. Take it out.")
+        raise CycadaError(
+            f"{where}: found that g_st {found} in this stage, expected a frozen one, as in cycada_task. Take it out."
+        )
 
 
 def _all_needs(method: Method) -> list[tuple[str, ...]]:

@@ -23,10 +23,10 @@ from cycada.methods import TEACHER, Networks
 from cycada.networks import NETWORKS, Frozen, kind_of
 from cycada.networks.vgg import Vgg
 from cycada.planning.build import build_networks
-from cycada.planning.plan import StagePlan, is_scenes
+from cycada.planning.plan import StagePlan, is_segmentation
 from cycada.train.device import Device
 from cycada.train.optimizers import optimizer
-from cycada.train.step import only, parts
+from cycada.train.step import submodules, trainable_only
 
 NO_MACHINE = 2e12
 """Bytes of memory that no machine has for one step."""
@@ -39,13 +39,20 @@ def rehearse(config: Config, plan: StagePlan, memory: float = NO_MACHINE) -> flo
 
     memory: the bytes that there are. Raises CycadaError that names the stage, the network and what to change.
     """
-    key = digest([config.model_dump(mode="json", exclude={"name", "seed", "results", "tracking", "logging", "stages"}), plan.identity()])
+    key = digest(
+        [
+            config.model_dump(
+                mode="json", exclude={"name", "seed", "results", "tracking", "logging", "stages"}
+            ),
+            plan.identity(),
+        ]
+    )
     if key not in _TAKEN:
         _TAKEN[key] = _taken(config, plan)
     if (taken := _TAKEN[key]) > SWAPPED * memory:
         raise CycadaError(
             f"stages.{plan.name}: a step takes {taken / 1e9:,.0f} GB of memory at the least, and there are {memory / 1e9:,.0f}. Lower "
-            f"its batch, {'its crop, ' if is_scenes(config) else ''}data.size, or the channels of its networks."
+            f"its batch, {'its crop, ' if is_segmentation(config) else ''}data.size, or the channels of its networks."
         )
     return taken
 
@@ -83,7 +90,7 @@ class _Rehearsal:
         self.nets = Networks({})
         with self.explained("its networks cannot be built"):
             self.nets = build_networks(config, plan, classes_of(config), self.device, {})
-        wanted = "every pixel" if is_scenes(config) else "the whole image"
+        wanted = "every pixel" if is_segmentation(config) else "the whole image"
         with self.explained(f"its classifier gives no answer for {wanted}, which the data ask for"):
             self.check_answers()
         if plan.has_teacher:
@@ -114,16 +121,31 @@ class _Rehearsal:
         size = " x ".join(map(str, self.shape[1:]))
         if "more than 1 spatial element" in found:
             return (
-                f"On {size} pixels nothing but one pixel is left in {net}, which instance normalization cannot take. Enlarge " + self.sizes
+                f"On {size} pixels nothing but one pixel is left in {net}, which instance normalization cannot take. Enlarge "
+                + self.sizes
             )
-        if net and any(hint in found for hint in ("too small", "Kernel size can't be greater", "Padding size should be less", "negative")):
+        if net and any(
+            hint in found
+            for hint in (
+                "too small",
+                "Kernel size can't be greater",
+                "Padding size should be less",
+                "negative",
+            )
+        ):
             return f"{net} is too deep for {size} pixels ({found}). Enlarge {self.sizes}, or give it fewer layers."
         return f"{f'In {net}: ' if net else ''}{type(error).__name__}: {found}"
 
     @property
     def sizes(self) -> str:
         stage = self.plan.stage
-        return f"stages.{self.plan.name}.crop" if stage.crop else f"stages.{self.plan.name}.size" if stage.size else "data.size"
+        return (
+            f"stages.{self.plan.name}.crop"
+            if stage.crop
+            else f"stages.{self.plan.name}.size"
+            if stage.size
+            else "data.size"
+        )
 
     def _where(self, error: Exception) -> str:
         """The role of the network in whose code an exception was raised, '' where none was."""
@@ -139,7 +161,9 @@ class _Rehearsal:
 
     def batch(self) -> Batch:
         count = self.plan.stage.batch
-        labels = torch.zeros(count, *(self.shape[1:] if is_scenes(self.config) else ()), dtype=torch.long)
+        labels = torch.zeros(
+            count, *(self.shape[1:] if is_segmentation(self.config) else ()), dtype=torch.long
+        )
         more = {"fake_t": self.images(count)} if self.plan.stage.translate == "once" else {}
         if self.plan.asks_for("pair_t"):
             more["pair_t"] = self.images(count)
@@ -147,14 +171,18 @@ class _Rehearsal:
 
     def check_answers(self) -> None:
         """One label for an image, or one for every pixel."""
-        scenes = is_scenes(self.config)
+        scenes = is_segmentation(self.config)
         for role, net in self.nets.named_children():
-            if kind_of(role) != "f" or role in self.plan.method.views.by_features:
+            if kind_of(role) != "f" or role in self.plan.method.tensors.feature_extractors:
                 continue
             with torch.no_grad():
                 found = net.eval()(self.images(1)).logits
             if found.ndim != (4 if scenes else 2):
-                has, need = ("for every pixel", "for the whole image") if found.ndim == 4 else ("for the whole image", "for every pixel")
+                has, need = (
+                    ("for every pixel", "for the whole image")
+                    if found.ndim == 4
+                    else ("for the whole image", "for every pixel")
+                )
                 raise CycadaError(
                     f"networks.f: '{self.plan.specs[role].name}' answers {has}; the data of stages.{self.plan.name} need it {need}."
                 )
@@ -163,23 +191,23 @@ class _Rehearsal:
         """Every phase's terms and their gradients. -> bytes of the dearest phase."""
         plan, nets = self.plan, self.nets
         nets.train()
-        views = plan.method.views(nets, self.batch(), plan.options)
+        tensors = plan.method.tensors(nets, self.batch(), plan.options)
         weights, most = _bytes(nets.parameters()), 0.0
         for phase in plan.phases:
             with self.explained(f"optimizers.{phase.name} cannot be made"):
-                optimizer(phase.optimizer, parts(phase.learns, nets), phase.name)
+                optimizer(phase.optimizer, submodules(phase.trains, nets), phase.name)
             held = _Held()
-            with only(phase.learns, nets) as parameters, held:
+            with trainable_only(phase.trains, nets) as parameters, held:
                 values: list[Tensor] = []
                 for term in phase.terms:
                     with self.explained(f"the loss {term.name} cannot be computed"):
-                        values.append(term(views))
+                        values.append(term(tensors))
                 if learnt := [v for v in values if v.requires_grad]:
                     with self.explained(f"phase {phase.name} cannot learn"):
                         torch.stack(learnt).sum().backward()
             most = max(most, weights + 2 * _bytes(parameters) + held.bytes)
             nets.zero_grad(set_to_none=True)
-            views = views.detached()
+            tensors = tensors.detached()
         return most
 
     def score(self) -> None:
@@ -189,14 +217,21 @@ class _Rehearsal:
         if self.plan.stage.translate == "once":  # whole scenes, larger than the windows
             with self.explained("the source's training images cannot be translated"), torch.no_grad():
                 whole = torch.zeros(1, self.shape[0], *shapes["source"])
-                views: Any = self.plan.method.views(self.nets, Batch(whole, torch.empty(0), whole), self.plan.options)
-                _ = views.fake_t
+                tensors: Any = self.plan.method.tensors(
+                    self.nets, Batch(whole, torch.empty(0), whole), self.plan.options
+                )
+                _ = tensors.fake_t
         ways: dict[str, Callable[[Tensor], Tensor]] = {}
         with self.explained("it cannot be scored"):
-            ways = self.plan.method.scored(self.nets) if classes_of(self.config) else {}
+            ways = self.plan.method.classifiers(self.nets) if classes_of(self.config) else {}
         for side, classify in ways.items():
             shape = self.plan.evaluation.window or shapes[side]
-            with self.explained(f"a test image of the {side} ({' x '.join(map(str, shape))}) cannot be scored"), torch.no_grad():
+            with (
+                self.explained(
+                    f"a test image of the {side} ({' x '.join(map(str, shape))}) cannot be scored"
+                ),
+                torch.no_grad(),
+            ):
                 classify(torch.zeros(1, self.shape[0], *shape))
 
 
@@ -239,4 +274,7 @@ def _from_scratch(spec: Spec, role: str) -> Spec:
     if not spec.options.get("weights") and not spec.options.get("pretrained", defaults.get("pretrained")):
         return spec
     start = "random" if isinstance(factory, type) and issubclass(factory, Vgg) else None
-    return Spec(**{**spec.model_dump(), "weights": start} | ({"pretrained": False} if "pretrained" in defaults else {}))
+    return Spec(
+        **{**spec.model_dump(), "weights": start}
+        | ({"pretrained": False} if "pretrained" in defaults else {})
+    )

@@ -26,7 +26,9 @@ def markdown_cell(text: str) -> str:
 def markdown_prose(text: str) -> str:
     """A sentence, in which code between backticks stays code."""
     parts = CODE.split(_one_line(text))
-    return "".join(part if i % 2 else markdown_cell(part) if part.strip() else part for i, part in enumerate(parts))
+    return "".join(
+        part if i % 2 else markdown_cell(part) if part.strip() else part for i, part in enumerate(parts)
+    )
 
 
 def markdown_row(cells: Iterable[str]) -> str:

@@ -21,7 +21,18 @@ from cycada.render.svg import compact, written
 
 INK, RULE = "#000001", "#000002"
 """Stand-ins for the page's text and line colours."""
-COLORS = ("#3f90da", "#e76300", "#832db6", "#94a4a2", "#ffa90e", "#bd1f01", "#a96b59", "#b9ac70", "#717581", "#92dadd")
+COLORS = (
+    "#3f90da",
+    "#e76300",
+    "#832db6",
+    "#94a4a2",
+    "#ffa90e",
+    "#bd1f01",
+    "#a96b59",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+)
 """Petroff's ten (arXiv:2107.02270), ordered here so that the first three differ most; told apart with colour blindness."""
 TARGET, SOURCE, TRANSLATED = COLORS[0], COLORS[1], COLORS[2]
 STYLE: Any = {
@@ -64,7 +75,7 @@ def plain(text: str) -> str:
 
 
 def short(text: str, length: int = 42) -> str:
-    """Cut where a panel's title would run out of it."""
+    """CropBatch where a panel's title would run out of it."""
     return plain(text if len(text) <= length else text[: length - 1] + "…")
 
 
@@ -72,7 +83,9 @@ def panel(figure: Figure, key: str, alt: str) -> Panel:
     """To be called within `styled()`. key: makes the ids of this SVG unlike those of all others on the page."""
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": key}):
-        figure.savefig(file, format="svg", transparent=True, dpi=96, metadata={"Date": None})  # dpi: of clouds of points, the only pixels
+        figure.savefig(
+            file, format="svg", transparent=True, dpi=96, metadata={"Date": None}
+        )  # dpi: of clouds of points, the only pixels
     tree = compact(file.getvalue(), key)
     size = {name: tree.attrib.pop(name) for name in ("width", "height")}
     inside = written(tree).replace(INK, "currentColor").replace(RULE, "var(--rule)")

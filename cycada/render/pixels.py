@@ -24,10 +24,16 @@ def uri(picture: Image.Image) -> str:
     photo, is JPEG where that is smaller still.
     """
     if picture.width > WIDEST:
-        picture = picture.convert("RGB").resize((WIDEST, round(picture.height * WIDEST / picture.width)), Image.Resampling.BOX)
+        picture = picture.convert("RGB").resize(
+            (WIDEST, round(picture.height * WIDEST / picture.width)), Image.Resampling.BOX
+        )
     colors = picture.getcolors(1 << 24) or []
-    grey = picture.mode in ("L", "1") or (picture.mode == "RGB" and all(c[0] == c[1] == c[2] for _, c in colors))  # type: ignore[index, misc]
-    ways = [("png", _bytes(picture, "PNG")), ("png", _bytes(_in_few_colors(picture, GREYS if grey else COLORS), "PNG"))]
+    rgb = [c for _, c in colors if isinstance(c, tuple)] if picture.mode == "RGB" else []
+    grey = picture.mode in ("L", "1") or (picture.mode == "RGB" and all(c[0] == c[1] == c[2] for c in rgb))
+    ways = [
+        ("png", _bytes(picture, "PNG")),
+        ("png", _bytes(_in_few_colors(picture, GREYS if grey else COLORS), "PNG")),
+    ]
     if picture.mode == "RGB" and not grey and len(colors) > COLORS:
         ways.append(("jpeg", _bytes(picture, "JPEG", quality=QUALITY)))
     kind, smallest = min(ways, key=lambda way: len(way[1]))
@@ -58,7 +64,9 @@ def columns_of(path: Path, wanted: Sequence[int], of: int, gap: int) -> Image.Im
     width = (whole.width + gap) // of
     page = Image.new("RGB", (len(wanted) * width - gap, whole.height), "white")
     for place, column in enumerate(wanted):
-        page.paste(whole.crop((column * width, 0, (column + 1) * width - gap, whole.height)), (place * width, 0))
+        page.paste(
+            whole.crop((column * width, 0, (column + 1) * width - gap, whole.height)), (place * width, 0)
+        )
     return page
 
 

@@ -97,7 +97,9 @@ def _prune(parent: ET.Element) -> None:
     kept: list[ET.Element] = []
     for child in parent:
         _prune(child)
-        unseen = child.tag in ("metadata", "style") or (child.tag == "path" and child.get("style") == "fill:none")
+        unseen = child.tag in ("metadata", "style") or (
+            child.tag == "path" and child.get("style") == "fill:none"
+        )
         if unseen or (child.tag in ("g", "defs") and not len(child)):
             continue
         kept += list(child) if child.tag == "g" and not child.attrib else [child]
@@ -138,7 +140,11 @@ def _group(parent: ET.Element) -> None:
                 runs[-1] = ([*run, child], both)
             else:
                 runs.append(([child], own))
-        parent[:] = [e for run, common in runs for e in ([_in_group(run, common)] if len(run) >= SHARED and common else run)]
+        parent[:] = [
+            e
+            for run, common in runs
+            for e in ([_in_group(run, common)] if len(run) >= SHARED and common else run)
+        ]
 
 
 def _shareable(element: ET.Element) -> Style:
@@ -146,14 +152,20 @@ def _shareable(element: ET.Element) -> Style:
     elements overlap; not the clip of something with a transform, which moves the clip too."""
     style = _style(element)
     found = {} if "opacity" in style else style
-    clip = {"clip-path": element.attrib["clip-path"]} if "clip-path" in element.attrib and "transform" not in element.attrib else {}
+    clip = (
+        {"clip-path": element.attrib["clip-path"]}
+        if "clip-path" in element.attrib and "transform" not in element.attrib
+        else {}
+    )
     return found | clip
 
 
 def _in_group(run: list[ET.Element], shared: Style) -> ET.Element:
     clip = {"clip-path": shared["clip-path"]} if "clip-path" in shared else {}
     style = {n: v for n, v in shared.items() if n != "clip-path"}
-    group = ET.Element("g", ({"style": _joined({n: style[n] for n in _style(run[0]) if n in style})} if style else {}) | clip)
+    group = ET.Element(
+        "g", ({"style": _joined({n: style[n] for n in _style(run[0]) if n in style})} if style else {}) | clip
+    )
     for element in run:
         if clip:
             element.attrib.pop("clip-path")

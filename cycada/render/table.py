@@ -9,7 +9,7 @@ NONE = "–"
 
 
 @dataclass(frozen=True)
-class Sheet:
+class Table:
     """heads: one a column, the first names the row. bold: (row, column). notes: what has to be read along with it."""
 
     key: str

@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cycada.render.escape import markdown_cell, markdown_prose, markdown_row, tex
-from cycada.render.table import Sheet
+from cycada.render.table import Table
 
 
-def markdown(title: str, lead: str, sheets: Sequence[Sheet], notes: Sequence[str]) -> str:
+def markdown(title: str, lead: str, sheets: Sequence[Table], notes: Sequence[str]) -> str:
     """All tables of the report in one Markdown file."""
     parts = [f"# {markdown_cell(title)}", markdown_prose(lead)]
     for sheet in sheets:
         rows = [
-            [f"**{markdown_cell(c)}**" if (r, i) in sheet.bold else markdown_cell(c) for i, c in enumerate(row)]
+            [
+                f"**{markdown_cell(c)}**" if (r, i) in sheet.bold else markdown_cell(c)
+                for i, c in enumerate(row)
+            ]
             for r, row in enumerate(sheet.rows)
         ]
-        lines = [markdown_row(map(markdown_cell, sheet.heads)), "|" + "---|" * len(sheet.heads), *map(markdown_row, rows)]
+        lines = [
+            markdown_row(map(markdown_cell, sheet.heads)),
+            "|" + "---|" * len(sheet.heads),
+            *map(markdown_row, rows),
+        ]
         parts += [f"## {markdown_cell(sheet.title)}", "\n".join(lines), _list(sheet.notes)]
     if notes:
         parts += ["## Missing", _list(notes)]
@@ -27,12 +34,13 @@ def _list(notes: Sequence[str]) -> str:
     return "\n".join(f"- {markdown_prose(note)}" for note in notes)
 
 
-def latex(sheets: Sequence[Sheet]) -> str:
+def latex(sheets: Sequence[Table]) -> str:
     r"""One table environment a sheet, for \input; needs \usepackage{booktabs}."""
     parts = [r"% needs \usepackage{booktabs}"]
     for sheet in sheets:
         rows = [
-            " & ".join(rf"\textbf{{{tex(c)}}}" if (r, i) in sheet.bold else tex(c) for i, c in enumerate(row)) + r" \\"
+            " & ".join(rf"\textbf{{{tex(c)}}}" if (r, i) in sheet.bold else tex(c) for i, c in enumerate(row))
+            + r" \\"
             for r, row in enumerate(sheet.rows)
         ]
         body = [

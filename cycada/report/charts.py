@@ -8,11 +8,11 @@ import numpy as np
 
 from cycada.metrics.many_classes import EACH, cut, worst_and_best
 from cycada.render.figure import COLORS, INK, SOURCE, TARGET, Panel, new, panel, plain, short, styled
-from cycada.report.rows import Row
-from cycada.report.table import Line, by_class, mean_by_class
+from cycada.report.rows import Variant
+from cycada.report.table import TableRow, by_class, mean_by_class
 
 
-def ablation(lines: Sequence[Line], reference: str) -> Panel:
+def ablation(lines: Sequence[TableRow], reference: str) -> Panel:
     """A bar a row, its error bar, a dot a seed; a line down from the reference. The axis begins at 0."""
     ticks = _ticks(max(max((line.target.mean, *line.target.values.values())) for line in lines))
     end = ticks[-1]
@@ -21,19 +21,34 @@ def ablation(lines: Sequence[Line], reference: str) -> Panel:
         for y, line in enumerate(lines):
             color = COLORS[3] if line.row.oracle else TARGET
             strong = line.row.name == reference
-            axes.barh(y, line.target.mean, height=0.42, color=color, alpha=0.95 if strong else 0.55, linewidth=0)
+            axes.barh(
+                y, line.target.mean, height=0.42, color=color, alpha=0.95 if strong else 0.55, linewidth=0
+            )
             seeds = list(line.target.values.values())
             if line.target.error is not None:
-                axes.errorbar(line.target.mean, y, xerr=line.target.error, color=INK, capsize=3, linewidth=1.1)
+                axes.errorbar(
+                    line.target.mean, y, xerr=line.target.error, color=INK, capsize=3, linewidth=1.1
+                )
                 axes.plot(seeds, [y] * len(seeds), "o", color=INK, markersize=2.6, alpha=0.55, linewidth=0)
             axes.text(
                 0,
                 y - 0.31,
-                short(line.row.name + (" (oracle)" if line.row.oracle and "oracle" not in line.row.name else ""), 70),
+                short(
+                    line.row.name
+                    + (" (oracle)" if line.row.oracle and "oracle" not in line.row.name else ""),
+                    70,
+                ),
                 va="bottom",
                 fontsize=8.5,
             )
-            axes.text(1.02 * end, y, str(line.target), va="center", fontsize=8.5, weight="bold" if line.best else "normal")
+            axes.text(
+                1.02 * end,
+                y,
+                str(line.target),
+                va="center",
+                fontsize=8.5,
+                weight="bold" if line.best else "normal",
+            )
         mean = next(line.target.mean for line in lines if line.row.name == reference)
         axes.axvline(mean, color=INK, linewidth=0.7, linestyle=(0, (3, 3)), alpha=0.6)
         axes.set(xlim=(0, 1.22 * end), ylim=(len(lines) - 0.55, -0.75), yticks=[], xticks=ticks)
@@ -51,10 +66,12 @@ def _ticks(highest: float) -> range:
     return range(0, step * max(1, int(np.ceil(highest / step))) + 1, step)
 
 
-def learning_curves(rows: Sequence[Row]) -> list[Panel]:
+def learning_curves(rows: Sequence[Variant]) -> list[Panel]:
     """One panel a row: target (full line) and source score (dashed) at the evaluations of its last stage."""
     metric = rows[0].metric
-    curves = {row.name: [(o.seed, o.last.evaluations) for o in row.outcomes if o.last.evaluations] for row in rows}
+    curves = {
+        row.name: [(o.seed, o.last.evaluations) for o in row.outcomes if o.last.evaluations] for row in rows
+    }
     keys = (f"target/{metric.key}", f"source/{metric.key}")
     values = [100 * e[k] for es in curves.values() for _, e_ in es for e in e_ for k in keys if k in e]
     if not values:
@@ -65,16 +82,25 @@ def learning_curves(rows: Sequence[Row]) -> list[Panel]:
         with styled():
             figure, axes = new(3.1, 2.1)
             for side, color, line in (("target", TARGET, "-"), ("source", SOURCE, "--")):
-                _seeds_and_mean(axes, [_series(es, f"{side}/{metric.key}", 100) for _, es in runs], color, line)
-            axes.set(title=short(name), ylim=(low, 103), xlabel="step of the last stage", ylabel=f"{metric.word}, %")
+                _seeds_and_mean(
+                    axes, [_series(es, f"{side}/{metric.key}", 100) for _, es in runs], color, line
+                )
+            axes.set(
+                title=short(name),
+                ylim=(low, 103),
+                xlabel="step of the last stage",
+                ylabel=f"{metric.word}, %",
+            )
             axes.set_xlim(left=0)
             axes.grid(axis="y")
             last = np.mean([100 * es[-1][f"target/{metric.key}"] for _, es in runs])
-            found.append(panel(figure, f"curve{i}", f"{name}: target {metric.word} by step, ends at {last:.1f} %"))
+            found.append(
+                panel(figure, f"curve{i}", f"{name}: target {metric.word} by step, ends at {last:.1f} %")
+            )
     return found
 
 
-def loss_curves(row: Row) -> list[Panel]:
+def loss_curves(row: Variant) -> list[Panel]:
     """The losses of every stage that led to a row, mean over its seeds."""
     found = []
     for i in range(max(len(o.chain) for o in row.outcomes)):
@@ -87,18 +113,33 @@ def loss_curves(row: Row) -> list[Panel]:
             for j, name in enumerate(names):
                 series = [s for r in stages if len((s := _series(r.metrics, name))[0])]
                 _seeds_and_mean(
-                    axes, series, COLORS[j % len(COLORS)], "-" if j < len(COLORS) else "--", name.removeprefix("loss/"), thin=False
+                    axes,
+                    series,
+                    COLORS[j % len(COLORS)],
+                    "-" if j < len(COLORS) else "--",
+                    name.removeprefix("loss/"),
+                    thin=False,
                 )
-            axes.set(title=short(f"{stages[0].stage}: {stages[0].label}"), xlabel="step", ylabel="loss", xlim=(0, None), ylim=(0, None))
+            axes.set(
+                title=short(f"{stages[0].stage}: {stages[0].label}"),
+                xlabel="step",
+                ylabel="loss",
+                xlim=(0, None),
+                ylim=(0, None),
+            )
             axes.grid(axis="y")
             figure.legend(loc="outside lower left", ncols=2, handlelength=1.2, columnspacing=1)
             found.append(
-                panel(figure, f"loss{i}", f"Losses of stage {stages[0].stage}: {', '.join(n.removeprefix('loss/') for n in names)}")
+                panel(
+                    figure,
+                    f"loss{i}",
+                    f"Losses of stage {stages[0].stage}: {', '.join(n.removeprefix('loss/') for n in names)}",
+                )
             )
     return found
 
 
-def class_bars(rows: Sequence[Row]) -> list[Panel]:
+def class_bars(rows: Sequence[Variant]) -> list[Panel]:
     """One panel a row: target accuracy (IoU of scenes) of each class, dots for seeds, a dash for the own source-only.
 
     Of many classes the worst and the best of the row alone, lowest first.
@@ -108,28 +149,52 @@ def class_bars(rows: Sequence[Row]) -> list[Panel]:
         values, mean = (f([o.last for o in row.outcomes]) for f in (by_class, mean_by_class))
         if values is None or mean is None:
             continue
-        baseline = mean_by_class([o.baseline for o in row.outcomes if o.baseline and o.baseline.id != o.last.id])
+        baseline = mean_by_class(
+            [o.baseline for o in row.outcomes if o.baseline and o.baseline.id != o.last.id]
+        )
         total = values.shape[1]
         names = row.outcomes[0].last.classes or tuple(map(str, range(total)))
         shown = worst_and_best(mean.tolist())
         baseline = baseline[shown] if baseline is not None and len(baseline) == total else None
-        values, mean, classes, k = values[:, shown], mean[shown], [cut(names[c], 18) for c in shown], len(shown)
+        values, mean, classes, k = (
+            values[:, shown],
+            mean[shown],
+            [cut(names[c], 18) for c in shown],
+            len(shown),
+        )
         long = max(map(len, classes), default=0) > 2
         of = f": {EACH} worst, {EACH} best of {total:,}" if k < total else ""
         with styled():
             figure, axes = new(3.1, 2.7 if long else 2.1)
-            axes.bar(range(k), mean, color=COLORS[3] if row.oracle else TARGET, width=0.72, alpha=0.75, linewidth=0)
+            axes.bar(
+                range(k), mean, color=COLORS[3] if row.oracle else TARGET, width=0.72, alpha=0.75, linewidth=0
+            )
             if len(values) > 1:
-                axes.plot(np.tile(np.arange(k), len(values)), values.ravel(), "o", color=INK, markersize=2, alpha=0.55)
+                axes.plot(
+                    np.tile(np.arange(k), len(values)),
+                    values.ravel(),
+                    "o",
+                    color=INK,
+                    markersize=2,
+                    alpha=0.55,
+                )
             if baseline is not None:
                 axes.hlines(baseline, np.arange(k) - 0.42, np.arange(k) + 0.42, color=SOURCE, linewidth=2)
-            axes.set(title=short(row.name, 42 - len(of)) + of, ylim=(0, 103), ylabel=f"{row.metric.class_word}, %")
+            axes.set(
+                title=short(row.name, 42 - len(of)) + of, ylim=(0, 103), ylabel=f"{row.metric.class_word}, %"
+            )
             axes.set_xticks(range(k), map(plain, classes), rotation=90 if long else 0)
             axes.grid(axis="y")
             if of:
                 axes.axvline(EACH - 0.5, color=INK, linewidth=0.7, linestyle=(0, (3, 3)), alpha=0.6)
             said = ", ".join(f"{c} {v:.0f}" for c, v in zip(classes, mean, strict=True) if not np.isnan(v))
-            found.append(panel(figure, f"class{i}", f"{row.name}: target {row.metric.class_word} in % by class{of}: {said}"))
+            found.append(
+                panel(
+                    figure,
+                    f"class{i}",
+                    f"{row.name}: target {row.metric.class_word} in % by class{of}: {said}",
+                )
+            )
     return found
 
 
@@ -139,7 +204,12 @@ def _series(rows: Sequence[dict[str, float]], key: str, scale: float = 1) -> tup
 
 
 def _seeds_and_mean(
-    axes: object, series: Sequence[tuple[np.ndarray, np.ndarray]], color: str, line: str, label: str | None = None, thin: bool = True
+    axes: object,
+    series: Sequence[tuple[np.ndarray, np.ndarray]],
+    color: str,
+    line: str,
+    label: str | None = None,
+    thin: bool = True,
 ) -> None:
     """A thin line a seed, and a strong one of the mean at the steps that all have."""
     series = [s for s in series if len(s[0])]
@@ -152,5 +222,12 @@ def _seeds_and_mean(
     common = sorted(set.intersection(*(set(s.tolist()) for s, _ in series)))
     means = [np.mean([v[s == step][0] for s, v in series]) for step in common]
     draw(
-        common, means, line, color=color, label=label, linewidth=1.8 if thin else 1.2, marker="o" if len(common) < 4 else None, markersize=3
+        common,
+        means,
+        line,
+        color=color,
+        label=label,
+        linewidth=1.8 if thin else 1.2,
+        marker="o" if len(common) < 4 else None,
+        markersize=3,
     )

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from cycada.config.schema import parse
 from cycada.core.differences import dotted
-from cycada.core.errors import some
+from cycada.core.errors import list_some
 from cycada.core.registry import option_defaults
 from cycada.data import domains, scene_domains
 
 if TYPE_CHECKING:
     from cycada.report.record import Record
-    from cycada.report.rows import Row
+    from cycada.report.rows import Variant
 
 FINGERPRINT = "data_fingerprint"
 """Of what was read: it alone tells where the same settings found other files."""
 
 
-def incomparable(rows: Sequence[Row]) -> list[str]:
+def incomparable(rows: Sequence[Variant]) -> list[str]:
     """Return a note for each condition under which not all rows were scored; a row that does not know a condition is left out."""
     found: dict[str, dict[str, list[str]]] = {}
     for row in rows:
@@ -31,11 +31,14 @@ def incomparable(rows: Sequence[Row]) -> list[str]:
     differ = {key: groups for key, groups in found.items() if len(groups) > 1}
     if len(differ) > 1:
         differ.pop(FINGERPRINT, None)  # of course, where the settings differ
-    return [f"Rows that are not comparable, for {key} differs: {_groups(groups)}." for key, groups in differ.items()]
+    return [
+        f"Rows that are not comparable, for {key} differs: {_groups(groups)}."
+        for key, groups in differ.items()
+    ]
 
 
 def _groups(groups: dict[str, list[str]]) -> str:
-    return "; ".join(f"{value[:80]} ({some(names, 4)})" for value, names in list(groups.items())[:5])
+    return "; ".join(f"{value[:80]} ({list_some(names, 4)})" for value, names in list(groups.items())[:5])
 
 
 def _conditions(record: Record) -> dict[str, Any]:
@@ -59,4 +62,6 @@ def _defaults(domain: str) -> dict[str, Any]:
     """The options of a domain at their defaults, which one config may spell out and another not."""
     registry = next((r for r in (domains, scene_domains) if domain in r), None)
     options = option_defaults(registry[domain]) if registry else {}  # type: ignore[arg-type]
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}  # as YAML has it
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in options.items()
+    }  # as YAML has it

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from cycada.render.escape import csv_lines
 from cycada.report.sheets import OTHERS, averaged_over, mean_of
-from cycada.report.table import Line
+from cycada.report.table import TableRow
 
 
-def csv_table(lines: Sequence[Line]) -> str:
+def csv_table(lines: Sequence[TableRow]) -> str:
     """One line a row of the main table, unrounded, in %; the seeds' own values in the last columns. Of scenes also what the mean
 
     is over, and the other scores."""
@@ -36,7 +36,7 @@ def csv_table(lines: Sequence[Line]) -> str:
     return csv_lines(rows)
 
 
-def _of_scenes(line: Line) -> list[object]:
+def _of_scenes(line: TableRow) -> list[object]:
     images, classes = averaged_over(line.row)
     others = (mean_of(line.row, key) for key in OTHERS)
     return [images, classes, *(m and m.mean for m in others)]

@@ -11,15 +11,15 @@ from cycada.config.schema import is_name
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.yaml_files import read
 from cycada.report.comparable import incomparable
-from cycada.report.record import Record, portable, read_json
-from cycada.report.rows import FULL_METHODS, Gathered, Outcome, Row
+from cycada.report.record import Record, read_json, relative_path
+from cycada.report.rows import FULL_METHODS, Outcome, ReportData, Variant
 from cycada.runs.reuse import find_run
 
 
-def gather(what: Sequence[str], results: Path, against: str | None = None) -> Gathered:
+def gather(what: Sequence[str], results: Path, against: str | None = None) -> ReportData:
     """Rows for sweeps, experiments and runs. Raises CycadaError where nothing is found, or where it does not go together."""
     found: dict[str, list[Outcome]] = {}
-    report = Gathered("")
+    report = ReportData("")
     runs: list[Record] = []
     names = []
     for word in what:
@@ -70,8 +70,14 @@ def _run(word: str, name: str, results: Path) -> Record:
     except CycadaError as error:
         if Path(word).is_dir():
             raise
-        sweeps = [p.relative_to(results / "sweeps").with_suffix("").as_posix() for p in (results / "sweeps").rglob("*.json")]
-        experiments = {p.parent.relative_to(results / "experiments").as_posix() for p in (results / "experiments").rglob("seed*.json")}
+        sweeps = [
+            p.relative_to(results / "sweeps").with_suffix("").as_posix()
+            for p in (results / "sweeps").rglob("*.json")
+        ]
+        experiments = {
+            p.parent.relative_to(results / "experiments").as_posix()
+            for p in (results / "experiments").rglob("seed*.json")
+        }
         ids = [p.name for p in (results / "runs").glob("*") if p.is_dir()]
         if re.fullmatch(r"[0-9a-f]{1,12}", word) and sum(i.startswith(word) for i in ids) > 1:
             raise error from None
@@ -88,7 +94,9 @@ def _outcome(record: Record, beside: Sequence[Record]) -> Outcome:
     return Outcome(record.seed, chain, baselines[0] if baselines else None)
 
 
-def _experiment(name: str, word: str, folder: Path, results: Path, report: Gathered) -> dict[str, list[Outcome]]:
+def _experiment(
+    name: str, word: str, folder: Path, results: Path, report: ReportData
+) -> dict[str, list[Outcome]]:
     """One row a stage, over all seeds that were run."""
     stages: dict[str, list[Outcome]] = {}
     files = sorted(folder.glob("seed*.json"), key=lambda p: int(re.sub(r"\D", "", p.stem) or 0))
@@ -97,13 +105,19 @@ def _experiment(name: str, word: str, folder: Path, results: Path, report: Gathe
         records = {stage: Record(results / "runs" / s["id"]) for stage, s in summary["stages"].items()}
         missing = [f"{s} ({r.id})" for s, r in records.items() if not r.done]
         if missing:
-            report.failures.append(f"{name}, seed {summary['seed']}: no finished run folder for {', '.join(missing)}.")
+            report.failures.append(
+                f"{name}, seed {summary['seed']}: no finished run folder for {', '.join(missing)}."
+            )
         there = [r for r in records.values() if r.done]
         for stage, record in records.items():
             if record.done:
                 stages.setdefault(stage, []).append(_outcome(record, there))
         default = Path("configs") / f"{name}.yaml"
-        config = portable(word) if word.endswith((".yaml", ".yml")) else (str(default) if default.exists() else f"CONFIG-OF-{name}")
+        config = (
+            relative_path(word)
+            if word.endswith((".yaml", ".yml"))
+            else (str(default) if default.exists() else f"CONFIG-OF-{name}")
+        )
         report.commands.append(f"cycada run {config} seed={summary['seed']}")
     labels = [outcomes[0].last.label for outcomes in stages.values()]
     return {
@@ -112,29 +126,38 @@ def _experiment(name: str, word: str, folder: Path, results: Path, report: Gathe
     }
 
 
-def _sweep(sweep: dict[str, Any], results: Path, report: Gathered) -> dict[str, list[Outcome]]:
+def _sweep(sweep: dict[str, Any], results: Path, report: ReportData) -> dict[str, list[Outcome]]:
     """One row a variant, its last stage; and the source-only stages that they share, unless a variant is that already."""
     variants: dict[str, list[Outcome]] = {}
     shared: dict[str, Outcome] = {}
-    every = {s["id"]: Record(results / "runs" / s["id"]) for c in sweep["cells"] for s in c["stages"] if s["method"] == "source_only"}
+    every = {
+        s["id"]: Record(results / "runs" / s["id"])
+        for c in sweep["cells"]
+        for s in c["stages"]
+        if s["method"] == "source_only"
+    }
     for cell in sweep["cells"]:
         where = f"{cell['variant']}, seed {cell['seed']}"
         records = [Record(results / "runs" / s["id"]) for s in cell["stages"]]
         variants.setdefault(cell["variant"], [])
         if cell["status"] != "done" or not records:
-            report.failures.append(f"{where}: {cell['status']}{': ' + cell['error'] if cell.get('error') else ''}")
+            report.failures.append(
+                f"{where}: {cell['status']}{': ' + cell['error'] if cell.get('error') else ''}"
+            )
             continue
         missing = [r.id for r in records if not r.done]
         if missing:
             report.failures.append(f"{where}: no finished run folder {', '.join(missing)}.")
             continue
         common = [r for r in every.values() if r.done and r.seed == cell["seed"]]
-        variants[cell["variant"]].append(_outcome(records[-1], [*records, *(common if len(common) == 1 else [])]))
+        variants[cell["variant"]].append(
+            _outcome(records[-1], [*records, *(common if len(common) == 1 else [])])
+        )
         shared |= {r.id: _outcome(r, records) for r in records if r.method == "source_only"}
     ids = {o.last.id for outcomes in variants.values() for o in outcomes}
     if sweep.get("compare_to"):
         report.reference = sweep["compare_to"]
-    report.commands.append(f"cycada sweep {portable(sweep.get('file') or sweep['name'])}")
+    report.commands.append(f"cycada sweep {relative_path(sweep.get('file') or sweep['name'])}")
     baselines = _baseline_rows([outcome for identity, outcome in shared.items() if identity not in ids])
     return baselines | variants
 
@@ -144,7 +167,10 @@ def _baseline_rows(outcomes: list[Outcome]) -> dict[str, list[Outcome]]:
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         groups.setdefault(outcome.last.settings(), []).append(outcome)
-    return {"source only" if i == 0 else f"source only ({i + 1})": group for i, group in enumerate(groups.values())}
+    return {
+        "source only" if i == 0 else f"source only ({i + 1})": group
+        for i, group in enumerate(groups.values())
+    }
 
 
 def _by_settings(records: list[Record]) -> dict[str, list[Outcome]]:
@@ -154,28 +180,36 @@ def _by_settings(records: list[Record]) -> dict[str, list[Outcome]]:
         groups.setdefault(record.settings(), []).append(_outcome(record, records))
     labels = [g[0].last.label for g in groups.values()]
     return {
-        label if labels.count(label) == 1 else f"{label} ({'-'.join(part[:6] for part in group[0].last.id.split('-'))})": group
+        label
+        if labels.count(label) == 1
+        else f"{label} ({'-'.join(part[:6] for part in group[0].last.id.split('-'))})": group
         for label, group in zip(labels, groups.values(), strict=True)
     }
 
 
-def _row(name: str, outcomes: list[Outcome], report: Gathered) -> Row | None:
+def _row(name: str, outcomes: list[Outcome], report: ReportData) -> Variant | None:
     """None, with a note, where nothing is scored on the target."""
     scored = [o for o in outcomes if o.last.score() is not None]
     if outcomes and not scored:
-        report.notes.append(f"{name}: has no classifier or no labelled target test set, and so no line in the table.")
+        report.notes.append(
+            f"{name}: has no classifier or no labelled target test set, and so no line in the table."
+        )
     if not scored:
         return None
     seeds = [o.seed for o in scored]
     if len(set(seeds)) < len(seeds):
         doubled = sorted({s for s in seeds if seeds.count(s) > 1})
-        raise CycadaError(f"{name}: seed {doubled[0]} stands for two runs with equal settings. Name one of them only.")
+        raise CycadaError(
+            f"{name}: seed {doubled[0]} stands for two runs with equal settings. Name one of them only."
+        )
     if len({o.last.settings() for o in scored}) > 1:
-        report.notes.append(f"{name}: its seeds were not all trained with the same settings, so their spread is not of seeds alone.")
-    return Row(name, tuple(sorted(scored, key=lambda o: o.seed)))
+        report.notes.append(
+            f"{name}: its seeds were not all trained with the same settings, so their evenly_spaced is not of seeds alone."
+        )
+    return Variant(name, tuple(sorted(scored, key=lambda o: o.seed)))
 
 
-def _one_pair(report: Gathered) -> None:
+def _one_pair(report: ReportData) -> None:
     pairs = {(*o.last.titles, row.metric.word): row.name for row in report.rows for o in row.outcomes}
     if len(pairs) > 1:
         found = "; ".join(f"{s} -> {t}, {metric} ({row})" for (s, t, metric), row in pairs.items())
@@ -184,7 +218,7 @@ def _one_pair(report: Gathered) -> None:
         )
 
 
-def _choose_reference(report: Gathered, against: str | None) -> None:
+def _choose_reference(report: ReportData, against: str | None) -> None:
     """--against, else the sweep's compare_to, else a row called full, else the last full CyCADA, else the last row."""
     names = [row.name for row in report.rows]
     if against:
@@ -194,7 +228,9 @@ def _choose_reference(report: Gathered, against: str | None) -> None:
         return
     wanted = [name for name in names if name == report.reference or name.endswith(f": {report.reference}")]
     if report.reference and not wanted:
-        report.notes.append(f"The sweep compares to '{report.reference}', which has no finished run; tests use another row.")
+        report.notes.append(
+            f"The sweep compares to '{report.reference}', which has no finished run; tests use another row."
+        )
     full = [row.name for row in report.rows if row.method in FULL_METHODS]
     others = [row.name for row in report.rows if not row.oracle] or names
     report.reference = (wanted or [n for n in names if n == "full"] or full[-1:] or others[-1:])[0]

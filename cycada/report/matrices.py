@@ -10,8 +10,8 @@ from matplotlib.patches import Rectangle
 
 from cycada.metrics.many_classes import MANY, coarse, cut, shares, ticks
 from cycada.render.figure import Panel, new, panel, plain, short, styled
-from cycada.report.rows import Row
-from cycada.report.semantics import Shared, flips
+from cycada.report.rows import Variant
+from cycada.report.semantics import SharedTranslation, flips
 
 BLUES = LinearSegmentedColormap.from_list("page blues", ["#f2f6fa", "#9fc8ea", "#3f90da", "#123a63"])
 WRITTEN = 16
@@ -20,7 +20,9 @@ TICKS = 10
 """Classes that are named beside the matrix of more than MANY."""
 
 
-def matrix(count: np.ndarray, classes: Sequence[str], title: str, axes_names: tuple[str, str], key: str, alt: str) -> Panel:
+def matrix(
+    count: np.ndarray, classes: Sequence[str], title: str, axes_names: tuple[str, str], key: str, alt: str
+) -> Panel:
     """(K, K) counts, drawn as the share of each row in %. axes_names: of rows and columns.
 
     Of more than MANY classes a cell is the largest share of a block of them.
@@ -32,7 +34,9 @@ def matrix(count: np.ndarray, classes: Sequence[str], title: str, axes_names: tu
         # all cells are empty, then come those with something to show: most of K x K shapes would look alike
         axes.add_patch(Rectangle((0, 0), k, k, facecolor=BLUES(0.0), linewidth=0))
         for i, j in np.argwhere(np.round(share) > 0):
-            axes.add_patch(Rectangle((j, i), 1, 1, facecolor=BLUES(share[i, j] / 100), linewidth=0, clip_on=False))
+            axes.add_patch(
+                Rectangle((j, i), 1, 1, facecolor=BLUES(share[i, j] / 100), linewidth=0, clip_on=False)
+            )
         between = np.arange(1, k)
         axes.vlines(between, 0, k, color="white", linewidth=0.4)
         axes.hlines(between, 0, k, color="white", linewidth=0.4)
@@ -53,11 +57,19 @@ def matrix(count: np.ndarray, classes: Sequence[str], title: str, axes_names: tu
                 for j in range(k):
                     if round(share[i, j]):
                         color = "white" if share[i, j] > 60 else "#14202b"
-                        axes.text(j + 0.5, i + 0.52, f"{share[i, j]:.0f}", ha="center", va="center", fontsize=7, color=color)
+                        axes.text(
+                            j + 0.5,
+                            i + 0.52,
+                            f"{share[i, j]:.0f}",
+                            ha="center",
+                            va="center",
+                            fontsize=7,
+                            color=color,
+                        )
         return panel(figure, key, alt)
 
 
-def confusions(rows: Sequence[Row]) -> list[Panel]:
+def confusions(rows: Sequence[Variant]) -> list[Panel]:
     """Target test images, counts added over seeds."""
     found = []
     for i, row in enumerate(rows):
@@ -71,14 +83,16 @@ def confusions(rows: Sequence[Row]) -> list[Panel]:
     return found
 
 
-def flip_matrices(groups: Sequence[Shared], side: str = "t") -> list[Panel]:
+def flip_matrices(groups: Sequence[SharedTranslation], side: str = "t") -> list[Panel]:
     """Once a translation: class before x class after, by the frozen source classifier."""
     found = []
     for i, group in enumerate(groups):
         count = flips(group, side)
         if count is None:
             continue
-        classes = next((r.classes for r in group.records if r.classes), None) or tuple(map(str, range(len(count))))
+        classes = next((r.classes for r in group.records if r.classes), None) or tuple(
+            map(str, range(len(count)))
+        )
         rate = 100 * (1 - np.trace(count) / max(count.sum(), 1))
         way = "source → target" if side == "t" else "target → source"
         title = f"{way}: {rate:.1f} % flip"

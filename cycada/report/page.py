@@ -12,14 +12,14 @@ from markupsafe import Markup
 
 from cycada.metrics.many_classes import EACH, MANY
 from cycada.render.figure import SOURCE, TARGET, Panel
-from cycada.render.table import Sheet
+from cycada.render.table import Table
 from cycada.report.charts import ablation, class_bars, learning_curves, loss_curves
 from cycada.report.matrices import confusions, flip_matrices
 from cycada.report.pictures import Picture, answers, grids
-from cycada.report.rows import Gathered
+from cycada.report.rows import ReportData
 from cycada.report.semantics import shared
 from cycada.report.sheets import left_out
-from cycada.report.table import Line
+from cycada.report.table import TableRow
 from cycada.report.tsne import clouds
 
 
@@ -30,7 +30,7 @@ class Section:
     key: str
     title: str
     how: str
-    sheets: tuple[Sheet, ...] = ()
+    sheets: tuple[Table, ...] = ()
     panels: tuple[Panel, ...] = ()
     more: tuple[Panel, ...] = ()
     more_title: str = ""
@@ -44,7 +44,7 @@ class Section:
         return not (self.sheets or self.panels or self.pictures or self.more)
 
 
-def sections(report: Gathered, lines: Sequence[Line], sheets: dict[str, Sheet]) -> list[Section]:
+def sections(report: ReportData, lines: Sequence[TableRow], sheets: dict[str, Table]) -> list[Section]:
     """The chapters, in reading order."""
     rows = report.rows
     reference = report.row(report.reference)
@@ -52,7 +52,9 @@ def sections(report: Gathered, lines: Sequence[Line], sheets: dict[str, Sheet]) 
     several = max(len(row.outcomes) for row in rows) > 1
     evaluate = "`cycada evaluate RUN` on a run of an older version writes what is needed."
     translations = shared(rows, lambda outcome: outcome.translation)
-    selection = tuple(sheets[k] for k in ("selection_accuracy", "selection_regret", "selection_rows") if k in sheets)
+    selection = tuple(
+        sheets[k] for k in ("selection_accuracy", "selection_regret", "selection_rows") if k in sheets
+    )
     by_seed = "Thin lines are seeds, the strong line is their mean." if several else "One seed."
     return [
         Section("results", "Results", "", sheets=(sheets["results"],)),
@@ -125,7 +127,7 @@ def sections(report: Gathered, lines: Sequence[Line], sheets: dict[str, Sheet]) 
     ]  # fmt: skip
 
 
-def _answers(report: Gathered) -> Section:
+def _answers(report: ReportData) -> Section:
     """Of scenes alone."""
     return Section(
         "answers", "Answers",
@@ -135,11 +137,11 @@ def _answers(report: Gathered) -> Section:
     )  # fmt: skip
 
 
-def _grey(report: Gathered) -> str:
+def _grey(report: ReportData) -> str:
     return " Grey is an oracle, trained with target labels." if any(row.oracle for row in report.rows) else ""
 
 
-def _of_many(report: Gathered) -> str:
+def _of_many(report: ReportData) -> str:
     """What is left out where there are too many classes to show each."""
     k = len(report.row(report.reference).outcomes[0].last.classes or ())
     if k <= MANY:
@@ -147,25 +149,43 @@ def _of_many(report: Gathered) -> str:
     return f" Of {k:,} classes each chart shows the {EACH} worst and the {EACH} best; scores.json of a run has all."
 
 
-def _colors(report: Gathered) -> tuple[tuple[str, str, str], ...]:
+def _colors(report: ReportData) -> tuple[tuple[str, str, str], ...]:
     """The classes of scenes in the colours of their pictures; of many those that most test pixels are, and how many are left out."""
     record = next((r for r in report.records if r.palette and r.classes), None)
     if record is None:
         return ()
-    found = [("chip", name, color) for name, color in zip(record.classes or (), record.palette or (), strict=True)]
+    found = [
+        ("chip", name, color) for name, color in zip(record.classes or (), record.palette or (), strict=True)
+    ]
     if len(found) <= MANY:
         return tuple(found)
     counts = report.row(report.reference).outcomes[0].last.confusion.get("target")
     order = range(len(found)) if counts is None else np.argsort(-counts.sum(1), kind="stable")
-    return (*(found[k] for k in order[:MANY]), ("chip", f"and {len(found) - MANY} classes of fewer pixels", "transparent"))
+    return (
+        *(found[k] for k in order[:MANY]),
+        ("chip", f"and {len(found) - MANY} classes of fewer pixels", "transparent"),
+    )
 
 
-def page(title: str, lead: str, report: Gathered, chapters: Sequence[Section], facts: dict[str, Any], missing: Sequence[str]) -> str:
+def page(
+    title: str,
+    lead: str,
+    report: ReportData,
+    chapters: Sequence[Section],
+    facts: dict[str, Any],
+    missing: Sequence[str],
+) -> str:
     """The whole document."""
     environment = Environment(
-        loader=PackageLoader("cycada.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("cycada.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters["svg"] = lambda panel: Markup(panel.svg)  # our own markup; every name in it was escaped by matplotlib
+    environment.filters["svg"] = lambda panel: Markup(
+        panel.svg
+    )  # our own markup; every name in it was escaped by matplotlib
     return environment.get_template("page.html.j2").render(
         title=title, lead=lead, report=report, sections=chapters, facts=facts, missing=missing
     )

@@ -11,7 +11,7 @@ from PIL import Image
 from cycada.evaluation.image_grids import ANSWERS, GAP, HEAD
 from cycada.render.pixels import columns_of, rows_of, uri
 from cycada.report.record import Record
-from cycada.report.rows import Row
+from cycada.report.rows import Variant
 from cycada.report.semantics import shared
 
 
@@ -28,21 +28,25 @@ SCENES = 16
 """Rows of scenes on a page, of all grids together; a grid has two at least. They are photos, and weigh what photos weigh."""
 
 
-def grids(rows: Sequence[Row]) -> list[Picture]:
+def grids(rows: Sequence[Variant]) -> list[Picture]:
     """The last grid of the stage that translates, once for all rows that share it, of one seed. Of scenes its first rows."""
     found = []
     groups = [g for g in shared(rows, lambda outcome: outcome.translation) if g.records[0].grid]
     for group in groups:
         record = group.records[0]
         assert record.grid  # the others were left out
-        picture = rows_of(record.grid, max(2, SCENES // len(groups)) if rows[0].metric.of_pixels else None, HEAD)
+        picture = rows_of(
+            record.grid, max(2, SCENES // len(groups)) if rows[0].metric.of_pixels else None, HEAD
+        )
         title = f"{group.title}: stage {record.stage}, {_when(record, record.grid)}"
-        found.append(Picture(uri(picture), title, f"Grid of real, translated and reconstructed images. {title}"))
+        found.append(
+            Picture(uri(picture), title, f"Grid of real, translated and reconstructed images. {title}")
+        )
     return found
 
 
-def answers(rows: Sequence[Row]) -> list[Picture]:
-    """What each row, at its first seed, says of a few test scenes, and where it is wrong. Scenes and truth are shown once, unless a
+def answers(rows: Sequence[Variant]) -> list[Picture]:
+    """What each row, at its first seed, says of a few test scenes, and where it is wrong. SegmentationDataset and truth are shown once, unless a
     row was shown others."""
     found: list[Picture] = []
     known: Image.Image | None = None
@@ -56,7 +60,13 @@ def answers(rows: Sequence[Row]) -> list[Picture]:
             found.append(Picture(uri(scenes), title, title))
             known = scenes
         title = f"{row.name}, {_when(record, path)}"
-        found.append(Picture(uri(_columns(path, "said", "wrong")), title, f"Answers of {title}, and where they are wrong, in white"))
+        found.append(
+            Picture(
+                uri(_columns(path, "said", "wrong")),
+                title,
+                f"Answers of {title}, and where they are wrong, in white",
+            )
+        )
     return found
 
 

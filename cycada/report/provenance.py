@@ -7,14 +7,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from cycada.core.errors import some
+from cycada.core.errors import list_some
 from cycada.report.record import Record
-from cycada.report.rows import Gathered
+from cycada.report.rows import ReportData
 from cycada.report.sheets import OTHERS, averaged_over, mean_of
-from cycada.report.table import Line, covers, mean_by_class
+from cycada.report.table import TableRow, covers, mean_by_class
 
 
-def provenance(report: Gathered, command: str) -> dict[str, Any]:
+def provenance(report: ReportData, command: str) -> dict[str, Any]:
     """Of every run behind the report, without the places where they lie."""
     records = report.records
     environments = [r.manifest.get("environment", {}) for r in records]
@@ -54,7 +54,7 @@ def _stages(records: Sequence[Record]) -> dict[str, list[str]]:
     return found
 
 
-def missing(report: Gathered) -> list[str]:
+def missing(report: ReportData) -> list[str]:
     """What could not be shown, and how to get it."""
     found = list(report.notes)
     outcomes = [(row.name, o) for row in report.rows for o in row.outcomes]
@@ -62,7 +62,7 @@ def missing(report: Gathered) -> list[str]:
     if old:
         found.append(
             "No answers per test image, and so no test over images, no features and no A-distance for "
-            f"{some(old, 4)}: made by an older version. `cycada evaluate RUN` writes them (analysis.npz)."
+            f"{list_some(old, 4)}: made by an older version. `cycada evaluate RUN` writes them (analysis.npz)."
         )
     undrifted = sorted(
         {
@@ -73,11 +73,19 @@ def missing(report: Gathered) -> list[str]:
         }
     )
     if undrifted:
-        found.append(f"No label flips and no semantic drift of the translations {some(undrifted, 4)}: `cycada evaluate RUN` measures them.")
-    unchosen = sorted({o.last.id for _, o in outcomes if not any(k.startswith("selection/") for e in o.last.evaluations for k in e)})
+        found.append(
+            f"No label flips and no semantic drift of the translations {list_some(undrifted, 4)}: `cycada evaluate RUN` measures them."
+        )
+    unchosen = sorted(
+        {
+            o.last.id
+            for _, o in outcomes
+            if not any(k.startswith("selection/") for e in o.last.evaluations for k in e)
+        }
+    )
     if unchosen:
         found.append(
-            f"No label-free criteria in {some(unchosen, 4)}: they are stored while training. "
+            f"No label-free criteria in {list_some(unchosen, 4)}: they are stored while training. "
             "Delete the run folder and run its experiment again."
         )
     if all(o.translation is None for _, o in outcomes):
@@ -85,7 +93,7 @@ def missing(report: Gathered) -> list[str]:
     return found
 
 
-def as_json(report: Gathered, lines: Sequence[Line], command: str) -> dict[str, Any]:
+def as_json(report: ReportData, lines: Sequence[TableRow], command: str) -> dict[str, Any]:
     """table.json: unrounded, with everything that is needed to trust it."""
     rows = [
         {
@@ -107,12 +115,18 @@ def as_json(report: Gathered, lines: Sequence[Line], command: str) -> dict[str, 
     }  # fmt: skip
 
 
-def _of_scenes(line: Line) -> dict[str, Any]:
+def _of_scenes(line: TableRow) -> dict[str, Any]:
     """What mIoU is the mean of, and the other scores."""
     images, classes = averaged_over(line.row)
     means = mean_by_class([o.last for o in line.row.outcomes])
-    names = line.row.outcomes[0].last.classes or tuple(map(str, range(len(means) if means is not None else 0)))
-    by_class = {} if means is None else {n: None if math.isnan(v) else v for n, v in zip(names, means.tolist(), strict=True)}
+    names = line.row.outcomes[0].last.classes or tuple(
+        map(str, range(len(means) if means is not None else 0))
+    )
+    by_class = (
+        {}
+        if means is None
+        else {n: None if math.isnan(v) else v for n, v in zip(names, means.tolist(), strict=True)}
+    )
     others = {f"target_{key}": _plain(mean_of(line.row, key)) for key in OTHERS}
     return {**others, "target_class_iou": by_class, "test_images": images, "classes_averaged": classes}
 

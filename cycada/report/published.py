@@ -12,14 +12,14 @@ from typing import Any
 import yaml
 
 from cycada.report.record import Record
-from cycada.report.rows import Row
-from cycada.report.table import Line
+from cycada.report.rows import Variant
+from cycada.report.table import TableRow
 
 OFFICIAL = {
     "mnist": (60_000, 10_000), "usps": (7_291, 2_007), "svhn": (73_257, 26_032),
     "gta5": (24_966,), "synthia": (9_400,), "cityscapes": (2_975, 500),
 }  # fmt: skip
-"""Training and test images of the complete official sets (of GTA5 and SYNTHIA no test images are agreed upon)."""
+"""TrainState and test images of the complete official sets (of GTA5 and SYNTHIA no test images are agreed upon)."""
 SAME_METHOD = {
     "cycada_source_only": ("source_only",),
     "cycada_source": ("source_only",),
@@ -54,11 +54,11 @@ class Published:
     source: str
     status: str
     note: str | None
-    ours: Line | None
+    ours: TableRow | None
     flags: tuple[str, ...]
 
 
-def published(lines: Sequence[Line]) -> list[Published]:
+def published(lines: Sequence[TableRow]) -> list[Published]:
     """The entries on our pair of domains. Empty where nothing is published on it (or nothing that we noted)."""
     record, metric = lines[0].row.outcomes[0].last, lines[0].row.metric
     pair = "_to_".join(record.domains)
@@ -89,7 +89,9 @@ def read_published() -> list[dict[str, Any]]:
 
 @cache
 def _file() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(files("cycada.report").joinpath("published.yaml").read_text(encoding="utf-8"))
+    found: dict[str, Any] = yaml.safe_load(
+        files("cycada.report").joinpath("published.yaml").read_text(encoding="utf-8")
+    )
     return found
 
 
@@ -99,7 +101,7 @@ def _status(score: dict[str, Any], entry: dict[str, Any]) -> str:
     return (value if error == value else f"{value}, ± {error}").replace("_", " and ")
 
 
-def _same_method(lines: Sequence[Line], methods: Sequence[str]) -> Line | None:
+def _same_method(lines: Sequence[TableRow], methods: Sequence[str]) -> TableRow | None:
     """The one row of that method; the reference (the row without a test) where an ablation has several."""
     same = [line for line in lines if line.row.method in methods]
     if len(same) == 1:
@@ -107,7 +109,7 @@ def _same_method(lines: Sequence[Line], methods: Sequence[str]) -> Line | None:
     return next((line for line in same if line.test is None), None)
 
 
-def flags(entry: dict[str, Any], row: Row) -> list[str]:
+def flags(entry: dict[str, Any], row: Variant) -> list[str]:
     """Why this number and the row do not stand on the same ground, in words."""
     record, metric, protocol = row.outcomes[0].last, row.metric, (entry.get("protocol") or "")
     found, unstated = [], []
@@ -119,18 +121,28 @@ def flags(entry: dict[str, Any], row: Row) -> list[str]:
     if runs is None:
         unstated.append("number of runs")
     elif runs != len(row.outcomes):
-        found.append(f"mean of {runs}, ours of {len(row.outcomes)}" if runs > 1 else f"a single run, ours {len(row.outcomes)}")
+        found.append(
+            f"mean of {runs}, ours of {len(row.outcomes)}"
+            if runs > 1
+            else f"a single run, ours {len(row.outcomes)}"
+        )
     ours, theirs = record.config["networks"].get("f", {}).get("name", "not named"), entry.get("architecture")
     if not theirs:
         unstated.append("network")
     elif not _names(theirs, ours) or "bottleneck" in theirs or "32x32" in theirs:
         found.append(f"other network (ours: {ours})")
     found += incomplete(record)
-    unlabelled, seen = re.search(r"(\d+) unlabelled", protocol), record.manifest.get("images", {}).get("target train")
+    unlabelled, seen = (
+        re.search(r"(\d+) unlabelled", protocol),
+        record.manifest.get("images", {}).get("target train"),
+    )
     if unlabelled and seen not in (None, int(unlabelled.group(1))):
         found.append(f"{int(unlabelled.group(1)):,} unlabelled target images, ours {seen:,}")
     if metric.of_pixels:
-        over, classes = re.search(r"(\d+) classes", _file()["benchmarks"][entry["benchmark"]]["metric"]), len(record.by_class() or ())
+        over, classes = (
+            re.search(r"(\d+) classes", _file()["benchmarks"][entry["benchmark"]]["metric"]),
+            len(record.by_class() or ()),
+        )
         if over and int(over.group(1)) != classes:
             found.append(f"over {over.group(1)} classes, ours {classes}")
         if not re.search(r"\d+ ?x ?\d+", protocol):
@@ -146,7 +158,10 @@ def flags(entry: dict[str, Any], row: Row) -> list[str]:
 
 def _names(theirs: str, ours: str) -> bool:
     """Whether a network is called so, however its parts are joined: `drn26` is DRN-26, `fcn8s` is in VGG16-FCN8s."""
-    return any(re.search(rf"\b{re.escape(ours)}\b", text, re.IGNORECASE) for text in (theirs, theirs.replace("-", "")))
+    return any(
+        re.search(rf"\b{re.escape(ours)}\b", text, re.IGNORECASE)
+        for text in (theirs, theirs.replace("-", ""))
+    )
 
 
 def number_of_runs(protocol: str) -> int | None:
@@ -169,4 +184,6 @@ def incomplete(record: Record) -> list[str]:
 
 def common_flags(entries: Sequence[Published]) -> tuple[str, ...]:
     """What is true of every entry: said once, above the table."""
-    return tuple(f for f in entries[0].flags if all(f in e.flags for e in entries)) if len(entries) > 1 else ()
+    return (
+        tuple(f for f in entries[0].flags if all(f in e.flags for e in entries)) if len(entries) > 1 else ()
+    )

@@ -76,8 +76,13 @@ class Record:
         if source["name"] != target["name"]:
             return self.domains
         apart = [key for key in {**source, **target} if source.get(key) != target.get(key)]
-        words = [[portable(spec[key]) for key in apart if isinstance(spec.get(key), str)] for spec in (source, target)]
-        one, other = (f"{name} ({', '.join(w)})" if w else name for name, w in zip(self.domains, words, strict=True))
+        words = [
+            [relative_path(spec[key]) for key in apart if isinstance(spec.get(key), str)]
+            for spec in (source, target)
+        ]
+        one, other = (
+            f"{name} ({', '.join(w)})" if w else name for name, w in zip(self.domains, words, strict=True)
+        )
         return one, other
 
     @property
@@ -148,7 +153,11 @@ class Record:
     @property
     def palette(self) -> list[str] | None:
         """A colour for every class of scenes, as #rrggbb."""
-        return ["#" + bytes(color).hex() for color in self.analysis["palette"]] if "palette" in self.analysis else None
+        return (
+            ["#" + bytes(color).hex() for color in self.analysis["palette"]]
+            if "palette" in self.analysis
+            else None
+        )
 
     @property
     def grid(self) -> Path | None:
@@ -205,7 +214,10 @@ class Record:
         in the same way. What a run of an older version was not asked yet stands at its default.
         """
         experiment = parse(self.config, str(self.folder.path / "config.yaml")).model_dump(mode="json")
-        stages, data = experiment["stages"], {k: v for k, v in experiment["data"].items() if k not in ("root", "download")}
+        stages, data = (
+            experiment["stages"],
+            {k: v for k, v in experiment["data"].items() if k not in ("root", "download")},
+        )
         wanted = [self.stage]
         for name in wanted:
             starts = stages[name].get("init", {}).values()
@@ -225,12 +237,12 @@ def _may_be_used(networks: dict[str, Any], by: list[str]) -> dict[str, Any]:
     if not all(name in methods for name in by):
         return networks  # a plugin's: nobody knows
     terms = {(name, term) for name in by for phase in methods[name].phases for term in phase.terms}
-    roles = {role for name, term in terms for role in methods[name].views.roles_of(Term(term).needs)}
+    roles = {role for name, term in terms for role in methods[name].tensors.roles_of(Term(term).needs)}
     wanted = roles | {kind_of(role) for role in roles}
     return {key: spec for key, spec in networks.items() if key in wanted}
 
 
-def portable(word: str) -> str:
+def relative_path(word: str) -> str:
     """A path as it may stand in a report: what is absolute says where this machine keeps it, so only its last part."""
     return Path(word).name if Path(word).is_absolute() else word.removeprefix("./")
 

@@ -10,27 +10,36 @@ from pathlib import Path
 
 from cycada.core import files
 from cycada.metrics.many_classes import MANY
-from cycada.render.table import Sheet
+from cycada.render.table import Table
 from cycada.render.text import latex, markdown
 from cycada.report import provenance
 from cycada.report.csv_table import csv_table
 from cycada.report.gather import gather
 from cycada.report.page import page, sections
 from cycada.report.published import published
-from cycada.report.record import portable
-from cycada.report.rows import Gathered
+from cycada.report.record import relative_path
+from cycada.report.rows import ReportData
 from cycada.report.selection import choose_rows, choose_steps
 from cycada.report.semantics import distances, shared
-from cycada.report.sheets import class_sheet, distance_sheet, drift_sheet, error_sheet, main, published_sheet, row_sheet, step_sheets
-from cycada.report.table import Line, lines
+from cycada.report.sheets import (
+    class_sheet,
+    distance_sheet,
+    drift_sheet,
+    error_sheet,
+    main,
+    published_sheet,
+    row_sheet,
+    step_sheets,
+)
+from cycada.report.table import TableRow, lines
 
 
 @dataclass(frozen=True)
-class Written:
+class ReportFiles:
     """Where the report lies, its main table, and what it could not show."""
 
     folder: Path
-    results: Sheet
+    results: Table
     missing: list[str]
     failures: list[str]
 
@@ -41,7 +50,7 @@ def report(
     out: Path | str | None = None,
     against: str | None = None,
     title: str | None = None,
-) -> Written:
+) -> ReportFiles:
     """Report on sweeps, experiments (by name or YAML file) or runs (by id or folder), from what lies on disk.
 
     against: the row that the others are tested against. out: a folder, else `results/reports/NAME`. Raises CycadaError.
@@ -62,15 +71,19 @@ def report(
     files.ready(folder / "figures")
     for panel in (p for chapter in chapters for p in (*chapter.panels, *chapter.more)):
         files.write_text(folder / "figures" / f"{panel.key}.svg", panel.alone)
-    files.write_text(folder / "table.json", json.dumps(provenance.as_json(found, table, command), indent=1) + "\n")
+    files.write_text(
+        folder / "table.json", json.dumps(provenance.as_json(found, table, command), indent=1) + "\n"
+    )
     files.write_text(folder / "table.csv", csv_table(table))
     files.write_text(folder / "table.tex", latex(list(sheets.values())))
-    files.write_text(folder / "table.md", markdown(heading, lead, list(sheets.values()), [*found.failures, *missing]))
+    files.write_text(
+        folder / "table.md", markdown(heading, lead, list(sheets.values()), [*found.failures, *missing])
+    )
     files.write_text(folder / "report.html", html)
-    return Written(folder, sheets["results"], missing, found.failures)
+    return ReportFiles(folder, sheets["results"], missing, found.failures)
 
 
-def _sheets(found: Gathered, table: Sequence[Line]) -> list[Sheet]:
+def _sheets(found: ReportData, table: Sequence[TableRow]) -> list[Table]:
     """Those that have something to say."""
     sheets = [main(table, found.reference)]
     if entries := published(table):
@@ -79,7 +92,9 @@ def _sheets(found: Gathered, table: Sequence[Line]) -> list[Sheet]:
         sheets += step_sheets(steps)
     if choices := choose_rows(found.rows):
         sheets.append(row_sheet(choices, found.metric))
-    if groups := [g for g in shared(found.rows, lambda outcome: outcome.translation) if any(r.drift for r in g.records)]:
+    if groups := [
+        g for g in shared(found.rows, lambda outcome: outcome.translation) if any(r.drift for r in g.records)
+    ]:
         sheets.append(drift_sheet(groups, found.metric))
     if apart := distances(found.rows):
         sheets.append(distance_sheet(apart))
@@ -90,7 +105,7 @@ def _sheets(found: Gathered, table: Sequence[Line]) -> list[Sheet]:
     return sheets
 
 
-def headline(table: Sequence[Line], reference: str) -> str:
+def headline(table: Sequence[TableRow], reference: str) -> str:
     """The one sentence to take away."""
     line = next(line for line in table if line.row.name == reference)
     n = len(line.target.values)
@@ -107,6 +122,8 @@ def headline(table: Sequence[Line], reference: str) -> str:
 
 def _command(what: Sequence[str], against: str | None, title: str | None) -> str:
     """As one would type it again; folders outside the working directory by their last part alone."""
-    words = [portable(w) for w in what]
-    options = [x for name, value in (("--against", against), ("--title", title)) if value for x in (name, value)]
+    words = [relative_path(w) for w in what]
+    options = [
+        x for name, value in (("--against", against), ("--title", title)) if value for x in (name, value)
+    ]
     return shlex.join(["cycada", "report", *words, *options])

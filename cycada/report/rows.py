@@ -37,7 +37,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Row:
+class Variant:
     """One line of the table: a variant, a stage, or runs of equal settings. outcomes: by seed, ascending."""
 
     name: str
@@ -65,11 +65,11 @@ class Row:
 
 
 @dataclass
-class Gathered:
+class ReportData:
     """All that a report is made from. reference: the row that the others are tested against. notes: what is missing or not comparable."""
 
     name: str
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Variant] = field(default_factory=list)
     reference: str = ""
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -85,5 +85,5 @@ class Gathered:
         """Every run folder behind the report, once."""
         return list({r.id: r for row in self.rows for o in row.outcomes for r in o.chain}.values())
 
-    def row(self, name: str) -> Row:
+    def row(self, name: str) -> Variant:
         return next(row for row in self.rows if row.name == name)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from cycada.report.record import Record
-from cycada.report.rows import Row
+from cycada.report.rows import Variant
 from cycada.report.table import Mean
 
 PREFIX = "selection/"
@@ -31,7 +32,7 @@ class StepChoices:
     target labels.
     """
 
-    row: Row
+    row: Variant
     evaluations: int
     choices: dict[str, Choice]
     oracle: Mean
@@ -46,16 +47,18 @@ class RowChoice:
     choice: Choice
 
 
-def criteria_of(rows: Sequence[Row]) -> tuple[str, ...]:
+def criteria_of(rows: Sequence[Variant]) -> tuple[str, ...]:
     """The criteria that any evaluation stored, in the order of their first occurrence."""
     found: dict[str, None] = {}
     for row in rows:
         for outcome in row.outcomes:
-            found |= dict.fromkeys(k.removeprefix(PREFIX) for e in outcome.last.evaluations for k in e if k.startswith(PREFIX))
+            found |= dict.fromkeys(
+                k.removeprefix(PREFIX) for e in outcome.last.evaluations for k in e if k.startswith(PREFIX)
+            )
     return tuple(found)
 
 
-def choose_steps(rows: Sequence[Row]) -> list[StepChoices]:
+def choose_steps(rows: Sequence[Variant]) -> list[StepChoices]:
     """For every row whose runs stored criteria. A criterion counts where every evaluation of every seed has it."""
     found = []
     for row in rows:
@@ -67,13 +70,16 @@ def choose_steps(rows: Sequence[Row]) -> list[StepChoices]:
         oracle = {seed: 100 * max(e[key] for e in es) for seed, es in runs.items()}
         at = {"last": {seed: es[-1] for seed, es in runs.items()}}
         for name in names:  # of equals the later: what one more evaluation did not make worse
-            at[name] = {seed: max(reversed(es), key=lambda e, n=name: e[PREFIX + n]) for seed, es in runs.items()}  # type: ignore[misc, arg-type]
-        choices = {name: _choice({s: 100 * e[key] for s, e in chosen.items()}, oracle) for name, chosen in at.items()}
+            key_of = itemgetter(PREFIX + name)
+            at[name] = {seed: max(reversed(es), key=key_of) for seed, es in runs.items()}
+        choices = {
+            name: _choice({s: 100 * e[key] for s, e in chosen.items()}, oracle) for name, chosen in at.items()
+        }
         found.append(StepChoices(row, max(map(len, runs.values())), choices, _mean(oracle)))
     return found
 
 
-def choose_rows(rows: Sequence[Row]) -> list[RowChoice]:
+def choose_rows(rows: Sequence[Variant]) -> list[RowChoice]:
     """Per criterion, over the seeds that every row has. The oracle row is not up for choice. Empty below two rows."""
     rows = [row for row in rows if not row.oracle]
     seeds = [s for s in (rows[0].seeds if rows else ()) if all(s in row.seeds for row in rows)]

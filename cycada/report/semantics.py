@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cycada.metrics.blind import in_words, rarely_found
+from cycada.metrics.blind import in_words, rarely_predicted
 from cycada.metrics.distance import proxy_a_distance
 from cycada.report.record import Record
-from cycada.report.rows import Outcome, Row
+from cycada.report.rows import Outcome, Variant
 from cycada.report.table import Mean
 
 DRIFT = {
@@ -26,7 +26,10 @@ DRIFT = {
         "the same after the way back. Far above the one before, the cycle restores from a hidden signal what the translation lost.",
     ),
     "cycle_l1": ("cycle L1", "mean |G_ts(G_st(x)) - x|, images in [-1, 1]."),
-    "cycle_l1_noisy": ("cycle L1, noised", "the same with a little noise added to the translated image before the way back."),
+    "cycle_l1_noisy": (
+        "cycle L1, noised",
+        "the same with a little noise added to the translated image before the way back.",
+    ),
     "noise_sensitivity": (
         "noise sensitivity",
         "mean change of the reconstruction over the mean noise. Far above 1, the way back reads a code of small amplitude "
@@ -45,7 +48,7 @@ PERCENT = ("flip_rate_t", "flip_rate_s", "translation_accuracy", "reconstruction
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedTranslation:
     """Something of a translating stage, once, with all the rows that came from that stage."""
 
     rows: tuple[str, ...]
@@ -56,17 +59,17 @@ class Shared:
         return ", ".join(self.rows)
 
 
-def shared(rows: Sequence[Row], pick: Callable[[Outcome], Record | None]) -> list[Shared]:
+def shared(rows: Sequence[Variant], pick: Callable[[Outcome], Record | None]) -> list[SharedTranslation]:
     """Group rows by the stages, over seeds, that `pick` finds: several rows often stand on one translation."""
     groups: dict[tuple[str, ...], tuple[list[str], tuple[Record, ...]]] = {}
     for row in rows:
         records = tuple(r for o in row.outcomes if (r := pick(o)))
         if records:
             groups.setdefault(tuple(r.id for r in records), ([], records))[0].append(row.name)
-    return [Shared(tuple(names), records) for names, records in groups.values()]
+    return [SharedTranslation(tuple(names), records) for names, records in groups.values()]
 
 
-def drift(group: Shared) -> dict[str, Mean | None]:
+def drift(group: SharedTranslation) -> dict[str, Mean | None]:
     """Each score of drift.json, over seeds. Rates and accuracies in percent."""
     found = {}
     for key in DRIFT:
@@ -75,18 +78,18 @@ def drift(group: Shared) -> dict[str, Mean | None]:
     return found
 
 
-def flips(group: Shared, side: str = "t") -> np.ndarray | None:
+def flips(group: SharedTranslation, side: str = "t") -> np.ndarray | None:
     """(K, K) counts over seeds: class before translation (rows) x class after it, by f_s."""
     counts = [r.analysis[f"flip_{side}"] for r in group.records if f"flip_{side}" in r.analysis]
     return np.sum(counts, axis=0) if counts else None
 
 
-def unseen(group: Shared) -> str | None:
+def missing(group: SharedTranslation) -> str | None:
     """The classes that f_s hardly finds in target test images, in words, seeds together; no label is looked at."""
     before_s, before_t = flips(group), flips(group, "s")
     if before_s is None or before_t is None:
         return None
-    found = rarely_found(before_t.sum(1).tolist(), before_s.sum(1).tolist())
+    found = rarely_predicted(before_t.sum(1).tolist(), before_s.sum(1).tolist())
     return in_words(found, [str(name) for name in group.records[0].analysis["classes"]]) if found else None
 
 
@@ -94,12 +97,12 @@ def unseen(group: Shared) -> str | None:
 class Distance:
     """Proxy A-distances of a row's features."""
 
-    row: Row
+    row: Variant
     source_target: Mean | None
     translated_target: Mean | None
 
 
-def distances(rows: Sequence[Row]) -> list[Distance]:
+def distances(rows: Sequence[Variant]) -> list[Distance]:
     """For the rows whose runs stored features."""
     found = []
     for row in rows:
@@ -109,7 +112,7 @@ def distances(rows: Sequence[Row]) -> list[Distance]:
     return found
 
 
-def _between(row: Row, side: str) -> dict[int, float]:
+def _between(row: Variant, side: str) -> dict[int, float]:
     found = {}
     for outcome in row.outcomes:
         a, b = (outcome.last.analysis.get(f"features_{s}") for s in (side, "target"))

@@ -18,7 +18,7 @@ from cycada.metrics.statistics import (
     wilcoxon_over_seeds,
 )
 from cycada.report.record import Record
-from cycada.report.rows import Gathered, Row
+from cycada.report.rows import ReportData, Variant
 
 COVERS = {
     "bootstrap": "Paired bootstrap over test images (10,000 resamples), of the mean over the seeds that both rows have. It covers the "
@@ -29,7 +29,7 @@ COVERS = {
 }
 
 
-def covers(lines: Sequence[Line]) -> dict[str, str]:
+def covers(lines: Sequence[TableRow]) -> dict[str, str]:
     """What each test of this table covers, with what is drawn where the test images are frames of one video."""
     found = next((t for line in lines if (t := line.test) and t.bootstrap and t.bootstrap.block > 1), None)
     if not found or not found.bootstrap or not found.images:
@@ -76,13 +76,13 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Line:
+class TableRow:
     """One row of the table. target, source: the row's metric. test: None for the reference itself and for oracles. best: the
 
     highest mean without target labels.
     """
 
-    row: Row
+    row: Variant
     target: Mean
     source: Mean | None
     gain: Mean | None
@@ -90,11 +90,13 @@ class Line:
     best: bool = False
 
 
-def lines(report: Gathered) -> list[Line]:
+def lines(report: ReportData) -> list[TableRow]:
     """One Line a row, in the report's order."""
     reference = report.row(report.reference)
     # an oracle is no competitor: testing it would only make the family of the Holm correction larger
-    found = [_line(row, None if row is reference or row.oracle else _test(row, reference)) for row in report.rows]
+    found = [
+        _line(row, None if row is reference or row.oracle else _test(row, reference)) for row in report.rows
+    ]
     tests = [line.test for line in found if line.test]
     bootstraps = iter(holm([t.bootstrap.p if t.bootstrap else None for t in tests]))
     wilcoxons = iter(holm([t.wilcoxon for t in tests]))
@@ -103,7 +105,8 @@ def lines(report: Gathered) -> list[Line]:
         replace(
             line,
             best=not line.row.oracle and line.target.mean == top and len(found) > 1,
-            test=line.test and replace(line.test, bootstrap_holm=next(bootstraps), wilcoxon_holm=next(wilcoxons)),
+            test=line.test
+            and replace(line.test, bootstrap_holm=next(bootstraps), wilcoxon_holm=next(wilcoxons)),
         )
         for line in found
     ]
@@ -125,7 +128,7 @@ def mean_by_class(records: Sequence[Record]) -> np.ndarray | None:
     return mean
 
 
-def _line(row: Row, test: Comparison | None) -> Line:
+def _line(row: Variant, test: Comparison | None) -> TableRow:
     scored = {o.seed: s for o in row.outcomes if (s := o.last.score()) is not None}
     source = {o.seed: s for o in row.outcomes if (s := o.last.score("source")) is not None}
     gains = {
@@ -135,15 +138,17 @@ def _line(row: Row, test: Comparison | None) -> Line:
     }
     target = Mean.of(scored)
     assert target is not None  # gather keeps scored rows alone
-    return Line(row, target, Mean.of(source), Mean.of(gains), test)
+    return TableRow(row, target, Mean.of(source), Mean.of(gains), test)
 
 
-def _test(row: Row, reference: Row) -> Comparison:
+def _test(row: Variant, reference: Variant) -> Comparison:
     ours, theirs = ({o.seed: o.last for o in r.outcomes} for r in (row, reference))
     seeds = tuple(s for s in ours if s in theirs)
     if not seeds:
         nothing = "no common seed"
-        return Comparison(reference.name, (), None, None, None, None, {"bootstrap": nothing, "wilcoxon": nothing})
+        return Comparison(
+            reference.name, (), None, None, None, None, {"bootstrap": nothing, "wilcoxon": nothing}
+        )
     difference = {s: (ours[s].score() or 0.0) - (theirs[s].score() or 0.0) for s in seeds}
     wilcoxon = wilcoxon_over_seeds([round(d, 9) for d in difference.values()])
     why = {} if wilcoxon is not None else {"wilcoxon": f"n = {len(seeds)} < {WILCOXON_NEEDS}"}
@@ -154,12 +159,16 @@ def _test(row: Row, reference: Row) -> Comparison:
     bootstrap, images = None, None
     if len(pairs) < len(answers):
         why["bootstrap"] = "no answers per image"
-    elif any(not np.array_equal(a[1], pairs[0][0][1]) or not np.array_equal(b[1], pairs[0][0][1]) for a, b in pairs):
+    elif any(
+        not np.array_equal(a[1], pairs[0][0][1]) or not np.array_equal(b[1], pairs[0][0][1]) for a, b in pairs
+    ):
         why["bootstrap"] = "not the same test images"
     else:
         images = len(pairs[0][0][1])
         block = block_length(images) if ours[seeds[0]].consecutive else 1
-        bootstrap = paired_bootstrap(np.stack([a[0] for a, _ in pairs]), np.stack([b[0] for _, b in pairs]), block=block)
+        bootstrap = paired_bootstrap(
+            np.stack([a[0] for a, _ in pairs]), np.stack([b[0] for _, b in pairs]), block=block
+        )
         if bootstrap.p is None:
             why["bootstrap"] = f"{images // block} blocks of frames < {BLOCKS_NEEDED}"
     return Comparison(reference.name, seeds, images, Mean.of(difference), bootstrap, wilcoxon, why)

@@ -9,7 +9,7 @@ import numpy as np
 from cycada.metrics.many_classes import cut
 from cycada.render.figure import COLORS, SOURCE, TARGET, TRANSLATED, Panel, new, panel, plain, short, styled
 from cycada.report.record import Record
-from cycada.report.rows import Row
+from cycada.report.rows import Variant
 
 SHOWN = 300
 """Points of a domain."""
@@ -20,11 +20,15 @@ OTHERS, COLORFUL = "#c9cdd2", tuple(c for c in COLORS if c not in ("#94a4a2", "#
 DOMAINS = {"source": (SOURCE, "o"), "translated": (TRANSLATED, "^"), "target": (TARGET, "x")}
 
 
-def clouds(rows: Sequence[Row], seed: int = 0) -> list[Panel]:
+def clouds(rows: Sequence[Variant], seed: int = 0) -> list[Panel]:
     """Two panels a row, of its first seed that stored features: coloured by domain, and by class."""
     found = []
     for i, row in enumerate(rows):
-        records = [o.last for o in row.outcomes if "features_target" in o.last.analysis and "features_source" in o.last.analysis]
+        records = [
+            o.last
+            for o in row.outcomes
+            if "features_target" in o.last.analysis and "features_source" in o.last.analysis
+        ]
         if records:
             found += _two_panels(records[0], row.name, f"cloud{i}", seed)
     return found
@@ -72,7 +76,9 @@ def _two_panels(record: Record, name: str, key: str, seed: int) -> list[Panel]:
         named, others = _commonest(label, LEGEND, LEGEND if record.palette else len(COLORFUL) + 1)
         groups = [("", others, OTHERS)] if others else []
         for i, k in enumerate(named):
-            color = record.palette[k] if record.palette else COLORFUL[i] if others else COLORS[k % len(COLORS)]
+            color = (
+                record.palette[k] if record.palette else COLORFUL[i] if others else COLORS[k % len(COLORS)]
+            )
             groups.append((cut(classes[k], 16) if k < len(classes) else str(k), [k], color))
         for _, of, color in groups:
             for d in there:
@@ -84,7 +90,9 @@ def _two_panels(record: Record, name: str, key: str, seed: int) -> list[Panel]:
         for said, of, color in groups:  # after all points, which so become one picture
             axes.scatter([], [], s=22, c=color, marker="s", label=plain(said or f"{len(of):,} others"))
         longest = max(len(said) for said, _, _ in groups)
-        _frame(figure, axes, f"{name}, by class", 10 if longest < 3 and not others else 4 if longest < 12 else 2)
+        _frame(
+            figure, axes, f"{name}, by class", 10 if longest < 3 and not others else 4 if longest < 12 else 2
+        )
         panels.append(panel(figure, f"{key}k", f"{what}, coloured by class"))
     return panels
 
@@ -101,13 +109,24 @@ def _commonest(label: np.ndarray, most: int, colors: int) -> tuple[list[int], li
 def _frame(figure: object, axes: object, title: str, columns: int) -> None:
     axes.set(title=short(title), xticks=[], yticks=[])  # type: ignore[attr-defined]
     axes.spines[:].set_visible(True)  # type: ignore[attr-defined]
-    figure.legend(loc="outside lower center", ncols=columns, handletextpad=0.1, columnspacing=0.7, scatterpoints=1, markerscale=1.6)  # type: ignore[attr-defined]
+    figure.legend(  # type: ignore[attr-defined]
+        loc="outside lower center",
+        ncols=columns,
+        handletextpad=0.1,
+        columnspacing=0.7,
+        scatterpoints=1,
+        markerscale=1.6,
+    )
 
 
 def _points(record: Record, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features (n, D) float32, domain names (n,), labels (n,), -1 where unknown. At most SHOWN of a domain."""
     found = record.analysis
-    label_of = {"source": "feature_labels_source", "translated": "feature_labels_source", "target": "feature_labels_target"}
+    label_of = {
+        "source": "feature_labels_source",
+        "translated": "feature_labels_source",
+        "target": "feature_labels_target",
+    }
     rng = np.random.default_rng(seed)
     features, domains, labels = [], [], []
     for d in DOMAINS:

@@ -10,10 +10,10 @@ import numpy as np
 
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError
-from cycada.core.progress import Screen
-from cycada.data import Examples, Fitted
+from cycada.core.progress import Progress
+from cycada.data import ImageDataset, ResizedDataset
 from cycada.data.doubts import NAMED, grouped, listed
-from cycada.data.scenes import spread
+from cycada.data.scenes import evenly_spaced
 from cycada.planning.build import Datasets
 
 MASKS = 64
@@ -26,36 +26,47 @@ ENLARGED_DIGITS = 2.0
 """Above this factor it is a warning for a domain whose files are all of one size: digits of 16 x 16 are made 32 x 32 by the recipes."""
 
 
-def report_sets(config: Config, datasets: Datasets, screen: Screen) -> None:
+def report_sets(config: Config, datasets: Datasets, screen: Progress) -> None:
     """Print a line for every set, and warn of what is in doubt, of classes that nothing shows and of pictures that are there twice."""
     sides = {"source": datasets.source, "target": datasets.target}
     for side, sets in sides.items():
         shape = config.shapes()[side]
         for split, examples in sets.items():
             name = f"{side} {split}"
-            screen.say(f"{name}: {count_line(examples, datasets.classes, shape, config.data.resize)}")
-            doubts = examples.doubts(spread(len(examples), HEADERS)) if isinstance(examples, Fitted) else examples.origin.doubts
+            screen.info(f"{name}: {count_line(examples, datasets.classes, shape, config.data.resize)}")
+            doubts = (
+                examples.doubts(evenly_spaced(len(examples), HEADERS))
+                if isinstance(examples, ResizedDataset)
+                else examples.origin.doubts
+            )
             found = grouped(doubts) + _enlarged(examples, shape)
-            if isinstance(examples, Examples):
-                found += absent_labels(examples, datasets.classes) + contradictions(examples, datasets.classes)
+            if isinstance(examples, ImageDataset):
+                found += absent_labels(examples, datasets.classes) + contradictions(
+                    examples, datasets.classes
+                )
             for warning in found:
                 screen.warn(f"{name}: {warning}")
         if len(sets) == 2 and (shared := seen_in_training(sets["train"], sets["test"])):
-            (screen.warn if side == "source" else screen.say)(f"{side} test: {shared}")
+            (screen.warn if side == "source" else screen.info)(f"{side} test: {shared}")
     for warning in alike(datasets.classes):
         screen.warn(f"data: {warning}")
 
 
-def check_masks(datasets: Datasets, screen: Screen) -> None:
+def check_masks(datasets: Datasets, screen: Progress) -> None:
     """Look into masks of the sets before training: warn of classes that none of them shows.
 
     Raises CycadaError where the source's masks hold nothing but ignored pixels.
     """
     for name, examples in _sets(datasets):
-        if not isinstance(examples, Fitted) or not examples.labelled or not datasets.classes or name == "target train":
+        if (
+            not isinstance(examples, ResizedDataset)
+            or not examples.labelled
+            or not datasets.classes
+            or name == "target train"
+        ):
             continue
         counts = np.zeros(len(datasets.classes), np.int64)
-        sample, read = spread(len(examples), MASKS), 0
+        sample, read = evenly_spaced(len(examples), MASKS), 0
         for i in [*sample, *sorted(set(range(len(examples))) - set(sample))]:
             if read >= len(sample) and counts.any():
                 break  # all are looked at only where nothing was found
@@ -72,10 +83,15 @@ def check_masks(datasets: Datasets, screen: Screen) -> None:
             screen.warn(f"{name}: {warning}")
 
 
-def count_line(examples: Examples | Fitted, classes: Sequence[str], shape: tuple[int, int], resize: str = "bilinear") -> str:
+def count_line(
+    examples: ImageDataset | ResizedDataset,
+    classes: Sequence[str],
+    shape: tuple[int, int],
+    resize: str = "bilinear",
+) -> str:
     """Say in a line how many images there are, of how many classes, of what size, and what was left out."""
     parts = [f"{len(examples)} images"]
-    if isinstance(examples, Fitted):
+    if isinstance(examples, ResizedDataset):
         parts.append("with masks" if examples.labelled else "without masks")
     elif examples.labels is None:
         parts.append("without labels")
@@ -85,17 +101,23 @@ def count_line(examples: Examples | Fitted, classes: Sequence[str], shape: tuple
         each = f"{there.min()}" if there.min() == there.max() else f"{there.min()} to {there.max()}"
         parts.append(f"{len(there)} of {len(classes)} classes ({each} each)")
     if sizes := own_sizes(examples):
-        parts.append(_sizes(sizes, shape, resize, cut=isinstance(examples, Examples)))
+        parts.append(_sizes(sizes, shape, resize, cut=isinstance(examples, ImageDataset)))
     line = ", ".join(parts)
-    left_out = dict(examples.left_out) | dict(examples.skipped) if isinstance(examples, Fitted) else examples.origin.left_out
+    left_out = (
+        dict(examples.left_out) | dict(examples.skipped)
+        if isinstance(examples, ResizedDataset)
+        else examples.origin.left_out
+    )
     return f"{line}; left out: {listed(left_out)}" if left_out else line
 
 
-def own_sizes(examples: Examples | Fitted) -> Mapping[str, int]:
+def own_sizes(examples: ImageDataset | ResizedDataset) -> Mapping[str, int]:
     """Count the files by their own size, 'W x H'; of scenes those of a sample, and none where they are drawn."""
-    if isinstance(examples, Fitted):
-        return examples.sizes(spread(len(examples), HEADERS))
-    return examples.origin.sizes or ({examples.origin.stored: len(examples)} if examples.origin.stored else {})
+    if isinstance(examples, ResizedDataset):
+        return examples.sizes(evenly_spaced(len(examples), HEADERS))
+    return examples.origin.sizes or (
+        {examples.origin.stored: len(examples)} if examples.origin.stored else {}
+    )
 
 
 def absent(classes: Sequence[str], counts: np.ndarray, read: int, whole: int) -> list[str]:
@@ -109,11 +131,16 @@ def absent(classes: Sequence[str], counts: np.ndarray, read: int, whole: int) ->
     return [f"no example of {len(missing)} of {len(classes)} classes{where}: {_named(missing)}."]
 
 
-def absent_labels(examples: Examples, classes: Sequence[str]) -> list[str]:
+def absent_labels(examples: ImageDataset, classes: Sequence[str]) -> list[str]:
     """Warn of the classes that no label says, in a sentence."""
     if examples.labels is None:
         return []
-    return absent(classes, np.bincount(examples.labels.cpu().numpy(), minlength=len(classes)), len(examples), len(examples))
+    return absent(
+        classes,
+        np.bincount(examples.labels.cpu().numpy(), minlength=len(classes)),
+        len(examples),
+        len(examples),
+    )
 
 
 def nothing_labelled(read: int, whole: int) -> str:
@@ -121,7 +148,7 @@ def nothing_labelled(read: int, whole: int) -> str:
     return f"found nothing but ignored pixels ({read} of {whole} masks were looked at)"
 
 
-def contradictions(examples: Examples, classes: Sequence[str]) -> list[str]:
+def contradictions(examples: ImageDataset, classes: Sequence[str]) -> list[str]:
     """Warn of a user's pictures that are the same, pixel for pixel, and have several labels."""
     if examples.labels is None:
         return []
@@ -133,15 +160,19 @@ def contradictions(examples: Examples, classes: Sequence[str]) -> list[str]:
     if not several:
         return []
     first = several[0]
-    where = " and ".join(examples.origin.files[i] for i in first[:2]) if examples.origin.files else f"those at {first[0]} and {first[1]}"
+    where = (
+        " and ".join(examples.origin.files[i] for i in first[:2])
+        if examples.origin.files
+        else f"those at {first[0]} and {first[1]}"
+    )
     names = _named(sorted({classes[int(labels[i])] for i in first}))
     return [f"{sum(map(len, several))} pictures are the same in several classes, such as {where} ({names})."]
 
 
-def seen_in_training(train: Examples | Fitted, test: Examples | Fitted) -> str:
+def seen_in_training(train: ImageDataset | ResizedDataset, test: ImageDataset | ResizedDataset) -> str:
     """Say how many of the test pictures are training pictures too; '' where none is, or where nobody scores them."""
-    if isinstance(train, Fitted) or isinstance(test, Fitted):
-        if not isinstance(train, Fitted) or not isinstance(test, Fitted) or not test.labelled:
+    if isinstance(train, ResizedDataset) or isinstance(test, ResizedDataset):
+        if not isinstance(train, ResizedDataset) or not isinstance(test, ResizedDataset) or not test.labelled:
             return ""
         known = {file.resolve() for file, _ in train.paths}
         shared = sum(file.resolve() in known for file, _ in test.paths)
@@ -159,11 +190,13 @@ def alike(classes: Sequence[str]) -> list[str]:
     for name in classes:
         spelt.setdefault("".join(name.casefold().split()), []).append(name)
     return [
-        f"the classes {' and '.join(map(repr, names))} differ in capitals or spaces alone." for names in spelt.values() if len(names) > 1
+        f"the classes {' and '.join(map(repr, names))} differ in capitals or spaces alone."
+        for names in spelt.values()
+        if len(names) > 1
     ]
 
 
-def _digests(examples: Examples) -> Iterator[bytes]:
+def _digests(examples: ImageDataset) -> Iterator[bytes]:
     """A digest of each of a user's pictures; nothing for domains whose files are all of one size, which are what they are."""
     if examples.origin.sizes:
         for image in examples.images.cpu().numpy():
@@ -173,7 +206,9 @@ def _digests(examples: Examples) -> Iterator[bytes]:
 def _sizes(sizes: Mapping[str, int], shape: tuple[int, int], resize: str, cut: bool) -> str:
     """The files' own sizes, and what becomes of them. cut: they are made square by cutting, as images with one label are."""
     (common, count), *others = Counter(sizes).most_common()
-    found = f"{common} pixels" + (f" ({count}) and {len(others)} other size{'s' * (len(others) > 1)}" if others else "")
+    found = f"{common} pixels" + (
+        f" ({count}) and {len(others)} other size{'s' * (len(others) > 1)}" if others else ""
+    )
     wanted = f"{shape[1]} x {shape[0]}"
     if not others and common == wanted:
         return found
@@ -192,11 +227,13 @@ def _scale(size: str, shape: tuple[int, int]) -> float:
     return shape[0] / min(width, height) if shape[0] == shape[1] else max(shape[0] / height, shape[1] / width)
 
 
-def _enlarged(examples: Examples | Fitted, shape: tuple[int, int]) -> list[str]:
+def _enlarged(examples: ImageDataset | ResizedDataset, shape: tuple[int, int]) -> list[str]:
     sizes = own_sizes(examples)
-    official = isinstance(examples, Examples) and not examples.origin.sizes
+    official = isinstance(examples, ImageDataset) and not examples.origin.sizes
     small = {
-        size: n for size, n in sizes.items() if (_scale(size, shape) > ENLARGED_DIGITS if official else _scale(size, shape) >= ENLARGED)
+        size: n
+        for size, n in sizes.items()
+        if (_scale(size, shape) > ENLARGED_DIGITS if official else _scale(size, shape) >= ENLARGED)
     }
     if not small:
         return []
@@ -209,7 +246,7 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
-def _sets(datasets: Datasets) -> Iterator[tuple[str, Examples | Fitted]]:
+def _sets(datasets: Datasets) -> Iterator[tuple[str, ImageDataset | ResizedDataset]]:
     for side, sets in (("source", datasets.source), ("target", datasets.target)):
         for split, examples in sets.items():
             yield f"{side} {split}", examples

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from cycada.planning.build import pick
 from cycada.planning.plan import StagePlan
-from cycada.storage.identity import trained_as
+from cycada.storage.identity import weights_id
 from cycada.storage.store import RunFolder
 
 SCORED = ("source", "target", "selection")
@@ -16,7 +16,9 @@ SCORED = ("source", "target", "selection")
 def twin_of(folder: RunFolder) -> RunFolder | None:
     """A finished stage that learnt what this one would learn. Raises CycadaError where it is damaged."""
     beside = folder.path.parent
-    twins = [RunFolder(path) for path in sorted(beside.glob(f"{trained_as(folder.id)}*")) if path != folder.path]
+    twins = [
+        RunFolder(path) for path in sorted(beside.glob(f"{weights_id(folder.id)}*")) if path != folder.path
+    ]
     return next((twin.check() for twin in twins if twin.done), None)
 
 
@@ -28,5 +30,7 @@ def weights_of(twin: RunFolder, plan: StagePlan) -> dict[str, dict[str, Tensor]]
 
 def metrics_of(twin: RunFolder, last: dict[str, float], step: int) -> list[dict[str, float]]:
     """The rows of its metrics.jsonl with no scores but those of the last step, which are `last`."""
-    rows = [{k: v for k, v in row.items() if k.split("/")[0] not in SCORED} for row in twin.metrics()] or [{"step": step}]
+    rows = [{k: v for k, v in row.items() if k.split("/")[0] not in SCORED} for row in twin.metrics()] or [
+        {"step": step}
+    ]
     return [*rows[:-1], rows[-1] | last]

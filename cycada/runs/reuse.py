@@ -9,12 +9,12 @@ from typing import Any
 from cycada.config.schema import Config, Spec, parse
 from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError, nearest, shown
-from cycada.core.progress import Screen
+from cycada.core.progress import Progress
 from cycada.core.registry import typed
 from cycada.core.yaml_files import override
-from cycada.data import Fitted
+from cycada.data import ResizedDataset
 from cycada.evaluation.analysis import analyse
-from cycada.evaluation.predict import evaluating
+from cycada.evaluation.predict import eval_mode
 from cycada.evaluation.scoring import Evaluation, as_scores, count, evaluate_stage, scored
 from cycada.methods import Networks
 from cycada.planning.build import Datasets, build_networks, load_datasets
@@ -42,7 +42,7 @@ def find_run(run: Path | str, results: Path | str = "results", check: bool = Tru
     folder = RunFolder(path)
     if not folder.done:
         raise CycadaError(f"{path}: this stage is not finished. Run its experiment again to go on with it.")
-    return checked(folder, Screen(quiet=True).warn) if check else folder
+    return checked(folder, Progress(quiet=True).warn) if check else folder
 
 
 def checked(folder: RunFolder, warn: Callable[[str], None]) -> RunFolder:
@@ -65,7 +65,10 @@ _warned: list[Path] = []
 
 
 def load_stage(
-    folder: RunFolder, data_root: Path | None = None, data: Mapping[str, Any] | None = None, assignments: Sequence[str] = ()
+    folder: RunFolder,
+    data_root: Path | None = None,
+    data: Mapping[str, Any] | None = None,
+    assignments: Sequence[str] = (),
 ) -> tuple[Config, StagePlan]:
     """The experiment and the stage that a run folder was made by, with parts of `data` replaced where asked for, and other
 
@@ -77,11 +80,15 @@ def load_stage(
     where = folder.path / "config.yaml"
     config = parse(experiment, str(where))
     if name not in config.stages:
-        raise CycadaError(f"{where}: it is about the stage '{name}', which its experiment does not have. {folder.remedy}")
+        raise CycadaError(
+            f"{where}: it is about the stage '{name}', which its experiment does not have. {folder.remedy}"
+        )
     return config, next(p for p in plan(config) if p.name == name)
 
 
-def trained_networks(folder: RunFolder, config: Config, stage: StagePlan, classes: int, device: Device) -> Networks:
+def trained_networks(
+    folder: RunFolder, config: Config, stage: StagePlan, classes: int, device: Device
+) -> Networks:
     """The stage's networks with the weights that it ended with."""
     return build_networks(config, stage, classes, device, weights_of(folder, stage))
 
@@ -102,21 +109,27 @@ def evaluate_run(
     folder = find_run(run, results)
     for assignment in assignments:
         if not assignment.startswith("evaluation."):
-            raise CycadaError(f"'{assignment}': a finished stage takes settings of its evaluation alone, such as evaluation.flip=true.")
-    config, stage = load_stage(folder, data_root, {"target": Spec(name=domain).model_dump()} if domain else None, assignments)
+            raise CycadaError(
+                f"'{assignment}': a finished stage takes settings of its evaluation alone, such as evaluation.flip=true."
+            )
+    config, stage = load_stage(
+        folder, data_root, {"target": Spec(name=domain).model_dump()} if domain else None, assignments
+    )
     device = Device.find(config.device)
-    datasets: Datasets = load_datasets(config, [stage], device).at(config, stage.stage)
+    datasets: Datasets = load_datasets(config, [stage], device).resized_to(config, stage.stage)
     nets = trained_networks(folder, config, stage, len(datasets.classes), device)
     ways = scored(stage, nets)
     if not ways:
-        raise CycadaError(f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier to score.")
+        raise CycadaError(
+            f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier to score."
+        )
     if domain:
         test = datasets.target["test"]
-        with evaluating(nets):
+        with eval_mode(nets):
             counted = count(ways["target"], test, len(datasets.classes), device, stage.stage.precision)
         if counted is None:
             raise CycadaError(f"{domain}: its test images have no labels, so there is nothing to score.")
-        scores = {domain: as_scores(counted[1], isinstance(test, Fitted))}
+        scores = {domain: as_scores(counted[1], isinstance(test, ResizedDataset))}
     else:
         found = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps)
         scores = found.scores
@@ -129,10 +142,18 @@ def evaluate_run(
 
 
 def write_findings(
-    config: Config, folder: RunFolder, plan: StagePlan, nets: Networks, datasets: Datasets, found: Evaluation, device: Device
+    config: Config,
+    folder: RunFolder,
+    plan: StagePlan,
+    nets: Networks,
+    datasets: Datasets,
+    found: Evaluation,
+    device: Device,
 ) -> None:
     """confusion.json, analysis.npz and, where a translation is learnt, drift.json. The folder's manifest has to be there."""
-    folder.write_json("confusion.json", {side: count.tolist() for side, count in found.counts.items()}, indent=None)
+    folder.write_json(
+        "confusion.json", {side: count.tolist() for side, count in found.counts.items()}, indent=None
+    )
     parents = folder.read_json("manifest.json")["parents"]
     nets = with_classifier(config, plan, nets, folder, parents, len(datasets.classes), device)
     arrays, drift = analyse(plan, nets, datasets, found, device)

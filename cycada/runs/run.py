@@ -13,13 +13,13 @@ from cycada.config.schema import Config, digest
 from cycada.core.errors import memory_named
 from cycada.core.files import ready, unless_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
-from cycada.core.progress import Screen
+from cycada.core.progress import Progress
 from cycada.evaluation.scoring import HEADLINES, flatten_scores, percent
 from cycada.planning.build import check_labels, load_datasets
 from cycada.planning.plan import StagePlan, counted, plan
 from cycada.planning.rehearsal import memory_of, rehearse
 from cycada.runs.counts import check_masks, report_sets
-from cycada.runs.stage import Room, StageResult, run_stage
+from cycada.runs.stage import StageContext, StageResult, run_stage
 from cycada.runs.unfinished import unfinished
 from cycada.storage.identity import stage_id
 from cycada.storage.store import RunFolder, environment
@@ -38,16 +38,22 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         stages = {
-            s.name: {"id": s.id, "seconds": round(s.seconds, 1), "reused": s.reused, "folder": str(s.folder), "scores": s.scores}
+            s.name: {
+                "id": s.id,
+                "seconds": round(s.seconds, 1),
+                "reused": s.reused,
+                "folder": str(s.folder),
+                "scores": s.scores,
+            }
             for s in self.stages
         }
         return {"name": self.name, "seed": self.seed, "selection": "last step", "stages": stages}
 
 
-def run(config: Config, screen: Screen | None = None) -> Summary:
+def run(config: Config, screen: Progress | None = None) -> Summary:
     """Run every stage that is not done yet. Raises CycadaError; whatever was trained by then is kept."""
     main = os.environ.get("RANK", "0") == "0"
-    screen = Screen(quiet=True) if screen is None or not main else screen
+    screen = Progress(quiet=True) if screen is None or not main else screen
     tracking = config.tracking
     watcher = tracker(tracking.kind if main else "none", tracking.uri, config.results, screen.warn)
     summary = run_stages(config, watcher, screen)
@@ -58,7 +64,7 @@ def run(config: Config, screen: Screen | None = None) -> Summary:
     return summary
 
 
-def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
+def run_stages(config: Config, watcher: NoTracker, screen: Progress) -> Summary:
     """The stages alone, watched by any tracker."""
     plans = plan(config)
     config = counted(config, plans)
@@ -73,7 +79,7 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
         report_sets(config, datasets, screen)
         for stage in plans:
             if stage.epochs:
-                screen.say(f"stage {stage.name}: {stage.epochs} are {stage.epochs.steps:,} steps")
+                screen.info(f"stage {stage.name}: {stage.epochs} are {stage.epochs.steps:,} steps")
     for stage in plans:
         check_labels(stage, datasets)
     ids: dict[str, str] = {}
@@ -81,27 +87,35 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
         ids[stage.name] = stage_id(config, stage, ids, datasets, device)
     if device.main:
         for said in unfinished(config, ids):
-            screen.say(said)
+            screen.info(said)
     idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})
-    watcher.begin(config.name, config.seed, digest(config.model_dump(mode="json", exclude=idle)), environment())
+    watcher.begin(
+        config.name, config.seed, digest(config.model_dump(mode="json", exclude=idle)), environment()
+    )
     looked = False
     summary = Summary(config.name, config.seed)
     try:
         with stop_on_signal(enabled=device.world == 1) as stopped:
             for stage in plans:
                 if stopped.is_set():
-                    raise Interrupted(f"Stopped before stage '{stage.name}'. The same command goes on from there.")
-                room = Room(config, datasets.at(config, stage.stage), device, watcher, screen)
+                    raise Interrupted(
+                        f"Stopped before stage '{stage.name}'. The same command goes on from there."
+                    )
+                ctx = StageContext(config, datasets.resized_to(config, stage.stage), device, watcher, screen)
                 identity = ids[stage.name]
                 if device.main and not looked and not RunFolder(config.results / "runs" / identity).done:
                     check_masks(datasets, screen)
                     looked = True
-                if device.main and not (runs := config.results / "runs" / identity).exists() and not stage.stage.init:
-                    _mention_other_processes(room, stage, runs.parent)
+                if (
+                    device.main
+                    and not (runs := config.results / "runs" / identity).exists()
+                    and not stage.stage.init
+                ):
+                    _mention_other_processes(ctx, stage, runs.parent)
                 with memory_named(f"stages.{stage.name}"):
-                    result = run_stage(room, stage, identity, ids)
+                    result = run_stage(ctx, stage, identity, ids)
                 summary.stages.append(result)
-                screen.say(_line(result))
+                screen.info(_line(result))
     except BaseException:
         watcher.end(_flat_by_stage(summary), failed=True)
         raise
@@ -110,19 +124,24 @@ def run_stages(config: Config, watcher: NoTracker, screen: Screen) -> Summary:
     return summary
 
 
-def _mention_other_processes(room: Room, stage: StagePlan, runs: Path) -> None:
+def _mention_other_processes(ctx: StageContext, stage: StagePlan, runs: Path) -> None:
     """The number of processes is part of an id: who trained with another one may wonder why nothing is reused."""
-    for world in {1, 2, 4, 8} - {room.device.world}:
-        other = stage_id(room.config, stage, {}, room.datasets, replace(room.device, world=world))
+    for world in {1, 2, 4, 8} - {ctx.device.world}:
+        other = stage_id(ctx.config, stage, {}, ctx.datasets, replace(ctx.device, world=world))
         if (runs / other).is_dir():
-            room.screen.say(
-                f"stage {stage.name}: {runs / other} is of {world} process{'es' * (world > 1)}; {room.device.world} learn other weights, "
+            ctx.screen.info(
+                f"stage {stage.name}: {runs / other} is of {world} process{'es' * (world > 1)}; {ctx.device.world} learn other weights, "
                 "so it starts anew."
             )
 
 
 def _flat_by_stage(summary: Summary) -> dict[str, float]:
-    return {f"{s.name}/{k}": v for s in summary.stages for k, v in flatten_scores(s.scores).items() if k.split("/")[-1] in HEADLINES}
+    return {
+        f"{s.name}/{k}": v
+        for s in summary.stages
+        for k, v in flatten_scores(s.scores).items()
+        if k.split("/")[-1] in HEADLINES
+    }
 
 
 def _line(result: StageResult) -> str:

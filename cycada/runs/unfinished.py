@@ -43,7 +43,11 @@ def unfinished(config: Config, ids: Mapping[str, str]) -> Iterator[str]:
 
 def _said(here: Config, there: Config, stage: str, newest: Path) -> str:
     differ = differences(_told(here, stage), _told(there, stage))
-    why = as_words(differ, "now", "there") if differ else "the data, a plug-in, a file of weights or the number of processes changed"
+    why = (
+        as_words(differ, "now", "there")
+        if differ
+        else "the data, a plug-in, a file of weights or the number of processes changed"
+    )
     return (
         f"stage {stage}: {newest.parent} was left at step {step_of(newest)} of {there.stages[stage].steps}, with other settings: {why}. "
         "This run starts anew; with the settings that are there it would go on."

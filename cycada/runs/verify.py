@@ -43,7 +43,13 @@ class Verified:
 
     def as_dict(self) -> dict[str, Any]:
         checks = [{"what": what, "right": right, "seen": seen} for what, right, seen in self.checks]
-        return {"run": self.run, "folder": str(self.path), "stage": self.stage, "sound": self.sound, "checks": checks}
+        return {
+            "run": self.run,
+            "folder": str(self.path),
+            "stage": self.stage,
+            "sound": self.sound,
+            "checks": checks,
+        }
 
 
 def every_run(results: Path) -> list[Path]:
@@ -51,7 +57,9 @@ def every_run(results: Path) -> list[Path]:
     return sorted(path.parent for path in (results / "runs").glob("*/done"))
 
 
-def verify(run: Path | str, results: Path | str = "results", data_root: Path | None = None, score: bool = True) -> Verified:
+def verify(
+    run: Path | str, results: Path | str = "results", data_root: Path | None = None, score: bool = True
+) -> Verified:
     """Read everything of a finished run again; with `score`, also score its weights on its data and compare with what is stored.
 
     Nothing is written. Raises CycadaError where there is no such finished run; all that is wrong with it is in the result.
@@ -77,7 +85,7 @@ def verify(run: Path | str, results: Path | str = "results", data_root: Path | N
         return found
     _identity(folder, config, stage, datasets, device, manifest, found)
     if found.sound:
-        _scores(folder, config, stage, datasets.at(config, stage.stage), device, manifest, found)
+        _scores(folder, config, stage, datasets.resized_to(config, stage.stage), device, manifest, found)
     return found
 
 
@@ -90,7 +98,11 @@ def _files(folder: RunFolder, found: Verified) -> None:
     for name, what in changed.items():
         found.add(name, False, what)
     if not changed:
-        seen = f"{len(digests)} files as they were written" if digests else "made by an older version, which kept no digests"
+        seen = (
+            f"{len(digests)} files as they were written"
+            if digests
+            else "made by an older version, which kept no digests"
+        )
         found.add("files", True if digests else None, seen)
     reads = {
         "scores.json": folder.read_json, "manifest.json": folder.read_json, "confusion.json": folder.read_json,
@@ -111,11 +123,17 @@ def _files(folder: RunFolder, found: Verified) -> None:
             found.add(f"images/{picture.name}", False, f"not readable ({error})")
 
 
-def _agreement_of_files(folder: RunFolder, stage: StagePlan, manifest: dict[str, Any], found: Verified) -> None:
+def _agreement_of_files(
+    folder: RunFolder, stage: StagePlan, manifest: dict[str, Any], found: Verified
+) -> None:
     """What one file says of the others, and whether the stages that it started from are there."""
     said = {"stage": stage.name, "method": stage.stage.method, "steps": stage.stage.steps, "id": folder.id}
     if other := [key for key, value in said.items() if manifest.get(key, value) != value]:
-        found.add("manifest.json", False, f"its {other[0]} is {manifest[other[0]]!r}, the config's {said[other[0]]!r}")
+        found.add(
+            "manifest.json",
+            False,
+            f"its {other[0]} is {manifest[other[0]]!r}, the config's {said[other[0]]!r}",
+        )
     for role, parent in manifest.get("parents", {}).items():
         beside = RunFolder(folder.path.parent / parent)
         if "#" in parent:
@@ -138,7 +156,11 @@ def _agreement_of_files(folder: RunFolder, stage: StagePlan, manifest: dict[str,
         for name in ("accuracy", "miou"):
             stored = values.get(name)
             if stored is not None and last.get(f"{side}/{name}", stored) != stored:
-                found.add("scores.json", False, f"{side} {name} is {stored}, in the last row of metrics.jsonl {last[f'{side}/{name}']}")
+                found.add(
+                    "scores.json",
+                    False,
+                    f"{side} {name} is {stored}, in the last row of metrics.jsonl {last[f'{side}/{name}']}",
+                )
 
 
 def _identity(
@@ -146,7 +168,11 @@ def _identity(
 ) -> None:  # fmt: skip
     """The id, computed again from config, data, plug-ins and parents."""
     if (before := manifest.get("data_fingerprint")) and before != datasets.fingerprint:
-        found.add("data", False, f"other data than the stage was trained with (fingerprint {datasets.fingerprint}, expected {before})")
+        found.add(
+            "data",
+            False,
+            f"other data than the stage was trained with (fingerprint {datasets.fingerprint}, expected {before})",
+        )
         return
     starts = {role: start for role, start in stage.stage.init.items() if "#" not in start}
     parents = {start.partition(".")[0]: manifest["parents"].get(role, "") for role, start in starts.items()}
@@ -156,7 +182,11 @@ def _identity(
     except (CycadaError, KeyError) as error:
         found.add("id", None, f"not computed again: {error}")
         return
-    seen = "follows from config, data and parents" if again == folder.id else f"{again} follows from config, data, plug-ins and parents"
+    seen = (
+        "follows from config, data and parents"
+        if again == folder.id
+        else f"{again} follows from config, data, plug-ins and parents"
+    )
     found.add("id", again == folder.id, seen)
 
 
@@ -173,28 +203,54 @@ def _scores(
         return
     here = environment()
     then = manifest.get("environment", {})
-    same = manifest.get("device") == device.describe() and all(then.get(key) == here[key] for key in ("torch", "platform"))
+    same = manifest.get("device") == device.describe() and all(
+        then.get(key) == here[key] for key in ("torch", "platform")
+    )
     if not again.scores and not stored:
         found.add("scores", True, "none, as its networks classify nothing")
     elif set(again.scores) != set(stored) or set(counts) != set(stored):
-        found.add("scores", False, f"scored {', '.join(again.scores) or 'nothing'}, stored {', '.join(stored) or 'nothing'}")
+        found.add(
+            "scores",
+            False,
+            f"scored {', '.join(again.scores) or 'nothing'}, stored {', '.join(stored) or 'nothing'}",
+        )
     else:
         _compare(again, stored, counts, same, found)
 
 
-def _compare(again: Evaluation, stored: dict[str, Any], counts: dict[str, Any], same: bool, found: Verified) -> None:
+def _compare(
+    again: Evaluation, stored: dict[str, Any], counts: dict[str, Any], same: bool, found: Verified
+) -> None:
     for side, scores in again.scores.items():
         before, now = np.array(counts[side], np.int64), again.counts[side].cpu().numpy().astype(np.int64)
         if before.shape != now.shape or before.sum() != now.sum():
-            found.add(f"{side} scores", False, f"{now.sum()} answers of {len(now)} classes, stored {before.sum()} of {len(before)}")
+            found.add(
+                f"{side} scores",
+                False,
+                f"{now.sum()} answers of {len(now)} classes, stored {before.sum()} of {len(before)}",
+            )
             continue
         moved = int(abs(before - now).sum()) // 2 / max(1, int(now.sum()))
-        wrong = [name for name, value in scores.items() if name in stored[side] and stored[side][name] != value]
+        wrong = [
+            name for name, value in scores.items() if name in stored[side] and stored[side][name] != value
+        ]
         if moved == 0:
-            found.add(f"{side} scores", not wrong, f"equal to the last digit{f' but for {wrong[0]}' if wrong else ''}")
+            found.add(
+                f"{side} scores",
+                not wrong,
+                f"equal to the last digit{f' but for {wrong[0]}' if wrong else ''}",
+            )
         else:
-            why = "the same machine and versions: none may be" if same else f"another machine or version: {100 * MOVED:g} % may be"
-            found.add(f"{side} scores", not same and moved <= MOVED, f"{100 * moved:.3g} % of the answers are others ({why})")
+            why = (
+                "the same machine and versions: none may be"
+                if same
+                else f"another machine or version: {100 * MOVED:g} % may be"
+            )
+            found.add(
+                f"{side} scores",
+                not same and moved <= MOVED,
+                f"{100 * moved:.3g} % of the answers are others ({why})",
+            )
 
 
 def complaint(found: Sequence[Verified]) -> str:
@@ -204,5 +260,8 @@ def complaint(found: Sequence[Verified]) -> str:
         return ""
     lines = [f"  {f.path}: {what}: {seen}" for f in bad for what, right, seen in f.checks if right is False]
     return "\n".join(
-        [f"{len(bad)} of {len(found)} runs are not as they were made. Put the files back from a copy, or delete the folders.", *lines]
+        [
+            f"{len(bad)} of {len(found)} runs are not as they were made. Put the files back from a copy, or delete the folders.",
+            *lines,
+        ]
     )

@@ -15,15 +15,17 @@ from cycada.data import domains, scene_domains
 from cycada.losses import losses
 from cycada.methods import methods
 from cycada.networks import HEAD, NETWORKS, kind_of
-from cycada.planning.build import Datasets, partners
-from cycada.planning.plan import StagePlan, is_scenes
+from cycada.planning.build import Datasets, true_translations
+from cycada.planning.plan import StagePlan, is_segmentation
 from cycada.train.device import Device
 
 FORMAT = 1
 """Part of every stage's id: raise it when the same config would no longer give the same weights."""
 
 
-def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datasets: Datasets, device: Device) -> str:
+def stage_id(
+    config: Config, plan: StagePlan, parents: Mapping[str, str], datasets: Datasets, device: Device
+) -> str:
     """The hash of all that determines what a stage learns; where `evaluation` is not the default, `-` and a hash of it behind.
 
     parents: stage name -> id, for the stages before this one.
@@ -37,7 +39,7 @@ def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datase
                 starts[role] = [_file_digest(typed(path, Home, where), where), inner]
             else:
                 stage, _, parent_role = start.partition(".")
-                starts[role] = [trained_as(parents[stage]), parent_role]
+                starts[role] = [weights_id(parents[stage]), parent_role]
     data = config.data.model_dump(mode="json", include={"source", "target", "size", "channels", "resize"})
     whole = plan.identity() | {
         "format": FORMAT,
@@ -50,22 +52,25 @@ def stage_id(config: Config, plan: StagePlan, parents: Mapping[str, str], datase
     if sources := plugin_sources(config, plan):
         whole["plugins"] = sources
     if plan.asks_for("pair_t"):
-        whole["pairs"] = partners(plan, datasets).fingerprint(masks=False)
+        whole["pairs"] = true_translations(plan, datasets).fingerprint(masks=False)
     evaluation = plan.evaluation.changes()
     return f"{digest(whole)}-{digest(evaluation)[:6]}" if evaluation else digest(whole)
 
 
 def plugin_sources(config: Config, plan: StagePlan) -> dict[str, str]:
     """What the stage uses of plug-ins -> a digest of its source files; empty where everything is the toolkit's own."""
-    registry = scene_domains if is_scenes(config) else domains
+    registry = scene_domains if is_segmentation(config) else domains
     used: list[tuple[Registry[Any], str]] = [(methods, plan.stage.method)]
     used += [(losses, term.name) for phase in plan.phases for term in phase.terms]
-    used += [(NETWORKS["f" if kind_of(role) == HEAD else kind_of(role)], spec.name) for role, spec in plan.specs.items()]
+    used += [
+        (NETWORKS["f" if kind_of(role) == HEAD else kind_of(role)], spec.name)
+        for role, spec in plan.specs.items()
+    ]
     used += [(registry, spec.name) for spec in (config.data.source, config.data.target)]
     return {f"{kind.kind} {name}": source for kind, name in used if (source := kind.source(name))}
 
 
-def trained_as(identity: str) -> str:
+def weights_id(identity: str) -> str:
     """What the ids of stages share that learn the same and are evaluated in different ways."""
     return identity.partition("-")[0]
 

@@ -16,9 +16,14 @@ from cycada.storage.store import RunFolder
 from cycada.train.device import Device
 
 
-def trained_network(folder: RunFolder, config: Config, stage: StagePlan, role: str, classes: int | None = None) -> nn.Module:
+def trained_network(
+    folder: RunFolder, config: Config, stage: StagePlan, role: str, classes: int | None = None
+) -> nn.Module:
     """A network of the stage with the weights that it ended with. classes: what generators do without. Raises CycadaError."""
-    context: dict[str, Any] = {"image_channels": config.data.channels, "size": min(config.window(stage.stage))}
+    context: dict[str, Any] = {
+        "image_channels": config.data.channels,
+        "size": min(config.window(stage.stage)),
+    }
     if classes is not None:
         context["classes"] = classes
     net = network(stage.specs[role], kind_of(role), context, f"networks.{kind_of(role)}")
@@ -28,7 +33,13 @@ def trained_network(folder: RunFolder, config: Config, stage: StagePlan, role: s
 
 
 def with_classifier(
-    config: Config, stage: StagePlan, nets: Networks, folder: RunFolder, parents: Mapping[str, str], classes: int, device: Device
+    config: Config,
+    stage: StagePlan,
+    nets: Networks,
+    folder: RunFolder,
+    parents: Mapping[str, str],
+    classes: int,
+    device: Device,
 ) -> Networks:
     """The networks, and f_s where the stage learns a translation without it, to see what that does to classes.
 

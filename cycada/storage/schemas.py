@@ -41,7 +41,9 @@ class Manifest(Stored):
 
 
 def _is_share(value: Any) -> bool:
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1)
+    return value is None or (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+    )
 
 
 def _of_domain(scores: dict[str, Any]) -> dict[str, Any]:
@@ -52,7 +54,13 @@ def _of_domain(scores: dict[str, Any]) -> dict[str, Any]:
         if name in ("class_accuracy", "class_iou"):
             sound = isinstance(value, list) and all(map(_is_share, value))
         else:
-            sound = _is_share(value) or name not in ("accuracy", "miou", "fwiou", "pixel_accuracy", "mean_class_accuracy")
+            sound = _is_share(value) or name not in (
+                "accuracy",
+                "miou",
+                "fwiou",
+                "pixel_accuracy",
+                "mean_class_accuracy",
+            )
         if not sound:
             raise ValueError(
                 f"found {str(value)[:50]} for '{name}', expected {'a list of shares' if name.startswith('class_') else 'a share'}."

@@ -85,7 +85,9 @@ class RunFolder:
             raise CycadaError(f"{path}: not readable ({error}). {self.remedy}") from None
 
     def write_config(self, config: dict[str, Any], stage: str) -> None:
-        files.write_text(self.path / "config.yaml", yaml.safe_dump({"stage": stage, "experiment": config}, sort_keys=False))
+        files.write_text(
+            self.path / "config.yaml", yaml.safe_dump({"stage": stage, "experiment": config}, sort_keys=False)
+        )
 
     def read_config(self) -> tuple[dict[str, Any], str]:
         """-> (the experiment, the stage's name). Raises CycadaError."""
@@ -93,9 +95,14 @@ class RunFolder:
         try:
             data = yaml.safe_load(path.read_bytes().decode())
         except (OSError, ValueError, yaml.YAMLError, RecursionError):
-            raise CycadaError(f"{path}: not readable. Is {self.path} a run folder, as in results/runs/<id>? {self.remedy}") from None
+            raise CycadaError(
+                f"{path}: not readable. Is {self.path} a run folder, as in results/runs/<id>? {self.remedy}"
+            ) from None
         match data:
-            case {"experiment": {"data": {"source": _, "target": _}, "stages": {}} as experiment, "stage": str(stage)}:
+            case {
+                "experiment": {"data": {"source": _, "target": _}, "stages": {}} as experiment,
+                "stage": str(stage),
+            }:
                 return experiment, stage
         raise CycadaError(
             f"{path}: found no `experiment` with its `stage`. Is {self.path} a run folder, as in results/runs/<id>? {self.remedy}"
@@ -118,7 +125,9 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise CycadaError(f"{path}: not readable ({error}). {self.remedy}") from None
         *lines, unfinished = text.split("\n")
-        return [self._row(line, f"{path}, line {n}") for n, line in enumerate(lines, 1)] + _whole_row(unfinished)
+        return [self._row(line, f"{path}, line {n}") for n, line in enumerate(lines, 1)] + _whole_row(
+            unfinished
+        )
 
     def _row(self, line: str, where: str) -> dict[str, float]:
         try:
@@ -137,7 +146,11 @@ class RunFolder:
             files.write_text(self.path / "metrics.jsonl", "".join(kept))
 
     def save_weights(self, nets: dict[str, dict[str, Tensor]]) -> None:
-        flat = {f"{role}.{k}": v.detach().cpu().contiguous().clone() for role, state in nets.items() for k, v in state.items()}
+        flat = {
+            f"{role}.{k}": v.detach().cpu().contiguous().clone()
+            for role, state in nets.items()
+            for k, v in state.items()
+        }
         with files.whole(self.path / "weights.safetensors", lasting=True) as part:
             try:
                 save_file(flat, part)
@@ -151,14 +164,18 @@ class RunFolder:
             found = load_file(path)
         except Exception as error:
             raise CycadaError(f"{path}: cannot be read ({error}). {self.remedy}") from None
-        if broken := [name for name, value in found.items() if value.is_floating_point() and torch.isnan(value).any()]:
+        if broken := [
+            name for name, value in found.items() if value.is_floating_point() and torch.isnan(value).any()
+        ]:
             raise CycadaError(f"{path}: {broken[0]} holds values that are no numbers. {self.remedy}")
         return found
 
     def parts(self) -> list[str]:
         """The files that are there of those that a finished stage consists of, as names below the folder."""
         there = [name for name in PARTS if (self.path / name).exists()]
-        return there + sorted(f"images/{file.name}" for file in self.images.glob("*.png") if not file.name.startswith("."))
+        return there + sorted(
+            f"images/{file.name}" for file in self.images.glob("*.png") if not file.name.startswith(".")
+        )
 
     def finish(self) -> None:
         """Write `done`, with a digest of every file, when these have reached the disk: from here on the stage is finished."""
@@ -201,7 +218,9 @@ class RunFolder:
                 found[name] = "gone"
             except OSError as error:
                 found[name] = str(error.strerror)
-        return found | {name: "not by the stage" for name in PARTS if name not in digests and (self.path / name).exists()}
+        return found | {
+            name: "not by the stage" for name in PARTS if name not in digests and (self.path / name).exists()
+        }
 
     def check(self, weights: bool = True) -> RunFolder:
         """The folder itself, where its files are those that the finished stage wrote. Raises CycadaError that names those that are not.
@@ -215,7 +234,9 @@ class RunFolder:
         if not weights and found.get(WEIGHTS) == "gone":
             del found[WEIGHTS]
         if found:
-            said = ", ".join(f"{name} ({what})" for name, what in list(found.items())[:5]) + (" ..." if len(found) > 5 else "")
+            said = ", ".join(f"{name} ({what})" for name, what in list(found.items())[:5]) + (
+                " ..." if len(found) > 5 else ""
+            )
             raise CycadaError(
                 f"{self.path}: not as the finished stage left it: {said}. It is not used. Put the files back from a copy, or delete the "
                 f"folder to train the stage anew; `cycada verify {self.path}` looks closer."
@@ -227,7 +248,9 @@ class RunFolder:
     def _seen(self) -> tuple[Any, ...]:
         """What tells files apart that nobody has touched since they were last read."""
         stats = ((name, (self.path / name).stat()) for name in ("done", *self.parts()))
-        return tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for name, stat in stats)
+        return tuple(
+            (name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for name, stat in stats
+        )
 
     def tidy(self) -> None:
         """Remove what a process that died left in a finished stage. Under the stage's lock."""
@@ -274,10 +297,14 @@ def git_revision() -> str:
     folder = Path(__file__).parent
     try:
         head = _git("rev-parse", "HEAD", folder=folder)
-        return head + ("+" if _git("status", "--porcelain", "--untracked-files=no", ".", folder=folder) else "")
+        return head + (
+            "+" if _git("status", "--porcelain", "--untracked-files=no", ".", folder=folder) else ""
+        )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
 
 
 def _git(*words: str, folder: Path) -> str:
-    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    return subprocess.run(
+        ["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10
+    ).stdout.strip()

@@ -83,14 +83,29 @@ def build_study(
     out, scored = Path(out), trials if pool is None else pool
     shape = (size, size) if isinstance(size, int) else size
     _check(real, methods, trials, practice, scored, seconds, shape)
-    drawn = draw_pairs(Path(real), {m: Path(folder) for m, folder in methods.items()}, pairing, practice, scored, seed)
+    drawn = draw_pairs(
+        Path(real), {m: Path(folder) for m, folder in methods.items()}, pairing, practice, scored, seed
+    )
     pairs = {method: [*before, *after] for method, (before, after) in drawn.items()}
-    read = {file: _read(file, shape) for several in pairs.values() for pair in several for file in (pair.real, pair.fake)}
+    read = {
+        file: _read(file, shape)
+        for several in pairs.values()
+        for pair in several
+        for file in (pair.real, pair.fake)
+    }
     for several in pairs.values():
         for pair in several:
             _check_pair(pair, read, pairing)
     settings = Settings(
-        title=title, trials=trials, practice=practice, scored=scored, seconds=seconds, size=shape, pairing=pairing, format=format, seed=seed
+        title=title,
+        trials=trials,
+        practice=practice,
+        scored=scored,
+        seconds=seconds,
+        size=shape,
+        pairing=pairing,
+        format=format,
+        seed=seed,
     )
     data, key = _assembled(settings, about, drawn, read)
     beside = out.with_suffix(".key.json")
@@ -99,17 +114,31 @@ def build_study(
     write_text(beside, key.model_dump_json(indent=1) + "\n")
     write_text(out, _page(settings, about, data))
     codes = {name: code for code, name in key.methods.items()}
-    return Built(out, beside, key.study, codes, [*_notes(pairs, read, shape), *grouped({str(file): picture_doubts(file) for file in read})])
+    return Built(
+        out,
+        beside,
+        key.study,
+        codes,
+        [*_notes(pairs, read, shape), *grouped({str(file): picture_doubts(file) for file in read})],
+    )
 
 
 def _check(
-    real: Path | str, methods: Mapping[str, Path | str], trials: int, practice: int, scored: int, seconds: float, shape: tuple[int, int]
+    real: Path | str,
+    methods: Mapping[str, Path | str],
+    trials: int,
+    practice: int,
+    scored: int,
+    seconds: float,
+    shape: tuple[int, int],
 ) -> None:
     if not methods:
         raise CycadaError("Found no method, expected at least one: --method NAME=FOLDER.")
     folders = [Path(folder).resolve() for folder in (real, *methods.values())]
     if twice := next((folder for folder in folders if folders.count(folder) > 1), None):
-        raise CycadaError(f"{twice}: found it twice, expected a folder of its own for the photos and for each method.")
+        raise CycadaError(
+            f"{twice}: found it twice, expected a folder of its own for the photos and for each method."
+        )
     if trials < 1 or practice < 0 or scored < trials:
         raise CycadaError(
             f"Found {practice} practice, {trials} trials of {scored} pairs, expected >= 0, >= 1 and no fewer pairs than trials."
@@ -128,36 +157,56 @@ def _read(file: Path, shape: tuple[int, int]) -> _Read:
 def _check_pair(pair: Pair, read: Mapping[Path, _Read], pairing: Pairing) -> None:
     real, fake = read[pair.real], read[pair.fake]
     if real.digest == fake.digest:
-        raise CycadaError(f"{pair.fake}: its pixels are those of {pair.real}, expected a generated picture beside a photo.")
+        raise CycadaError(
+            f"{pair.fake}: its pixels are those of {pair.real}, expected a generated picture beside a photo."
+        )
     ratio = [side.shape[0] / side.shape[1] for side in (real, fake)]
     if pairing == "same" and abs(math.log(ratio[0] / ratio[1])) > ASPECT:
         found = " and ".join(f"{h} x {w}" for h, w in (real.shape, fake.shape))
         raise CycadaError(
-            f"{pair.real} and {pair.fake}: found {found} pixels, expected one height / width. Cut to the page's size they would show "
+            f"{pair.real} and {pair.fake}: found {found} pixels, expected one height / width. CropBatch to the page's size they would show "
             "different parts of the scene. Bring the photos to what the method was given first."
         )
 
 
 def _assembled(
-    settings: Settings, about: str, drawn: Mapping[str, tuple[list[Pair], list[Pair]]], read: Mapping[Path, _Read]
+    settings: Settings,
+    about: str,
+    drawn: Mapping[str, tuple[list[Pair], list[Pair]]],
+    read: Mapping[Path, _Read],
 ) -> tuple[dict[str, Any], Key]:
     """What the page holds, and the key to it. Ids, orders and codes come from the pictures: nobody who has the page alone can
 
     draw them again, whatever the seed.
     """
-    secret = hashlib.sha256(f"{settings.seed} {sorted(drawn)} {sorted(r.digest for r in read.values())}".encode()).digest()
+    secret = hashlib.sha256(
+        f"{settings.seed} {sorted(drawn)} {sorted(r.digest for r in read.values())}".encode()
+    ).digest()
     random = np.random.default_rng(list(secret))
     files = sorted(read)
     ids = dict(zip(files, _unique(lambda: random.bytes(4).hex(), len(files)), strict=True))
-    codes = dict(zip(sorted(drawn), _unique(lambda: "".join(random.choice(list(CODE_LETTERS), 3)), len(drawn)), strict=True))
+    codes = dict(
+        zip(
+            sorted(drawn),
+            _unique(lambda: "".join(random.choice(list(CODE_LETTERS), 3)), len(drawn)),
+            strict=True,
+        )
+    )
     made_by = {pair.fake: codes[method] for method, both in drawn.items() for pairs in both for pair in pairs}
-    pictures = {ids[f]: Picture(file=f.name, method=made_by.get(f)) for f in sorted(files, key=ids.__getitem__)}
+    pictures = {
+        ids[f]: Picture(file=f.name, method=made_by.get(f)) for f in sorted(files, key=ids.__getitem__)
+    }
 
     def shuffled(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
-        both = [(ids[p.real], ids[p.fake]) if random.random() < 0.5 else (ids[p.fake], ids[p.real]) for p in pairs]
+        both = [
+            (ids[p.real], ids[p.fake]) if random.random() < 0.5 else (ids[p.fake], ids[p.real]) for p in pairs
+        ]
         return [both[i] for i in random.permutation(len(both))]
 
-    by_code = {codes[m]: Pairs(practice=shuffled(drawn[m][0]), scored=shuffled(drawn[m][1])) for m in sorted(drawn, key=codes.__getitem__)}
+    by_code = {
+        codes[m]: Pairs(practice=shuffled(drawn[m][0]), scored=shuffled(drawn[m][1]))
+        for m in sorted(drawn, key=codes.__getitem__)
+    }
     held = of_one_length([encoded(read[f].image, settings.format) for f in files], random)
     packed = {ids[f]: base64.b64encode(data).decode() for f, data in zip(files, held, strict=True)}
     data: dict[str, Any] = {
@@ -165,9 +214,14 @@ def _assembled(
         "pictures": {i: packed[i] for i in pictures},
     }  # fmt: skip
     known = {
-        c: {"scored": p.scored, "practice": [(a, b, int(pictures[b].method is None)) for a, b in p.practice]} for c, p in by_code.items()
+        c: {"scored": p.scored, "practice": [(a, b, int(pictures[b].method is None)) for a, b in p.practice]}
+        for c, p in by_code.items()
     }
-    told = [settings.title, about, *(_environment().loader.get_source(_environment(), name)[0] for name in TEMPLATES)]
+    told = [
+        settings.title,
+        about,
+        *(_environment().loader.get_source(_environment(), name)[0] for name in TEMPLATES),
+    ]
     study = hashlib.sha256(json.dumps([data, known, told]).encode()).hexdigest()[:16]
     data |= {"study": study, "methods": {code: _veiled(value, study) for code, value in known.items()}}
     names = {code: method for method, code in sorted(codes.items(), key=lambda item: item[1])}
@@ -198,12 +252,18 @@ def _spare(beside: Path, key: Key) -> None:
 
 def _environment() -> Any:
     return Environment(
-        loader=PackageLoader("cycada.study", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("cycada.study", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 
 def _page(settings: Settings, about: str, data: Mapping[str, Any]) -> str:
-    shown = (settings.practice + settings.trials) * (settings.seconds + THINKING) + settings.practice * THINKING
+    shown = (settings.practice + settings.trials) * (
+        settings.seconds + THINKING
+    ) + settings.practice * THINKING
     minutes = max(1, round(shown / 60))
     html: str = (
         _environment()
@@ -213,17 +273,26 @@ def _page(settings: Settings, about: str, data: Mapping[str, Any]) -> str:
     return html
 
 
-def _notes(pairs: Mapping[str, Sequence[Pair]], read: Mapping[Path, _Read], shape: tuple[int, int]) -> list[str]:
+def _notes(
+    pairs: Mapping[str, Sequence[Pair]], read: Mapping[Path, _Read], shape: tuple[int, int]
+) -> list[str]:
     """Different sizes before, and so different sharpness after."""
     notes = []
     for method, several in pairs.items():
-        real, fake = (sorted({read[f].shape for f in files}) for files in zip(*((p.real, p.fake) for p in several), strict=True))
+        real, fake = (
+            sorted({read[f].shape for f in files})
+            for files in zip(*((p.real, p.fake) for p in several), strict=True)
+        )
         if real != fake:
-            found = " and ".join(f"{s[0][0]} x {s[0][1]}" + (" and others" if len(s) > 1 else "") for s in (real, fake))
+            found = " and ".join(
+                f"{s[0][0]} x {s[0][1]}" + (" and others" if len(s) > 1 else "") for s in (real, fake)
+            )
             notes.append(
                 f"{method}: photos of {found} pixels: sharpness alone may tell them apart. Bring the photos to the method's size first."
             )
     smallest = min((r.shape for r in read.values()), key=math.prod)
     if smallest[0] < shape[0] or smallest[1] < shape[1]:
-        notes.append(f"Pictures of {smallest[0]} x {smallest[1]} pixels are enlarged to {shape[0]} x {shape[1]}.")
+        notes.append(
+            f"Pictures of {smallest[0]} x {smallest[1]} pixels are enlarged to {shape[0]} x {shape[1]}."
+        )
     return notes

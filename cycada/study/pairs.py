@@ -44,7 +44,9 @@ def draw_pairs(
     else:
         for folder, found in ((real, photos), *((methods[m], made[m]) for m in made)):
             if len(found) < count:
-                raise CycadaError(f"{folder}: found {len(found)} pictures, expected {_sum(count, practice, scored)}.")
+                raise CycadaError(
+                    f"{folder}: found {len(found)} pictures, expected {_sum(count, practice, scored)}."
+                )
         names = [sorted(photos)[i] for i in random.permutation(len(photos))[:count]]
         drawn = {method: _beside(names, photos, found, random) for method, found in made.items()}
     return {method: (pairs[:practice], pairs[practice:]) for method, pairs in drawn.items()}
@@ -57,18 +59,27 @@ def named(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for file in image_files(folder):
         if file.stem in found:
-            raise CycadaError(f"{folder}: found {found[file.stem].name} and {file.name}, expected one picture of a name. Remove one.")
+            raise CycadaError(
+                f"{folder}: found {found[file.stem].name} and {file.name}, expected one picture of a name. Remove one."
+            )
         found[file.stem] = file
     if not found:
-        raise CycadaError(f"{folder}: found no pictures, expected files ending in {', '.join(SUFFIXES)}. {describe_folder(folder)}")
+        raise CycadaError(
+            f"{folder}: found no pictures, expected files ending in {', '.join(SUFFIXES)}. {describe_folder(folder)}"
+        )
     return found
 
 
-def _beside(names: Sequence[str], photos: Mapping[str, Path], made: Mapping[str, Path], random: np.random.Generator) -> list[Pair]:
+def _beside(
+    names: Sequence[str], photos: Mapping[str, Path], made: Mapping[str, Path], random: np.random.Generator
+) -> list[Pair]:
     """A scene that were shown twice, once real and once not, would help whoever remembers it."""
     shuffled = [sorted(made)[i] for i in random.permutation(len(made))]
     others = sorted(shuffled, key=lambda name: name in set(names))[: len(names)]
-    return [Pair(photos[a], made[b]) for a, b in zip(names, (others[i] for i in random.permutation(len(others))), strict=True)]
+    return [
+        Pair(photos[a], made[b])
+        for a, b in zip(names, (others[i] for i in random.permutation(len(others))), strict=True)
+    ]
 
 
 def _enough(

@@ -62,7 +62,9 @@ def wilson(count: int, trials: int) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def over_people(sessions: Sequence[Fooled], resamples: int = 10_000, seed: int = 0) -> tuple[float, float] | None:
+def over_people(
+    sessions: Sequence[Fooled], resamples: int = 10_000, seed: int = 0
+) -> tuple[float, float] | None:
     """95 % percentile interval of a cluster bootstrap: people are drawn with replacement, each with all of their trials
 
     (Davison & Hinkley 1997, section 3.8), as the trials of one person are not independent. The rate of a resample is its fooled trials

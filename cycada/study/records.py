@@ -86,7 +86,7 @@ class Trial(Record):
         return self.left if self.answer == "left" else self.right
 
 
-class Screen(Record):
+class Viewport(Record):
     """CSS pixels. ratio: device pixels to one of them. shown: how wide a picture was."""
 
     width: Amount
@@ -106,7 +106,7 @@ class Answers(Record):
     method: Code
     started: AwareDatetime
     finished: AwareDatetime
-    screen: Screen
+    screen: Viewport
     trials: Annotated[list[Trial], Field(max_length=2000)]
 
 

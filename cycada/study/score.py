@@ -31,20 +31,33 @@ def score_study(
     """
     rules = Rules(min_practice, keep_hidden, exposure_off, repeats)
     if not 0 <= min_practice <= 1 or not exposure_off >= 0:
-        raise CycadaError(f"Found min_practice {min_practice:g} and exposure_off {exposure_off:g}, expected 0 to 1, and 0 or more.")
+        raise CycadaError(
+            f"Found min_practice {min_practice:g} and exposure_off {exposure_off:g}, expected 0 to 1, and 0 or more."
+        )
     sessions, left_out = collect(_files(answers), [Path(k) for k in keys], repeats)
     everyone = [_person(s, rules) for s in sessions]
     kept = []
     for session, person in zip(sessions, everyone, strict=True):
         right, of = person.practice
         if of and right / of < min_practice:
-            left_out.append(LeftOut(session.path, f"practice: {right} of {of} right, expected a share of {min_practice:g}."))
+            left_out.append(
+                LeftOut(
+                    session.path, f"practice: {right} of {of} right, expected a share of {min_practice:g}."
+                )
+            )
         else:
             kept.append(person)
     if not kept:
         reasons = "\n".join(f"  {x.path}: {x.reason}" for x in left_out[:10])
-        raise CycadaError(f"None of {len(left_out)} files can be scored:\n{reasons}" if left_out else "Found no answers files.")
-    rates = {m: rate_of(_by_person([p for p in kept if p.method == m]), seed=seed) for m in sorted({p.method for p in kept})}
+        raise CycadaError(
+            f"None of {len(left_out)} files can be scored:\n{reasons}"
+            if left_out
+            else "Found no answers files."
+        )
+    rates = {
+        m: rate_of(_by_person([p for p in kept if p.method == m]), seed=seed)
+        for m in sorted({p.method for p in kept})
+    }
     ranked = dict(sorted(rates.items(), key=lambda item: -(item[1].rate if item[1] else -1)))
     studies = {s.key.study: s.key.settings.model_dump(mode="json") for s in sessions}
     scored = Scored(ranked, kept, left_out, rules, studies)
@@ -57,7 +70,9 @@ def score_study(
 
 def _files(given: Sequence[Path | str]) -> list[Path]:
     """Each once, folders opened."""
-    found = [f for path in map(Path, given) for f in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    found = [
+        f for path in map(Path, given) for f in (sorted(path.glob("*.json")) if path.is_dir() else [path])
+    ]
     return list({f.resolve(): f for f in found}.values())
 
 

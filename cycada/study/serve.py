@@ -26,7 +26,9 @@ SLOWEST = 1.0
 """Seconds that a request may take where others wait for its place."""
 
 
-def serve_study(page: Path | str, out: Path | str = "answers", port: int = 8000, say: Callable[[str], None] = print) -> None:
+def serve_study(
+    page: Path | str, out: Path | str = "answers", port: int = 8000, say: Callable[[str], None] = print
+) -> None:
     """Serve a page until Ctrl-C, which raises Interrupted, and keep the answers that it sends, one file a session, in `out`.
 
     port: 0 takes a free one. say: is told the address, then each file. Raises CycadaError.
@@ -38,7 +40,9 @@ def serve_study(page: Path | str, out: Path | str = "answers", port: int = 8000,
     with stop_on_signal(True) as stopped, _Server(html, study, out, port, say) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
         thread.start()
-        say(f"http://{LOOPBACK}:{server.server_port}/ on this machine alone. Answers go to {out}. Ctrl-C stops.")
+        say(
+            f"http://{LOOPBACK}:{server.server_port}/ on this machine alone. Answers go to {out}. Ctrl-C stops."
+        )
         try:
             while not stopped.is_set():
                 time.sleep(0.1)
@@ -78,12 +82,19 @@ class _Server(ThreadingHTTPServer):
         except CycadaError as error:
             return HTTPStatus.BAD_REQUEST, str(error)
         if answers.study != self.study:
-            return HTTPStatus.BAD_REQUEST, f"These are answers to the page {answers.study}, expected {self.study}."
+            return (
+                HTTPStatus.BAD_REQUEST,
+                f"These are answers to the page {answers.study}, expected {self.study}.",
+            )
         path = self.out / f"answers_{answers.participant}_{answers.session}.json"
         with self.writing:
             if path.exists():
                 same = path.read_bytes() == text
-                return (HTTPStatus.OK, "Here already.") if same else (HTTPStatus.CONFLICT, f"{path.name} is here with other answers.")
+                return (
+                    (HTTPStatus.OK, "Here already.")
+                    if same
+                    else (HTTPStatus.CONFLICT, f"{path.name} is here with other answers.")
+                )
             try:
                 write_text(path, text.decode())
             except OSError as error:
@@ -139,12 +150,14 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path != "/answers":
             self._answer(HTTPStatus.NOT_FOUND, "Answers go to /answers")
-        elif self.headers.get_content_type() != "application/json":  # a form of another site could send anything else unasked
+        elif (
+            self.headers.get_content_type() != "application/json"
+        ):  # a form of another site could send anything else unasked
             self._answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Expected application/json.")
         elif int(length) > LARGEST:
             self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Expected at most {LARGEST} bytes.")
         elif len(text) < int(length):
-            self._answer(HTTPStatus.BAD_REQUEST, "Cut off.")
+            self._answer(HTTPStatus.BAD_REQUEST, "CropBatch off.")
         else:
             self._answer(*self.server.keep(text))
 
@@ -160,7 +173,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _is_ours(self) -> bool:
         """Not another site's page, which a name that points to loopback or a request across sites could bring here."""
         port = self.server.server_port
-        ours = {f"{name}:{port}" for name in (LOOPBACK, "localhost")} | ({LOOPBACK, "localhost"} if port == 80 else set())
+        ours = {f"{name}:{port}" for name in (LOOPBACK, "localhost")} | (
+            {LOOPBACK, "localhost"} if port == 80 else set()
+        )
         origin = self.headers.get("Origin")
         if self.headers.get("Host") in ours and (origin is None or origin.removeprefix("http://") in ours):
             return True
@@ -170,7 +185,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, status: HTTPStatus, body: bytes | str, kind: str = "text/plain; charset=utf-8") -> None:
         data = body.encode() if isinstance(body, str) else body
         self.send_response(status)
-        for name, value in (("Content-Type", kind), ("Content-Length", str(len(data))), ("Cache-Control", "no-store")):
+        for name, value in (
+            ("Content-Type", kind),
+            ("Content-Length", str(len(data))),
+            ("Cache-Control", "no-store"),
+        ):
             self.send_header(name, value)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("X-Frame-Options", "DENY")  # nobody's page may show this one inside its own

@@ -11,16 +11,24 @@ import numpy as np
 from cycada.core.files import ready, write_text
 from cycada.render.escape import csv_lines, markdown_cell
 from cycada.render.figure import INK, TARGET, Panel, new, panel, short, styled
-from cycada.render.table import NONE, Sheet
+from cycada.render.table import NONE, Table
 from cycada.render.text import markdown
 from cycada.study.rates import Scored
 
 LEAD = "The share of scored trials in which the generated picture was taken for the real one. 50 % is where nobody can tell."
 
 
-def sheet(scored: Scored) -> Sheet:
+def sheet(scored: Scored) -> Table:
     """One row a method, %, highest first."""
-    heads = ("method", "fooled, %", "95 % (Wilson)", "mean ± s.e. over people", "95 % over people", "fooled / trials", "people")
+    heads = (
+        "method",
+        "fooled, %",
+        "95 % (Wilson)",
+        "mean ± s.e. over people",
+        "95 % over people",
+        "fooled / trials",
+        "people",
+    )
     rows = []
     for method, r in scored.rates.items():
         if r is None:
@@ -29,8 +37,18 @@ def sheet(scored: Scored) -> Sheet:
         error = "" if r.error is None else f" ± {100 * r.error:.1f}"
         mean = f"{100 * r.mean:.1f}{error}"
         people = _between(r.people) if r.people else NONE
-        rows.append((method, f"{100 * r.rate:.1f}", _between(r.wilson), mean, people, f"{r.count} / {r.trials}", str(r.participants)))
-    return Sheet("study", "Fooling rate", heads, rows, notes=tuple(notes(scored)))
+        rows.append(
+            (
+                method,
+                f"{100 * r.rate:.1f}",
+                _between(r.wilson),
+                mean,
+                people,
+                f"{r.count} / {r.trials}",
+                str(r.participants),
+            )
+        )
+    return Table("study", "Fooling rate", heads, rows, notes=tuple(notes(scored)))
 
 
 def _between(interval: tuple[float, float]) -> str:
@@ -51,10 +69,17 @@ def notes(scored: Scored) -> list[str]:
         f"Trials left out: {dropped['hidden']} with the tab out of sight{' (they count: --keep-hidden)' if rules.keep_hidden else ''}, "
         f"{dropped['exposure_off']} shown for a time off by more than {100 * rules.exposure_off:g} %.",
         f"Sessions: {len(scored.people)} counted, {len(scored.left_out)} left out; "
-        + (f"practice below {100 * rules.min_practice:g} % right is left out." if rules.min_practice else "none of them for its practice."),
+        + (
+            f"practice below {100 * rules.min_practice:g} % right is left out."
+            if rules.min_practice
+            else "none of them for its practice."
+        ),
         *(f"Left out: {x.path.name}: {x.reason}" for x in scored.left_out),
     ]
-    if len({(s["seconds"], tuple(s["size"]), s["pairing"], s["practice"]) for s in scored.studies.values()}) > 1:
+    if (
+        len({(s["seconds"], tuple(s["size"]), s["pairing"], s["practice"]) for s in scored.studies.values()})
+        > 1
+    ):
         found.append("The pages differ in how pairs are shown: their rates are not of one task.")
     return found
 
@@ -67,11 +92,22 @@ def chart(scored: Scored) -> Panel:
         axes.axvline(50, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), alpha=0.7)
         axes.text(50, -0.72, "nobody can tell", ha="center", va="bottom", fontsize=7)
         for y, (method, r) in enumerate(there):
-            own = [100 * p.fooled.count / p.fooled.trials for p in scored.people if p.method == method and p.fooled.trials]
+            own = [
+                100 * p.fooled.count / p.fooled.trials
+                for p in scored.people
+                if p.method == method and p.fooled.trials
+            ]
             axes.plot(own, y + _apart(own), "o", color=INK, markersize=2.6, alpha=0.35, linewidth=0)
             if r.people:
                 axes.plot([100 * x for x in r.people], [y, y], color=TARGET, linewidth=1.2)
-            axes.plot([100 * x for x in r.wilson], [y, y], color=TARGET, linewidth=4, alpha=0.55, solid_capstyle="butt")
+            axes.plot(
+                [100 * x for x in r.wilson],
+                [y, y],
+                color=TARGET,
+                linewidth=4,
+                alpha=0.55,
+                solid_capstyle="butt",
+            )
             axes.plot(100 * r.rate, y, "o", color=TARGET, markersize=5.5)
             axes.text(0, y - 0.34, short(method, 60), va="bottom", fontsize=8.5)
             axes.text(104, y, f"{100 * r.rate:.1f} %", va="center", fontsize=8.5)
@@ -115,7 +151,23 @@ def write(scored: Scored, folder: Path) -> None:
         "people",
     )
     rows = [
-        (m, *((r.rate, *r.wilson, r.mean, r.error, *(r.people or (None, None)), r.count, r.trials, r.participants) if r else [None] * 10))
+        (
+            m,
+            *(
+                (
+                    r.rate,
+                    *r.wilson,
+                    r.mean,
+                    r.error,
+                    *(r.people or (None, None)),
+                    r.count,
+                    r.trials,
+                    r.participants,
+                )
+                if r
+                else [None] * 10
+            ),
+        )
         for m, r in scored.rates.items()
     ]
     write_text(folder / "study.csv", csv_lines([heads, *rows]))

@@ -30,4 +30,6 @@ def total_variation(image: Tensor) -> Tensor:
 
     It is not in the paper; a little of it takes away the grain.
     """
-    return torch.stack([image.diff(dim=d).abs().mean() for d in (-2, -1) if image.shape[d] > 1] or [image.sum() * 0]).sum()
+    return torch.stack(
+        [image.diff(dim=d).abs().mean() for d in (-2, -1) if image.shape[d] > 1] or [image.sum() * 0]
+    ).sum()

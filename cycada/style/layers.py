@@ -56,7 +56,9 @@ def forward(net: nn.Module, images: Tensor) -> None:
     try:
         net(images)
     except torch.OutOfMemoryError:
-        raise CycadaError(f"No memory left for pictures of {images.shape[-1]} x {images.shape[-2]} pixels. Take a smaller size.") from None
+        raise CycadaError(
+            f"No memory left for pictures of {images.shape[-1]} x {images.shape[-2]} pixels. Take a smaller size."
+        ) from None
     except RuntimeError as error:
         said = " ".join(str(error).split())[:200]
         raise CycadaError(
@@ -101,6 +103,8 @@ def usual_layers(net: nn.Module, image: Tensor) -> tuple[str, list[str]]:
         for hook in hooks:
             hook.remove()
     if not sizes:
-        raise CycadaError("The network has no layer whose answers are maps (N, C, h, w). Take a convolutional one.")
+        raise CycadaError(
+            "The network has no layer whose answers are maps (N, C, h, w). Take a convolutional one."
+        )
     ordered = sorted(sizes, reverse=True)
     return sizes[ordered[max(0, len(ordered) - 2)]][-1], [sizes[size][0] for size in ordered]

@@ -28,7 +28,12 @@ def vgg(name: str, weights: Path | None, pretrained: bool, layers: Sequence[str]
     deepest = max((layer.rpartition(".")[2] for layer in layers), key=lambda layer: layer[-3:])
     if not deepest.startswith("relu"):
         deepest = f"relu{deepest[-3:]}"
-    options = {"layer": deepest, "pooling": "average", "weights": str(weights) if weights else None, "pretrained": pretrained}
+    options = {
+        "layer": deepest,
+        "pooling": "average",
+        "weights": str(weights) if weights else None,
+        "pretrained": pretrained,
+    }
     return classifiers[f"{name}_features"](3, size, **options)
 
 
@@ -38,10 +43,16 @@ def of_run(run: str, role: str, results: Path) -> nn.Module:
     config, stage = load_stage(folder)
     tasks = [r for r in stage.specs if kind_of(r) == "f"]
     if role not in tasks:
-        raise CycadaError(f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no task network '{role}'.{nearest(role, tasks)}")
+        raise CycadaError(
+            f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no task network '{role}'.{nearest(role, tasks)}"
+        )
     if config.data.channels != 3:
-        raise CycadaError(f"{folder.path}: its networks see grey images, and a style has colours. Take a run with data.channels: 3.")
+        raise CycadaError(
+            f"{folder.path}: its networks see grey images, and a style has colours. Take a run with data.channels: 3."
+        )
     names = folder.arrays("analysis.npz").get("classes")
     if names is None:
-        raise CycadaError(f"{folder.path}: it does not say how many classes there were. Run `cycada evaluate {folder.id}` first.")
+        raise CycadaError(
+            f"{folder.path}: it does not say how many classes there were. Run `cycada evaluate {folder.id}` first."
+        )
     return trained_network(folder, config, stage, role, len(names))

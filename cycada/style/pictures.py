@@ -24,16 +24,22 @@ def read(path: Path, size: int | None) -> Tensor:
     image = Pil.fromarray(read_picture(path))
     if size:
         share = size / max(image.size)
-        image = image.resize((max(1, round(image.width * share)), max(1, round(image.height * share))), Pil.Resampling.LANCZOS)
+        image = image.resize(
+            (max(1, round(image.width * share)), max(1, round(image.height * share))), Pil.Resampling.LANCZOS
+        )
     if max(image.size) < LEAST:
-        raise CycadaError(f"{path}: found {image.width} x {image.height} pixels, expected at least {LEAST} along one side.")
+        raise CycadaError(
+            f"{path}: found {image.width} x {image.height} pixels, expected at least {LEAST} along one side."
+        )
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def check_out(path: Path) -> None:
     """Before minutes are spent. Raises CycadaError where nothing could be written there."""
     if Pil.registered_extensions().get(path.suffix.lower()) not in Pil.SAVE:
-        raise CycadaError(f"{path}: found the suffix '{path.suffix}', expected that of a picture, such as .png or .jpg.")
+        raise CycadaError(
+            f"{path}: found the suffix '{path.suffix}', expected that of a picture, such as .png or .jpg."
+        )
     if path.is_dir():
         raise CycadaError(f"{path}: this is a folder; give the name of a picture.")
     try:

@@ -40,15 +40,25 @@ class Objective:
     """
 
     def __init__(
-        self, look: Activations, content: Tensor, style: Tensor, of_content: str, of_style: Mapping[str, float], w: Weights
+        self,
+        look: Activations,
+        content: Tensor,
+        style: Tensor,
+        of_content: str,
+        of_style: Mapping[str, float],
+        w: Weights,
     ) -> None:
         self.look, self.of_content, self.of_style, self.weights = look, of_content, of_style, w
         with torch.no_grad():
             seen_c = {name: maps.clone() for name, maps in look(content).items()}
             seen_s = {name: maps.clone() for name, maps in look(style).items()}
-        self.scale = {name: float(seen_c[name].abs().mean() + seen_s[name].abs().mean()) / 2 for name in seen_c}
+        self.scale = {
+            name: float(seen_c[name].abs().mean() + seen_s[name].abs().mean()) / 2 for name in seen_c
+        }
         if dead := [name for name, scale in self.scale.items() if not scale > 0]:
-            raise CycadaError(f"The layer '{dead[0]}' answers with nothing but zeros to both pictures. Leave it out.")
+            raise CycadaError(
+                f"The layer '{dead[0]}' answers with nothing but zeros to both pictures. Leave it out."
+            )
         self.content = seen_c[of_content] / self.scale[of_content] if of_content else None
         self.grams = {name: gram(seen_s[name] / self.scale[name]) for name in of_style}
 
@@ -59,7 +69,9 @@ class Objective:
         if self.content is not None:
             found["content"] = content_loss(seen[self.of_content], self.content)
         if self.of_style:
-            found["style"] = torch.stack([w * style_loss(seen[name], self.grams[name]) for name, w in self.of_style.items()]).sum()
+            found["style"] = torch.stack(
+                [w * style_loss(seen[name], self.grams[name]) for name, w in self.of_style.items()]
+            ).sum()
         if self.weights.total_variation:
             found["total_variation"] = total_variation(image)
         return found
@@ -95,7 +107,11 @@ def stylize(
     The same call gives the same image on the same machine. Raises CycadaError.
     """
     w = weights
-    shares = dict(style_layers) if isinstance(style_layers, Mapping) else {name: 1 / len(style_layers) for name in style_layers}
+    shares = (
+        dict(style_layers)
+        if isinstance(style_layers, Mapping)
+        else {name: 1 / len(style_layers) for name in style_layers}
+    )
     of_style, of_content = shares if w.style else {}, content_layer if w.content else ""
     if not of_style and not of_content:
         raise CycadaError("Neither content nor style has a weight and a layer: there is nothing to optimise.")
@@ -108,7 +124,11 @@ def stylize(
             if start == "noise":
                 drawn = torch.randn(content.shape, generator=torch.Generator().manual_seed(seed))
                 image = (0.5 * drawn).clamp(-1, 1).to(content)
-            return by_lbfgs(objective, image, steps, report) if optimizer == "lbfgs" else by_adam(objective, image, steps, rate, report)
+            return (
+                by_lbfgs(objective, image, steps, report)
+                if optimizer == "lbfgs"
+                else by_adam(objective, image, steps, rate, report)
+            )
     finally:
         for module, training in was.items():
             module.training = training
@@ -151,5 +171,7 @@ def by_lbfgs(objective: Objective, image: Tensor, steps: int, report: Report) ->
 
     first = image.double().cpu().numpy().ravel()
     options = {"maxiter": steps, "maxfun": 4 * steps, "ftol": 0.0, "gtol": 0.0, "maxcor": 10}
-    found = minimize(value, first, jac=True, method="L-BFGS-B", bounds=Bounds(-1, 1), callback=after, options=options)
+    found = minimize(
+        value, first, jac=True, method="L-BFGS-B", bounds=Bounds(-1, 1), callback=after, options=options
+    )
     return torch.from_numpy(found.x).to(like).reshape(shape)

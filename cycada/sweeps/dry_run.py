@@ -21,7 +21,13 @@ def print_plan(planned: SweepPlan, slots: int, as_json: bool) -> None:
     known = [s for s in seconds.values() if s is not None]
     asked = sum(len(c.plans) for c in planned.cells)
     if as_json:
-        whole = {"cells": len(planned.cells), "stages": asked, "unique": len(planned.jobs), "to_train": len(left), "to_score": again}
+        whole = {
+            "cells": len(planned.cells),
+            "stages": asked,
+            "unique": len(planned.jobs),
+            "to_train": len(left),
+            "to_score": again,
+        }
         print(json.dumps(whole | {"seconds": sum(known), "unknown": len(left) - len(known), "jobs": slots}))
         return
     table = Table(title=f"{planned.sweep.name}: {len(planned.cells)} cells")
@@ -30,7 +36,9 @@ def print_plan(planned: SweepPlan, slots: int, as_json: bool) -> None:
     todo = {job.id for job in left}
     for variant in dict.fromkeys(c.variant for c in planned.cells):
         cells = [c for c in planned.cells if c.variant == variant]
-        stages = [f"{p.name}{'*' if any(c.ids[p.name] in todo for c in cells) else ''}" for p in cells[0].plans]
+        stages = [
+            f"{p.name}{'*' if any(c.ids[p.name] in todo for c in cells) else ''}" for p in cells[0].plans
+        ]
         table.add_row(variant, " ".join(str(c.seed) for c in cells), " ".join(stages))
     out = Console(highlight=False)
     out.print(table)
@@ -40,7 +48,13 @@ def print_plan(planned: SweepPlan, slots: int, as_json: bool) -> None:
     )
     if known:
         how = "at least" if len(known) < len(left) else "about"
-        rest = f"; {len(left) - len(known)} stages are of a method that was never run here" if len(known) < len(left) else ""
-        out.print(f"{how} {sum(known) / slots / 60:.0f} minutes with {slots} at a time, going by finished stages{rest}.")
+        rest = (
+            f"; {len(left) - len(known)} stages are of a method that was never run here"
+            if len(known) < len(left)
+            else ""
+        )
+        out.print(
+            f"{how} {sum(known) / slots / 60:.0f} minutes with {slots} at a time, going by finished stages{rest}."
+        )
     elif left:
         out.print("How long it takes cannot be said: no stage of these methods was ever finished here.")

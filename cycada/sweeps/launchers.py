@@ -27,7 +27,7 @@ class Handle(Protocol):
     def result(self) -> Any: ...
 
 
-class Lost(CycadaError):
+class WorkerDied(CycadaError):
     """The process that trained a stage died: out of memory, killed, or a crash below Python."""
 
 
@@ -44,7 +44,7 @@ class Launcher(Protocol):
     def close(self) -> None: ...
 
 
-class Here:
+class InProcess:
     """One stage at a time, in this process, with its progress on the screen."""
 
     slots: int = 1
@@ -66,7 +66,7 @@ class Here:
         """Nothing is held."""
 
 
-class Processes:
+class ProcessPool:
     """`jobs` worker processes of this machine (joblib's loky), each with its share of the threads.
 
     A worker that dies takes the pool with it; the next submit makes a new one.
@@ -84,12 +84,14 @@ class Processes:
         for _ in range(2):
             if self._pool is None:
                 env = {"OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
-                self._pool = ProcessPoolExecutor(self.slots, env=env, initializer=_begin_worker, initargs=(os.getpid(),))
+                self._pool = ProcessPoolExecutor(
+                    self.slots, env=env, initializer=_begin_worker, initargs=(os.getpid(),)
+                )
             try:
                 return _Remote(self._pool.submit(task))
             except BrokenProcessPool:
                 self.close()
-        raise Lost("The worker processes die as soon as they start.")
+        raise WorkerDied("The worker processes die as soon as they start.")
 
     def stop(self) -> None:
         for pid in list(getattr(self._pool, "_processes", None) or {}):
@@ -116,7 +118,7 @@ class _Remote:
         try:
             return self._future.result()
         except BrokenProcessPool as error:
-            raise Lost(f"A worker process died ({str(error).splitlines()[0][:200]}).") from None
+            raise WorkerDied(f"A worker process died ({str(error).splitlines()[0][:200]}).") from None
 
 
 def _begin_worker(parent: int) -> None:
@@ -142,7 +144,7 @@ def _end_with(parent: int) -> None:
 _while_it_lives = ExitStack()
 
 
-class Cluster:
+class Submitit:
     """Through submitit: `slurm`, or `local`, which runs the same code as processes of this machine.
 
     options: for the executor (timeout_min, cpus_per_task, gpus_per_node, slurm_partition, ...). `folder` is for logs and
@@ -192,13 +194,17 @@ class _Submitted:
         try:
             return self.job.result()
         except self._submitit.core.utils.FailedJobError as error:  # holds the traceback as text
-            raise CycadaError(f"{str(error).strip().splitlines()[-1]} (job {self.job.job_id}, logs: {self.job.paths.stderr})") from None
+            raise CycadaError(
+                f"{str(error).strip().splitlines()[-1]} (job {self.job.job_id}, logs: {self.job.paths.stderr})"
+            ) from None
         except self._submitit.core.utils.UncompletedJobError as error:
-            raise Lost(f"{str(error).strip().splitlines()[0][:300]} (job {self.job.job_id}, logs: {self.job.paths.stderr})") from None
+            raise WorkerDied(
+                f"{str(error).strip().splitlines()[0][:300]} (job {self.job.job_id}, logs: {self.job.paths.stderr})"
+            ) from None
 
 
 def launcher(cluster: str | None, jobs: int | None, folder: Path, options: Mapping[str, Any]) -> Launcher:
     """What `--cluster` and `--jobs` ask for."""
     if cluster:
-        return Cluster(cluster, folder, jobs or 16, options)
-    return Processes(jobs) if jobs and jobs > 1 else Here()
+        return Submitit(cluster, folder, jobs or 16, options)
+    return ProcessPool(jobs) if jobs and jobs > 1 else InProcess()

@@ -31,7 +31,9 @@ class Variant(Strict):
     stage: the stage whose outcome counts, with what it starts from and the source-only baseline; null: the last one.
     """
 
-    null_removes_entries: ClassVar[bool] = False  # a null row changes nothing, and a null setting takes something out
+    null_removes_entries: ClassVar[bool] = (
+        False  # a null row changes nothing, and a null setting takes something out
+    )
 
     experiment: PathText | None = None
     stage: str | None = None
@@ -55,7 +57,9 @@ class Sweep(Strict):
     submitit's executor is told (timeout_min, cpus_per_task, slurm_partition, ...).
     """
 
-    null_removes_entries: ClassVar[bool] = False  # a null row changes nothing, and a null setting takes something out
+    null_removes_entries: ClassVar[bool] = (
+        False  # a null row changes nothing, and a null setting takes something out
+    )
 
     name: str
     experiment: PathText
@@ -141,19 +145,27 @@ def plan_sweep(path: Path | str, assignments: Sequence[str] = (), seeds: Sequenc
     path = Path(path)
     sweep = load_sweep(path)
     seeds = seeds or sweep.seeds
-    if twice := sorted({s for s in seeds if seeds.count(s) > 1}):  # one run would count as two in every mean and test
+    if twice := sorted(
+        {s for s in seeds if seeds.count(s) > 1}
+    ):  # one run would count as two in every mean and test
         raise CycadaError(f"{path}: seeds: found {twice[0]} twice in {list(seeds)}, expected each seed once.")
     cells = []
     for label, (data, stage) in _variants(sweep, path, assignments).items():
         for seed in seeds:
-            parsed = configs.parse(data | {"seed": seed, "name": f"{sweep.name}/{slug(label)}"}, f"{path}, '{label}'")
+            parsed = configs.parse(
+                data | {"seed": seed, "name": f"{sweep.name}/{slug(label)}"}, f"{path}, '{label}'"
+            )
             cells.append(_cell(label, seed, parsed, stage))
     compare = sweep.compare_to
     if compare is not None and compare not in {c.variant for c in cells}:
-        raise CycadaError(f"{path}: compare_to: there is no row '{compare}'.{nearest(compare, {c.variant for c in cells})}")
+        raise CycadaError(
+            f"{path}: compare_to: there is no row '{compare}'.{nearest(compare, {c.variant for c in cells})}"
+        )
     results = {c.config.results for c in cells}
     if len(results) != 1:
-        raise CycadaError(f"{path}: its experiments write to different places ({', '.join(map(str, sorted(results)))}). Set results once.")
+        raise CycadaError(
+            f"{path}: its experiments write to different places ({', '.join(map(str, sorted(results)))}). Set results once."
+        )
     return SweepPlan(sweep, path, results.pop(), cells, _jobs(cells))
 
 
@@ -163,7 +175,9 @@ def slug(label: str) -> str:
     return shortened(re.sub(r"[^\w.=-]+", "_", words).strip("_").lstrip(".") or "variant", 90)
 
 
-def _variants(sweep: Sweep, path: Path, assignments: Sequence[str]) -> dict[str, tuple[dict[str, Any], str | None]]:
+def _variants(
+    sweep: Sweep, path: Path, assignments: Sequence[str]
+) -> dict[str, tuple[dict[str, Any], str | None]]:
     """Row label -> (the experiment's mapping, its outcome's stage)."""
 
     base = _experiment(sweep, path, sweep.experiment, assignments)
@@ -176,10 +190,20 @@ def _variants(sweep: Sweep, path: Path, assignments: Sequence[str]) -> dict[str,
 
     if sweep.base is not None:
         add(sweep.base, base)
-    for kind, groups in (("drop_one", sweep.drop_one), ("only_one", sweep.only_one), ("add_one", sweep.add_one)):
+    for kind, groups in (
+        ("drop_one", sweep.drop_one),
+        ("only_one", sweep.only_one),
+        ("add_one", sweep.add_one),
+    ):
         for group in groups:
             for label, weights in _weights(kind, group, base, path).items():
-                add(label, merge(base, {"stages": {group.stage: {"losses": {t: {"weight": w} for t, w in weights.items()}}}}))
+                add(
+                    label,
+                    merge(
+                        base,
+                        {"stages": {group.stage: {"losses": {t: {"weight": w} for t, w in weights.items()}}}},
+                    ),
+                )
     for key, values in sweep.vary.items():
         for value in values:
             add(f"{_short(key)}={value}", put(base, key, value))
@@ -191,15 +215,21 @@ def _variants(sweep: Sweep, path: Path, assignments: Sequence[str]) -> dict[str,
         own = _experiment(sweep, path, variant.experiment, assignments) if variant.experiment else base
         add(label, _with(own, variant.set.items()), variant.stage)
     if not rows:
-        raise CycadaError(f"{path}: no rows. Add variants, drop_one, add_one, only_one, vary or grid, or a label for base.")
+        raise CycadaError(
+            f"{path}: no rows. Add variants, drop_one, add_one, only_one, vary or grid, or a label for base."
+        )
     return rows
 
 
 def _experiment(sweep: Sweep, path: Path, file: str, assignments: Sequence[str]) -> dict[str, Any]:
-    return override(_with(configs.read_as("an experiment", path.parent / file), sweep.set.items()), assignments)
+    return override(
+        _with(configs.read_as("an experiment", path.parent / file), sweep.set.items()), assignments
+    )
 
 
-def one_stage(path: Path | str, stage: str, assignments: Sequence[str] = (), seed: int | None = None) -> Config:
+def one_stage(
+    path: Path | str, stage: str, assignments: Sequence[str] = (), seed: int | None = None
+) -> Config:
     """A stage of a sweep's experiment with what it starts from, such as the scorer that measures all cells. Raises CycadaError."""
     path = Path(path)
     sweep = load_sweep(path)
@@ -248,7 +278,9 @@ def _weights(kind: str, group: Terms, base: Mapping[str, Any], path: Path) -> di
             rows[f"- {' - '.join(names)}"] = dict.fromkeys(terms, 0.0)
         else:  # only these of the phase; what plays against them stays, what has nobody left to play against goes by itself
             phases = {active[t] for t in terms}
-            rows[f"only {', '.join(names)}"] = {t: 0.0 for t, phase in active.items() if phase in phases and t not in terms}
+            rows[f"only {', '.join(names)}"] = {
+                t: 0.0 for t, phase in active.items() if phase in phases and t not in terms
+            }
     return rows
 
 
@@ -283,7 +315,9 @@ def _jobs(cells: list[Cell]) -> dict[str, Job]:
         for p in cell.plans:
             identity = stage_id(cell.config, p, cell.ids, loaded[key], device)
             if identity not in jobs:
-                parents = tuple(dict.fromkeys(cell.ids[s.split(".")[0]] for s in p.stage.init.values() if "#" not in s))
+                parents = tuple(
+                    dict.fromkeys(cell.ids[s.split(".")[0]] for s in p.stage.init.values() if "#" not in s)
+                )
                 jobs[identity] = Job(identity, _cut(cell.config, cell.config.ancestors(p.name)), p, parents)
             cell.ids[p.name] = identity
     return jobs

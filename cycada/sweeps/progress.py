@@ -6,31 +6,32 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bars
 from rich.table import Column
 
 from cycada.core.errors import CycadaError
-from cycada.core.progress import Screen
+from cycada.core.progress import Progress
 from cycada.sweeps.plan import Job
 
 
-class SweepScreen:
+class SweepProgress:
     """One bar over all stages of a sweep with what runs now, or one line per finished stage where there is no terminal."""
 
-    def __init__(self, screen: Screen, jobs: Mapping[str, Job]) -> None:
+    def __init__(self, screen: Progress, jobs: Mapping[str, Job]) -> None:
         self.screen, self.jobs = screen, jobs
-        self._bar: Progress | None = None
+        self._bar: Bars | None = None
         self._began, self._seen = time.perf_counter(), 0
 
-    def __enter__(self) -> SweepScreen:
+    def __enter__(self) -> SweepProgress:
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._bar:
             self._bar.stop()
 
-    def say(self, text: str) -> None:
-        self.screen.say(text)
+    def info(self, text: str) -> None:
+        self.screen.info(text)
 
     def finished(self, identity: str, state: str, error: str | None) -> None:
         job = self.jobs[identity]
@@ -40,18 +41,20 @@ class SweepScreen:
         if error:
             self.screen.warn(f"{name} failed. {error}")
         else:
-            self.say(f"[{minutes:6.1f} min] {name} {state}")
+            self.info(f"[{minutes:6.1f} min] {name} {state}")
 
     def update(self, running: list[str], done: int) -> None:
         if not self.screen.console.is_terminal or self.screen.quiet or not running:
             return
         if self._bar is None:
             whole = Column(no_wrap=True)
-            self._bar = Progress(
+            self._bar = Bars(
                 TextColumn("stages", table_column=whole),
                 BarColumn(20, table_column=Column(min_width=12)),
                 MofNCompleteColumn(table_column=whole),
-                TextColumn("{task.fields[now]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+                TextColumn(
+                    "{task.fields[now]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+                ),
                 console=self.screen.console,
                 transient=True,
                 expand=True,

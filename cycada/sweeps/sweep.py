@@ -15,13 +15,13 @@ from cycada.config.schema import Config, Tracking
 from cycada.core.errors import CycadaError, os_message
 from cycada.core.files import ready, unless_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
-from cycada.core.progress import Screen
+from cycada.core.progress import Progress
 from cycada.runs.reuse import checked
 from cycada.runs.run import run, run_stages
 from cycada.storage.store import RunFolder
-from cycada.sweeps.launchers import Handle, Here, Launcher, Lost, launcher
+from cycada.sweeps.launchers import Handle, InProcess, Launcher, WorkerDied, launcher
 from cycada.sweeps.plan import Cell, Job, SweepPlan, plan_sweep
-from cycada.sweeps.progress import SweepScreen
+from cycada.sweeps.progress import SweepProgress
 from cycada.tracking.tracker import NoTracker
 
 POLL = 0.3
@@ -33,7 +33,7 @@ State = Literal["waiting", "running", "done", "failed", "skipped"]
 
 
 @dataclass
-class Progress:
+class SweepState:
     """The state of every job, and why one failed."""
 
     states: dict[str, State]
@@ -50,7 +50,7 @@ def sweep(
     seeds: Sequence[int] = (),
     jobs: int | None = None,
     cluster: str | None = None,
-    screen: Screen | None = None,
+    screen: Progress | None = None,
 ) -> dict[str, Any]:
     """What `cycada sweep` does: plan the YAML file, train what is not done, -> the content of results/sweeps/NAME.json.
 
@@ -58,36 +58,44 @@ def sweep(
     Raises CycadaError for a mistake in the file; a cell that fails is in the content with its error.
     """
     planned = plan_sweep(file, assignments, seeds)
-    return run_sweep(planned, launcher(cluster, jobs, planned.results / "sweeps" / "logs", planned.sweep.cluster), screen)
+    return run_sweep(
+        planned, launcher(cluster, jobs, planned.results / "sweeps" / "logs", planned.sweep.cluster), screen
+    )
 
 
-def run_sweep(planned: SweepPlan, place: Launcher | None = None, screen: Screen | None = None) -> dict[str, Any]:
+def run_sweep(
+    planned: SweepPlan, place: Launcher | None = None, screen: Progress | None = None
+) -> dict[str, Any]:
     """Train what is not done, write `results/sweeps/NAME.json`, mirror the cells into the tracker. -> that file's content.
 
     A failed stage takes along only the cells that need it. Raises Interrupted after Ctrl-C, when all that ran is saved.
     """
-    place = place or Here()
-    screen = screen or Screen(quiet=True)
+    place = place or InProcess()
+    screen = screen or Progress(quiet=True)
     progress = _found(planned, screen)
     write = partial(_write, planned, progress, screen)
     try:
-        with stop_on_signal(enabled=True) as stopped, SweepScreen(screen, planned.jobs) as show:
+        with stop_on_signal(enabled=True) as stopped, SweepProgress(screen, planned.jobs) as show:
             _train_all(planned, place, progress, show, write, stopped.is_set)
     finally:
         place.close()
     lost: set[str | None] = set()  # an address that fails is waited for once
     for cell in planned.cells:
         uri = cell.config.tracking.uri
-        if cell.config.tracking.kind != "none" and uri not in lost and all(progress.states[i] == "done" for i in cell.ids.values()):
-            summary = run(cell.config, Screen(quiet=True))  # everything is there: this only mirrors it
+        if (
+            cell.config.tracking.kind != "none"
+            and uri not in lost
+            and all(progress.states[i] == "done" for i in cell.ids.values())
+        ):
+            summary = run(cell.config, Progress(quiet=True))  # everything is there: this only mirrors it
             if not summary.tracking:
                 lost.add(uri)
     return write()
 
 
-def _found(planned: SweepPlan, screen: Screen) -> Progress:
+def _found(planned: SweepPlan, screen: Progress) -> SweepState:
     """What is finished already. A finished stage whose files are not those that it wrote has failed."""
-    progress = Progress(dict.fromkeys(planned.jobs, "waiting"))
+    progress = SweepState(dict.fromkeys(planned.jobs, "waiting"))
     for identity, job in planned.jobs.items():
         if job.folder.done:
             try:
@@ -103,8 +111,8 @@ def _found(planned: SweepPlan, screen: Screen) -> Progress:
 def _train_all(
     planned: SweepPlan,
     place: Launcher,
-    progress: Progress,
-    show: SweepScreen,
+    progress: SweepState,
+    show: SweepProgress,
     write: Callable[[], Any],
     stopped: Callable[[], bool],
 ) -> None:
@@ -115,18 +123,22 @@ def _train_all(
         if stopped() and not ending:
             ending = True
             place.stop()
-            show.say("Stopping: every stage that runs saves first.")
+            show.info("Stopping: every stage that runs saves first.")
         for identity in () if ending else _ready(planned, progress)[: place.slots - len(running)]:
             job = planned.jobs[identity]
             progress.states[identity] = "running"
             tries[identity] = tries.get(identity, 0) + 1
-            inside = show.screen if isinstance(place, Here) else None
-            running[identity] = place.submit(partial(train_job, _on_its_own(job.config), place.threads, inside), _title(job))
+            inside = show.screen if isinstance(place, InProcess) else None
+            running[identity] = place.submit(
+                partial(train_job, _on_its_own(job.config), place.threads, inside), _title(job)
+            )
         for identity in [i for i, handle in running.items() if handle.done()]:
-            progress.states[identity] = _ended(running.pop(identity), identity, progress, retry=tries[identity] < TRIES and not ending)
+            progress.states[identity] = _ended(
+                running.pop(identity), identity, progress, retry=tries[identity] < TRIES and not ending
+            )
             if progress.states[identity] in ("done", "failed"):
                 show.finished(identity, progress.states[identity], progress.errors.get(identity))
-            if progress.states[identity] == "waiting" and isinstance(place, Here):
+            if progress.states[identity] == "waiting" and isinstance(place, InProcess):
                 ending = True  # Ctrl-C reached the stage itself
             write()
         if not running and (ending or not _ready(planned, progress)):
@@ -136,10 +148,12 @@ def _train_all(
             time.sleep(POLL)
     if ending:
         left = len(progress.of("waiting", "running"))
-        raise Interrupted(f"Stopped with {left} of {len(planned.jobs)} stages to go. The same command goes on from there.")
+        raise Interrupted(
+            f"Stopped with {left} of {len(planned.jobs)} stages to go. The same command goes on from there."
+        )
 
 
-def _ready(planned: SweepPlan, progress: Progress) -> list[str]:
+def _ready(planned: SweepPlan, progress: SweepState) -> list[str]:
     """Waiting jobs whose parents are done. Those of a failed parent are set aside on the way."""
     found = []
     for identity in progress.of("waiting"):
@@ -151,12 +165,12 @@ def _ready(planned: SweepPlan, progress: Progress) -> list[str]:
     return found
 
 
-def _ended(handle: Handle, identity: str, progress: Progress, retry: bool) -> State:
+def _ended(handle: Handle, identity: str, progress: SweepState, retry: bool) -> State:
     try:
         handle.result()
     except Interrupted:
         return "waiting"
-    except Lost as error:
+    except WorkerDied as error:
         if retry:
             return "waiting"
         progress.errors[identity] = str(error)
@@ -165,7 +179,9 @@ def _ended(handle: Handle, identity: str, progress: Progress, retry: bool) -> St
         progress.errors[identity] = os_message(error)
         return "failed"
     except Exception as error:  # one stage's mistake must not end the others
-        progress.errors[identity] = str(error) if isinstance(error, CycadaError) else f"{type(error).__name__}: {error}"
+        progress.errors[identity] = (
+            str(error) if isinstance(error, CycadaError) else f"{type(error).__name__}: {error}"
+        )
         return "failed"
     return "done"
 
@@ -173,22 +189,26 @@ def _ended(handle: Handle, identity: str, progress: Progress, retry: bool) -> St
 def _on_its_own(config: Config) -> Config:
     """Paths that mean the same in another process; tracking is the sweep's own business."""
     data = config.data.model_copy(update={"root": config.data.resolved_root().resolve()})
-    return config.model_copy(update={"results": config.results.resolve(), "data": data, "tracking": Tracking(kind="none")})
+    return config.model_copy(
+        update={"results": config.results.resolve(), "data": data, "tracking": Tracking(kind="none")}
+    )
 
 
-def train_job(config: Config, threads: int | None, screen: Screen | None = None) -> None:
+def train_job(config: Config, threads: int | None, screen: Progress | None = None) -> None:
     """Train the last stage of a config whose other stages are done. Runs in whichever process the launcher chose."""
     if threads:
         torch.set_num_threads(threads)
         config = config.model_copy(update={"threads": config.threads or threads})
-    run_stages(config, NoTracker(), screen or Screen(quiet=True, whose=f"{config.name}, seed {config.seed}"))
+    run_stages(
+        config, NoTracker(), screen or Progress(quiet=True, whose=f"{config.name}, seed {config.seed}")
+    )
 
 
 def _title(job: Job) -> str:
     return f"{job.plan.name} of {job.config.name}, seed {job.config.seed}"
 
 
-def _write(planned: SweepPlan, progress: Progress, screen: Screen) -> dict[str, Any]:
+def _write(planned: SweepPlan, progress: SweepState, screen: Progress) -> dict[str, Any]:
     """results/sweeps/NAME.json: what a report reads. Written after every stage, so that a report can be made half-way."""
     sweep = planned.sweep
     content = {
@@ -209,12 +229,27 @@ def sweep_file(results: Path, name: str) -> Path:
     return results / "sweeps" / f"{name}.json"
 
 
-def _cell(cell: Cell, progress: Progress) -> dict[str, Any]:
+def _cell(cell: Cell, progress: SweepState) -> dict[str, Any]:
     states = [progress.states[i] for i in cell.ids.values()]
-    status = "failed" if any(s in ("failed", "skipped") for s in states) else "done" if set(states) == {"done"} else "not run"
+    status = (
+        "failed"
+        if any(s in ("failed", "skipped") for s in states)
+        else "done"
+        if set(states) == {"done"}
+        else "not run"
+    )
     errors = [f"stage {name}: {progress.errors[i]}" for name, i in cell.ids.items() if i in progress.errors]
-    stages = [{"name": p.name, "label": p.method.label, "method": p.stage.method, "id": cell.ids[p.name]} for p in cell.plans]
-    return {"variant": cell.variant, "seed": cell.seed, "status": status, "error": "; ".join(errors) or None, "stages": stages}
+    stages = [
+        {"name": p.name, "label": p.method.label, "method": p.stage.method, "id": cell.ids[p.name]}
+        for p in cell.plans
+    ]
+    return {
+        "variant": cell.variant,
+        "seed": cell.seed,
+        "status": status,
+        "error": "; ".join(errors) or None,
+        "stages": stages,
+    }
 
 
 def seconds_left(jobs: Iterable[Job], results: Path) -> dict[str, float | None]:

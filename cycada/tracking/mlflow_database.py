@@ -14,7 +14,9 @@ NEEDED = frozenset({"experiments", "runs", "metrics", "latest_metrics", "params"
 """Tables without which nothing can be tracked."""
 
 
-def prepare_database(path: Path, artifacts: Path | None, make: Callable[[str], object], warn: Callable[[str], None]) -> None:
+def prepare_database(
+    path: Path, artifacts: Path | None, make: Callable[[str], object], warn: Callable[[str], None]
+) -> None:
     """See to it that a sound database is at `path`. Nobody else may do so meanwhile.
 
     A new one is made under another name and then put in place, so that a process that is killed while MLflow makes it leaves nothing
@@ -35,7 +37,9 @@ def prepare_database(path: Path, artifacts: Path | None, make: Callable[[str], o
     for old in path.parent.glob(f".{path.name}.*.tmp*"):  # whoever made it died: there is a lock
         old.unlink(missing_ok=True)
     if path.exists() and (fault := _fault(path) or _unusable(path, make)):
-        aside = next(p for n in range(1, 1000) if not (p := path.with_name(f"{path.name}.broken-{n}")).exists())
+        aside = next(
+            p for n in range(1, 1000) if not (p := path.with_name(f"{path.name}.broken-{n}")).exists()
+        )
         path.replace(aside)
         for rest in ("-journal", "-wal", "-shm"):
             path.with_name(path.name + rest).unlink(missing_ok=True)
@@ -78,11 +82,21 @@ def _fault(path: Path) -> str:
     """Say why a file is no database that MLflow has finished making; empty where it is one. Raises CycadaError where it holds runs."""
     try:
         with closing(_reading(path)) as database:
-            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            tables = {
+                name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            }
             runs = database.execute("SELECT COUNT(*) FROM runs").fetchone()[0] if "runs" in tables else 0
-            version = database.execute("SELECT COUNT(*) FROM alembic_version").fetchone()[0] if "alembic_version" in tables else 0
+            version = (
+                database.execute("SELECT COUNT(*) FROM alembic_version").fetchone()[0]
+                if "alembic_version" in tables
+                else 0
+            )
             if tables >= NEEDED and version:
-                return "" if runs or database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok" else "the database is damaged"
+                return (
+                    ""
+                    if runs or database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+                    else "the database is damaged"
+                )
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
             return ""  # somebody writes into it, so it is one
@@ -90,7 +104,9 @@ def _fault(path: Path) -> str:
     except sqlite3.DatabaseError as error:
         return f"it is no database, or a damaged one ({error})"
     if runs:
-        raise CycadaError(f"{path}: the database is half-made, but holds {runs} runs. Move it away; the run folders hold everything.")
+        raise CycadaError(
+            f"{path}: the database is half-made, but holds {runs} runs. Move it away; the run folders hold everything."
+        )
     return "the database was not made to its end"
 
 
@@ -105,7 +121,9 @@ def _follow(path: Path, artifacts: Path) -> None:
         for experiment, before in rows:
             if before == now or not before.startswith("file:"):
                 continue
-            database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (now, experiment))
+            database.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (now, experiment)
+            )
             database.execute(
                 "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
                 (now, len(before) + 1, experiment, len(before) + 1, f"{before}/"),

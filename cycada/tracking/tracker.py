@@ -73,7 +73,9 @@ class MlflowTracker(NoTracker):
         from mlflow import MlflowClient, entities
         from mlflow.store.db import utils
 
-        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it announces every migration of a new database
+        logging.getLogger("mlflow").setLevel(
+            logging.WARNING
+        )  # it announces every migration of a new database
         logging.getLogger("alembic").setLevel(logging.WARNING)
 
         utils.MAX_RETRY_COUNT = 1  # or it would wait 100 seconds for a database that cannot be opened
@@ -82,7 +84,9 @@ class MlflowTracker(NoTracker):
         self.results = results.resolve()
         address = uri or f"sqlite:///{self.results / 'mlflow.db'}"
         self.where = redacted(address)
-        database = Path(address.removeprefix("sqlite:///")) if re.fullmatch(r"sqlite:///[^?:]+", address) else None
+        database = (
+            Path(address.removeprefix("sqlite:///")) if re.fullmatch(r"sqlite:///[^?:]+", address) else None
+        )
         self.local = database is not None and database.resolve() == self.results / "mlflow.db"
 
         def opened(address: str) -> Any:
@@ -91,7 +95,9 @@ class MlflowTracker(NoTracker):
             return client
 
         if database:
-            os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")  # a kept connection outlives a file that is put aside
+            os.environ.setdefault(
+                "MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool"
+            )  # a kept connection outlives a file that is put aside
             with self._alone():  # processes that create one database at once break each other
                 prepare_database(database, self.results / "mlflow" if self.local else None, opened, warn)
                 self.client = opened(address)
@@ -107,7 +113,9 @@ class MlflowTracker(NoTracker):
 
         def waiting() -> None:
             if not self.said:
-                self.warn(f"Another process holds {path}; tracking waits for it, at most {LONGEST_WAIT} seconds.")
+                self.warn(
+                    f"Another process holds {path}; tracking waits for it, at most {LONGEST_WAIT} seconds."
+                )
             self.said = True
 
         return locked(path, waiting, QUIET_WAIT, LONGEST_WAIT)
@@ -116,7 +124,9 @@ class MlflowTracker(NoTracker):
         with self._alone():
             found = self.client.get_experiment_by_name(name)
             place = (self.results / "mlflow").as_uri() if self.local else None
-            self.experiment = found.experiment_id if found else self.client.create_experiment(name, artifact_location=place)
+            self.experiment = (
+                found.experiment_id if found else self.client.create_experiment(name, artifact_location=place)
+            )
             self.parent = self._run(f"{name} seed {seed}", {"cycada.config_id": config_id}, tags)
 
     def begin_stage(self, stage: str, stage_id: str, params: dict[str, Any], tags: dict[str, str]) -> None:
@@ -154,21 +164,27 @@ class MlflowTracker(NoTracker):
             return
         self.seen = step
         row = {k: v for k, v in _named(values).items() if k != "step"}
-        self.unfit += sum(not math.isfinite(v) for v in row.values())  # MLflow would show the largest float instead
+        self.unfit += sum(
+            not math.isfinite(v) for v in row.values()
+        )  # MLflow would show the largest float instead
         new = {k: v for k, v in row.items() if self.there.get(k, -1) < step and math.isfinite(v)}
         self._metrics(self.stage, step, new)
         self.there |= dict.fromkeys(new, step)
 
     def _metrics(self, run: str, step: int, values: dict[str, float]) -> None:
         now = int(time.time() * 1000)
-        metrics = [self.entities.Metric(k, float(v), now, step) for k, v in values.items() if math.isfinite(v)]
+        metrics = [
+            self.entities.Metric(k, float(v), now, step) for k, v in values.items() if math.isfinite(v)
+        ]
         for start in range(0, len(metrics), 1000):
             self.client.log_batch(run, metrics=metrics[start : start + 1000])
 
     def end_stage(self, files: Iterable[Path], scores: dict[str, float]) -> None:
         self._artifacts(self.stage, files)
         self._changed(self.stage, max(self.seen, 0), {f"final/{k}": v for k, v in scores.items()})
-        if self.unfit and self.client.get_run(self.stage).data.tags.get("cycada.not_finite") != str(self.unfit):
+        if self.unfit and self.client.get_run(self.stage).data.tags.get("cycada.not_finite") != str(
+            self.unfit
+        ):
             self.client.set_tag(self.stage, "cycada.not_finite", str(self.unfit))
         self._ended(self.stage, "FINISHED")
         self.stage = ""
@@ -243,7 +259,7 @@ def _name(key: str) -> str:
     return f"{re.sub(r'[./]*/[./]*', '/', fit).strip('./ ')[: LONGEST_NAME - 9]}_{sha256(key.encode()).hexdigest()[:8]}"
 
 
-class Guarded(NoTracker):
+class SafeTracker(NoTracker):
     """Passes everything on until the first failure, of which it warns once; after that it is silent."""
 
     def __init__(self, tracker: NoTracker, warn: Warn) -> None:
@@ -293,9 +309,11 @@ def tracker(kind: str, uri: str | None, results: Path, warn: Warn) -> NoTracker:
         )
         return NoTracker()
     try:
-        return Guarded(MlflowTracker(uri, results, warn), warn)
+        return SafeTracker(MlflowTracker(uri, results, warn), warn)
     except Interrupted:
         raise
     except Exception as error:
-        warn(f"No tracking ({type(error).__name__}: {redacted(str(error))[:200]}). The run folder holds everything.")
+        warn(
+            f"No tracking ({type(error).__name__}: {redacted(str(error))[:200]}). The run folder holds everything."
+        )
         return NoTracker()

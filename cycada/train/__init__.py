@@ -1,1 +1,1 @@
-"""Training: one step, one loop, one device file, checkpoints and evaluation."""
+"""TrainState: one step, one loop, one device file, checkpoints and evaluation."""

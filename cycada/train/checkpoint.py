@@ -74,7 +74,9 @@ def step_of(path: Path) -> int:
 def load(path: Path) -> dict[str, Any]:
     """Raises CycadaError that names a damaged file. Loads with weights_only: no code in the file is run."""
     if _digest(path) != path.stem.rsplit("-", 1)[-1]:
-        raise CycadaError(f"{path}: the checkpoint is damaged (its bytes do not match the digest in its name).")
+        raise CycadaError(
+            f"{path}: the checkpoint is damaged (its bytes do not match the digest in its name)."
+        )
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -104,7 +106,9 @@ def load_latest(
         except CycadaError as error:
             warn(f"{error} Trying the one before.")
     if found:
-        raise CycadaError(f"{folder}: every checkpoint of this run is damaged. Delete the folder to train the stage anew.")
+        raise CycadaError(
+            f"{folder}: every checkpoint of this run is damaged. Delete the folder to train the stage anew."
+        )
     return None
 
 

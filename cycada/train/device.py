@@ -47,13 +47,17 @@ class Device:
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
         if name.startswith("cuda") and not torch.cuda.is_available():
-            raise CycadaError(f"device: '{name}' was asked for, but torch sees no GPU here. Use device=cpu or device=auto.")
+            raise CycadaError(
+                f"device: '{name}' was asked for, but torch sees no GPU here. Use device=cpu or device=auto."
+            )
         if name == "mps" and not torch.backends.mps.is_available():
             raise CycadaError(
                 "device: 'mps' was asked for, but this is no Mac with a GPU that torch can use. Use device=cpu or device=auto."
             )
         if name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
-            raise CycadaError(f"device: '{name}' was asked for, but torch sees {torch.cuda.device_count()} here, counted from cuda:0.")
+            raise CycadaError(
+                f"device: '{name}' was asked for, but torch sees {torch.cuda.device_count()} here, counted from cuda:0."
+            )
         if name == "cuda" and world > 1:
             name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
         device = torch.device(name)
@@ -102,7 +106,7 @@ class Device:
         return value / self.world
 
     def average_buffers(self, module: nn.Module) -> None:
-        """Batch-norm statistics become the mean over the processes (before evaluating or saving)."""
+        """Batch-norm statistics become the mean over the processes (before eval_mode or saving)."""
         if self.world > 1:
             for name, buffer in module.named_buffers():
                 if buffer.is_floating_point() and not name.startswith("pool"):
@@ -127,4 +131,6 @@ class Device:
     def describe(self) -> str:
         if self.torch_device.type == "cuda":
             return f"{self.world} x {torch.cuda.get_device_name(self.torch_device)}"
-        return f"CPU, {torch.get_num_threads()} threads" + (f", {self.world} processes" if self.world > 1 else "")
+        return f"CPU, {torch.get_num_threads()} threads" + (
+            f", {self.world} processes" if self.world > 1 else ""
+        )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cycada.core.types import Batch
 from cycada.data import Augment, SceneStream, Stream
-from cycada.methods import TEACHER, Networks, Views
+from cycada.methods import TEACHER, Networks, StepTensors
 from cycada.networks import kind_of
 from cycada.train.device import Device, Precision
 from cycada.train.meter import Diverged, Meter
@@ -26,7 +26,7 @@ NORMS_EVERY = 5
 
 
 @dataclass(frozen=True)
-class Report:
+class TrainLog:
     """What happened since the last one. step: steps done. values: means over these steps. rate: image pairs a second.
 
     early: it comes before its time because somebody stops; its steps count again in the next one.
@@ -39,7 +39,7 @@ class Report:
 
 
 @dataclass
-class Training:
+class TrainState:
     """All that moves while a stage trains, and what it is fed with. target is None where no term looks at it.
 
     behind: what of a batch comes behind the source's images, (N, 2C, H, W): their translations, or their true partners.
@@ -48,7 +48,7 @@ class Training:
 
     nets: Networks
     phases: Sequence[Phase]
-    views: type[Views]
+    tensors: type[StepTensors]
     options: Any
     source: Stream | SceneStream
     target: Stream | SceneStream | None
@@ -58,7 +58,7 @@ class Training:
     precision: Precision = "fp32"
     augment: Mapping[str, Augment] = field(default_factory=dict)
     ema: Mapping[str, ModelEmaV3] = field(default_factory=dict)
-    behind: Literal["fake_t", "pair_t"] | None = None
+    partner_name: Literal["fake_t", "pair_t"] | None = None
     step: int = 0
     meter: Meter = field(default_factory=Meter)
 
@@ -68,7 +68,9 @@ class Training:
         Pools are each process's own; all else is rank 0's. To be called by every process at once.
         """
         self.device.average_buffers(self.nets)
-        pools = self.device.gather({r: n.state_dict() for r, n in self.nets.named_children() if kind_of(r) == "pool"})
+        pools = self.device.gather(
+            {r: n.state_dict() for r, n in self.nets.named_children() if kind_of(r) == "pool"}
+        )
         return {
             "step": self.step,
             "nets": {r: n.state_dict() for r, n in self.nets.named_children() if kind_of(r) != "pool"},
@@ -112,8 +114,8 @@ class Training:
         if self.augment:
             real_s = self.augment["source"](real_s)  # what is behind moves with it
         more: dict[str, Tensor] = {}
-        if self.behind:
-            real_s, more[self.behind] = (half.contiguous() for half in real_s.chunk(2, 1))
+        if self.partner_name:
+            real_s, more[self.partner_name] = (half.contiguous() for half in real_s.chunk(2, 1))
         real_t = self.target.draw(step)[0] if self.target else real_s[:0]
         if self.augment and self.target:
             real_t = self.augment["target"](real_t)
@@ -121,7 +123,12 @@ class Training:
         return Batch(real_s, label_s, real_t, **more)
 
 
-def train(training: Training, report_every: int = 50, stop: Callable[[], bool] = lambda: False, gradients: bool = True) -> Iterator[Report]:
+def train(
+    training: TrainState,
+    report_every: int = 50,
+    stop: Callable[[], bool] = lambda: False,
+    gradients: bool = True,
+) -> Iterator[TrainLog]:
     """Train from `training.step` to the end, with a report every so many steps and after the last.
 
     gradients: every fifth report and the last hold the norm of every term's gradient.
@@ -139,9 +146,9 @@ def train(training: Training, report_every: int = 50, stop: Callable[[], bool] =
             set_rates(phase.optimizer, phase.schedule(t.step, t.steps))
         last = t.step + 1 == t.steps
         reporting = last or (t.step + 1) % report_every == 0
-        views = t.views(t.nets, t.batch(t.step), t.options, device.average)
+        tensors = t.tensors(t.nets, t.batch(t.step), t.options, device.average)
         norms = gradients and (last or (t.step + 1) % (NORMS_EVERY * report_every) == 0)
-        values = train_step(t.phases, views, device, t.step, t.steps, t.precision, norms)
+        values = train_step(t.phases, tensors, device, t.step, t.steps, t.precision, norms)
         t.step += 1
         for role, ema in t.ema.items():
             ema.update(t.nets.get_submodule(role), step=t.step)
@@ -151,14 +158,14 @@ def train(training: Training, report_every: int = 50, stop: Callable[[], bool] =
             means = meter.means(device, keep=not reporting)
             check_weights(t)
             rate = (t.step - since) * t.source.batch * device.world / (time.perf_counter() - began)
-            yield Report(t.step, means, rate, early=not reporting)
+            yield TrainLog(t.step, means, rate, early=not reporting)
             t.nets.train()
             since, began = t.step, time.perf_counter()
         if stopping:
             return
 
 
-def check_weights(training: Training) -> None:
+def check_weights(training: TrainState) -> None:
     """Raises Diverged where a weight or a statistic is no finite number: it names the networks and the terms that moved them.
 
     The last step breaks what no loss sees any more, and in training mode none sees the statistics of batch norm.
@@ -167,7 +174,9 @@ def check_weights(training: Training) -> None:
     nets = {role: net for role, net in t.nets.named_children() if kind_of(role) != "pool"}
     sound = t.device.average(torch.stack([_finite(net, t.device) for net in nets.values()]))
     if broken := [role for role, whole in zip(nets, sound.tolist(), strict=True) if whole < 1]:
-        terms = dict.fromkeys(term.name for phase in t.phases if set(broken) & set(phase.roles) for term in phase.terms)
+        terms = dict.fromkeys(
+            term.name for phase in t.phases if set(broken) & set(phase.roles) for term in phase.terms
+        )
         raise Diverged(
             f"Step {t.step}: {', '.join(broken)} no longer {'has' if len(broken) == 1 else 'have'} finite weights, though every "
             f"loss was finite. What moved them: {', '.join(terms) or 'no term'}. Nothing after the last checkpoint was kept. "

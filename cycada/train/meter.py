@@ -51,21 +51,32 @@ class Meter:
         if group is None:
             self._groups[tuple(values)] = _Group(row, bad, row, 1)
         else:
-            group.total, group.first_bad, group.count = group.total + row, torch.minimum(group.first_bad, bad), group.count + 1
+            group.total, group.first_bad, group.count = (
+                group.total + row,
+                torch.minimum(group.first_bad, bad),
+                group.count + 1,
+            )
             group.last = torch.where(row.isfinite(), row, group.last)
 
     def state(self) -> list[Any]:
         """What was added since the last means, to go on from bit for bit."""
-        return [[list(names), group.total, group.first_bad, group.last, group.count] for names, group in self._groups.items()]
+        return [
+            [list(names), group.total, group.first_bad, group.last, group.count]
+            for names, group in self._groups.items()
+        ]
 
     def load_state(self, state: list[Any], device: Device) -> None:
         """Raises CycadaError where it is none."""
         try:
             place = device.torch_device
             self._groups = {
-                tuple(names): _Group(total.to(place), bad.to(place), last.to(place), int(count)) for names, total, bad, last, count in state
+                tuple(names): _Group(total.to(place), bad.to(place), last.to(place), int(count))
+                for names, total, bad, last, count in state
             }
-            sound = all(len(g.total) == len(g.first_bad) == len(g.last) == len(n) and g.count > 0 for n, g in self._groups.items())
+            sound = all(
+                len(g.total) == len(g.first_bad) == len(g.last) == len(n) and g.count > 0
+                for n, g in self._groups.items()
+            )
         except (AttributeError, TypeError, ValueError):
             sound = False
         if not sound:
@@ -95,8 +106,14 @@ class Meter:
             heavy = heavy or "Lower the learning rate or that term's weight, or use precision: fp32."
             when = f"Step {int(step) + 1}" if math.isfinite(step) else "Another process"
             kind, _, term = name.partition("/")
-            what = f"has diverged: it came to {mean:.3g}" if math.isfinite(mean) else "is no longer a finite number"
-            raise Diverged(f"{when}: '{term}' ({kind}) {what}. Nothing after the last checkpoint was kept. {heavy}")
+            what = (
+                f"has diverged: it came to {mean:.3g}"
+                if math.isfinite(mean)
+                else "is no longer a finite number"
+            )
+            raise Diverged(
+                f"{when}: '{term}' ({kind}) {what}. Nothing after the last checkpoint was kept. {heavy}"
+            )
         return {name: total / counts[name] for name, total in totals.items()}
 
     def _heaviest(self) -> str:
@@ -111,6 +128,8 @@ class Meter:
                 if kind == "loss" and term in self.weights and math.isfinite(value):
                     pulls[term] = self.weights[term] * min(abs(value), 1.0)
         term = max(pulls, key=pulls.__getitem__, default="")
-        if not term or pulls[term] <= OUTWEIGHS * max((pull for other, pull in pulls.items() if other != term), default=1.0):
+        if not term or pulls[term] <= OUTWEIGHS * max(
+            (pull for other, pull in pulls.items() if other != term), default=1.0
+        ):
             return ""
         return f"The cause is '{term}': its weight of {self.weights[term]:g} is far above all others. Lower losses.{term}."

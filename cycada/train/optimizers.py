@@ -37,8 +37,15 @@ def _groups(moving: Sequence[nn.Module], head_lr: float | None, phase: str) -> l
     parameters = [p for module in moving for p in module.parameters()]
     if head_lr is None:
         return parameters
-    heads = [p for module in moving if isinstance(head := getattr(module, "head", None), nn.Module) for p in head.parameters()]
+    heads = [
+        p
+        for module in moving
+        if isinstance(head := getattr(module, "head", None), nn.Module)
+        for p in head.parameters()
+    ]
     if not heads:
-        raise CycadaError(f"optimizer.head_lr: no network of the phase '{phase}' has a head of its own. Take it out.")
+        raise CycadaError(
+            f"optimizer.head_lr: no network of the phase '{phase}' has a head of its own. Take it out."
+        )
     in_heads = {id(p) for p in heads}
     return [{"params": [p for p in parameters if id(p) not in in_heads]}, {"params": heads, "lr": head_lr}]

@@ -40,10 +40,17 @@ def check_state(state: Mapping[str, Any], own: Mapping[str, Any], steps: int, pr
 
 def _same_keys(found: Any, expected: Mapping[Any, Any], where: str) -> None:
     if not isinstance(found, Mapping):
-        raise CycadaError(f"it has no {where}" if found is None else f"its {where} are a {type(found).__name__}")
+        raise CycadaError(
+            f"it has no {where}" if found is None else f"its {where} are a {type(found).__name__}"
+        )
     if set(found) != set(expected):
-        missing, more = sorted(map(str, set(expected) - set(found))), sorted(map(str, set(found) - set(expected)))
-        words = [f"lacks {', '.join(missing[:3])}"] * bool(missing) + [f"has {', '.join(more[:3])}"] * bool(more)
+        missing, more = (
+            sorted(map(str, set(expected) - set(found))),
+            sorted(map(str, set(found) - set(expected))),
+        )
+        words = [f"lacks {', '.join(missing[:3])}"] * bool(missing) + [f"has {', '.join(more[:3])}"] * bool(
+            more
+        )
         raise CycadaError(f"{where}: it {' and '.join(words)}, unlike this stage")
 
 
@@ -55,7 +62,11 @@ def _alike(found: Any, expected: Any, where: str) -> None:
             _alike(found[key], value, f"{where}.{key}")
     elif isinstance(expected, Tensor):
         if not isinstance(found, Tensor) or found.shape != expected.shape or found.dtype != expected.dtype:
-            said = f"{tuple(found.shape)} {found.dtype}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            said = (
+                f"{tuple(found.shape)} {found.dtype}"
+                if isinstance(found, Tensor)
+                else f"a {type(found).__name__}"
+            )
             raise CycadaError(f"{where}: it is {said}, expected {tuple(expected.shape)} {expected.dtype}")
         _numbers(found, where)
 
@@ -72,12 +83,22 @@ def _of_optimizer(found: Any, expected: Mapping[str, Any], where: str) -> None:
     """
     _same_keys(found, dict.fromkeys(("state", "param_groups")), where)
     groups, state = found["param_groups"], found["state"]
-    if not isinstance(groups, list) or len(groups) != len(expected["param_groups"]) or not isinstance(state, Mapping):
+    if (
+        not isinstance(groups, list)
+        or len(groups) != len(expected["param_groups"])
+        or not isinstance(state, Mapping)
+    ):
         raise CycadaError(f"{where}: it has other groups of parameters than this stage")
     for group, own in zip(groups, expected["param_groups"], strict=True):
         _same_keys(group, own, f"{where}.param_groups")
-        if other := [key for key in own if key != "lr" and group[key] != own[key] and list(_plain(group[key])) != list(_plain(own[key]))]:
-            raise CycadaError(f"{where}.{other[0]}: it is {str(group[other[0]])[:60]}, expected {str(own[other[0]])[:60]}")
+        if other := [
+            key
+            for key in own
+            if key != "lr" and group[key] != own[key] and list(_plain(group[key])) != list(_plain(own[key]))
+        ]:
+            raise CycadaError(
+                f"{where}.{other[0]}: it is {str(group[other[0]])[:60]}, expected {str(own[other[0]])[:60]}"
+            )
     count = sum(len(group["params"]) for group in expected["param_groups"])
     for index, values in state.items():
         if type(index) is not int or not 0 <= index < count or not isinstance(values, Mapping):

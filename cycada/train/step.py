@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cycada.core.errors import CycadaError
 from cycada.core.registry import needs
 from cycada.losses import Term
-from cycada.methods import Networks, Views, roles_in
+from cycada.methods import Networks, StepTensors, roles_in
 from cycada.metrics import monitors
 from cycada.train.device import Device, Precision
 from cycada.train.schedule import Schedule
@@ -26,7 +26,7 @@ class Phase:
     """
 
     name: str
-    learns: tuple[str, ...]
+    trains: tuple[str, ...]
     terms: tuple[Term, ...]
     optimizer: torch.optim.Optimizer
     every: int = 1
@@ -35,10 +35,10 @@ class Phase:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        return roles_in(self.learns)
+        return roles_in(self.trains)
 
 
-def part(net: nn.Module, name: str, role: str) -> nn.Module:
+def submodule(net: nn.Module, name: str, role: str) -> nn.Module:
     """net.NAME; '' is the network itself. Raises CycadaError where it has no such part."""
     try:
         return net.get_submodule(name)
@@ -49,16 +49,16 @@ def part(net: nn.Module, name: str, role: str) -> nn.Module:
         ) from None
 
 
-def parts(learns: Sequence[str], nets: Networks) -> list[nn.Module]:
+def submodules(trains: Sequence[str], nets: Networks) -> list[nn.Module]:
     """The networks, or parts of networks, that a phase moves. Raises CycadaError."""
-    split = [path.partition(".") for path in learns]
-    return [part(nets.get_submodule(role), name, role) for role, _, name in split]
+    split = [path.partition(".") for path in trains]
+    return [submodule(nets.get_submodule(role), name, role) for role, _, name in split]
 
 
 @contextmanager
-def only(learns: Sequence[str], nets: Networks) -> Iterator[list[nn.Parameter]]:
+def trainable_only(trains: Sequence[str], nets: Networks) -> Iterator[list[nn.Parameter]]:
     """Inside, the parameters of these networks or parts learn (they are yielded) and all others are constants."""
-    moving = parts(learns, nets)
+    moving = submodules(trains, nets)
     nets.requires_grad_(False)
     for module in moving:
         module.requires_grad_(True)
@@ -67,7 +67,7 @@ def only(learns: Sequence[str], nets: Networks) -> Iterator[list[nn.Parameter]]:
 
 def train_step(
     phases: Sequence[Phase],
-    views: Views,
+    tensors: StepTensors,
     device: Device,
     step: int,
     total: int,
@@ -83,14 +83,16 @@ def train_step(
     """
     values: dict[str, Tensor] = {}
     for phase, turn in ((p, turn) for p in phases for turn in range(p.repeat) if step % p.every == 0):
-        before = set(vars(views))
-        with only(phase.learns, views.nets) as parameters:
+        before = set(vars(tensors))
+        with trainable_only(phase.trains, tensors.nets) as parameters:
             with device.autocast(precision):
-                terms = [(term, term(views)) for term in phase.terms]
+                terms = [(term, term(tensors)) for term in phase.terms]
             weighted = []
             for term, value in terms:
                 if not value.requires_grad:
-                    raise CycadaError(f"The loss '{term.name}' reaches no parameter of phase '{phase.name}' ({', '.join(phase.learns)}).")
+                    raise CycadaError(
+                        f"The loss '{term.name}' reaches no parameter of phase '{phase.name}' ({', '.join(phase.trains)})."
+                    )
                 weighted.append(term.weight_at(step, total) * value)
                 values[f"loss/{term.name}"] = value.detach()
                 if gradients:
@@ -100,10 +102,10 @@ def train_step(
             device.average_gradients(parameters)
             phase.optimizer.step()
         for name, monitor in monitors.items():
-            if f"monitor/{name}" not in values and all(views.computed(n) for n in needs(monitor)):
-                values[f"monitor/{name}"] = monitor(*(getattr(views, n) for n in needs(monitor))).detach()
+            if f"monitor/{name}" not in values and all(tensors.is_cached(n) for n in needs(monitor)):
+                values[f"monitor/{name}"] = monitor(*(getattr(tensors, n) for n in needs(monitor))).detach()
         again = turn + 1 < phase.repeat  # a phase that comes again makes anew what its own networks made
-        views = views.detached(but=views.made_by(phase.roles, before) if again else ())
+        tensors = tensors.detached(but=tensors.invalidated_by(phase.roles, before) if again else ())
     return values
 
 

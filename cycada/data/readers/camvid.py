@@ -11,7 +11,7 @@ from cycada.core.types import IGNORE
 from cycada.data.masks import MaskTable
 from cycada.data.pairs import by_stem, find_pairs, unlabelled
 from cycada.data.picture import image_files
-from cycada.data.scenes import SceneDomain, Scenes, scene_domains
+from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 from cycada.data.streets.parts import CLASSES as STREETS
 
 PALETTE = {
@@ -51,7 +51,7 @@ class CamVid(SceneDomain):
         self.folder, self.drive, self.first, self.last, self.skip_bad = folder, drive, first, last, skip_bad
         self.counts = {"train": {"all": 367, "day": 305, "dusk": first}[drive]}
 
-    def images(self, root: Path, split: str) -> Scenes:
+    def images(self, root: Path, split: str) -> SegmentationDataset:
         """The images of a split; there may be masks or not."""
         images, _ = self._folders(root, split)
         return unlabelled(self, self._files(images, split), images, self.skip_bad)
@@ -64,15 +64,24 @@ class CamVid(SceneDomain):
         files = self._of_drive(by_stem(image_files(folder)))
         return self._in_time(files, split, folder) if self.drive == "dusk" else files
 
-    def scenes(self, root: Path, split: str) -> Scenes:
+    def scenes(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = self._folders(root, split)
         found, known = (self._files(folder, split) for folder in (images, masks))
         names = (name if name in self.classes else AS_STREETS.get(name) for name in PALETTE)
-        ids = MaskTable({k: self.classes.index(name) if name in self.classes else IGNORE for k, name in enumerate([*names, None])})
+        ids = MaskTable(
+            {
+                k: self.classes.index(name) if name in self.classes else IGNORE
+                for k, name in enumerate([*names, None])
+            }
+        )
         return find_pairs(self, found, known, (images, masks), ids, skip_bad=self.skip_bad)
 
     def _of_drive(self, files: dict[str, Path]) -> dict[str, Path]:
-        return {n: p for n, p in files.items() if self.drive == "all" or n.startswith(DUSK) == (self.drive == "dusk")}
+        return {
+            n: p
+            for n, p in files.items()
+            if self.drive == "all" or n.startswith(DUSK) == (self.drive == "dusk")
+        }
 
     def _in_time(self, files: dict[str, Path], split: str, folder: Path) -> dict[str, Path]:
         """The drive's frames of a split; the names sort by time."""

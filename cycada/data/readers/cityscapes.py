@@ -11,7 +11,7 @@ from cycada.core.types import IGNORE
 from cycada.data.masks import MaskTable
 from cycada.data.pairs import find_pairs, left_out_of, unlabelled
 from cycada.data.picture import image_files
-from cycada.data.scenes import Palette, SceneDomain, Scenes, scene_domains
+from cycada.data.scenes import Palette, SceneDomain, SegmentationDataset, scene_domains
 
 CLASSES = {
     "road": (128, 64, 128), "sidewalk": (244, 35, 232), "building": (70, 70, 70), "wall": (102, 102, 156),
@@ -41,7 +41,9 @@ def subset(count: Subset) -> tuple[tuple[str, ...], Palette]:
 
 def table(ids: Mapping[str, int], classes: Sequence[str], known: Sequence[int]) -> MaskTable:
     """ids: class name -> the value in the files. What is known and of no class is ignored."""
-    return MaskTable(dict.fromkeys(known, IGNORE) | {ids[name]: k for k, name in enumerate(classes) if name in ids})
+    return MaskTable(
+        dict.fromkeys(known, IGNORE) | {ids[name]: k for k, name in enumerate(classes) if name in ids}
+    )
 
 
 @scene_domains("cityscapes")
@@ -55,39 +57,55 @@ class Cityscapes(SceneDomain):
 
     splits = ("train", "test", "train_extra", "official_test")
     counts: Mapping[str, int] = {"train": 2_975, "test": 500, "train_extra": 19_998, "official_test": 1_525}
-    files = ("leftImg8bit/{train,val,test,train_extra}/CITY/*_leftImg8bit.png", "gtFine/{train,val}/CITY/*_gtFine_labelIds.png")
+    files = (
+        "leftImg8bit/{train,val,test,train_extra}/CITY/*_leftImg8bit.png",
+        "gtFine/{train,val}/CITY/*_gtFine_labelIds.png",
+    )
     how_to_get = (
         "Register at cityscapes-dataset.com; unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip there, for "
         "train_extra also leftImg8bit_trainextra.zip."
     )
 
-    def __init__(self, *, folder: PathText = "cityscapes", classes: Subset = 19, extra: bool = False, skip_bad: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        folder: PathText = "cityscapes",
+        classes: Subset = 19,
+        extra: bool = False,
+        skip_bad: bool = False,
+    ) -> None:
         self.folder, self.skip_bad = folder, skip_bad
         self.unlabelled = "train_extra" if extra else "train"
         self.classes, self.palette = subset(classes)
 
-    def images(self, root: Path, split: str) -> Scenes:
+    def images(self, root: Path, split: str) -> SegmentationDataset:
         """The images of a split; there may be masks or not."""
         images, _ = self._folders(root, split)
-        return unlabelled(self, _by_city(images, "_leftImg8bit"), images, self.skip_bad, left_out=_left_out(images))
+        return unlabelled(
+            self, _by_city(images, "_leftImg8bit"), images, self.skip_bad, left_out=_left_out(images)
+        )
 
     def _folders(self, root: Path, split: str) -> tuple[Path, Path]:
         part = {"test": "val", "official_test": "test"}.get(split, split)
         return root / self.folder / "leftImg8bit" / part, root / self.folder / "gtFine" / part
 
-    def scenes(self, root: Path, split: str) -> Scenes:
+    def scenes(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = self._folders(root, split)
         if split in ("train_extra", "official_test"):
             return self.images(root, split)
         found = _by_city(images, "_leftImg8bit")
         ids = table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(34))
         known = _by_city(masks, "_gtFine_labelIds")
-        return find_pairs(self, found, known, (images, masks), ids, skip_bad=self.skip_bad, left_out=_left_out(images))
+        return find_pairs(
+            self, found, known, (images, masks), ids, skip_bad=self.skip_bad, left_out=_left_out(images)
+        )
 
 
 def _by_city(folder: Path, ending: str) -> dict[str, Path]:
     """CITY/FRAME -> path."""
-    return {f"{p.parent.name}/{p.stem.removesuffix(ending)}": p for p in sorted(folder.glob(f"*/*{ending}.png"))}
+    return {
+        f"{p.parent.name}/{p.stem.removesuffix(ending)}": p for p in sorted(folder.glob(f"*/*{ending}.png"))
+    }
 
 
 def _left_out(images: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ import torchvision.datasets as tv
 
 from cycada.core.bounds import Index
 from cycada.core.errors import CycadaError
-from cycada.data.domain import Domain, Examples, Split, domains, examples
+from cycada.data.domain import Domain, ImageDataset, Split, domains, examples
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -20,17 +20,23 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if "images" not in arrays:
-                raise CycadaError(f"{path}: found the arrays {sorted(arrays)}, expected 'images' (and 'labels').")
+                raise CycadaError(
+                    f"{path}: found the arrays {sorted(arrays)}, expected 'images' (and 'labels')."
+                )
             return arrays["images"], arrays.get("labels")
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         what = " ".join(str(error).split())[:300]
-        raise CycadaError(f"{path}: not a readable .npz file, it is damaged or of another kind ({what}). Get it again.") from error
+        raise CycadaError(
+            f"{path}: not a readable .npz file, it is damaged or of another kind ({what}). Get it again."
+        ) from error
 
 
 class OfficialDigits(Domain):
     """A domain that torchvision reads from official files, all copies of which have as many images."""
 
-    def failed(self, root: Path, split: Split, files: Mapping[Path, Callable[[Path], object]], error: Exception) -> CycadaError:
+    def failed(
+        self, root: Path, split: Split, files: Mapping[Path, Callable[[Path], object]], error: Exception
+    ) -> CycadaError:
         """Tell files that are damaged from files that are absent.
 
         Args:
@@ -42,7 +48,9 @@ class OfficialDigits(Domain):
         absent = [path for path in files if not path.is_file()]
         if absent:
             packed = " It is there packed, as .gz: unpack it." if Path(f"{absent[0]}.gz").is_file() else ""
-            return self.missing(root, f"{', '.join(self.files)}. {absent[0].name} is not there.{packed}".rstrip("."))
+            return self.missing(
+                root, f"{', '.join(self.files)}. {absent[0].name} is not there.{packed}".rstrip(".")
+            )
         for path, read in files.items():
             try:
                 read(path)
@@ -54,7 +62,9 @@ class OfficialDigits(Domain):
         """What a split's file holds, in words."""
         return f"{self.counts[split]:,} images of {self.size} x {self.size}"
 
-    def whole(self, path: Path, split: Split, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def whole(
+        self, path: Path, split: Split, images: np.ndarray, labels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The arrays. Raises CycadaError that names the file where they are not those of the official split."""
         sides = images.shape[1:3]
         if len(images) != self.counts[split] or len(labels) != len(images) or sides != (self.size, self.size):
@@ -73,27 +83,39 @@ class Mnist(OfficialDigits):
 
     channels, size = 1, 28
     counts: Mapping[Split, int] = {"train": 60_000, "test": 10_000}
-    files = ("MNIST/raw/train-images-idx3-ubyte", "MNIST/raw/t10k-images-idx3-ubyte", "and their labels-idx1-ubyte files")
+    files = (
+        "MNIST/raw/train-images-idx3-ubyte",
+        "MNIST/raw/t10k-images-idx3-ubyte",
+        "and their labels-idx1-ubyte files",
+    )
     how_to_get = "data.download=true fetches them where there is a network."
 
     def __init__(self, *, drop: tuple[Index, Index] | None = None) -> None:
         if drop and drop[0] >= drop[1]:
-            raise CycadaError(f"drop: found {list(drop)}, expected [a, b] with a below b: images a..b-1 are left out.")
+            raise CycadaError(
+                f"drop: found {list(drop)}, expected [a, b] with a below b: images a..b-1 are left out."
+            )
         self.drop = drop
 
     def count(self, root: Path, split: Split, download: bool) -> int:
         """Count without the digits that are left out."""
         digits = range(self.counts[split])
-        return len(digits) if not self.drop or split == "test" else len(digits[: self.drop[0]]) + len(digits[self.drop[1] :])
+        return (
+            len(digits)
+            if not self.drop or split == "test"
+            else len(digits[: self.drop[0]]) + len(digits[self.drop[1] :])
+        )
 
-    def load(self, root: Path, split: Split, download: bool) -> Examples:
+    def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         part = "train" if split == "train" else "t10k"
         paths = [root / "MNIST" / "raw" / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
         try:
             files = tv.MNIST(str(root), train=split == "train", download=download)
         except Exception as error:
             readers = (tv.mnist.read_image_file, tv.mnist.read_label_file)
-            raise self.failed(root, split, dict(zip(paths, map(_of_text, readers), strict=True)), error) from error
+            raise self.failed(
+                root, split, dict(zip(paths, map(_of_text, readers), strict=True)), error
+            ) from error
         short = paths[len(files.data) == self.counts[split]]
         images, labels = self.whole(short, split, files.data.numpy(), files.targets.numpy())
         if self.drop and split == "train":
@@ -111,7 +133,7 @@ class Usps(OfficialDigits):
     files = ("usps.bz2", "usps.t.bz2")
     how_to_get = "data.download=true fetches them where there is a network."
 
-    def load(self, root: Path, split: Split, download: bool) -> Examples:
+    def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         path = root / ("usps.bz2" if split == "train" else "usps.t.bz2")
         try:
             files = tv.USPS(str(root), train=split == "train", download=download)
@@ -130,7 +152,12 @@ class Svhn(OfficialDigits):
 
     channels, size = 3, 32
     counts: Mapping[Split, int] = {"train": 73_257, "test": 26_032}
-    files = ("svhn/train_32x32.mat", "svhn/test_32x32.mat", "svhn/train.npz (or a subset)", "svhn/test.npz (or a subset)")
+    files = (
+        "svhn/train_32x32.mat",
+        "svhn/test_32x32.mat",
+        "svhn/train.npz (or a subset)",
+        "svhn/test.npz (or a subset)",
+    )
     how_to_get = "data.download=true fetches the official files where there is a network."
 
     def count(self, root: Path, split: Split, download: bool) -> int:
@@ -149,7 +176,7 @@ class Svhn(OfficialDigits):
             raise self.missing(root, ", ".join(self.files))
         return read_npz(path)
 
-    def load(self, root: Path, split: Split, download: bool) -> Examples:
+    def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         official, subset = self._paths(root, split)
         if download or official.exists():
             try:
@@ -178,7 +205,7 @@ class MnistM(Domain):
         """Count what is in the files: subsets are common."""
         return len(self.load(root, split, download))
 
-    def load(self, root: Path, split: Split, download: bool) -> Examples:
+    def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         train, test = root / "mnist_m" / "train.npz", root / "mnist_m" / "test.npz"
         file = test if split == "test" and test.exists() else train
         if not train.exists():

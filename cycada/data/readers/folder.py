@@ -13,8 +13,15 @@ from PIL import Image, ImageOps
 from cycada.core.bounds import PathText, Width
 from cycada.core.errors import CycadaError, nearest
 from cycada.core.sizes import Pixels
-from cycada.data.domain import Domain, Examples, Origin, Split, Wanted, class_names, domains, examples
-from cycada.data.picture import SUFFIXES, describe_folder, list_pictures, picture_doubts, picture_size, read_picture
+from cycada.data.domain import Domain, ImageDataset, Origin, Split, Wanted, class_names, domains, examples
+from cycada.data.picture import (
+    SUFFIXES,
+    describe_folder,
+    list_pictures,
+    picture_doubts,
+    picture_size,
+    read_picture,
+)
 from cycada.data.readers.digits import read_npz
 
 
@@ -28,12 +35,16 @@ class Npz(Domain):
 
     channels, size = 3, 32
 
-    def __init__(self, *, train: PathText, test: PathText, classes: list[str] | Width = 10, flip_safe: bool = False) -> None:
+    def __init__(
+        self, *, train: PathText, test: PathText, classes: list[str] | Width = 10, flip_safe: bool = False
+    ) -> None:
         self.flip_safe = flip_safe
         self.paths = {"train": train, "test": test}
-        self.classes = class_names(range(classes) if isinstance(classes, int) else classes, "the option 'classes' of the domain npz")
+        self.classes = class_names(
+            range(classes) if isinstance(classes, int) else classes, "the option 'classes' of the domain npz"
+        )
 
-    def load(self, root: Path, split: Split, download: bool) -> Examples:
+    def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         path = root / self.paths[split]
         if not path.exists():
             raise self.missing(root, f"{self.paths[split]} (the option '{split}' of the domain npz)")
@@ -42,7 +53,11 @@ class Npz(Domain):
         return examples(images, labels, len(self.classes), str(path), Origin(sizes))
 
 
-RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST}
+RESAMPLING = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "nearest": Image.Resampling.NEAREST,
+}
 """data.resize -> how Pillow says it, antialiased but for `nearest`."""
 
 
@@ -84,7 +99,7 @@ class Folder(Domain):
         files, left_out = self._files(root, split)
         return len(_some(files, left_out, root / self.paths[split]))
 
-    def load(self, root: Path, split: Split, download: bool) -> Examples:
+    def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         files, left_out = self._files(root, split)
         return self._read(files, left_out, root / self.paths[split])
 
@@ -92,7 +107,9 @@ class Folder(Domain):
         """The files of a split with their labels (-1: none), and what lies beside them and is not read, with the reason."""
         folder = root / self.paths[split]
         if not folder.is_dir():
-            raise self.missing(root, f"the folder {self.paths[split]} (the option '{split}' of the domain folder)")
+            raise self.missing(
+                root, f"the folder {self.paths[split]} (the option '{split}' of the domain folder)"
+            )
         if split == "train" and not self.wanted.labels:
             content = list_pictures(folder, recursive=True)
             return [(path, -1) for path in content.pictures], dict(content.left_out)
@@ -118,7 +135,9 @@ class Folder(Domain):
             files += [(file, label_of[name]) for file in content.pictures]
         return files, left_out
 
-    def _read(self, files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path) -> Examples:
+    def _read(
+        self, files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path
+    ) -> ImageDataset:
         """Files with their labels (-1: none) as examples, in the order of their pixels."""
         _some(files, left_out, folder)
         pictures = [self._picture(path) for path, _ in files]
@@ -141,18 +160,26 @@ class Folder(Domain):
         if resize != "pad":
             return np.asarray(ImageOps.fit(image, (side, side), RESAMPLING[resize]))
         if max(image.size) > side:
-            raise CycadaError(f"{path}: data.resize: pad cannot shrink {image.width} x {image.height} to {side} x {side}. Use bilinear.")
+            raise CycadaError(
+                f"{path}: data.resize: pad cannot shrink {image.width} x {image.height} to {side} x {side}. Use bilinear."
+            )
         whole = Image.new("RGB", (side, side))
         whole.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
         return np.asarray(whole)
 
 
-def _some(files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path) -> list[tuple[Path, int]]:
+def _some(
+    files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path
+) -> list[tuple[Path, int]]:
     """The files. Raises CycadaError where there are none."""
     if not files:
         first = "; ".join(f"{path.relative_to(folder)}: {why}" for path, why in list(left_out.items())[:3])
         there = (
-            f"Found there: {first}{f'; and {len(left_out) - 3} more' if len(left_out) > 3 else ''}." if first else describe_folder(folder)
+            f"Found there: {first}{f'; and {len(left_out) - 3} more' if len(left_out) > 3 else ''}."
+            if first
+            else describe_folder(folder)
         )
-        raise CycadaError(f"{folder}: found no images, expected files ending in {', '.join(SUFFIXES)}. {there}")
+        raise CycadaError(
+            f"{folder}: found no images, expected files ending in {', '.join(SUFFIXES)}. {there}"
+        )
     return files

@@ -10,7 +10,7 @@ from cycada.core.bounds import PathText
 from cycada.core.errors import CycadaError
 from cycada.data.pairs import find_pairs, left_out_of, png_by_stem, unlabelled
 from cycada.data.readers.cityscapes import CLASSES, LABEL_IDS, Subset, subset, table
-from cycada.data.scenes import SceneDomain, Scenes, scene_domains
+from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 
 MAT_PARTS = {"train": "trainIds", "test": "valIds", "official_test": "testIds"}
 """split -> the array of split.mat, of frame numbers counted from 1."""
@@ -38,30 +38,42 @@ class Gta5(SceneDomain):
     ) -> None:  # fmt: skip
         self.folder, self.lists, self.skip_bad = folder, lists, skip_bad
         self.classes, self.palette = subset(classes)
-        known = ("train",) if lists is None else tuple(MAT_PARTS) if lists.endswith(".mat") else ("train", "test")
+        known = (
+            ("train",) if lists is None else tuple(MAT_PARTS) if lists.endswith(".mat") else ("train", "test")
+        )
         self.splits = tuple(split for split in known if test or split != "test")
         self.counts = {"train": 24_966} if lists is None else MAT_COUNTS if lists.endswith(".mat") else {}
 
-    def load(self, root: Path, split: str) -> Scenes:
+    def load(self, root: Path, split: str) -> SegmentationDataset:
         if split == "test" and self.lists is None:
-            raise CycadaError("Domain 'gta5': there is no test split without the option lists. Set lists=split.mat, or lists={split}.txt.")
+            raise CycadaError(
+                "Domain 'gta5': there is no test split without the option lists. Set lists=split.mat, or lists={split}.txt."
+            )
         return super().load(root, split)
 
-    def images(self, root: Path, split: str) -> Scenes:
+    def images(self, root: Path, split: str) -> SegmentationDataset:
         """The images of a split; there may be masks or not."""
         images = root / self.folder / "images"
         found, _ = self._listed(root, split, png_by_stem(images), {})
         return unlabelled(self, found, images, self.skip_bad, left_out=left_out_of(images, ending=".png"))
 
-    def scenes(self, root: Path, split: str) -> Scenes:
+    def scenes(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = root / self.folder / "images", root / self.folder / "labels"
         found, known = self._listed(root, split, png_by_stem(images), png_by_stem(masks))
         ids = table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(35))
         return find_pairs(
-            self, found, known, (images, masks), ids, skip_bad=self.skip_bad, left_out=left_out_of(images, masks, ending=".png")
+            self,
+            found,
+            known,
+            (images, masks),
+            ids,
+            skip_bad=self.skip_bad,
+            left_out=left_out_of(images, masks, ending=".png"),
         )
 
-    def _listed(self, root: Path, split: str, found: dict[str, Path], known: dict[str, Path]) -> tuple[dict[str, Path], dict[str, Path]]:
+    def _listed(
+        self, root: Path, split: str, found: dict[str, Path], known: dict[str, Path]
+    ) -> tuple[dict[str, Path], dict[str, Path]]:
         """The files of the frames that the option `lists` names."""
         images = root / self.folder / "images"
         if self.lists is not None and found:

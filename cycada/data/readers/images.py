@@ -7,7 +7,7 @@ from pathlib import Path
 from cycada.core.bounds import PathText
 from cycada.data.pairs import unlabelled
 from cycada.data.picture import image_files, read_picture
-from cycada.data.scenes import SceneDomain, Scenes, scene_domains
+from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 
 
 @scene_domains("images")
@@ -22,11 +22,17 @@ class Images(SceneDomain):
     classes, palette, labelled = (), (), False
     files = ("TRAIN/*", "TEST/*")
 
-    def __init__(self, *, train: PathText, test: PathText, flip_safe: bool = True, skip_bad: bool = False) -> None:
+    def __init__(
+        self, *, train: PathText, test: PathText, flip_safe: bool = True, skip_bad: bool = False
+    ) -> None:
         self.folders, self.flip_safe, self.skip_bad = {"train": train, "test": test}, flip_safe, skip_bad
 
-    def scenes(self, root: Path, split: str) -> Scenes:
+    def scenes(self, root: Path, split: str) -> SegmentationDataset:
         folder = root / self.folders[split]
         if not folder.is_dir():
-            raise self.missing(root, f"the folder {self.folders[split]} (the option '{split}' of the domain images)")
-        return unlabelled(self, {path.name: path for path in image_files(folder)}, folder, self.skip_bad, read_picture)
+            raise self.missing(
+                root, f"the folder {self.folders[split]} (the option '{split}' of the domain images)"
+            )
+        return unlabelled(
+            self, {path.name: path for path in image_files(folder)}, folder, self.skip_bad, read_picture
+        )

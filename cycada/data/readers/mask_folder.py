@@ -16,7 +16,7 @@ from cycada.data.domain import class_names
 from cycada.data.masks import MaskTable, pack, read_colours, read_ids, unpack
 from cycada.data.pairs import by_stem, find_pairs, left_out_of, unlabelled
 from cycada.data.picture import image_files
-from cycada.data.scenes import SceneDomain, Scenes, scene_domains
+from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 
 Code = int | tuple[int, int, int]
 
@@ -38,21 +38,37 @@ class MaskFolder(SceneDomain):
 
     files = ("TRAIN/images/*", "TRAIN/masks/*", "TEST/images/*", "TEST/masks/*", "CLASSES.yaml")
 
-    def __init__(self, *, train: PathText, test: PathText, classes: PathText, flip_safe: bool = True, skip_bad: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        train: PathText,
+        test: PathText,
+        classes: PathText,
+        flip_safe: bool = True,
+        skip_bad: bool = False,
+    ) -> None:
         self.folders, self.class_file = {"train": train, "test": test}, classes
         self.flip_safe, self.skip_bad = flip_safe, skip_bad
         self.classes, self.palette = (), ()
 
-    def images(self, root: Path, split: str) -> Scenes:
+    def images(self, root: Path, split: str) -> SegmentationDataset:
         """The images of a split; there may be masks beside them or not."""
         self._know(root)
         images = self._folder(root, split) / "images"
-        return unlabelled(self, by_stem(image_files(images)), images, self.skip_bad, left_out=self._left_out(root, split, "images"))
+        return unlabelled(
+            self,
+            by_stem(image_files(images)),
+            images,
+            self.skip_bad,
+            left_out=self._left_out(root, split, "images"),
+        )
 
     def _folder(self, root: Path, split: str) -> Path:
         folder = root / self.folders[split]
         if not folder.is_dir():
-            raise self.missing(root, f"the folder {self.folders[split]} (the option '{split}' of the domain mask_folder)")
+            raise self.missing(
+                root, f"the folder {self.folders[split]} (the option '{split}' of the domain mask_folder)"
+            )
         return folder
 
     def _left_out(self, root: Path, split: str, *read: str) -> dict[str, str]:
@@ -72,7 +88,7 @@ class MaskFolder(SceneDomain):
         self.palette = tuple(codes[n][0] if coloured else _hue(k) for k, n in enumerate(self.classes))  # type: ignore[misc]
         return codes, coloured
 
-    def scenes(self, root: Path, split: str) -> Scenes:
+    def scenes(self, root: Path, split: str) -> SegmentationDataset:
         codes, coloured = self._know(root)
         answers: dict[int, int] = {}
         for name, values in codes.items():
@@ -80,16 +96,30 @@ class MaskFolder(SceneDomain):
                 key = int(pack(np.array(value))) if isinstance(value, tuple) else value
                 if key in answers:
                     file = root / self.class_file
-                    raise CycadaError(f"{file}: found the value {value} twice, the second time in {shown(name)}.")
+                    raise CycadaError(
+                        f"{file}: found the value {value} twice, the second time in {shown(name)}."
+                    )
                 answers[key] = IGNORE if name == "ignore" else self.classes.index(name)
         folder = self._folder(root, split)
         images, masks = folder / "images", folder / "masks"
         found = by_stem(image_files(images))
         if not masks.exists() and split == "train":
-            return unlabelled(self, found, images, self.skip_bad, left_out=self._left_out(root, split, "images"))
+            return unlabelled(
+                self, found, images, self.skip_bad, left_out=self._left_out(root, split, "images")
+            )
         codes_of, as_code = (read_colours, unpack) if coloured else (read_ids, int)
         known, left_out = by_stem(image_files(masks)), self._left_out(root, split, "images", "masks")
-        return find_pairs(self, found, known, (images, masks), MaskTable(answers), codes_of, self.skip_bad, as_code, left_out)
+        return find_pairs(
+            self,
+            found,
+            known,
+            (images, masks),
+            MaskTable(answers),
+            codes_of,
+            self.skip_bad,
+            as_code,
+            left_out,
+        )
 
 
 def read_class_map(path: Path) -> dict[str, list[Code]]:
@@ -99,9 +129,15 @@ def read_class_map(path: Path) -> dict[str, list[Code]]:
     except (OSError, UnicodeDecodeError) as error:
         raise CycadaError(f"{path}: not a readable class map ({error}).") from None
     if not isinstance(content, dict) or not set(content) - {"ignore"}:
-        raise CycadaError(f"{path}: found {shown(content)}, expected a mapping of class names to ids or colours.")
+        raise CycadaError(
+            f"{path}: found {shown(content)}, expected a mapping of class names to ids or colours."
+        )
     codes = dict(
-        zip(class_names(list(content), str(path)), (_codes(value, f"{path}: {name}") for name, value in content.items()), strict=True)
+        zip(
+            class_names(list(content), str(path)),
+            (_codes(value, f"{path}: {name}") for name, value in content.items()),
+            strict=True,
+        )
     )
     if len({isinstance(code, tuple) for values in codes.values() for code in values}) > 1:
         raise CycadaError(f"{path}: found ids and colours, expected one kind for all classes and 'ignore'.")
@@ -111,7 +147,9 @@ def read_class_map(path: Path) -> dict[str, list[Code]]:
 
 
 def _codes(value: object, where: str) -> list[Code]:
-    expected = "an id from 0 to 65535, {ids: [...]}, a colour [red, green, blue] in 0..255, or a list of colours"
+    expected = (
+        "an id from 0 to 65535, {ids: [...]}, a colour [red, green, blue] in 0..255, or a list of colours"
+    )
     wrong = CycadaError(f"{where}: found {shown(value)}, expected {expected}.")
 
     def is_id(v: object, top: int = 65535) -> bool:

@@ -15,12 +15,12 @@ from cycada.core.bounds import PathText
 from cycada.core.errors import CycadaError, nearest
 from cycada.core.types import IGNORE
 from cycada.data.masks import MaskTable
-from cycada.data.pairs import FilePairs, by_stem, left_out_of, some_good
+from cycada.data.pairs import FilePairs, by_stem, left_out_of, require_nonempty
 from cycada.data.palettes import CMP_FACADES, Colour, nearest_colour
 from cycada.data.picture import describe_folder, image_files, picture_size, read_picture
 from cycada.data.readers.cityscapes import CLASSES as CITYSCAPES
 from cycada.data.readers.mask_folder import read_class_map
-from cycada.data.scenes import Image, Mask, SceneDomain, Scenes, scene_domains
+from cycada.data.scenes import Image, Mask, SceneDomain, SegmentationDataset, scene_domains
 
 Side = Literal["left", "right"]
 SIDES = ("left", "right")
@@ -54,8 +54,14 @@ class LabelMap:
     @staticmethod
     def of(side: Side, classes: ClassColours) -> LabelMap:
         names = [name for name in classes if name != "ignore"]
-        known = [(colour, IGNORE if name == "ignore" else names.index(name)) for name, of in classes.items() for colour in of]
-        return LabelMap(side, [colour for colour, _ in known], MaskTable({place: k for place, (_, k) in enumerate(known)}))
+        known = [
+            (colour, IGNORE if name == "ignore" else names.index(name))
+            for name, of in classes.items()
+            for colour in of
+        ]
+        return LabelMap(
+            side, [colour for colour, _ in known], MaskTable({place: k for place, (_, k) in enumerate(known)})
+        )
 
 
 class PairedFiles(FilePairs):
@@ -67,7 +73,12 @@ class PairedFiles(FilePairs):
     aligned: bool = True
 
     def __init__(
-        self, both: Mapping[str, Both], origin: tuple[Path, ...], show: Side, labels: LabelMap | None, skipped: Mapping[str, str]
+        self,
+        both: Mapping[str, Both],
+        origin: tuple[Path, ...],
+        show: Side,
+        labels: LabelMap | None,
+        skipped: Mapping[str, str],
     ) -> None:
         table = labels.table if labels else MaskTable({IGNORE: IGNORE})
         codes = partial(_decoded, labels, origin) if labels else _no_mask
@@ -91,12 +102,18 @@ class PairedFiles(FilePairs):
 
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         left, right = self.both[self.names[i]]
-        if self.aligned and left != right and (sizes := [picture_size(file) for file in (left, right)])[0] != sizes[1]:
+        if (
+            self.aligned
+            and left != right
+            and (sizes := [picture_size(file) for file in (left, right)])[0] != sizes[1]
+        ):
             found = " and ".join(f"{width} x {height}" for width, height in sizes)
-            raise CycadaError(f"{left} with {right}: found pictures of {found} pixels, expected the same size.")
+            raise CycadaError(
+                f"{left} with {right}: found pictures of {found} pixels, expected the same size."
+            )
         return super().pair(i)
 
-    def as_seen_in(self, other: Scenes) -> Self | None:
+    def true_translation(self, other: SegmentationDataset) -> Self | None:
         """The other picture of every pair, where `other` are such pictures of the same folders."""
         if not isinstance(other, PairedFiles) or other.origin != self.origin or other.show == self.show:
             return None
@@ -104,7 +121,9 @@ class PairedFiles(FilePairs):
             return None
         partner = copy.copy(self)
         partner.show, partner.picture = other.show, partial(_half, other.show, self.origin)
-        partner.files = [(_of(self.both[n], other.show), mask) for n, (_, mask) in zip(self.names, self.files, strict=True)]
+        partner.files = [
+            (_of(self.both[n], other.show), mask) for n, (_, mask) in zip(self.names, self.files, strict=True)
+        ]
         return partner
 
 
@@ -118,7 +137,9 @@ def _half(side: Side, origin: tuple[Path, ...], path: Path) -> Image:
         return image
     width = image.shape[1]
     if width % 2:
-        raise CycadaError(f"{path}: found {width} pixels across, expected an even number: two pictures of one size side by side.")
+        raise CycadaError(
+            f"{path}: found {width} pixels across, expected an even number: two pictures of one size side by side."
+        )
     return image[:, : width // 2] if side == "left" else image[:, width // 2 :]
 
 
@@ -150,7 +171,9 @@ class Paired(SceneDomain):
         flip_safe: bool = True, skip_bad: bool = False,
     ) -> None:  # fmt: skip
         if (labels is None) != (classes is None):
-            raise CycadaError(f"Domain 'paired': found labels={labels} and classes={classes}, expected both or neither.")
+            raise CycadaError(
+                f"Domain 'paired': found labels={labels} and classes={classes}, expected both or neither."
+            )
         folders = {"train": train, "test": test}
         self.folders = {split: (of,) if isinstance(of, str) else of for split, of in folders.items()}
         self.show, self.labels, self.part = show, labels, part
@@ -162,10 +185,10 @@ class Paired(SceneDomain):
         kept = {name: colours[0] for name, colours in classes.items() if name != "ignore"}
         self.classes, self.palette = tuple(kept), tuple(kept.values())
 
-    def scenes(self, root: Path, split: str) -> Scenes:
+    def scenes(self, root: Path, split: str) -> SegmentationDataset:
         return self._pairs(root, split, self._labels(root))
 
-    def images(self, root: Path, split: str) -> Scenes:
+    def images(self, root: Path, split: str) -> SegmentationDataset:
         """The pictures of this domain in a split; of two folders the other one may lack their partners, and nothing of it is opened."""
         self._labels(root)
         return self._pairs(root, split, None, partners=False)
@@ -178,7 +201,9 @@ class Paired(SceneDomain):
         self.classes_read = "" if self.class_source in BUILT_IN else repr(classes)
         return LabelMap.of(self.labels, classes)
 
-    def _pairs(self, root: Path, split: str, labels: LabelMap | None, partners: bool = True) -> Scenes:
+    def _pairs(
+        self, root: Path, split: str, labels: LabelMap | None, partners: bool = True
+    ) -> SegmentationDataset:
         """The pairs of a split. partners: whether both pictures of a pair must be there."""
         origin = tuple((root / folder).resolve() for folder in self.folders[split])
         for folder, name in zip(origin, self.folders[split], strict=True):
@@ -187,19 +212,23 @@ class Paired(SceneDomain):
         folders = [root / folder for folder in self.folders[split]]
         both, alone = _matched(*folders)
         if alone and partners and not self.skip_bad:
-            raise CycadaError(f"{next(iter(alone.values()))} {len(alone)} are alone. Complete or remove them, or set skip_bad=true.")
+            raise CycadaError(
+                f"{next(iter(alone.values()))} {len(alone)} are alone. Complete or remove them, or set skip_bad=true."
+            )
         if split == "train" and self.part != "all":
             both = dict(list(both.items())[self.part == "odd" :: 2])
         if not partners and alone:
             ours = by_stem(image_files(folders[SIDES.index(self.show)]))
-            both = dict(sorted((both | {name: (ours[name], ours[name]) for name in alone if name in ours}).items()))
+            both = dict(
+                sorted((both | {name: (ours[name], ours[name]) for name in alone if name in ours}).items())
+            )
             alone = {}
         if not both:
             whose = f" of the same names in {origin[1]}" if len(origin) == 2 and partners else ""
             raise CycadaError(f"{self.missing(origin[0], f'pictures{whose}')} {describe_folder(folders[0])}")
         pairs = PairedFiles(both, origin, self.show, labels, alone)
         pairs.aligned = partners
-        return some_good(self, pairs.without_bad() if self.skip_bad else pairs, origin[0])
+        return require_nonempty(self, pairs.without_bad() if self.skip_bad else pairs, origin[0])
 
 
 def _matched(left: Path, right: Path | None = None) -> tuple[dict[str, Both], dict[str, str]]:
@@ -218,9 +247,13 @@ def class_colours(classes: str, root: Path) -> ClassColours:
     if classes in BUILT_IN:
         return BUILT_IN[classes]
     if not (root / classes).is_file():
-        raise CycadaError(f"Domain 'paired': the classes '{classes}' are no file in {root.resolve()}.{nearest(classes, BUILT_IN)}")
+        raise CycadaError(
+            f"Domain 'paired': the classes '{classes}' are no file in {root.resolve()}.{nearest(classes, BUILT_IN)}"
+        )
     codes = read_class_map(root / classes)
     found = {name: [code for code in of if isinstance(code, tuple)] for name, of in codes.items()}
     if not all(found.values()):
-        raise CycadaError(f"{root / classes}: found class ids, expected colours: a picture's colours are what classes are known by.")
+        raise CycadaError(
+            f"{root / classes}: found class ids, expected colours: a picture's colours are what classes are known by."
+        )
     return found

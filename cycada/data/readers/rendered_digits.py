@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_digits
 
 from cycada.core.bounds import Drawn
-from cycada.data.domain import Domain, Examples, Split, domains, examples
+from cycada.data.domain import Domain, ImageDataset, Split, domains, examples
 
 FONTS = (
     "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif", "DejaVuSerif-Bold",
@@ -34,7 +34,12 @@ def draw_digit(digit: int, rng: np.random.Generator, fonts: list[str], size: int
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = turn @ np.array([[1, shear], [0, 1]]) / stretch
     shift = side / 2 - matrix @ (np.full(2, side / 2) + rng.uniform(-0.08, 0.08, 2) * side)
-    moved = canvas.transform((side, side), Image.Transform.AFFINE, (*matrix[0], shift[0], *matrix[1], shift[1]), Image.Resampling.BILINEAR)
+    moved = canvas.transform(
+        (side, side),
+        Image.Transform.AFFINE,
+        (*matrix[0], shift[0], *matrix[1], shift[1]),
+        Image.Resampling.BILINEAR,
+    )
     return np.asarray(moved.resize((size, size), Image.Resampling.BOX))
 
 
@@ -47,12 +52,17 @@ class RenderedDigits(Domain):
     def __init__(self, *, train: Drawn = 10_000, test: Drawn = 2_000) -> None:
         self.counts = {"train": train, "test": test}
 
-    def load(self, root: Path, split: Split, download: bool) -> Examples:
+    def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
         fonts = [str(folder / f"{name}.ttf") for name in FONTS if (folder / f"{name}.ttf").exists()]
         rng = np.random.default_rng(0 if split == "train" else 1)
         labels = rng.integers(0, 10, self.counts[split])
-        return examples(np.stack([draw_digit(int(y), rng, fonts, self.size) for y in labels]), labels, 10, "rendered_digits")
+        return examples(
+            np.stack([draw_digit(int(y), rng, fonts, self.size) for y in labels]),
+            labels,
+            10,
+            "rendered_digits",
+        )
 
 
 @domains("optdigits")
@@ -65,7 +75,7 @@ class OptDigits(Domain):
     channels, size = 1, 8
     counts: Mapping[Split, int] = {"train": 1_297, "test": 500}
 
-    def load(self, root: Path, split: Split, download: bool) -> Examples:
+    def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         digits = load_digits()
         order = np.random.default_rng(0).permutation(len(digits.target))
         rows = order[500:] if split == "train" else order[:500]

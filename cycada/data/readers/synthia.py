@@ -10,7 +10,7 @@ from cycada.core.errors import CycadaError
 from cycada.data.masks import read_first_channel
 from cycada.data.pairs import find_pairs, left_out_of, png_by_stem, unlabelled
 from cycada.data.readers.cityscapes import subset, table
-from cycada.data.scenes import SceneDomain, Scenes, scene_domains
+from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 
 IDS = {
     "sky": 1, "building": 2, "road": 3, "sidewalk": 4, "fence": 5, "vegetation": 6, "pole": 7, "car": 8, "traffic sign": 9,
@@ -38,18 +38,20 @@ class SynthiaRandCityscapes(SceneDomain):
         self.classes, self.palette = subset(classes)
         self.counts = {"train": 9_400 - test, "test": test}
 
-    def images(self, root: Path, split: str) -> Scenes:
+    def images(self, root: Path, split: str) -> SegmentationDataset:
         """The images of a split; there may be masks or not."""
         images = root / self.folder / "RGB"
         found, _ = self._of_split(split, images, png_by_stem(images), {})
         return unlabelled(self, found, images, self.skip_bad, left_out=left_out_of(images, ending=".png"))
 
-    def scenes(self, root: Path, split: str) -> Scenes:
+    def scenes(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = root / self.folder / "RGB", root / self.folder / "GT" / "LABELS"
         found, known = self._of_split(split, images, png_by_stem(images), png_by_stem(masks))
         ids = table(IDS, self.classes, range(23))
         left_out = left_out_of(images, masks, ending=".png")
-        return find_pairs(self, found, known, (images, masks), ids, read_first_channel, self.skip_bad, left_out=left_out)
+        return find_pairs(
+            self, found, known, (images, masks), ids, read_first_channel, self.skip_bad, left_out=left_out
+        )
 
     def _of_split(
         self, split: str, images: Path, found: dict[str, Path], known: dict[str, Path]
@@ -57,7 +59,9 @@ class SynthiaRandCityscapes(SceneDomain):
         names = sorted(found.keys() | known.keys())
         cut = len(names) - self.test
         if names and cut <= 0:
-            raise CycadaError(f"{images}: found {len(names)} frames, expected more than the {self.test} of the option 'test'.")
+            raise CycadaError(
+                f"{images}: found {len(names)} frames, expected more than the {self.test} of the option 'test'."
+            )
         wanted = set(names[:cut] if split == "train" else names[cut:])
         found, known = ({n: p for n, p in files.items() if n in wanted} for files in (found, known))
         return found, known

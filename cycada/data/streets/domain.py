@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from cycada.core.bounds import Drawn, Seed, Side
-from cycada.data.scenes import Image, Mask, SceneDomain, Scenes, scene_domains
+from cycada.data.scenes import Image, Mask, SceneDomain, SegmentationDataset, scene_domains
 from cycada.data.streets.looks import game, photo
 from cycada.data.streets.parts import CLASSES
 from cycada.data.streets.world import build
@@ -34,8 +34,8 @@ def draw(seed: int, i: int, look: Look, width: int, height: int) -> tuple[Image,
     return paint(world, np.random.default_rng((seed, i, number))), world.mask
 
 
-class DrawnScenes(Scenes):
-    """Scenes that are drawn when they are asked for."""
+class DrawnScenes(SegmentationDataset):
+    """SegmentationDataset that are drawn when they are asked for."""
 
     def __init__(self, count: int, seed: int, look: Look, width: int, height: int) -> None:
         super().__init__([f"{look}-{seed}-{i:05d}" for i in range(count)])
@@ -46,8 +46,8 @@ class DrawnScenes(Scenes):
         image, mask = draw(self.seed, self.numbers[i], self.look, self.width, self.height)
         return image, mask if self.labelled else None
 
-    def only(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
-        part = super().only(rows, labelled)
+    def subset(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
+        part = super().subset(rows, labelled)
         part.numbers = [self.numbers[i] for i in rows]
         return part
 
@@ -57,7 +57,7 @@ class DrawnScenes(Scenes):
         other.look = look
         return other
 
-    def as_seen_in(self, other: Scenes) -> Self | None:
+    def true_translation(self, other: SegmentationDataset) -> Self | None:
         return self.in_look(other.look) if isinstance(other, DrawnScenes) else None
 
 

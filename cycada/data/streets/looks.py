@@ -19,7 +19,15 @@ GAME: dict[Material, list[tuple[int, int, int]]] = {
     M.ASPHALT: [(96, 98, 116), (108, 108, 124), (86, 90, 112)],
     M.SLABS: [(196, 178, 158), (184, 168, 160), (204, 186, 150)],
     M.LAWN: [(110, 180, 70), (96, 170, 80)],
-    M.WALL: [(208, 140, 104), (214, 184, 122), (176, 102, 92), (150, 136, 170), (136, 170, 160), (214, 172, 166), (172, 122, 82)],
+    M.WALL: [
+        (208, 140, 104),
+        (214, 184, 122),
+        (176, 102, 92),
+        (150, 136, 170),
+        (136, 170, 160),
+        (214, 172, 166),
+        (172, 122, 82),
+    ],
     M.ROOF: [(156, 66, 54), (104, 72, 112), (76, 92, 126)],
     M.LEAVES: [(54, 146, 56), (78, 160, 50), (40, 124, 66), (112, 168, 58)],
     M.TRUNK: [(116, 80, 44)],
@@ -41,11 +49,27 @@ PHOTO: dict[Material, list[tuple[int, int, int]]] = {
     M.ASPHALT: [(92, 90, 88), (108, 104, 100), (78, 78, 80)],
     M.SLABS: [(122, 117, 110), (138, 130, 120), (104, 102, 102)],
     M.LAWN: [(92, 94, 58), (104, 98, 70), (76, 84, 50)],
-    M.WALL: [(132, 112, 96), (118, 76, 62), (158, 150, 138), (100, 96, 92), (170, 158, 132), (128, 98, 80), (142, 146, 150)],
+    M.WALL: [
+        (132, 112, 96),
+        (118, 76, 62),
+        (158, 150, 138),
+        (100, 96, 92),
+        (170, 158, 132),
+        (128, 98, 80),
+        (142, 146, 150),
+    ],
     M.ROOF: [(88, 66, 58), (74, 72, 74)],
     M.LEAVES: [(62, 72, 38), (48, 58, 34), (84, 84, 44), (56, 64, 48)],
     M.TRUNK: [(70, 60, 50), (86, 78, 70)],
-    M.PAINT: [(48, 50, 54), (160, 162, 164), (206, 206, 204), (104, 30, 30), (36, 50, 86), (110, 112, 116), (72, 76, 70)],
+    M.PAINT: [
+        (48, 50, 54),
+        (160, 162, 164),
+        (206, 206, 204),
+        (104, 30, 30),
+        (36, 50, 86),
+        (110, 112, 116),
+        (72, 76, 70),
+    ],
     M.GLASS: [(44, 50, 56), (66, 74, 82)],
     M.TYRE: [(26, 26, 28)],
     M.LAMP: [(150, 40, 34), (196, 180, 150)],
@@ -57,7 +81,17 @@ PHOTO: dict[Material, list[tuple[int, int, int]]] = {
     M.RIM: [(160, 44, 40), (50, 76, 136), (186, 184, 180)],
 }
 
-ROUGH = {M.ASPHALT: 0.22, M.SLABS: 0.2, M.LAWN: 0.5, M.WALL: 0.22, M.ROOF: 0.3, M.LEAVES: 0.75, M.TRUNK: 0.4, M.SHIRT: 0.2, M.PAINT: 0.06}
+ROUGH = {
+    M.ASPHALT: 0.22,
+    M.SLABS: 0.2,
+    M.LAWN: 0.5,
+    M.WALL: 0.22,
+    M.ROOF: 0.3,
+    M.LEAVES: 0.75,
+    M.TRUNK: 0.4,
+    M.SHIRT: 0.2,
+    M.PAINT: 0.06,
+}
 """How much the texture of a material varies around 1."""
 TEXELS = {M.ASPHALT: 14, M.SLABS: 10, M.LAWN: 9, M.WALL: 7, M.LEAVES: 8}
 """How fine it is: texels a metre."""
@@ -68,14 +102,20 @@ def game(world: World, rng: np.random.Generator) -> Array:
     parts = world.parts[::OVER, ::OVER]
     x, y, z = behind(world, OVER)
     colours = tinted(world, "game", rng, 0.04)
-    colours[world.planes == Plane.ALONG] *= np.where(world.offsets[world.planes == Plane.ALONG] > 0, 0.78, 1.0)[:, None]
+    colours[world.planes == Plane.ALONG] *= np.where(
+        world.offsets[world.planes == Plane.ALONG] > 0, 0.78, 1.0
+    )[:, None]
     colours[world.planes == Plane.ACROSS] *= 0.92
     image = colours[parts]
     image[window(world, parts, x, y, z) > 0.5] = rng.choice(((70, 110, 250), (60, 220, 250), (250, 240, 130)))
     image[(world.materials[parts] == M.ASPHALT) & (lines(world, x, z) > 0.5)] = (255, 255, 255)
     sky = parts == 0
     down = np.linspace(0, 1, len(parts), dtype=np.float32)[:, None, None] * 2.0
-    image = np.where(sky[..., None], image + (np.array((230, 245, 255), np.float32) - image) * np.minimum(down, 1) ** 2 * 0.7, image)
+    image = np.where(
+        sky[..., None],
+        image + (np.array((230, 245, 255), np.float32) - image) * np.minimum(down, 1) ** 2 * 0.7,
+        image,
+    )
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
@@ -91,7 +131,9 @@ def photo(world: World, rng: np.random.Generator) -> Array:
     image = colours.take(parts, 1)  # (3, h, w): numpy is slow where the last axis is short
     panes = window(world, parts, x, y, z)
     image += (column(rng.uniform(30, 80) + rng.uniform(-6, 12, 3)) - image) * panes
-    image += (200 - image) * ((materials == M.ASPHALT) * lines(world, x, z) * np.float32(rng.uniform(0.2, 0.7)))
+    image += (200 - image) * (
+        (materials == M.ASPHALT) * lines(world, x, z) * np.float32(rng.uniform(0.2, 0.7))
+    )
     across = np.where(planes == Plane.ALONG, z, x)
     up = np.where(ground, z, y)
     rough, fine = per_material(ROUGH, 0.05).take(materials), per_material(TEXELS, 6).take(materials)
@@ -103,7 +145,9 @@ def photo(world: World, rng: np.random.Generator) -> Array:
 
     # light: the sun from one side, less of it near the ground and in the shadows
     sunny = rng.uniform(0.0, 1.0)
-    facing = np.where(world.planes == Plane.ALONG, np.where(world.offsets > 0, 1.0, -1.0) * rng.choice((-1, 1)), 0.0)
+    facing = np.where(
+        world.planes == Plane.ALONG, np.where(world.offsets > 0, 1.0, -1.0) * rng.choice((-1, 1)), 0.0
+    )
     shade *= (1 + 0.28 * sunny * facing).astype(np.float32).take(parts)
     shade *= 1 - wall * (0.35 / (1 + np.maximum(y, 0) ** 2))
     soft = np.asarray(Pil.fromarray(world.shadow).filter(ImageFilter.BoxBlur(OVER)), np.float32)
@@ -128,10 +172,15 @@ def photo(world: World, rng: np.random.Generator) -> Array:
 def _camera(image: Array, rng: np.random.Generator) -> Array:
     """Vignetting, exposure, colour cast, contrast, noise. (3, H, W) float in 0..255 -> uint8."""
     height, width = image.shape[1:]
-    rows, columns = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)
+    rows, columns = (
+        np.linspace(-1, 1, height, dtype=np.float32)[:, None],
+        np.linspace(-1, 1, width, dtype=np.float32),
+    )
     vignette = 1 - rng.uniform(0.1, 0.4) * (rows**2 * 0.5 + columns**2) / 1.5
     warm = rng.uniform(-0.09, 0.12)
-    cast = column(np.array((1 + warm, 1 + rng.uniform(-0.03, 0.03), 1 - warm)) * rng.uniform(0.85, 1.25) / 255)
+    cast = column(
+        np.array((1 + warm, 1 + rng.uniform(-0.03, 0.03), 1 - warm)) * rng.uniform(0.85, 1.25) / 255
+    )
     image = np.clip(image * (vignette * cast), 1e-3, 1) ** np.float32(rng.uniform(0.7, 1.05))
     noise = rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(1.5, 5))
     return np.clip(image * 255 + noise, 0, 255).astype(np.uint8)
@@ -172,7 +221,9 @@ def window(world: World, parts: Array, x: Array, y: Array, z: Array) -> Array:
     """How much of a pixel is window: 1 or 0, between where windows are too small to be seen. 0 but for walls."""
     wall = np.flatnonzero((world.materials == M.WALL).take(parts))
     part, y, z = parts.ravel()[wall], y.ravel()[wall], z.ravel()[wall]
-    number = np.arange(len(world.classes))  # no two walls of a street have the same windows, and no generator is asked
+    number = np.arange(
+        len(world.classes)
+    )  # no two walls of a street have the same windows, and no generator is asked
     every = (1 / (1.7 + 2.2 * (number * 0.618 % 1))).astype(np.float32).take(part)
     storey = (1 / (2.7 + 0.8 * (number * 0.381 % 1))).astype(np.float32).take(part)
     along = np.where((world.planes == Plane.ALONG).take(part), z, x.ravel()[wall]) * every
@@ -197,7 +248,9 @@ def tinted(world: World, look: str, rng: np.random.Generator, spread: float) -> 
     """A colour for every part: one of its material's, somewhat lighter or darker. (parts, 3) float32."""
     table, count = _palette(look)
     chosen = (rng.random(len(world.owners))[world.owners] * count[world.materials]).astype(np.int64)
-    return table[world.materials, chosen] * rng.uniform(1 - spread, 1 + spread, (len(chosen), 1)).astype(np.float32)
+    return table[world.materials, chosen] * rng.uniform(1 - spread, 1 + spread, (len(chosen), 1)).astype(
+        np.float32
+    )
 
 
 @lru_cache
@@ -224,7 +277,9 @@ def _texture(side: int = 256) -> Array:
             (side + (4 << octave + 1),) * 2, Pil.Resampling.BICUBIC
         )
         edge = 2 << octave + 1
-        total += np.asarray(smooth)[edge : edge + side, edge : edge + side] * (1.0, 0.8, 0.8, 0.9, 1.0)[octave]
+        total += (
+            np.asarray(smooth)[edge : edge + side, edge : edge + side] * (1.0, 0.8, 0.8, 0.9, 1.0)[octave]
+        )
     return total / total.std() * 0.5
 
 

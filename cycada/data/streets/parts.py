@@ -30,7 +30,26 @@ FAR = 120.0
 class Material(IntEnum):
     """What a look gives a colour to."""
 
-    SKY, ASPHALT, SLABS, LAWN, WALL, ROOF, LEAVES, TRUNK, PAINT, GLASS, TYRE, LAMP, SKIN, SHIRT, TROUSERS, METAL, PLATE, RIM = range(18)
+    (
+        SKY,
+        ASPHALT,
+        SLABS,
+        LAWN,
+        WALL,
+        ROOF,
+        LEAVES,
+        TRUNK,
+        PAINT,
+        GLASS,
+        TYRE,
+        LAMP,
+        SKIN,
+        SHIRT,
+        TROUSERS,
+        METAL,
+        PLATE,
+        RIM,
+    ) = range(18)
 
 
 class Plane(IntEnum):
@@ -81,7 +100,10 @@ class Painter:
     owner: int | None = None
 
     def __post_init__(self) -> None:
-        self.image, self.shadow = Pil.new("I", (self.width, self.height)), Pil.new("L", (self.width, self.height))
+        self.image, self.shadow = (
+            Pil.new("I", (self.width, self.height)),
+            Pil.new("L", (self.width, self.height)),
+        )
         self.draw, self.shade = ImageDraw.Draw(self.image), ImageDraw.Draw(self.shadow)
         self.part(SKY, Material.SKY)
 
@@ -106,13 +128,21 @@ class Painter:
 
     def along(self, label: int, material: Material, x: float, outline: Sequence[tuple[float, float]]) -> None:
         """A surface beside the street; outline: (y, z)."""
-        self.draw.polygon([self.at(x, y, z) for y, z in outline], fill=self.part(label, material, Plane.ALONG, x))
+        self.draw.polygon(
+            [self.at(x, y, z) for y, z in outline], fill=self.part(label, material, Plane.ALONG, x)
+        )
 
-    def across(self, label: int, material: Material, z: float, outline: Sequence[tuple[float, float]]) -> None:
+    def across(
+        self, label: int, material: Material, z: float, outline: Sequence[tuple[float, float]]
+    ) -> None:
         """A surface that faces the camera; outline: (x, y)."""
-        self.draw.polygon([self.at(x, y, z) for x, y in outline], fill=self.part(label, material, Plane.ACROSS, z))
+        self.draw.polygon(
+            [self.at(x, y, z) for x, y in outline], fill=self.part(label, material, Plane.ACROSS, z)
+        )
 
-    def block(self, label: int, material: Material, z: float, x: tuple[float, float], y: tuple[float, float]) -> None:
+    def block(
+        self, label: int, material: Material, z: float, x: tuple[float, float], y: tuple[float, float]
+    ) -> None:
         """An upright rectangle, never thinner than a pixel of the picture."""
         (left, bottom), (right, top) = self.at(x[0], y[0], z), self.at(x[1], y[1], z)
         wide = max(right - left, OVER - 0.5)
@@ -120,15 +150,37 @@ class Painter:
         box = (middle - wide / 2, min(top, bottom - 1), middle + wide / 2, bottom)
         self.draw.rectangle(box, fill=self.part(label, material, Plane.ACROSS, z))
 
-    def disc(self, label: int, material: Material, z: float, x: float, y: float, radii: tuple[float, float]) -> None:
-        (left, bottom), (right, top) = self.at(x - radii[0], y - radii[1], z), self.at(x + radii[0], y + radii[1], z)
-        self.draw.ellipse((left, top, max(right, left + 1), max(bottom, top + 1)), fill=self.part(label, material, Plane.ACROSS, z))
+    def disc(
+        self, label: int, material: Material, z: float, x: float, y: float, radii: tuple[float, float]
+    ) -> None:
+        (left, bottom), (right, top) = (
+            self.at(x - radii[0], y - radii[1], z),
+            self.at(x + radii[0], y + radii[1], z),
+        )
+        self.draw.ellipse(
+            (left, top, max(right, left + 1), max(bottom, top + 1)),
+            fill=self.part(label, material, Plane.ACROSS, z),
+        )
 
     def dark(self, x: tuple[float, float], z: tuple[float, float], tall: float) -> None:
         """The shadow on the ground of something that stands on this rectangle."""
         shift = self.sun * tall
         near, far = max(z[0] - 0.4 * tall, 1.0), z[1]
-        corners = ((x[0], z[0]), (x[1], z[0]), (x[1], far), (x[1] + shift, far), (x[1] + shift, near), (x[0] + shift, near))
+        corners = (
+            (x[0], z[0]),
+            (x[1], z[0]),
+            (x[1], far),
+            (x[1] + shift, far),
+            (x[1] + shift, near),
+            (x[0] + shift, near),
+        )
         if shift < 0:
-            corners = ((x[1], z[0]), (x[0], z[0]), (x[0], far), (x[0] + shift, far), (x[0] + shift, near), (x[1] + shift, near))
+            corners = (
+                (x[1], z[0]),
+                (x[0], z[0]),
+                (x[0], far),
+                (x[0] + shift, far),
+                (x[0] + shift, near),
+                (x[1] + shift, near),
+            )
         self.shade.polygon([self.at(a, 0, max(b, 1.0)) for a, b in corners], fill=255)

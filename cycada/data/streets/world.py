@@ -49,7 +49,11 @@ def build(rng: np.random.Generator, width: int, height: int) -> World:
     backdrop(p, rng, left, right)
     for side, kerb, line in ((-1, left, lines[0]), (1, right, lines[1])):
         houses(p, rng, side, kerb, line)
-    standing = [trees(p, rng, left, right), cars(p, rng, left, middle, right), people(p, rng, lines, left, right)]
+    standing = [
+        trees(p, rng, left, right),
+        cars(p, rng, left, middle, right),
+        people(p, rng, lines, left, right),
+    ]
     standing.append(posts(p, rng, left, right))
     for _, paint in sorted((item for group in standing for item in group), key=lambda item: -item[0]):
         paint()
@@ -93,28 +97,53 @@ def houses(p: Painter, rng: np.random.Generator, side: int, kerb: float, line: f
                 continue
             for _ in range(3):
                 x, height = line + side * rng.uniform(1.5, 7), rng.uniform(2, 8)
-                p.disc(VEGETATION, Material.LEAVES, rng.uniform(near, far) + 1, x, height * 0.5, (height * 0.45, height * 0.55))
+                p.disc(
+                    VEGETATION,
+                    Material.LEAVES,
+                    rng.uniform(near, far) + 1,
+                    x,
+                    height * 0.5,
+                    (height * 0.45, height * 0.55),
+                )
             p.along(VEGETATION, Material.LEAVES, line, [(0, near), (1.2, near), (1.2, far), (0, far)])
             continue
         front, top = line + side * rng.uniform(0, 1.2), max(4.0, tall * rng.uniform(0.7, 1.4))
         with p.whole():
             _house(p, rng, side, front, top, (near, far))
         if side * p.sun < 0:
-            reach = kerb - side * rng.uniform(0, 2) if rng.random() < 0.5 else front - side * min(top * abs(p.sun), 9)
-            p.shade.polygon([p.at(x, 0, z) for x, z in ((front, near), (reach, near), (reach, far), (front, far))], fill=255)
+            reach = (
+                kerb - side * rng.uniform(0, 2)
+                if rng.random() < 0.5
+                else front - side * min(top * abs(p.sun), 9)
+            )
+            p.shade.polygon(
+                [p.at(x, 0, z) for x, z in ((front, near), (reach, near), (reach, far), (front, far))],
+                fill=255,
+            )
 
 
-def _house(p: Painter, rng: np.random.Generator, side: int, front: float, top: float, z: tuple[float, float]) -> None:
+def _house(
+    p: Painter, rng: np.random.Generator, side: int, front: float, top: float, z: tuple[float, float]
+) -> None:
     """Its wall along the street, the one that faces the camera, and a roof that leans back."""
     near, far = z
     if near > 1:
-        p.across(BUILDING, Material.WALL, near, [(front, 0), (front + side * 14, 0), (front + side * 14, top), (front, top)])
+        p.across(
+            BUILDING,
+            Material.WALL,
+            near,
+            [(front, 0), (front + side * 14, 0), (front + side * 14, top), (front, top)],
+        )
     ridge, back = top + rng.uniform(2, 4), front + side * 4
-    if (ridge - p.eye) * abs(front) > 1.1 * (top - p.eye) * abs(back):  # from the street, the roofs of low houses alone are seen
+    if (ridge - p.eye) * abs(front) > 1.1 * (top - p.eye) * abs(
+        back
+    ):  # from the street, the roofs of low houses alone are seen
         if near > 1:
             p.across(BUILDING, Material.WALL, near, [(front, top), (back, ridge), (back + side * 4, top)])
         corners = [(front, top, near), (back, ridge, near), (back, ridge, far), (front, top, far)]
-        p.draw.polygon([p.at(*c) for c in corners], fill=p.part(BUILDING, Material.ROOF, Plane.ACROSS, (near + far) / 2))
+        p.draw.polygon(
+            [p.at(*c) for c in corners], fill=p.part(BUILDING, Material.ROOF, Plane.ACROSS, (near + far) / 2)
+        )
     p.along(BUILDING, Material.WALL, front, [(0, near), (top, near), (top, far), (0, far)])
 
 
@@ -137,7 +166,14 @@ def _tree(p: Painter, rng: np.random.Generator, x: float, z: float) -> None:
     p.block(VEGETATION, Material.TRUNK, z, (x - 0.14, x + 0.14), (0, stem + 0.5))
     for _ in range(6 if z < 35 else 3):
         radius = crown * rng.uniform(0.45, 0.75)
-        p.disc(VEGETATION, Material.LEAVES, z, x + crown * rng.uniform(-0.6, 0.6), stem + crown * rng.uniform(0.3, 1.5), (radius, radius))
+        p.disc(
+            VEGETATION,
+            Material.LEAVES,
+            z,
+            x + crown * rng.uniform(-0.6, 0.6),
+            stem + crown * rng.uniform(0.3, 1.5),
+            (radius, radius),
+        )
 
 
 def cars(p: Painter, rng: np.random.Generator, left: float, middle: float, right: float) -> Standing:
@@ -159,8 +195,13 @@ def cars(p: Painter, rng: np.random.Generator, left: float, middle: float, right
 
 
 def _car(p: Painter, rng: np.random.Generator, x: float, z: float) -> None:
-    """Seen from behind and from the side that faces the middle of the picture."""
-    half, length, belt, top = rng.uniform(0.82, 0.95), rng.uniform(3.6, 4.8), rng.uniform(0.85, 1.0), rng.uniform(1.4, 1.65)
+    """InceptionFeatures from behind and from the side that faces the middle of the picture."""
+    half, length, belt, top = (
+        rng.uniform(0.82, 0.95),
+        rng.uniform(3.6, 4.8),
+        rng.uniform(0.85, 1.0),
+        rng.uniform(1.4, 1.65),
+    )
     if rng.random() < 0.12:  # a van
         top, belt = rng.uniform(1.9, 2.5), 1.3
     end, inner = z + length, x - half if x > 0 else x + half
@@ -169,25 +210,58 @@ def _car(p: Painter, rng: np.random.Generator, x: float, z: float) -> None:
     with p.whole():
         if abs(x) > half:
             p.along(CAR, Material.PAINT, inner, [(0.3, z), (belt, z), (belt, end), (0.3, end)])
-            p.along(CAR, Material.PAINT, inner, [(belt, z + slope / 2), (top, z + slope), (top, end - 1.9), (belt, end - 1.0)])
+            p.along(
+                CAR,
+                Material.PAINT,
+                inner,
+                [(belt, z + slope / 2), (top, z + slope), (top, end - 1.9), (belt, end - 1.0)],
+            )
             p.along(
                 CAR, Material.GLASS, inner,
                 [(belt + 0.05, z + slope / 2 + 0.3), (top - 0.12, z + slope + 0.2), (top - 0.12, end - 2.1), (belt + 0.05, end - 1.4)],
             )  # fmt: skip
             for wheel in (z + 0.75, end - 0.8):
                 turn = np.linspace(0, 2 * np.pi, 8, endpoint=False)
-                p.along(CAR, Material.TYRE, inner, [(0.32 + 0.32 * np.sin(a), wheel + 0.32 * np.cos(a)) for a in turn])
+                p.along(
+                    CAR,
+                    Material.TYRE,
+                    inner,
+                    [(0.32 + 0.32 * np.sin(a), wheel + 0.32 * np.cos(a)) for a in turn],
+                )
         p.block(CAR, Material.TYRE, z, (x - half * 0.95, x + half * 0.95), (0.02, 0.4))
-        p.across(CAR, Material.PAINT, z, [(x - half, 0.25), (x + half, 0.25), (x + half * 0.98, belt), (x - half * 0.98, belt)])
-        p.across(CAR, Material.PAINT, z, [(x - half * 0.97, belt), (x + half * 0.97, belt), (x + half * 0.8, top), (x - half * 0.8, top)])
+        p.across(
+            CAR,
+            Material.PAINT,
+            z,
+            [(x - half, 0.25), (x + half, 0.25), (x + half * 0.98, belt), (x - half * 0.98, belt)],
+        )
+        p.across(
+            CAR,
+            Material.PAINT,
+            z,
+            [(x - half * 0.97, belt), (x + half * 0.97, belt), (x + half * 0.8, top), (x - half * 0.8, top)],
+        )
         if z < 40:
             low, high = (half * 0.85, belt + 0.04), (half * 0.72, top - 0.1)
-            p.across(CAR, Material.GLASS, z, [(x - low[0], low[1]), (x + low[0], low[1]), (x + high[0], high[1]), (x - high[0], high[1])])
+            p.across(
+                CAR,
+                Material.GLASS,
+                z,
+                [(x - low[0], low[1]), (x + low[0], low[1]), (x + high[0], high[1]), (x - high[0], high[1])],
+            )
             for corner in (-0.78, 0.78):
-                p.block(CAR, Material.LAMP, z, (x + half * (corner - 0.16), x + half * (corner + 0.16)), (belt - 0.3, belt - 0.12))
+                p.block(
+                    CAR,
+                    Material.LAMP,
+                    z,
+                    (x + half * (corner - 0.16), x + half * (corner + 0.16)),
+                    (belt - 0.3, belt - 0.12),
+                )
 
 
-def people(p: Painter, rng: np.random.Generator, lines: tuple[float, float], left: float, right: float) -> Standing:
+def people(
+    p: Painter, rng: np.random.Generator, lines: tuple[float, float], left: float, right: float
+) -> Standing:
     """On both pavements, now and then on the road."""
     found: Standing = []
     for _ in range(rng.integers(0, 8)):
@@ -205,7 +279,12 @@ def _person(p: Painter, rng: np.random.Generator, x: float, z: float) -> None:
     for foot in (-step, step):
         corners = [(x - half * 0.7, hip), (x + half * 0.7, hip), (x + foot + 0.1, 0), (x + foot - 0.1, 0)]
         p.draw.polygon([p.at(a, b, z) for a, b in corners], fill=legs)
-    p.across(PERSON, Material.SHIRT, z, [(x - half, neck), (x + half, neck), (x + half * 1.15, hip), (x - half * 1.15, hip)])
+    p.across(
+        PERSON,
+        Material.SHIRT,
+        z,
+        [(x - half, neck), (x + half, neck), (x + half * 1.15, hip), (x - half * 1.15, hip)],
+    )
     p.disc(PERSON, Material.SKIN, z, x, neck + 0.085 * tall, (0.075 * tall, 0.09 * tall))
 
 
