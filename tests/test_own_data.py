@@ -63,7 +63,7 @@ def blocks(page):
 
 def test_the_tutorial_as_a_new_user_would(tmp_path, monkeypatch, capsys):
     """Its two blocks of python, word for word; only images and steps are fewer."""
-    write, train = blocks("tutorial.md")
+    write, train = blocks("guides/own_images.md")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(Path(__file__).parents[1] / "configs")
     small = "".join(f'"stages.{s}.steps=2", "stages.{s}.batch=8", ' for s in ("source", "pixel", "task", "feature", "self"))
