@@ -79,22 +79,25 @@ def parameters(entry: typing.Callable[..., object]) -> tuple[list[str], dict[str
     return [p.name for p in found if p.kind not in (keyword, *variable)], {p.name: p.default for p in found if p.kind is keyword}
 
 
-def options(entry: typing.Callable[..., object]) -> str:
+def described(entry: typing.Callable[..., object], **more: typing.Iterable[str]) -> str:
+    """All that is known of an entry, for a cell: its docstring, and below it what `more` says, with its options."""
+
     def shown(name: str, default: object) -> str:
         return f"`{name}`" if default is inspect.Parameter.empty else f"`{name}={default}`"
 
-    return ", ".join(shown(*pair) for pair in parameters(entry)[1].items()) or "-"
+    lines = {**more, "options": [shown(*pair) for pair in parameters(entry)[1].items()]}
+    return "<br>".join([text_of(entry), *(f"*{name}:* {', '.join(words)}" for name, words in lines.items() if words)])
 
 
 # --- generated pages ------------------------------------------------------------------------------------------------
 
 
 def losses_page() -> str:
-    rows = [(f"`{name}`", text_of(loss), ", ".join(f"`{n}`" for n in parameters(loss)[0]), options(loss)) for name, loss in losses.items()]
+    rows = [(f"`{name}`", described(loss, tensors=[f"`{n}`" for n in parameters(loss)[0]])) for name, loss in losses.items()]
     return (
         "# Losses\n\nEvery loss is a pure function of tensors. Its weight in a stage is `losses: {NAME: WEIGHT}` or "
         "`{weight: ..., ramp: ..., OPTION: ...}`; a weight of 0 removes it and every forward pass that only it needed. "
-        "[How to write one](../guides/extend.md).\n\n" + table(("name", "what it is", "tensors", "options"), rows)
+        "[How to write one](../guides/extend.md).\n\n" + table(("name", "what it is"), rows)
     )
 
 
@@ -102,21 +105,18 @@ def networks_page() -> str:
     lines = ["# Networks", "", "The kinds of roles, and what each may be: `networks: {f: lenet, g: {name: resnet, blocks: 2}}`.", ""]
     for kind, registry in NETWORKS.items():
         lines += [f"## {kind}: {registry.kind}", ""]
-        lines += [table(("name", "what it is", "options"), [(f"`{name}`", text_of(net), options(net)) for name, net in registry.items()])]
+        lines += [table(("name", "what it is"), [(f"`{name}`", described(net)) for name, net in registry.items()])]
     return "\n".join(lines)
 
 
 def domains_page() -> str:
     def rows(registry: typing.Mapping[str, type]) -> list[tuple[str, ...]]:
-        return [
-            (f"`{name}`", text_of(domain), ", ".join(f"`{f}`" for f in domain.files) or "none", options(domain))
-            for name, domain in registry.items()
-        ]
+        return [(f"`{name}`", described(domain, files=[f"`{f}`" for f in domain.files])) for name, domain in registry.items()]
 
-    heads = ("name", "what it is", "files under the data root", "options")
+    heads = ("name", "what it is")
     return (
         "# Domains\n\n`data: {source: mnist, target: {name: folder, train: photos/train, test: photos/test}}`. "
-        "`cycada data list` says what of it is there.\n\n## Image labels\n\n"
+        "`cycada data list` says which of their files are there.\n\n## Image labels\n\n"
         + table(heads, rows(domains))
         + "\n## Masks and translations\n\n"
         + table(heads, rows(scene_domains))
@@ -142,27 +142,35 @@ def models_of(annotation: object) -> list[type[BaseModel]]:
     return [model for part in typing.get_args(annotation) for model in models_of(part)]
 
 
-def type_name(annotation: object) -> str:
+NAMES = {
+    "NoneType": "null",
+    "int": "whole number",
+    "float": "number",
+    "str": "text",
+    "bool": "true or false",
+    "Path": "path",
+    "Any": "anything",
+}
+
+
+def type_name(annotation: object) -> str:  # noqa: PLR0911 (one for each kind)
     """An annotation as a reader of YAML would say it."""
-    if annotation is type(None):
-        return "null"
-    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Annotated:
-        return type_name(inner[0])
-    if origin is typing.Literal:
-        return ", ".join(f"`{value}`" for value in inner)
-    if origin is tuple:
-        return f"[{', '.join(type_name(part) for part in inner if part is not Ellipsis)}{', ...' if Ellipsis in inner else ''}]"
-    if origin is list:
-        return f"list of {type_name(inner[0])}"
-    if origin is dict:
-        return f"mapping to {type_name(inner[1])}"
+    inner = typing.get_args(annotation)
+    match typing.get_origin(annotation):
+        case typing.Annotated:
+            return type_name(inner[0])
+        case typing.Literal:
+            return ", ".join(f"`{value}`" for value in inner)
+        case origin if origin is tuple:
+            return f"[{', '.join('...' if part is Ellipsis else type_name(part) for part in inner)}]"
+        case origin if origin is list:
+            return f"list of {type_name(inner[0])}"
+        case origin if origin is dict:
+            return f"mapping to {type_name(inner[1])}"
     if inner:
         return " or ".join(type_name(part) for part in inner)
-    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
-        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
-    names = {"int": "whole number", "float": "number", "str": "text", "bool": "true or false", "Path": "path", "Any": "anything"}
-    return names.get(getattr(annotation, "__name__", ""), str(annotation))
+    name = getattr(annotation, "__name__", str(annotation))
+    return f"[{name}](#{name.lower()})" if models_of(annotation) else NAMES.get(name, name)
 
 
 def default_of(field: typing.Any) -> str:
@@ -284,7 +292,8 @@ def method_head(name: str) -> str:
     ]
     fields = dataclasses.fields(method.options)
     if fields:
-        said = escaped(inspect.getdoc(method.options) or "")
+        kinds = method.options.__mro__[:-2]  # without the base of all options, and object
+        said = " ".join(escaped(inspect.cleandoc(kind.__doc__ or "")) for kind in kinds)
         lines += ["**Options** (`options:` of the stage): " + ", ".join(f"`{f.name}={f.default}`" for f in fields) + f". {said}", ""]
     return "\n".join(lines)
 
@@ -389,4 +398,4 @@ def on_page_markdown(markdown: str, page: typing.Any, config: typing.Any, files:
     if uri.startswith("methods/"):
         heading, _, rest = markdown.partition("\n")
         markdown = f"{heading}\n\n{method_head(Path(uri).stem)}\n{rest}"
-    return mathml(markdown)
+    return mathml(markdown).replace(" ± ", "\u00a0±\u00a0")
