@@ -1,9 +1,9 @@
-# `make demo`, `make test`, and `make fast`, the tests that train nothing. All make .venv and install first.
+# `make demo`, `make test`, `make docs`, and `make fast`: the tests that train nothing. Each makes .venv and installs first.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test fast install dev clean
+.PHONY: demo test fast docs install dev clean
 
 .venv/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -13,6 +13,11 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 .venv/installed-dev: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -e ".[dev]"
+	touch $@ .venv/installed
+
+.venv/installed-docs: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -e ".[docs]"
 	touch $@ .venv/installed
 
 install: .venv/installed
@@ -35,5 +40,9 @@ test: .venv/installed-dev
 	$(BIN)/lint-imports --no-cache
 	$(PYTEST)
 
+docs: .venv/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Built: site/index.html. For search, serve it: $(BIN)/python -m mkdocs serve"
+
 clean:
-	rm -rf .venv
+	rm -rf .venv site

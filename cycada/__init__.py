@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cycada.style.transfer import stylize
     from cycada.sweeps.sweep import sweep
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "CycadaError", "build_study", "check", "evaluate", "export", "load", "load_generator", "parse", "quality", "report_on", "run",
     "score_study", "serve_study", "stylize", "sweep", "translate",

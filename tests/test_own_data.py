@@ -79,7 +79,7 @@ def with_less(block, text, smaller):
 
 def test_the_tutorial_as_a_new_user_would(tmp_path, monkeypatch, capsys):
     """Its two blocks of python, word for word; only images, steps and channels are fewer."""
-    write, train = blocks("tutorial.md")
+    write, train = blocks("guides/own_images.md")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(Path(__file__).parents[1] / "configs")
     assert len(train.strip().splitlines()) <= 20

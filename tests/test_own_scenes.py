@@ -1,4 +1,4 @@
-"""docs/segmentation.md as a new user would follow it: own images and masks, four commands."""
+"""docs/guides/own_masks.md as a new user would follow it: own images and masks, four commands."""
 
 import json
 from pathlib import Path

@@ -1,0 +1,482 @@
+"""Pages that are generated when the site is built, and links between the site and the rest of the repository.
+
+A page is written by hand where it explains, and generated where it lists: config keys, commands, registries and the head of
+every method's page come from the package itself, so that they cannot be out of date.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import os
+import posixpath
+import re
+import subprocess
+import tomllib
+import typing
+from pathlib import Path
+
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import cycada
+from cycada.data import domains, scene_domains
+from cycada.losses import losses
+from cycada.methods import methods
+from cycada.metrics import criteria, monitors, scores
+from cycada.networks import NETWORKS
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = {"docs": "", "results/reports": "record/reports", "results/tables": "record/tables", "results/figures": "record/figures",
+           "configs": "configs"}  # fmt: skip
+"""A folder of the repository -> where its files are on the site."""
+FILES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "LICENSE": "license.txt",
+         "CITATION.cff": "citation.txt", "SECURITY.md": "security.md", "configs/README.md": "reference/recipes.md",
+         "results/README.md": "results/index.md"}  # fmt: skip
+LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
+CODE = re.compile(r"`[^`\n]+`")
+FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+MATH = re.compile(r"^\$\$\n?(.*?)\$\$$", re.DOTALL | re.MULTILINE)
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+def cell(text: object) -> str:
+    return str(text).replace("|", "\\|").replace("\n", " ")
+
+
+def table(heads: typing.Sequence[str], rows: typing.Iterable[typing.Sequence[object]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join([*lines, *("| " + " | ".join(map(cell, row)) + " |" for row in rows)]) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text of a docstring, in which `*`, `<` and `_` are no Markdown outside backquotes."""
+    parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
+    return "".join(p if p.startswith("`") else re.sub(r"([*_<\[\]])", r"\\\1", p) for p in parts)
+
+
+def sentence(entry: object) -> str:
+    """The first paragraph of an entry's docstring."""
+    return escaped((inspect.getdoc(entry) or "").split("\n\n")[0])
+
+
+def text_of(entry: object) -> str:
+    """All of an entry's docstring, as one line of a table."""
+    return escaped(inspect.getdoc(entry) or "")
+
+
+def parameters(entry: typing.Callable[..., object]) -> tuple[list[str], dict[str, object]]:
+    """What the toolkit gives an entry, and the options that YAML may set, with their defaults."""
+    found = inspect.signature(entry).parameters.values()
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p.name for p in found if p.kind not in (keyword, *variable)], {
+        p.name: p.default for p in found if p.kind is keyword
+    }
+
+
+def described(entry: typing.Callable[..., object], **more: typing.Iterable[str]) -> str:
+    """All that is known of an entry, for a cell: its docstring, and below it what `more` says, with its options."""
+
+    def shown(name: str, default: object) -> str:
+        return f"`{name}`" if default is inspect.Parameter.empty else f"`{name}={default}`"
+
+    lines = {**more, "options": [shown(*pair) for pair in parameters(entry)[1].items()]}
+    return "<br>".join(
+        [text_of(entry), *(f"*{name}:* {', '.join(words)}" for name, words in lines.items() if words)]
+    )
+
+
+# --- generated pages ------------------------------------------------------------------------------------------------
+
+
+def losses_page() -> str:
+    rows = [
+        (f"`{name}`", described(loss, tensors=[f"`{n}`" for n in parameters(loss)[0]]))
+        for name, loss in losses.items()
+    ]
+    return (
+        "# Losses\n\nEvery loss is a pure function of tensors. Its weight in a stage is `losses: {NAME: WEIGHT}` or "
+        "`{weight: ..., ramp: ..., OPTION: ...}`; a weight of 0 removes it and every forward pass that only it needed. "
+        "[How to write one](../guides/extend.md).\n\n" + table(("name", "what it is"), rows)
+    )
+
+
+def networks_page() -> str:
+    lines = [
+        "# Networks",
+        "",
+        "The kinds of roles, and what each may be: `networks: {f: lenet, g: {name: resnet, blocks: 2}}`.",
+        "",
+    ]
+    for kind, registry in NETWORKS.items():
+        lines += [f"## {kind}: {registry.kind}", ""]
+        lines += [
+            table(("name", "what it is"), [(f"`{name}`", described(net)) for name, net in registry.items()])
+        ]
+    return "\n".join(lines)
+
+
+def domains_page() -> str:
+    def rows(registry: typing.Mapping[str, type]) -> list[tuple[str, ...]]:
+        return [
+            (f"`{name}`", described(domain, files=[f"`{f}`" for f in domain.files]))
+            for name, domain in registry.items()
+        ]
+
+    heads = ("name", "what it is")
+    return (
+        "# Domains\n\n`data: {source: mnist, target: {name: folder, train: photos/train, test: photos/test}}`. "
+        "`cycada data list` says which of their files are there.\n\n## Image labels\n\n"
+        + table(heads, rows(domains))
+        + "\n## Masks and translations\n\n"
+        + table(heads, rows(scene_domains))
+    )
+
+
+def scores_page() -> str:
+    kinds = (
+        ("Scores", "Of every evaluation, on test sets.", scores),
+        (
+            "Label-free criteria",
+            "Of predictions for unlabelled target training images; higher is better.",
+            criteria,
+        ),
+        ("Monitors", "Logged while a stage trains, beside its losses.", monitors),
+    )
+    lines = ["# Scores, criteria and monitors", ""]
+    for title, what, registry in kinds:
+        lines += [
+            f"## {title}",
+            "",
+            what,
+            "",
+            table(("name", "what it is"), [(f"`{n}`", text_of(e)) for n, e in registry.items()]),
+        ]
+    return "\n".join(lines)
+
+
+def models_of(annotation: object) -> list[type[BaseModel]]:
+    """The models with settings of their own inside an annotation."""
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in typing.get_args(annotation) for model in models_of(part)]
+
+
+NAMES = {
+    "NoneType": "null",
+    "int": "whole number",
+    "float": "number",
+    "str": "text",
+    "bool": "true or false",
+    "Path": "path",
+    "Any": "anything",
+}
+
+
+def type_name(annotation: object) -> str:  # noqa: PLR0911 (one for each kind)
+    """An annotation as a reader of YAML would say it."""
+    inner = typing.get_args(annotation)
+    match typing.get_origin(annotation):
+        case typing.Annotated:
+            return type_name(inner[0])
+        case typing.Literal:
+            return ", ".join(f"`{value}`" for value in inner)
+        case origin if origin is tuple:
+            return f"[{', '.join('...' if part is Ellipsis else type_name(part) for part in inner)}]"
+        case origin if origin is list:
+            return f"list of {type_name(inner[0])}"
+        case origin if origin is dict:
+            return f"mapping to {type_name(inner[1])}"
+    if inner:
+        return " or ".join(type_name(part) for part in inner)
+    name = getattr(annotation, "__name__", str(annotation))
+    return f"[{name}](#{name.lower()})" if models_of(annotation) else NAMES.get(name, name)
+
+
+def default_of(field: typing.Any) -> str:
+    if field.is_required():
+        return "required"
+    value = field.default if field.default is not PydanticUndefined else field.default_factory()
+    return (
+        "its own defaults"
+        if isinstance(value, BaseModel)
+        else "`null`"
+        if value is None
+        else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    )
+
+
+def config_page() -> str:
+    """All keys of a YAML file, from the models that read it."""
+    start = typing.get_type_hints(cycada.load)["return"]
+    todo, seen = [start], []
+    while todo:
+        model = todo.pop(0)
+        if model in seen:
+            continue
+        seen.append(model)
+        todo += [m for field in model.model_fields.values() for m in models_of(field.annotation)]
+    lines = [
+        "# Config keys",
+        "",
+        "Every key of an experiment's YAML file, from the models that read it. `uses: FILE` lays the file over another one, "
+        "`defaults:` goes under every stage, and `key.sub=value` on the command line goes over both. "
+        "A key that is not listed is refused, with the nearest one that is.",
+        "",
+    ]
+    for model in seen:
+        lines += [f"## {model.__name__}", "", escaped(inspect.getdoc(model) or ""), ""]
+        rows = [
+            (f"`{name}`", type_name(f.annotation), default_of(f), escaped(f.description or ""))
+            for name, f in model.model_fields.items()
+        ]
+        described = any(row[3] for row in rows)
+        heads = ("key", "type", "default", "meaning")[: 4 if described else 3]
+        lines += [table(heads, [row[: len(heads)] for row in rows])]
+        if model.model_config.get("extra") == "allow":
+            lines += ["Further keys are the options of what the name, or the loss, stands for.", ""]
+    return "\n".join(lines)
+
+
+def command_line() -> typing.Any:
+    """The application that the script `cycada` starts."""
+    place = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["cycada"]
+    module, _, name = place.partition(":")
+    main = getattr(importlib.import_module(module), name)
+    app = next(
+        v
+        for v in inspect.unwrap(main).__globals__.values()
+        if isinstance(v, typer.Typer) and v.info.name == "cycada"
+    )
+    return typer.main.get_command(app)
+
+
+def commands(
+    group: typing.Any, path: tuple[str, ...] = ("cycada",)
+) -> typing.Iterator[tuple[tuple[str, ...], typing.Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def metavar(parameter: typing.Any) -> str:
+    """An argument as the usage line shows it."""
+    return parameter.metavar or parameter.name.upper()
+
+
+def command_line_page() -> str:
+    lines = [
+        "# Command line",
+        "",
+        "Every command has `--help`. The exit code is 0, 2 after a mistake (one message, no traceback), or 130 after Ctrl-C.",
+        "",
+    ]
+    for path, command in commands(command_line()):
+        usage = [metavar(p) for p in command.params if p.param_type_name == "argument"]
+        lines += [
+            f"## {' '.join(path)}",
+            "",
+            f"`{' '.join([*path, *usage, '[OPTIONS]'])}`",
+            "",
+            escaped(command.help or ""),
+            "",
+        ]
+        rows = []
+        for p in command.params:
+            if getattr(p, "hidden", False) or p.name == "help":
+                continue
+            argument = p.param_type_name == "argument"
+            name = metavar(p) if argument else ", ".join(p.opts)
+            shown = (
+                "required"
+                if p.required
+                else ""
+                if p.default in (None, False, ()) or callable(p.default)
+                else f"`{p.default}`"
+            )
+            rows.append((f"`{name}`", escaped(p.help or ""), shown))
+        lines += [table(("name", "what it is", "default"), rows)]
+    return "\n".join(lines)
+
+
+def python_page() -> str:
+    lines = [
+        "# Python",
+        "",
+        "What the command line does, as functions of the package. Registries are mappings: `cycada.losses.losses`, "
+        "`cycada.methods.methods`, `cycada.data.domains`, `cycada.data.scene_domains`, `cycada.networks.NETWORKS`, "
+        "`cycada.metrics.scores`. All mistakes of a user are `cycada.CycadaError`.",
+        "",
+    ]
+    order = [
+        "load",
+        "parse",
+        "check",
+        "run",
+        "sweep",
+        "report_on",
+        "evaluate",
+        "translate",
+        "load_generator",
+        "export",
+        "quality",
+    ]
+    for name in [*order, *(n for n in cycada.__all__ if n not in order)]:
+        lines += [f"::: cycada.{name}", ""]
+    return "\n".join(lines)
+
+
+def method_head(name: str) -> str:
+    """What a method's page begins with: its phases, their networks and losses, and its options."""
+    method = methods[name]
+    rows = []
+    for phase in method.phases:
+        terms = ", ".join(
+            f"[`{term}`](../reference/losses.md) {weight:g}" for term, weight in phase.terms.items() if weight
+        )
+        off = ", ".join(
+            f"[`{term}`](../reference/losses.md)" for term, weight in phase.terms.items() if not weight
+        )
+        often = f" ({phase.repeat} times a step)" if phase.repeat > 1 else ""
+        rows.append(
+            (phase.name + often, ", ".join(f"`{role}`" for role in phase.learns), terms or "-", off or "-")
+        )
+    lines = [
+        f"*{escaped(method.summary[0].upper() + method.summary[1:])}.*",
+        "",
+        table(
+            ("phase", "networks that learn", "losses and default weights", "losses that can be switched on"),
+            rows,
+        ),
+    ]
+    fields = dataclasses.fields(method.options)
+    if fields:
+        kinds = method.options.__mro__[:-2]  # without the base of all options, and object
+        said = " ".join(escaped(inspect.cleandoc(kind.__doc__ or "")) for kind in kinds)
+        lines += [
+            "**Options** (`options:` of the stage): "
+            + ", ".join(f"`{f.name}={f.default}`" for f in fields)
+            + f". {said}",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def methods_page() -> str:
+    rows = [(f"[`{name}`]({name}.md)", escaped(m.label), escaped(m.summary)) for name, m in methods.items()]
+    return (
+        "# Methods\n\nAll methods share one training step and one loop; each is one file of the package. "
+        "The label is what tables call the outcome. [How to write one](../guides/extend.md).\n\n"
+        + table(("method", "label", "what it is"), rows)
+    )
+
+
+GENERATED = {
+    "reference/losses.md": losses_page,
+    "reference/networks.md": networks_page,
+    "reference/domains.md": domains_page,
+    "reference/scores.md": scores_page,
+    "reference/config.md": config_page,
+    "reference/command_line.md": command_line_page,
+    "reference/python.md": python_page,
+    "methods/index.md": methods_page,
+}
+
+
+# --- the site -------------------------------------------------------------------------------------------------------
+
+
+def site_path(path: str) -> str | None:
+    """Where a file of the repository is on the site, or None."""
+    if path in FILES:
+        return FILES[path]
+    for folder, place in FOLDERS.items():
+        if path.startswith(f"{folder}/"):
+            return posixpath.join(place, path.removeprefix(f"{folder}/"))
+    return None
+
+
+def links(markdown: str, source: str, page: str) -> str:
+    """Links of a file of the repository as links of its page. source: its path in the repository. page: its path on the site.
+
+    Raises ValueError for a link to a file that does not exist or is not on the site.
+    """
+
+    def moved(match: re.Match[str]) -> str:
+        before, target, after = match.groups()
+        if re.match(r"[a-z]+:", target) or any(
+            code.start() < match.start(2) < code.end() for code in CODE.finditer(match.string)
+        ):
+            return match.group()
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
+        place = site_path(path)
+        if place is None or not (place in GENERATED or (ROOT / path).exists()):
+            raise ValueError(f"{source}: the link to {target} leads to no file of the site.")
+        return before + posixpath.relpath(place, posixpath.dirname(page) or ".") + after
+
+    parts, end = [], 0
+    for fence in [*FENCE.finditer(markdown), None]:
+        parts.append(LINK.sub(moved, markdown[end : fence.start() if fence else None]))
+        if fence:
+            parts.append(fence.group())
+            end = fence.end()
+    return "".join(parts)
+
+
+def mathml(markdown: str) -> str:
+    """`$$ ... $$` as MathML, which browsers draw without a script."""
+    from latex2mathml.converter import convert
+
+    return MATH.sub(
+        lambda m: f'<div class="math">{convert(m.group(1).strip(), display="block")}</div>', markdown
+    )
+
+
+def tracked() -> list[str]:
+    """Files of the repository that git knows, or all where there is no git."""
+    try:
+        named = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.split("\0")
+    except (OSError, subprocess.CalledProcessError):
+        named = [str(p.relative_to(ROOT)) for folder in FOLDERS for p in (ROOT / folder).rglob("*")]
+    return [name for name in named if name and (ROOT / name).is_file()]
+
+
+def on_files(files: typing.Any, config: typing.Any) -> typing.Any:
+    """Add what is not in docs/: generated pages, and files of the repository that pages link to."""
+    from mkdocs.structure.files import File
+
+    for uri, page in GENERATED.items():
+        files.append(File.generated(config, uri, content=page()))
+    for name in tracked():
+        place = site_path(name)
+        if place and not name.startswith("docs/"):
+            files.append(File.generated(config, place, abs_src_path=str(ROOT / name)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: typing.Any, config: typing.Any, files: typing.Any) -> str:
+    """Put the head of a method into its page, draw equations, and turn links into those of the site."""
+    uri = page.file.src_uri
+    if uri in GENERATED:
+        return markdown
+    source = str(Path(page.file.abs_src_path).relative_to(ROOT))
+    markdown = links(markdown, source, uri)
+    if uri.startswith("methods/"):
+        heading, _, rest = markdown.partition("\n")
+        markdown = f"{heading}\n\n{method_head(Path(uri).stem)}\n{rest}"
+    return mathml(markdown).replace(" ± ", "\u00a0±\u00a0")
