@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from cycada.runs.sweep_plan import plan_sweep
-from cycada.yaml_files import merge, read
 from PIL import Image
 
 import cycada
+from cycada.core.yaml_files import merge, read
 from cycada.methods import methods
+from cycada.sweeps.plan import plan_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
