@@ -619,7 +619,7 @@ def test_an_option_that_came_later_is_in_the_identity_where_it_is_not_at_its_def
     @dataclass(frozen=True)
     class Grown(Options):
         old: int = 1
-        new: int = option(2, later=True)
+        new: int = option(2, omit_default_from_id=True)
 
     assert Grown().identity() == Grown(new=2).identity() == {"old": 1}
     assert Grown(old=5, new=3).identity() == {"old": 5, "new": 3}
@@ -628,8 +628,8 @@ def test_an_option_that_came_later_is_in_the_identity_where_it_is_not_at_its_def
 def test_an_option_may_have_another_default_on_scenes():
     @dataclass(frozen=True)
     class Both(Options):
-        turn: float = option(15.0, scenes=0.0, whole_images=True)
-        jitter: float = option(0.0, scenes=0.25, later=True)
+        turn: float = option(15.0, segmentation_default=0.0, image_labels_only=True)
+        jitter: float = option(0.0, segmentation_default=0.25, omit_default_from_id=True)
         other: int = 1
 
     assert Both.on_scenes() == {"turn": 0.0, "jitter": 0.25}

@@ -92,7 +92,7 @@ def gradients(loss, learns, nets):
 def test_the_critic_sees_the_weighted_self_information_of_every_class_and_pixel(side):
     tensors = advent(batch())
     logits = (tensors.f_t_logits_real_s if side == "source" else tensors.f_t_logits_real_t).tolist()
-    seen = getattr(tensors, f"critic_input_{side}")
+    seen = getattr(tensors, f"discriminator_input_{side}")
     assert seen.shape == (2, K, 6, 8)
     for n in range(2):
         for row in range(6):

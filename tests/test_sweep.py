@@ -198,7 +198,7 @@ def test_what_was_trained_and_scored_in_another_way_is_not_counted_as_training(s
 @pytest.mark.parametrize("place", [InProcess, lambda: ProcessPool(1)])
 def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path, place):
     stages = {**TWO, "task": {**CYCADA["task"]}}
-    bad = {"set": {"stages": {"pixel": {"optimizer": {"name": "sgd", "lr": 1e30}}}}}
+    bad = {"set": {"stages": {"pixel": {"optimizer": {"name": "sgd", "lr": 1e6}}}}}
     planned = plan_sweep(write_sweep(tmp_path, stages, variants={"bad": bad}))
     content = run_sweep(planned, place())
     good, failed = content["cells"]
@@ -209,7 +209,7 @@ def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path, place):
 
 
 def test_a_failed_cell_ends_the_command_with_a_message(tmp_path, cycada):
-    bad = {"set": {"stages": {"pixel": {"optimizer": {"name": "sgd", "lr": 1e30}}}}}
+    bad = {"set": {"stages": {"pixel": {"optimizer": {"name": "sgd", "lr": 1e6}}}}}
     code, _, stderr = cycada("sweep", write_sweep(tmp_path, variants={"bad": bad}))
     assert code == 2
     assert "1 of 2 cells failed; all others are done.\n  bad, seed 0: stage pixel:" in stderr
@@ -269,7 +269,7 @@ def test_an_interrupted_sweep_goes_on(tmp_path, jobs):
 def test_a_cluster_runs_the_same_code(tmp_path):
     """Through submitit's local executor: the code path of slurm without slurm."""
     pytest.importorskip("submitit")
-    bad = {"set": {"stages": {"pixel": {"optimizer": {"name": "sgd", "lr": 1e30}}}}}
+    bad = {"set": {"stages": {"pixel": {"optimizer": {"name": "sgd", "lr": 1e6}}}}}
     # two jobs, each of which is a process that imports everything
     planned = plan_sweep(
         write_sweep(tmp_path, base=None, variants={"source alone": {"stage": "source"}, "bad": bad})

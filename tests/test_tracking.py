@@ -357,7 +357,7 @@ STARTERS = """
 import os, sys, traceback
 from pathlib import Path
 import mlflow
-from cycada.runs import tracking
+from cycada.tracking import tracker as tracking
 
 tracking.LONGEST_WAIT = 300  # on a busy machine, where the first one makes the database
 for turn in range(3):
