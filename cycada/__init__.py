@@ -1,6 +1,7 @@
 """CyCADA: cycle-consistent adversarial domain adaptation, from one YAML file to a number you can trust.
 
-The names below are what the command line uses, each a documented function; they are imported when first asked for.
+The names below are the functions behind the command line; each is imported on first access, so that
+`import cycada` is quick. `load` and `parse` are the earlier names of `load_config` and `parse_config`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cycada.config.schema import load, parse
+    from cycada.config.schema import load, load_config, parse, parse_config
     from cycada.core.errors import CycadaError
     from cycada.image_quality.quality import quality
     from cycada.inference.export import export
@@ -27,11 +28,29 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 __all__ = [
-    "CycadaError", "build_study", "check", "evaluate", "export", "load", "load_generator", "parse", "quality", "report_on", "run",
-    "score_study", "serve_study", "stylize", "sweep", "translate",
-]  # fmt: skip
+    "CycadaError",
+    "build_study",
+    "check",
+    "evaluate",
+    "export",
+    "load",
+    "load_config",
+    "load_generator",
+    "parse",
+    "parse_config",
+    "quality",
+    "report_on",
+    "run",
+    "score_study",
+    "serve_study",
+    "stylize",
+    "sweep",
+    "translate",
+]
 
 _PLACES = {
+    "load_config": "cycada.config.schema:load_config",
+    "parse_config": "cycada.config.schema:parse_config",
     "load": "cycada.config.schema:load",
     "parse": "cycada.config.schema:parse",
     "check": "cycada.planning.plan:plan",

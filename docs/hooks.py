@@ -215,7 +215,7 @@ def default_of(field: typing.Any) -> str:
 
 def config_page() -> str:
     """All keys of a YAML file, from the models that read it."""
-    start = typing.get_type_hints(cycada.load)["return"]
+    start = typing.get_type_hints(cycada.load_config)["return"]
     todo, seen = [start], []
     while todo:
         model = todo.pop(0)
@@ -318,8 +318,8 @@ def python_page() -> str:
         "",
     ]
     order = [
-        "load",
-        "parse",
+        "load_config",
+        "parse_config",
         "check",
         "run",
         "sweep",
@@ -330,7 +330,8 @@ def python_page() -> str:
         "export",
         "quality",
     ]
-    for name in [*order, *(n for n in cycada.__all__ if n not in order)]:
+    earlier_names = ("load", "parse")
+    for name in [*order, *(n for n in cycada.__all__ if n not in (*order, *earlier_names))]:
         lines += [f"::: cycada.{name}", ""]
     return "\n".join(lines)
 

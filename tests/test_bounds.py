@@ -34,9 +34,6 @@ WITHOUT_LIMIT = {
     "Loss.weight": "a loss's own scale may be tiny; a loss that is no longer finite names the term of the huge weight",
     "Terms.terms": "weights of losses",
     "RampConfig.gamma": "the steeper, the nearer to a step",
-    "OptimizerConfig.lr": "a rate that is too large ends with a sentence once a loss is no longer finite",
-    "OptimizerConfig.head_lr": "a learning rate",
-    "OptimizerConfig.weight_decay": "as lr",
     "Data.hold": "megabytes: more than there are keep everything",
 }
 """Where 10**19 may stand -> why."""

@@ -1,1 +1,1 @@
-"""What every other package shares: errors, registries, files, locks and types."""
+"""Errors, registries, files, locks and types that all other packages share."""

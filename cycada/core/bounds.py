@@ -1,7 +1,8 @@
-"""Types for settings that say their bounds: a plug-in's options may use them, `def loss(..., *, margin: Positive = 1.0)`.
+"""Types of settings with bounds, which pydantic checks.
 
-None of them takes infinity, NaN, or true and false for a number. What sizes something has an upper bound, too, far
-above what anybody trains.
+The options of a plug-in may use them too: `def loss(..., *, margin: Positive = 1.0)`. No type accepts
+infinity, NaN, or true and false as a number. Counts and sizes also have an upper bound, far above any
+useful value, so that a typing error does not fill the memory.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pydantic import BeforeValidator, Field
 
 
 def _number(value: Any) -> Any:
-    """true is no 1, and 1,000 has no comma."""
+    """Return `value`, but refuse true and false as numbers, and commas between thousands."""
     if isinstance(value, bool):
         raise ValueError("found true or false, expected a number.")
     if isinstance(value, str) and re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?", value.strip()):
@@ -27,7 +28,7 @@ def _number(value: Any) -> Any:
 
 
 def _home(value: Any) -> Any:
-    """`~` is the home folder; a folder called 2017 is read as its name."""
+    """Return a path with `~` replaced by the home folder; YAML's number 2017 is the folder of that name."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
     if isinstance(value, (str, Path)):
@@ -40,7 +41,11 @@ def _home_text(value: Any) -> Any:
 
 
 def at_home(path: str | Path) -> Path:
-    """A path with `~` and `~user` as their home folders. Raises ValueError where there is none, or for a NUL in the path."""
+    """Return a path with `~` and `~user` replaced by the home folders.
+
+    Raises:
+        ValueError: There is no such home folder, or the path contains a NUL character.
+    """
     if "\0" in str(path):
         raise ValueError("a path has no NUL in it.")
     try:
@@ -50,17 +55,22 @@ def at_home(path: str | Path) -> Path:
 
 
 def takes_none(hint: Any) -> bool:
-    """Whether null is a value of a type."""
+    """Return whether None is a valid value of the type `hint`."""
     return hint in (None, NoneType, Any) or (
         typing.get_origin(hint) is not dict and any(takes_none(h) for h in typing.get_args(hint))
     )
 
 
 DEVICES = "auto, cpu, cuda, cuda:0 (or another number), mps"
+"""Names of devices, as error messages list them."""
 
 
 def known_device(name: str) -> str:
-    """Raises ValueError for what is no device."""
+    """Return the name of a device unchanged.
+
+    Raises:
+        ValueError: It is not one of `DEVICES`.
+    """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name):
         raise ValueError(f"device: found {name!r}, expected one of {DEVICES}.")
     return name
@@ -70,34 +80,38 @@ Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0)]
 NonNegative = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(ge=0, le=1)]
-"""From 0 to 1, both included."""
+"""Fraction in [0, 1]."""
 Part = Annotated[Positive, Field(le=1)]
-"""Above 0, up to 1: some of a whole, and never nothing of it."""
+"""Fraction in (0, 1], which is never nothing."""
 Below1 = Annotated[Number, Field(ge=0, lt=1)]
-"""From 0 to below 1: momentum, what a moving average keeps, dropout."""
+"""Number in [0, 1), such as a momentum, a decay rate or a dropout rate."""
 Angle = Annotated[Number, Field(ge=0, le=180)]
-"""Degrees."""
+"""Angle in degrees, in [0, 180]."""
 Shear = Annotated[Number, Field(ge=0, lt=90)]
-"""Degrees."""
+"""Shear angle in degrees, in [0, 90)."""
 Temperature = Annotated[Positive, Field(le=1000)]
-"""What similarities are divided by before a softmax."""
+"""Temperature of a softmax, in (0, 1000]: similarities are divided by it."""
 Whole = Annotated[int, BeforeValidator(_number)]
+"""Whole number."""
 Count = Annotated[Whole, Field(ge=1, le=10**9)]
-"""Steps, images."""
+"""Number of steps or images, 1 to 10^9."""
 Index = Annotated[Whole, Field(ge=0, le=10**9)]
-"""As Count, or none."""
+"""Number of steps or images that may be 0, up to 10^9."""
 Drawn = Annotated[Count, Field(le=10**6)]
-"""Pictures that are drawn or kept in memory."""
+"""Number of images that are drawn or kept in memory, 1 to 10^6."""
 Seed = Annotated[Whole, Field(ge=0, lt=2**63)]
+"""Seed of random numbers, 0 to below 2^63."""
 Side = Annotated[Whole, Field(ge=1, le=2**16 - 1)]
-"""Pixels."""
+"""Side of an image in pixels, 1 to 65535."""
 Pool = Annotated[Index, Field(le=10**6)]
-"""Earlier answers that are kept for a discriminator, or none."""
+"""Number of earlier generated images that are kept for a discriminator, 0 to 10^6."""
 Width = Annotated[Whole, Field(ge=1, le=2**16)]
-"""Channels or units of a layer."""
+"""Number of channels or units of a layer, 1 to 65536."""
 Depth = Annotated[Whole, Field(ge=1, le=100)]
-"""Layers or blocks."""
+"""Number of layers or blocks, 1 to 100."""
 Home = Annotated[Path, BeforeValidator(_home)]
-"""A path in which `~` is the home folder."""
+"""Path in which `~` is replaced by the home folder."""
 PathText = Annotated[str, BeforeValidator(_home_text)]
-"""As Home, where text is wanted: relative to the data root, or what may be the name of something built in."""
+"""Path as text in which `~` is replaced by the home folder.
+
+It may be relative to the data root, or be the name of something built in."""

@@ -1,4 +1,4 @@
-"""In which settings two configs differ, by dotted keys as the command line takes them."""
+"""Differences between two configs, by dotted keys as on the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from cycada.core.errors import list_some
 
 
 def dotted(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one, `{a: {b: 1}}` as `{a.b: 1}`; a list of what has names is a mapping by them."""
+    """Return nested mappings as a flat one with dotted keys: `{a: {b: 1}}` becomes `{a.b: 1}`.
+
+    Args:
+        value: A mapping; a list of mappings that have a `name` counts as a mapping by their names.
+        prefix: The dotted key at which `value` itself lies.
+    """
     if isinstance(value, list) and value and isinstance(value[0], Mapping) and "name" in value[0]:
         value = {item["name"]: item for item in value}
     if not isinstance(value, Mapping):
@@ -22,17 +27,27 @@ def dotted(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the dotted keys whose values differ, with the values of `one` and `other`; None where one has no such key."""
-    here, there = dotted(one), dotted(other)
-    keys = dict.fromkeys([*here, *there])
-    return {key: (here.get(key), there.get(key)) for key in keys if here.get(key) != there.get(key)}
+    """Return the dotted keys whose values differ between two configs.
+
+    Returns:
+        Dotted key to the values in `one` and in `other`, None where it is not set.
+    """
+    first, second = dotted(one), dotted(other)
+    keys = dict.fromkeys([*first, *second])
+    return {key: (first.get(key), second.get(key)) for key in keys if first.get(key) != second.get(key)}
 
 
-def as_words(found: Mapping[str, tuple[Any, Any]], one: str, other: str) -> str:
-    """Return `lr is 1 ONE and 2 OTHER, ...` of the first few differences."""
-    words = [f"{key} is {_value(a)} {one} and {_value(b)} {other}" for key, (a, b) in found.items()]
+def as_words(changes: Mapping[str, tuple[Any, Any]], one: str, other: str) -> str:
+    """Return the first four differences in words: `lr is 1 ONE and 2 OTHER, ...`.
+
+    Args:
+        changes: What `differences` returned.
+        one: Words for the first config, such as "here".
+        other: Words for the second config, such as "in the run".
+    """
+    words = [f"{key} is {_as_text(a)} {one} and {_as_text(b)} {other}" for key, (a, b) in changes.items()]
     return list_some(words, 4)
 
 
-def _value(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return "not set" if value is None else str(value)[:60]

@@ -1,4 +1,4 @@
-"""The one exception a user sees: a sentence, never a traceback."""
+"""The exception for mistakes of a user, which are shown as a sentence and not as a traceback."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from contextlib import contextmanager
 from cycada.core.secrets import redacted
 
 SHOWN = 200
-"""So many characters of what was found are shown at most."""
+"""Most characters of a value that an error message shows."""
 
 
 class CycadaError(Exception):
-    """Says what was found, what was expected and what to do. The command line ends with `exit_code`. Passwords are taken out."""
+    """A mistake of the user, or a problem of the machine, whose message says what to do.
+
+    The message says what was found, what was expected, and how to mend it; passwords are removed from it.
+
+    Attributes:
+        exit_code: The exit code of the command line after this error.
+    """
 
     exit_code = 2
 
@@ -24,11 +30,11 @@ class CycadaError(Exception):
 
 
 class Absent(CycadaError):
-    """Says that data are not where they were looked for: elsewhere they may be."""
+    """Data are missing on this machine; the config may still be sound on another one."""
 
 
 class _Short(reprlib.Repr):
-    """Looks at no more than it shows, so that a value of any size is quick to show."""
+    """Short `repr` that reads no more of a value than it shows, so that it is quick for huge values too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,18 +43,18 @@ class _Short(reprlib.Repr):
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: its repr, cut in the middle where it is long."""
+    """Return the `repr` of a value for an error message, with the middle cut out where it is long."""
     text = _Short().repr(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 20]}...{text[-15:]}"
 
 
 def list_some(names: Sequence[str], most: int = 10) -> str:
-    """The first of some names, and how many more there are: however many they are, a message stays short."""
+    """Return the first `most` names, joined by commas, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def nearest(name: object, names: Iterable[str]) -> str:
-    """The hint after an unknown name: the nearest known one, then all of them."""
+    """Return the hint for an unknown name: the most similar known name, then the list of known ones."""
     known = sorted(names)
     close = difflib.get_close_matches(str(name)[:SHOWN], known, n=1, cutoff=0.5)
     guess = f" Did you mean '{close[0]}'?" if close else ""
@@ -57,26 +63,32 @@ def nearest(name: object, names: Iterable[str]) -> str:
 
 @contextmanager
 def memory_named(where: str = "") -> Iterator[None]:
-    """Inside, running out of memory becomes a CycadaError that says what to lower."""
+    """Turn running out of memory, within a `with` block, into a CycadaError that says what to lower.
+
+    Args:
+        where: What the message begins with, such as `stages.NAME`.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         text = str(error)
-        said = any(words in text for words in ("out of memory", "not enough memory", "t allocate memory"))
-        if not (said or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"):
+        named = any(words in text for words in ("out of memory", "not enough memory", "t allocate memory"))
+        if not (named or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"):
             raise
-        found = " ".join(text.split())[:200]
+        reason = " ".join(text.split())[:200]
         raise CycadaError(
-            f"{where}{': ' if where else ''}the memory is full{f' ({found})' if found else ''}. Lower batch, crop or data.size, use"
-            f" smaller networks, or read scenes from disk (data.hold: 0). The same command goes on from the last checkpoint."
+            f"{where}{': ' if where else ''}the memory is full{f' ({reason})' if reason else ''}. Lower "
+            f"batch, crop or data.size, use smaller networks, or read images from disk (data.hold: 0). The "
+            f"same command goes on from the last checkpoint."
         ) from error
 
 
 REMEDIES = {
     errno.ENOSPC: "Make room on the disk; the same command goes on from the last checkpoint.",
     errno.EDQUOT: "Make room within your quota; the same command goes on from the last checkpoint.",
-    errno.EFBIG: "Files may not be as large there. Choose another place; the same command goes on from the last checkpoint.",
-    errno.EROFS: "The place can only be read. Choose another one, such as results=FOLDER or --out.",
+    errno.EFBIG: "The place takes no file so large. Choose another; the same command goes on from the "
+    "last checkpoint.",
+    errno.EROFS: "The place is read-only. Choose another one, such as results=FOLDER or --out.",
     errno.EACCES: "Give yourself the right to it, or choose another place, such as results=FOLDER or --out.",
     errno.EPERM: "Give yourself the right to it, or choose another place, such as results=FOLDER or --out.",
     errno.ENOTDIR: "A file stands where a folder is expected. Choose another place, or move the file away.",
@@ -86,12 +98,12 @@ REMEDIES = {
     errno.ENAMETOOLONG: "Choose a shorter name.",
     errno.EMFILE: "Too many files are open. Raise the limit (ulimit -n), or lower data.workers.",
 }
-"""What to do about an error of the operating system."""
+"""Error code of the operating system to what the user can do about it."""
 
 
 def os_message(error: OSError) -> str:
-    """Say an error of the operating system in a sentence: the path, what it is, and what to do."""
+    """Return an error of the operating system in words: the path, the reason, and what to do."""
     path = error.filename2 or error.filename
-    what = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
     remedy = REMEDIES.get(error.errno or 0, "The same command goes on once this is mended.")
-    return redacted(f"{path}: {what}. {remedy}" if path else f"{what}. {remedy}")
+    return redacted(f"{path}: {reason}. {remedy}" if path else f"{reason}. {remedy}")

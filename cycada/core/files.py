@@ -1,4 +1,7 @@
-"""Files that are written whole or not at all, and what is left of those whose writer died. All writing goes through here."""
+"""Atomic writing of files, and removal of temporary files whose writer died.
+
+Everything that the toolkit writes goes through this module: a file is either complete or not there.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +20,26 @@ from typing import Any
 from cycada.core.errors import os_message
 
 READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
-"""What the operating system answers where one may read and not write."""
+"""Error codes of the operating system where a place can be read but not written."""
 BEGAN = time.time()
-"""When this process began: an older temporary file with its number is of a dead one that had the same."""
+"""Start of this process: an older temporary file with its process id belongs to a dead process with the same
+id."""
 HOST = re.sub(r"\W", "_", platform.node())[:40]
+"""Name of this machine in the names of temporary files."""
 OURS = re.compile(r"\..+\.cycada-(?P<host>\w+)-(?P<pid>\d+)\.tmp", re.DOTALL)
+"""Names of temporary files."""
 EARLIER = re.compile(r"\..+[.-](?P<pid>\d+)\.tmp|\.weights\.tmp", re.DOTALL)
-"""What earlier versions called them, and others may too: only where everything is ours."""
+"""Names of temporary files of earlier versions. Other programs use such names too, so they are only removed
+from folders in which everything is the toolkit's."""
 LONGEST = 40
-"""Characters of a file's name in that of its temporary file: with four bytes each they still are a name."""
+"""Characters of a file's name in that of its temporary file, which stays a valid name at four bytes each."""
 
 
 @contextmanager
 def temporary(path: Path) -> Iterator[Path]:
-    """The place of a temporary file in `path`'s folder, for a `with` block; what still lies there at its end is removed.
+    """Yield the path of a temporary file in the folder of `path`, and remove the file after the `with` block.
 
-    An OSError names `path`, which somebody knows, instead of the temporary file.
+    An OSError in the block names `path`, which the user knows, instead of the temporary file.
     """
     part = path.with_name(f".{path.name[:LONGEST]}.cycada-{HOST}-{os.getpid()}.tmp")
     try:
@@ -48,9 +55,11 @@ def temporary(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole(path: Path, lasting: bool = False) -> Iterator[Path]:
-    """The place of a temporary file to be written in a `with` block, at whose end it becomes `path`; after an error it is removed.
+    """Yield the path of a temporary file, which becomes `path` when the `with` block ends without an error.
 
-    lasting: wait until it would be there after a power failure too.
+    Args:
+        path: The file to write.
+        lasting: Whether to wait until the file would survive a power failure.
     """
     with temporary(path) as part:
         yield part
@@ -62,7 +71,7 @@ def whole(path: Path, lasting: bool = False) -> Iterator[Path]:
 
 
 def shortened(name: str, most: int = 100) -> str:
-    """A name that a file can have: one of more than `most` bytes is cut, and says with six characters of a hash which it was."""
+    """Return `name`, cut to at most `most` bytes; a cut name ends with six characters of its hash."""
     if len(name.encode()) <= most:
         return name
     mark = hashlib.blake2b(name.encode(), digest_size=3).hexdigest()
@@ -70,23 +79,41 @@ def shortened(name: str, most: int = 100) -> str:
 
 
 def write_text(path: Path, text: str, lasting: bool = False) -> None:
-    """UTF-8, line ends as they are."""
+    """Write a text file atomically, in UTF-8 and with its line ends unchanged; see `whole` for `lasting`."""
     write_bytes(path, text.encode(), lasting)
 
 
 def write_bytes(path: Path, content: bytes, lasting: bool = False) -> None:
+    """Write a file atomically; see `whole` for `lasting`."""
     with whole(path, lasting) as part:
         part.write_bytes(content)
 
 
 def write_json(path: Path, value: Any, lasting: bool = False, indent: int | None = 1) -> None:
-    """Indented, and without NaN, which is no JSON. indent: None takes a tenth of the time for a million numbers."""
+    """Write a JSON file atomically.
+
+    Args:
+        path: The file to write.
+        value: What to write; NaN and infinity are refused, since JSON has neither.
+        lasting: Whether to wait until the file would survive a power failure.
+        indent: Spaces for each level; None writes a million numbers in a tenth of the time.
+
+    Raises:
+        ValueError: A number is NaN or infinite.
+    """
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n", lasting)
 
 
 @contextmanager
 def unless_read_only(what: str, warn: Callable[[str], None]) -> Iterator[None]:
-    """Write in a `with` block what a reader of finished results can do without: where they can only be read, that is a warning."""
+    """Turn the error of writing to a read-only place, within a `with` block, into a warning.
+
+    For files that are useful but not needed, such as a report's tables next to runs of somebody else.
+
+    Args:
+        what: What is written, as the warning begins.
+        warn: Receives the warning.
+    """
     try:
         yield
     except OSError as error:
@@ -96,7 +123,10 @@ def unless_read_only(what: str, warn: Callable[[str], None]) -> Iterator[None]:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, have reached the disk. Some file systems know this of files alone."""
+    """Wait until a file, or the list of files in a folder, has reached the disk.
+
+    Some file systems cannot do this for folders, which is then ignored.
+    """
     try:
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -109,40 +139,44 @@ def sync(path: Path) -> None:
 
 
 def ready(folder: Path, alone: bool = False) -> Path:
-    """The folder, made where it is absent, without the temporary files of dead processes.
+    """Create a folder if it is missing, remove temporary files of dead processes from it, and return it.
 
-    alone: the folder is ours and a lock is held, so that no process of another machine can be writing here either.
+    Args:
+        folder: The folder.
+        alone: Whether everything in the folder is the toolkit's and a lock on it is held, so that temporary
+            files of other machines are removed as well.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob(".*.tmp"):
-        with suppress(OSError):  # somebody else was quicker, or it may not be removed: it only takes room
-            if found := OURS.fullmatch(path.name):
-                foreign = found["host"] != HOST
-                left = alone if foreign else not _alive(int(found["pid"]), path)
+        # A file that another process removed first, or that may not be removed, does no harm: it takes room.
+        with suppress(OSError):
+            if match := OURS.fullmatch(path.name):
+                foreign = match["host"] != HOST
+                orphaned = alone if foreign else not _alive(int(match["pid"]), path)
             else:
-                found = EARLIER.fullmatch(path.name) if alone else None
-                left = found is not None and not (found["pid"] and _alive(int(found["pid"]), path))
-            if left:
+                match = EARLIER.fullmatch(path.name) if alone else None
+                orphaned = match is not None and not (match["pid"] and _alive(int(match["pid"]), path))
+            if orphaned:
                 path.unlink()
     return folder
 
 
 def _alive(pid: int, path: Path) -> bool:
-    """Whether the process that writes this file still runs on this machine."""
+    """Return whether the process that writes the temporary file `path` still runs on this machine."""
     if pid == os.getpid():
         return path.stat().st_mtime >= BEGAN
     if os.name != "posix":
-        return True  # there is no asking without harm
+        return True  # elsewhere, os.kill would end the process
     try:
         os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):  # no process has a number so large
+    except (ProcessLookupError, OverflowError):  # OverflowError: the number is too large for a process id
         return False
-    except OSError:  # another user's
+    except OSError:  # the process is another user's
         return True
     return True
 
 
 def digest(path: Path) -> str:
-    """32 hex characters that depend on every byte of a file."""
+    """Return a hash of a file's bytes: 32 hex characters."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

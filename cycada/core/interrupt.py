@@ -1,4 +1,4 @@
-"""Ctrl-C leaves a run that can go on."""
+"""Handling of Ctrl-C and SIGTERM, after which a run can be resumed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cycada.core.errors import CycadaError
 
 
 class Interrupted(CycadaError):
-    """Ctrl-C or SIGTERM; the same command goes on."""
+    """Ctrl-C or SIGTERM has stopped the command; the same command resumes it."""
 
     exit_code = 130
 
@@ -22,17 +22,21 @@ _listening: list[threading.Event] = []
 
 
 def asked_to_stop() -> bool:
-    """Whether somebody listens and a signal has come: for what waits somewhere below."""
+    """Return whether a signal has come inside a `stop_on_signal` block; for code that waits in a loop."""
     return any(event.is_set() for event in _listening)
 
 
 @contextmanager
 def stop_on_signal(enabled: bool) -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM set the event; the loop ends after the step that it is in. A second one ends at once.
+    """Yield an event that Ctrl-C and SIGTERM set within a `with` block; a second signal interrupts at once.
 
-    Inside another one it is the same event: who asks a stage to stop asks its run and its sweep too, and what comes while a stage
-    is evaluated for the last time is not forgotten. Not for several processes: they would stop at different steps and wait for
-    each other for ever.
+    The training loop looks at the event after every step. A nested block yields the event of the outer
+    one: stopping a stage stops its run and its sweep too, and a signal during a stage's last evaluation
+    is not lost.
+
+    Args:
+        enabled: Whether to handle signals at all. It must be False for several processes, which would stop
+            at different steps and wait for each other for ever.
     """
     if _listening:
         yield _listening[0]

@@ -1,4 +1,4 @@
-"""One process at a time."""
+"""Lock files, which only one process can hold at a time."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from cycada.core.files import READ_ONLY
 from cycada.core.interrupt import Interrupted, asked_to_stop
 
 POLL = 0.5
-"""Seconds between two looks at whether to stop."""
+"""Seconds between two checks whether to stop waiting."""
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO, errno.EINVAL}
-"""What file systems answer that have no locks, such as network file systems without a lock daemon."""
+"""Error codes of file systems without locks, such as network file systems without a lock daemon."""
 
 
 class StillLocked(CycadaError):
-    """Another process has not given the lock back in time."""
+    """Another process has not released the lock in time."""
 
 
 @contextmanager
 def locked(
     path: Path, waiting: Callable[[], None], patience: float = 0, limit: float | None = None
 ) -> Iterator[None]:
-    """Inside, no other process holds the lock file. `waiting` is called once where another one does; then it is waited for.
+    """Hold a lock file during a `with` block, after waiting for any other process that holds it.
 
-    A process that dies gives its lock back. Where the file system has no locks, the lock is a file that is there or is not;
-    where nothing can be written at all, there is no lock, so that finished runs can be read.
+    A process that dies releases its lock. On a file system without locks, the existence of a file is the
+    lock; in a place that cannot be written there is no lock, so that finished runs can be read.
 
     Args:
         path: The lock file.
-        waiting: Says that another process is waited for.
-        patience: Seconds to wait before that is said.
-        limit: Seconds to wait at all; None waits until the other process ends.
+        waiting: Called once if another process holds the lock, to tell the user.
+        patience: Seconds to wait before `waiting` is called.
+        limit: Seconds to wait in all; None waits until the other process ends.
 
     Raises:
-        Interrupted: Ctrl-C came while it waited.
-        StillLocked: The limit is over.
+        Interrupted: Ctrl-C or SIGTERM came while waiting.
+        StillLocked: The lock was not released within `limit`.
     """
     lock = _first_try(path, patience)
     if lock is not None and not lock.is_locked:
@@ -66,7 +66,7 @@ def locked(
 
 
 def _first_try(path: Path, patience: float) -> BaseFileLock | None:
-    """The kind of lock that this file system has, held if it is free. None: nothing can be written here."""
+    """Return a lock that this file system supports, held if it is free; None in a read-only place."""
     for kind, place in ((FileLock, path), (SoftFileLock, path.with_name(path.name + ".held"))):
         lock = kind(place)
         try:
@@ -74,9 +74,7 @@ def _first_try(path: Path, patience: float) -> BaseFileLock | None:
         except Timeout:
             return lock
         except OSError as error:
-            if (
-                error.errno in READ_ONLY
-            ):  # what is finished can be read, and the first write says what is wrong
+            if error.errno in READ_ONLY:  # finished runs can still be read; any write reports the problem
                 return None
             if error.errno in NO_LOCKS and kind is FileLock:
                 continue

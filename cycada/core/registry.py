@@ -1,8 +1,8 @@
-"""The one plug-in idiom: a decorator enters a name, a duplicate raises, an unknown name is answered with its neighbours.
+"""Registries of losses, networks, domains, methods and scores, to which plug-ins add with a decorator.
 
-An entry is a function or class. Its positional parameter NAMES are what the toolkit gives it (tensors for
-a loss, `classes` or `image_channels` for a network), its keyword-only parameters are the options that
-YAML may set. `options` checks names and types of the latter before anything is loaded.
+An entry is a function or a class. The names of its positional parameters say what the toolkit passes to it
+(tensors for a loss, `classes` or `image_channels` for a network); its keyword-only parameters are the
+options that YAML may set. `check_options` checks their names and types before anything is loaded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """A dictionary of named entries. `kind` is the word used in messages ('loss', 'domain', ...)."""
+    """Mapping from names to registered entries, in the order of the names.
+
+    Args:
+        kind: What an entry is in error messages ('loss', 'domain', ...).
+
+    Raises:
+        CycadaError: A name is looked up that is not registered; the message lists similar names.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -34,7 +41,11 @@ class Registry(Mapping[str, T], Generic[T]):
         self._sources: dict[str, str] = {}
 
     def __call__(self, name: str) -> Callable[[T], T]:
-        """Decorator: `@losses("cycle_s")`. Raises CycadaError on a name that is taken."""
+        """Return a decorator that registers a function or class: `@losses("cycle_s")`.
+
+        Raises:
+            CycadaError: The name is already registered.
+        """
 
         def enter(entry: T) -> T:
             self.add(name, entry)
@@ -43,15 +54,21 @@ class Registry(Mapping[str, T], Generic[T]):
         return enter
 
     def add(self, name: str, entry: T) -> None:
+        """Register an entry.
+
+        Raises:
+            CycadaError: The name is already registered.
+        """
         if name in self._entries:
             raise CycadaError(
-                f"There are two entries for the {self.kind} '{name}': {self._entries[name]!r} and {entry!r}. Rename one."
+                f"There are two entries for the {self.kind} '{name}': {self._entries[name]!r} and {entry!r}. "
+                f"Rename one."
             )
         self._entries[name] = entry
         self._sources[name] = plugin_source(entry)
 
     def source(self, name: str) -> str:
-        """A digest of the source files of an entry that a plug-in brought; empty for the toolkit's own."""
+        """Return a hash of the source files of a plug-in's entry; empty for entries of the toolkit itself."""
         return self._sources.get(name, "")
 
     def __getitem__(self, name: str) -> T:
@@ -71,7 +88,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     @contextmanager
     def temporary(self) -> Iterator[None]:
-        """What is entered inside this block is gone after it (for tests)."""
+        """Remove what is registered within a `with` block when the block ends; for tests."""
         before = dict(self._entries), dict(self._sources)
         try:
             yield
@@ -80,22 +97,28 @@ class Registry(Mapping[str, T], Generic[T]):
 
 
 def needs(entry: Callable[..., Any]) -> tuple[str, ...]:
-    """The positional parameters of an entry: what the toolkit must give it."""
+    """Return the names of an entry's positional parameters, which the toolkit passes to it."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return tuple(p.name for p in inspect.signature(entry).parameters.values() if p.kind in kinds)
 
 
 def option_defaults(entry: Callable[..., Any]) -> dict[str, Any]:
-    """The keyword-only parameters of an entry with their defaults: what YAML may set."""
+    """Return an entry's keyword-only parameters, which YAML may set, with their defaults."""
     parameters = inspect.signature(entry).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
 def check_options(entry: Callable[..., Any], given: Mapping[str, object], where: str) -> dict[str, Any]:
-    """`given`, checked against the entry's keyword-only parameters and turned into their types.
+    """Return `given` with its values checked and converted to the types of the entry's options.
 
-    Raises CycadaError that names `where`, the option, what was found and what is expected; also where an
-    option without a default is missing. null takes an option back to its default, unless it is one of its values.
+    Args:
+        entry: A registered function or class.
+        given: Option to value, as in YAML; null resets an option to its default, unless None is a valid
+            value.
+        where: Path in the config for messages, such as `networks.f`.
+
+    Raises:
+        CycadaError: An option is unknown or of another type, or one without a default is missing.
     """
     defaults = option_defaults(entry)
     for name in given:
@@ -112,24 +135,35 @@ def check_options(entry: Callable[..., Any], given: Mapping[str, object], where:
 
 
 def typed(value: object, hint: Any, where: str) -> Any:
-    """`value` as the type of an option. Raises CycadaError for another one, for infinity and NaN, and for true as a number."""
+    """Return `value`, converted to the type `hint`.
+
+    Args:
+        value: A value as in YAML.
+        hint: A type, with bounds or without.
+        where: Path in the config for messages.
+
+    Raises:
+        CycadaError: It is of another type, is infinite or NaN, or is true or false where a number is
+            expected.
+    """
     try:
-        found = _adapter(hint).validate_python(value, strict=isinstance(value, bool))
+        converted = _adapter(hint).validate_python(value, strict=isinstance(value, bool))
     except ValidationError as error:
         problem = error.errors()[0]
         advice = " Put it in quotes to have it as text." if problem["type"] == "string_type" else ""
         raise CycadaError(
-            f"{where}: found {shown(value)}. {problem['msg'].removeprefix('Value error, ').rstrip('.')}.{advice}"
+            f"{where}: found {shown(value)}. "
+            f"{problem['msg'].removeprefix('Value error, ').rstrip('.')}.{advice}"
         ) from None
-    if not _finite(found):
+    if not _finite(converted):
         raise CycadaError(f"{where}: found {shown(value)}, expected a finite number.")
-    return found
+    return converted
 
 
 def _adapter(hint: Any) -> TypeAdapter[Any]:
     try:
         return TypeAdapter(hint, config={"coerce_numbers_to_str": True})
-    except PydanticUserError:  # a class with settings of its own
+    except PydanticUserError:  # a model has a config of its own
         return TypeAdapter(hint)
 
 
@@ -142,6 +176,11 @@ def _finite(value: object) -> bool:
 
 
 def import_folder(package: str, path: list[str]) -> None:
-    """Import every module of a package and of the packages inside it, so that a file dropped into a folder registers itself."""
+    """Import all modules of a package and its subpackages, so that a new file in the folder registers itself.
+
+    Args:
+        package: Name of the package.
+        path: Its `__path__`.
+    """
     for module in pkgutil.walk_packages(path, f"{package}."):
         importlib.import_module(module.name)

@@ -1,4 +1,4 @@
-"""Which source files a registered entry is made of: what a plug-in's author may edit between two runs."""
+"""Source files of plug-ins, whose hash is part of stage ids, since they may be edited between two runs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from pathlib import Path
 from types import FrameType
 
 TOOLKIT = Path(__file__).resolve().parents[1]
+"""Folder of this package, whose own entries are identified by its version."""
 INSTALLED = ("site-packages", "dist-packages")
+"""Names of folders with installed packages, which are identified by their versions."""
 
 
 def plugin_source(entry: object) -> str:
-    """16 hex characters that depend on every byte of the code of an entry that is being registered; empty where it is the toolkit's.
+    """Return a hash of the source files of an entry that a plug-in is registering.
 
-    That is the file that registers it, the file that defines it, and every module which these import, wherever in them, and which lies
-    beside them: in the same folder or package. Installed packages are known by their versions. To be called while it is registered.
+    It must be called during the registration. The files are the one that registers the entry, the one that
+    defines it, and all modules in the same folder or package that these import, at any place in them.
+
+    Returns:
+        16 hex characters that depend on every byte of the files; empty for an entry of the toolkit itself.
     """
     frame = _outside(sys._getframe(1))
     if frame is None:
@@ -33,18 +38,18 @@ def plugin_source(entry: object) -> str:
         for f in files
         if not f.is_relative_to(TOOLKIT) and (f.samefile(frame.f_code.co_filename) or not _installed(f))
     }
-    if not files:  # typed into an interpreter
+    if not files:  # the entry was typed into an interpreter
         with suppress(TypeError, OSError):
             return _hash(inspect.getsource(entry).encode())  # type: ignore[arg-type]
         return ""
-    found: dict[Path, bytes] = {}
+    contents: dict[Path, bytes] = {}
     for file in sorted(files):
-        _collect(file, _root(file), found)
-    return _hash(b"\0".join(found[file] for file in sorted(found)))
+        _collect(file, _root(file), contents)
+    return _hash(b"\0".join(contents[file] for file in sorted(contents)))
 
 
 def _outside(frame: FrameType | None) -> FrameType | None:
-    """Whoever asks for the entry to be registered: the nearest caller outside the toolkit, or None where that is a module of its own."""
+    """Return the nearest caller outside the toolkit, or None if the toolkit itself registers the entry."""
     while frame is not None:
         if not Path(frame.f_code.co_filename).resolve().is_relative_to(TOOLKIT):
             return frame
@@ -55,7 +60,7 @@ def _outside(frame: FrameType | None) -> FrameType | None:
 
 
 def _root(file: Path) -> Path:
-    """The folder that holds a module's outermost package, or the module itself: what its imports begin at."""
+    """Return the folder from which a module's imports start: that of its outermost package, or its own."""
     folder = file.parent
     while (folder / "__init__.py").is_file():
         folder = folder.parent
@@ -68,11 +73,11 @@ def _installed(file: Path) -> bool:
     )
 
 
-def _collect(file: Path, root: Path, found: dict[Path, bytes]) -> None:
-    """The file, and what it imports of those beside it, into `found`."""
-    if file in found:
+def _collect(file: Path, root: Path, contents: dict[Path, bytes]) -> None:
+    """Put a file, and the modules beside it that it imports, into `contents`."""
+    if file in contents:
         return
-    found[file] = content = file.read_bytes().replace(b"\r\n", b"\n")
+    contents[file] = content = file.read_bytes().replace(b"\r\n", b"\n")
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError, RecursionError):
@@ -80,11 +85,11 @@ def _collect(file: Path, root: Path, found: dict[Path, bytes]) -> None:
     package = file.parent.relative_to(root).parts
     for name in _imported(tree, package):
         for beside in _files(name, root, package):
-            _collect(beside, root, found)
+            _collect(beside, root, contents)
 
 
 def _imported(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Every dotted name that an import statement may mean by a module, as parts."""
+    """Yield every dotted name in an import statement that may be a module, as a tuple of its parts."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (tuple(alias.name.split(".")) for alias in node.names)
@@ -95,10 +100,9 @@ def _imported(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[str, ..
 
 
 def _files(name: tuple[str, ...], root: Path, package: tuple[str, ...]) -> Iterator[Path]:
-    """The file of a module beside; of a name inside a module, the module's."""
-    if not name or (
-        _installed(root / "x") and name[:1] != package[:1]
-    ):  # beside an installed plug-in lie other people's packages
+    """Yield the file of an imported module under `root`; of a name within a module, the module's file."""
+    # Beside an installed plug-in lie packages of others, which are no part of it.
+    if not name or (_installed(root / "x") and name[:1] != package[:1]):
         return
     for parts in (name, name[:-1]):
         for file in (

@@ -1,4 +1,4 @@
-"""What the rooms of the toolkit agree on: a batch, an output, the label to ignore."""
+"""Types that all packages share: a batch, a network's output, and the label to ignore."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ import torch
 from torch import Tensor
 
 IGNORE = 255
-"""A label with this value counts nowhere: not in a loss, not in a score. Masks have at most 254 classes; where there are more than
-255, labels belong to whole images and 255 is a class like the others: see `ignore_index`."""
+"""Label that neither losses nor scores count.
+
+Masks have at most 254 classes. With more than 255 classes, which only image-level labels can have, 255 is an
+ordinary class: see `ignore_index`."""
 
 
 def ignore_index(classes: int) -> int:
-    """Give the label that counts nowhere among so many classes: `IGNORE`, or -100 where `IGNORE` is itself a class."""
+    """Return the label to ignore with this number of classes: `IGNORE`, or -100 where that is a class."""
     return IGNORE if classes <= IGNORE else -100
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's data on the training device. It has no target labels: what is not there cannot leak.
+    """Data of one training step, on the training device, without target labels, so that these cannot leak.
 
-    real_s: (N, C, H, W) float in [-1, 1], images of the source domain.
-    label_s: (N,) int64 for classification, (N, H, W) for segmentation; `IGNORE` counts nowhere.
-    real_t: (N, C, H, W) float in [-1, 1], images of the target domain.
-    fake_t: (N, C, H, W) float in [-1, 1], G_st(real_s) where it was translated beforehand.
-    pair_t: (N, C, H, W) float in [-1, 1], what real_s truly looks like in the target domain, where the data are paired and a term
-    asks for it.
+    Attributes:
+        real_s: (N, C, H, W) float in [-1, 1], images of the source domain.
+        label_s: (N,) int64 for classification, (N, H, W) for segmentation; `IGNORE` is not counted.
+        real_t: (N, C, H, W) float in [-1, 1], images of the target domain.
+        fake_t: (N, C, H, W) float in [-1, 1], G_st(real_s) if it was computed before training, else None.
+        pair_t: (N, C, H, W) float in [-1, 1], the true translation of real_s, if the data are paired and a
+            term needs it, else None.
     """
 
     real_s: Tensor
@@ -39,10 +42,12 @@ class Batch:
 
 
 class Output(NamedTuple):
-    """What every task network returns.
+    """Output of every classifier and segmenter.
 
-    features: (N, D), what a feature discriminator may look at; (N, D, h, w) for segmentation, at the network's own stride.
-    logits: (N, K), unnormalised class scores; (N, K, H, W) for segmentation, at the size of the images.
+    Attributes:
+        features: (N, D), the input of a feature discriminator; (N, D, h, w) for segmentation, at the
+            network's own stride.
+        logits: (N, K), unnormalised class scores; (N, K, H, W) for segmentation, at the size of the images.
     """
 
     features: Tensor
@@ -50,5 +55,5 @@ class Output(NamedTuple):
 
 
 def full_precision(tensor: Tensor) -> AbstractContextManager[Any]:
-    """No autocast on the tensor's device. A tensor without memory, of a rehearsal, knows none."""
+    """Return a context without autocast on the tensor's device; for a meta tensor, one that does nothing."""
     return nullcontext() if tensor.is_meta else torch.autocast(tensor.device.type, enabled=False)

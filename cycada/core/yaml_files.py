@@ -1,7 +1,8 @@
-"""YAML files: safe reading, `uses:`, deep merge and `key=value` overrides.
+"""YAML files: safe reading, `uses:`, deep merging and `key=value` overrides.
 
-Plain words are read as in YAML 1.2: `true`, `false` and `null` are what they say, numbers are what a person reads, and all
-else is text: 007, 1:30, on, 2024-01-02. Where a switch is expected the text `on` is one, where a number is, 010 is ten.
+Unquoted words are read as in YAML 1.2: `true`, `false`, `null` and ordinary numbers have their meaning, and
+all else is text: 007, 1:30, on, 2024-01-02. Where true or false is expected, the text `on` is true; where a
+number is expected, 010 is ten.
 """
 
 from __future__ import annotations
@@ -16,20 +17,27 @@ import yaml
 from cycada.core.errors import CycadaError, shown
 
 LARGEST = 4_000_000
-"""Bytes of a file: more is no config."""
+"""Most bytes of a config file."""
 MOST = 200_000
-"""Values of a file, with aliases written out."""
+"""Most values in a config file, with aliases written out."""
 DEEPEST = 100
+"""Most levels of nesting."""
 WAYS = (("steps", "epochs"),)
-"""Keys that say the same thing in different ways, of which a mapping has one."""
+"""Groups of keys that exclude each other: setting one in an upper file removes the others from a lower
+one."""
 
 
 class NumberAsWritten(float):
-    """A number that remembers how it was written, for where text is expected: `name: 1e3`."""
+    """Number that keeps its spelling, for where text is expected: `name: 1e3`.
+
+    Attributes:
+        text: The number as it was written, in lower case.
+    """
 
     text: str
 
     def __new__(cls, text: str) -> NumberAsWritten:
+        """Return the number that `text` spells."""
         number = super().__new__(cls, text.replace(".inf", "inf").replace(".nan", "nan"))
         number.text = text
         return number
@@ -44,16 +52,17 @@ class NumberAsWritten(float):
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML 1.2 words; refuses duplicate keys, keys that are no words (`true:`), cycles, and more than fits a config."""
+    """Safe loader for YAML 1.2 that refuses duplicate keys, keys that are not text, cycles and huge files."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Refuse duplicate keys, and keys that are not text."""
         node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
             where = f"{self.name}, line {key.start_mark.line + 1}"
             if not key.tag.endswith((":str", ":merge")):
-                found = shown(key.value) if isinstance(key, yaml.ScalarNode) else "a list or mapping"
-                raise CycadaError(f"{where}: the key {found} is no word. Put it in quotes.")
+                spelling = shown(key.value) if isinstance(key, yaml.ScalarNode) else "a list or mapping"
+                raise CycadaError(f"{where}: the key {spelling} is no word. Put it in quotes.")
             if key.value in seen:
                 raise CycadaError(f"{where}: the key {shown(key.value)} stands here twice.")
             seen.add(key.value)
@@ -67,7 +76,7 @@ class _Loader(yaml.SafeLoader):
     def construct_number(self, node: yaml.ScalarNode) -> Any:
         try:
             return int(node.value)
-        except ValueError:  # of thousands of digits
+        except ValueError:  # Python converts no number of more than 4300 digits
             return node.value
 
     def construct_written(self, node: yaml.ScalarNode) -> NumberAsWritten:
@@ -92,30 +101,51 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_written)
 
 
 def _measure(node: yaml.Node | None, name: str, sizes: dict[int, int], above: tuple[int, ...]) -> int:
-    """How many values a node is with its aliases written out. Raises CycadaError where they are too many, or have no end."""
+    """Return the number of values in a node with its aliases written out.
+
+    Args:
+        node: A node of the YAML tree.
+        name: The file, for messages.
+        sizes: Number of values of the nodes that were measured before, by id.
+        above: Ids of the nodes that contain this one.
+
+    Raises:
+        CycadaError: There are too many values or levels, or a node contains itself.
+    """
     if not isinstance(node, yaml.CollectionNode):
         return 1
     if id(node) in above:
         raise CycadaError(
-            f"{name}, line {node.start_mark.line + 1}: an alias stands within what it is an alias of, without end."
+            f"{name}, line {node.start_mark.line + 1}: an alias stands within what it is an alias of, "
+            f"without end."
         )
     if len(above) > DEEPEST:
         raise CycadaError(
-            f"{name}, line {node.start_mark.line + 1}: found more than {DEEPEST} levels, one in the other; expected fewer."
+            f"{name}, line {node.start_mark.line + 1}: found more than {DEEPEST} levels, one in the other; "
+            f"expected fewer."
         )
     if id(node) not in sizes:
         within = (*above, id(node))
-        parts = node.value if isinstance(node, yaml.SequenceNode) else [value for _, value in node.value]
-        sizes[id(node)] = 1 + sum(_measure(part, name, sizes, within) for part in parts)
+        children = node.value if isinstance(node, yaml.SequenceNode) else [value for _, value in node.value]
+        sizes[id(node)] = 1 + sum(_measure(child, name, sizes, within) for child in children)
     if sizes[id(node)] > MOST:
         raise CycadaError(
-            f"{name}: found more than {MOST} values with all aliases written out; expected a config of ordinary size."
+            f"{name}: found more than {MOST} values with all aliases written out; expected a config of "
+            f"ordinary size."
         )
     return sizes[id(node)]
 
 
 def parse_yaml(text: str, name: str) -> Any:
-    """Raises CycadaError with file and line."""
+    """Return the content of a YAML text.
+
+    Args:
+        text: The text.
+        name: The file, for messages.
+
+    Raises:
+        CycadaError: It is not valid YAML; the message names the file and the line.
+    """
     try:
         loader = _Loader(text)
         loader.name = name
@@ -126,15 +156,15 @@ def parse_yaml(text: str, name: str) -> Any:
         raise CycadaError(
             f"{name}: found brackets or lists nested too deeply; expected at most {DEEPEST} levels."
         ) from None
-    except ValueError as error:  # such as a tag !!int with words behind it
+    except ValueError as error:  # such as a tag !!int before a word
         raise CycadaError(f"{name}: not valid YAML. {shown(str(error))}") from None
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge: mappings are joined key by key, everything else, lists too, is replaced. A mapping with its own `name` replaces
+    """Return two mappings merged deeply: mappings key by key, while `over` replaces all other values.
 
-    a mapping with another `name`: options of one network are not options of the next. What is said in one of two ways, as `steps` or
-    `epochs`, replaces what was said in the other.
+    Lists are replaced, not joined. A mapping with a `name` replaces one with another `name`, since options of
+    one network are not options of another. `epochs` replaces `steps`, and the other way round.
     """
     replaced = [
         way
@@ -157,14 +187,22 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read(path: Path | str, _chain: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """A file's mapping with everything it `uses:` merged under it. Paths in `uses` are relative to the file."""
+    """Return the mapping in a YAML file, merged over the files that it names under `uses:`.
+
+    Args:
+        path: The file; paths in `uses` are relative to it.
+        _chain: The files that use this one, to find cycles.
+
+    Raises:
+        CycadaError: A file cannot be read, is no mapping, or uses itself.
+    """
     try:
         path = Path(path).expanduser().resolve()
         if path in _chain:
             raise CycadaError(f"{path}: uses itself, by way of {' -> '.join(p.name for p in _chain)}.")
         with path.open("rb") as file:
-            found = file.read(LARGEST + 1)
-        text = found.decode("utf-8-sig")
+            content = file.read(LARGEST + 1)
+        text = content.decode("utf-8-sig")
     except (OSError, RuntimeError, ValueError) as error:
         reason = (
             "it is no text file"
@@ -172,7 +210,7 @@ def read(path: Path | str, _chain: tuple[Path, ...] = ()) -> dict[str, Any]:
             else getattr(error, "strerror", None) or shown(str(error))
         )
         raise CycadaError(f"Cannot read the config {shown(str(path))[1:-1]}: {reason}.") from None
-    if len(found) > LARGEST:
+    if len(content) > LARGEST:
         raise CycadaError(f"{path}: found more than {LARGEST} bytes, expected a config of ordinary size.")
     data = parse_yaml(text, str(path))
     if not isinstance(data, dict):
@@ -190,7 +228,15 @@ def read(path: Path | str, _chain: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
-    """`a.b.c=value`: see `typed` for the value and `put` for the key."""
+    """Return `data` with assignments of the form `a.b.c=value` applied to it.
+
+    Args:
+        data: The mapping.
+        assignments: Texts, see `typed` for their values and `put` for their keys.
+
+    Raises:
+        CycadaError: An assignment has no `=` or no key.
+    """
     result = dict(data)
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
@@ -203,7 +249,16 @@ def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
 
 
 def typed(text: str, name: str) -> Any:
-    """What somebody typed behind `=`: a list, a mapping or quotes are YAML; of all else, as in `#1`, every character counts."""
+    """Return the value that a text after `=` stands for.
+
+    Args:
+        text: A list, a mapping or a quoted text is read as YAML; all else is one word, in which characters
+            such as `#` have no special meaning.
+        name: What error messages begin with.
+
+    Raises:
+        CycadaError: It is not valid YAML.
+    """
     text = text.strip()
     if text.startswith(("{", "[", '"', "'")):
         return parse_yaml(text, name)
@@ -215,22 +270,26 @@ def typed(text: str, name: str) -> Any:
 
 
 def put(data: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """`data` with a value at `a.b.c`; a mapping is merged into what is there. A number or name on the way, as in
+    """Return `data` with `value` at the dotted key `path`; a mapping is merged with the one already there.
 
-    `losses: {cycle_s: 1}`, is kept as the weight or name of the mapping that it becomes.
+    A number or a name on the way, as in `losses: {cycle_s: 1}`, becomes the weight or the name of a mapping.
+
+    Raises:
+        CycadaError: The path has an empty part, or too many parts.
     """
-    parts = path.split(".")
-    if not all(parts) or len(parts) > DEEPEST:
+    keys = path.split(".")
+    if not all(keys) or len(keys) > DEEPEST:
         raise CycadaError(
-            f"The key {shown(path)} has an empty part or too many; expected a path such as stages.pixel.steps."
+            f"The key {shown(path)} has an empty part or too many; expected a path such as "
+            f"stages.pixel.steps."
         )
-    for part in reversed(parts):
-        value = {part: value}
-    return merge(_open(data, parts[:-1]), value)
+    for key in reversed(keys):
+        value = {key: value}
+    return merge(_open(data, keys[:-1]), value)
 
 
 def dotted(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings whose keys may be paths, `{stages.pixel.steps: 3}`, as nested mappings."""
+    """Return settings with dotted keys, `{stages.pixel.steps: 3}`, as nested mappings."""
     result: dict[str, Any] = {}
     for key, value in settings.items():
         result = put(result, key, value)
@@ -238,7 +297,7 @@ def dotted(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _open(data: Mapping[str, Any], parts: Sequence[str]) -> dict[str, Any]:
-    """`data` with the scalars along a path turned into mappings."""
+    """Return `data` with the numbers and names along a path turned into mappings."""
     if not parts:
         return dict(data)
     below = data.get(parts[0])

@@ -1,4 +1,4 @@
-"""One YAML file is one sweep: variants of an experiment x seeds, laid out as the stages that have to be trained once each."""
+"""Sweeps: variants of an experiment with several seeds, from one YAML file to the stages to train once each."""
 
 from __future__ import annotations
 
@@ -26,54 +26,88 @@ from cycada.train.device import Device
 
 
 class Variant(Strict):
-    """What a row of the table changes. experiment: another file than the sweep's. set: merged over the experiment.
+    """One row of a sweep's table: how it differs from the sweep's experiment."""
 
-    stage: the stage whose outcome counts, with what it starts from and the source-only baseline; null: the last one.
-    """
+    # A row that is null changes nothing, and a setting that is null removes something from the experiment.
+    null_removes_entries: ClassVar[bool] = False
 
-    null_removes_entries: ClassVar[bool] = (
-        False  # a null row changes nothing, and a null setting takes something out
+    experiment: PathText | None = Field(
+        None, description="Experiment file of this row; null takes that of the sweep."
     )
-
-    experiment: PathText | None = None
-    stage: str | None = None
-    set: dict[str, Any] = Field(default_factory=dict)
+    stage: str | None = Field(
+        None,
+        description="Stage whose score the row shows; the stages that it starts from and the source-only "
+        "baseline are trained with it, later ones are not. Null takes the last stage.",
+    )
+    set: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Config keys, which may be dotted (`stages.pixel.steps`), to their values in this row.",
+    )
 
 
 class Terms(Strict):
-    """Loss terms of a stage. `cycle` stands for `cycle_s` and `cycle_t`; a list of names makes one row of them."""
+    """Loss terms of one stage that rows of a sweep's table remove, add, or keep alone.
 
-    stage: str
-    terms: list[str | list[str]] | dict[str, NonNegative]
+    A name without its direction stands for both: `cycle` is `cycle_s` and `cycle_t`.
+    """
+
+    stage: str = Field(description="Name of the stage.")
+    terms: list[str | list[str]] | dict[str, NonNegative] = Field(
+        description="Names of losses, one row each, where a list of names makes one row of several; for "
+        "`add_one` each name with its weight, at least 0."
+    )
 
 
 Values = Annotated[list[Any], Field(min_length=1)]
 
 
 class Sweep(Strict):
-    """base: the label of the experiment as it is, the first row; null leaves it out. compare_to: the row that the others
+    """One sweep: variants of an experiment, each trained with every seed."""
 
-    are tested against, the base where it is null. vary: one key at a time. grid: all combinations. cluster: what
-    submitit's executor is told (timeout_min, cpus_per_task, slurm_partition, ...).
-    """
+    # A row that is null changes nothing, and a setting that is null removes something from the experiment.
+    null_removes_entries: ClassVar[bool] = False
 
-    null_removes_entries: ClassVar[bool] = (
-        False  # a null row changes nothing, and a null setting takes something out
+    name: str = Field(
+        description="Name of the sweep's files in `results/sweeps`: at most 100 letters, digits and `_ - .`."
     )
-
-    name: str
-    experiment: PathText
-    set: dict[str, Any] = Field(default_factory=dict)
-    seeds: list[Seed] = Field(default=[0], min_length=1)
-    base: str | None = "all"
-    compare_to: str | None = None
-    variants: dict[str, Variant] = Field(default_factory=dict)
-    drop_one: list[Terms] = Field(default_factory=list)
-    add_one: list[Terms] = Field(default_factory=list)
-    only_one: list[Terms] = Field(default_factory=list)
-    vary: dict[str, Values] = Field(default_factory=dict)
-    grid: dict[str, Values] = Field(default_factory=dict)
-    cluster: dict[str, Any] = Field(default_factory=dict)
+    experiment: PathText = Field(description="YAML file of the experiment that is varied.")
+    set: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Config keys, which may be dotted (`stages.pixel.steps`), to their values in all rows.",
+    )
+    seeds: list[Seed] = Field(
+        default=[0], min_length=1, description="Seeds that every row is trained with, each 0 to below 2^63."
+    )
+    base: str | None = Field(
+        "all", description="Label of the first row, the unchanged experiment; null leaves this row out."
+    )
+    compare_to: str | None = Field(
+        None, description="Label of the row that all others are compared with; null takes the base."
+    )
+    variants: dict[str, Variant] = Field(
+        default_factory=dict, description="Label of each further row to its changes; null changes nothing."
+    )
+    drop_one: list[Terms] = Field(
+        default_factory=list, description="Rows that each lack one of the listed losses."
+    )
+    add_one: list[Terms] = Field(
+        default_factory=list, description="Rows that each have one of the listed losses in addition."
+    )
+    only_one: list[Terms] = Field(
+        default_factory=list,
+        description="Rows that each keep only one of the listed losses, of all that its phase has.",
+    )
+    vary: dict[str, Values] = Field(
+        default_factory=dict, description="Config key to its values, one row each, one key at a time."
+    )
+    grid: dict[str, Values] = Field(
+        default_factory=dict, description="Config key to its values; every combination is one row."
+    )
+    cluster: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Parameters of submitit's executor, such as `timeout_min`, `cpus_per_task` or "
+        "`slurm_partition`.",
+    )
 
     @field_validator("name")
     @classmethod
