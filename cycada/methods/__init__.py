@@ -11,6 +11,7 @@ from cycada.methods.base import (
     methods,
     roles_in,
 )
+from cycada.methods.dependencies import depends_on
 from cycada.methods.step_tensors import TEACHER, Networks, Options, StepTensors
 
 import_folder(__name__, list(__path__))
@@ -26,6 +27,7 @@ __all__ = [
     "StepTensors",
     "Translate",
     "classify_by",
+    "depends_on",
     "methods",
     "roles_in",
-]  # fmt: skip
+]

@@ -6,13 +6,14 @@ import inspect
 from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from types import CodeType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
+from cycada.core.errors import CycadaError, shown
 from cycada.core.types import Batch, full_precision
+from cycada.methods.dependencies import direct_dependencies, function_behind, mangled
 from cycada.networks import HEAD, NETWORKS, kind_of
 
 
@@ -156,39 +157,64 @@ class StepTensors:
 
     @classmethod
     def dependencies(cls, names: Iterable[str]) -> set[str]:
-        """Every view, and every role of `nets`, that may be touched when these tensors are computed: read from the
-        views' own code, so that no list has to be kept."""
-        todo, seen = list(names), set()
-        while todo:
-            name = todo.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            entry = inspect.getattr_static(cls, name, None)
-            function = (
-                entry.func
-                if isinstance(entry, cached_property)
-                else entry.fget
-                if isinstance(entry, property)
-                else entry
-            )
-            if inspect.isfunction(function):
-                todo += _attributes(function.__code__)
-        return seen
+        """Return every tensor and every role that may be touched when these tensors are computed.
+
+        They are read from the source of the class, so that no list has to be kept (cycada.methods.dependencies).
+
+        Args:
+            names: Names of tensors.
+
+        Raises:
+            CycadaError: The source of one of them does not show which networks it needs. The message says what to do.
+        """
+        tensors, roles = cls._reach(names)
+        return tensors | roles
 
     @classmethod
     def roles_of(cls, names: Iterable[str]) -> set[str]:
-        """The roles whose networks may run for these tensors. A network that no active term needs is never built."""
-        return {
-            n
-            for n in cls.dependencies(names)
-            if not hasattr(cls, n) and "_" in n and kind_of(n) in (*NETWORKS, HEAD, "pool")
-        }
+        """Return the roles whose networks may run for these tensors; a stage builds no others.
 
+        Args:
+            names: Names of tensors.
 
-def _attributes(code: CodeType) -> set[str]:
-    nested = [_attributes(c) for c in code.co_consts if isinstance(c, CodeType)]
-    return set(code.co_names).union(*nested)
+        Raises:
+            CycadaError: See `dependencies`; or a tensor uses a role of a kind that does not exist.
+        """
+        return cls._reach(names)[1]
+
+    @classmethod
+    def _reach(cls, names: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Return the tensors and the roles that these tensors use, directly or through others."""
+        todo = [
+            (name, 0) for name in names
+        ]  # a name, and where in the method resolution order it is looked up
+        seen: set[tuple[str, int]] = set()
+        tensors: set[str] = set()
+        roles: set[str] = set()
+        while todo:
+            name, start = todo.pop()
+            if (name, start) in seen:
+                continue
+            seen.add((name, start))
+            tensors.add(name)
+            place = next((i for i, c in enumerate(cls.__mro__) if i >= start and name in vars(c)), None)
+            function = None if place is None else function_behind(vars(cls.__mro__[place])[name])
+            if place is None or function is None:
+                continue
+            direct = direct_dependencies(function)
+            declared_roles = {n for n in direct.declared if not hasattr(cls, n)}
+            for role in direct.roles | declared_roles:
+                if "_" not in role or kind_of(role) not in (*NETWORKS, HEAD, "pool"):
+                    raise CycadaError(
+                        f"{function.__qualname__}: it uses self.nets.{role}, and {shown(role)} is no role. "
+                        f"A role begins with its kind and has an underscore: f_t, g_st, d_t, pool_t, ..."
+                    )
+            roles |= direct.roles | declared_roles
+            tensors |= direct.batch
+            owner = cls.__mro__[place]
+            todo += [(mangled(n, owner), 0) for n in direct.attributes | (direct.declared - declared_roles)]
+            todo += [(mangled(n, owner), place + 1) for n in direct.inherited]
+        return tensors, roles
 
 
 def discriminator_gradient(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
