@@ -1,4 +1,7 @@
-"""Methods: a StepTensors class and a list of phases each. A file dropped in here registers itself."""
+"""Methods, each a class of the tensors of one training step and a list of phases.
+
+Every module of this package is imported, so that a file that is put here registers its methods.
+"""
 
 from cycada.core.registry import import_folder
 from cycada.methods.base import (

@@ -22,7 +22,7 @@ from cycada.methods.cyclegan import (
     CycleGANTensors,
     CycleOptions,
     generators,
-    translation_scored,
+    translation_classifiers,
 )
 from cycada.methods.step_tensors import Options, kept_detached, option
 
@@ -31,7 +31,8 @@ from cycada.methods.step_tensors import Options, kept_detached, option
 class PixelOptions(CycleOptions):
     """semantic_gate: the semantic losses count only while f_s's cross-entropy on the batch's source images is at most
 
-    this (1.0 in the release, whose f_s starts untrained). null: always, as in the paper, whose f_s is trained before.
+    this (1.0 in the release, whose f_s starts untrained). null: always, as in the paper, whose f_s is trained
+    before.
     """
 
     semantic_gate: NonNegative | None = None
@@ -41,8 +42,8 @@ class PixelOptions(CycleOptions):
 class TaskOptions(Options):
     """translate_at: the scale at which g_st translates the labelled images, which are then enlarged back to theirs; for a
 
-    g_st that was trained on scenes smaller than this stage's, by that factor. Sides are rounded to what g_st takes. null: as
-    they are. With the stage's `translate: once` it is the scenes that are translated so.
+    g_st that was trained on scenes smaller than this stage's, by that factor. Sides are rounded to what g_st
+    takes. null: as they are. With the stage's `translate: once` it is the scenes that are translated so.
     """
 
     translate_at: Part | None = option(None, omit_default_from_id=True)
@@ -144,10 +145,10 @@ def enlarged(images: Tensor, like: Tensor) -> Tensor:
 class JointTensors(PixelTensors, DomainDiscriminatorTensors):
     """The source side of D_feat is f_s on translated images, the target side f_t on real ones (CyCADA eq. 5).
 
-    The paper minimises eq. 5 over f_T and both generators and maximises it over the discriminators, so that G_st learns from
-    L_task(f_T, G_st(X_S), Y_S) and L_GAN(f_T, D_feat, f_S(G_st(X_S)), X_T), too. Here every phase sees what an earlier one made as a
-    constant: in the stage `cycada` G_st learns from the image, cycle and semantic terms alone, and f_t from the images that G_st made
-    before it moved.
+    The paper minimises eq. 5 over f_T and both generators and maximises it over the discriminators, so that
+    G_st learns from L_task(f_T, G_st(X_S), Y_S) and L_GAN(f_T, D_feat, f_S(G_st(X_S)), X_T), too. Here every
+    phase sees what an earlier one made as a constant: in the stage `cycada` G_st learns from the image, cycle
+    and semantic terms alone, and f_t from the images that G_st made before it moved.
     """
 
     @cached_property
@@ -175,9 +176,10 @@ methods.add(
             PhaseSpec("task", ("f_t",), {"task_translated": 0.0, "task_source": 0.0}),
         ),
         "translation, read by f_s",
-        "CycleGAN kept honest by the semantic loss of a frozen f_s (CyCADA eq. 2 to 4); task_translated: 1 trains f_t along",
+        "CycleGAN kept honest by the semantic loss of a frozen f_s (CyCADA eq. 2 to 4); task_translated: 1 "
+        "trains f_t along",
         options=PixelOptions,
-        classifiers=translation_scored,
+        classifiers=translation_classifiers,
         preview=GRID,
     ),
 )
@@ -201,7 +203,8 @@ methods.add(
             FEATURE_DISCRIMINATOR,
         ),
         "pixel + feature",
-        "f_t's target features against f_s's features of translated images, g_st and f_s frozen (CyCADA eq. 5)",
+        "f_t's target features against f_s's features of translated images, g_st and f_s frozen (CyCADA eq. "
+        "5)",
         options=FeatureOptions,
         preview=("real_s", "fake_t", "real_t"),
     ),
@@ -225,7 +228,8 @@ methods.add(
             FEATURE_DISCRIMINATOR,
         ),
         "pixel + feature",
-        "f_t's target features against its own of translated images: the release's feature step for segmentation",
+        "f_t's target features against its own of translated images: the release's feature step for "
+        "segmentation",
         options=FeatureOptions,
         preview=("real_s", "fake_t", "real_t"),
     ),
@@ -242,7 +246,8 @@ methods.add(
             FEATURE_DISCRIMINATOR,
         ),
         "pixel + feature, joint",
-        "all terms of CyCADA eq. 5 in one stage, with a frozen f_s; g_st learns from the image and semantic terms alone",
+        "all terms of CyCADA eq. 5 in one stage, with a frozen f_s; g_st learns from the image and semantic "
+        "terms alone",
         options=JointOptions,
         preview=GRID,
     ),

@@ -25,13 +25,14 @@ class DannOptions(Options):
 class DannTensors(SourceTensors):
     """What f_t says of both domains, and what D_feat says of it behind the gradient reversal.
 
-    The paper's saddle point (eq. 9) is of E = L_y - lambda (L_d of the source + L_d of the target): f_t minimises E, D_feat maximises
-    it, that is, minimises L_d with a weight that section 5.2.2 leaves at 1 while lambda rises from 0. The paper's code puts lambda into
-    the reversal for that. Here lambda is the weight of the whole term, so that under the ramp D_feat's own gradient starts at 0, too.
-    Adam takes the size of a gradient out again: with it the difference is small.
+    The paper's saddle point (eq. 9) is of E = L_y - lambda (L_d of the source + L_d of the target): f_t
+    minimises E, D_feat maximises it, that is, minimises L_d with a weight that section 5.2.2 leaves at 1
+    while lambda rises from 0. The paper's code puts lambda into the reversal for that. Here lambda is the
+    weight of the whole term, so that under the ramp D_feat's own gradient starts at 0, too. Adam takes the
+    size of a gradient out again: with it the difference is small.
 
-    Batch norm normalises each domain's batch by itself, as in the paper's code, and keeps running statistics of both together, by
-    which f_t is scored. A stage `adabn` behind this one brings them to the target's.
+    Batch norm normalises each domain's batch by itself, as in the paper's code, and keeps running statistics
+    of both together, by which f_t is scored. A stage `adabn` behind this one brings them to the target's.
     """
 
     @cached_property

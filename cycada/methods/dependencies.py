@@ -1,8 +1,8 @@
-"""Reader of a function's source that tells which networks and which other tensors of a step the function uses.
+"""Reader of a function's source, which tells what networks and other tensors of a step the function uses.
 
-A stage builds only the networks that its losses need. Nobody keeps a list of them: `self.nets.f_t` in the source of a tensor says
-that the tensor needs the role f_t, and `self.fake_t` that it needs whatever the tensor fake_t needs. Where the source cannot say
-it, `depends_on` does.
+A stage builds only the networks that its losses need. Nobody keeps a list of them: `self.nets.f_t` in the
+source of a tensor says that the tensor needs the role f_t, and `self.fake_t` that it needs whatever the
+tensor fake_t needs. Where the source cannot say it, `depends_on` does.
 """
 
 from __future__ import annotations
@@ -23,11 +23,10 @@ Function = TypeVar("Function", bound=Callable[..., object])
 def depends_on(*names: str) -> Callable[[Function], Function]:
     """Declare the roles and the tensors that a function uses, where its own source does not show them.
 
-    The decorator stands directly above the function, below `@cached_property`. The declared names are added to what the source shows.
+    The decorator stands directly above the function, below `@cached_property`. The declared names are added
+    to what the source shows.
 
-        @cached_property
-        @depends_on("f_t", "real_t")
-        def ensemble_logits(self):
+        @cached_property @depends_on("f_t", "real_t") def ensemble_logits(self):
             return ensemble(self.nets, self.real_t)
 
     Args:
@@ -61,11 +60,12 @@ class Dependencies:
 
 
 def function_behind(attribute: object) -> FunctionType | None:
-    """Return the function that computes an attribute of a class and is given the instance; None if there is none.
+    """Return the function that computes an attribute of an instance; None if there is none.
 
     Args:
-        attribute: A value of a class's `__dict__`: a property, a cached property, a method, or any other value. Static methods and
-            class methods are given no instance, so that they reach no network but those that their caller hands to them.
+        attribute: A value of a class's `__dict__`: a property, a cached property, a method, or any other
+            value. Static methods and class methods are given no instance, so that they reach no network but
+            those that their caller hands to them.
     """
     if isinstance(attribute, property):
         attribute = attribute.fget
@@ -75,7 +75,7 @@ def function_behind(attribute: object) -> FunctionType | None:
 
 
 def mangled(name: str, owner: type) -> str:
-    """Return the name under which a class keeps an attribute: `_Owner__name` for one that begins with two underscores."""
+    """Return the name under which a class keeps an attribute: `_Owner__name` for the private `__name`."""
     private = name.startswith("__") and not name.endswith("__")
     return f"_{owner.__name__.lstrip('_')}{name}" if private else name
 
@@ -88,8 +88,8 @@ def direct_dependencies(function: FunctionType) -> Dependencies:
         function: A function whose first parameter is the instance.
 
     Raises:
-        CycadaError: The source cannot be read and nothing is declared, or the function hands on `self`, `self.nets` or
-            `self.batch` as a whole and nothing is declared.
+        CycadaError: The source cannot be read and nothing is declared, or the function hands on `self`,
+            `self.nets` or `self.batch` as a whole and nothing is declared.
     """
     declared = frozenset(function.__dict__.get("depends_on", ()))
     try:
@@ -98,8 +98,9 @@ def direct_dependencies(function: FunctionType) -> Dependencies:
         if declared:
             return Dependencies(declared=declared)
         raise CycadaError(
-            f"{function.__qualname__}: its source cannot be read, so that nobody knows which networks it needs. Define the class in a "
-            'file, or name the networks and tensors above the function: @depends_on("f_t", "real_t").'
+            f"{function.__qualname__}: its source cannot be read, so that it is unknown which networks it "
+            "needs. "
+            'Define the class in a file, or name the networks and tensors above the function: @depends_on("f_t", "real_t").'
         ) from None
     parameters = [*node.args.posonlyargs, *node.args.args]
     if not parameters:  # called without an instance
@@ -113,8 +114,8 @@ def direct_dependencies(function: FunctionType) -> Dependencies:
             "Write self.nets.ROLE in this function" if what == "self.nets" else "Name the attributes here"
         )
         raise CycadaError(
-            f"{function.__qualname__} ({function.__code__.co_filename}, line {line}): it hands on {what} as a whole, so that nobody "
-            f'knows which networks it needs. {advice}, or name them above it: @depends_on("f_t").'
+            f"{function.__qualname__} ({function.__code__.co_filename}, line {line}): it hands on {what} "
+            f'as a whole, so that it is unknown which networks it needs. {advice}, or name them above it: @depends_on("f_t").'
         )
     return Dependencies(
         frozenset(reader.roles),
@@ -159,7 +160,7 @@ def _definition(code: CodeType, source: str) -> ast.FunctionDef | ast.Lambda:
 
 
 class _Reader(ast.NodeVisitor):
-    """Visitor that collects what is asked of `self` in the body of one method, nested functions and lambdas included."""
+    """Visitor that collects the uses of `self` in one method, with its nested functions and lambdas."""
 
     PLAIN = ("options", "average", "__class__", "__dict__")
     """Attributes of the instance that hold no network and no tensor of the step."""

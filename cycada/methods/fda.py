@@ -20,8 +20,8 @@ from cycada.methods.step_tensors import Options, kept_detached
 class FdaOptions(Options):
     """beta: frequencies up to so many cycles a pixel, along both axes, take the target's amplitude. 0.01, 0.05 and 0.09 in the
 
-    paper; at 0.5 it is all of them. Below 1 / side that is the mean alone. The larger, the more of the target's layout shines
-    through, as clouds of colour.
+    paper; at 0.5 it is all of them. Below 1 / side that is the mean alone. The larger, the more of the
+    target's layout shines through, as clouds of colour.
     """
 
     beta: Annotated[Positive, Field(le=0.5)] = 0.01
@@ -36,10 +36,10 @@ def low_frequencies(side: int, beta: float) -> Tensor:
 def spectral_transfer(source: Tensor, target: Tensor, beta: float) -> Tensor:
     """The source's phases with, in the window of eq. 3, the target's amplitudes (FDA, eq. 4). Both (N, C, H, W) -> the same.
 
-    Image i takes the amplitudes of image i. They are those of colours of which black is 0, as in the paper, where the mean is
-    subtracted afterwards: around another 0 the mean's amplitude would be another, and its phase might be turned round. In:
-    [-1, 1]. Out: some pixels lie beyond, and as in the paper nothing is cut off. In float32. The window is the paper's; the
-    release's is as wide as high.
+    Image i takes the amplitudes of image i. They are those of colours of which black is 0, as in the paper,
+    where the mean is subtracted afterwards: around another 0 the mean's amplitude would be another, and its
+    phase might be turned round. In: [-1, 1]. Out: some pixels lie beyond, and as in the paper nothing is cut
+    off. In float32. The window is the paper's; the release's is as wide as high.
     """
     height, width = source.shape[-2:]
     own, other = (torch.fft.rfft2((images.float() + 1) / 2) for images in (source, target))
@@ -70,7 +70,8 @@ methods.add(
         FdaTensors,
         (PhaseSpec("task", ("f_t",), {"task_translated": 1.0, "robust_entropy": 0.005, "task_source": 0.0}),),
         "FDA",
-        "f_t on source images with target images' low-frequency amplitudes, sure on target ones (Yang & Soatto 2020, eq. 4 to 7)",
+        "f_t on source images with target images' low-frequency amplitudes, sure on target ones (Yang & "
+        "Soatto 2020, eq. 4 to 7)",
         options=FdaOptions,
         preview=("real_s", "fake_t", "real_t"),
     ),

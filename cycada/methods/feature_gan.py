@@ -31,7 +31,8 @@ methods.add(
         FeatureTensors,
         forward_phases({"feature_distance": 10.0}),
         "feature loss + GAN",
-        "a GAN from source to target alone, held to the image by L1 in the features of a frozen f_s (Zhu et al. 2017, section 5.1)",
+        "a GAN from source to target alone, held to the image by L1 in the features of a frozen f_s (Zhu et "
+        "al. 2017, section 5.1)",
         options=CycleOptions,
         preview=("real_s", "fake_t", "real_t"),
     ),

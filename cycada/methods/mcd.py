@@ -45,7 +45,8 @@ methods.add(
             ),
         ),
         "MCD",
-        "two heads and an encoder play over target images (Saito et al. 2018, steps A, B and C; C 4 times). Scored by f_t's own head",
+        "two heads and an encoder play over target images (Saito et al. 2018, steps A, B and C; C 4 times). "
+        "Scored by f_t's own head",
         options=Options,
     ),
 )

@@ -23,7 +23,8 @@ class PairedOptions(Options):
 class PairedTensors(StepTensors):
     """d_pair sees a source image and, behind it along the channels, a translation of it: the true one or G_st's.
 
-    There is no pool: an older translation would be judged beside another image's scene. The paper's noise is dropout inside g_st.
+    There is no pool: an older translation would be judged beside another image's scene. The paper's noise is
+    dropout inside g_st.
     """
 
     takes_image_pairs = frozenset({"d_pair"})
@@ -50,7 +51,8 @@ methods.add(
             PhaseSpec("discriminators", ("d_pair",), {"discriminate_pair": 1.0}, ADAM_GAN),
         ),
         "pix2pix",
-        "translation learnt from pairs: a conditional GAN and L1 to the truth (Isola et al. 2017). Needs paired data",
+        "translation learnt from pairs: a conditional GAN and L1 to the truth (Isola et al. 2017). Needs "
+        "paired data",
         options=PairedOptions,
         preview=("real_s", "fake_t", "pair_t"),
     ),

@@ -21,11 +21,12 @@ from cycada.methods.step_tensors import option
 class SelfTrainingOptions(TaskOptions):
     """What is done by chance to the target image that the student sees, while the teacher sees it as it is.
 
-    rotate, scale, shear, shift: a random affine map, in degrees and shares; not on scenes, whose pixels it would take away from
-    the teacher's. jitter: +- share of brightness, contrast, saturation and of a turn of the colours; blur: the largest standard
-    deviation in pixels. Both as in DACS's release on scenes and 0 otherwise; they meet the mixed and the masked images, too.
-    mask_patch, mask_share: for masked_consistency, the side in pixels of the squares that the student does not see, and
-    how many of them; 0.7 is MIC's. The stage must have `ema: {f_t: ...}`: that average is the teacher.
+    rotate, scale, shear, shift: a random affine map, in degrees and shares; not on scenes, whose pixels it
+    would take away from the teacher's. jitter: +- share of brightness, contrast, saturation and of a turn of
+    the colours; blur: the largest standard deviation in pixels. Both as in DACS's release on scenes and 0
+    otherwise; they meet the mixed and the masked images, too. mask_patch, mask_share: for masked_consistency,
+    the side in pixels of the squares that the student does not see, and how many of them; 0.7 is MIC's. The
+    stage must have `ema: {f_t: ...}`: that average is the teacher.
     """
 
     rotate: Angle = option(15.0, segmentation_default=0.0, image_labels_only=True)
@@ -43,10 +44,10 @@ class SelfTrainingOptions(TaskOptions):
 class SelfTrainingTensors(PixelTensors):
     """The labelled side is translated (task_translated) or real (task_source) source images.
 
-    mixed_fake_t, mixed_real_s: half of the classes of a translated (or real) source image on top of a target image (DACS,
-    Tranheden et al. 2021, section 3), with the source's labels there and the teacher's elsewhere. The teacher is in eval mode and
-    normalises by averaged running statistics of both domains; DACS's and self-ensembling's code leaves it in train mode, where batch
-    norm takes the target batch's own.
+    mixed_fake_t, mixed_real_s: half of the classes of a translated (or real) source image on top of a target
+    image (DACS, Tranheden et al. 2021, section 3), with the source's labels there and the teacher's
+    elsewhere. The teacher is in eval mode and normalises by averaged running statistics of both domains;
+    DACS's and self-ensembling's code leaves it in train mode, where batch norm takes the target batch's own.
     """
 
     needs_pixel_labels = frozenset({"classmix_mask"})
@@ -124,7 +125,8 @@ methods.add(
         SelfTrainingTensors,
         (PhaseSpec("task", ("f_t",), TERMS),),
         "+ self-training",
-        "f_t learns from its moving average's sure answers on target images, beside translated (or real) source images",
+        "f_t learns from its moving average's sure answers on target images, beside translated (or real) "
+        "source images",
         options=SelfTrainingOptions,
         preview=("real_s", "fake_t", "real_t", "augmented_t"),
     ),

@@ -23,7 +23,8 @@ methods.add(
         # the weight, the form of the GAN and the optimizer are those of CycleGAN's comparison (its release: content_gan)
         forward_phases({"self_regularisation": 10.0}),
         "SimGAN",
-        "a GAN from source to target alone, held to the image by L1 in pixels, with a history of translations (Shrivastava et al. 2017)",
+        "a GAN from source to target alone, held to the image by L1 in pixels, with a history of "
+        "translations (Shrivastava et al. 2017)",
         options=CycleOptions,
         preview=("real_s", "fake_t", "real_t"),
     ),
