@@ -90,12 +90,15 @@ class CoganTensors(StepTensors):
 
     @cached_property
     def d_s_logits_pooled(self) -> Tensor:
-        """The logits of fake_s again: there is no pool, so the discriminator learns from this step's images alone."""
+        """The source discriminator's logits of fake_s again.
+
+        There is no pool: the discriminator learns from this step's images alone.
+        """
         return self.d_s_logits_fake
 
     @cached_property
     def d_t_logits_pooled(self) -> Tensor:
-        """The logits of fake_t again, as for `d_s_logits_pooled`."""
+        """The target discriminator's logits of fake_t again, as for `d_s_logits_pooled`."""
         return self.d_t_logits_fake
 
     @cached_property
@@ -146,11 +149,22 @@ def pair_classifiers(nets: Networks) -> dict[str, Classify]:
 
 
 def invert(pair_g: nn.Module, images: Tensor, side: Literal["s", "t"], steps: int, rate: float) -> Tensor:
-    """The noise vector in [-1, 1] whose image on one side is the nearest found to each of `images`, by the mean squared distance
+    """Search for the noise vectors from which a generator draws images as near as possible to the given ones.
 
-    (Liu & Tuzel 2016, cross-domain image transformation; there by L-BFGS). (N, C, H, W) of pair_g's shape ->
-    (N, 100). Adam from 0, the middle of all noise, held within the noise that pair_g was trained on: nothing
-    is drawn by chance and no image depends on its neighbours. In float32; pair_g gets no gradient.
+    The distance is the mean squared difference (Liu & Tuzel 2016, cross-domain image transformation; there
+    with L-BFGS). Adam starts from 0, the middle of all noise, and stays within the noise that pair_g was
+    trained on. Nothing is random, and no image depends on the others of its batch. It runs in float32; pair_g
+    gets no gradient.
+
+    Args:
+        pair_g: The coupled generators.
+        images: (N, C, H, W) in [-1, 1], of pair_g's size.
+        side: The domain of the images.
+        steps: Steps of Adam.
+        rate: Learning rate of Adam.
+
+    Returns:
+        Noise vectors, (N, 100) in [-1, 1].
     """
     noise = torch.zeros(len(images), NOISE, device=images.device, requires_grad=True)
     adam = torch.optim.Adam([noise], lr=rate)
@@ -190,7 +204,7 @@ def translations_by_inversion(
 
 
 def resize(images: Tensor, shape: Sequence[int]) -> Tensor:
-    """Resize images (N, C, h, w) to (N, C, H, W), bilinearly; return them unchanged where they have that size."""
+    """Resize images (N, C, h, w) to (N, C, H, W), bilinearly; those of that size stay as they are."""
     if tuple(images.shape[-2:]) == tuple(shape):
         return images
     return F.interpolate(images.float(), tuple(shape), mode="bilinear", antialias=True)

@@ -1,9 +1,9 @@
-"""CUT and FastCUT: one generator, one discriminator, and patches that keep their content (Park et al. 2020).
+"""CUT (contrastive unpaired translation) and FastCUT: one generator whose patches keep their content.
 
-The objective is the paper's eq. 5, L_GAN(G, D) + lambda_X L_PatchNCE(G, H, X) + lambda_Y L_PatchNCE(G, H, Y).
-The networks are those of CycleGAN here; the authors' code filters before it halves and after it doubles a map
-(anti-aliased resampling), in generator and discriminator, and starts from Xavier's weights instead of N(0,
-0.02).
+The objective is L_GAN(G, D) + lambda_X L_PatchNCE(G, H, X) + lambda_Y L_PatchNCE(G, H, Y) (Park et al. 2020,
+eq. 5). NCE stands for noise-contrastive estimation. The networks here are those of CycleGAN. In the authors'
+code, generator and discriminator filter a feature map before they halve it and after they double it
+(anti-aliased resampling), and the first weights are Xavier's instead of N(0, 0.02).
 """
 
 from __future__ import annotations
@@ -25,10 +25,14 @@ from cycada.methods.step_tensors import Options, StepTensors, kept_detached
 
 @dataclass(frozen=True)
 class CutOptions(Options):
-    """patches: places compared in each image and layer, the same number everywhere, so at most those of the smallest map.
+    """Options of CUT; as in the authors' code there is no image pool.
 
-    flip_equivariance: in half of the steps the generator sees mirrored images, and what it makes of them is
-    mirrored back. gan: the form of every image-adversarial term. There is no image pool, as in the release.
+    Attributes:
+        patches: Number of positions that are compared in each image and layer. It is the same in all layers,
+            so that the smallest feature map bounds it.
+        flip_equivariance: In half of the steps the generator sees mirrored images, and its outputs are
+            mirrored back.
+        gan: The form of every adversarial loss.
     """
 
     patches: Annotated[Width, Field(ge=2)] = 256
@@ -101,8 +105,8 @@ class CutTensors(StepTensors):
         if self.flipped:
             with torch.no_grad():
                 encoded = self.nets.g_st.encode(images)
-        # The heads must not run under no_grad: autocast would cache its cast of their weights without a graph and use it in the
-        # query, too.
+        # The heads must not run under no_grad: autocast would cache its cast of their weights without a graph
+        # and use it in the query, too.
         return self.nets.h_st([m.detach() for m in encoded], places).detach()
 
     def _query(self, images: Tensor, places: Sequence[Tensor]) -> Tensor:

@@ -1,6 +1,6 @@
-"""CycleGAN: unpaired translation by two generators, two discriminators and cycle consistency (Zhu et al. 2017).
+"""CycleGAN: unpaired translation by two generators, two discriminators and cycle consistency.
 
-The objective is L_GAN(G_st, D_t) + L_GAN(G_ts, D_s) + lambda L_cyc(G_st, G_ts) (eq. 3).
+The objective is L_GAN(G_st, D_t) + L_GAN(G_ts, D_s) + lambda L_cyc(G_st, G_ts) (Zhu et al. 2017, eq. 3).
 """
 
 from __future__ import annotations

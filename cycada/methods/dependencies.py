@@ -100,7 +100,7 @@ def direct_dependencies(function: FunctionType) -> Dependencies:
         raise CycadaError(
             f"{function.__qualname__}: its source cannot be read, so that it is unknown which networks it "
             "needs. "
-            'Define the class in a file, or name the networks and tensors above the function: @depends_on("f_t", "real_t").'
+            'Define the class in a file, or declare networks and tensors above the function: @depends_on("f_t", "real_t").'
         ) from None
     parameters = [*node.args.posonlyargs, *node.args.args]
     if not parameters:  # called without an instance
@@ -115,7 +115,7 @@ def direct_dependencies(function: FunctionType) -> Dependencies:
         )
         raise CycadaError(
             f"{function.__qualname__} ({function.__code__.co_filename}, line {line}): it hands on {what} "
-            f'as a whole, so that it is unknown which networks it needs. {advice}, or name them above it: @depends_on("f_t").'
+            f'as a whole, so that its networks are unknown. {advice}, or declare them above it: @depends_on("f_t").'
         )
     return Dependencies(
         frozenset(reader.roles),

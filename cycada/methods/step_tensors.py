@@ -41,7 +41,7 @@ class Networks(nn.Module):
 
 
 TEACHER = "f_teacher"
-"""Role of the exponential moving average of f_t, where a method uses it; it is never built or trained itself."""
+"""Role of the exponential moving average of f_t, in methods that use it; it is never trained itself."""
 
 
 def option(
