@@ -38,8 +38,8 @@ methods.add(
     "adabn",
     Method(
         AdaBnTensors,
-        # The learning rate is 0, so that no weight changes; the entropy is logged. With batch norm's momentum of
-        # 0.1 the source's statistics have a weight of 3e-5 after 100 steps.
+        # The learning rate is 0, so that no weight changes; the entropy is logged. With batch norm's momentum
+        # of 0.1 the source's statistics have a weight of 3e-5 after 100 steps.
         (PhaseSpec("statistics", ("f_t",), {"entropy": 1.0}, {"name": "sgd", "lr": 0.0}),),
         "AdaBN",
         "batch-norm statistics of a trained f_t, estimated again on target images; no weight changes (Li et "

@@ -98,9 +98,8 @@ def direct_dependencies(function: FunctionType) -> Dependencies:
         if declared:
             return Dependencies(declared=declared)
         raise CycadaError(
-            f"{function.__qualname__}: its source cannot be read, so that it is unknown which networks it "
-            "needs. "
-            'Define the class in a file, or declare networks and tensors above the function: @depends_on("f_t", "real_t").'
+            f"{function.__qualname__}: its source cannot be read, so that its networks are unknown. Define "
+            'the class in a file, or declare networks and tensors above the function: @depends_on("f_t", "real_t").'
         ) from None
     parameters = [*node.args.posonlyargs, *node.args.args]
     if not parameters:  # called without an instance
@@ -110,12 +109,11 @@ def direct_dependencies(function: FunctionType) -> Dependencies:
         reader.visit(statement)
     if reader.handed_on and not declared:
         what, line = reader.handed_on[0]
-        advice = (
-            "Write self.nets.ROLE in this function" if what == "self.nets" else "Name the attributes here"
-        )
+        place = f"{function.__code__.co_filename}, line {line}"
+        advice = "Write self.nets.ROLE here" if what == "self.nets" else "Name the attributes here"
         raise CycadaError(
-            f"{function.__qualname__} ({function.__code__.co_filename}, line {line}): it hands on {what} "
-            f'as a whole, so that its networks are unknown. {advice}, or declare them above it: @depends_on("f_t").'
+            f"{function.__qualname__} ({place}): it hands on {what} as a whole, so that its networks are "
+            f'unknown. {advice}, or declare them above the function: @depends_on("f_t").'
         )
     return Dependencies(
         frozenset(reader.roles),

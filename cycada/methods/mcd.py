@@ -1,7 +1,7 @@
 """MCD (maximum classifier discrepancy): two heads and an encoder play over target images (Saito et al. 2018).
 
 Step A trains all on the labelled source. In step B the heads maximise their discrepancy on target images and
-so find those off the source. In step C the encoder minimises it (section 3.3, eq. 2 to 6).
+so find those off the source. In step C the encoder minimises it (section 3.3).
 """
 
 from __future__ import annotations

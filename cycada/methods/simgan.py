@@ -1,6 +1,6 @@
 """SimGAN (simulated and unsupervised learning): translations stay close to their inputs, pixel by pixel.
 
-Shrivastava et al. 2017, eq. 1 to 4: an adversarial loss and a self-regularisation loss, in one direction.
+Shrivastava et al. 2017, section 2.1: an adversarial loss and a self-regularisation loss, in one direction.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ methods.add(
     "simgan",
     Method(
         CycleGANTensors,
-        # The weight, the form of the GAN and the optimizer are those of CycleGAN's comparison (`content_gan` in
-        # its code).
+        # The weight, the form of the GAN and the optimizer are those of CycleGAN's comparison (`content_gan`
+        # in its code).
         forward_phases({"self_regularisation": 10.0}),
         "SimGAN",
         "a GAN from source to target alone, kept near its input by an L1 loss on pixels, with an image pool "
