@@ -18,7 +18,7 @@ from cycada.core.yaml_files import merge, read
 from cycada.evaluation.predict import eval_mode
 from cycada.losses import losses
 from cycada.methods import methods
-from cycada.methods.cogan import CoganOptions, inverted
+from cycada.methods.cogan import CoganOptions, invert
 from cycada.networks import NOISE, discriminators, generators, pair_discriminators, pair_generators
 from cycada.networks.deep_coupled import widths_of
 from cycada.planning.build import build_training, load_datasets
@@ -283,8 +283,8 @@ def test_inversion_is_gradient_descent_within_the_noise(pair):
     nets.zero_grad()
     for p in nets.parameters():
         p.grad = None
-    assert torch.allclose(inverted(nets.pair_g, one, "s", 1, 0.01), -0.01 * noise.grad.sign(), atol=1e-4)
-    assert torch.equal(inverted(nets.pair_g, one, "s", 1, 7.0), -noise.grad.sign())
+    assert torch.allclose(invert(nets.pair_g, one, "s", 1, 0.01), -0.01 * noise.grad.sign(), atol=1e-4)
+    assert torch.equal(invert(nets.pair_g, one, "s", 1, 7.0), -noise.grad.sign())
 
 
 def test_images_of_another_size_are_brought_to_the_generators_and_back(pair):

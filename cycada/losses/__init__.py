@@ -1,4 +1,7 @@
-"""Loss terms: pure functions of named tensors. A file dropped in here registers itself."""
+"""Losses, each a pure function of named tensors, and the terms of an objective that are built from them.
+
+Every module of this package is imported, so that a file that is put here registers its losses.
+"""
 
 from cycada.core.registry import import_folder
 from cycada.losses.term import Loss, Ramp, Term, losses

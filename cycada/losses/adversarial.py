@@ -1,8 +1,13 @@
-"""Image adversaries: what a generator and a discriminator want of the discriminator's scores.
+"""Adversarial losses of generators and image discriminators (GAN losses).
 
-Scores are unbounded, (N, 1, h, w), one per patch; high means real. Modes: `lsgan` (Mao et al. 2017, eq. 9
-with a = 0, b = c = 1; CycleGAN's choice), `vanilla` (Goodfellow et al. 2014, non-saturating), `hinge`
-(Lim & Ye 2017), `wgan-gp` (Gulrajani et al. 2017; add the terms gradient_penalty_t and _s).
+A discriminator gives every patch of an image one logit: its output has the shape (N, 1, h, w), is unbounded
+and is high for patches that it takes for real. The option `mode` selects the form of the losses:
+
+- `lsgan`: least squares (Mao et al. 2017, eq. 9 with a = 0 and b = c = 1); CycleGAN's choice.
+- `vanilla`: cross-entropy, with the non-saturating loss for the generator (Goodfellow et al. 2014).
+- `hinge`: hinge losses (Lim & Ye 2017).
+- `wgan-gp`: the Wasserstein critic (Gulrajani et al. 2017); add the terms `gradient_penalty_t` and
+  `gradient_penalty_s`.
 """
 
 from __future__ import annotations
@@ -18,66 +23,102 @@ from cycada.losses.term import losses
 Mode = Literal["lsgan", "vanilla", "hinge", "wgan-gp"]
 
 
-def generator_loss(score_fake: Tensor, mode: Mode) -> Tensor:
-    """What the generator minimises, so that its images score as real. -> scalar."""
-    if mode == "lsgan":
-        return (score_fake - 1).square().mean()
-    if mode == "vanilla":
-        return F.softplus(-score_fake).mean()
-    return -score_fake.mean()
+def generator_loss(logits_fake: Tensor, mode: Mode) -> Tensor:
+    """Return the loss that a generator minimises, so that the discriminator takes its images for real ones.
 
+    Args:
+        logits_fake: The discriminator's logits on generated images, of any shape.
+        mode: The form of the loss; see the module.
 
-def discriminator_loss(score_real: Tensor, score_fake: Tensor, mode: Mode) -> Tensor:
-    """What the discriminator minimises. -> scalar.
-
-    lsgan and vanilla are halved, as in CycleGAN ("dividing the objective by 2 while optimizing D").
+    Returns:
+        A scalar, the mean over all patches.
     """
     if mode == "lsgan":
-        return 0.5 * ((score_real - 1).square().mean() + score_fake.square().mean())
+        return (logits_fake - 1).square().mean()
     if mode == "vanilla":
-        return 0.5 * (F.softplus(-score_real).mean() + F.softplus(score_fake).mean())
+        return F.softplus(-logits_fake).mean()
+    return -logits_fake.mean()
+
+
+def discriminator_loss(logits_real: Tensor, logits_fake: Tensor, mode: Mode) -> Tensor:
+    """Return the loss that a discriminator minimises, so that it tells real images from generated ones.
+
+    The losses of `lsgan` and `vanilla` are halved, as in CycleGAN ("dividing the objective by 2 while
+    optimizing D").
+
+    Args:
+        logits_real: The discriminator's logits on real images.
+        logits_fake: Its logits on generated images.
+        mode: The form of the loss; see the module.
+
+    Returns:
+        A scalar, the mean over all patches.
+    """
+    if mode == "lsgan":
+        return 0.5 * ((logits_real - 1).square().mean() + logits_fake.square().mean())
+    if mode == "vanilla":
+        return 0.5 * (F.softplus(-logits_real).mean() + F.softplus(logits_fake).mean())
     if mode == "hinge":
-        return F.relu(1 - score_real).mean() + F.relu(1 + score_fake).mean()
-    return score_fake.mean() - score_real.mean()
+        return F.relu(1 - logits_real).mean() + F.relu(1 + logits_fake).mean()
+    return logits_fake.mean() - logits_real.mean()
 
 
 @losses("gan_t")
 def gan_t(d_t_logits_fake: Tensor, *, mode: Mode = "lsgan") -> Tensor:
-    """G_st fools D_t: translated source images look like the target (CyCADA eq. 2, for G)."""
+    """Train G_st so that D_t takes translated source images for target images (CyCADA eq. 2, generator)."""
     return generator_loss(d_t_logits_fake, mode)
 
 
 @losses("gan_s")
 def gan_s(d_s_logits_fake: Tensor, *, mode: Mode = "lsgan") -> Tensor:
-    """G_ts fools D_s: translated target images look like the source."""
+    """Train G_ts so that D_s takes translated target images for source images (generator)."""
     return generator_loss(d_s_logits_fake, mode)
 
 
 @losses("discriminate_t")
 def discriminate_t(d_t_logits_real: Tensor, d_t_logits_pooled: Tensor, *, mode: Mode = "lsgan") -> Tensor:
-    """D_t tells target images from translated source images out of the pool (CyCADA eq. 2, for D)."""
+    """Train D_t to tell target images from translated source images (CyCADA eq. 2, discriminator).
+
+    The translated images come from the image pool, which mixes new translations with earlier ones.
+    """
     return discriminator_loss(d_t_logits_real, d_t_logits_pooled, mode)
 
 
 @losses("discriminate_s")
 def discriminate_s(d_s_logits_real: Tensor, d_s_logits_pooled: Tensor, *, mode: Mode = "lsgan") -> Tensor:
-    """D_s tells source images from translated target images out of the pool."""
+    """Train D_s to tell source images from translated target images (discriminator).
+
+    The translated images come from the image pool, which mixes new translations with earlier ones.
+    """
     return discriminator_loss(d_s_logits_real, d_s_logits_pooled, mode)
 
 
 def gradient_penalty(gradient: Tensor) -> Tensor:
-    """Mean over images of (|gradient|_2 - 1)^2, Gulrajani et al. 2017, eq. 3. (N, C, H, W) -> scalar."""
+    """Return the mean over images of (|gradient|_2 - 1)^2 (Gulrajani et al. 2017, eq. 3).
+
+    Args:
+        gradient: The gradient of the discriminator's output with respect to its input image, (N, C, H, W).
+
+    Returns:
+        A scalar.
+    """
     norm: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
     return (norm - 1).square().mean()
 
 
 @losses("gradient_penalty_t")
 def gradient_penalty_t(d_t_gradient: Tensor) -> Tensor:
-    """Keeps D_t 1-Lipschitz between real and pooled images; weight 10 in the paper, with mode wgan-gp."""
+    """Keep D_t 1-Lipschitz between real and translated images (Gulrajani et al. 2017, eq. 3).
+
+    It belongs to the mode `wgan-gp`; its weight in the paper is 10.
+    """
     return gradient_penalty(d_t_gradient)
 
 
 @losses("gradient_penalty_s")
 def gradient_penalty_s(d_s_gradient: Tensor) -> Tensor:
-    """Keeps D_s 1-Lipschitz between real and pooled images; weight 10 in the paper, with mode wgan-gp."""
+    """Keep D_s 1-Lipschitz between real and translated images (Gulrajani et al. 2017, eq. 3).
+
+    It belongs to the mode `wgan-gp`; its weight in the paper is 10.
+    """
     return gradient_penalty(d_s_gradient)

@@ -1,4 +1,8 @@
-"""Statistical alignment of source and target features, without an adversary."""
+"""Losses that align the features of both domains: CORAL, MMD, joint MMD and the conditional adversary CDAN.
+
+CORAL stands for correlation alignment, MMD for maximum mean discrepancy, CDAN for conditional domain
+adversarial network.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +16,41 @@ from cycada.losses.term import losses
 
 
 def covariance(x: Tensor) -> Tensor:
-    """(N, D) -> (D, D), with N - 1 in the denominator."""
+    """Return the covariance of N samples of D features, with N - 1 in the denominator: (N, D) -> (D, D)."""
     centred = x - x.mean(0)
     return centred.T @ centred / (len(x) - 1)
 
 
 @losses("coral")
 def coral(features_real_s: Tensor, features_real_t: Tensor) -> Tensor:
-    """|C_s - C_t|_F^2 / (4 D^2), Deep CORAL (Sun & Saenko 2016) eq. 1. Both (N, D) -> scalar."""
+    """Penalise the difference of the features' covariances: |C_s - C_t|_F^2 / (4 D^2).
+
+    This is Deep CORAL, correlation alignment (Sun & Saenko 2016, eq. 1).
+
+    Args:
+        features_real_s: Features of source images, (N, D).
+        features_real_t: Features of target images, (N, D).
+
+    Returns:
+        A scalar.
+    """
     width = features_real_s.shape[1]
     return (covariance(features_real_s) - covariance(features_real_t)).square().sum() / (4 * width**2)
 
 
 def gaussian_kernels(x: Tensor, kernels: int) -> Tensor:
-    """(N, D) -> (N, N): the sum of Gaussian kernels exp(-|x_i - x_j|^2 / b) whose bandwidths b are the mean squared
-    distance times 2^k, k from -(kernels // 2) on. The bandwidth is a constant: no gradient goes through it."""
+    """Return the sum of several Gaussian kernels exp(-|x_i - x_j|^2 / b) between all pairs of samples.
+
+    The bandwidths b are the batch's mean squared distance times 2^k, for `kernels` integers k from -(kernels
+    // 2) on. They are constants: no gradient goes through them.
+
+    Args:
+        x: Samples, (N, D).
+        kernels: The number of kernels.
+
+    Returns:
+        The kernel matrix, (N, N).
+    """
     distance = (x.unsqueeze(0) - x.unsqueeze(1)).square().sum(2)
     mean = distance.detach().sum() / (len(x) * (len(x) - 1))
     widths = [mean.clamp_min(1e-12) * 2.0 ** (k - kernels // 2) for k in range(kernels)]
@@ -34,14 +58,33 @@ def gaussian_kernels(x: Tensor, kernels: int) -> Tensor:
 
 
 def discrepancy(kernel: Tensor) -> Tensor:
-    """Squared MMD, biased: mean k(s, s) + mean k(t, t) - 2 mean k(s, t), for an (2N, 2N) kernel of sources, then targets."""
+    """Return the biased estimate of the squared MMD: mean k(s, s) + mean k(t, t) - 2 mean k(s, t).
+
+    Args:
+        kernel: The kernel matrix of N source samples followed by N target samples, (2N, 2N).
+
+    Returns:
+        A scalar.
+    """
     n = len(kernel) // 2
     return kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2 * kernel[:n, n:].mean()
 
 
 @losses("mmd")
 def mmd(features_real_s: Tensor, features_real_t: Tensor, *, kernels: Depth = 5) -> Tensor:
-    """Multi-kernel MMD of the features (Long et al. 2015, DAN, eq. 1 and 4, with equal kernel weights). -> scalar"""
+    """Penalise the maximum mean discrepancy (MMD) between source and target features, with several kernels.
+
+    This is the loss of DAN (deep adaptation network, Long et al. 2015, eq. 1 and 4), with equal weights of
+    the kernels.
+
+    Args:
+        features_real_s: Features of source images, (N, D).
+        features_real_t: Features of target images, (N, D).
+        kernels: The number of Gaussian kernels.
+
+    Returns:
+        A scalar.
+    """
     return discrepancy(gaussian_kernels(torch.cat([features_real_s, features_real_t]), kernels))
 
 
@@ -54,10 +97,22 @@ def jmmd(
     *,
     kernels: Depth = 5,
 ) -> Tensor:
-    """Joint MMD: the kernels of features and of class probabilities multiplied (Long et al. 2017, JAN, eq. 8). -> scalar
+    """Penalise the MMD of features and class probabilities together (joint MMD).
 
-    The kernel of the class probabilities is exp(-|y_i - y_j|^2 / b) with the batch's mean squared distance as b, like that of the
-    features. Transfer-Learning-Library fixes b = 2 * 0.92^2: as answers grow certain and far apart, b grows along here and not there.
+    This is the loss of JAN (joint adaptation network, Long et al. 2017, eq. 8): the kernel of the features is
+    multiplied by the kernel of the class probabilities. The latter is exp(-|y_i - y_j|^2 / b), where b is the
+    batch's mean squared distance, as for the features. Transfer-Learning-Library fixes b = 2 * 0.92^2; as the
+    predictions become confident and thus lie farther apart, b grows here and stays there.
+
+    Args:
+        features_real_s: Features of source images, (N, D).
+        features_real_t: Features of target images, (N, D).
+        f_t_logits_real_s: Logits of source images, (N, K).
+        f_t_logits_real_t: Logits of target images, (N, K).
+        kernels: The number of Gaussian kernels for the features; the class probabilities have one.
+
+    Returns:
+        A scalar.
     """
     features = gaussian_kernels(torch.cat([features_real_s, features_real_t]), kernels)
     classes = gaussian_kernels(torch.cat([f_t_logits_real_s, f_t_logits_real_t]).softmax(1), 1)
@@ -73,19 +128,32 @@ def cdan(
     *,
     certainty: bool = False,
 ) -> Tensor:
-    """DANN's loss on a discriminator that sees features x class probabilities (Long et al. 2018, CDAN, eq. 5).
+    """Train D_feat and, through a gradient reversal, f_t on the domain of features x class probabilities.
 
-    certainty: CDAN+E (eq. 7): an example counts 1 + exp(-entropy), normalised over its half of the batch.
+    This is the loss of CDAN (conditional domain adversarial network, Long et al. 2018, eq. 5): the loss of
+    DANN for a discriminator that sees the product of features and class probabilities.
+
+    Args:
+        domain_logits_reversed_source: D_feat's logits for source images, behind the gradient reversal, (N,
+            2).
+        domain_logits_reversed_target: The same for target images.
+        f_t_logits_real_s: f_t's class logits of source images, (N, K); they enter the weights alone.
+        f_t_logits_real_t: The same for target images.
+        certainty: Weight each example by 1 + exp(-entropy), normalised over the examples of its domain
+            (CDAN+E, eq. 7).
+
+    Returns:
+        A scalar, the mean of both domains.
     """
 
-    def half(critic: Tensor, logits: Tensor, domain: int) -> Tensor:
+    def domain_loss(domain_logits: Tensor, logits: Tensor, domain: int) -> Tensor:
         loss = F.cross_entropy(
-            critic, torch.full_like(critic[:, 0], domain, dtype=torch.long), reduction="none"
+            domain_logits, torch.full_like(domain_logits[:, 0], domain, dtype=torch.long), reduction="none"
         )
         weight = 1 + torch.exp(-entropies(logits.detach())) if certainty else torch.ones_like(loss)
         return (weight * loss).sum() / weight.sum()
 
     return 0.5 * (
-        half(domain_logits_reversed_source, f_t_logits_real_s, 1)
-        + half(domain_logits_reversed_target, f_t_logits_real_t, 0)
+        domain_loss(domain_logits_reversed_source, f_t_logits_real_s, 1)
+        + domain_loss(domain_logits_reversed_target, f_t_logits_real_t, 0)
     )

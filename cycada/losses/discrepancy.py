@@ -1,4 +1,7 @@
-"""Two heads on one encoder: where they disagree on a target image, the source does not support it (Saito et al. 2018)."""
+"""Losses of MCD, maximum classifier discrepancy: two heads on one encoder (Saito et al. 2018).
+
+Where the two heads disagree on a target image, its features lie off the features of the source.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,48 @@ from cycada.losses.term import losses
 
 @losses("task_source_second")
 def task_source_second(second_logits_real_s: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
-    """The second head names real source images: its half of MCD's step A (Saito et al. 2018). (N, K), (N,) -> scalar."""
+    """Train the second head to classify labelled source images: its part of MCD's step A (Saito et al. 2018).
+
+    Args:
+        second_logits_real_s: The second head's logits of source images, (N, K).
+        label_s: Source labels, (N,).
+        smoothing: Label smoothing in [0, 1].
+
+    Returns:
+        A scalar.
+    """
     return labelled_cross_entropy(second_logits_real_s, label_s, smoothing)
 
 
 def discrepancy(logits: Tensor, second_logits: Tensor) -> Tensor:
-    """mean_k |p1_k - p2_k|, mean over images (Saito et al. 2018, section 3.3). Both (N, K) -> scalar in [0, 2 / K]."""
+    """Return the discrepancy of two heads: the mean over images and classes of |p1_k - p2_k|.
+
+    See Saito et al. 2018, section 3.3.
+
+    Args:
+        logits: The first head's logits, (N, K).
+        second_logits: The second head's logits of the same images, (N, K).
+
+    Returns:
+        A scalar in [0, 2 / K].
+    """
     return (logits.softmax(1) - second_logits.softmax(1)).abs().mean()
 
 
 @losses("heads_disagree")
 def heads_disagree(f_t_logits_real_t: Tensor, second_logits_real_t: Tensor) -> Tensor:
-    """Minus the heads' discrepancy on target images: the heads look for what lies off the source, MCD's step B."""
+    """Maximise the discrepancy of the two heads on target images: MCD's step B (Saito et al. 2018).
+
+    The loss is minus the discrepancy. The heads find the target images whose features lie off those of the
+    source.
+    """
     return -discrepancy(f_t_logits_real_t, second_logits_real_t)
 
 
 @losses("heads_agree")
 def heads_agree(f_t_logits_real_t: Tensor, second_logits_real_t: Tensor) -> Tensor:
-    """The heads' discrepancy on target images: the encoder moves them to where the heads agree, MCD's step C."""
+    """Minimise the discrepancy of the two heads on target images: MCD's step C (Saito et al. 2018).
+
+    The encoder moves the features of target images to where the heads agree.
+    """
     return discrepancy(f_t_logits_real_t, second_logits_real_t)

@@ -1,7 +1,8 @@
-"""Feature adversaries: a discriminator looks at the task network's features (or scores), not at images.
+"""Adversarial losses of a domain discriminator, which sees features of the task network, not images.
 
-A critic's output is (N, 2), or (N, 2, h, w) for a segmenter: class 1 says "source", class 0 says "target", as in the ADDA
-release. All places of all images count alike; the two domains may differ in size.
+Some methods let it see the class logits or probabilities instead. The discriminator's logits have the shape
+(N, 2), or (N, 2, h, w) for a segmentation network. Class 1 is the source and class 0 the target, as in ADDA's
+code. All positions of all images count alike, so that the two domains' images may differ in size.
 """
 
 from __future__ import annotations
@@ -13,20 +14,39 @@ from torch import Tensor
 from cycada.losses.term import losses
 
 
-def domain_cross_entropy(critic: Tensor, domain: int) -> Tensor:
-    """CE of a critic's (N, 2, ...) output against one domain (1 source, 0 target) for all. -> scalar."""
-    return F.cross_entropy(critic, torch.full_like(critic[:, 0], domain, dtype=torch.long))
+def domain_cross_entropy(domain_logits: Tensor, domain: int) -> Tensor:
+    """Return the cross-entropy of a domain discriminator's logits when all inputs come from one domain.
+
+    Args:
+        domain_logits: (N, 2, ...).
+        domain: 1 for the source, 0 for the target.
+
+    Returns:
+        A scalar.
+    """
+    return F.cross_entropy(domain_logits, torch.full_like(domain_logits[:, 0], domain, dtype=torch.long))
 
 
 @losses("feature_gan")
 def feature_gan(domain_logits_target: Tensor, feature_gate: Tensor) -> Tensor:
-    """f_t makes target features pass as source ones (ADDA eq. 9, inverted labels; CyCADA eq. 5, last term)."""
+    """Train f_t so that D_feat takes target features for source features.
+
+    The loss is the cross-entropy with inverted domain labels (ADDA, Tzeng et al. 2017, eq. 9; CyCADA eq. 5,
+    last term).
+
+    Args:
+        domain_logits_target: D_feat's logits of target features, (N, 2, ...).
+        feature_gate: 0 or 1, a scalar that multiplies the loss: 0 while D_feat is too weak.
+
+    Returns:
+        A scalar.
+    """
     return feature_gate * domain_cross_entropy(domain_logits_target, 1)
 
 
 @losses("discriminate_feature")
 def discriminate_feature(domain_logits_source: Tensor, domain_logits_target: Tensor) -> Tensor:
-    """D_feat tells source features from target ones (ADDA eq. 7), mean of both halves."""
+    """Train D_feat to tell source features from target features (ADDA eq. 7); mean of both domains."""
     return 0.5 * (
         domain_cross_entropy(domain_logits_source, 1) + domain_cross_entropy(domain_logits_target, 0)
     )
@@ -36,10 +56,21 @@ def discriminate_feature(domain_logits_source: Tensor, domain_logits_target: Ten
 def domain_adversarial(
     domain_logits_reversed_source: Tensor, domain_logits_reversed_target: Tensor
 ) -> Tensor:
-    """The domain loss of DANN (Ganin et al. 2016, eq. 9): the discriminator minimises it, the features,
+    """Train D_feat to tell the domains apart and, through a gradient reversal, f_t to prevent it (DANN).
 
-    behind a gradient reversal, maximise it. The paper's lambda is this term's weight, its ramp `dann`. The paper ramps what comes back
-    through the reversal alone; here the weight is the discriminator's, too, which learns nothing at step 0.
+    This is the domain loss of DANN (domain-adversarial neural network, Ganin et al. 2016, eq. 9): the
+    discriminator minimises it, and the features, which get the reversed gradient, maximise it. The paper's
+    lambda is the weight of this term, with the ramp `dann`. In the paper the ramp multiplies only the
+    reversed gradient; here it multiplies the discriminator's gradient, too, so that the discriminator does
+    not learn at step 0.
+
+    Args:
+        domain_logits_reversed_source: D_feat's logits of source features, behind the gradient reversal, (N,
+            2, ...).
+        domain_logits_reversed_target: The same of target features.
+
+    Returns:
+        A scalar, the mean of both domains.
     """
     return 0.5 * (
         domain_cross_entropy(domain_logits_reversed_source, 1)

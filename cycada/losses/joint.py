@@ -1,6 +1,7 @@
-"""Adversaries that judge two images at once: an image and its translation.
+"""Adversarial losses of a discriminator that sees two images at once: an image and its translation.
 
-Scores are those of `d_pair`, unbounded, (N, 1, h, w), one per patch. Modes: see cycada.losses.adversarial.
+The logits are those of `d_pair`: unbounded, (N, 1, h, w), one for each patch. For the modes see
+`cycada.losses.adversarial`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from cycada.losses.term import losses
 
 @losses("gan_pair")
 def gan_pair(d_pair_logits_fake: Tensor, *, mode: Mode = "lsgan") -> Tensor:
-    """x_s beside G_st(x_s) passes for x_s beside its true translation (pix2pix, Isola et al. 2017, eq. 1, for G)."""
+    """Train G_st so that D_pair takes (x_s, G_st(x_s)) for a source image with its true translation.
+
+    This is the conditional GAN loss of pix2pix for the generator (Isola et al. 2017, eq. 1).
+    """
     return generator_loss(d_pair_logits_fake, mode)
 
 
@@ -21,15 +25,20 @@ def gan_pair(d_pair_logits_fake: Tensor, *, mode: Mode = "lsgan") -> Tensor:
 def discriminate_pair(
     d_pair_logits_real: Tensor, d_pair_logits_fake: Tensor, *, mode: Mode = "lsgan"
 ) -> Tensor:
-    """D_pair tells a true translation beside x_s from G_st's (pix2pix, eq. 1, for D); halved, as in pix2pix."""
+    """Train D_pair to tell a source image with its true translation from one with G_st's translation.
+
+    This is the conditional GAN loss of pix2pix for the discriminator (Isola et al. 2017, eq. 1), halved as in
+    the paper.
+    """
     return discriminator_loss(d_pair_logits_real, d_pair_logits_fake, mode)
 
 
 @losses("gan_joint_t")
 def gan_joint_t(d_pair_logits_joint_t: Tensor, *, mode: Mode = "lsgan") -> Tensor:
-    """(x_s, G_st(x_s)) passes for a pair of G_ts's: G_st wants the low scores that D_pair gives these.
+    """Train G_st so that D_pair takes (x_s, G_st(x_s)) for a pair that G_ts made.
 
-    BiGAN, Donahue et al. 2017, section 3, for the encoder, with inverted labels instead of the minimax sign.
+    D_pair gives such pairs low logits. This is the loss of BiGAN (bidirectional GAN, Donahue et al. 2017,
+    section 3) for the encoder, with inverted labels instead of the sign of the minimax game.
     """
     return (
         d_pair_logits_joint_t.square().mean()
@@ -40,7 +49,11 @@ def gan_joint_t(d_pair_logits_joint_t: Tensor, *, mode: Mode = "lsgan") -> Tenso
 
 @losses("gan_joint_s")
 def gan_joint_s(d_pair_logits_joint_s: Tensor, *, mode: Mode = "lsgan") -> Tensor:
-    """(G_ts(x_t), x_t) passes for a pair of G_st's: G_ts wants the high scores that D_pair gives these (BiGAN, for the generator)."""
+    """Train G_ts so that D_pair takes (G_ts(x_t), x_t) for a pair that G_st made.
+
+    D_pair gives such pairs high logits. This is the loss of BiGAN for the generator (Donahue et al. 2017,
+    section 3).
+    """
     return generator_loss(d_pair_logits_joint_s, mode)
 
 
@@ -48,5 +61,9 @@ def gan_joint_s(d_pair_logits_joint_s: Tensor, *, mode: Mode = "lsgan") -> Tenso
 def discriminate_joint(
     d_pair_logits_pooled_joint_t: Tensor, d_pair_logits_pooled_joint_s: Tensor, *, mode: Mode = "lsgan"
 ) -> Tensor:
-    """D_pair tells G_st's pairs (x_s, G_st(x_s)), high, from G_ts's (G_ts(x_t), x_t), low, both out of a pool (BiGAN)."""
+    """Train D_pair to give G_st's pairs (x_s, G_st(x_s)) high and G_ts's pairs (G_ts(x_t), x_t) low logits.
+
+    This is the loss of BiGAN for the discriminator (Donahue et al. 2017, section 3). Both kinds of pairs come
+    from a pool.
+    """
     return discriminator_loss(d_pair_logits_pooled_joint_t, d_pair_logits_pooled_joint_s, mode)

@@ -1,4 +1,4 @@
-"""Two images of one noise vector, one of each domain, show the same thing (CoGAN)."""
+"""Loss for the two images, one of each domain, that coupled GANs (CoGAN) draw from one noise vector."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ from cycada.losses.term import losses
 
 @losses("pair_features")
 def pair_features(features_fake_s: Tensor, features_fake_t: Tensor) -> Tensor:
-    """The discriminator sees the same in both images of a pair: |f_s - f_t|^2, mean over pairs. Both (N, D) -> scalar.
+    """Keep the discriminator's features of both images of a pair alike: mean over pairs of |f_s - f_t|^2.
 
-    Of CoGAN's release for digits (weight 0.01); it is not in the paper (Liu & Tuzel 2016).
+    It comes from CoGAN's code for digits, where its weight is 0.01; it is not in the paper (Liu & Tuzel
+    2016).
+
+    Args:
+        features_fake_s: The discriminator's features of the pairs' source images, (N, D).
+        features_fake_t: Its features of the pairs' target images, (N, D).
+
+    Returns:
+        A scalar.
     """
     return (features_fake_s - features_fake_t).square().sum(1).mean()

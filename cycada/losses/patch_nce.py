@@ -1,4 +1,9 @@
-"""A patch of a translation resembles the patch of its input at the same place more than others of that input (CUT)."""
+"""PatchNCE losses of CUT, which compare the patches of a translation with the patches of its input.
+
+NCE stands for noise-contrastive estimation, CUT stands for contrastive unpaired translation (Park et al.
+2020). A patch of a translation shall resemble the patch of the input at the same position more than it
+resembles the other patches of that input.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +16,38 @@ from cycada.losses.term import losses
 
 
 def patch_nce(query: Tensor, key: Tensor, temperature: float) -> Tensor:
-    """Mean over layers, images and places s of -log(exp(v.v+ / T) / (exp(v.v+ / T) + sum of exp(v.v- / T))), Park et al. 2020, eq. 3.
+    """Return the mean of -log(exp(v.v+ / T) / (exp(v.v+ / T) + sum exp(v.v- / T))) (Park et al. 2020, eq. 3).
 
-    query, key: (layers, N, S, D), vectors of length 1. v is the query at s, v+ the key at s, v- the image's other S - 1 keys.
-    Keys are constants. Eq. 4 sums over layers and places; as in the release, the mean keeps the scale of a single one.
+    v is the query at a position, v+ the key at the same position, and v- stands for the other S - 1 keys of
+    the same image. Keys are constants. The paper's eq. 4 sums over layers and positions; the mean, as in the
+    authors' code, keeps the scale of one of them.
+
+    Args:
+        query: Vectors of length 1 for S patches of the translation, (layers, N, S, D).
+        key: The same for the patches of the input at the same positions.
+        temperature: The temperature T.
+
+    Returns:
+        A scalar, the mean over layers, images and positions.
     """
-    scores = query @ key.detach().transpose(-1, -2) / temperature
-    places = torch.arange(scores.shape[-1], device=scores.device).expand(scores.shape[:-1])
-    return F.cross_entropy(scores.flatten(0, -2), places.flatten())
+    similarity = query @ key.detach().transpose(-1, -2) / temperature
+    positions = torch.arange(similarity.shape[-1], device=similarity.device).expand(similarity.shape[:-1])
+    return F.cross_entropy(similarity.flatten(0, -2), positions.flatten())
 
 
 @losses("patch_nce_s")
 def patch_nce_s(query_fake_t: Tensor, key_real_s: Tensor, *, temperature: Temperature = 0.07) -> Tensor:
-    """G_st(x_s) keeps the content of x_s, place by place (CUT, eq. 4 on X; lambda_X is this term's weight)."""
+    """Keep the content of x_s in G_st(x_s), patch by patch (CUT).
+
+    This is eq. 4 of Park et al. 2020 on the source images X. The paper's lambda_X is the weight of this term.
+    """
     return patch_nce(query_fake_t, key_real_s, temperature)
 
 
 @losses("patch_nce_t")
 def patch_nce_t(query_idt_t: Tensor, key_real_t: Tensor, *, temperature: Temperature = 0.07) -> Tensor:
-    """G_st(x_t) keeps the content of x_t: CUT's identity loss (eq. 4 on Y, section 3; lambda_Y is this term's weight)."""
+    """Keep the content of x_t in G_st(x_t), patch by patch (the identity loss of CUT).
+
+    This is eq. 4 of Park et al. 2020 on the target images Y. The paper's lambda_Y is the weight of this term.
+    """
     return patch_nce(query_idt_t, key_real_t, temperature)

@@ -1,8 +1,12 @@
-"""The semantic loss, CyCADA eq. 4: the source classifier f_s gives a translated image the label it gave before.
+"""Semantic losses of CyCADA, which keep the class that the source classifier f_s predicts for an image.
 
-`anchor` says what "the label before" is: `classifier` (argmax f_s of the original, the paper), `soft`
-(KL divergence from f_s's full distribution), `label` (ground truth; source side only, the released code).
-`confidence`: images on which f_s gave its label less than this probability count nothing.
+The class before and after a translation has to be the same (Hoffman et al. 2018, eq. 4). Two options are
+common to both directions:
+
+- `anchor` says what the prediction after the translation is compared with. `classifier`: the class that f_s
+  predicts for the original (the paper). `soft`: all of f_s's probabilities for the original, by the KL
+  divergence. `label`: the ground truth (the released code; for source images only).
+- `confidence`: images on whose original f_s's largest probability is below this are left out.
 """
 
 from __future__ import annotations
@@ -21,14 +25,24 @@ from cycada.losses.term import losses
 def agreement(
     logits_after: Tensor, logits_before: Tensor, soft: bool, confidence: float, label: Tensor | None = None
 ) -> Tensor:
-    """CE(argmax before, after), or CE(label, after), or KL(before || after), over the images that f_s is sure of.
+    """Return how far f_s's predictions after a translation are from its confident predictions before it.
 
-    Logits (N, K, ...), label (N, ...) -> scalar: the mean over the images (or pixels) that count; 0 where none does.
-    No gradient reaches `logits_before`.
+    It is the cross-entropy with the label, if one is given; else the divergence KL(before || after), if
+    `soft`; else the cross-entropy with the most probable class before.
+
+    Args:
+        logits_after: f_s's logits of the translated images, (N, K, ...).
+        logits_before: f_s's logits of the originals, (N, K, ...). No gradient reaches them.
+        soft: Compare with all probabilities, not with the most probable class.
+        confidence: The least value of the largest probability before, in [0, 1].
+        label: Ground truth, (N, ...).
+
+    Returns:
+        A scalar: the mean over the images (or pixels) that count; 0 where none does.
     """
     before = logits_before.detach().softmax(1)
-    certainty, said = before.max(1)
-    counts = certainty >= confidence
+    largest_probability, predicted = before.max(1)
+    counts = largest_probability >= confidence
     if label is not None:
         ignored = ignore_index(logits_after.shape[1])
         loss = F.cross_entropy(logits_after, label, reduction="none", ignore_index=ignored)
@@ -37,10 +51,10 @@ def agreement(
         after = F.log_softmax(logits_after, 1)
         loss = (torch.special.xlogy(before, before) - before * after).sum(1)
     else:
-        loss = F.cross_entropy(logits_after, said, reduction="none")
-    sure = counts.to(loss.dtype)
-    total: Tensor = (loss * sure).sum()
-    return total / sure.sum().clamp_min(1)
+        loss = F.cross_entropy(logits_after, predicted, reduction="none")
+    weight = counts.to(loss.dtype)
+    total: Tensor = (loss * weight).sum()
+    return total / weight.sum().clamp_min(1)
 
 
 @losses("semantic_t")
@@ -53,7 +67,19 @@ def semantic_t(
     anchor: Literal["classifier", "soft", "label"] = "classifier",
     confidence: Share = 0.0,
 ) -> Tensor:
-    """f_s sees the same class in G_st(x_s) as in x_s. Logits (N, K, ...), labels (N, ...) -> scalar."""
+    """Keep the class that f_s predicts for a source image x_s in its translation G_st(x_s) (CyCADA eq. 4).
+
+    Args:
+        f_s_logits_fake_t: f_s's logits of G_st(x_s), (N, K, ...).
+        f_s_logits_real_s: f_s's logits of x_s, (N, K, ...).
+        label_s: Source labels, (N, ...); used with the anchor `label` alone.
+        semantic_gate: 0 or 1, a scalar that multiplies the loss: 0 while f_s is too weak.
+        anchor: What to compare with; see the module.
+        confidence: The least confidence of f_s on x_s; see the module.
+
+    Returns:
+        A scalar.
+    """
     label = label_s if anchor == "label" else None
     return semantic_gate * agreement(
         f_s_logits_fake_t, f_s_logits_real_s, anchor == "soft", confidence, label
@@ -69,5 +95,18 @@ def semantic_s(
     anchor: Literal["classifier", "soft"] = "classifier",
     confidence: Share = 0.0,
 ) -> Tensor:
-    """f_s sees the same class in G_ts(x_t) as in x_t. No target label is involved."""
+    """Keep the class that f_s predicts for a target image x_t in its translation G_ts(x_t) (CyCADA eq. 4).
+
+    No target label is involved.
+
+    Args:
+        f_s_logits_fake_s: f_s's logits of G_ts(x_t), (N, K, ...).
+        f_s_logits_real_t: f_s's logits of x_t, (N, K, ...).
+        semantic_gate: 0 or 1, a scalar that multiplies the loss: 0 while f_s is too weak.
+        anchor: What to compare with; see the module.
+        confidence: The least confidence of f_s on x_t; see the module.
+
+    Returns:
+        A scalar.
+    """
     return semantic_gate * agreement(f_s_logits_fake_s, f_s_logits_real_t, anchor == "soft", confidence)

@@ -1,4 +1,8 @@
-"""Supervised terms: cross-entropy with SOURCE labels. Logits (N, K, ...), labels (N, ...) int64 -> scalar."""
+"""Supervised losses: the cross-entropy with SOURCE labels.
+
+Logits have the shape (N, K, ...), labels the shape (N, ...) and the type int64. The option `smoothing` is
+label smoothing in [0, 1].
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,18 @@ from cycada.losses.term import losses
 
 
 def labelled_cross_entropy(logits: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Mean over the images (or pixels) that have a label. Logits (N, K, ...), label (N, ...) -> scalar.
+    """Return the cross-entropy, mean over the images (or pixels) that have a label.
 
-    0, with a gradient of 0, where none has one: torch's own mean would be no number, and would stay in the weights.
+    Where none has one, the loss and its gradient are 0. PyTorch's own mean would be NaN there and would spoil
+    the weights for good.
+
+    Args:
+        logits: (N, K, ...).
+        label: (N, ...) int64.
+        smoothing: Label smoothing in [0, 1].
+
+    Returns:
+        A scalar.
     """
     ignored = ignore_index(logits.shape[1])
     total = F.cross_entropy(logits, label, ignore_index=ignored, label_smoothing=smoothing, reduction="sum")
@@ -22,17 +35,20 @@ def labelled_cross_entropy(logits: Tensor, label: Tensor, smoothing: float = 0.0
 
 @losses("task_source")
 def task_source(f_t_logits_real_s: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
-    """f_t names real source images, CyCADA eq. 1."""
+    """Train f_t to classify labelled source images (CyCADA eq. 1)."""
     return labelled_cross_entropy(f_t_logits_real_s, label_s, smoothing)
 
 
 @losses("task_translated")
 def task_translated(f_t_logits_fake_t: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
-    """f_t names translated source images by their source labels, CyCADA eq. 5, first term."""
+    """Train f_t to classify translated source images by their source labels (CyCADA eq. 5, first term)."""
     return labelled_cross_entropy(f_t_logits_fake_t, label_s, smoothing)
 
 
 @losses("task_classifier")
 def task_classifier(f_s_logits_real_s: Tensor, label_s: Tensor) -> Tensor:
-    """f_s itself learns next to the generators, as in the released code (the paper freezes it)."""
+    """Train f_s on labelled source images beside the generators, as in CyCADA's released code.
+
+    In the paper f_s is trained before and frozen.
+    """
     return labelled_cross_entropy(f_s_logits_real_s, label_s)

@@ -1,4 +1,4 @@
-"""A term: a registered loss, its weight over time and its options."""
+"""Term of an objective: a registered loss with its weight over time and its options."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ from cycada.core.types import full_precision
 
 Loss = Callable[..., Tensor]
 losses: Registry[Loss] = Registry("loss")
-"""name -> pure function of tensors. It never sees a network."""
+"""The losses by name. A loss is a pure function of tensors and never sees a network."""
 
 
 @dataclass(frozen=True)
 class Ramp:
-    """How a weight changes over a stage.
+    """Factor of a term's weight that changes over the steps of a stage.
 
-    constant: 1. linear: step / steps up to `steps`, then 1. fall: 1 - step / steps up to `steps`, then 0 (the loss is still computed
-    and logged). dann: 2 / (1 + exp(-gamma p)) - 1 with the progress p in [0, 1] of the stage (Ganin et al. 2016, section 5.2.2).
+    Attributes:
+        name: The form of the ramp. `constant`: 1. `linear`: step / steps up to the step `steps`, then 1.
+            `fall`: 1 - step / steps up to the step `steps`, then 0; the loss is still computed and logged.
+            `dann`: 2 / (1 + exp(-gamma p)) - 1, where p in [0, 1] is the stage's progress (Ganin et al. 2016,
+            section 5.2.2).
+        steps: The step at which `linear` and `fall` end.
+        gamma: The steepness of `dann`.
     """
 
     name: Literal["constant", "linear", "fall", "dann"] = "constant"
@@ -31,6 +36,7 @@ class Ramp:
     gamma: float = 10.0
 
     def __call__(self, step: int, total: int) -> float:
+        """Return the factor at a step of a stage that has `total` steps."""
         if self.name == "linear":
             return min(1.0, step / max(1, self.steps))
         if self.name == "fall":
@@ -42,9 +48,17 @@ class Ramp:
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of a phase's objective. `where` is the path in the config, for messages.
+    """One summand of a phase's objective: a loss, its weight, the weight's ramp and the loss's options.
 
-    Raises CycadaError when built: unknown loss, unknown option, option of a wrong type.
+    Attributes:
+        name: The name of a registered loss.
+        weight: The factor of the loss.
+        ramp: A factor of the weight that changes over the stage.
+        options: Values of the loss's keyword-only parameters.
+        where: The path in the config, for error messages.
+
+    Raises:
+        CycadaError: When a term is made: the loss or an option is unknown, or an option has a wrong type.
     """
 
     name: str
@@ -60,21 +74,31 @@ class Term:
 
     @cached_property
     def loss(self) -> Loss:
+        """The registered loss."""
         return losses[self.name]
 
     @cached_property
     def needs(self) -> tuple[str, ...]:
-        """The names of the tensors that the loss asks the views for."""
+        """The names of the tensors that the loss is a function of."""
         return needs(self.loss)
 
     def accepts(self, option: str) -> bool:
+        """Tell whether the loss has an option of this name."""
         return option in option_defaults(self.loss)
 
     def weight_at(self, step: int, total: int) -> float:
+        """Return the weight at a step of a stage that has `total` steps."""
         return self.weight * self.ramp(step, total)
 
-    def __call__(self, views: object) -> Tensor:
-        """The loss, unweighted: a scalar in float32 whatever the precision of the networks."""
-        tensors = [getattr(views, name) for name in self.needs]
-        with full_precision(tensors[0]):
-            return self.loss(*(t.float() if t.is_floating_point() else t for t in tensors), **self.options)
+    def __call__(self, tensors: object) -> Tensor:
+        """Return the unweighted loss, computed in float32 whatever the precision of the networks.
+
+        Args:
+            tensors: An object whose attributes are the tensors of the step (StepTensors).
+
+        Returns:
+            A scalar.
+        """
+        arguments = [getattr(tensors, name) for name in self.needs]
+        with full_precision(arguments[0]):
+            return self.loss(*(t.float() if t.is_floating_point() else t for t in arguments), **self.options)

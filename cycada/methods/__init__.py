@@ -1,4 +1,7 @@
-"""Methods: a StepTensors class and a list of phases each. A file dropped in here registers itself."""
+"""Methods, each a class of the tensors of one training step and a list of phases.
+
+Every module of this package is imported, so that a file that is put here registers its methods.
+"""
 
 from cycada.core.registry import import_folder
 from cycada.methods.base import (
@@ -11,6 +14,7 @@ from cycada.methods.base import (
     methods,
     roles_in,
 )
+from cycada.methods.dependencies import depends_on
 from cycada.methods.step_tensors import TEACHER, Networks, Options, StepTensors
 
 import_folder(__name__, list(__path__))
@@ -26,6 +30,7 @@ __all__ = [
     "StepTensors",
     "Translate",
     "classify_by",
+    "depends_on",
     "methods",
     "roles_in",
-]  # fmt: skip
+]

@@ -1,4 +1,8 @@
-"""AdaBN: a trained network with the target's batch-norm statistics (Li et al. 2016; 2018, algorithm 1)."""
+"""AdaBN (adaptive batch normalisation): a trained network gets the target's batch-norm statistics.
+
+Li et al. 2016; Li et al. 2018, algorithm 1. No weight changes: the running mean and variance of every
+batch-norm layer of f_t are estimated again on target images.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,20 @@ from cycada.methods.step_tensors import StepTensors
 
 
 class AdaBnTensors(StepTensors):
+    """Tensors of AdaBN: f_t in training mode on target images."""
+
     @cached_property
     def f_t_logits_real_t(self) -> Tensor:
-        """Looking at target images is what adapts f_t: in training mode its running statistics follow them."""
-        norms = [m for m in self.nets.f_t.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        if not any(m.track_running_stats for m in norms):
+        """Logits of target images, (N, K, ...); computing them updates the statistics.
+
+        Raises:
+            CycadaError: The network has no batch norm with running statistics.
+        """
+        batch_norms = [m for m in self.nets.f_t.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        if not any(m.track_running_stats for m in batch_norms):
             raise CycadaError(
-                "networks.f: adabn re-estimates batch-norm statistics, and this network has none. Take one with batch norm, such as "
-                "convnet or dtn."
+                "networks.f: adabn estimates batch-norm statistics again, and this network has none. "
+                "Choose one with batch norm, such as convnet or dtn."
             )
         return self.nets.f_t(self.real_t).logits
 
@@ -28,10 +38,11 @@ methods.add(
     "adabn",
     Method(
         AdaBnTensors,
-        # the rate is 0: no weight moves, the entropy is watched. At batch norm's momentum of 0.1 the source's statistics weigh
-        # 3e-5 after 100 steps
+        # The learning rate is 0, so that no weight changes; the entropy is logged. With batch norm's momentum
+        # of 0.1 the source's statistics have a weight of 3e-5 after 100 steps.
         (PhaseSpec("statistics", ("f_t",), {"entropy": 1.0}, {"name": "sgd", "lr": 0.0}),),
         "AdaBN",
-        "batch-norm statistics of a trained f_t re-estimated on target images, weights untouched (Li et al. 2018, algorithm 1)",
+        "batch-norm statistics of a trained f_t, estimated again on target images; no weight changes (Li et "
+        "al. 2018, algorithm 1)",
     ),
 )

@@ -1,4 +1,8 @@
-"""ADVENT: a discriminator cannot tell how unsure f_t is on target images from how unsure it is on source ones (Vu et al. 2019)."""
+"""ADVENT (adversarial entropy minimisation): the entropy maps of both domains become alike (Vu et al. 2019).
+
+A discriminator sees the self-information of every class at every pixel. f_t learns predictions on target
+images whose maps it cannot tell from those on source images.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +23,14 @@ from cycada.methods.step_tensors import Options, kept_detached
 
 @dataclass(frozen=True)
 class AdventOptions(Options):
-    """critic_input: -p log p / log K of every class, ADVENT's weighted self-information, or its probability p, with which this
+    """Options of ADVENT.
 
-    is AdaptSegNet on one level (Tsai et al. 2018, eq. 1 to 4). The paper divides by no log K; its release does, and so the
-    classes sum to an entropy in [0, 1]. gate: as for adda; null in both papers.
+    Attributes:
+        critic_input: What the discriminator sees of every class. `self_information`: -p log p / log K,
+            ADVENT's weighted self-information; the division by log K, which makes the classes sum to an
+            entropy in [0, 1], is in the authors' code and not in the paper. `probabilities`: p, which makes
+            the method AdaptSegNet on one level (Tsai et al. 2018, eq. 1 to 4).
+        gate: As for adda; None in both papers.
     """
 
     critic_input: Literal["self_information", "probabilities"] = "self_information"
@@ -30,18 +38,23 @@ class AdventOptions(Options):
 
 
 class AdventTensors(SourceTensors, DomainDiscriminatorTensors):
-    """f_t answers once for each domain: what it is judged on is what the discriminator learns from."""
+    """Tensors of ADVENT; f_t runs once on each domain.
+
+    D_feat learns from the very predictions on which f_t was trained against it.
+    """
 
     @kept_detached
     def f_t_logits_real_s(self) -> Tensor:
+        """f_t's logits of source images, (N, K, ...)."""
         return self.output_real_s.logits
 
     @cached_property
     def f_t_logits_real_t(self) -> Tensor:
+        """f_t's logits of target images, (N, K, ...)."""
         return self.nets.f_t(self.real_t).logits
 
-    def _certainty(self, logits: Tensor) -> Tensor:
-        """(N, K, ...) -> the same, in float32 whatever the precision of f_t."""
+    def _discriminator_map(self, logits: Tensor) -> Tensor:
+        """Return what D_feat sees of logits (N, K, ...): the same shape, always in float32."""
         logits = logits.float()
         if self.options.critic_input == "probabilities":
             return logits.softmax(1)
@@ -49,15 +62,17 @@ class AdventTensors(SourceTensors, DomainDiscriminatorTensors):
 
     @kept_detached
     def discriminator_input_source(self) -> Tensor:
-        return self._certainty(self.f_t_logits_real_s)
+        """Self-information or probabilities of source images, (N, K, ...)."""
+        return self._discriminator_map(self.f_t_logits_real_s)
 
     @kept_detached
     def discriminator_input_target(self) -> Tensor:
-        return self._certainty(self.f_t_logits_real_t)
+        """Self-information or probabilities of target images, (N, K, ...)."""
+        return self._discriminator_map(self.f_t_logits_real_t)
 
 
 ADAM_CRITIC = {"name": "adam", "lr": 1e-4, "betas": (0.9, 0.99)}
-"""The release's, for discriminators."""
+"""Optimizer of the discriminators in the authors' code."""
 
 methods.add(
     "advent",
@@ -68,7 +83,8 @@ methods.add(
             replace(FEATURE_DISCRIMINATOR, optimizer=ADAM_CRITIC),
         ),
         "ADVENT",
-        "adversarial entropy minimisation, by its map of every class, without translation (Vu et al. 2019, section 3.2)",
+        "adversarial minimisation of the entropy, seen as a map for every class, without translation (Vu et "
+        "al. 2019, section 3.2)",
         options=AdventOptions,
     ),
 )

@@ -1,4 +1,11 @@
-"""Feature alignment without translation, on real images of both domains: DAN, JAN, CORAL, entropy, CDAN."""
+"""Feature alignment without translation, on real images of both domains: DAN, JAN, CORAL, entropy and CDAN.
+
+- DAN, deep adaptation network (Long et al. 2015, eq. 1 and 4): the loss `mmd`, maximum mean discrepancy.
+- JAN, joint adaptation network (Long et al. 2017, eq. 8): the loss `jmmd`, joint maximum mean discrepancy.
+- CORAL, correlation alignment (Sun & Saenko 2016, eq. 1): the loss `coral`.
+- Entropy minimisation (Grandvalet & Bengio 2004, eq. 6): the loss `entropy`.
+- CDAN, conditional domain adversarial network (Long et al. 2018, eq. 5 to 7): the loss `cdan`.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +21,40 @@ from cycada.methods.dann import DannOptions, DannTensors
 
 @dataclass(frozen=True)
 class CdanOptions(DannOptions):
-    """DANN's, with CDAN's own discriminator input as default."""
+    """Options of DANN with CDAN's discriminator input as the default.
+
+    Attributes:
+        critic_input: See `DannOptions`; `product` is CDAN's.
+    """
 
     critic_input: Literal["features", "scores", "product"] = "product"
 
 
 class AlignTensors(DannTensors):
+    """Tensors of DANN, with the features and the logits of both domains."""
+
     @cached_property
     def features_real_s(self) -> Tensor:
+        """f_t's features of source images, (N, D)."""
         return self.output_real_s.features
 
     @cached_property
     def features_real_t(self) -> Tensor:
+        """f_t's features of target images, (N, D)."""
         return self.output_real_t.features
 
     @cached_property
     def f_t_logits_real_t(self) -> Tensor:
+        """f_t's logits of target images, (N, K)."""
         return self.output_real_t.logits
 
 
-def task(**terms: float) -> tuple[PhaseSpec, ...]:
+def task_phase(**terms: float) -> tuple[PhaseSpec, ...]:
+    """Return the one phase of these methods: f_t learns the labelled source and the given terms.
+
+    Args:
+        terms: Loss name -> default weight. `cdan` trains D_feat, too.
+    """
     trains = ("f_t", "d_feat") if "cdan" in terms else ("f_t",)
     return (PhaseSpec("task", trains, {"task_source": 1.0, **terms}),)
 
@@ -42,29 +63,36 @@ for name, label, plan, options, summary in (
     (
         "dan",
         "DAN",
-        task(mmd=1.0),
+        task_phase(mmd=1.0),
         DannOptions,
-        "multi-kernel MMD between features (Long et al. 2015, eq. 1 and 4)",
+        "maximum mean discrepancy (MMD) between features, with several kernels (Long et al. 2015, eq. 1 and "
+        "4)",
     ),
     (
         "jan",
         "JAN",
-        task(jmmd=1.0),
+        task_phase(jmmd=1.0),
         DannOptions,
-        "joint MMD between features and class probabilities (Long et al. 2017, eq. 8)",
+        "joint maximum mean discrepancy of features and class probabilities (Long et al. 2017, eq. 8)",
     ),
-    ("coral", "CORAL", task(coral=1.0), DannOptions, "equal feature covariances (Sun & Saenko 2016, eq. 1)"),
+    (
+        "coral",
+        "CORAL",
+        task_phase(coral=1.0),
+        DannOptions,
+        "correlation alignment: equal covariances of the features (Sun & Saenko 2016, eq. 1)",
+    ),
     (
         "entropy",
         "entropy",
-        task(entropy=0.1),
+        task_phase(entropy=0.1),
         DannOptions,
-        "certain answers on target images (Grandvalet & Bengio 2004, eq. 6)",
+        "confident predictions on target images (Grandvalet & Bengio 2004, eq. 6)",
     ),
     (
         "cdan",
         "CDAN",
-        task(cdan=1.0),
+        task_phase(cdan=1.0),
         CdanOptions,
         "gradient reversal on features x class probabilities (Long et al. 2018, eq. 5 to 7)",
     ),

@@ -1,4 +1,8 @@
-"""A method: a StepTensors class and a list of phases. One file per method fills these in."""
+"""Method, the type of every entry in the registry `methods`, and what its entries share.
+
+A method is a `StepTensors` class and a list of phases. There is one file for each method or family of
+methods.
+"""
 
 from __future__ import annotations
 
@@ -13,26 +17,32 @@ from cycada.core.types import Output
 from cycada.methods.step_tensors import Networks, Options, StepTensors
 
 Classify = Callable[[Tensor], Tensor]
-"""Images (N, C, H, W) -> logits (N, K)."""
+"""Function from images (N, C, H, W) to logits (N, K), or (N, K, H, W) for segmentation."""
 
 Direction = Literal["st", "ts"]
 Translate = Callable[[Tensor], Tensor]
-"""Images (N, C, H, W) float in [-1, 1] -> the same images in the other domain, of the same shape."""
+"""Function from images (N, C, H, W), float in [-1, 1], to their translations, of the same shape."""
 
 ADAM_GAN: Mapping[str, Any] = {"name": "adam", "lr": 2e-4, "betas": (0.5, 0.999)}
-"""CycleGAN's optimizer."""
+"""Optimizer of CycleGAN (Zhu et al. 2017, section 4)."""
 ADAM_TASK: Mapping[str, Any] = {"name": "adam", "lr": 1e-4, "betas": (0.9, 0.999)}
-"""The optimizer of CyCADA's released task step."""
+"""Optimizer of the task step in CyCADA's released code."""
 
 
 @dataclass(frozen=True)
 class PhaseSpec:
-    """Some networks and the terms that move them, with the paper's weights and optimizer as defaults.
+    """Specification of a phase: some networks and the terms that train them, with the paper's defaults.
 
-    trains: roles, or a part of one such as `f_t.encoder`. terms: loss name -> default weight; 0 lists a term that YAML
-    may switch on; a term may be in several phases. repeat: how often the phase runs within one step. A rate of 0 is
-    kept whatever YAML says: such a phase moves batch-norm statistics and no weight. shares_optimizer_of: the phase whose optimizer, with
-    its running averages, this one uses; it has to learn all that this one does.
+    Attributes:
+        name: The phase's name in YAML.
+        trains: Roles, or a part of a role's network such as `f_t.encoder`.
+        terms: Loss name -> default weight. The weight 0 lists a term that YAML may switch on. A term may be
+            in several phases.
+        optimizer: Name and settings of the optimizer. A learning rate of 0 stays whatever YAML says: such a
+            phase updates batch-norm statistics and no weight.
+        repeat: How often the phase runs within one step.
+        shares_optimizer_of: The phase whose optimizer, with its running averages, this one uses. That phase
+            has to train all that this one trains.
     """
 
     name: str
@@ -44,11 +54,21 @@ class PhaseSpec:
 
 
 def roles_in(trains: Iterable[str]) -> tuple[str, ...]:
-    """'f_t.head', 'f_t.encoder', 'd_feat' -> 'f_t', 'd_feat'."""
+    """Return the roles in paths of networks and their parts, each once.
+
+    Args:
+        trains: Paths such as `f_t.head`, `f_t.encoder` and `d_feat`, which give `f_t` and `d_feat`.
+    """
     return tuple(dict.fromkeys(path.split(".")[0] for path in trains))
 
 
 def classify_by(net: nn.Module) -> Classify:
+    """Return the function that gives a task network's logits of images.
+
+    Args:
+        net: A network that returns an `Output`.
+    """
+
     def classify(images: Tensor) -> Tensor:
         output: Output = net(images)
         return output.logits
@@ -56,35 +76,63 @@ def classify_by(net: nn.Module) -> Classify:
     return classify
 
 
-def task_scored(nets: Networks) -> dict[str, Classify]:
-    """Both domains are scored by f_t."""
+def task_classifiers(nets: Networks) -> dict[str, Classify]:
+    """Return f_t as the classifier of both domains' test images; nothing where the stage has no f_t.
+
+    Args:
+        nets: The networks of the stage.
+
+    Returns:
+        Domain (`source` or `target`) -> classifier.
+    """
     return {"source": classify_by(nets.f_t), "target": classify_by(nets.f_t)} if "f_t" in nets else {}
 
 
 def generators_translate(nets: Networks, options: Any = None) -> dict[Direction, Translate]:
-    """By g_st and g_ts, where the stage has them."""
-    ways: dict[Direction, Translate] = {}
+    """Return g_st and g_ts, the translations of most methods, as far as the stage has them.
+
+    Args:
+        nets: The networks of the stage.
+        options: The method's options, which do not matter here.
+
+    Returns:
+        Direction (`st` or `ts`) -> translation.
+    """
+    translations: dict[Direction, Translate] = {}
     for direction in ("st", "ts"):
         if f"g_{direction}" in nets:
-            ways[direction] = nets.get_submodule(f"g_{direction}")  # type: ignore[index]
-    return ways
+            translations[direction] = nets.get_submodule(f"g_{direction}")  # type: ignore[index]
+    return translations
 
 
 class Translations(Protocol):
-    """A stage's networks and its options (null: the method's defaults) -> how images get from one domain into the other."""
+    """Function that returns how images get from one domain into the other."""
 
-    def __call__(self, nets: Networks, options: Any = None) -> dict[Direction, Translate]: ...
+    def __call__(self, nets: Networks, options: Any = None) -> dict[Direction, Translate]:
+        """Return the translation in each direction that the networks of a stage allow.
+
+        Args:
+            nets: The networks of the stage.
+            options: The stage's options; None means the method's defaults.
+        """
 
 
 @dataclass(frozen=True)
 class Method:
-    """views: the tensors of a step. phases: in the order in which they run. label: what a results table calls its outcome.
-    options: what YAML may set besides.
+    """Training method of a stage.
 
-    classifiers: networks -> how a domain's test images are classified, for the scores after a stage. translations:
-    networks and options -> how images get from one domain into the other, by direction; inside `eval_mode`. preview: the tensors that
-    an image grid shows, one column each. supervision: `target` makes the labelled TARGET training set the source; only
-    an oracle does that.
+    Attributes:
+        tensors: The class of the tensors of one training step.
+        phases: The phases in the order in which they run.
+        label: The name of the outcome in tables and reports.
+        summary: One line for lists of methods, with the source.
+        options: The class of the options that YAML may set, besides losses and networks.
+        classifiers: Function from the stage's networks to the classifier of each domain's test images, for
+            the scores after a stage.
+        translations: Function from the stage's networks and options to the translation in each direction;
+            called in `eval_mode`.
+        preview: Names of the tensors that an image grid shows, one column each.
+        supervision: `target` uses the labelled TARGET training set as the source; only an oracle does that.
     """
 
     tensors: type[StepTensors]
@@ -92,7 +140,7 @@ class Method:
     label: str
     summary: str
     options: type[Options] = Options
-    classifiers: Callable[[Networks], dict[str, Classify]] = task_scored
+    classifiers: Callable[[Networks], dict[str, Classify]] = task_classifiers
     translations: Translations = generators_translate
     preview: tuple[str, ...] = ()
     supervision: Literal["source", "target"] = "source"

@@ -1,4 +1,8 @@
-"""CyCADA (Hoffman et al. 2018): the pixel step, the task on translated images, the feature step, and all at once."""
+"""CyCADA (cycle-consistent adversarial domain adaptation): its steps, and all of them in one stage.
+
+See Hoffman et al. 2018. The pixel step translates (eq. 2 to 4), the task step trains f_t on translated
+images, the feature step aligns f_t's features (eq. 5).
+"""
 
 from __future__ import annotations
 
@@ -22,16 +26,19 @@ from cycada.methods.cyclegan import (
     CycleGANTensors,
     CycleOptions,
     generators,
-    translation_scored,
+    translation_classifiers,
 )
 from cycada.methods.step_tensors import Options, kept_detached, option
 
 
 @dataclass(frozen=True)
 class PixelOptions(CycleOptions):
-    """semantic_gate: the semantic losses count only while f_s's cross-entropy on the batch's source images is at most
+    """Options of the pixel step.
 
-    this (1.0 in the release, whose f_s starts untrained). null: always, as in the paper, whose f_s is trained before.
+    Attributes:
+        semantic_gate: The semantic losses count only while f_s's cross-entropy on the batch's source images
+            is at most this; None: always, as in the paper, where f_s is trained before. It is 1.0 in the
+            released code, where f_s starts untrained.
     """
 
     semantic_gate: NonNegative | None = None
@@ -39,10 +46,13 @@ class PixelOptions(CycleOptions):
 
 @dataclass(frozen=True)
 class TaskOptions(Options):
-    """translate_at: the scale at which g_st translates the labelled images, which are then enlarged back to theirs; for a
+    """Options of the task step.
 
-    g_st that was trained on scenes smaller than this stage's, by that factor. Sides are rounded to what g_st takes. null: as
-    they are. With the stage's `translate: once` it is the scenes that are translated so.
+    Attributes:
+        translate_at: The scale at which g_st translates the labelled images, which are then enlarged to their
+            own size again; None: at their own size. It is for a g_st that was trained on images smaller than
+            this stage's by that factor. Sides are rounded to what g_st takes. With the stage's `translate:
+            once` the stored translations are made in this way.
     """
 
     translate_at: Part | None = option(None, omit_default_from_id=True)
@@ -50,53 +60,65 @@ class TaskOptions(Options):
 
 @dataclass(frozen=True)
 class FeatureOptions(DomainDiscriminatorOptions, TaskOptions):
-    """As for adda and cycada_task."""
+    """Options of the feature step: those of adda and of cycada_task."""
 
 
 @dataclass(frozen=True)
 class JointOptions(PixelOptions):
-    """All of the above in one stage."""
+    """Options of all steps in one stage.
+
+    Attributes:
+        critic_input: See `DomainDiscriminatorOptions`.
+        gate: See `DomainDiscriminatorOptions`.
+    """
 
     critic_input: Literal["features", "scores"] = "scores"
     gate: Share | None = None
 
 
 class PixelTensors(CycleGANTensors):
-    """What f_s (`f_s_logits_*`) and f_t (`f_t_logits_*`) say of real and of translated images."""
+    """Tensors of CycleGAN, with the logits of f_s (`f_s_logits_*`) and f_t (`f_t_logits_*`) on its images."""
 
     @kept_detached
     def fake_t(self) -> Tensor:
+        """Translated source images, (N, C, H, W) in [-1, 1]: stored ones or G_st(x_s)."""
         if self.batch.fake_t is not None:
             return self.batch.fake_t
         return translation_of(self.options, self.nets.g_st)(self.real_s)
 
     @cached_property
     def f_s_output_real_s(self) -> Output:
+        """f_s's output on source images."""
         return self.nets.f_s(self.real_s)
 
     @cached_property
     def f_s_logits_real_s(self) -> Tensor:
+        """f_s's logits of source images, (N, K, ...)."""
         return self.f_s_output_real_s.logits
 
     @cached_property
     def f_s_logits_real_t(self) -> Tensor:
+        """f_s's logits of target images, (N, K, ...)."""
         return self.nets.f_s(self.real_t).logits
 
     @cached_property
     def f_s_output_fake_t(self) -> Output:
+        """f_s's output on translated source images."""
         return self.nets.f_s(self.fake_t)
 
     @cached_property
     def f_s_logits_fake_t(self) -> Tensor:
+        """f_s's logits of translated source images, (N, K, ...)."""
         return self.f_s_output_fake_t.logits
 
     @cached_property
     def f_s_logits_fake_s(self) -> Tensor:
+        """f_s's logits of translated target images, (N, K, ...)."""
         return self.nets.f_s(self.fake_s).logits
 
     @cached_property
     def semantic_gate(self) -> Tensor:
-        """0. or 1., alike in every process."""
+        """1. while f_s is accurate enough for `options.semantic_gate`, else 0.; the same in every process."""
         if self.options.semantic_gate is None:
             return torch.ones((), device=self.real_s.device)
         with torch.no_grad():
@@ -105,19 +127,27 @@ class PixelTensors(CycleGANTensors):
 
     @cached_property
     def output_fake_t(self) -> Output:
+        """f_t's output on translated source images."""
         return self.nets.f_t(self.fake_t)
 
     @cached_property
     def f_t_logits_fake_t(self) -> Tensor:
+        """f_t's logits of translated source images, (N, K, ...)."""
         return self.output_fake_t.logits
 
     @cached_property
     def f_t_logits_real_s(self) -> Tensor:
+        """f_t's logits of source images, (N, K, ...)."""
         return self.nets.f_t(self.real_s).logits
 
 
 def translation_of(options: Any, generator: nn.Module) -> Callable[[Tensor], Tensor]:
-    """How a stage with these options translates source images, at their own size: fake_t of real_s."""
+    """Return the function with which a stage translates source images at their own size: fake_t from real_s.
+
+    Args:
+        options: The stage's options; only `translate_at` matters, and only where the method has it.
+        generator: G_st.
+    """
     scale: float | None = getattr(options, "translate_at", None)
     return (
         generator
@@ -127,7 +157,13 @@ def translation_of(options: Any, generator: nn.Module) -> Callable[[Tensor], Ten
 
 
 def translated_at(scale: float, generator: nn.Module, images: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, h, w): translated at `scale` of height and width, rounded to what the generator takes."""
+    """Return the translations of resized images: (N, C, H, W) -> (N, C, h, w).
+
+    Args:
+        scale: Factor of height and width, which are then rounded to what the generator takes.
+        generator: G_st.
+        images: (N, C, H, W) in [-1, 1].
+    """
     multiple = int(getattr(generator, "multiple_of", 1))
     size = [max(1, round(side * scale / multiple)) * multiple for side in images.shape[-2:]]
     result: Tensor = generator(
@@ -137,32 +173,44 @@ def translated_at(scale: float, generator: nn.Module, images: Tensor) -> Tensor:
 
 
 def enlarged(images: Tensor, like: Tensor) -> Tensor:
-    """Bilinear, to the height and width of `like`."""
+    """Resize images bilinearly to the height and width of others.
+
+    Args:
+        images: (N, C, h, w).
+        like: Images of the wanted size, (..., H, W).
+
+    Returns:
+        (N, C, H, W) in float32.
+    """
     return F.interpolate(images.float(), like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class JointTensors(PixelTensors, DomainDiscriminatorTensors):
-    """The source side of D_feat is f_s on translated images, the target side f_t on real ones (CyCADA eq. 5).
+    """Tensors of CyCADA: D_feat compares f_s on translated images with f_t on target images (eq. 5).
 
-    The paper minimises eq. 5 over f_T and both generators and maximises it over the discriminators, so that G_st learns from
-    L_task(f_T, G_st(X_S), Y_S) and L_GAN(f_T, D_feat, f_S(G_st(X_S)), X_T), too. Here every phase sees what an earlier one made as a
-    constant: in the stage `cycada` G_st learns from the image, cycle and semantic terms alone, and f_t from the images that G_st made
-    before it moved.
+    The paper minimises eq. 5 over f_T and both generators and maximises it over the discriminators. So there
+    G_st learns from L_task(f_T, G_st(X_S), Y_S) and L_GAN(f_T, D_feat, f_S(G_st(X_S)), X_T), too. Here every
+    phase sees as constants what an earlier phase computed: in the stage `cycada` G_st learns from the image,
+    cycle and semantic terms alone, and f_t learns from the images that G_st made before its update.
     """
 
     @cached_property
     def output_source(self) -> Output:  # type: ignore[override]
+        """f_s's output on translated source images."""
         return self.f_s_output_fake_t
 
     @cached_property
     def output_target(self) -> Output:  # type: ignore[override]
+        """f_t's output on target images."""
         return self.nets.f_t(self.real_t)
 
 
 PIXEL = generators(cycle=1.0, semantic=1.0)
+"""Phase that trains both generators with the semantic losses."""
 CLASSIFIER = PhaseSpec(
     "classifier", ("f_s",), {"task_classifier": 0.0}, {"name": "adam", "lr": 1e-3, "betas": (0.5, 0.999)}
 )
+"""Phase that trains f_s beside the generators, as in the released code; switched off by default."""
 
 methods.add(
     "cycada_pixel",
@@ -174,10 +222,11 @@ methods.add(
             CLASSIFIER,
             PhaseSpec("task", ("f_t",), {"task_translated": 0.0, "task_source": 0.0}),
         ),
-        "translation, read by f_s",
-        "CycleGAN kept honest by the semantic loss of a frozen f_s (CyCADA eq. 2 to 4); task_translated: 1 trains f_t along",
+        "translated images, classified by the source classifier",
+        "CycleGAN with the semantic loss of a frozen f_s (CyCADA eq. 2 to 4); with task_translated: 1 it "
+        "trains f_t, too",
         options=PixelOptions,
-        classifiers=translation_scored,
+        classifiers=translation_classifiers,
         preview=GRID,
     ),
 )
@@ -201,7 +250,8 @@ methods.add(
             FEATURE_DISCRIMINATOR,
         ),
         "pixel + feature",
-        "f_t's target features against f_s's features of translated images, g_st and f_s frozen (CyCADA eq. 5)",
+        "f_t's target features against f_s's features of translated images, g_st and f_s frozen (CyCADA eq. "
+        "5)",
         options=FeatureOptions,
         preview=("real_s", "fake_t", "real_t"),
     ),
@@ -209,10 +259,14 @@ methods.add(
 
 
 class TiedTensors(JointTensors):
-    """f_t on both sides of D_feat, as the release has it for segmentation (weights_shared)."""
+    """Tensors of CyCADA with f_t on both sides of D_feat.
+
+    The released code does so for segmentation (weights_shared).
+    """
 
     @cached_property
     def output_source(self) -> Output:  # type: ignore[override]
+        """f_t's output on translated source images."""
         return self.output_fake_t
 
 
@@ -225,7 +279,8 @@ methods.add(
             FEATURE_DISCRIMINATOR,
         ),
         "pixel + feature",
-        "f_t's target features against its own of translated images: the release's feature step for segmentation",
+        "f_t's target features against its own of translated images: the release's feature step for "
+        "segmentation",
         options=FeatureOptions,
         preview=("real_s", "fake_t", "real_t"),
     ),
@@ -242,7 +297,8 @@ methods.add(
             FEATURE_DISCRIMINATOR,
         ),
         "pixel + feature, joint",
-        "all terms of CyCADA eq. 5 in one stage, with a frozen f_s; g_st learns from the image and semantic terms alone",
+        "all terms of CyCADA eq. 5 in one stage, with a frozen f_s; g_st learns from the image and semantic "
+        "terms alone",
         options=JointOptions,
         preview=GRID,
     ),

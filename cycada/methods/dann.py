@@ -1,4 +1,4 @@
-"""DANN: domain-adversarial training through gradient reversal (Ganin et al. 2016)."""
+"""DANN (domain-adversarial neural network): feature alignment by gradient reversal (Ganin et al. 2016)."""
 
 from __future__ import annotations
 
@@ -17,29 +17,41 @@ from cycada.networks import reverse_gradient
 
 @dataclass(frozen=True)
 class DannOptions(Options):
-    """critic_input: what the domain discriminator sees of the task network; product is CDAN's features x probabilities."""
+    """Options of DANN.
+
+    Attributes:
+        critic_input: What D_feat sees of the task network: `features`, `scores` (logits), or `product`,
+            CDAN's product of features and class probabilities.
+    """
 
     critic_input: Literal["features", "scores", "product"] = "features"
 
 
 class DannTensors(SourceTensors):
-    """What f_t says of both domains, and what D_feat says of it behind the gradient reversal.
+    """Tensors of DANN: f_t's outputs on both domains, and D_feat's logits behind the gradient reversal.
 
-    The paper's saddle point (eq. 9) is of E = L_y - lambda (L_d of the source + L_d of the target): f_t minimises E, D_feat maximises
-    it, that is, minimises L_d with a weight that section 5.2.2 leaves at 1 while lambda rises from 0. The paper's code puts lambda into
-    the reversal for that. Here lambda is the weight of the whole term, so that under the ramp D_feat's own gradient starts at 0, too.
-    Adam takes the size of a gradient out again: with it the difference is small.
+    The paper seeks a saddle point of E = L_y - lambda (L_d of the source + L_d of the target) (eq. 9): f_t
+    minimises E and D_feat maximises it, that is, D_feat minimises L_d. In section 5.2.2 the weight of L_d for
+    D_feat stays 1 while lambda rises from 0; the paper's code therefore puts lambda into the reversal. Here
+    lambda is the weight of the whole term, so that under the ramp D_feat's own gradient starts at 0, too.
+    Adam divides the size of a gradient out again, so that with Adam the difference is small.
 
-    Batch norm normalises each domain's batch by itself, as in the paper's code, and keeps running statistics of both together, by
-    which f_t is scored. A stage `adabn` behind this one brings them to the target's.
+    Batch norm normalises each domain's batch by itself, as in the paper's code, and keeps running statistics
+    of both domains together, with which f_t is scored. A stage `adabn` after this one replaces them by the
+    target's.
     """
 
     @cached_property
     def output_real_t(self) -> Output:
+        """f_t's output on target images."""
         return self.nets.f_t(self.real_t)
 
     def _discriminator_input(self, output: Output) -> Tensor:
-        """CDAN eq. 6 for product: the outer product of features and (constant) class probabilities, flattened."""
+        """Return what D_feat sees of f_t's output, (N, D) or (N, K) or (N, D K).
+
+        For `product` it is the flattened outer product of features and class probabilities (CDAN, Long et al.
+        2018, eq. 6); no gradient goes through the probabilities.
+        """
         if self.options.critic_input == "product":
             return (output.features.unsqueeze(2) * output.logits.detach().softmax(1).unsqueeze(1)).flatten(1)
         return output.features if self.options.critic_input == "features" else output.logits
@@ -49,10 +61,12 @@ class DannTensors(SourceTensors):
 
     @cached_property
     def domain_logits_reversed_source(self) -> Tensor:
+        """D_feat's logits of source images behind the gradient reversal, (N, 2); class 1 is the source."""
         return self._reversed_domain_logits(self.output_real_s)
 
     @cached_property
     def domain_logits_reversed_target(self) -> Tensor:
+        """D_feat's logits of target images behind the gradient reversal, (N, 2); class 1 is the source."""
         return self._reversed_domain_logits(self.output_real_t)
 
 

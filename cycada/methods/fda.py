@@ -1,4 +1,8 @@
-"""FDA: source images with the low-frequency amplitudes of target images, no network needed (Yang & Soatto 2020)."""
+"""FDA (Fourier domain adaptation): source images get the low frequencies of target images.
+
+See Yang & Soatto 2020. No network is needed for the translation: the amplitudes of low frequencies are
+exchanged, the phases stay (eq. 3 and 4).
+"""
 
 from __future__ import annotations
 
@@ -18,49 +22,75 @@ from cycada.methods.step_tensors import Options, kept_detached
 
 @dataclass(frozen=True)
 class FdaOptions(Options):
-    """beta: frequencies up to so many cycles a pixel, along both axes, take the target's amplitude. 0.01, 0.05 and 0.09 in the
+    """Options of FDA.
 
-    paper; at 0.5 it is all of them. Below 1 / side that is the mean alone. The larger, the more of the target's layout shines
-    through, as clouds of colour.
+    Attributes:
+        beta: Frequencies up to this many cycles a pixel, along both axes, take the target's amplitude; 0.01,
+            0.05 and 0.09 in the paper. At 0.5 it is all of them, below 1 / side the mean alone. The larger
+            beta, the more the target's layout shows through as clouds of colour.
     """
 
     beta: Annotated[Positive, Field(le=0.5)] = 0.01
 
 
 def low_frequencies(side: int, beta: float) -> Tensor:
-    """(side,) bool: which rows of an unshifted spectrum lie in [-beta side, beta side]."""
+    """Return which rows of an unshifted spectrum lie in [-beta side, beta side].
+
+    Args:
+        side: Number of rows (or columns).
+        beta: See `FdaOptions`.
+
+    Returns:
+        (side,) bool.
+    """
     row = torch.arange(side)
-    return torch.minimum(row, side - row) <= round(beta * side, 6)  # 0.29 * 100 is a little less than 29
+    return torch.minimum(row, side - row) <= round(
+        beta * side, 6
+    )  # as floats, 0.29 * 100 is a little less than 29
 
 
 def spectral_transfer(source: Tensor, target: Tensor, beta: float) -> Tensor:
-    """The source's phases with, in the window of eq. 3, the target's amplitudes (FDA, eq. 4). Both (N, C, H, W) -> the same.
+    """Return source images with the low-frequency amplitudes of target images (FDA, eq. 4).
 
-    Image i takes the amplitudes of image i. They are those of colours of which black is 0, as in the paper, where the mean is
-    subtracted afterwards: around another 0 the mean's amplitude would be another, and its phase might be turned round. In:
-    [-1, 1]. Out: some pixels lie beyond, and as in the paper nothing is cut off. In float32. The window is the paper's; the
-    release's is as wide as high.
+    Phases, and amplitudes outside of eq. 3's window, stay the source's. Source image i takes the amplitudes
+    of target image i. The window is the paper's; in the authors' code it is as wide as it is high. Amplitudes
+    are those of colours in which black is 0, as in the paper, where the mean is subtracted afterwards; with
+    another zero the mean would have another amplitude and perhaps the opposite phase.
+
+    Args:
+        source: Source images, (N, C, H, W) in [-1, 1].
+        target: Target images of the same shape.
+        beta: See `FdaOptions`.
+
+    Returns:
+        (N, C, H, W), computed in float32. Some pixels lie outside of [-1, 1]; as in the paper they are not
+        clipped.
     """
     height, width = source.shape[-2:]
-    own, other = (torch.fft.rfft2((images.float() + 1) / 2) for images in (source, target))
-    low = low_frequencies(height, beta)[:, None] & low_frequencies(width, beta)[: own.shape[-1]]
-    mixed = torch.where(low.to(own.device), torch.polar(other.abs(), own.angle()), own)
+    spectrum, target_spectrum = (torch.fft.rfft2((images.float() + 1) / 2) for images in (source, target))
+    low = low_frequencies(height, beta)[:, None] & low_frequencies(width, beta)[: spectrum.shape[-1]]
+    mixed = torch.where(
+        low.to(spectrum.device), torch.polar(target_spectrum.abs(), spectrum.angle()), spectrum
+    )
     return 2 * torch.fft.irfft2(mixed, s=(height, width)) - 1
 
 
 class FdaTensors(SourceTensors):
-    """fake_t is a source image in the target's colours and light, as in the methods that learn to translate."""
+    """Tensors of FDA."""
 
     @kept_detached
     def fake_t(self) -> Tensor:
+        """Source images with the colours and light of target images, (N, C, H, W)."""
         return spectral_transfer(self.real_s, self.real_t, self.options.beta)
 
     @cached_property
     def f_t_logits_fake_t(self) -> Tensor:
+        """f_t's logits of fake_t, (N, K, ...)."""
         return self.nets.f_t(self.fake_t).logits
 
     @cached_property
     def f_t_logits_real_t(self) -> Tensor:
+        """f_t's logits of target images, (N, K, ...)."""
         return self.nets.f_t(self.real_t).logits
 
 
@@ -70,7 +100,8 @@ methods.add(
         FdaTensors,
         (PhaseSpec("task", ("f_t",), {"task_translated": 1.0, "robust_entropy": 0.005, "task_source": 0.0}),),
         "FDA",
-        "f_t on source images with target images' low-frequency amplitudes, sure on target ones (Yang & Soatto 2020, eq. 4 to 7)",
+        "f_t on source images with the low frequencies of target images, confident on target images (Yang & "
+        "Soatto 2020, eq. 4 to 7)",
         options=FdaOptions,
         preview=("real_s", "fake_t", "real_t"),
     ),

@@ -1,4 +1,8 @@
-"""Feature loss + GAN: SimGAN with the distance in a trained network's features (Zhu et al. 2017, section 5.1)."""
+"""Feature loss + GAN: a translation in one direction that keeps a trained network's features of its input.
+
+This is the baseline of that name in CycleGAN's comparison (Zhu et al. 2017, section 5.1): SimGAN with a
+distance between features instead of pixels.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,21 @@ from cycada.methods.simgan import forward_phases
 
 
 class FeatureTensors(CycleGANTensors):
-    """source_features_* are those of the frozen f_s: a stage's task network, or one whose spec names trained weights."""
+    """Tensors of CycleGAN, with the frozen f_s's features of images and their translations.
+
+    f_s is the task network of another stage, or one whose entry in the config names trained weights.
+    """
 
     feature_extractors = frozenset({"f_s"})
 
     @cached_property
     def source_features_real_s(self) -> Tensor:
+        """f_s's features of source images, (N, D, ...)."""
         return self.nets.f_s(self.real_s).features
 
     @cached_property
     def source_features_fake_t(self) -> Tensor:
+        """f_s's features of their translations, (N, D, ...)."""
         return self.nets.f_s(self.fake_t).features
 
 
@@ -31,7 +40,9 @@ methods.add(
         FeatureTensors,
         forward_phases({"feature_distance": 10.0}),
         "feature loss + GAN",
-        "a GAN from source to target alone, held to the image by L1 in the features of a frozen f_s (Zhu et al. 2017, section 5.1)",
+        "a GAN from source to target alone, kept near its input by an L1 loss on the features of a frozen "
+        "f_s (Zhu et "
+        "al. 2017, section 5.1)",
         options=CycleOptions,
         preview=("real_s", "fake_t", "real_t"),
     ),

@@ -1,4 +1,8 @@
-"""MCD: two heads look for target images off the source, the encoder takes them back (Saito et al. 2018)."""
+"""MCD (maximum classifier discrepancy): two heads and an encoder play over target images (Saito et al. 2018).
+
+Step A trains all on the labelled source. In step B the heads maximise their discrepancy on target images and
+so find those off the source. In step C the encoder minimises it (section 3.3).
+"""
 
 from __future__ import annotations
 
@@ -12,21 +16,31 @@ from cycada.methods.step_tensors import Options
 
 
 class McdTensors(AlignTensors):
-    """head_t is a second head on f_t's features, of the same shape and with first weights of its own."""
+    """Tensors of MCD.
+
+    head_t is a second head on f_t's features, of the same shape as f_t's own head, with its own first
+    weights.
+    """
 
     @cached_property
     def second_logits_real_s(self) -> Tensor:
+        """The second head's logits of source images, (N, K)."""
         return self.nets.head_t(self.output_real_s.features)
 
     @cached_property
     def second_logits_real_t(self) -> Tensor:
+        """The second head's logits of target images, (N, K)."""
         return self.nets.head_t(self.output_real_t.features)
 
 
 SOURCE = {"task_source": 1.0, "task_source_second": 1.0}
+"""Losses of both heads on the labelled source."""
 ADAM_MCD = {"name": "adam", "lr": 2e-4, "betas": (0.9, 0.999), "weight_decay": 5e-4}
-"""The release's, for digits. One serves all steps: by averages of its own, Adam would blow step C's small gradient up until
-the encoder gives all target images one class, on which any two heads agree."""
+"""Optimizer of the authors' code for digits.
+
+One optimizer serves all three steps. With running averages of its own, Adam would enlarge the small gradient
+of step C until the encoder gives all target images one class, on which any two heads agree.
+"""
 
 methods.add(
     "mcd",
@@ -45,7 +59,8 @@ methods.add(
             ),
         ),
         "MCD",
-        "two heads and an encoder play over target images (Saito et al. 2018, steps A, B and C; C 4 times). Scored by f_t's own head",
+        "two heads and an encoder play over target images (Saito et al. 2018, steps A, B and C; C 4 times). "
+        "Scored by f_t's own head",
         options=Options,
     ),
 )

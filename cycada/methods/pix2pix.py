@@ -1,4 +1,7 @@
-"""pix2pix: a generator learns from true translations, beside a discriminator that sees both images (Isola et al. 2017)."""
+"""pix2pix: a generator learns from true translations, with a discriminator that sees both images.
+
+The objective is the conditional GAN loss (Isola et al. 2017, eq. 1) and an L1 loss (eq. 3), together eq. 4.
+"""
 
 from __future__ import annotations
 
@@ -15,29 +18,37 @@ from cycada.methods.step_tensors import Options, StepTensors, kept_detached
 
 @dataclass(frozen=True)
 class PairedOptions(Options):
-    """gan: the form of every image-adversarial term; vanilla in the paper."""
+    """Options of pix2pix.
+
+    Attributes:
+        gan: The form of every adversarial loss; `vanilla` in the paper.
+    """
 
     gan: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
 
 
 class PairedTensors(StepTensors):
-    """d_pair sees a source image and, behind it along the channels, a translation of it: the true one or G_st's.
+    """Tensors of pix2pix: d_pair sees a source image and a translation, concatenated along the channels.
 
-    There is no pool: an older translation would be judged beside another image's scene. The paper's noise is dropout inside g_st.
+    The translation is the true one or G_st's. There is no image pool: an earlier translation would be shown
+    beside another source image. The paper's noise is the dropout inside g_st.
     """
 
     takes_image_pairs = frozenset({"d_pair"})
 
     @kept_detached
     def fake_t(self) -> Tensor:
+        """Translated source images G_st(x_s), (N, C, H, W) in [-1, 1]."""
         return self.nets.g_st(self.real_s)
 
     @cached_property
     def d_pair_logits_fake(self) -> Tensor:
+        """D_pair's logits of (x_s, G_st(x_s)), (N, 1, h, w)."""
         return self.nets.d_pair(torch.cat([self.real_s, self.fake_t], 1))
 
     @cached_property
     def d_pair_logits_real(self) -> Tensor:
+        """D_pair's logits of (x_s, true translation), (N, 1, h, w)."""
         return self.nets.d_pair(torch.cat([self.real_s, self.pair_t], 1))
 
 
@@ -50,7 +61,8 @@ methods.add(
             PhaseSpec("discriminators", ("d_pair",), {"discriminate_pair": 1.0}, ADAM_GAN),
         ),
         "pix2pix",
-        "translation learnt from pairs: a conditional GAN and L1 to the truth (Isola et al. 2017). Needs paired data",
+        "translation learnt from pairs: a conditional GAN and an L1 loss to the true translation (Isola et "
+        "al. 2017). Needs paired data",
         options=PairedOptions,
         preview=("real_s", "fake_t", "pair_t"),
     ),

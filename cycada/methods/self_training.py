@@ -1,4 +1,9 @@
-"""Self-training on top of any stage: the moving average of f_t teaches it on target images."""
+"""Self-training on top of any stage: the exponential moving average (EMA) of f_t teaches f_t.
+
+The losses come from self-ensembling (French et al. 2018), FixMatch (Sohn et al. 2020), DACS (domain
+adaptation via cross-domain mixed sampling, Tranheden et al. 2021) and MIC (masked image consistency, Hoyer et
+al. 2023).
+"""
 
 from __future__ import annotations
 
@@ -19,13 +24,23 @@ from cycada.methods.step_tensors import option
 
 @dataclass(frozen=True)
 class SelfTrainingOptions(TaskOptions):
-    """What is done by chance to the target image that the student sees, while the teacher sees it as it is.
+    """Options for the random changes of target images that the student sees; the teacher sees them unchanged.
 
-    rotate, scale, shear, shift: a random affine map, in degrees and shares; not on scenes, whose pixels it would take away from
-    the teacher's. jitter: +- share of brightness, contrast, saturation and of a turn of the colours; blur: the largest standard
-    deviation in pixels. Both as in DACS's release on scenes and 0 otherwise; they meet the mixed and the masked images, too.
-    mask_patch, mask_share: for masked_consistency, the side in pixels of the squares that the student does not see, and
-    how many of them; 0.7 is MIC's. The stage must have `ema: {f_t: ...}`: that average is the teacher.
+    The stage must have `ema: {f_t: ...}`: that average is the teacher.
+
+    Attributes:
+        rotate: Largest rotation of the affine augmentation, in degrees. None of the affine options is allowed
+            for segmentation, where the pixels would move away from the teacher's.
+        scale: Largest change of size, as a fraction.
+        shear: Largest shear, in degrees.
+        shift: Largest shift, as a fraction of the image's side.
+        mask_patch: For masked_consistency: the side in pixels of the squares that are hidden from the
+            student.
+        mask_share: For masked_consistency: the fraction of the squares that is hidden; 0.7 is MIC's.
+        jitter: Largest relative change of brightness, contrast, saturation and hue. For segmentation the
+            defaults of this and `blur` are those of DACS's code. Both change the mixed and the masked images,
+            too.
+        blur: Largest standard deviation of the blur, in pixels.
     """
 
     rotate: Angle = option(15.0, segmentation_default=0.0, image_labels_only=True)
@@ -41,70 +56,79 @@ class SelfTrainingOptions(TaskOptions):
 
 
 class SelfTrainingTensors(PixelTensors):
-    """The labelled side is translated (task_translated) or real (task_source) source images.
+    """Tensors of self-training; the labelled images are translated (task_translated) or real (task_source).
 
-    mixed_fake_t, mixed_real_s: half of the classes of a translated (or real) source image on top of a target image (DACS,
-    Tranheden et al. 2021, section 3), with the source's labels there and the teacher's elsewhere. The teacher is in eval mode and
-    normalises by averaged running statistics of both domains; DACS's and self-ensembling's code leaves it in train mode, where batch
-    norm takes the target batch's own.
+    mixed_fake_t and mixed_real_s show half of the classes of a translated (or real) source image on top of a
+    target image (DACS, Tranheden et al. 2021, section 3), with the source's labels there and the teacher's
+    elsewhere. The teacher is in eval mode and normalises with averaged running statistics of both domains.
+    The code of DACS and of self-ensembling leaves it in train mode, in which batch norm uses the target
+    batch's own statistics.
     """
 
     needs_pixel_labels = frozenset({"classmix_mask"})
 
-    def _as_the_student_sees(self, images: Tensor) -> Tensor:
+    def _jitter(self, images: Tensor) -> Tensor:
         return photometric(images, self.options.jitter, self.options.blur)
 
     @cached_property
     def augmented_t(self) -> Tensor:
+        """Augmented target images, (N, C, H, W)."""
         o = self.options
-        moved = Augment(rotate=o.rotate, scale=o.scale, shear=o.shear, shift=o.shift)(self.real_t)
-        return self._as_the_student_sees(moved)
+        augmented = Augment(rotate=o.rotate, scale=o.scale, shear=o.shear, shift=o.shift)(self.real_t)
+        return self._jitter(augmented)
 
     @cached_property
     def f_t_logits_augmented_t(self) -> Tensor:
+        """The student's logits of augmented target images, (N, K, ...)."""
         return self.nets.f_t(self.augmented_t).logits
 
     @cached_property
     def masked_t(self) -> Tensor:
-        return mask_patches(
-            self._as_the_student_sees(self.real_t), self.options.mask_patch, self.options.mask_share
-        )
+        """Target images with hidden patches, (N, C, H, W)."""
+        return mask_patches(self._jitter(self.real_t), self.options.mask_patch, self.options.mask_share)
 
     @cached_property
     def f_t_logits_masked_t(self) -> Tensor:
+        """The student's logits of masked target images, (N, K, ...)."""
         return self.nets.f_t(self.masked_t).logits
 
     @cached_property
     def teacher_logits_real_t(self) -> Tensor:
+        """The teacher's logits of target images, (N, K, ...), without a graph."""
         with torch.no_grad():
             return self.nets.f_teacher(self.real_t).logits
 
     @cached_property
     def classmix_mask(self) -> Tensor:
-        """(N, H, W) bool: where the mixed images show the source."""
+        """Where the mixed images show the source, (N, H, W) bool."""
         return classmix_mask(self.label_s, self.teacher_logits_real_t.shape[1])
 
     @cached_property
     def label_mixed(self) -> Tensor:
+        """Labels of the mixed images, (N, H, W) int64: the source's where pasted, else the teacher's."""
         return torch.where(self.classmix_mask, self.label_s, self.teacher_logits_real_t.argmax(1))
 
     def _mixed(self, source: Tensor) -> Tensor:
-        return self._as_the_student_sees(torch.where(self.classmix_mask.unsqueeze(1), source, self.real_t))
+        return self._jitter(torch.where(self.classmix_mask.unsqueeze(1), source, self.real_t))
 
     @cached_property
     def mixed_fake_t(self) -> Tensor:
+        """Target images with classes of translated source images pasted in, (N, C, H, W)."""
         return self._mixed(self.fake_t)
 
     @cached_property
     def f_t_logits_mixed_fake_t(self) -> Tensor:
+        """The student's logits of mixed_fake_t, (N, K, H, W)."""
         return self.nets.f_t(self.mixed_fake_t).logits
 
     @cached_property
     def mixed_real_s(self) -> Tensor:
+        """Target images with classes of real source images pasted in, (N, C, H, W)."""
         return self._mixed(self.real_s)
 
     @cached_property
     def f_t_logits_mixed_real_s(self) -> Tensor:
+        """The student's logits of mixed_real_s, (N, K, H, W)."""
         return self.nets.f_t(self.mixed_real_s).logits
 
 
@@ -117,6 +141,7 @@ TERMS = {
     "class_mix_translated": 0.0,
     "class_mix_source": 0.0,
 }
+"""Losses of the one phase, with their default weights."""
 
 methods.add(
     "self_training",
@@ -124,7 +149,8 @@ methods.add(
         SelfTrainingTensors,
         (PhaseSpec("task", ("f_t",), TERMS),),
         "+ self-training",
-        "f_t learns from its moving average's sure answers on target images, beside translated (or real) source images",
+        "f_t learns from its moving average's sure answers on target images, beside translated (or real) "
+        "source images",
         options=SelfTrainingOptions,
         preview=("real_s", "fake_t", "real_t", "augmented_t"),
     ),

@@ -1,4 +1,7 @@
-"""SimGAN: one generator whose translations stay close to their images, pixel by pixel (Shrivastava et al. 2017)."""
+"""SimGAN (simulated and unsupervised learning): translations stay close to their inputs, pixel by pixel.
+
+Shrivastava et al. 2017, section 2.1: an adversarial loss and a self-regularisation loss, in one direction.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,14 @@ from cycada.methods.base import ADAM_GAN, Method, PhaseSpec, methods
 from cycada.methods.cyclegan import CycleGANTensors, CycleOptions
 
 
-def forward_phases(stays: Mapping[str, float]) -> tuple[PhaseSpec, PhaseSpec]:
-    """Source to target alone: a GAN, and terms that hold the translation to its image."""
+def forward_phases(content_terms: Mapping[str, float]) -> tuple[PhaseSpec, PhaseSpec]:
+    """Return the phases of a translation from source to target alone: a GAN, and terms that keep the content.
+
+    Args:
+        content_terms: Loss name -> default weight, for the losses that hold a translation to its input.
+    """
     return (
-        PhaseSpec("generators", ("g_st",), {"gan_t": 1.0, **stays}, ADAM_GAN),
+        PhaseSpec("generators", ("g_st",), {"gan_t": 1.0, **content_terms}, ADAM_GAN),
         PhaseSpec("discriminators", ("d_t",), {"discriminate_t": 1.0, "gradient_penalty_t": 0.0}, ADAM_GAN),
     )
 
@@ -20,10 +27,12 @@ methods.add(
     "simgan",
     Method(
         CycleGANTensors,
-        # the weight, the form of the GAN and the optimizer are those of CycleGAN's comparison (its release: content_gan)
+        # The weight, the form of the GAN and the optimizer are those of CycleGAN's comparison (`content_gan`
+        # in its code).
         forward_phases({"self_regularisation": 10.0}),
         "SimGAN",
-        "a GAN from source to target alone, held to the image by L1 in pixels, with a history of translations (Shrivastava et al. 2017)",
+        "a GAN from source to target alone, kept near its input by an L1 loss on pixels, with an image pool "
+        "(Shrivastava et al. 2017)",
         options=CycleOptions,
         preview=("real_s", "fake_t", "real_t"),
     ),

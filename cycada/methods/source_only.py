@@ -1,4 +1,4 @@
-"""Source-only training, the baseline; and the same on labelled target data, the oracle."""
+"""Source-only training, the baseline, and the same on labelled target data, the oracle."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ from cycada.methods.step_tensors import StepTensors
 
 
 class SourceTensors(StepTensors):
+    """Tensors of supervised training: f_t on source images."""
+
     @cached_property
     def output_real_s(self) -> Output:
+        """f_t's output on source images."""
         return self.nets.f_t(self.real_s)
 
     @cached_property
     def f_t_logits_real_s(self) -> Tensor:
+        """f_t's logits of source images, (N, K, ...)."""
         return self.output_real_s.logits
 
 
 TASK = PhaseSpec("task", ("f_t",), {"task_source": 1.0})
+"""Phase that trains f_t on labelled source images."""
 
 methods.add(
     "source_only",

@@ -1,4 +1,4 @@
-"""StepTensors: every tensor of one training step, each computed on first use and at most once."""
+"""StepTensors, the class of the tensors of one training step, each computed on first use and at most once."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ import inspect
 from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from types import CodeType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
+from cycada.core.errors import CycadaError, shown
 from cycada.core.types import Batch, full_precision
+from cycada.methods.dependencies import direct_dependencies, function_behind, mangled
 from cycada.networks import HEAD, NETWORKS, kind_of
 
 
 class kept_detached(cached_property):  # noqa: N801 (used as a decorator, like cached_property)
-    """A view that later phases of the same step see again as a constant: the same pixels without their graph."""
+    """Cached property whose value later phases of the same step see again as a constant.
+
+    They get the same values without the graph, so that no gradient reaches the networks that computed them.
+    """
 
 
 class Networks(nn.Module):
-    """The networks of a stage by role: `nets.g_st`, `nets.f_t`, `nets.pool_t`, ..."""
+    """Networks of a stage by role: `nets.g_st`, `nets.f_t`, `nets.pool_t`, ..."""
 
     def __init__(self, roles: dict[str, nn.Module]) -> None:
         super().__init__()
@@ -37,7 +41,7 @@ class Networks(nn.Module):
 
 
 TEACHER = "f_teacher"
-"""The role of f_t's moving average, where a method's views ask for it: never built or trained for itself."""
+"""Role of the exponential moving average of f_t, in methods that use it; it is never trained itself."""
 
 
 def option(
@@ -47,11 +51,15 @@ def option(
     image_labels_only: bool = False,
     omit_default_from_id: bool = False,
 ) -> Any:
-    """A field of `Options` of which there is more to say than its default.
+    """Declare a field of `Options` with metadata.
 
-    scenes: its default where the experiment is about scenes. whole_images: it is for images with one label; on scenes YAML may
-    not switch it on. later: it came when stages had been trained without it. Its default means what they did, and at its
-    default it is in no stage's identity, so that their ids stay.
+    Args:
+        default: Value where YAML gives none.
+        segmentation_default: Default for segmentation experiments, if it differs.
+        image_labels_only: Refuse the option in segmentation experiments.
+        omit_default_from_id: Leave the option out of the stage id while it has its default. For options that
+            were added after stages had been trained without them: the default means what those stages did, so
+            that their ids stay valid.
     """
     return field(
         default=default,
@@ -65,10 +73,13 @@ def option(
 
 @dataclass(frozen=True)
 class Options:
-    """What a method lets YAML set beyond losses and networks; subclasses add fields."""
+    """Options of a method that YAML may set, beyond losses and networks; subclasses add fields."""
 
     def identity(self) -> dict[str, Any]:
-        """The options that enter a stage's id, as plain values: all but those that came `later` and are at their defaults."""
+        """Return the options that enter a stage's id, as plain values.
+
+        These are all but those that are declared with `omit_default_from_id` and have their defaults.
+        """
         kept = [
             f.name
             for f in fields(self)
@@ -78,7 +89,7 @@ class Options:
 
     @classmethod
     def on_scenes(cls) -> dict[str, Any]:
-        """The defaults that are others where the experiment is about scenes."""
+        """Return the defaults that differ for segmentation experiments."""
         return {
             f.name: value
             for f in fields(cls)
@@ -87,17 +98,28 @@ class Options:
 
 
 def local_mean(value: Tensor) -> Tensor:
-    """The mean over one process."""
+    """Return the value itself: the mean over all processes where there is only one."""
     return value
 
 
 class StepTensors:
-    """Subclasses add one `cached_property` per tensor; its name is what loss terms ask for.
+    """Tensors of one training step, each computed on first use and at most once.
 
-    Roles are asked for as `self.nets.ROLE`. `average` is the mean of a scalar over all processes, for gates: every
-    process has to decide alike. needs_pixel_labels: the views that are there only where every pixel has a label. needs_image_labels: those that are
-    there only where the whole image has one. takes_image_pairs: the roles that see two images, one behind the other along the channels.
-    feature_extractors: the frozen roles of which nothing but the features is looked at, so that pretrained weights are enough.
+    A subclass adds one `cached_property` for each tensor. Its name is the name of the parameter by which
+    losses ask for it. It reaches networks as `self.nets.ROLE` and other tensors as `self.NAME`; both are read
+    from the source (cycada.methods.dependencies), so that a stage builds only the networks that its losses
+    need.
+
+    Attributes:
+        nets: The networks of the stage by role.
+        batch: The data of the step.
+        options: The method's options.
+        average: The mean of a scalar over all processes, for gates: every process has to decide alike.
+        needs_pixel_labels: Tensors that exist only where every pixel has a label.
+        needs_image_labels: Tensors that exist only where the whole image has one label.
+        takes_image_pairs: Roles whose networks see two images, concatenated along the channels.
+        feature_extractors: Frozen roles of which only the features are used, so that pretrained weights are
+            enough.
     """
 
     needs_pixel_labels: ClassVar[frozenset[str]] = frozenset()
@@ -116,24 +138,33 @@ class StepTensors:
 
     @property
     def real_s(self) -> Tensor:
+        """Source images, (N, C, H, W) in [-1, 1]."""
         return self.batch.real_s
 
     @property
     def label_s(self) -> Tensor:
+        """Source labels, (N,) int64, or (N, H, W) for segmentation."""
         return self.batch.label_s
 
     @property
     def real_t(self) -> Tensor:
+        """Target images, (N, C, H, W) in [-1, 1]."""
         return self.batch.real_t
 
     @property
     def pair_t(self) -> Tensor:
-        """What real_s truly looks like in the target domain: of paired data alone."""
-        assert self.batch.pair_t is not None  # the plan sees who asks for it
+        """The true translations of real_s, (N, C, H, W) in [-1, 1]; only paired data have them."""
+        assert self.batch.pair_t is not None  # the plan refuses other data where a loss needs it
         return self.batch.pair_t
 
     def detached(self, but: Iterable[str] = ()) -> Self:
-        """The views for the next phase: what is `carried` stays as a constant, all else, and what `but` names, is forgotten."""
+        """Return the tensors for the next phase: those declared with `kept_detached` stay, as constants.
+
+        All others are computed anew when they are needed.
+
+        Args:
+            but: Names of tensors that are not kept either.
+        """
         after = type(self)(self.nets, self.batch, self.options, self.average)
         for name, value in vars(self).items():
             if isinstance(getattr(type(self), name, None), kept_detached) and name not in but:
@@ -141,60 +172,101 @@ class StepTensors:
         return after
 
     def invalidated_by(self, roles: Iterable[str], before: Container[str]) -> set[str]:
-        """The views that are there and were not before, and that are other ones once the networks of these roles have moved."""
+        """Return the tensors computed since `before` that change when the networks of these roles change.
+
+        Args:
+            roles: Roles whose networks have been trained.
+            before: Names of the tensors that had been computed before.
+        """
         return {name for name in vars(self) if name not in before and self.roles_of([name]) & set(roles)}
 
     def is_cached(self, name: str) -> bool:
-        """Whether the tensor is there without a forward pass."""
+        """Tell whether a tensor is available without a forward pass."""
         return name in vars(self) or name in ("real_s", "label_s", "real_t")
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """All tensors that a loss may ask for."""
+        """Return the names of all tensors that a loss may ask for."""
         kinds = (cached_property, property)
         return tuple(name for name, value in inspect.getmembers(cls) if isinstance(value, kinds))
 
     @classmethod
     def dependencies(cls, names: Iterable[str]) -> set[str]:
-        """Every view, and every role of `nets`, that may be touched when these tensors are computed: read from the
-        views' own code, so that no list has to be kept."""
-        todo, seen = list(names), set()
-        while todo:
-            name = todo.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            entry = inspect.getattr_static(cls, name, None)
-            function = (
-                entry.func
-                if isinstance(entry, cached_property)
-                else entry.fget
-                if isinstance(entry, property)
-                else entry
-            )
-            if inspect.isfunction(function):
-                todo += _attributes(function.__code__)
-        return seen
+        """Return every tensor and every role that may be touched when these tensors are computed.
+
+        They are read from the source of the class, so that no list has to be kept
+        (cycada.methods.dependencies).
+
+        Args:
+            names: Names of tensors.
+
+        Raises:
+            CycadaError: The source of one of them does not show which networks it needs. The message says
+                what to do.
+        """
+        tensors, roles = cls._reach(names)
+        return tensors | roles
 
     @classmethod
     def roles_of(cls, names: Iterable[str]) -> set[str]:
-        """The roles whose networks may run for these tensors. A network that no active term needs is never built."""
-        return {
-            n
-            for n in cls.dependencies(names)
-            if not hasattr(cls, n) and "_" in n and kind_of(n) in (*NETWORKS, HEAD, "pool")
-        }
+        """Return the roles whose networks may run for these tensors; a stage builds no others.
 
+        Args:
+            names: Names of tensors.
 
-def _attributes(code: CodeType) -> set[str]:
-    nested = [_attributes(c) for c in code.co_consts if isinstance(c, CodeType)]
-    return set(code.co_names).union(*nested)
+        Raises:
+            CycadaError: See `dependencies`; or a tensor uses a role of a kind that does not exist.
+        """
+        return cls._reach(names)[1]
+
+    @classmethod
+    def _reach(cls, names: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Return the tensors and the roles that these tensors use, directly or through others."""
+        todo = [
+            (name, 0) for name in names
+        ]  # a name, and where in the method resolution order it is looked up
+        seen: set[tuple[str, int]] = set()
+        tensors: set[str] = set()
+        roles: set[str] = set()
+        while todo:
+            name, start = todo.pop()
+            if (name, start) in seen:
+                continue
+            seen.add((name, start))
+            tensors.add(name)
+            place = next((i for i, c in enumerate(cls.__mro__) if i >= start and name in vars(c)), None)
+            function = None if place is None else function_behind(vars(cls.__mro__[place])[name])
+            if place is None or function is None:
+                continue
+            direct = direct_dependencies(function)
+            declared_roles = {n for n in direct.declared if not hasattr(cls, n)}
+            for role in direct.roles | declared_roles:
+                if "_" not in role or kind_of(role) not in (*NETWORKS, HEAD, "pool"):
+                    raise CycadaError(
+                        f"{function.__qualname__}: it uses self.nets.{role}, and {shown(role)} is no role. "
+                        f"A role begins with its kind and has an underscore: f_t, g_st, d_t, pool_t, ..."
+                    )
+            roles |= direct.roles | declared_roles
+            tensors |= direct.batch
+            owner = cls.__mro__[place]
+            todo += [(mangled(n, owner), 0) for n in direct.attributes | (direct.declared - declared_roles)]
+            todo += [(mangled(n, owner), place + 1) for n in direct.inherited]
+        return tensors, roles
 
 
 def discriminator_gradient(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """Gradient of the discriminator's score at random points between real and fake images (Gulrajani et al. 2017).
+    """Return the gradient of a discriminator's output at random points between real and fake images.
 
-    (N, C, H, W), differentiable.
+    It is what the gradient penalty of WGAN-GP measures (Wasserstein GAN with gradient penalty, Gulrajani et
+    al. 2017, eq. 3).
+
+    Args:
+        discriminator: The discriminator.
+        real: Real images, (N, C, H, W).
+        fake: Generated images of the same shape.
+
+    Returns:
+        (N, C, H, W), differentiable with respect to the discriminator's weights.
     """
     share = torch.rand(len(real), 1, 1, 1).to(real.device)
     between = (share * real + (1 - share) * fake).float().detach().requires_grad_(True)
