@@ -34,7 +34,7 @@ class Heard:
 
     def __init__(self):
         self.said, self.warned = [], []
-        self.say, self.warn = self.said.append, self.warned.append
+        self.info, self.warn = self.said.append, self.warned.append
 
     @property
     def text(self):

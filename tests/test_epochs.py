@@ -180,7 +180,7 @@ def test_a_subset_has_epochs_of_its_own(tmp_path):
 def test_a_run_stores_the_steps_and_says_them(tmp_path):
     class Heard:
         def __getattr__(self, name):
-            return self.heard.append if name == "say" else getattr(quiet, name)
+            return self.heard.append if name == "info" else getattr(quiet, name)
 
     from cycada.core.progress import Progress
 
