@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cycada.core.types import IGNORE
 from cycada.data.loaders import epoch_order
+from cycada.data.resize import resize_pair
 from cycada.data.scenes import SegmentationDataset
 
 GREY = 127
@@ -60,7 +61,7 @@ class Crops(Dataset[tuple[Tensor, Tensor | None]]):
         chance = np.random.default_rng((self.seed, epoch, index)).random(4)
         image, mask = self.scenes.read(index)
         if self.width is not None and self.width != image.shape[2]:
-            image, mask = resize(
+            image, mask = resize_pair(
                 image, mask, (max(1, round(image.shape[1] * self.width / image.shape[2])), self.width)
             )
         window = (
@@ -71,16 +72,10 @@ class Crops(Dataset[tuple[Tensor, Tensor | None]]):
         image = _cut(image, window, chance, GREY)
         mask = None if mask is None else _cut(mask, window, chance, IGNORE)
         if window != self.size:
-            image, mask = resize(image, mask, self.size)
+            image, mask = resize_pair(image, mask, self.size)
         if self.flip and chance[2] < 0.5:
             image, mask = image.flip(-1), None if mask is None else mask.flip(-1)
         return image.contiguous(), None if mask is None else mask.contiguous()
-
-
-def resize(image: Tensor, mask: Tensor | None, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
-    """(3, H, W) and (H, W) uint8 -> `size` (h, w): antialiased bilinear, and the nearest pixel."""
-    small = F.interpolate(image[None], size, mode="bilinear", antialias=True, align_corners=False)[0]
-    return small, None if mask is None else F.interpolate(mask[None, None], size, mode="nearest-exact")[0, 0]
 
 
 def _part(shape: Sequence[int], size: tuple[int, int], share: float) -> tuple[int, int]:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cycada.core.errors import CycadaError
-from cycada.data.crops import CropBatch, Crops, crop_loader, resize
+from cycada.data.crops import CropBatch, Crops, crop_loader
 from cycada.data.loaders import to_float
+from cycada.data.resize import resize_pair
 from cycada.data.scenes import Image, Mask, SegmentationDataset, evenly_spaced
 
 SAMPLED = 8
@@ -59,7 +59,7 @@ class ResizedDataset(SegmentationDataset):
             return self._held[i]
         image, mask = self.inner.read(i)
         if image.shape[1:] != self.size:
-            small, small_mask = resize(image, mask, self.size)
+            small, small_mask = resize_pair(image, mask, self.size)
             image, mask = small, mask if self.full_resolution_masks else small_mask
         if self._held is not None:
             self._held[i] = (image, mask)
@@ -138,21 +138,3 @@ class SceneStream:
         self._next = step + 1
         masks = None if cut.masks is None else cut.masks.to(self.device, non_blocking=True).long()
         return to_float(cut.images.to(self.device, non_blocking=True)), masks
-
-
-def resize_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
-    """(H, W) uint8 -> (h, w), by the nearest pixel: a mask at the size of its image, or of a map of features."""
-    return (
-        mask
-        if tuple(mask.shape) == tuple(size)
-        else F.interpolate(mask[None, None], tuple(size), mode="nearest-exact")[0, 0]
-    )
-
-
-def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
-    """(N, K, h, w) -> (N, K, H, W), bilinear: answers at a mask's own size."""
-    return (
-        logits
-        if tuple(logits.shape[2:]) == tuple(size)
-        else F.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
-    )

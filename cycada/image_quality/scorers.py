@@ -15,8 +15,8 @@ from cycada.config.schema import Config
 from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError
 from cycada.core.registry import typed
+from cycada.data import resize_images
 from cycada.evaluation.scoring import as_evaluated, stored_scores
-from cycada.image_quality.metrics import resized
 from cycada.methods import Classify, Networks, classify_by
 from cycada.networks import kind_of
 from cycada.networks.inception import InceptionFeatures, read_inception
@@ -148,7 +148,7 @@ def find_extractor(name: str, results: Path | str, device: Device) -> Extractor:
             raise CycadaError(
                 f"extractor: {t.folder.path} looks at {channels} channels, the pictures have {images.shape[1]}."
             )
-        features = t.net(resized(images, t.size)).features.float()
+        features = t.net(resize_images(images, t.size)).features.float()
         return (
             InceptionFeatures(features.mean((2, 3)), features)
             if features.ndim == 4

@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cycada.core.bounds import Count, Positive
 from cycada.core.types import full_precision
+from cycada.data import resize_images
 from cycada.methods.base import Classify, Direction, Method, PhaseSpec, Translate, methods
 from cycada.methods.step_tensors import Networks, Options, StepTensors, kept_detached, option
 from cycada.networks import NOISE, PairDiscriminatorOutput
@@ -152,7 +152,7 @@ def resized(images: Tensor, shape: Sequence[int]) -> Tensor:
     """(N, C, h, w) in [-1, 1] -> (N, C, H, W), bilinear; as they are where they have that shape."""
     if tuple(images.shape[-2:]) == tuple(shape):
         return images
-    return F.interpolate(images.float(), tuple(shape), mode="bilinear", antialias=True)
+    return resize_images(images.float(), shape)
 
 
 ADAM_COGAN = {"name": "adam", "lr": 2e-4, "betas": (0.5, 0.999), "weight_decay": 5e-4}

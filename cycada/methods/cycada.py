@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cycada.core.bounds import NonNegative, Part, Share
 from cycada.core.types import Output
+from cycada.data import resize_images
 from cycada.losses.task import labelled_cross_entropy
 from cycada.methods.adda import FEATURE_DISCRIMINATOR, DomainDiscriminatorOptions, DomainDiscriminatorTensors
 from cycada.methods.base import Method, PhaseSpec, methods
@@ -130,9 +131,7 @@ def translated_at(scale: float, generator: nn.Module, images: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, C, h, w): translated at `scale` of height and width, rounded to what the generator takes."""
     multiple = int(getattr(generator, "multiple_of", 1))
     size = [max(1, round(side * scale / multiple)) * multiple for side in images.shape[-2:]]
-    result: Tensor = generator(
-        F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
-    )
+    result: Tensor = generator(resize_images(images, size))
     return result
 
 
