@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+
+from cycada.core.files import bytes_digest
 
 TOOLKIT = Path(__file__).resolve().parents[1]
 INSTALLED = ("site-packages", "dist-packages")
@@ -35,12 +36,12 @@ def plugin_source(entry: object) -> str:
     }
     if not files:  # typed into an interpreter
         with suppress(TypeError, OSError):
-            return _hash(inspect.getsource(entry).encode())  # type: ignore[arg-type]
+            return bytes_digest(inspect.getsource(entry).encode(), size=8)  # type: ignore[arg-type]
         return ""
     found: dict[Path, bytes] = {}
     for file in sorted(files):
         _collect(file, _root(file), found)
-    return _hash(b"\0".join(found[file] for file in sorted(found)))
+    return bytes_digest(b"\0".join(found[file] for file in sorted(found)), size=8)
 
 
 def _outside(frame: FrameType | None) -> FrameType | None:
@@ -107,7 +108,3 @@ def _files(name: tuple[str, ...], root: Path, package: tuple[str, ...]) -> Itera
             if file.is_file() and not file.resolve().is_relative_to(TOOLKIT):
                 yield file.resolve()
                 return
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=8).hexdigest()

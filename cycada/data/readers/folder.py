@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from PIL import Image, ImageOps
 
 from cycada.core.bounds import PathText, Width
 from cycada.core.errors import CycadaError, nearest
+from cycada.core.files import bytes_digest
 from cycada.core.sizes import Pixels
 from cycada.data.domain import Domain, ImageDataset, Origin, Split, Wanted, class_names, domains, examples
 from cycada.data.picture import (
@@ -141,7 +141,7 @@ class Folder(Domain):
         """Files with their labels (-1: none) as examples, in the order of their pixels."""
         _some(files, left_out, folder)
         pictures = [self._picture(path) for path, _ in files]
-        digests = [hashlib.blake2b(picture.tobytes(), digest_size=16).digest() for picture in pictures]
+        digests = [bytes_digest(picture.tobytes()) for picture in pictures]
         order = sorted(range(len(files)), key=lambda i: (digests[i], files[i][1]))
         labels = np.array([files[i][1] for i in order])
         origin = Origin(
