@@ -1,6 +1,7 @@
-"""CyCADA: cycle-consistent adversarial domain adaptation, from one YAML file to a number you can trust.
+"""Toolkit for CyCADA, cycle-consistent adversarial domain adaptation, and methods like it.
 
-The names below are what the command line uses, each a documented function; they are imported when first asked for.
+The names in `__all__` are the public Python interface, which the command line uses too. Each is imported when
+it is first used, so that `import cycada` takes no time.
 """
 
 from __future__ import annotations
@@ -27,9 +28,23 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 __all__ = [
-    "CycadaError", "build_study", "check", "evaluate", "export", "load", "load_generator", "parse", "quality", "report_on", "run",
-    "score_study", "serve_study", "stylize", "sweep", "translate",
-]  # fmt: skip
+    "CycadaError",
+    "build_study",
+    "check",
+    "evaluate",
+    "export",
+    "load",
+    "load_generator",
+    "parse",
+    "quality",
+    "report_on",
+    "run",
+    "score_study",
+    "serve_study",
+    "stylize",
+    "sweep",
+    "translate",
+]
 
 _PLACES = {
     "load": "cycada.config.schema:load",

@@ -1,4 +1,7 @@
-"""Domains and what turns them into batches. A file dropped in here registers itself."""
+"""Domains, their images and labels, and the streams of batches that training draws from them.
+
+Every module in this folder and below is imported with it, so a new file with a domain registers itself.
+"""
 
 from cycada.core.registry import import_folder
 from cycada.data.class_mix import classmix_mask
@@ -40,4 +43,4 @@ __all__ = [
     "scene_domains",
     "to_bytes",
     "to_float",
-]  # fmt: skip
+]

@@ -1,4 +1,4 @@
-"""Every resize of images, masks and logits, so that equal pixels get equal numbers wherever they are resized."""
+"""Resizing of images, masks and logits, in one place so that equal pixels get equal numbers everywhere."""
 
 from __future__ import annotations
 
