@@ -1,4 +1,4 @@
-"""Domains whose images have one label each, and the checks that images and labels pass when they are loaded."""
+"""Domains whose images have one label each, and the checks of images and labels when they are loaded."""
 
 from __future__ import annotations
 
@@ -152,12 +152,12 @@ class Domain(ABC):
         return self.counts[split] if split in self.counts else len(self.load(root, split, download))
 
     def missing(self, root: Path, expected: str) -> Absent:
-        """Return the error for absent files: the folder, the files expected in it, and how to get them."""
+        """Return the error for absent files: the folder, what is expected there and how to get it."""
         found = f"Domain '{self.name}': no data in {root.resolve()}. Expected there: {expected}."
         return Absent(f"{found} {self.how_to_get}".rstrip() + ROOT_HINT)
 
     def damaged(self, file: Path, error: Exception, expected: str) -> CycadaError:
-        """Return the error for a file that is there and cannot be read: its path, its size and what is expected."""
+        """Return the error for a file that cannot be read: its path, its size and what is expected."""
         size = file.stat().st_size if file.is_file() else 0
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         return CycadaError(

@@ -9,7 +9,7 @@ from cycada.core.bounds import Count, PathText
 from cycada.core.errors import CycadaError
 from cycada.core.types import IGNORE
 from cycada.data.masks import MaskTable
-from cycada.data.pairs import by_stem, find_pairs, unlabelled
+from cycada.data.pairs import by_stem, find_pairs, find_unlabelled
 from cycada.data.picture import image_files
 from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 from cycada.data.streets.parts import CLASSES as STREETS
@@ -54,7 +54,7 @@ class CamVid(SceneDomain):
     def images(self, root: Path, split: str) -> SegmentationDataset:
         """The images of a split; there may be masks or not."""
         images, _ = self._folders(root, split)
-        return unlabelled(self, self._files(images, split), images, self.skip_bad)
+        return find_unlabelled(self, self._files(images, split), images, self.skip_bad)
 
     def _folders(self, root: Path, split: str) -> tuple[Path, Path]:
         part = "train" if split == "train" or self.drive == "dusk" else "val"

@@ -9,7 +9,7 @@ from typing import Literal
 from cycada.core.bounds import PathText
 from cycada.core.types import IGNORE
 from cycada.data.masks import MaskTable
-from cycada.data.pairs import find_pairs, left_out_of, unlabelled
+from cycada.data.pairs import find_pairs, find_unlabelled, left_out_of
 from cycada.data.picture import image_files
 from cycada.data.scenes import Palette, SceneDomain, SegmentationDataset, scene_domains
 
@@ -81,7 +81,7 @@ class Cityscapes(SceneDomain):
     def images(self, root: Path, split: str) -> SegmentationDataset:
         """The images of a split; there may be masks or not."""
         images, _ = self._folders(root, split)
-        return unlabelled(
+        return find_unlabelled(
             self, _by_city(images, "_leftImg8bit"), images, self.skip_bad, left_out=_left_out(images)
         )
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from cycada.core.bounds import PathText
 from cycada.core.errors import CycadaError
-from cycada.data.pairs import find_pairs, left_out_of, png_by_stem, unlabelled
+from cycada.data.pairs import find_pairs, find_unlabelled, left_out_of, png_by_stem
 from cycada.data.readers.cityscapes import CLASSES, LABEL_IDS, Subset, subset, table
 from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 
@@ -55,7 +55,7 @@ class Gta5(SceneDomain):
         """The images of a split; there may be masks or not."""
         images = root / self.folder / "images"
         found, _ = self._listed(root, split, png_by_stem(images), {})
-        return unlabelled(self, found, images, self.skip_bad, left_out=left_out_of(images, ending=".png"))
+        return find_unlabelled(self, found, images, self.skip_bad, left_out=left_out_of(images, ending=".png"))
 
     def scenes(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = root / self.folder / "images", root / self.folder / "labels"

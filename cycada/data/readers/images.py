@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cycada.core.bounds import PathText
-from cycada.data.pairs import unlabelled
+from cycada.data.pairs import find_unlabelled
 from cycada.data.picture import image_files, read_picture
 from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 
@@ -33,6 +33,6 @@ class Images(SceneDomain):
             raise self.missing(
                 root, f"the folder {self.folders[split]} (the option '{split}' of the domain images)"
             )
-        return unlabelled(
+        return find_unlabelled(
             self, {path.name: path for path in image_files(folder)}, folder, self.skip_bad, read_picture
         )

@@ -14,7 +14,7 @@ from cycada.core.types import IGNORE
 from cycada.core.yaml_files import parse_yaml
 from cycada.data.domain import class_names
 from cycada.data.masks import MaskTable, pack, read_colours, read_ids, unpack
-from cycada.data.pairs import by_stem, find_pairs, left_out_of, unlabelled
+from cycada.data.pairs import by_stem, find_pairs, find_unlabelled, left_out_of
 from cycada.data.picture import image_files
 from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 
@@ -55,7 +55,7 @@ class MaskFolder(SceneDomain):
         """The images of a split; there may be masks beside them or not."""
         self._know(root)
         images = self._folder(root, split) / "images"
-        return unlabelled(
+        return find_unlabelled(
             self,
             by_stem(image_files(images)),
             images,
@@ -104,7 +104,7 @@ class MaskFolder(SceneDomain):
         images, masks = folder / "images", folder / "masks"
         found = by_stem(image_files(images))
         if not masks.exists() and split == "train":
-            return unlabelled(
+            return find_unlabelled(
                 self, found, images, self.skip_bad, left_out=self._left_out(root, split, "images")
             )
         codes_of, as_code = (read_colours, unpack) if coloured else (read_ids, int)

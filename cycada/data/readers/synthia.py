@@ -8,7 +8,7 @@ from typing import Literal
 from cycada.core.bounds import Count, PathText
 from cycada.core.errors import CycadaError
 from cycada.data.masks import read_first_channel
-from cycada.data.pairs import find_pairs, left_out_of, png_by_stem, unlabelled
+from cycada.data.pairs import find_pairs, find_unlabelled, left_out_of, png_by_stem
 from cycada.data.readers.cityscapes import subset, table
 from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 
@@ -42,7 +42,7 @@ class SynthiaRandCityscapes(SceneDomain):
         """The images of a split; there may be masks or not."""
         images = root / self.folder / "RGB"
         found, _ = self._of_split(split, images, png_by_stem(images), {})
-        return unlabelled(self, found, images, self.skip_bad, left_out=left_out_of(images, ending=".png"))
+        return find_unlabelled(self, found, images, self.skip_bad, left_out=left_out_of(images, ending=".png"))
 
     def scenes(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = root / self.folder / "RGB", root / self.folder / "GT" / "LABELS"
