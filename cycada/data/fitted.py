@@ -17,7 +17,8 @@ from cycada.data.resize import resize_pair
 from cycada.data.scenes import Image, Mask, SegmentationDataset, evenly_spaced
 
 SAMPLED = 8
-"""Number of images whose pixels enter a fingerprint; of the others the names and the sizes of the files do."""
+"""Number of images whose pixels enter a fingerprint; of the others the names and the sizes of the files
+do."""
 
 
 class ResizedDataset(SegmentationDataset):

@@ -12,12 +12,12 @@ Colour = tuple[int, int, int]
 """Red, green, blue in 0..255."""
 
 CMP_FACADES: Mapping[str, Colour] = {
-    "background": (0, 0, 223), "facade": (0, 48, 255), "window": (0, 128, 255), "door": (0, 207, 255), "cornice": (32, 255, 223),
-    "sill": (112, 255, 143), "balcony": (191, 255, 64), "blind": (255, 239, 0), "deco": (255, 159, 0), "molding": (255, 80, 0),
-    "pillar": (255, 0, 0), "shop": (175, 0, 0),
+    "background": (0, 0, 223), "facade": (0, 48, 255), "window": (0, 128, 255), "door": (0, 207, 255),
+    "cornice": (32, 255, 223), "sill": (112, 255, 143), "balcony": (191, 255, 64), "blind": (255, 239, 0),
+    "deco": (255, 159, 0), "molding": (255, 80, 0), "pillar": (255, 0, 0), "shop": (175, 0, 0),
 }  # fmt: skip
-"""Classes of the CMP facade database (Tylecek and Sara, GCPR 2013) in the order of its label_names.txt, in the
-colours of pix2pix's files: class k of 0..11 has entry 5k + 5, counted from 0, of Matlab's colour map
+"""Classes of the CMP facade database (Tylecek and Sara, GCPR 2013) in the order of its label_names.txt, in
+the colours of pix2pix's files: class k of 0..11 has entry 5k + 5, counted from 0, of Matlab's colour map
 jet(64)."""
 
 CHUNK = 2**16

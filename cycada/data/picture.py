@@ -30,8 +30,8 @@ UNREADABLE = (
 """Errors that Pillow raises for files that are empty, cut off, damaged or of an unknown format."""
 
 TWELVE_BITS = 4095
-"""Largest value of 12 bits. A 16-bit picture without larger values may hold 12 bits or fewer; with 65535 as white it
-would then be much too dark."""
+"""Largest value of 12 bits. A 16-bit picture without larger values may hold 12 bits or fewer; with 65535 as
+white it would then be much too dark."""
 
 TURNS = {
     2: "mirrored",

@@ -92,8 +92,7 @@ def mask_patches(images: Tensor, patch: int, share: float) -> Tensor:
     """Return images with random square patches set to 0, the middle of the range.
 
     Masked image consistency: Hoyer et al., "MIC: Masked Image Consistency for Context-Enhanced Domain
-        Adaptation", CVPR
-    2023, section 3.2. Random numbers come from torch's global CPU generator.
+    Adaptation", CVPR 2023, section 3.2. Random numbers come from torch's global CPU generator.
 
     Args:
         images: (N, C, H, W).
