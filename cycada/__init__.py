@@ -1,7 +1,8 @@
-"""CyCADA: cycle-consistent adversarial domain adaptation, from one YAML file to a number you can trust.
+"""Toolkit for CyCADA, cycle-consistent adversarial domain adaptation, and methods like it.
 
-The names below are the functions behind the command line; each is imported on first access, so that
-`import cycada` is quick. `load` and `parse` are the earlier names of `load_config` and `parse_config`.
+The names in `__all__` are the public Python interface, which the command line uses too. Each is imported when
+it is first used, so that `import cycada` takes no time. `load` and `parse` are the earlier names of
+`load_config` and `parse_config`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m cycada`, as torchrun calls it."""
+"""Entry point of `python -m cycada`, for torchrun, which starts modules."""
 
 from cycada.cli.main import main
 

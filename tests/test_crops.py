@@ -11,8 +11,9 @@ from test_data import noise
 
 from cycada.core.types import IGNORE
 from cycada.data import Crops, Stream, crop_loader, scene_domains
-from cycada.data.crops import GREY, Steps, resize
+from cycada.data.crops import GREY, Steps
 from cycada.data.domain import ImageDataset
+from cycada.data.resize import resize_pair
 from cycada.data.scenes import SegmentationDataset
 
 
@@ -65,7 +66,7 @@ def test_a_crop_larger_than_its_image_is_padded_around():
 
 def test_scaling_keeps_the_masks_values_and_smooths_the_image():
     image, mask = torch.from_numpy(noise(3, 40, 60)), torch.from_numpy(noise(40, 60) // 80 * 80)
-    small, fewer = resize(image, mask, (10, 15))
+    small, fewer = resize_pair(image, mask, (10, 15))
     assert small.float().std() < 0.5 * image.float().std()
     assert set(fewer.unique().tolist()) <= set(mask.unique().tolist())
     assert torch.equal(fewer, mask[2::4, 2::4])  # the pixel in the middle of what it stands for

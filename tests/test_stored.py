@@ -14,6 +14,7 @@ from synthetic_runs import make_run
 from test_every_method import training
 
 from cycada.core.errors import CycadaError
+from cycada.core.files import file_digest
 from cycada.losses import losses
 from cycada.planning.plan import plan
 from cycada.runs import reuse
@@ -191,7 +192,7 @@ def test_a_checkpoint_of_another_content_is_named_and_the_one_before_is_used(wha
     step = state["step"] if isinstance(state, dict) else 4
     name = f"{step:08d}" if isinstance(step, int) else "00000004"
     part.rename(
-        tmp_path / f"checkpoint-{name if name > '00000002' else '00000004'}-{checkpoint._digest(part)}.pt"
+        tmp_path / f"checkpoint-{name if name > '00000002' else '00000004'}-{file_digest(part, size=6)}.pt"
     )
     said = []
     found = checkpoint.load_latest(tmp_path, said.append, training("source_only", steps=6).check)

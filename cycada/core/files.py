@@ -74,7 +74,7 @@ def shortened(name: str, most: int = 100) -> str:
     """Return `name`, cut to at most `most` bytes; a cut name ends with six characters of its hash."""
     if len(name.encode()) <= most:
         return name
-    mark = hashlib.blake2b(name.encode(), digest_size=3).hexdigest()
+    mark = bytes_digest(name.encode(), size=3)
     return f"{name.encode()[: most - 7].decode(errors='ignore')}_{mark}"
 
 
@@ -176,7 +176,12 @@ def _alive(pid: int, path: Path) -> bool:
     return True
 
 
-def digest(path: Path) -> str:
-    """Return a hash of a file's bytes: 32 hex characters."""
+def file_digest(path: Path, size: int = 16) -> str:
+    """Return the BLAKE2b digest of a file's content as 2 * `size` hexadecimal characters."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=size)).hexdigest()
+
+
+def bytes_digest(content: bytes, size: int = 16) -> str:
+    """Return the BLAKE2b digest of `content` as 2 * `size` hexadecimal characters."""
+    return hashlib.blake2b(content, digest_size=size).hexdigest()

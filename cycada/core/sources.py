@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+
+from cycada.core.files import bytes_digest
 
 TOOLKIT = Path(__file__).resolve().parents[1]
 """Folder of this package, whose own entries are identified by its version."""
@@ -40,12 +41,12 @@ def plugin_source(entry: object) -> str:
     }
     if not files:  # the entry was typed into an interpreter
         with suppress(TypeError, OSError):
-            return _hash(inspect.getsource(entry).encode())  # type: ignore[arg-type]
+            return bytes_digest(inspect.getsource(entry).encode(), size=8)  # type: ignore[arg-type]
         return ""
     contents: dict[Path, bytes] = {}
     for file in sorted(files):
         _collect(file, _root(file), contents)
-    return _hash(b"\0".join(contents[file] for file in sorted(contents)))
+    return bytes_digest(b"\0".join(contents[file] for file in sorted(contents)), size=8)
 
 
 def _outside(frame: FrameType | None) -> FrameType | None:
@@ -111,7 +112,3 @@ def _files(name: tuple[str, ...], root: Path, package: tuple[str, ...]) -> Itera
             if file.is_file() and not file.resolve().is_relative_to(TOOLKIT):
                 yield file.resolve()
                 return
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=8).hexdigest()

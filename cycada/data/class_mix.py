@@ -1,4 +1,8 @@
-"""ClassMix: which pixels of a labelled scene are pasted onto another (Olsson et al. 2021; across domains Tranheden et al. 2021)."""
+"""ClassMix: choose the pixels of a labelled image that are pasted onto another one.
+
+Olsson et al., "ClassMix: Segmentation-Based Data Augmentation for Semi-Supervised Learning", WACV 2021;
+between domains: Tranheden et al., "DACS: Domain Adaptation via Cross-domain Mixed Sampling", WACV 2021.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,26 @@ from cycada.core.types import IGNORE
 
 
 def classmix_mask(labels: Tensor, classes: int) -> Tensor:
-    """The pixels of half of the classes, rounded up, that each image shows, drawn for every image by itself.
+    """Return the pixels of a random half of the classes that each image shows.
 
-    (N, H, W) int64 -> (N, H, W) bool. IGNORE is no class and never chosen. (DACS's release counts it as one and pastes what the
-    loss then passes over.) Draws from torch's global CPU generator.
+    The half is rounded up and drawn for each image separately, from torch's global CPU generator. Pixels with
+    the value IGNORE belong to no class and are never chosen. (The release of DACS treats IGNORE as a class
+    and may paste its pixels, which the loss then leaves out.)
+
+    Args:
+        labels: (N, H, W) int64, values 0..classes-1 or IGNORE.
+        classes: Number of classes K.
+
+    Returns:
+        (N, H, W) bool, True where a pixel is to be pasted.
     """
-    column = torch.where(labels == IGNORE, classes, labels).flatten(
-        1
-    )  # what is IGNORE gets a last column, which is never chosen
-    shown = torch.zeros(len(labels), classes + 1, dtype=torch.bool, device=labels.device).scatter_(
-        1, column, True
-    )
+    # Pixels to ignore get a last column of their own, which is never chosen.
+    column = torch.where(labels == IGNORE, classes, labels).flatten(1)
+    shown = torch.zeros(len(labels), classes + 1, dtype=torch.bool, device=labels.device)
+    shown.scatter_(1, column, True)
     shown[:, classes] = False
-    score = shown + torch.rand(len(labels), classes + 1).to(
-        labels.device, non_blocking=True
-    )  # classes that are there come first
-    place = score.argsort(1, descending=True).argsort(1)
-    chosen = place < (shown.sum(1, keepdim=True) + 1) // 2
+    # A random number below 1 shuffles the classes and leaves those that an image shows before the others.
+    score = shown + torch.rand(len(labels), classes + 1).to(labels.device, non_blocking=True)
+    rank = score.argsort(1, descending=True).argsort(1)
+    chosen = rank < (shown.sum(1, keepdim=True) + 1) // 2
     return chosen.gather(1, column).reshape(labels.shape)

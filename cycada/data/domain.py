@@ -1,4 +1,4 @@
-"""A domain: where its images are, how they are labelled, and the checks that they pass when they are loaded."""
+"""Domains whose images have one label each, and the checks of images and labels when they are loaded."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ from cycada.core.registry import Registry
 
 Split = Literal["train", "test"]
 DIGITS = tuple("0123456789")
+ROOT_HINT = " The data root comes from data.root, the variable CYCADA_DATA, or is ./data."
+"""End of the message about absent files."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where images come from, for the line that says what was read.
+    """Origin of the images of a dataset, for the line that reports what was read.
 
     Attributes:
-        sizes: 'W x H' of a user's files as they are -> how many; empty for a domain whose files are all of one size.
-        stored: 'W x H' of such a domain's files.
-        files: The file of each image, in order; empty where several are in one file.
-        left_out: What lies beside them and was not read -> why.
-        doubts: File -> sentences about what of it cannot be known.
+        sizes: Number of image files of each size, by 'W x H'; empty for a domain whose files all have one
+            size.
+        stored: 'W x H' of the files of such a domain.
+        files: The file of each image, in order; empty where one file holds several images.
+        left_out: Files beside the images that were not read, each with the reason.
+        doubts: Files with something that cannot be known from the file, each with sentences about it.
     """
 
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -42,7 +45,13 @@ class Origin:
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """images: (N, C, H, W) uint8 in 0..255. labels: (N,) int64 in 0..K-1, or None where there are none."""
+    """Images in memory, with one label each or without labels.
+
+    Attributes:
+        images: (N, C, H, W) uint8, values 0..255.
+        labels: (N,) int64, values 0..K-1; None for unlabelled images.
+        origin: The files that the images come from.
+    """
 
     images: Tensor
     labels: Tensor | None
@@ -52,19 +61,19 @@ class ImageDataset:
         return len(self.images)
 
     def without_labels(self) -> ImageDataset:
-        """The same images with nothing to learn from: what a target domain is."""
+        """Return the same images without labels, as the methods see a target domain."""
         return replace(self, labels=None)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an experiment asks of a domain, besides the domain's own options.
+    """Settings of an experiment that a domain may need in addition to its own options.
 
     Attributes:
-        size: The side of the square images, in pixels (data.size).
-        resize: How they are brought to it (data.resize).
-        labels: Whether the labels of the training images are wanted. An unlabelled target's are not.
-        classes: The classes of the source, for a target that names none of its own.
+        size: Side of the square images in pixels (data.size).
+        resize: How images are brought to this size (data.resize).
+        labels: Whether the training images need labels; those of an unlabelled target do not.
+        classes: Class names of the source, for a target that does not name its own.
     """
 
     size: int
@@ -74,14 +83,26 @@ class Wanted:
 
 
 class Domain(ABC):
-    """One domain. Subclasses set the card below, register with `@domains("name")` and answer `load`.
+    """Domain whose images have one label each.
 
-    classes: their names, in the order of the labels. channels, size: of the files as they are.
-    counts: how many images each official split has; empty where every user's is another one.
-    flip_safe: whether a mirrored image still shows its class. files: what is expected under the data root. classes_from_files: whether
-    the names of the classes are read with the data, so that they are part of what the data are known by.
+    A subclass sets the attributes below, implements `load` and registers itself with `@domains("name")`. Its
+    keyword-only constructor arguments are the options that a config may set.
+
+    Attributes:
+        title: Name of the domain as a report prints it; the registered name where it is empty.
+        classes: Names of the classes, in the order of the labels.
+        channels: Channels of the images in the files.
+        size: Side of the images in the files, in pixels.
+        counts: Number of images in each official split; empty where it depends on the user's files.
+        flip_safe: Whether a mirrored image still shows its class.
+        classes_from_files: Whether the class names are read with the data. They are then part of the data's
+            fingerprint.
+        value_range: Type and range of the pixel values.
+        files: Files expected under the data root.
+        how_to_get: Sentence that says how to get them.
     """
 
+    title: ClassVar[str] = ""
     classes: tuple[str, ...] = DIGITS
     channels: ClassVar[int]
     size: ClassVar[int]
@@ -93,47 +114,60 @@ class Domain(ABC):
     how_to_get: ClassVar[str] = ""
 
     def prepare(self, wanted: Wanted) -> None:  # noqa: B027
-        """Hear what the experiment asks for, before `load`. Domains whose files are of one size need not listen."""
+        """Take the settings of the experiment before `load`; a domain that needs none of them ignores them.
+
+        Args:
+            wanted: The settings.
+
+        Raises:
+            CycadaError: An option of the domain contradicts them.
+        """
 
     @abstractmethod
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
-        """All images of a split. Raises CycadaError that names path, found and expected."""
-
-    def count(self, root: Path, split: Split, download: bool) -> int:
-        """Count the images of a split, without reading them where that can be.
+        """Return all images of a split.
 
         Args:
-            root: Where the data are.
-            split: Which part.
-            download: As for `load`.
-
-        Returns:
-            As many as `load` gives.
+            root: Data root, which the paths of `files` are relative to.
+            split: The split.
+            download: Whether absent files may be downloaded.
 
         Raises:
-            Absent: The data are not there, and copies of them differ.
+            Absent: The files are not there.
+            CycadaError: They cannot be read. The message names the path, what was found and what is expected.
+        """
+
+    def count(self, root: Path, split: Split, download: bool) -> int:
+        """Return the number of images that `load` returns for a split, without reading them where possible.
+
+        Args:
+            root: Data root.
+            split: The split.
+            download: As for `load`.
+
+        Raises:
+            Absent: The files are not there, and their number of images is not the same for everybody.
             CycadaError: They cannot be read.
         """
         return self.counts[split] if split in self.counts else len(self.load(root, split, download))
 
     def missing(self, root: Path, expected: str) -> Absent:
-        """The answer to absent data: the path searched, the files expected there, how to get them."""
-        return Absent(
-            f"Domain '{self.name}': no data in {root.resolve()}. Expected there: {expected}. {self.how_to_get}".rstrip()
-            + " The data root comes from data.root, the variable CYCADA_DATA, or is ./data."
-        )
+        """Return the error for absent files: the folder, what is expected there and how to get it."""
+        found = f"Domain '{self.name}': no data in {root.resolve()}. Expected there: {expected}."
+        return Absent(f"{found} {self.how_to_get}".rstrip() + ROOT_HINT)
 
     def damaged(self, file: Path, error: Exception, expected: str) -> CycadaError:
-        """The answer to a file that is there and cannot be read: the path, what was found and what is expected."""
+        """Return the error for a file that cannot be read: its path, its size and what is expected."""
         size = file.stat().st_size if file.is_file() else 0
-        what = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         return CycadaError(
-            f"Domain '{self.name}': {file.resolve()} is damaged or another file: found {size:,} bytes ({what}), expected {expected}. "
-            f"Get it again."
+            f"Domain '{self.name}': {file.resolve()} is damaged or another file: found {size:,} bytes ({reason}), "
+            f"expected {expected}. Get it again."
         )
 
     @property
     def name(self) -> str:
+        """Name under which the domain is registered, or of its class where it is not registered."""
         return next((n for n in domains if domains[n] is type(self)), type(self).__name__)
 
 
@@ -141,7 +175,16 @@ domains: Registry[type[Domain]] = Registry("domain")
 
 
 def prepare_domain(domain: Domain, wanted: Wanted, side: str) -> None:
-    """Tell a domain what the experiment asks for. Raises CycadaError, with the side, where its options contradict that."""
+    """Pass the settings of an experiment to a domain before it is read.
+
+    Args:
+        domain: The domain.
+        wanted: The settings.
+        side: 'source' or 'target', for the error.
+
+    Raises:
+        CycadaError: An option of the domain contradicts them. The message names the side.
+    """
     try:
         domain.prepare(wanted)
     except CycadaError as error:
@@ -149,13 +192,20 @@ def prepare_domain(domain: Domain, wanted: Wanted, side: str) -> None:
 
 
 def class_names(names: Sequence[object], where: str) -> tuple[str, ...]:
-    """Names of classes in Unicode's composed form, since some systems store an accent as a letter of its own.
+    """Return the names of classes in Unicode's composed form (NFC).
 
-    Raises CycadaError where two are the same, or one is empty.
+    Some file systems store an accent as a character of its own, so that equal names would differ.
+
+    Args:
+        names: The names.
+        where: File or option that they come from, for the error.
+
+    Raises:
+        CycadaError: Two names are equal, or one is empty.
     """
     composed = tuple(unicodedata.normalize("NFC", str(name)) for name in names)
-    if doubled := sorted(name for name, times in Counter(composed).items() if times > 1):
-        raise CycadaError(f"{where}: found the class {doubled[0]!r} twice, expected every class once.")
+    if repeated := sorted(name for name, times in Counter(composed).items() if times > 1):
+        raise CycadaError(f"{where}: found the class {repeated[0]!r} twice, expected every class once.")
     if not all(name.strip() for name in composed):
         raise CycadaError(f"{where}: found a class without a name, expected one for every class.")
     return composed
@@ -164,18 +214,31 @@ def class_names(names: Sequence[object], where: str) -> tuple[str, ...]:
 def examples(
     images: np.ndarray, labels: np.ndarray | None, classes: int, file: str, origin: Origin = Origin()
 ) -> ImageDataset:
-    """Checked arrays as tensors. images (N, H, W) or (N, H, W, C); uint8, or float in [0, 1]. Raises CycadaError."""
+    """Return checked arrays as a dataset.
+
+    Args:
+        images: (N, H, W) or (N, H, W, C) with C = 1 or 3, uint8 in 0..255 or floating point in [0, 1].
+        labels: (N,) integers in 0..classes-1, or None.
+        classes: Number of classes.
+        file: The file that the arrays come from, for the errors.
+        origin: The files of the single images.
+
+    Raises:
+        CycadaError: Shape, type or range is another one.
+    """
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or len(images) == 0:
         raise CycadaError(
-            f"{file}: found images of shape {images.shape}, expected (N, H, W), (N, H, W, 1) or (N, H, W, 3) with N > 0."
+            f"{file}: found images of shape {images.shape}, expected (N, H, W), (N, H, W, 1) or (N, H, W, 3) "
+            f"with N > 0."
         )
     if images.dtype != np.uint8:
         low, high = float(images.min()), float(images.max())
         if not np.issubdtype(images.dtype, np.floating) or not (low >= 0 and 0.2 < high <= 1):
             raise CycadaError(
-                f"{file}: found {images.dtype} images from {low:g} to {high:g}, expected uint8 in 0..255 or float in [0, 1]. Rescale them."
+                f"{file}: found {images.dtype} images from {low:g} to {high:g}, expected uint8 in 0..255 or "
+                f"float in [0, 1]. Rescale them."
             )
         images = np.round(images * 255).astype(np.uint8)
     elif int(images.max()) <= 1:

@@ -1,4 +1,4 @@
-"""SegmentationDataset at the size that networks see, kept in memory where they fit, and as the endless stream that training draws from."""
+"""Datasets with masks at the size that the networks get, and the endless stream that training draws from."""
 
 from __future__ import annotations
 
@@ -8,23 +8,28 @@ from pathlib import Path
 from typing import Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cycada.core.errors import CycadaError
-from cycada.data.crops import CropBatch, Crops, crop_loader, resize
+from cycada.data.crops import CropBatch, Crops, crop_loader
 from cycada.data.loaders import to_float
+from cycada.data.resize import resize_pair
 from cycada.data.scenes import Image, Mask, SegmentationDataset, evenly_spaced
 
 SAMPLED = 8
-"""SegmentationDataset whose every pixel is in a fingerprint; of the others the names and the sizes of the files are."""
+"""Number of images whose pixels enter a fingerprint; of the others the names and the sizes of the files
+do."""
 
 
 class ResizedDataset(SegmentationDataset):
-    """Other scenes, every image scaled to `size` = (height, width), antialiased.
+    """Dataset whose images are resized to `size` by antialiased bilinear interpolation.
 
-    full_resolution_masks: masks keep their own size, for scores at full resolution; else they are scaled along, by the nearest pixel.
-    hold: what was read once stays in memory. `read` is as that of any scenes.
+    Args:
+        scenes: Images and masks at their own sizes.
+        size: (height, width) in pixels.
+        full_resolution_masks: Keep masks at their own size, to score at full resolution; otherwise they are
+            resized with their images, by taking the nearest pixel.
+        cache: Keep everything that was read in memory.
     """
 
     def __init__(
@@ -44,11 +49,11 @@ class ResizedDataset(SegmentationDataset):
         return self.inner.paths
 
     def sizes(self, rows: Sequence[int]) -> Mapping[str, int]:
-        """Of the scenes inside."""
+        """Return the file sizes of the dataset at its own size."""
         return self.inner.sizes(rows)
 
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
-        """Of the scenes inside."""
+        """Return the doubts about the files of the dataset at its own size."""
         return self.inner.doubts(rows)
 
     def pair(self, i: int) -> tuple[Image, Mask | None]:
@@ -59,7 +64,7 @@ class ResizedDataset(SegmentationDataset):
             return self._held[i]
         image, mask = self.inner.read(i)
         if image.shape[1:] != self.size:
-            small, small_mask = resize(image, mask, self.size)
+            small, small_mask = resize_pair(image, mask, self.size)
             image, mask = small, mask if self.full_resolution_masks else small_mask
         if self._held is not None:
             self._held[i] = (image, mask)
@@ -71,50 +76,63 @@ class ResizedDataset(SegmentationDataset):
         )
 
     def true_translation(self, other: SegmentationDataset) -> ResizedDataset | None:
-        found = self.inner.true_translation(other.inner if isinstance(other, ResizedDataset) else other)
-        return (
-            None
-            if found is None
-            else ResizedDataset(found, self.size, self.full_resolution_masks, self.cached)
-        )
+        truth = self.inner.true_translation(other.inner if isinstance(other, ResizedDataset) else other)
+        if truth is None:
+            return None
+        return ResizedDataset(truth, self.size, self.full_resolution_masks, self.cached)
 
     def resized_to(self, size: tuple[int, int]) -> ResizedDataset:
-        """The same scenes at another size."""
-        return (
-            self
-            if size == self.size
-            else ResizedDataset(self.inner, size, self.full_resolution_masks, self.cached)
-        )
+        """Return the same dataset at another size, resized from the original images."""
+        if size == self.size:
+            return self
+        return ResizedDataset(self.inner, size, self.full_resolution_masks, self.cached)
 
     @property
     def cached(self) -> bool:
+        """Whether everything that was read stays in memory."""
         return self._held is not None
 
     def sample(self, count: int) -> Tensor:
-        """(n, 3, H, W) uint8, at most `count` images, evenly over all: neighbours in a drive look alike."""
+        """Return at most `count` images, (n, 3, H, W) uint8, evenly spaced, as neighbouring frames look alike."""
         return torch.stack([self.read(i)[0] for i in evenly_spaced(len(self), count)])
 
     def megabytes(self) -> float:
-        """What holding all of it takes."""
+        """Return the memory that the whole dataset takes at this size, in MiB, 4 bytes a pixel."""
         return len(self) * 4 * self.size[0] * self.size[1] / 2**20
 
     def fingerprint(self, masks: bool) -> str:
-        """16 hex characters of names, file sizes and the pixels of a sample; masks: of their masks too."""
+        """Return 16 hexadecimal characters that identify the data.
+
+        They depend on the names, the sizes of the files and the original pixels of a sample of `SAMPLED`
+        images.
+
+        Args:
+            masks: Whether the masks count too.
+        """
         hasher = hashlib.blake2b("\n".join(self.names).encode(), digest_size=8)
         for image_file, mask_file in self.inner.paths:
             hasher.update(
                 f"{image_file.stat().st_size} {mask_file.stat().st_size if masks and mask_file else 0}\n".encode()
             )
         for i in sorted({int(k) for k in torch.linspace(0, len(self) - 1, min(SAMPLED, len(self)))}):
-            pixels, mask = self.inner.pair(i)
-            hasher.update(pixels.tobytes())
+            image, mask = self.inner.pair(i)
+            hasher.update(image.tobytes())
             if masks and mask is not None:
                 hasher.update(mask.tobytes())
         return hasher.hexdigest()
 
 
 class SceneStream:
-    """What `Stream` is for images: the batch of step k depends on (seed, k) alone. Crops and mirrored scenes as in `Crops`."""
+    """Endless stream of random crops: the batch of step k depends on (seed, k) alone, as that of `Stream`.
+
+    Args:
+        crops: The crops.
+        batch: Crops in a batch of this process.
+        device: Where the batches go.
+        workers: Worker processes that read and crop.
+        rank: Number of this process among those that train together.
+        world: Number of processes that train together.
+    """
 
     def __init__(
         self, crops: Crops, batch: int, device: torch.device, workers: int = 0, rank: int = 0, world: int = 1
@@ -125,34 +143,24 @@ class SceneStream:
         self._batches: Iterator[CropBatch] = iter(())
 
     def draw(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """Images (batch, 3, h, w) float in [-1, 1] and masks (batch, h, w) int64, where the scenes have masks."""
+        """Return the batch of a step.
+
+        Returns:
+            Images (batch, 3, h, w), float in [-1, 1], and masks (batch, h, w), int64, or None where the
+            dataset has no masks.
+
+        Raises:
+            CycadaError: A file cannot be read.
+        """
         if step != self._next:
             loader = crop_loader(
                 self.crops, self.batch, start=step, workers=self.workers, rank=self.rank, world=self.world
             )
             self._batches = iter(loader)
         try:
-            cut = next(self._batches)
-        except CycadaError as error:  # a worker process puts its traceback before it
+            batch = next(self._batches)
+        except CycadaError as error:  # the message of a worker process begins with its traceback
             raise CycadaError(str(error).rpartition("CycadaError: ")[2].strip()) from None
         self._next = step + 1
-        masks = None if cut.masks is None else cut.masks.to(self.device, non_blocking=True).long()
-        return to_float(cut.images.to(self.device, non_blocking=True)), masks
-
-
-def resize_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
-    """(H, W) uint8 -> (h, w), by the nearest pixel: a mask at the size of its image, or of a map of features."""
-    return (
-        mask
-        if tuple(mask.shape) == tuple(size)
-        else F.interpolate(mask[None, None], tuple(size), mode="nearest-exact")[0, 0]
-    )
-
-
-def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:
-    """(N, K, h, w) -> (N, K, H, W), bilinear: answers at a mask's own size."""
-    return (
-        logits
-        if tuple(logits.shape[2:]) == tuple(size)
-        else F.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
-    )
+        masks = None if batch.masks is None else batch.masks.to(self.device, non_blocking=True).long()
+        return to_float(batch.images.to(self.device, non_blocking=True)), masks

@@ -1,4 +1,4 @@
-"""What data there is, and whether it is what it should be: the tables and pictures of `cycada data`."""
+"""Overview and check of the data on disk: the tables and contact sheets of `cycada data`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,18 @@ from cycada.data.scenes import Image, Mask, Palette, SceneDomain, SegmentationDa
 
 @dataclass
 class DatasetReport:
-    """counts: (K,) pixels of every class. seen: (K,) pairs in which it occurs. sizes: 'W x H' -> pairs. sound: which were read."""
+    """Findings of a check of images and masks.
+
+    Attributes:
+        counts: (K,) int64, the number of pixels of each class.
+        seen: (K,) int64, the number of masks that show each class.
+        ignored: Number of pixels with the value to be ignored.
+        read: Number of images that could be read.
+        labelled: Number of these that have a mask.
+        sizes: Number of images of each size, by 'W x H'.
+        faults: The error of each pair that could not be read.
+        sound: Index of each pair that could be read.
+    """
 
     counts: np.ndarray
     seen: np.ndarray
@@ -35,13 +46,19 @@ class DatasetReport:
 
     @staticmethod
     def nothing(classes: int) -> DatasetReport:
-        """Before anything is read."""
+        """Return the report before anything is read."""
         return DatasetReport(np.zeros(classes, np.int64), np.zeros(classes, np.int64))
 
 
 @dataclass(frozen=True)
 class Section:
-    """Pairs of a contact sheet, under a title."""
+    """Section of a contact sheet: images of one dataset under a title.
+
+    Attributes:
+        title: The title.
+        scenes: The dataset.
+        rows: Indices of the images to show.
+    """
 
     title: str
     scenes: SegmentationDataset
@@ -49,7 +66,16 @@ class Section:
 
 
 def check(scenes: SegmentationDataset, classes: int, rows: list[int]) -> DatasetReport:
-    """Reads these pairs, one after the other. What is wrong with a pair is noted, not raised."""
+    """Read images and masks one after the other and report what they hold.
+
+    Args:
+        scenes: The dataset.
+        classes: Number of classes K.
+        rows: Indices of the pairs to read.
+
+    Returns:
+        The findings. The error of a pair that cannot be read is among them; it is not raised.
+    """
     report = DatasetReport.nothing(classes)
     for i in rows:
         try:
@@ -71,27 +97,22 @@ def check(scenes: SegmentationDataset, classes: int, rows: list[int]) -> Dataset
 
 
 def listing(root: Path) -> list[tuple[str, str, str, str]]:
-    """name, kind of truth, files expected under the root, what is there; of every domain."""
+    """Return a table row for each domain: its name, kind of labels, files under the root, and what is there."""
     rows = [(name, "labels", ", ".join(d.files) or "none", _images(d, root)) for name, d in domains.items()]
     for name, entry in scene_domains.items():
         plain = default_instance(entry)
-        there = _scenes(plain, root) if isinstance(plain, SceneDomain) else str(plain)
-        count = (
-            f"masks, {len(plain.classes)}"
-            if isinstance(plain, SceneDomain)
-            else "masks"
-            if entry.labelled
-            else "none"
-        )
+        if isinstance(plain, SceneDomain):
+            status, kind = _scenes(plain, root), f"masks, {len(plain.classes)}"
+        else:
+            status, kind = str(plain), "masks" if entry.labelled else "none"
         folder = getattr(plain, "folder", "")
-        rows.append(
-            (name, count, ", ".join(f"{folder}/{f}" if folder else f for f in entry.files) or "none", there)
-        )
+        files = ", ".join(f"{folder}/{f}" if folder else f for f in entry.files)
+        rows.append((name, kind, files or "none", status))
     return rows
 
 
 def default_instance(entry: type[Domain] | type[SceneDomain]) -> Domain | SceneDomain | str:
-    """The domain with its defaults, or which options it needs."""
+    """Return a domain with its default options, or a phrase that names the options which have no default."""
     needed = [name for name, default in option_defaults(entry).items() if default is inspect.Parameter.empty]
     return f"wherever its options say: {', '.join(needed)}" if needed else entry()
 
@@ -110,36 +131,41 @@ def _scenes(plain: SceneDomain, root: Path) -> str:
 
 
 def _each(splits: Sequence[str], count: Callable[[str], int]) -> str:
-    """'train 367, test 101' or 'train 367; missing: test'; what is there but broken says so."""
-    there, missing = [], []
+    """Return a summary such as 'train 367, test 101' or 'train 367; missing: test', with the errors of others."""
+    present, missing = [], []
     for split in splits:
         try:
-            there.append(f"{split} {count(split)}")
+            present.append(f"{split} {count(split)}")
         except CycadaError as error:
             if "no data in" in str(error):
                 missing.append(split)
             else:
-                there.append(f"{split}: {error}")
-    if not there:
+                present.append(f"{split}: {error}")
+    if not present:
         return "missing"
-    return ", ".join(there) + (f"; missing: {', '.join(missing)}" if missing else "")
+    return ", ".join(present) + (f"; missing: {', '.join(missing)}" if missing else "")
 
 
 def sheet(
     sections: Sequence[Section], classes: tuple[str, ...], palette: Palette, path: Path, width: int = 320
 ) -> None:
-    """A picture with a row for every pair, image | mask in colours | both, each section under its title, and the classes' names
+    """Write a contact sheet: one row for each pair, with the image, the coloured mask and both blended.
 
-    below where they have colours.
+    Args:
+        sections: The images to show, each section under its title.
+        classes: Names of the classes, for the legend at the bottom.
+        palette: Colour of each class; where it is empty, only the images are shown, without legend.
+        path: Picture file to write.
+        width: Width of an image in the sheet, in pixels.
     """
     strips = []
     for section in sections:
         strips.append(_title(section.title, width))
         strips += [_strip(*section.scenes.pair(i), palette, width) for i in section.rows]
-    wide = max(s.shape[1] for s in strips)
-    legend = [_legend(classes, palette, wide)] if palette else []
+    total = max(s.shape[1] for s in strips)
+    legend = [_legend(classes, palette, total)] if palette else []
     strips = [
-        np.pad(s, ((0, 4), (0, wide - s.shape[1]), (0, 0)), constant_values=255) for s in (*strips, *legend)
+        np.pad(s, ((0, 4), (0, total - s.shape[1]), (0, 0)), constant_values=255) for s in (*strips, *legend)
     ]
     ready(path.parent)
     with whole(path) as part:
@@ -149,7 +175,7 @@ def sheet(
 
 
 def coloured(mask: Mask, palette: Palette) -> Image:
-    """(H, W) classes -> (H, W, 3) uint8; what is ignored is black."""
+    """Return a mask (H, W) in the colours of its classes, (H, W, 3) uint8; ignored pixels are black."""
     table = np.zeros((max(256, len(palette)), 3), np.uint8)
     table[: len(palette)] = palette
     return table[mask]
@@ -175,7 +201,7 @@ def _title(text: str, width: int) -> Image:
 
 
 def _legend(classes: tuple[str, ...], palette: Palette, width: int) -> Image:
-    """Names in boxes of their colours, as many lines as they need."""
+    """Return the names of the classes in boxes of their colours, on as many lines as they need."""
     boxes, x, y = [], 0, 0
     for name, colour in zip(classes, palette, strict=True):
         wide = 7 * len(name) + 14

@@ -1,4 +1,4 @@
-"""Batches by index from a whole set that lives as uint8 on the device."""
+"""Streams of batches from datasets that are in memory, as bytes, on the device."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ from cycada.data.transforms import random_affine
 
 @dataclass(frozen=True)
 class Augment:
-    """Random affine maps of the training images. rotate, shear: degrees. scale, shift: shares. All are +-.
+    """Random augmentation of training images: affine maps and mirroring.
 
-    flip: every second image mirrored, by chance.
+    Calling it maps images (N, C, H, W) to images of the same shape. It draws from torch's global CPU
+    generator.
+
+    Attributes:
+        rotate: Largest rotation in degrees, either way.
+        scale: Largest change of the size, as a share: 0.1 is 0.9 to 1.1.
+        shear: Largest shear in degrees, either way.
+        shift: Largest shift, as a share of the side, either way.
+        flip: Mirror each image left to right with probability 1/2.
     """
 
     rotate: float = 0.0
@@ -35,34 +43,42 @@ class Augment:
 
 
 def to_float(images: Tensor) -> Tensor:
-    """uint8 0..255 -> float in [-1, 1], the range of every network."""
+    """Return images of uint8 in 0..255 as float32 in [-1, 1], the range of every network."""
     return images.float().div_(127.5).sub_(1)
 
 
 def to_bytes(images: Tensor) -> Tensor:
-    """Float in [-1, 1] -> uint8 0..255, rounded; what is outside is clamped."""
+    """Return images in [-1, 1] as uint8 in 0..255, rounded; values outside the range are clamped."""
     return ((images.float().clamp(-1, 1) + 1) * 127.5).round().byte()
 
 
 @lru_cache(maxsize=4)
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
-    """The order in which an epoch shows `count` images: (count,) int64."""
+    """Return the order in which an epoch shows `count` images, (count,) int64."""
     generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch * 7_919 + 17) % 2**63)
     return torch.randperm(count, generator=generator)
 
 
 class Stream:
-    """An endless shuffled pass over a set: every image once per epoch, the order drawn from (seed, epoch), so that the
-    batch of step k depends on nothing but (seed, k) and a resumed run sees the same data.
+    """Endless stream of shuffled batches in which each epoch shows every image once.
 
-    With `world` processes a step takes `world` batches from the order and process `rank` gets its own.
+    The order of an epoch depends on (seed, epoch) alone. The batch of step k therefore depends on (seed, k)
+    alone, and a resumed run gets the same batches. With `world` processes, a step takes `world` batches from
+    the order, one for each.
+
+    Args:
+        examples: The images and labels.
+        batch: Images in a batch of one process.
+        seed: Seed of the order.
+        rank: Number of this process.
+        world: Number of processes.
     """
 
     def __init__(self, examples: ImageDataset, batch: int, seed: int, rank: int = 0, world: int = 1) -> None:
         self.examples, self.batch, self.seed, self.rank, self.world = examples, batch, seed, rank, world
 
     def indices(self, step: int) -> Tensor:
-        """(batch,) int64, for step 0, 1, 2, ..."""
+        """Return the indices of the batch of a step, counted from 0, as (batch,) int64."""
         start = (step * self.world + self.rank) * self.batch
         parts, need, count = [], self.batch, len(self.examples)
         while need:
@@ -73,7 +89,7 @@ class Stream:
         return torch.cat(parts)
 
     def draw(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """Images (batch, C, H, W) float in [-1, 1] and their labels, where the set has labels."""
+        """Return the batch of a step: images (batch, C, H, W), float in [-1, 1], and labels (batch,) or None."""
         rows = self.indices(step).to(self.examples.images.device)
         labels = self.examples.labels
         return to_float(self.examples.images[rows]), None if labels is None else labels[rows]

@@ -1,4 +1,4 @@
-"""The one way in which a mask file is read: class ids of any depth, or colours, or refused by its name."""
+"""Reading of mask files: class ids of any bit depth, or colours; anything else is an error that names the file."""
 
 from __future__ import annotations
 
@@ -12,46 +12,71 @@ from cycada.data.picture import is_deep, is_lossy, open_picture
 from cycada.data.scenes import Mask
 
 UNKNOWN = 254
-"""What a value of a mask that no table knows becomes, for as long as it takes to notice."""
+"""Class that stands for values which a table does not know, until the error about them is raised."""
 
 ReadCodes = Callable[[Path], np.ndarray]
-"""A mask file -> (H, W) integers as the file has them: ids, or packed colours."""
+"""Function that reads a mask file as (H, W) integers: class ids, or packed colours."""
 
 
 class MaskTable:
-    """What the values of mask files mean: known value -> class, or IGNORE. Answers with one look-up per pixel."""
+    """Table that maps the values of mask files to classes, with one look-up per pixel.
+
+    Args:
+        classes: Value in the files to class, 0..K-1 or IGNORE. Other values are errors.
+    """
 
     def __init__(self, classes: Mapping[int, int]) -> None:
         self.known = sorted(classes)
-        self.answers = np.full(self.known[-1] + 2, UNKNOWN, np.uint8)
-        self.answers[self.known] = [classes[code] for code in self.known]
+        self.class_of = np.full(self.known[-1] + 2, UNKNOWN, np.uint8)
+        self.class_of[self.known] = [classes[code] for code in self.known]
 
     def __call__(self, codes: np.ndarray, shown: Callable[[int], object] = int) -> Mask:
-        """(H, W) integers -> (H, W) uint8. Raises ValueError that says which values are unknown and how often they occur."""
-        mask = self.answers[np.minimum(codes, len(self.answers) - 1, dtype=np.uint32, casting="unsafe")]
+        """Return the classes of a mask.
+
+        Args:
+            codes: (H, W) integers, as `ReadCodes` returns them.
+            shown: Turns a value into what the error shows of it, for example a packed colour into three
+                numbers.
+
+        Returns:
+            (H, W) uint8, values 0..K-1 or IGNORE.
+
+        Raises:
+            ValueError: The mask has values that the table does not know. The message says which, and how
+                often.
+        """
+        mask = self.class_of[np.minimum(codes, len(self.class_of) - 1, dtype=np.uint32, casting="unsafe")]
         if (mask == UNKNOWN).any():
-            found, counts = np.unique(codes[mask == UNKNOWN], return_counts=True)
+            values, counts = np.unique(codes[mask == UNKNOWN], return_counts=True)
             listed = ", ".join(
-                f"{shown(int(v))} ({n} pixels)" for v, n in zip(found[:5], counts[:5], strict=True)
+                f"{shown(int(v))} ({n} pixels)" for v, n in zip(values[:5], counts[:5], strict=True)
             )
-            few = ", ".join(str(shown(v)) for v in self.known[:40])
+            known = ", ".join(str(shown(v)) for v in self.known[:40])
             raise ValueError(
-                f"found the mask values {listed}{' and more' if len(found) > 5 else ''}, expected only {few}"
+                f"found the mask values {listed}{' and more' if len(values) > 5 else ''}, expected only {known}"
             )
         return mask
 
 
 def read_ids(path: Path) -> np.ndarray:
-    """Read class ids: (H, W) integers of a file with one channel, grey of any depth, or the indices of a palette.
+    """Read a mask of class ids.
 
-    Raises ValueError for several channels, for fractional numbers, and for a lossy format, whose values are not those that were saved.
+    Args:
+        path: File with one channel: grey of any bit depth, or the indices of a palette.
+
+    Returns:
+        (H, W) integers from 0 to 65535.
+
+    Raises:
+        ValueError: The file has several channels, fractional numbers, or a lossy format, which does not keep
+            the values that were saved.
     """
     with open_picture(path) as image:
         _not_lossy(image, path)
         if len(image.getbands()) != 1:
             raise ValueError(
-                f"found a mask with the channels {''.join(image.getbands())}, expected one channel of class ids; save it in one channel, "
-                f"or give the classes as colours"
+                f"found a mask with the channels {''.join(image.getbands())}, expected one channel of class ids; "
+                f"save it in one channel, or give the classes as colours"
             )
         codes = np.asarray(image)
         if image.mode == "F":
@@ -61,17 +86,19 @@ def read_ids(path: Path) -> np.ndarray:
                 )
             if codes.min() < 0 or codes.max() > 65535:
                 raise ValueError(
-                    f"found a mask of values from {codes.min():g} to {codes.max():g}, expected class ids from 0 to 65535"
+                    f"found a mask of values from {codes.min():g} to {codes.max():g}, "
+                    f"expected class ids from 0 to 65535"
                 )
             return codes.astype(np.int64)
         return codes.astype(np.int64 if image.mode == "I" else np.uint16)
 
 
 def read_colours(path: Path) -> np.ndarray:
-    """Read a coloured mask: (H, W) packed colours (see `pack`).
+    """Read a coloured mask as (H, W) packed colours (see `pack`).
 
-    Raises ValueError for a lossy format, for transparent pixels, whose colour nobody sees, for more than 8 bits a channel, and for
-    float or deep grey, which hold no colours.
+    Raises:
+        ValueError: The file has a lossy format, transparent pixels, whose colour cannot be seen, more than 8
+            bits a channel, or floating-point or 16-bit grey, which holds no colours.
     """
     with open_picture(path) as image:
         _not_lossy(image, path)
@@ -81,15 +108,20 @@ def read_colours(path: Path) -> np.ndarray:
             )
         if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
             raise ValueError(
-                "found a mask with transparent pixels, expected a colour at every pixel; save it without transparency"
+                "found a mask with transparent pixels, expected a colour at every pixel; "
+                "save it without transparency"
             )
         return pack(np.asarray(image.convert("RGB")).astype(np.uint32))
 
 
 def read_first_channel(path: Path) -> np.ndarray:
-    """Read (H, W) integers from the first channel of a colour PNG of 8 or 16 bits.
+    """Read the first channel of a colour PNG file of 8 or 16 bits as (H, W) integers.
 
-    PIL keeps the upper byte of 16 bits, in which ids are all 0. Asked to read the file with its bytes swapped, it keeps the lower.
+    Of 16 bits, Pillow keeps the upper byte, in which small ids are all 0. The file is therefore read a second
+    time with the bytes swapped, which gives the lower byte.
+
+    Raises:
+        ValueError: The file has another mode, or a lossy format.
     """
     with open_picture(path) as image:
         _not_lossy(image, path)
@@ -98,7 +130,8 @@ def read_first_channel(path: Path) -> np.ndarray:
             is_deep(image) and tile.args != "RGB;16B"
         ):
             raise ValueError(
-                f"found a mask of the mode {image.mode} ({tile.args}), expected red, green and blue of 8 or 16 bits in a PNG file"
+                f"found a mask of the mode {image.mode} ({tile.args}), "
+                f"expected red, green and blue of 8 or 16 bits in a PNG file"
             )
         pixels = np.asarray(image)
     channel = pixels.reshape(*pixels.shape[:2], -1)[..., 0].astype(np.uint16)
@@ -110,12 +143,12 @@ def read_first_channel(path: Path) -> np.ndarray:
 
 
 def pack(colour: np.ndarray) -> np.ndarray:
-    """(..., 3) red, green, blue -> (...) one number."""
+    """Return red, green and blue, (..., 3) integers in 0..255, packed into one number for each colour, (...)."""
     return colour[..., 0] << 16 | colour[..., 1] << 8 | colour[..., 2]
 
 
 def unpack(code: int) -> tuple[int, int, int]:
-    """Give red, green and blue of a packed colour."""
+    """Return red, green and blue of a packed colour."""
     return code >> 16, code >> 8 & 255, code & 255
 
 
@@ -123,5 +156,6 @@ def _not_lossy(image: Pil.Image, path: Path) -> None:
     if is_lossy(image, path):
         kind = (image.format or "").lower()
         raise ValueError(
-            f"found a mask in a lossy format ({kind}), whose values are not those that were saved; expected a PNG file"
+            f"found a mask in a lossy format ({kind}), whose values are not those that were saved; "
+            f"expected a PNG file"
         )

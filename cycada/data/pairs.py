@@ -1,4 +1,4 @@
-"""SegmentationDataset in files: an image file and a mask file each, found by a common key, checked when they are read."""
+"""Datasets of image and mask files, which are matched by a common key and checked when they are read."""
 
 from __future__ import annotations
 
@@ -27,33 +27,52 @@ from cycada.data.picture import (
 from cycada.data.scenes import Image, Mask, SceneDomain, SegmentationDataset
 
 Paths = tuple[Path, Path | None]
+"""Image file and mask file of a pair."""
 ReadImage = Callable[[Path], Image]
-"""An image file -> (H, W, 3) uint8."""
+"""Function that reads an image file as (H, W, 3) uint8."""
 
 
 def read_as_stored(path: Path) -> Image:
-    """Read an image beside a mask: (H, W, 3) uint8, not turned by its EXIF orientation, which would turn no mask.
+    """Read an image that belongs to a mask as (H, W, 3) uint8, ignoring its EXIF orientation.
 
-    Raises one of UNREADABLE, so that whoever knows the mask can name both files.
+    The orientation would turn the image and not the mask. Raises one of UNREADABLE, so that the caller, who
+    knows the mask, can name both files in the error.
     """
     with open_picture(path) as image:
         return pixels_of(image, upright=False)
 
 
 class FilePairs(SegmentationDataset):
-    """Pairs of files. `codes` reads a mask file, `table` says what its values mean, `picture` reads an image file.
+    """Dataset whose images and masks are in files.
 
-    A picture is read as it is stored where a mask belongs to it, and upright elsewhere: see `picture_doubts`. beside: how many
-    pictures a file holds, side by side.
+    Args:
+        names: Name of each pair.
+        files: Image file and mask file of each pair; None where there is no mask.
+        table: Maps the values of the mask files to classes.
+        codes: Reads a mask file.
+        labelled: Whether masks are read.
+        skipped: Pairs that were left out, each with the reason.
+        shown: Turns a mask value into what errors show of it.
+        picture: Reads an image file: as it is stored where it has a mask, upright otherwise (see
+            `picture_doubts`).
+
+    Attributes:
+        beside: Number of pictures that a file holds side by side.
     """
 
     beside: int = 1
 
     def __init__(
-        self, names: Sequence[str], files: Sequence[Paths], table: MaskTable, codes: ReadCodes = read_ids,
-        labelled: bool = True, skipped: Mapping[str, str] | None = None, shown: Callable[[int], object] = int,
+        self,
+        names: Sequence[str],
+        files: Sequence[Paths],
+        table: MaskTable,
+        codes: ReadCodes = read_ids,
+        labelled: bool = True,
+        skipped: Mapping[str, str] | None = None,
+        shown: Callable[[int], object] = int,
         picture: ReadImage = read_as_stored,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(names, labelled, skipped)
         self.files, self.table, self.codes, self.shown, self.picture = files, table, codes, shown, picture
 
@@ -67,44 +86,52 @@ class FilePairs(SegmentationDataset):
         return part
 
     def sizes(self, rows: Sequence[int]) -> Mapping[str, int]:
-        """From the first bytes of the image files; one that cannot be read is not counted: whoever reads it is told."""
-        found: Counter[str] = Counter()
+        """Count the image files by their size, from their first bytes.
+
+        A file that cannot be read is not counted here; reading it raises the error.
+        """
+        sizes: Counter[str] = Counter()
         for i in rows:
             with suppress(CycadaError):
                 width, height = picture_size(self.files[i][0], upright=self.picture is not read_as_stored)
-                found[f"{width // self.beside} x {height}"] += 1
-        return found
+                sizes[f"{width // self.beside} x {height}"] += 1
+        return sizes
 
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
-        """Of the headers of both files; for masks of indices also whether their palettes agree."""
-        found: dict[str, list[str]] = {}
+        """Return the doubts about images and masks from the first bytes of their files.
+
+        Masks of palette indices are also compared with each other: their palettes should be the same.
+        """
+        doubts: dict[str, list[str]] = {}
         first: tuple[Path, list[int]] | None = None
         for i in rows:
             image, mask = self.files[i]
-            if some := picture_doubts(image, beside_mask=self.picture is read_as_stored):
-                found[str(image)] = some
+            if of_image := picture_doubts(image, beside_mask=self.picture is read_as_stored):
+                doubts[str(image)] = of_image
             if (
                 not self.labelled
                 or mask is None
                 or self.codes not in (read_ids, read_colours, read_first_channel)
             ):
                 continue
-            if some := [doubt for doubt in picture_doubts(mask, beside_mask=True) if "16 bits" not in doubt]:
-                found[str(mask)] = some
+            if of_mask := [
+                doubt for doubt in picture_doubts(mask, beside_mask=True) if "16 bits" not in doubt
+            ]:
+                doubts[str(mask)] = of_mask
             if self.codes is not read_ids:
                 continue
             palette, hidden = _palette(mask)
             if hidden:
-                found.setdefault(str(mask), []).append(
-                    "some of its values are transparent; they are read as class ids as all others are"
+                doubts.setdefault(str(mask), []).append(
+                    "some of its values are transparent; they are read as class ids like all others"
                 )
             if palette and first and any(a != b for a, b in zip(palette, first[1], strict=False)):
-                found.setdefault(str(mask), []).append(
-                    f"its palette has other colours than that of {first[0].name}; the indices are read as class ids, so where the colours "
-                    f"are what counts, give the classes as colours"
+                doubts.setdefault(str(mask), []).append(
+                    f"its palette has other colours than that of {first[0].name}; the indices are read as class ids, "
+                    f"so if the colours are what counts, give the classes as colours"
                 )
             first = first or (palette and (mask, palette)) or None
-        return found
+        return doubts
 
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         image_path, mask_path = self.files[i]
@@ -114,12 +141,9 @@ class FilePairs(SegmentationDataset):
         codes = _readable(self.codes, mask_path, "mask", self.files[i])
         if codes.shape != image.shape[:2]:
             sizes = [f"{a.shape[1]} x {a.shape[0]}" for a in (image, codes)]
-            turned = picture_size(image_path) == codes.shape[::-1]
-            hint = (
-                ". Turned by its EXIF orientation the image would fit the mask: save it upright"
-                if turned
-                else ""
-            )
+            hint = ""
+            if picture_size(image_path) == codes.shape[::-1]:
+                hint = ". Turned by its EXIF orientation the image would fit the mask: save it upright"
             raise _bad(
                 self.files[i],
                 f"found an image of {sizes[0]} and a mask of {sizes[1]} pixels, expected the same size{hint}",
@@ -130,7 +154,10 @@ class FilePairs(SegmentationDataset):
             raise _bad(self.files[i], str(error)) from None
 
     def without_bad(self) -> Self:
-        """The pairs that can be read, the others in `skipped`. Reads every file once, on all cores; keeps none."""
+        """Return the pairs that can be read; the others are in its `skipped`, each with the error.
+
+        Every file is read once, on all cores, and nothing is kept in memory.
+        """
 
         def fault(i: int) -> str:
             try:
@@ -141,8 +168,8 @@ class FilePairs(SegmentationDataset):
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             faults = list(pool.map(fault, range(len(self))))
-        good = self.subset([i for i, wrong in enumerate(faults) if not wrong])
-        good.skipped = {**self.skipped, **{self.names[i]: wrong for i, wrong in enumerate(faults) if wrong}}
+        good = self.subset([i for i, error in enumerate(faults) if not error])
+        good.skipped = {**self.skipped, **{self.names[i]: error for i, error in enumerate(faults) if error}}
         return good
 
 
@@ -155,7 +182,7 @@ def _bad(files: Paths, what: str) -> CycadaError:
 
 
 def _palette(mask: Path) -> tuple[list[int] | None, bool]:
-    """Red, green, blue of every entry, and whether values are transparent, from the first bytes; None where there is no palette."""
+    """Return red, green, blue of each palette entry (None without palette), and whether values are transparent."""
     try:
         with open_picture(mask) as image:
             return image.getpalette() if image.mode == "P" else None, image.has_transparency_data
@@ -174,15 +201,32 @@ def _readable(read: Callable[[Path], np.ndarray], path: Path, kind: str, files: 
 
 
 def find_pairs(
-    domain: SceneDomain, images: Mapping[str, Path], masks: Mapping[str, Path], where: tuple[Path, Path], table: MaskTable,
-    codes: ReadCodes = read_ids, skip_bad: bool = False, shown: Callable[[int], object] = int,
+    domain: SceneDomain,
+    images: Mapping[str, Path],
+    masks: Mapping[str, Path],
+    where: tuple[Path, Path],
+    table: MaskTable,
+    codes: ReadCodes = read_ids,
+    skip_bad: bool = False,
+    shown: Callable[[int], object] = int,
     left_out: Mapping[str, str] | None = None,
-) -> FilePairs:  # fmt: skip
-    """Files by their key (which is the pair's name) -> pairs. `where`: the folders of images and of masks.
+) -> FilePairs:
+    """Return the dataset of images and masks that have the same key.
 
-    left_out: what lies there and is not read; None: what is no picture in these two folders.
+    Args:
+        domain: The domain, for the errors.
+        images: Image files by their key, which becomes the name of the pair.
+        masks: Mask files by their key.
+        where: Folder of the images and folder of the masks.
+        table: Maps the values of the mask files to classes.
+        codes: Reads a mask file.
+        skip_bad: Leave out pairs that are incomplete or cannot be read, instead of raising an error.
+        shown: Turns a mask value into what errors show of it.
+        left_out: Files beside the pairs that are not read, each with the reason. None lists what in the two
+            folders is no picture.
 
-    Raises CycadaError on an empty folder, and on an image without mask or a mask without image unless `skip_bad`.
+    Raises:
+        CycadaError: A folder is empty, or, unless `skip_bad`, an image has no mask or a mask has no image.
     """
     if not images:
         raise _nothing(domain, where[0], "images")
@@ -200,8 +244,8 @@ def find_pairs(
     }
     if unmatched and not skip_bad:
         raise CycadaError(
-            f"{next(iter(unmatched.values()))} {len(unmatched)} files of {len(images)} images and {len(masks)} masks are alone. "
-            f"Complete or remove them, or set skip_bad=true."
+            f"{next(iter(unmatched.values()))} Of {len(images)} images and {len(masks)} masks, {len(unmatched)} have no "
+            f"partner. Complete or remove them, or set skip_bad=true."
         )
     names = sorted(set(images) & set(masks))
     pairs = FilePairs(
@@ -212,45 +256,67 @@ def find_pairs(
 
 
 def left_out_of(*folders: Path, ending: str = "") -> dict[str, str]:
-    """Say what lies in these folders and is no picture that is read. ending: that of the names of those that are."""
-    found: dict[str, str] = {}
+    """Return the files in these folders that are not read, each with the reason.
+
+    Args:
+        folders: The folders.
+        ending: Ending of the names, in lower case, of the pictures that are read.
+    """
+    left_out: dict[str, str] = {}
     for folder in dict.fromkeys(folders):
         content = list_pictures(folder)
-        found |= {str(path): why for path, why in content.left_out.items()}
-        found |= {
+        left_out |= {str(path): why for path, why in content.left_out.items()}
+        left_out |= {
             str(path): f"its name does not end in {ending}"
             for path in content.pictures
             if not path.name.lower().endswith(ending)
         }
-    return found
+    return left_out
 
 
 def png_by_stem(folder: Path) -> dict[str, Path]:
-    """The PNG files of a folder, as `by_stem`."""
+    """Return the PNG files of a folder by their names without suffix."""
     return by_stem(path for path in list_pictures(folder).pictures if path.suffix.lower() == ".png")
 
 
 def _nothing(domain: SceneDomain, where: Path, what: str) -> Absent:
-    """The answer to a folder without the files that are expected there: it says what is there instead."""
+    """Return the error for a folder without the expected files; it says what is there instead."""
     error = domain.missing(where, f"{what} ({', '.join(domain.files)})")
     return Absent(f"{error} {describe_folder(where)}")
 
 
 def require_nonempty(domain: SceneDomain, pairs: Pairs, where: Path) -> Pairs:
-    """The pairs. Raises CycadaError where none is left."""
+    """Return the pairs, or raise CycadaError where none is left."""
     if not pairs.names:
         first = next(iter(pairs.skipped.values()), "")
         raise CycadaError(
-            f"Domain '{domain.name}': found no pair in {where} that can be used; {len(pairs.skipped)} are bad. {first}"
+            f"Domain '{domain.name}': found no pair in {where} that can be used; "
+            f"{len(pairs.skipped)} are bad. {first}"
         )
     return pairs
 
 
-def unlabelled(
-    domain: SceneDomain, images: Mapping[str, Path], where: Path, skip_bad: bool = False, picture: ReadImage = read_as_stored,
+def find_unlabelled(
+    domain: SceneDomain,
+    images: Mapping[str, Path],
+    where: Path,
+    skip_bad: bool = False,
+    picture: ReadImage = read_as_stored,
     left_out: Mapping[str, str] | None = None,
-) -> FilePairs:  # fmt: skip
-    """Images that have no masks, or whose masks are not wanted. Raises CycadaError where there are none. left_out: as `find_pairs`."""
+) -> FilePairs:
+    """Return the dataset of images that have no masks, or whose masks are not to be read.
+
+    Args:
+        domain: The domain, for the errors.
+        images: Image files by their names.
+        where: Folder of the images.
+        skip_bad: Leave out images that cannot be read.
+        picture: Reads an image file.
+        left_out: Files beside the images that are not read, as in `find_pairs`.
+
+    Raises:
+        CycadaError: There are no images.
+    """
     if not images:
         raise _nothing(domain, where, "images")
     names = sorted(images)
@@ -266,12 +332,16 @@ def unlabelled(
 
 
 def by_stem(paths: Iterable[Path], ending: str = "") -> dict[str, Path]:
-    """File name without its suffix and `ending` -> path. Raises CycadaError where two files would share a name."""
-    found: dict[str, Path] = {}
+    """Return paths by their file names without suffix and `ending`.
+
+    Raises:
+        CycadaError: Two files have the same name.
+    """
+    files: dict[str, Path] = {}
     for path in sorted(paths):
-        other = found.setdefault(path.stem.removesuffix(ending), path)
+        other = files.setdefault(path.stem.removesuffix(ending), path)
         if other != path:
             raise CycadaError(
                 f"{other} and {path}: found two files of one name, expected one. Remove the other."
             )
-    return found
+    return files

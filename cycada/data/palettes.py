@@ -1,4 +1,4 @@
-"""Classes as colours, and colours as classes: which of a palette's colours a pixel is nearest to."""
+"""Conversion of coloured label maps to classes, by the nearest colour of a palette."""
 
 from __future__ import annotations
 
@@ -12,32 +12,52 @@ Colour = tuple[int, int, int]
 """Red, green, blue in 0..255."""
 
 CMP_FACADES: Mapping[str, Colour] = {
-    "background": (0, 0, 223), "facade": (0, 48, 255), "window": (0, 128, 255), "door": (0, 207, 255), "cornice": (32, 255, 223),
-    "sill": (112, 255, 143), "balcony": (191, 255, 64), "blind": (255, 239, 0), "deco": (255, 159, 0), "molding": (255, 80, 0),
-    "pillar": (255, 0, 0), "shop": (175, 0, 0),
+    "background": (0, 0, 223), "facade": (0, 48, 255), "window": (0, 128, 255), "door": (0, 207, 255),
+    "cornice": (32, 255, 223), "sill": (112, 255, 143), "balcony": (191, 255, 64), "blind": (255, 239, 0),
+    "deco": (255, 159, 0), "molding": (255, 80, 0), "pillar": (255, 0, 0), "shop": (175, 0, 0),
 }  # fmt: skip
-"""The CMP facade database (Tylecek and Sara 2013) in the order of its label_names.txt, as pix2pix coloured it: class k of 0..11 has
-entry 5k + 5 of Matlab's jet(64), counted from 0."""
+"""Classes of the CMP facade database (Tylecek and Sara, GCPR 2013) in the order of its label_names.txt, in
+the colours of pix2pix's files: class k of 0..11 has entry 5k + 5, counted from 0, of Matlab's colour map
+jet(64)."""
 
-AT_ONCE = 2**16
-"""Pixels whose distances are in memory together."""
+CHUNK = 2**16
+"""Number of pixels whose distances are in memory at a time."""
 
 
 def nearest_colour(image: np.ndarray, palette: Sequence[Colour]) -> np.ndarray:
-    """(H, W, 3) uint8 -> (H, W) uint8: for every pixel the place in the palette of the nearest colour, by Euclid in RGB; of two that
-    are equally near the first. A saved picture's colours are never quite those of the palette: JPEG blurs them."""
-    colours = np.asarray(palette, np.float32)  # all that follows are whole numbers below 2**24, so exact
-    flat, found = image.reshape(-1, 3), np.empty(image.shape[0] * image.shape[1], np.uint8)
-    for start in range(0, len(flat), AT_ONCE):
-        part = flat[start : start + AT_ONCE].astype(np.float32)
-        found[start : start + AT_ONCE] = ((colours**2).sum(1) - 2 * part @ colours.T).argmin(1)
-    return found.reshape(image.shape[:2])
+    """Return, for each pixel, the index of the nearest colour of a palette.
+
+    The distance is Euclidean in RGB; of two colours that are equally near, the first is taken. The colours of
+    a saved picture are rarely exactly those of the palette, since JPEG changes them.
+
+    Args:
+        image: (H, W, 3) uint8.
+        palette: The colours, at most 256.
+
+    Returns:
+        (H, W) uint8.
+    """
+    colours = np.asarray(
+        palette, np.float32
+    )  # every number below is whole and less than 2**24, so float32 is exact
+    pixels, indices = image.reshape(-1, 3), np.empty(image.shape[0] * image.shape[1], np.uint8)
+    for start in range(0, len(pixels), CHUNK):
+        chunk = pixels[start : start + CHUNK].astype(np.float32)
+        indices[start : start + CHUNK] = ((colours**2).sum(1) - 2 * chunk @ colours.T).argmin(1)
+    return indices.reshape(image.shape[:2])
 
 
 def colour_scores(images: Tensor, palette: Sequence[Colour]) -> Tensor:
-    """(N, 3, H, W) float in [-1, 1] -> (N, K, H, W) float32: minus the squared distance to every colour, in units of [-1, 1].
+    """Return class scores of translated label maps: the negative squared distance of each pixel to each colour.
 
-    Class scores of translated label maps; their largest is what `nearest_colour` says of the same images as bytes.
+    The largest score belongs to the class that `nearest_colour` finds for the same images as bytes.
+
+    Args:
+        images: (N, 3, H, W), floating point in [-1, 1].
+        palette: Colour of each of K classes.
+
+    Returns:
+        (N, K, H, W) float32, in the units of [-1, 1].
     """
     pixels = ((images.float().clamp(-1, 1) + 1) * 127.5).round()
     colours = torch.tensor(palette, dtype=torch.float32, device=images.device)

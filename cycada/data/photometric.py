@@ -1,4 +1,4 @@
-"""Colours and sharpness changed by chance: what may be done to an image while every pixel stays where its label is."""
+"""Random changes of colour and sharpness, which leave every pixel at the place of its label."""
 
 from __future__ import annotations
 
@@ -12,14 +12,22 @@ from cycada.core.types import full_precision
 from cycada.data.transforms import GREY
 
 LEAST_SIGMA = 0.15
-"""The standard deviation of DACS's weakest blur, in pixels."""
+"""Smallest standard deviation of DACS's blur, in pixels."""
 
 
 def photometric(images: Tensor, jitter: float, blur: float) -> Tensor:
-    """Colour jitter, then blur, as DACS's strong augmentation (Tranheden et al. 2021; utils/transformsgpu.py of its release,
+    """Return images after random colour jitter and random blur, the strong augmentation of DACS.
 
-    whose strengths are jitter 0.25 and blur 1.15). (N, C, H, W) in [-1, 1] -> the same, in float32 where something is done.
-    Draws from torch's global CPU generator, and nothing where both are 0.
+    Tranheden et al., WACV 2021; utils/transformsgpu.py of its release uses jitter 0.25 and blur 1.15. Random
+    numbers come from torch's global CPU generator; none are drawn for a strength of 0.
+
+    Args:
+        images: (N, C, H, W) in [-1, 1], C = 1 or 3.
+        jitter: Strength of the colour jitter (see `colour_jitter`); 0 turns it off.
+        blur: Largest standard deviation of the blur in pixels (see `gaussian_blur`); 0 turns it off.
+
+    Returns:
+        Images of the same shape and range, float32 if anything was changed.
     """
     with full_precision(images):
         if jitter:
@@ -30,11 +38,20 @@ def photometric(images: Tensor, jitter: float, blur: float) -> Tensor:
 
 
 def colour_jitter(images: Tensor, strength: float, chance: float = 0.8) -> Tensor:
-    """Brightness, contrast and saturation times 1 +- strength, colours turned by +- strength of a whole turn, in this order.
+    """Return images with random brightness, contrast, saturation and hue, changed in this order.
 
-    Each image by its own factors, or with probability 1 - chance not at all. The turn is about the grey axis of RGB (as in
-    Karras et al. 2020, StyleGAN2-ADA, appendix B), so that all four are one matrix; grey images have the first two alone.
-    (N, C, H, W) in [-1, 1] -> the same, clamped to that range. C is 1 or 3.
+    Brightness, contrast and saturation are multiplied by 1 +- strength; the hue is rotated by up to +-
+    strength of a full turn about the grey axis of RGB (as in Karras et al., "Training Generative Adversarial
+    Networks with Limited Data", NeurIPS 2020, appendix B), so that all four changes are one matrix. Grey
+    images get the first two alone.
+
+    Args:
+        images: (N, C, H, W) in [-1, 1], C = 1 or 3.
+        strength: Largest change, in 0..1.
+        chance: Probability that an image is changed. Each image gets its own factors.
+
+    Returns:
+        Images of the same shape, clamped to [-1, 1].
     """
     n, channels = images.shape[:2]
     r = torch.rand(5, n)
@@ -44,13 +61,13 @@ def colour_jitter(images: Tensor, strength: float, chance: float = 0.8) -> Tenso
     turned = (
         _turn(2 * math.pi * change[3]) @ _saturate(saturation, luma) if channels == 3 else torch.ones(n, 1, 1)
     )
-    # On y = (x + 1) / 2 in [0, 1] this is c b T y + (1 - c) b g(y), with g the image's mean grey; on x, as T leaves grey alone,
-    # c b T x + (1 - c) b g(x) + b - 1.
+    # For y = (x + 1) / 2 in [0, 1] the change is c b T y + (1 - c) b g(y), with g the mean grey of the image. As T does
+    # not change grey, that is c b T x + (1 - c) b g(x) + b - 1 for x.
     factors = (contrast * brightness)[:, None, None] * turned
     drawn = torch.cat(
         [factors.flatten(1), ((1 - contrast) * brightness)[:, None], (brightness - 1)[:, None]], 1
     )
-    drawn = drawn.to(images.device, non_blocking=True)  # one small transfer, which nothing waits for
+    drawn = drawn.to(images.device, non_blocking=True)  # one small transfer without a wait
     factors, of_grey, constant = drawn[:, :-2].reshape(n, channels, channels), drawn[:, -2], drawn[:, -1]
     grey = images.mean((2, 3)) @ luma.to(images.device, non_blocking=True)
     moved = torch.einsum("nij,njhw->nihw", factors, images) + (of_grey * grey + constant)[:, None, None, None]
@@ -58,22 +75,26 @@ def colour_jitter(images: Tensor, strength: float, chance: float = 0.8) -> Tenso
 
 
 def _saturate(factor: Tensor, luma: Tensor) -> Tensor:
-    """(N,) -> (N, 3, 3): 0 is grey, 1 changes nothing."""
+    """Return the matrices (N, 3, 3) that change the saturation by factors (N,): 0 gives grey, 1 changes nothing."""
     f = factor[:, None, None]
     return f * torch.eye(3) + (1 - f) * luma.expand(3, 3)
 
 
 def _turn(angle: Tensor) -> Tensor:
-    """(N,) radians -> (N, 3, 3): the rotation about (1, 1, 1) by Rodrigues' formula."""
+    """Return the rotations (N, 3, 3) about (1, 1, 1) by angles (N,) in radians, from Rodrigues' formula."""
     a = angle[:, None, None]
     cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3)
     return a.cos() * torch.eye(3) + (1 - a.cos()) / 3 + a.sin() * cross
 
 
 def gaussian_blur(images: Tensor, largest: float, chance: float = 0.5) -> Tensor:
-    """Every image with probability `chance` by a Gaussian whose standard deviation is between 0.15 and `largest` pixels.
+    """Return images that are randomly blurred by a Gaussian; the border pixels are repeated outside the image.
 
-    (N, C, H, W) -> the same. What comes in from outside repeats the border.
+    Args:
+        images: (N, C, H, W).
+        largest: Largest standard deviation in pixels; the smallest is 0.15, or `largest` if that is less.
+            Each image gets its own.
+        chance: Probability that an image is blurred.
     """
     n, channels = images.shape[:2]
     r = torch.rand(2, n)

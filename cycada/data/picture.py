@@ -1,4 +1,4 @@
-"""The one way in which a picture that somebody else made is read: any mode, depth and orientation, or refused by its name."""
+"""Reading of picture files of any mode, bit depth and orientation; every error names the file."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ UNREADABLE = (
     EOFError,
     Pil.DecompressionBombError,
 )
-"""What Pillow raises on files that are empty, cut off, garbled or of no format that it knows."""
+"""Errors that Pillow raises for files that are empty, cut off, damaged or of an unknown format."""
 
 TWELVE_BITS = 4095
-"""A deep picture that has no larger value may hold 12 bits or fewer in 16, and then is much too dark when 65535 is white."""
+"""Largest value of 12 bits. A 16-bit picture without larger values may hold 12 bits or fewer; with 65535 as
+white it would then be much too dark."""
 
 TURNS = {
     2: "mirrored",
@@ -41,12 +42,17 @@ TURNS = {
     7: "turned",
     8: "turned",
 }
-"""What an EXIF orientation asks for."""
+"""How a picture is to be shown, by its EXIF orientation."""
 
 
 @dataclass(frozen=True)
 class FolderContent:
-    """What lies in a folder of pictures, by name. left_out: path -> why it is not read."""
+    """Content of a folder of pictures.
+
+    Attributes:
+        pictures: The picture files, sorted by path.
+        left_out: Other files and folders, each with the reason why it is not read.
+    """
 
     pictures: list[Path] = field(default_factory=list)
     left_out: Mapping[Path, str] = field(default_factory=dict)
@@ -55,18 +61,21 @@ class FolderContent:
 def list_pictures(
     folder: Path, recursive: bool = False, above: frozenset[str] = frozenset()
 ) -> FolderContent:
-    """List the pictures of a folder by their paths, sorted, and what else is there.
+    """List the pictures of a folder, and what else is there.
 
     Args:
-        folder: An absent one is empty.
-        recursive: Look into sub-folders too. Otherwise a sub-folder is left out, with the number of its pictures.
-        above: The true paths of the folders that it lies in, so that a link back to one of them ends.
+        folder: The folder; an absent one counts as empty.
+        recursive: Include sub-folders. Otherwise a sub-folder is left out, with the number of its pictures.
+        above: Resolved paths of the folders above it, so that a link back to one of them is not followed.
 
     Returns:
-        Pictures are regular files with a known suffix whose names do not begin with a dot. Everything else is left out with a
-        reason, but for hidden files and folders that hold no pictures.
+        Pictures are regular files with a known suffix whose names do not begin with a dot. Everything else is
+        left out with a reason, except hidden files that are no pictures and hidden folders without pictures.
+
+    Raises:
+        CycadaError: The folder cannot be read.
     """
-    found, left_out = [], dict[Path, str]()
+    pictures, left_out = [], dict[Path, str]()
     above |= {os.path.realpath(folder)}
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -89,7 +98,7 @@ def list_pictures(
             if entry.name.startswith("."):
                 left_out |= {path: f"a hidden folder with {many}"} if below.pictures else {}
             elif recursive:
-                found += below.pictures
+                pictures += below.pictures
                 left_out |= below.left_out
             else:
                 example = f", such as {below.pictures[0].relative_to(folder)}" if below.pictures else ""
@@ -102,23 +111,24 @@ def list_pictures(
         elif not (path.is_file() if linked else entry.is_file()):
             left_out[path] = "a link to nothing" if linked and not path.exists() else "no regular file"
         else:
-            found.append(path)
-    return FolderContent(found, left_out)
+            pictures.append(path)
+    return FolderContent(pictures, left_out)
 
 
 def image_files(folder: Path) -> list[Path]:
-    """List the pictures of a folder by their names, sorted; those that begin with a dot are no pictures."""
+    """Return the picture files of a folder, sorted by name, without those whose names begin with a dot."""
     return list_pictures(folder).pictures
 
 
 def describe_folder(folder: Path) -> str:
-    """Say in a sentence what a folder holds in which no picture was found, for the end of a message."""
+    """Return a sentence about the content of a folder, to end an error about files that were not found in it."""
     if not folder.exists():
         return f"There is no folder {folder}."
     content = list_pictures(folder)
     left_out = content.left_out
     if content.pictures:
-        return f"Found in {folder}: {len(content.pictures)} pictures of other names, such as {content.pictures[0].name}."
+        example = content.pictures[0].name
+        return f"Found in {folder}: {len(content.pictures)} pictures of other names, such as {example}."
     if not left_out:
         return f"{folder} is empty." if folder.is_dir() else f"{folder} is no folder."
     first = "; ".join(f"{path.name}: {why}" for path, why in list(left_out.items())[:3])
@@ -126,19 +136,22 @@ def describe_folder(folder: Path) -> str:
 
 
 def read_picture(path: Path, channels: Literal[1, 3] = 3, upright: bool = True) -> np.ndarray:
-    """Read a picture file as (H, W, channels) uint8: what one sees who opens it.
+    """Read a picture file as it looks in an image viewer.
 
-    What is transparent stands on white; grey and palettes become colours; 16 bits are scaled to 8, so that 65535 is white; of several
-    pages or frames it is the first. A colour profile is not applied.
+    Transparent pixels are put on white; grey and palettes become colours; 16 bits are scaled to 8, so that
+    65535 is white; of several pages or frames the first is read. Colour profiles are not applied.
 
     Args:
         path: The file.
-        channels: 3 for red, green, blue; 1 for grey.
-        upright: Turn it as its EXIF note says. Not beside a mask, which would not turn along.
+        channels: 3 for red, green and blue, 1 for grey.
+        upright: Follow the EXIF orientation. Not for an image with a mask, which would not be turned with it.
+
+    Returns:
+        (H, W, channels) uint8.
 
     Raises:
-        CycadaError: It names the file where it is no regular file or no picture, is damaged, has floating-point pixels, less than
-            2 x 2 pixels, or more than Pillow takes for an honest picture.
+        CycadaError: The file is not a regular file or not a picture, is damaged, has floating-point pixels,
+            fewer than 2 x 2 pixels, or so many that Pillow takes it for an attack ("decompression bomb").
     """
     try:
         with open_picture(path) as opened:
@@ -148,19 +161,19 @@ def read_picture(path: Path, channels: Literal[1, 3] = 3, upright: bool = True) 
 
 
 def open_picture(path: Path) -> ImageFile.ImageFile:
-    """Open a picture file of which nothing but the first bytes are read yet. Raises one of UNREADABLE."""
-    if path.exists() and not path.is_file():  # a named pipe would wait for ever
+    """Open a picture file, of which only the first bytes are read. Raises one of UNREADABLE."""
+    if path.exists() and not path.is_file():  # opening a named pipe would wait for ever
         raise ValueError("it is no regular file")
     return Pil.open(path)
 
 
 def pixels_of(image: Pil.Image, channels: Literal[1, 3] = 3, upright: bool = True) -> np.ndarray:
-    """Give (H, W, channels) uint8 of an opened picture, in the way of `read_picture`. Raises one of UNREADABLE."""
+    """Return the pixels of an opened picture as `read_picture` does. Raises one of UNREADABLE."""
     if min(image.size) < 2:
         raise ValueError(f"it has {image.width} x {image.height} pixels, expected at least 2 x 2")
     if is_deep(image) and "transparency" in image.info:
         raise ValueError(
-            "it has 16 bits a channel and a transparent colour, which Pillow does not know how to read; save it in 8 bits"
+            "it has 16 bits a channel and a transparent colour, which Pillow cannot read together; save it in 8 bits"
         )
     white = TWELVE_BITS if has_twelve_bits(image) else 65535
     turned = ImageOps.exif_transpose(image) if upright else image
@@ -169,26 +182,27 @@ def pixels_of(image: Pil.Image, channels: Literal[1, 3] = 3, upright: bool = Tru
 
 
 def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
-    """Say what of a picture cannot be known from the file, each in a sentence without the file's name.
+    """Return what is in doubt about a picture file, in sentences without the name of the file.
 
-    Reads the first bytes alone, but PNG files and what is deeper than 8 bits whole. A file that cannot be read has no doubts: whoever
-    reads it is told.
+    Only the first bytes are read, but PNG files and pictures of more than 8 bits are read completely. For a
+    file that cannot be read nothing is returned; reading it raises the error.
 
     Args:
         path: The file.
-        beside_mask: Whether it is read as it is stored, since a mask belongs to it.
+        beside_mask: Whether it belongs to a mask and is therefore read without following its EXIF
+            orientation.
     """
     doubts = []
     try:
         with open_picture(path) as image:
             deep = is_deep(
                 image
-            )  # asked first: looking for EXIF loads a PNG file, and then nothing tells its depth
+            )  # first, since reading EXIF loads a PNG file, after which its bit depth is lost
             turn = image.getexif().get(ExifTags.Base.Orientation, 1)
             if beside_mask and turn in TURNS:
                 doubts.append(
-                    f"its EXIF orientation ({turn}) says that it is to be shown {TURNS[turn]}, which is not followed beside a mask; "
-                    f"where the mask was drawn on the upright image, save the image upright"
+                    f"its EXIF orientation ({turn}) says that it is to be shown {TURNS[turn]}, which is not followed "
+                    f"for an image with a mask; if the mask was drawn on the upright image, save the image upright"
                 )
             if (frames := getattr(image, "n_frames", 1)) > 1:
                 doubts.append(f"it has {frames} frames or pages, of which only the first is read")
@@ -196,13 +210,13 @@ def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
                 pass  # the file says so itself
             elif image.mode.startswith("I") and 0 < (most := int(np.asarray(image).max())) <= TWELVE_BITS:
                 doubts.append(
-                    f"it has 16 bits a pixel and no value above {most}; 65535 is read as white, so if it holds 12 bits or fewer it is "
-                    f"read much too dark; save it in 8 bits"
+                    f"it has 16 bits a pixel and no value above {most}; 65535 is read as white, so if it holds 12 bits "
+                    f"or fewer it is read much too dark; save it in 8 bits"
                 )
             elif deep and 0 < _brightest(image) <= TWELVE_BITS >> 8:
                 doubts.append(
-                    f"it has 16 bits a channel and no value above {TWELVE_BITS}; 65535 is read as white, so if it holds 12 bits or fewer "
-                    f"it is read much too dark; save it in 8 bits"
+                    f"it has 16 bits a channel and no value above {TWELVE_BITS}; 65535 is read as white, so if it holds "
+                    f"12 bits or fewer it is read much too dark; save it in 8 bits"
                 )
     except (*UNREADABLE, AttributeError):
         return []
@@ -210,25 +224,25 @@ def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
 
 
 def has_twelve_bits(image: Pil.Image) -> bool:
-    """Whether an opened TIFF file says that its grey has 12 bits, so that 4095 is white."""
+    """Return whether an opened TIFF file declares 12-bit grey, so that 4095 is white."""
     return image.mode.startswith("I") and tuple(getattr(image, "tag_v2", {}).get(BITSPERSAMPLE, ())) == (12,)
 
 
 def _brightest(image: Pil.Image) -> int:
-    """The largest value of an opened picture's colours; how transparent it is does not count."""
+    """Return the largest value of the colours of an opened picture, without its transparency."""
     pixels = np.asarray(image)
     return int(pixels[..., :-1].max() if image.mode in ("RGBA", "LA") else pixels.max())
 
 
 def is_deep(image: Pil.Image) -> bool:
-    """Whether an opened file has 16 bits a channel, of which Pillow reads the upper 8."""
+    """Return whether an opened file has colours of 16 bits a channel, of which Pillow reads the upper 8."""
     return image.mode in ("RGB", "RGBA", "LA", "RGBX") and any(
         ";16" in str(tile.args) for tile in getattr(image, "tile", ())
     )
 
 
 def is_lossy(image: Pil.Image, path: Path) -> bool:
-    """Whether an opened file is of a format that does not keep pixels as they were saved."""
+    """Return whether an opened file has a lossy format, which does not keep the pixels as they were saved."""
     if image.format == "WEBP":
         with path.open("rb") as file:
             return b"VP8 " in file.read(64 * 1024)
@@ -238,10 +252,10 @@ def is_lossy(image: Pil.Image, path: Path) -> bool:
 
 
 def _eight_bits(image: Pil.Image, white: int) -> Pil.Image:
-    """Scale deep grey, which Pillow would cut off at 255. A transparent value of it becomes transparent pixels."""
+    """Return 16-bit grey scaled to 8 bits, which Pillow would clip at 255, with its transparent value kept."""
     if image.mode == "F":
         raise ValueError(
-            "it has floating-point pixels, of which nobody knows what white is; expected integers of 8 or 16 bits"
+            "it has floating-point pixels, whose value for white is unknown; expected integers of 8 or 16 bits"
         )
     if not image.mode.startswith("I"):
         return image
@@ -261,7 +275,15 @@ def _on_white(image: Pil.Image) -> Pil.Image:
 
 
 def picture_size(path: Path, upright: bool = True) -> tuple[int, int]:
-    """Give (width, height) of a picture file as `read_picture` turns it, from its first bytes alone. Raises CycadaError."""
+    """Return (width, height) of a picture as `read_picture` reads it, from the first bytes of its file.
+
+    Args:
+        path: The file.
+        upright: Follow the EXIF orientation.
+
+    Raises:
+        CycadaError: The file cannot be read.
+    """
     try:
         with open_picture(path) as opened:
             width, height = opened.size

@@ -1,4 +1,4 @@
-"""SegmentationDataset: images with a mask each, too many and too large to hold, so that every pair is read when it is asked for."""
+"""Images with one class mask each, which are read or drawn one by one, and the domains that they come from."""
 
 from __future__ import annotations
 
@@ -14,21 +14,27 @@ from torch import Tensor
 
 from cycada.core.errors import Absent, CycadaError
 from cycada.core.registry import Registry
+from cycada.data.domain import ROOT_HINT
 
 Image = np.ndarray
-"""(H, W, 3) uint8."""
+"""Image as an array, (H, W, 3) uint8."""
 Mask = np.ndarray
-"""(H, W) uint8: 0..K-1, or IGNORE."""
+"""Class of each pixel, (H, W) uint8, values 0..K-1 or IGNORE."""
 Palette = Sequence[tuple[int, int, int]]
-"""A colour for every class, to look at: red, green, blue in 0..255."""
+"""Colour of each class, for figures: red, green, blue in 0..255."""
 
 
 class SegmentationDataset(ABC):
-    """A sized collection that keeps nothing: `read(i)` opens or draws pair i anew.
+    """Dataset of images with one class mask each, which keeps nothing in memory.
 
-    names: one for every pair, in order. labelled: whether the pairs have masks. skipped: the pairs that were left out
-    because they are damaged, name -> what is wrong with it (only with the option `skip_bad` of a domain). left_out: what lies beside
-    the files and is none of them, name -> why.
+    A subclass implements `pair`, which reads or draws image i each time it is called.
+
+    Attributes:
+        names: Name of each pair, in order.
+        labelled: Whether the images have masks.
+        skipped: Names of pairs that were left out because they are damaged or incomplete, each with the
+            error. A domain fills it where its option `skip_bad` is set.
+        left_out: Files beside the pairs that are not read, each with the reason.
     """
 
     names: Sequence[str]
@@ -46,58 +52,96 @@ class SegmentationDataset(ABC):
 
     @property
     def paths(self) -> Sequence[tuple[Path, Path | None]]:
-        """Image and mask file of every pair; empty where scenes are drawn."""
+        """Image file and mask file of each pair; empty where images are drawn."""
         return ()
 
     def sizes(self, rows: Sequence[int]) -> Mapping[str, int]:
-        """Count the images of these pairs by the size of their files, 'W x H'. Drawn scenes have none."""
+        """Return the number of image files of each size, by 'W x H'; empty where images are drawn.
+
+        Args:
+            rows: Indices of the pairs to look at.
+        """
         return {}
 
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
-        """Say what of these pairs cannot be known from their files: file -> sentences. Drawn scenes have none."""
+        """Return files with something that cannot be known from the file, each with sentences about it.
+
+        Args:
+            rows: Indices of the pairs to look at.
+        """
         return {}
 
     def read(self, i: int) -> tuple[Tensor, Tensor | None]:
-        """Image (3, H, W) uint8 and mask (H, W) uint8, 0..K-1 or IGNORE, or None. Raises CycadaError that names the pair."""
+        """Return image i and its mask as tensors.
+
+        Returns:
+            Image (3, H, W) uint8, and mask (H, W) uint8 with values 0..K-1 or IGNORE, or None without masks.
+
+        Raises:
+            CycadaError: A file cannot be read. The message names it.
+        """
         image, mask = self.pair(i)
         pixels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
         return pixels, None if mask is None else torch.from_numpy(np.array(mask, order="C"))
 
     @abstractmethod
     def pair(self, i: int) -> tuple[Image, Mask | None]:
-        """The same as arrays, the image (H, W, 3). No mask is even opened where `labelled` is False."""
+        """Return image i, (H, W, 3) uint8, and its mask, (H, W) uint8 or None, as arrays.
+
+        Where `labelled` is False, no mask file is opened.
+        """
 
     def without_masks(self) -> Self:
-        """The same images with nothing to learn from: what a target domain is."""
+        """Return the same images without masks, as the methods see a target domain."""
         return self.subset(range(len(self)), labelled=False)
 
     def subset(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
-        """These pairs, in this order."""
-        part = copy.copy(self)
-        part.names = [self.names[i] for i in rows]
-        part.labelled = self.labelled if labelled is None else labelled
-        return part
+        """Return some of the pairs, in the given order.
+
+        Args:
+            rows: Indices of the pairs.
+            labelled: Whether their masks are read; None leaves it as it is.
+        """
+        subset = copy.copy(self)
+        subset.names = [self.names[i] for i in rows]
+        subset.labelled = self.labelled if labelled is None else labelled
+        return subset
 
     def true_translation(self, other: SegmentationDataset) -> SegmentationDataset | None:
-        """The same scenes, in order, as they would look in the domain of `other`: what a perfect translation would be. None
+        """Return the same scenes as they look in the domain of `other`: the result of a perfect translation.
 
-        where nobody knows: only drawn and paired scenes do.
+        Returns:
+            The dataset, in the same order, or None where it is unknown. Only drawn and paired images have
+            one.
         """
         return None
 
 
 class SceneDomain(ABC):
-    """One domain of scenes. Subclasses set the card below, register with `@scene_domains("name")` and answer `load`.
+    """Domain whose images have one class mask each, or no labels at all.
 
-    classes: their names, in the order of the mask's values. palette: a colour for each, to look at. splits: what it has;
-    `test` is the labelled split that is scored (the official validation set where the test labels are secret).
-    unlabelled: the split whose images, without masks, a target is. flip_safe: whether a mirrored scene is one. files:
-    what is expected under the data root, as glob patterns. consecutive: whether the test images, in their order, are
-    frames of one video that follow each other, so that reports draw them in blocks. labelled: False where no split has
-    masks. classes_read: what a file with the data says of the classes, in one text, once it is read: it is part of what
-    the data are known by. counts: how many pairs each official split has; empty where every user's is another one.
+    A subclass sets the attributes below, implements `scenes` and registers itself with
+    `@scene_domains("name")`. Its keyword-only constructor arguments are the options that a config may set.
+
+    Attributes:
+        title: Name of the domain as a report prints it; the registered name where it is empty.
+        classes: Names of the classes, in the order of the values of the masks.
+        palette: Colour of each class, for figures.
+        splits: The splits. 'test' is the labelled split that is scored: the official validation set where the
+            labels of the official test set are secret.
+        unlabelled: The split whose images, without masks, are the target's training images.
+        flip_safe: Whether a mirrored image is a possible image of the domain.
+        labelled: False where no split has masks.
+        classes_read: Text of the file that defines the classes, once it is read. It is part of the data's
+            fingerprint.
+        counts: Number of pairs in each official split; empty where it depends on the user's files.
+        consecutive: Whether the test images, in their order, are consecutive frames of one video. Reports
+            then resample them in blocks.
+        files: Files expected under the data root, as glob patterns.
+        how_to_get: Sentence that says how to get them.
     """
 
+    title: ClassVar[str] = ""
     classes: tuple[str, ...]
     palette: Palette
     splits: tuple[str, ...] = ("train", "test")
@@ -111,7 +155,17 @@ class SceneDomain(ABC):
     how_to_get: ClassVar[str] = ""
 
     def load(self, root: Path, split: str) -> SegmentationDataset:
-        """The pairs of a split, none of them read yet. Raises CycadaError that names path, found and expected."""
+        """Return the pairs of a split, none of which is read yet.
+
+        Args:
+            root: Data root.
+            split: One of `splits`.
+
+        Raises:
+            Absent: The files are not there.
+            CycadaError: There is no such split, or its files do not match. The message names the path, what
+                was found and what is expected.
+        """
         if split not in self.splits:
             raise CycadaError(
                 f"Domain '{self.name}': found the split '{split}', expected one of {', '.join(self.splits)}."
@@ -120,28 +174,27 @@ class SceneDomain(ABC):
 
     @abstractmethod
     def scenes(self, root: Path, split: str) -> SegmentationDataset:
-        """`load`, for a split that is there."""
+        """Return the pairs of a split, which is one of `splits`; `load` calls it."""
 
     def images(self, root: Path, split: str) -> SegmentationDataset:
-        """The images of a split without masks: what an unlabelled target is.
+        """Return the images of a split without masks, as an unlabelled target.
 
-        A domain in files overrides this, so that masks need not be there.
+        A domain in files overrides this, so that the mask files need not be there.
         """
         return self.load(root, split).without_masks()
 
     def count(self, root: Path, split: str, masks: bool) -> int:
-        """Count the pairs of a split, or its images where masks are not wanted. Raises as `load` does."""
+        """Return the number of pairs of a split, or of its images if `masks` is False; raises as `load` does."""
         return len(self.load(root, split) if masks else self.images(root, split))
 
     def missing(self, searched: Path, expected: str) -> Absent:
-        """The answer to absent data: the path searched, what is expected there, how to get it."""
-        return Absent(
-            f"Domain '{self.name}': no data in {searched.resolve()}. Expected there: {expected}. {self.how_to_get}".rstrip()
-            + " The data root comes from data.root, the variable CYCADA_DATA, or is ./data."
-        )
+        """Return the error for absent files: the folder, what is expected there and how to get it."""
+        found = f"Domain '{self.name}': no data in {searched.resolve()}. Expected there: {expected}."
+        return Absent(f"{found} {self.how_to_get}".rstrip() + ROOT_HINT)
 
     @property
     def name(self) -> str:
+        """Name under which the domain is registered, or of its class where it is not registered."""
         return next((n for n in scene_domains if scene_domains[n] is type(self)), type(self).__name__)
 
 
@@ -149,5 +202,5 @@ scene_domains: Registry[type[SceneDomain]] = Registry("scene domain")
 
 
 def evenly_spaced(count: int, wanted: int) -> list[int]:
-    """At most `wanted` places, evenly over 0..count-1."""
+    """Return at most `wanted` indices, evenly spaced over 0..count-1."""
     return sorted({int(i) for i in np.linspace(0, count - 1, min(count, wanted))})

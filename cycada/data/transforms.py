@@ -1,4 +1,4 @@
-"""Size and channels on loading; random affine maps on the device while training."""
+"""Changes of size and channels on loading, and random transforms on the device during training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch import Tensor
 from cycada.core.errors import CycadaError
 
 Resize = Literal["bilinear", "bicubic", "nearest", "pad"]
-GREY = (0.299, 0.587, 0.114)  # ITU-R 601, as PIL's convert("L")
+GREY = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in grey (ITU-R BT.601), as in Pillow's convert("L")."""
 
 
 def convert(
@@ -22,10 +23,21 @@ def convert(
     resize: Resize = "bilinear",
     chunk: int = 10_000,
 ) -> Tensor:
-    """(N, C, H, W) uint8 -> (N, channels, size, size) uint8.
+    """Return images at another size and with another number of channels.
 
-    bilinear and bicubic are antialiased, as PIL's; `pad` puts black around (28 -> 32) and refuses to shrink.
-    Grey -> RGB repeats the channel; RGB -> grey takes the luma.
+    Args:
+        images: (N, C, H, W) uint8.
+        size: Side, or (height, width), in pixels.
+        channels: 1 or 3. Grey becomes RGB by repeating the channel; RGB becomes grey by its luma.
+        resize: Interpolation. 'bilinear' and 'bicubic' are antialiased as Pillow's are; 'pad' adds a black
+            border, for example from 28 to 32 pixels.
+        chunk: Number of images that are converted at a time.
+
+    Returns:
+        (N, channels, height, width) uint8.
+
+    Raises:
+        CycadaError: 'pad' was asked to make images smaller.
     """
     shape = (size, size) if isinstance(size, int) else (size[0], size[1])
     if images.shape[1] == channels and images.shape[2:] == shape:
@@ -41,7 +53,8 @@ def _convert(images: Tensor, size: tuple[int, int], channels: int, resize: Resiz
         rows, columns = size[0] - x.shape[2], size[1] - x.shape[3]
         if rows < 0 or columns < 0:
             raise CycadaError(
-                f"data.resize: pad cannot shrink {x.shape[2]} x {x.shape[3]} to {size[0]} x {size[1]}. Use bilinear."
+                f"data.resize: pad cannot shrink {x.shape[2]} x {x.shape[3]} to {size[0]} x {size[1]}. "
+                f"Use bilinear."
             )
         x = F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
     elif x.shape[2:] != size:
@@ -53,9 +66,16 @@ def _convert(images: Tensor, size: tuple[int, int], channels: int, resize: Resiz
 
 
 def random_affine(images: Tensor, rotate: float, scale: float, shear: float, shift: float) -> Tensor:
-    """Every image by its own map: rotation and shear in +-degrees, scale in 1 +- scale, shift in +-share of the side.
+    """Return images after random affine maps, one for each image, drawn from torch's global CPU generator.
 
-    (N, C, H, W) -> the same. What comes in from outside repeats the border. Draws from torch's global CPU generator.
+    The border pixels are repeated outside the image.
+
+    Args:
+        images: (N, C, H, W), floating point.
+        rotate: Largest rotation in degrees, either way.
+        scale: Largest change of the size, as a share: factors are in 1 +- scale.
+        shear: Largest shear in degrees, either way.
+        shift: Largest shift, as a share of the side, either way.
     """
     n = len(images)
     r = torch.rand(6, n) * 2 - 1
@@ -69,9 +89,15 @@ def random_affine(images: Tensor, rotate: float, scale: float, shear: float, shi
 
 
 def mask_patches(images: Tensor, patch: int, share: float) -> Tensor:
-    """Every image with about `share` of its `patch` x `patch` squares set to 0, the middle of the range.
+    """Return images with random square patches set to 0, the middle of the range.
 
-    (N, C, H, W) -> the same (Hoyer et al. 2023, MIC, section 3.2). Draws from torch's global CPU generator.
+    Masked image consistency: Hoyer et al., "MIC: Masked Image Consistency for Context-Enhanced Domain
+    Adaptation", CVPR 2023, section 3.2. Random numbers come from torch's global CPU generator.
+
+    Args:
+        images: (N, C, H, W).
+        patch: Side of a patch in pixels.
+        share: Probability that a patch is masked.
     """
     n, _, height, width = images.shape
     kept = torch.rand(n, 1, -(-height // patch), -(-width // patch)) > share

@@ -1,4 +1,4 @@
-"""SegmentationDataset with another picture of each: a translation from disk, or what it truly looks like in the other domain."""
+"""Datasets that pair each image with another one: its translation from disk, or its true counterpart."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ from cycada.data.pairs import FilePairs
 from cycada.data.scenes import Image, Mask, SegmentationDataset
 
 ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9"}
-"""The last bytes of every file of a kind."""
+"""Last bytes of a complete file, by its suffix."""
 
 
 class PairedDataset(SegmentationDataset):
-    """`real`, with another picture of every scene behind it, at the same size.
+    """Dataset whose images are joined with a partner image along the channels.
 
-    `read` gives both images in one tensor, (2C, H, W) uint8, the other behind: whatever window and mirror a stream takes then falls
-    on both, and on the mask.
+    `read` returns both in one tensor, (2C, H, W) uint8, the partner second, so that crops and mirroring apply
+    to both and to the mask alike.
+
+    Args:
+        real: Images and masks.
+        partner: For each image the translated or the paired image, at the same size.
     """
 
     def __init__(self, real: ResizedDataset, partner: ResizedDataset) -> None:
@@ -43,7 +47,13 @@ class PairedDataset(SegmentationDataset):
 
 
 class Translated(PairedDataset):
-    """With translations in picture files behind, which are brought to the size of `real` and stay in memory where that does."""
+    """Dataset that pairs each image with its translation in a picture file.
+
+    Args:
+        real: Images and masks.
+        files: The translation of each image. It is resized to the size of `real`, and stays in memory if
+            `real` does.
+    """
 
     def __init__(self, real: ResizedDataset, files: Sequence[Path]) -> None:
         pairs = FilePairs(
@@ -53,7 +63,12 @@ class Translated(PairedDataset):
 
 
 def write_png(file: Path, pixels: Tensor) -> None:
-    """(C, H, W) uint8, C = 1 or 3, as a PNG file, whole or not at all. Little compressed: translations are many."""
+    """Write an image as a PNG file, complete or not at all, at the fastest compression.
+
+    Args:
+        file: The file.
+        pixels: (C, H, W) uint8, C = 1 or 3.
+    """
     array = pixels.permute(1, 2, 0).cpu().numpy()
     with whole(file) as part:
         Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(
@@ -62,7 +77,10 @@ def write_png(file: Path, pixels: Tensor) -> None:
 
 
 def is_whole(file: Path) -> bool:
-    """Whether a PNG or .jpg file is there to its last byte: after a power failure a renamed file may be cut off or empty."""
+    """Return whether a .png or .jpg file exists and is complete.
+
+    After a power failure, a file that was renamed into place may be cut off or empty.
+    """
     end = ENDS[file.suffix]
     try:
         with file.open("rb") as opened:

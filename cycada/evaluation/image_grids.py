@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cycada.core.files import ready, whole
 from cycada.core.types import IGNORE, Batch
-from cycada.data import ResizedDataset, resize_logits, resize_mask, to_bytes, to_float
+from cycada.data import ResizedDataset, resize_images, resize_logits, resize_mask, to_bytes, to_float
 from cycada.data.inspect import coloured
 from cycada.data.scenes import Palette, evenly_spaced
 from cycada.evaluation.predict import eval_mode, max_batch, probabilities
@@ -79,9 +79,7 @@ def _shrunk(images: torch.Tensor) -> torch.Tensor:
     height, width = images.shape[-2:]
     if width <= WIDEST:
         return images
-    return torch.nn.functional.interpolate(
-        images, (round(height * WIDEST / width), WIDEST), mode="bilinear", antialias=True
-    )
+    return resize_images(images, (round(height * WIDEST / width), WIDEST))
 
 
 def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], path: Path) -> None:

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from cycada.data import resize_logits
+from cycada.data import resize_images, resize_logits
 from cycada.methods import Classify
 
 OVERLAP = 1 / 3
@@ -85,7 +84,7 @@ def multi_scale(classify: Classify, scales: Sequence[float], multiple_of: int = 
             for s in scales
         ]
         return _mean(
-            resize_logits(classify(_resized(images, size)).float(), images.shape[2:]) for size in sides
+            resize_logits(classify(resize_images(images, size)).float(), images.shape[2:]) for size in sides
         )
 
     return classify_scales
@@ -106,12 +105,6 @@ def flip_average(classify: Classify) -> Classify:
         return _mean(answers())
 
     return classify_both
-
-
-def _resized(images: Tensor, size: Sequence[int]) -> Tensor:
-    if tuple(images.shape[2:]) == tuple(size):
-        return images
-    return F.interpolate(images, tuple(size), mode="bilinear", antialias=True, align_corners=False)
 
 
 def _mean(answers: Iterable[Tensor]) -> Tensor:

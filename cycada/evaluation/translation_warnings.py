@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import torch
 from torch import Tensor
 
-from cycada.data import ImageDataset, ResizedDataset, Split, to_float
+from cycada.data import ImageDataset, ResizedDataset, Split, resize_images, to_float
 from cycada.metrics.alarms import MESSAGES, alarms, luminance_correlation, measures
 from cycada.planning.build import Datasets
 from cycada.planning.plan import StagePlan
@@ -57,8 +56,7 @@ def _true_correlation(
     if known is None:
         return None
     truth = to_float(known.sample(shown)[: len(inputs)])
-    if truth.shape[-2:] != inputs.shape[-2:]:  # a grid shows large scenes smaller
-        truth = torch.nn.functional.interpolate(truth, inputs.shape[-2:], mode="bilinear", antialias=True)
+    truth = resize_images(truth, inputs.shape[-2:])  # a grid shows large scenes smaller
     return float(luminance_correlation(inputs, truth).median())
 
 

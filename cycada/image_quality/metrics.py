@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from cycada.data import resize_logits
+from cycada.data import resize_images, resize_logits
 from cycada.data.palettes import colour_scores
 from cycada.data.scenes import Palette
 from cycada.evaluation.scoring import as_scores
@@ -70,13 +69,6 @@ def count_answers(logits: Tensor, labels: Sequence[Tensor] | Tensor, classes: in
     return counts
 
 
-def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, C, H, W) -> (N, C, h, w), bilinear, antialiased."""
-    if tuple(images.shape[-2:]) == size:
-        return images
-    return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
-
-
 class ConfusionMetric:
     """Scores of answers, under the names that they were counted by."""
 
@@ -117,7 +109,7 @@ class FcnScore:
         )
         for name, images in shown.items():
             if images is not None:
-                self.counting.add(name, self.classify(resized(images, self.size)).float(), batch.labels)
+                self.counting.add(name, self.classify(resize_images(images, self.size)).float(), batch.labels)
 
     def compute(self) -> dict[str, Any]:
         return self.counting.compute()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,10 @@ from torch import Tensor, nn
 from cycada.config.schema import Config
 from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError
+from cycada.core.files import bytes_digest, file_digest
 from cycada.core.registry import typed
+from cycada.data import resize_images
 from cycada.evaluation.scoring import as_evaluated, stored_scores
-from cycada.image_quality.metrics import resized
 from cycada.methods import Classify, Networks, classify_by
 from cycada.networks import kind_of
 from cycada.networks.inception import InceptionFeatures, read_inception
@@ -96,7 +96,7 @@ def _trained(name: str, results: Path | str, device: Device) -> _Trained:
     classes = class_names(folder)
     net = trained_network(folder, config, stage, role, len(classes)).to(device.torch_device)
     weights = save({key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()})
-    return _Trained(net, config, stage, folder, role, hashlib.blake2b(weights, digest_size=8).hexdigest())
+    return _Trained(net, config, stage, folder, role, bytes_digest(weights, size=8))
 
 
 def class_names(folder: RunFolder) -> tuple[str, ...]:
@@ -132,7 +132,7 @@ def find_extractor(name: str, results: Path | str, device: Device) -> Extractor:
         if not path.is_file():
             raise CycadaError(f"extractor: there is no file {path}.")
         inception = read_inception(str(path)).to(device.torch_device)
-        digest = _file_digest(path)
+        digest = file_digest(path, size=8)
         kind = (
             "torchvision inception_v3"
             if hasattr(inception.body, "Mixed_7c")
@@ -148,7 +148,7 @@ def find_extractor(name: str, results: Path | str, device: Device) -> Extractor:
             raise CycadaError(
                 f"extractor: {t.folder.path} looks at {channels} channels, the pictures have {images.shape[1]}."
             )
-        features = t.net(resized(images, t.size)).features.float()
+        features = t.net(resize_images(images, t.size)).features.float()
         return (
             InceptionFeatures(features.mean((2, 3)), features)
             if features.ndim == 4
@@ -161,8 +161,3 @@ def find_extractor(name: str, results: Path | str, device: Device) -> Extractor:
         t.protocol | {"network": "the toolkit's own classifier, features"},
         extract,
     )
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()

@@ -12,11 +12,11 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cycada.core.bounds import Count, Positive
 from cycada.core.types import full_precision
+from cycada.data import resize_images
 from cycada.methods.base import Classify, Direction, Method, PhaseSpec, Translate, methods
 from cycada.methods.step_tensors import Networks, Options, StepTensors, kept_detached, option
 from cycada.networks import NOISE, PairDiscriminatorOutput
@@ -207,7 +207,7 @@ def resize(images: Tensor, shape: Sequence[int]) -> Tensor:
     """Resize images (N, C, h, w) to (N, C, H, W), bilinearly; those of that size stay as they are."""
     if tuple(images.shape[-2:]) == tuple(shape):
         return images
-    return F.interpolate(images.float(), tuple(shape), mode="bilinear", antialias=True)
+    return resize_images(images.float(), shape)
 
 
 ADAM_COGAN = {"name": "adam", "lr": 2e-4, "betas": (0.5, 0.999), "weight_decay": 5e-4}

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from cycada.core.bounds import NonNegative, Part, Share
 from cycada.core.types import Output
+from cycada.data import resize_images
 from cycada.losses.task import labelled_cross_entropy
 from cycada.methods.adda import FEATURE_DISCRIMINATOR, DomainDiscriminatorOptions, DomainDiscriminatorTensors
 from cycada.methods.base import Method, PhaseSpec, methods
@@ -166,9 +167,7 @@ def translated_at(scale: float, generator: nn.Module, images: Tensor) -> Tensor:
     """
     multiple = int(getattr(generator, "multiple_of", 1))
     size = [max(1, round(side * scale / multiple)) * multiple for side in images.shape[-2:]]
-    result: Tensor = generator(
-        F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
-    )
+    result: Tensor = generator(resize_images(images, size))
     return result
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError
+from cycada.core.files import bytes_digest
 from cycada.core.progress import Progress
 from cycada.data import ImageDataset, ResizedDataset
 from cycada.data.doubts import NAMED, grouped, listed
@@ -196,11 +196,11 @@ def alike(classes: Sequence[str]) -> list[str]:
     ]
 
 
-def _digests(examples: ImageDataset) -> Iterator[bytes]:
+def _digests(examples: ImageDataset) -> Iterator[str]:
     """A digest of each of a user's pictures; nothing for domains whose files are all of one size, which are what they are."""
     if examples.origin.sizes:
         for image in examples.images.cpu().numpy():
-            yield hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+            yield bytes_digest(image.tobytes())
 
 
 def _sizes(sizes: Mapping[str, int], shape: tuple[int, int], resize: str, cut: bool) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from cycada.config.schema import digest
-from cycada.core.files import ready
+from cycada.core.files import bytes_digest, ready
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
@@ -112,7 +111,7 @@ def _key(plan: StagePlan, g_st: nn.Module, scenes: ResizedDataset) -> str:
         {
             "format": FORMAT,
             "network": plan.specs["g_st"].model_dump(),
-            "weights": hashlib.blake2b(weights, digest_size=8).hexdigest(),
+            "weights": bytes_digest(weights, size=8),
             "images": scenes.fingerprint(masks=False),
             "size": scenes.size,
             "precision": plan.stage.precision,

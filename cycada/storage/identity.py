@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from cycada.config.schema import Config, digest
 from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError
+from cycada.core.files import file_digest
 from cycada.core.registry import Registry, typed
 from cycada.data import domains, scene_domains
 from cycada.losses import losses
@@ -77,6 +77,6 @@ def weights_id(identity: str) -> str:
 
 def _file_digest(path: Path, where: str) -> str:
     try:
-        return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+        return file_digest(path, size=8)
     except OSError as error:
         raise CycadaError(f"{where}: cannot read {path}: {error.strerror}.") from None

@@ -182,7 +182,7 @@ class RunFolder:
         digests = {}
         for name in self.parts():
             files.sync(self.path / name)
-            digests[name] = files.digest(self.path / name)
+            digests[name] = files.file_digest(self.path / name)
         for folder in (self.images, self.path):
             if folder.is_dir():
                 files.sync(folder)
@@ -212,7 +212,7 @@ class RunFolder:
         found = {}
         for name, expected in digests.items():
             try:
-                if files.digest(self.path / name) != expected:
+                if files.file_digest(self.path / name) != expected:
                     found[name] = "other bytes"
             except FileNotFoundError:
                 found[name] = "gone"

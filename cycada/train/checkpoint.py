@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ def save(folder: Path, state: dict[str, Any]) -> Path:
         with part.open("wb") as file:
             _save(state, _Heard(file))
         files.sync(part)
-        path = folder / f"checkpoint-{state['step']:08d}-{_digest(part)}.pt"
+        path = folder / f"checkpoint-{state['step']:08d}-{files.file_digest(part, size=6)}.pt"
         part.replace(path)
     files.sync(folder)
     for old in checkpoints(folder)[:-KEEP]:
@@ -73,7 +72,7 @@ def step_of(path: Path) -> int:
 
 def load(path: Path) -> dict[str, Any]:
     """Raises CycadaError that names a damaged file. Loads with weights_only: no code in the file is run."""
-    if _digest(path) != path.stem.rsplit("-", 1)[-1]:
+    if files.file_digest(path, size=6) != path.stem.rsplit("-", 1)[-1]:
         raise CycadaError(
             f"{path}: the checkpoint is damaged (its bytes do not match the digest in its name)."
         )
@@ -110,8 +109,3 @@ def load_latest(
             f"{folder}: every checkpoint of this run is damaged. Delete the folder to train the stage anew."
         )
     return None
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=6)).hexdigest()

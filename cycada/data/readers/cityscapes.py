@@ -1,4 +1,4 @@
-"""Cityscapes, and the 19 classes by which all street domains are compared."""
+"""Cityscapes, and the 19 classes that street domains are compared on."""
 
 from __future__ import annotations
 
@@ -9,38 +9,46 @@ from typing import Literal
 from cycada.core.bounds import PathText
 from cycada.core.types import IGNORE
 from cycada.data.masks import MaskTable
-from cycada.data.pairs import find_pairs, left_out_of, unlabelled
+from cycada.data.pairs import find_pairs, find_unlabelled, left_out_of
 from cycada.data.picture import image_files
 from cycada.data.scenes import Palette, SceneDomain, SegmentationDataset, scene_domains
 
 CLASSES = {
     "road": (128, 64, 128), "sidewalk": (244, 35, 232), "building": (70, 70, 70), "wall": (102, 102, 156),
-    "fence": (190, 153, 153), "pole": (153, 153, 153), "traffic light": (250, 170, 30), "traffic sign": (220, 220, 0),
-    "vegetation": (107, 142, 35), "terrain": (152, 251, 152), "sky": (70, 130, 180), "person": (220, 20, 60),
-    "rider": (255, 0, 0), "car": (0, 0, 142), "truck": (0, 0, 70), "bus": (0, 60, 100), "train": (0, 80, 100),
-    "motorcycle": (0, 0, 230), "bicycle": (119, 11, 32),
+    "fence": (190, 153, 153), "pole": (153, 153, 153), "traffic light": (250, 170, 30),
+    "traffic sign": (220, 220, 0), "vegetation": (107, 142, 35), "terrain": (152, 251, 152),
+    "sky": (70, 130, 180), "person": (220, 20, 60), "rider": (255, 0, 0), "car": (0, 0, 142),
+    "truck": (0, 0, 70), "bus": (0, 60, 100), "train": (0, 80, 100), "motorcycle": (0, 0, 230),
+    "bicycle": (119, 11, 32),
 }  # fmt: skip
-"""The 19 train classes in the order of their trainIds, with the colours of the official script (cityscapesscripts,
+"""The 19 classes in the order of their trainIds, in the colours of the official script (cityscapesscripts,
 helpers/labels.py)."""
 
 LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
-"""The labelIds of those 19 (the same script). All other ids from 0 to 33 are ignored."""
+"""The labelIds of these 19 classes, from the same script. All other ids from 0 to 33 are ignored."""
 
 Subset = Literal[19, 16, 13]
 WITHOUT: Mapping[int, tuple[str, ...]] = {
     19: (), 16: ("terrain", "truck", "train"), 13: ("terrain", "truck", "train", "wall", "fence", "pole"),
 }  # fmt: skip
-"""What SYNTHIA lacks of the 19, and what is also left out in the 13-class comparison (Tsai et al. 2018, section 5)."""
+"""Classes left out of the 19: those that SYNTHIA does not have, and, of 13, three more (Tsai et al., CVPR
+2018, section 5)."""
 
 
 def subset(count: Subset) -> tuple[tuple[str, ...], Palette]:
-    """Names and colours of the 19, 16 or 13 classes."""
+    """Return the names and colours of the 19, 16 or 13 classes."""
     names = tuple(name for name in CLASSES if name not in WITHOUT[count])
     return names, tuple(CLASSES[name] for name in names)
 
 
 def table(ids: Mapping[str, int], classes: Sequence[str], known: Sequence[int]) -> MaskTable:
-    """ids: class name -> the value in the files. What is known and of no class is ignored."""
+    """Return the table from the values of mask files to classes.
+
+    Args:
+        ids: Value in the files of each class, by its name.
+        classes: Names of the classes that are used, in order.
+        known: All values that may occur. Those of no class are ignored.
+    """
     return MaskTable(
         dict.fromkeys(known, IGNORE) | {ids[name]: k for k, name in enumerate(classes) if name in ids}
     )
@@ -48,13 +56,26 @@ def table(ids: Mapping[str, int], classes: Sequence[str], known: Sequence[int]) 
 
 @scene_domains("cityscapes")
 class Cityscapes(SceneDomain):
-    """Cordts et al. 2016: 2,975 + 500 labelled frames of 2048 x 1024 from German cities, 19,998 more without masks.
+    """Cityscapes, street scenes with 19 classes: 2,975 labelled frames for training and 500 for testing.
 
-    `test` is the official validation set: the labels of the official test set (here `official_test`) are secret.
-    `train` reads masks, `train_extra` and `official_test` have none. classes: 19, or the 16 or 13 shared with SYNTHIA.
-    extra: as a target it is the images of `train_extra` (the CyCADA paper's 19,998); an oracle has `train` all the same.
+    Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene Understanding", CVPR 2016; 2048 x 1024
+    pixels.
+
+    Files: leftImg8bit/SPLIT/CITY/ with the images and gtFine/SPLIT/CITY/ with the masks, below `folder`.
+
+    Labels: a mask of labelIds for each image of `train` and `test`. `test` is the official validation set,
+    since the labels of the official test set (here `official_test`) are secret. `train_extra`, 19,998 frames,
+    and `official_test`, 1,525 frames, are read without masks.
+
+    Args:
+        folder: Folder below the data root.
+        classes: 19, or the 16 or 13 that are shared with SYNTHIA.
+        extra: As a target, train on the images of `train_extra`, as the CyCADA paper does. A method that
+            trains on target labels still uses `train`.
+        skip_bad: Leave out pairs that are damaged or incomplete. This reads every file once.
     """
 
+    title = "Cityscapes"
     splits = ("train", "test", "train_extra", "official_test")
     counts: Mapping[str, int] = {"train": 2_975, "test": 500, "train_extra": 19_998, "official_test": 1_525}
     files = (
@@ -79,9 +100,9 @@ class Cityscapes(SceneDomain):
         self.classes, self.palette = subset(classes)
 
     def images(self, root: Path, split: str) -> SegmentationDataset:
-        """The images of a split; there may be masks or not."""
+        """Return the images of a split, whether there are masks or not."""
         images, _ = self._folders(root, split)
-        return unlabelled(
+        return find_unlabelled(
             self, _by_city(images, "_leftImg8bit"), images, self.skip_bad, left_out=_left_out(images)
         )
 
@@ -93,23 +114,31 @@ class Cityscapes(SceneDomain):
         images, masks = self._folders(root, split)
         if split in ("train_extra", "official_test"):
             return self.images(root, split)
-        found = _by_city(images, "_leftImg8bit")
+        image_paths = _by_city(images, "_leftImg8bit")
         ids = table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(34))
-        known = _by_city(masks, "_gtFine_labelIds")
         return find_pairs(
-            self, found, known, (images, masks), ids, skip_bad=self.skip_bad, left_out=_left_out(images)
+            self,
+            image_paths,
+            _by_city(masks, "_gtFine_labelIds"),
+            (images, masks),
+            ids,
+            skip_bad=self.skip_bad,
+            left_out=_left_out(images),
         )
 
 
 def _by_city(folder: Path, ending: str) -> dict[str, Path]:
-    """CITY/FRAME -> path."""
+    """Return the files below the folders of cities, by CITY/FRAME."""
     return {
         f"{p.parent.name}/{p.stem.removesuffix(ending)}": p for p in sorted(folder.glob(f"*/*{ending}.png"))
     }
 
 
 def _left_out(images: Path) -> dict[str, str]:
-    """What lies among the images and is none of them. Beside the masks that are read, other kinds are expected."""
+    """Return what lies among the images and is not read.
+
+    The folders of masks are not searched, as Cityscapes keeps other kinds of labels beside the masks.
+    """
     cities = sorted(path for path in images.glob("*") if path.is_dir() and not path.name.startswith("."))
     beside = {path: why for path, why in left_out_of(images).items() if Path(path) not in cities}
     beside |= {str(path): "it lies beside the folders of cities" for path in image_files(images)}

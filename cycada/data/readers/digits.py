@@ -1,4 +1,4 @@
-"""The four digit domains of the adaptation papers, read from the official files."""
+"""The four digit domains of the papers on adaptation: MNIST, USPS, SVHN and MNIST-M."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from cycada.data.domain import Domain, ImageDataset, Split, domains, examples
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """`images` and, where there, `labels` of an .npz file. Raises CycadaError that names the file."""
+    """Return the arrays `images` and, if it exists, `labels` of an .npz file.
+
+    Raises:
+        CycadaError: The file cannot be read or has no images.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if "images" not in arrays:
@@ -25,25 +29,25 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
                 )
             return arrays["images"], arrays.get("labels")
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        what = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).split())[:300]
         raise CycadaError(
-            f"{path}: not a readable .npz file, it is damaged or of another kind ({what}). Get it again."
+            f"{path}: not a readable .npz file, it is damaged or of another kind ({reason}). Get it again."
         ) from error
 
 
 class OfficialDigits(Domain):
-    """A domain that torchvision reads from official files, all copies of which have as many images."""
+    """Domain that torchvision reads from official files, whose number of images is known."""
 
     def failed(
         self, root: Path, split: Split, files: Mapping[Path, Callable[[Path], object]], error: Exception
     ) -> CycadaError:
-        """Tell files that are damaged from files that are absent.
+        """Return the error for files that could not be read, which tells absent files from damaged ones.
 
         Args:
-            root: Where they are looked for.
-            split: Which part it is.
-            files: Every file of the split, and what reads it alone: the first that cannot be read is named.
-            error: What was raised when all were read.
+            root: Data root.
+            split: The split.
+            files: Each file of the split, with a function that reads it. The first one that fails is named.
+            error: The error that torchvision raised.
         """
         absent = [path for path in files if not path.is_file()]
         if absent:
@@ -59,13 +63,13 @@ class OfficialDigits(Domain):
         return self.damaged(next(iter(files)), error, self.expected(split))
 
     def expected(self, split: Split) -> str:
-        """What a split's file holds, in words."""
+        """Return a phrase that says what a file of a split should hold."""
         return f"{self.counts[split]:,} images of {self.size} x {self.size}"
 
-    def whole(
+    def check_complete(
         self, path: Path, split: Split, images: np.ndarray, labels: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The arrays. Raises CycadaError that names the file where they are not those of the official split."""
+        """Return the arrays, or raise CycadaError where their number or size is not that of the official split."""
         sides = images.shape[1:3]
         if len(images) != self.counts[split] or len(labels) != len(images) or sides != (self.size, self.size):
             found = f"it holds {len(images):,} images of {sides[1]} x {sides[0]} and {len(labels):,} labels"
@@ -73,14 +77,25 @@ class OfficialDigits(Domain):
         return images, labels
 
 
-def _of_text(read: Callable[[str], object]) -> Callable[[Path], object]:
+def _takes_path(read: Callable[[str], object]) -> Callable[[Path], object]:
     return lambda path: read(str(path))
 
 
 @domains("mnist")
 class Mnist(OfficialDigits):
-    """LeCun et al. 1998: 60,000 + 10,000 grey 28 x 28. `drop: [a, b]` leaves training images a..b-1 out."""
+    """MNIST, handwritten digits: 60,000 + 10,000 grey images of 28 x 28 pixels for training and testing.
 
+    LeCun et al., "Gradient-based learning applied to document recognition", Proceedings of the IEEE 1998.
+
+    Files: the four uncompressed idx files in MNIST/raw/.
+
+    Labels: 0 to 9.
+
+    Args:
+        drop: [a, b] leaves out the training images a to b - 1.
+    """
+
+    title = "MNIST"
     channels, size = 1, 28
     counts: Mapping[Split, int] = {"train": 60_000, "test": 10_000}
     files = (
@@ -98,13 +113,11 @@ class Mnist(OfficialDigits):
         self.drop = drop
 
     def count(self, root: Path, split: Split, download: bool) -> int:
-        """Count without the digits that are left out."""
-        digits = range(self.counts[split])
-        return (
-            len(digits)
-            if not self.drop or split == "test"
-            else len(digits[: self.drop[0]]) + len(digits[self.drop[1] :])
-        )
+        """Return the number of images without those that `drop` leaves out."""
+        rows = range(self.counts[split])
+        if not self.drop or split == "test":
+            return len(rows)
+        return len(rows[: self.drop[0]]) + len(rows[self.drop[1] :])
 
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         part = "train" if split == "train" else "t10k"
@@ -114,10 +127,10 @@ class Mnist(OfficialDigits):
         except Exception as error:
             readers = (tv.mnist.read_image_file, tv.mnist.read_label_file)
             raise self.failed(
-                root, split, dict(zip(paths, map(_of_text, readers), strict=True)), error
+                root, split, dict(zip(paths, map(_takes_path, readers), strict=True)), error
             ) from error
-        short = paths[len(files.data) == self.counts[split]]
-        images, labels = self.whole(short, split, files.data.numpy(), files.targets.numpy())
+        incomplete = paths[len(files.data) == self.counts[split]]
+        images, labels = self.check_complete(incomplete, split, files.data.numpy(), files.targets.numpy())
         if self.drop and split == "train":
             keep = np.r_[0 : self.drop[0], self.drop[1] : len(images)]
             images, labels = images[keep], labels[keep]
@@ -126,8 +139,16 @@ class Mnist(OfficialDigits):
 
 @domains("usps")
 class Usps(OfficialDigits):
-    """Hull 1994: 7,291 + 2,007 grey 16 x 16. The files hold [-1, 1]; torchvision turns that into 0..255."""
+    """USPS, handwritten digits from mail: 7,291 + 2,007 grey images of 16 x 16 pixels for training and testing.
 
+    Hull, "A database for handwritten text recognition research", TPAMI 1994.
+
+    Files: usps.bz2 and usps.t.bz2. Their values are in [-1, 1]; torchvision converts them to 0..255.
+
+    Labels: 0 to 9.
+    """
+
+    title = "USPS"
     channels, size = 1, 16
     counts: Mapping[Split, int] = {"train": 7_291, "test": 2_007}
     files = ("usps.bz2", "usps.t.bz2")
@@ -139,17 +160,23 @@ class Usps(OfficialDigits):
             files = tv.USPS(str(root), train=split == "train", download=download)
         except Exception as error:
             raise self.failed(root, split, {path: Path.stat}, error) from error
-        images, labels = self.whole(path, split, np.asarray(files.data), np.asarray(files.targets))
+        images, labels = self.check_complete(path, split, np.asarray(files.data), np.asarray(files.targets))
         return examples(images, labels, 10, str(path))
 
 
 @domains("svhn")
 class Svhn(OfficialDigits):
-    """Netzer et al. 2011: 73,257 + 26,032 colour 32 x 32 (svhn/*_32x32.mat); or, where those are absent, the subset in
+    """SVHN, house numbers in photos: 73,257 + 26,032 colour images of 32 x 32 pixels for training and testing.
 
-    svhn/train.npz and svhn/test.npz. Label 10 of the files is 0.
+    Netzer et al., "Reading Digits in Natural Images with Unsupervised Feature Learning", NIPS workshop 2011.
+
+    Files: svhn/train_32x32.mat and svhn/test_32x32.mat. Where they are absent, svhn/train.npz and
+    svhn/test.npz are read, which may be subsets, with the arrays images (N, 32, 32, 3) and labels (N,).
+
+    Labels: 0 to 9; the label 10 of the official files is 0.
     """
 
+    title = "SVHN"
     channels, size = 3, 32
     counts: Mapping[Split, int] = {"train": 73_257, "test": 26_032}
     files = (
@@ -161,14 +188,14 @@ class Svhn(OfficialDigits):
     how_to_get = "data.download=true fetches the official files where there is a network."
 
     def count(self, root: Path, split: Split, download: bool) -> int:
-        """Count the official images, or those of the subset where it is what is read."""
+        """Return the number of official images, or of those in the .npz file where that is read."""
         official, subset = self._paths(root, split)
         if download or official.exists():
             return self.counts[split]
         return len(self._subset(root, subset)[0])
 
     def _paths(self, root: Path, split: Split) -> tuple[Path, Path]:
-        """The official file of a split, and that of the subset."""
+        """Return the official file of a split, and the file of the subset."""
         return root / "svhn" / f"{split}_32x32.mat", root / "svhn" / f"{split}.npz"
 
     def _subset(self, root: Path, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -190,19 +217,27 @@ class Svhn(OfficialDigits):
 
 @domains("mnist_m")
 class MnistM(Domain):
-    """Ganin & Lempitsky 2015: MNIST digits on patches of photos, colour 32 x 32, from mnist_m/train.npz and test.npz.
+    """MNIST-M, MNIST digits blended with patches of photos, colour, 32 x 32 pixels.
 
-    The release has 59,001 + 9,001. Without a test.npz the last fifth of train.npz is the test split and the rest is for training. As
-    image i is MNIST digit i, a source `mnist` should then drop those digits: `{name: mnist, drop: [12000, 15000]}` for 15,000 images.
+    Ganin and Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", ICML 2015. The release has
+    59,001 images for training and 9,001 for testing.
+
+    Files: mnist_m/train.npz and mnist_m/test.npz with the arrays images (N, 32, 32, 3) and labels (N,).
+    Without test.npz, the last fifth of train.npz is for testing and the rest for training. As image i is
+    MNIST digit i, the source `mnist` should then leave those digits out: `{name: mnist, drop: [12000,
+    15000]}` for 15,000 images.
+
+    Labels: 0 to 9.
     """
 
+    title = "MNIST-M"
     channels, size = 3, 32
     counts: Mapping[Split, int] = {"train": 59_001, "test": 9_001}
     files = ("mnist_m/train.npz (images, labels)", "optionally mnist_m/test.npz")
     how_to_get = "Convert the release's images into these arrays; the original addresses are gone."
 
     def count(self, root: Path, split: Split, download: bool) -> int:
-        """Count what is in the files: subsets are common."""
+        """Return the number of images in the file, which is often a subset of the release."""
         return len(self.load(root, split, download))
 
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
@@ -215,6 +250,6 @@ class MnistM(Domain):
         else:
             images, labels = read_npz(train)
             cut = len(images) * 4 // 5
-            part = slice(0, cut) if split == "train" else slice(cut, None)
-            images, labels = images[part], None if labels is None else labels[part]
+            rows = slice(0, cut) if split == "train" else slice(cut, None)
+            images, labels = images[rows], None if labels is None else labels[rows]
         return examples(images, labels, 10, str(file))

@@ -1,8 +1,7 @@
-"""A user's own data: arrays in .npz files, or image folders."""
+"""Domains of a user's own images with one label each: arrays in .npz files, or folders of pictures."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from PIL import Image, ImageOps
 
 from cycada.core.bounds import PathText, Width
 from cycada.core.errors import CycadaError, nearest
+from cycada.core.files import bytes_digest
 from cycada.core.sizes import Pixels
 from cycada.data.domain import Domain, ImageDataset, Origin, Split, Wanted, class_names, domains, examples
 from cycada.data.picture import (
@@ -27,10 +27,20 @@ from cycada.data.readers.digits import read_npz
 
 @domains("npz")
 class Npz(Domain):
-    """`{name: npz, train: a.npz, test: b.npz, classes: [cat, dog]}`: arrays images (N, H, W[, C]), labels (N,).
+    """Your own images and labels as arrays in .npz files.
 
-    images: uint8, or float in [0, 1]. labels may be absent from the training file of a target. Paths are relative to
-    the data root. classes: names, or how many.
+    In a config: `{name: npz, train: a.npz, test: b.npz, classes: [cat, dog]}`.
+
+    Files: one .npz file for each split, with the arrays images, (N, H, W) or (N, H, W, C) with C = 1 or 3,
+    uint8 in 0..255 or floating point in [0, 1], and labels, (N,) integers.
+
+    Labels: 0 to K - 1. The training file of a target need not have labels.
+
+    Args:
+        train: File of the training images, relative to the data root.
+        test: File of the test images.
+        classes: Names of the classes, or their number.
+        flip_safe: Whether a mirrored image still shows its class.
     """
 
     channels, size = 3, 32
@@ -58,53 +68,71 @@ RESAMPLING = {
     "bicubic": Image.Resampling.BICUBIC,
     "nearest": Image.Resampling.NEAREST,
 }
-"""data.resize -> how Pillow says it, antialiased but for `nearest`."""
+"""Pillow's filter for each value of data.resize, antialiased except for 'nearest'."""
 
 
 @domains("folder")
 class Folder(Domain):
-    """`{name: folder, train: photos/train, test: photos/test}`: one sub-folder per class, in `classes` order (default: sorted names).
+    """Your own pictures in folders, with one sub-folder for each class.
 
-    Folders below a class folder belong to the class. The training folder of a target may be arranged in any way: all images in it
-    and below are read, without labels. Images are turned upright (EXIF), cut to a centred square and scaled to data.size as
-    data.resize says (`pad`: whole, on black, and none may be larger); palette and grey are converted, what is transparent stands on
-    white. They are put in order by their pixels, so that neither names nor folders decide what is trained on when. A file that is no
-    image is an error that names it. Paths are relative to the data root. Pictures are read at data.size: the option `size` of
-    earlier versions may say the same number, and is refused where it says another.
+    In a config: `{name: folder, train: photos/train, test: photos/test}`.
+
+    Files: pictures of any size and kind. They are turned upright (EXIF), cropped to a centred square and
+    resized to data.size by data.resize; with 'pad' they are centred on black, not cropped, and none may be
+    larger. Grey and palettes become RGB, and transparent pixels are put on white. A file that is not a
+    picture is an error that names it. The images are sorted by their pixels, so that the names of files and
+    folders do not decide the order of training.
+
+    Labels: the sub-folder of a picture; deeper folders belong to it. The training folder of a target may be
+    arranged in any way: all pictures in and below it are read, without labels.
+
+    Args:
+        train: Folder of the training images, relative to the data root.
+        test: Folder of the test images.
+        size: Not needed: images are read at data.size. Earlier versions had it; another number than data.size
+            is an error.
+        classes: Names of the sub-folders in the order of the labels; by default their sorted names.
+        flip_safe: Whether a mirrored image still shows its class.
     """
 
     channels, size = 3, 32
     classes_from_files = True
 
     def __init__(
-        self, *, train: PathText, test: PathText, size: Pixels | None = None, classes: list[str] | None = None, flip_safe: bool = False
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        train: PathText,
+        test: PathText,
+        size: Pixels | None = None,
+        classes: list[str] | None = None,
+        flip_safe: bool = False,
+    ) -> None:
         self.flip_safe = flip_safe
         self.paths, self.given_size = {"train": train, "test": test}, size
         self.classes = class_names(classes or (), "the option 'classes' of the domain folder")
         self.wanted = Wanted(size or self.size)
 
     def prepare(self, wanted: Wanted) -> None:
-        """Take size and classes from the experiment. Raises CycadaError where the option `size` says something else."""
+        """Take size and classes from the experiment, or raise CycadaError where the option `size` differs."""
         if self.given_size not in (None, wanted.size):
             raise CycadaError(
-                f"Domain 'folder': found the option size: {self.given_size} beside data.size: {wanted.size}, expected one of the two. "
-                f"Pictures are read at data.size. Take the option out."
+                f"Domain 'folder': found the option size: {self.given_size} beside data.size: {wanted.size}, "
+                f"expected one of the two. Pictures are read at data.size. Take the option out."
             )
         self.wanted = wanted
         self.classes = self.classes or wanted.classes
 
     def count(self, root: Path, split: Split, download: bool) -> int:
-        """Count the files, none of which is opened."""
+        """Return the number of picture files, none of which is opened."""
         files, left_out = self._files(root, split)
-        return len(_some(files, left_out, root / self.paths[split]))
+        return len(_require_files(files, left_out, root / self.paths[split]))
 
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         files, left_out = self._files(root, split)
         return self._read(files, left_out, root / self.paths[split])
 
     def _files(self, root: Path, split: Split) -> tuple[list[tuple[Path, int]], dict[Path, str]]:
-        """The files of a split with their labels (-1: none), and what lies beside them and is not read, with the reason."""
+        """Return the files of a split with their labels (-1 without one), and what is not read, with the reasons."""
         folder = root / self.paths[split]
         if not folder.is_dir():
             raise self.missing(
@@ -125,8 +153,8 @@ class Folder(Domain):
                 f"{nearest(unknown[0], self.classes) if len(self.classes) <= 20 else ''}"
             )
         beside = list_pictures(folder)
-        known = set(sub_folders)  # there may be thousands
-        left_out = {p: why for p, why in beside.left_out.items() if p not in known}
+        class_folders = set(sub_folders)  # a set, as there may be thousands
+        left_out = {p: why for p, why in beside.left_out.items() if p not in class_folders}
         left_out |= dict.fromkeys(beside.pictures, "beside the class folders, so of no class")
         files, label_of = [], {name: k for k, name in enumerate(self.classes)}
         for name, path in zip(names, sub_folders, strict=True):
@@ -138,10 +166,10 @@ class Folder(Domain):
     def _read(
         self, files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path
     ) -> ImageDataset:
-        """Files with their labels (-1: none) as examples, in the order of their pixels."""
-        _some(files, left_out, folder)
+        """Return the images of files with labels (-1 without one), sorted by their pixels."""
+        _require_files(files, left_out, folder)
         pictures = [self._picture(path) for path, _ in files]
-        digests = [hashlib.blake2b(picture.tobytes(), digest_size=16).digest() for picture in pictures]
+        digests = [bytes_digest(picture.tobytes()) for picture in pictures]
         order = sorted(range(len(files)), key=lambda i: (digests[i], files[i][1]))
         labels = np.array([files[i][1] for i in order])
         origin = Origin(
@@ -154,32 +182,34 @@ class Folder(Domain):
         return examples(images, None if labels[0] < 0 else labels, len(self.classes), str(folder), origin)
 
     def _picture(self, path: Path) -> np.ndarray:
-        """(side, side, 3) uint8."""
+        """Return a picture at the size of the experiment, (side, side, 3) uint8."""
         side, resize = self.wanted.size, self.wanted.resize
         image = Image.fromarray(read_picture(path))
         if resize != "pad":
             return np.asarray(ImageOps.fit(image, (side, side), RESAMPLING[resize]))
         if max(image.size) > side:
             raise CycadaError(
-                f"{path}: data.resize: pad cannot shrink {image.width} x {image.height} to {side} x {side}. Use bilinear."
+                f"{path}: data.resize: pad cannot shrink {image.width} x {image.height} to {side} x {side}. "
+                f"Use bilinear."
             )
-        whole = Image.new("RGB", (side, side))
-        whole.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
-        return np.asarray(whole)
+        padded = Image.new("RGB", (side, side))
+        padded.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+        return np.asarray(padded)
 
 
-def _some(
+def _require_files(
     files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path
 ) -> list[tuple[Path, int]]:
-    """The files. Raises CycadaError where there are none."""
+    """Return the files, or raise CycadaError where there are none."""
     if not files:
-        first = "; ".join(f"{path.relative_to(folder)}: {why}" for path, why in list(left_out.items())[:3])
-        there = (
-            f"Found there: {first}{f'; and {len(left_out) - 3} more' if len(left_out) > 3 else ''}."
-            if first
-            else describe_folder(folder)
-        )
+        content = describe_folder(folder)
+        if left_out:
+            first = "; ".join(
+                f"{path.relative_to(folder)}: {why}" for path, why in list(left_out.items())[:3]
+            )
+            more = f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""
+            content = f"Found there: {first}{more}."
         raise CycadaError(
-            f"{folder}: found no images, expected files ending in {', '.join(SUFFIXES)}. {there}"
+            f"{folder}: found no images, expected files ending in {', '.join(SUFFIXES)}. {content}"
         )
     return files

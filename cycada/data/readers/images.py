@@ -1,22 +1,32 @@
-"""A folder of pictures: one side of an unpaired translation."""
+"""Domain of pictures without labels, one side of an unpaired translation."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from cycada.core.bounds import PathText
-from cycada.data.pairs import unlabelled
+from cycada.data.pairs import find_unlabelled
 from cycada.data.picture import image_files, read_picture
 from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 
 
 @scene_domains("images")
 class Images(SceneDomain):
-    """`{name: images, train: horse2zebra/trainA, test: horse2zebra/testA}`: folders of pictures of any size and kind, no labels.
+    """Your own pictures in folders, of any size and kind, without labels.
 
-    Pictures are turned upright (EXIF); grey, palettes and 16 bits become 8-bit colours, what is transparent stands on white. A file
-    that is damaged, empty or smaller than 2 x 2 pixels is an error that names it; skip_bad leaves such files out and counts them.
-    flip_safe: whether a mirrored picture is one. Paths are relative to the data root.
+    In a config: `{name: images, train: horse2zebra/trainA, test: horse2zebra/testA}`.
+
+    Files: pictures, one folder for each split. They are turned upright (EXIF); grey, palettes and 16 bits
+    become 8-bit colours, and transparent pixels are put on white. A file that is damaged, empty or smaller
+    than 2 x 2 pixels is an error that names it.
+
+    Labels: none.
+
+    Args:
+        train: Folder of the training images, relative to the data root.
+        test: Folder of the test images.
+        flip_safe: Whether a mirrored picture is a possible picture of the domain.
+        skip_bad: Leave out pictures that cannot be read, and report their number. This reads every file once.
     """
 
     classes, palette, labelled = (), (), False
@@ -33,6 +43,6 @@ class Images(SceneDomain):
             raise self.missing(
                 root, f"the folder {self.folders[split]} (the option '{split}' of the domain images)"
             )
-        return unlabelled(
+        return find_unlabelled(
             self, {path.name: path for path in image_files(folder)}, folder, self.skip_bad, read_picture
         )

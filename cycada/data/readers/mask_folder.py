@@ -1,4 +1,4 @@
-"""A user's own scenes: a folder of images, a folder of masks, a file that says what the masks' values mean."""
+"""Domain of a user's own images with masks, and a file that defines the values of the masks."""
 
 from __future__ import annotations
 
@@ -14,26 +14,37 @@ from cycada.core.types import IGNORE
 from cycada.core.yaml_files import parse_yaml
 from cycada.data.domain import class_names
 from cycada.data.masks import MaskTable, pack, read_colours, read_ids, unpack
-from cycada.data.pairs import by_stem, find_pairs, left_out_of, unlabelled
+from cycada.data.pairs import by_stem, find_pairs, find_unlabelled, left_out_of
 from cycada.data.picture import image_files
 from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 
 Code = int | tuple[int, int, int]
+"""Value of a class in the masks: an id, or a colour."""
 
 
 @scene_domains("mask_folder")
 class MaskFolder(SceneDomain):
-    """`{name: mask_folder, train: town/train, test: town/test, classes: town/classes.yaml}`: images/ and masks/ in each
+    """Your own images with class masks, in folders.
 
-    folder, with the same file names but for the suffix. Without masks/ the training folder is an unlabelled target. The
-    YAML file gives every class, in order, its id or colour in the masks, and `ignore` what counts nowhere:
+    In a config: `{name: mask_folder, train: town/train, test: town/test, classes: town/classes.yaml}`.
+
+    Files: the folders images/ and masks/ in the folder of each split, with equal file names except for the
+    suffix. The training folder of an unlabelled target need not have masks/. Images are read as they are
+    stored: their EXIF orientation is ignored, as it would not turn the mask.
+
+    Labels: a YAML file gives the id or colour of each class in the masks, in order, and under `ignore` the
+    values that do not count. Any other value in a mask is an error.
 
         road: 0                    or    road: [128, 64, 128]
         car: {ids: [13, 14]}             car: [[0, 0, 142], [0, 0, 70]]
         ignore: {ids: [255]}             ignore: [0, 0, 0]
 
-    A value that is in neither is an error. Paths are relative to the data root. Images are read as they are stored: an
-    EXIF note does not turn them, as it would not turn the mask.
+    Args:
+        train: Folder of the training images and masks, relative to the data root.
+        test: Folder of the test images and masks.
+        classes: The YAML file.
+        flip_safe: Whether a mirrored image is a possible image of the domain.
+        skip_bad: Leave out pairs that are damaged or incomplete. This reads every file once.
     """
 
     files = ("TRAIN/images/*", "TRAIN/masks/*", "TEST/images/*", "TEST/masks/*", "CLASSES.yaml")
@@ -52,10 +63,10 @@ class MaskFolder(SceneDomain):
         self.classes, self.palette = (), ()
 
     def images(self, root: Path, split: str) -> SegmentationDataset:
-        """The images of a split; there may be masks beside them or not."""
-        self._know(root)
+        """Return the images of a split, whether there are masks or not."""
+        self._read_classes(root)
         images = self._folder(root, split) / "images"
-        return unlabelled(
+        return find_unlabelled(
             self,
             by_stem(image_files(images)),
             images,
@@ -72,15 +83,15 @@ class MaskFolder(SceneDomain):
         return folder
 
     def _left_out(self, root: Path, split: str, *read: str) -> dict[str, str]:
-        """What is not read of the folders `read` of a split, and what lies beside images/ and masks/."""
+        """Return what is not read of the folders `read` of a split, and what lies beside images/ and masks/."""
         folder = self._folder(root, split)
         ours = {folder / "images", folder / "masks", root / self.class_file}
         beside = {path: why for path, why in left_out_of(folder).items() if Path(path) not in ours}
         beside |= {str(path): "beside the folder images, not in it" for path in image_files(folder)}
         return beside | left_out_of(*(folder / name for name in read))
 
-    def _know(self, root: Path) -> tuple[dict[str, list[Code]], bool]:
-        """Read the class file. -> class -> its codes, and whether these are colours."""
+    def _read_classes(self, root: Path) -> tuple[dict[str, list[Code]], bool]:
+        """Read the class file, and return the values of each class and whether these are colours."""
         codes = read_class_map(root / self.class_file)
         self.classes_read = repr(codes)
         self.classes = tuple(name for name in codes if name != "ignore")
@@ -89,41 +100,44 @@ class MaskFolder(SceneDomain):
         return codes, coloured
 
     def scenes(self, root: Path, split: str) -> SegmentationDataset:
-        codes, coloured = self._know(root)
-        answers: dict[int, int] = {}
+        codes, coloured = self._read_classes(root)
+        class_of: dict[int, int] = {}
         for name, values in codes.items():
             for value in values:
                 key = int(pack(np.array(value))) if isinstance(value, tuple) else value
-                if key in answers:
+                if key in class_of:
                     file = root / self.class_file
                     raise CycadaError(
                         f"{file}: found the value {value} twice, the second time in {shown(name)}."
                     )
-                answers[key] = IGNORE if name == "ignore" else self.classes.index(name)
+                class_of[key] = IGNORE if name == "ignore" else self.classes.index(name)
         folder = self._folder(root, split)
         images, masks = folder / "images", folder / "masks"
-        found = by_stem(image_files(images))
+        image_paths = by_stem(image_files(images))
         if not masks.exists() and split == "train":
-            return unlabelled(
-                self, found, images, self.skip_bad, left_out=self._left_out(root, split, "images")
-            )
-        codes_of, as_code = (read_colours, unpack) if coloured else (read_ids, int)
-        known, left_out = by_stem(image_files(masks)), self._left_out(root, split, "images", "masks")
+            left_out = self._left_out(root, split, "images")
+            return find_unlabelled(self, image_paths, images, self.skip_bad, left_out=left_out)
+        read_codes, shown_as = (read_colours, unpack) if coloured else (read_ids, int)
         return find_pairs(
             self,
-            found,
-            known,
+            image_paths,
+            by_stem(image_files(masks)),
             (images, masks),
-            MaskTable(answers),
-            codes_of,
+            MaskTable(class_of),
+            read_codes,
             self.skip_bad,
-            as_code,
-            left_out,
+            shown_as,
+            self._left_out(root, split, "images", "masks"),
         )
 
 
 def read_class_map(path: Path) -> dict[str, list[Code]]:
-    """Class -> its ids, or its colours; at least one class. Raises CycadaError that names the file and the class."""
+    """Return the ids or colours of each class from a YAML file with at least one class.
+
+    Raises:
+        CycadaError: The file cannot be read, or holds something else. The message names the file and the
+            class.
+    """
     try:
         content = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
@@ -150,7 +164,7 @@ def _codes(value: object, where: str) -> list[Code]:
     expected = (
         "an id from 0 to 65535, {ids: [...]}, a colour [red, green, blue] in 0..255, or a list of colours"
     )
-    wrong = CycadaError(f"{where}: found {shown(value)}, expected {expected}.")
+    error = CycadaError(f"{where}: found {shown(value)}, expected {expected}.")
 
     def is_id(v: object, top: int = 65535) -> bool:
         return isinstance(v, int) and not isinstance(v, bool) and 0 <= v <= top
@@ -159,19 +173,19 @@ def _codes(value: object, where: str) -> list[Code]:
         values: list[Code] = value["ids"]
         if values and all(map(is_id, values)):
             return values
-        raise wrong
+        raise error
     if is_id(value):
         return [value]  # type: ignore[list-item]
     colours = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
-    found: list[Code] = []
+    codes: list[Code] = []
     for colour in colours:
         if not isinstance(colour, list) or len(colour) != 3 or not all(is_id(c, 255) for c in colour):
-            raise wrong
-        found.append((colour[0], colour[1], colour[2]))
-    return found
+            raise error
+        codes.append((colour[0], colour[1], colour[2]))
+    return codes
 
 
 def _hue(k: int) -> tuple[int, int, int]:
-    """A colour for class k, far from those of its neighbours (hues a golden angle apart)."""
+    """Return a colour for class k whose hue is a golden angle from that of the next class."""
     red, green, blue = colorsys.hsv_to_rgb(k * 0.618034 % 1, 0.7, 0.9 if k % 2 else 0.6)
     return round(255 * red), round(255 * green), round(255 * blue)

@@ -1,4 +1,4 @@
-"""Pictures of the same thing in two domains: side by side in one file, or in two folders under equal names."""
+"""Domain of pictures that exist in two versions, side by side in one file or in two folders with equal names."""
 
 from __future__ import annotations
 
@@ -25,27 +25,34 @@ from cycada.data.scenes import Image, Mask, SceneDomain, SegmentationDataset, sc
 Side = Literal["left", "right"]
 SIDES = ("left", "right")
 Both = tuple[Path, Path]
-"""The files of the left and of the right picture; of those side by side the same file twice."""
+"""Files of the left and of the right picture; the same file twice where they are side by side."""
 ClassColours = Mapping[str, Sequence[Colour]]
-"""Class -> its colours, in order; `ignore` are those that count nowhere."""
+"""Colours of each class, in order; those of `ignore` do not count."""
 
 BUILT_IN: Mapping[str, ClassColours] = {
     "cmp_facades": {name: [colour] for name, colour in CMP_FACADES.items()},
     "cityscapes": {name: [colour] for name, colour in CITYSCAPES.items()}
     | {
         "ignore": [
-            (0, 0, 0), (111, 74, 0), (81, 0, 81), (250, 170, 160), (230, 150, 140), (180, 165, 180), (150, 100, 100), (150, 120, 90),
-            (0, 0, 90), (0, 0, 110),
+            (0, 0, 0), (111, 74, 0), (81, 0, 81), (250, 170, 160), (230, 150, 140), (180, 165, 180),
+            (150, 100, 100), (150, 120, 90), (0, 0, 90), (0, 0, 110),
         ]
     },
 }  # fmt: skip
-"""The ignored colours of Cityscapes: static, dynamic, ground, parking, rail track, guard rail, bridge, tunnel, caravan, trailer
-(cityscapesscripts, helpers/labels.py)."""
+"""Class colours by the name that the option `classes` takes. The ignored colours of Cityscapes are static,
+dynamic, ground, parking, rail track, guard rail, bridge, tunnel, caravan and trailer (cityscapesscripts,
+helpers/labels.py)."""
 
 
 @dataclass(frozen=True)
 class LabelMap:
-    """Which picture of a pair is a label map in colours, and what they mean: the place of a colour in `colours` -> class."""
+    """Picture of a pair that is a label map in colours, and the classes of the colours.
+
+    Attributes:
+        side: Which picture it is.
+        colours: All colours of the label map.
+        table: Maps the index of a colour in `colours` to its class.
+    """
 
     side: Side
     colours: Sequence[Colour]
@@ -53,21 +60,30 @@ class LabelMap:
 
     @staticmethod
     def of(side: Side, classes: ClassColours) -> LabelMap:
+        """Return the label map of a side with the colours of its classes."""
         names = [name for name in classes if name != "ignore"]
         known = [
             (colour, IGNORE if name == "ignore" else names.index(name))
-            for name, of in classes.items()
-            for colour in of
+            for name, values in classes.items()
+            for colour in values
         ]
         return LabelMap(
-            side, [colour for colour, _ in known], MaskTable({place: k for place, (_, k) in enumerate(known)})
+            side, [colour for colour, _ in known], MaskTable({index: k for index, (_, k) in enumerate(known)})
         )
 
 
 class PairedFiles(FilePairs):
-    """One picture of each pair. both: name -> its files. origin: the folders that the pairs are from, one or two.
+    """Dataset of one picture of each pair, whose other picture may be its label map.
 
-    aligned: whether both pictures of a pair are looked at to have one size. Of two folders a picture without a partner is twice in `both`.
+    Args:
+        both: Files of each pair, by its name. A picture without a partner, in two folders, stands twice.
+        origin: The one or two folders that the pairs are in.
+        show: Which picture of a pair is the image.
+        labels: The picture that is a label map, or None.
+        skipped: Pairs that were left out, each with the reason.
+
+    Attributes:
+        aligned: Whether `pair` checks that both pictures have the same size.
     """
 
     aligned: bool = True
@@ -89,16 +105,17 @@ class PairedFiles(FilePairs):
         self.left_out = left_out_of(*dict.fromkeys(file.parent for two in both.values() for file in two))
 
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
-        """Of the headers, and whether a file looks like one picture instead of two side by side."""
-        found = {file: list(doubts) for file, doubts in super().doubts(rows).items()}
+        """Return the doubts from the first bytes of the files, and files that may hold one picture instead of two."""
+        doubts = {file: list(sentences) for file, sentences in super().doubts(rows).items()}
         for i in rows if len(self.origin) == 1 else ():
             file = self.files[i][0]
             width, height = picture_size(file)
             if width // 2 < height and width % 2 == 0:
-                found.setdefault(str(file), []).append(
-                    f"its halves are {width // 2} x {height} pixels, taller than wide; it may be one picture instead of two side by side"
+                doubts.setdefault(str(file), []).append(
+                    f"its halves are {width // 2} x {height} pixels, taller than wide; "
+                    f"it may be one picture instead of two side by side"
                 )
-        return found
+        return doubts
 
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         left, right = self.both[self.names[i]]
@@ -114,7 +131,7 @@ class PairedFiles(FilePairs):
         return super().pair(i)
 
     def true_translation(self, other: SegmentationDataset) -> Self | None:
-        """The other picture of every pair, where `other` are such pictures of the same folders."""
+        """Return the other picture of each pair, where `other` has those pictures of the same folders."""
         if not isinstance(other, PairedFiles) or other.origin != self.origin or other.show == self.show:
             return None
         if len(self.origin) == 2 and any(left == right for left, right in self.both.values()):
@@ -138,7 +155,8 @@ def _half(side: Side, origin: tuple[Path, ...], path: Path) -> Image:
     width = image.shape[1]
     if width % 2:
         raise CycadaError(
-            f"{path}: found {width} pixels across, expected an even number: two pictures of one size side by side."
+            f"{path}: found {width} pixels across, expected an even number: "
+            f"two pictures of one size side by side."
         )
     return image[:, : width // 2] if side == "left" else image[:, width // 2 :]
 
@@ -153,35 +171,61 @@ def _no_mask(path: Path) -> np.ndarray:
 
 @scene_domains("paired")
 class Paired(SceneDomain):
-    """`{name: paired, train: facades/train, test: facades/val, show: right, labels: right, classes: cmp_facades}`: pix2pix's files,
+    """Pictures that exist in two versions, such as the pairs of pix2pix; the domain is one of the two.
 
-    two pictures of one size side by side; or two folders with equal file names but for the suffix, `train: [photos/train,
-    labels/train]`. show: the one that is this domain's; a source and a target that show the two sides of the same folders know each
-    other's true translation. labels: the one that is a label map in colours, if any; every pixel is of the class whose colour is
-    nearest. classes: `cmp_facades`, `cityscapes`, or a YAML file of colours as `mask_folder` has. part: every second training pair
-    by name, so that source and target see disjoint ones (`even`, `odd`). skip_bad: pairs that are damaged or alone are left out and
-    counted. Pictures are read as those of `images` are. Paths are relative to the data root.
+    In a config: `{name: paired, train: facades/train, test: facades/val, show: right, labels: right, classes:
+    cmp_facades}`. Where source and target show the two sides of the same folders, each knows the true
+    translation of the other.
+
+    Files: pictures of two halves of one size, left and right; or two folders with equal file names except for
+    the suffix, `train: [photos/train, labels/train]`, the left and the right one. Pictures are read as in the
+    domain `images`.
+
+    Labels: none, or a mask from the picture that is a label map in colours: each pixel belongs to the class
+    with the nearest colour.
+
+    Args:
+        train: Folder, or the left and the right folder, of the training pairs, relative to the data root.
+        test: Folder or folders of the test pairs.
+        show: Side whose pictures are the images of the domain.
+        labels: Side that is a label map, if any.
+        classes: Colours of the label map: 'cmp_facades', 'cityscapes', or a YAML file of colours as in
+            `mask_folder`.
+        part: 'even' or 'odd' use every second training pair by name, so that source and target get different
+            pairs.
+        flip_safe: Whether a mirrored picture is a possible picture of the domain.
+        skip_bad: Leave out pairs that are damaged or incomplete, and report their number. This reads every
+            file once.
     """
 
     files = ("TRAIN/*", "TEST/*")
 
     def __init__(
-        self, *, train: PathText | tuple[PathText, PathText], test: PathText | tuple[PathText, PathText], show: Side,
-        labels: Side | None = None, classes: PathText | None = None, part: Literal["all", "even", "odd"] = "all",
-        flip_safe: bool = True, skip_bad: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        train: PathText | tuple[PathText, PathText],
+        test: PathText | tuple[PathText, PathText],
+        show: Side,
+        labels: Side | None = None,
+        classes: PathText | None = None,
+        part: Literal["all", "even", "odd"] = "all",
+        flip_safe: bool = True,
+        skip_bad: bool = False,
+    ) -> None:
         if (labels is None) != (classes is None):
             raise CycadaError(
                 f"Domain 'paired': found labels={labels} and classes={classes}, expected both or neither."
             )
         folders = {"train": train, "test": test}
-        self.folders = {split: (of,) if isinstance(of, str) else of for split, of in folders.items()}
+        self.folders = {
+            split: (paths,) if isinstance(paths, str) else paths for split, paths in folders.items()
+        }
         self.show, self.labels, self.part = show, labels, part
         self.flip_safe, self.skip_bad, self.labelled = flip_safe, skip_bad, labels is not None
         self.class_source = classes
-        self._know(BUILT_IN.get(classes or "", {}))
+        self._set_classes(BUILT_IN.get(classes or "", {}))
 
-    def _know(self, classes: ClassColours) -> None:
+    def _set_classes(self, classes: ClassColours) -> None:
         kept = {name: colours[0] for name, colours in classes.items() if name != "ignore"}
         self.classes, self.palette = tuple(kept), tuple(kept.values())
 
@@ -189,7 +233,10 @@ class Paired(SceneDomain):
         return self._pairs(root, split, self._labels(root))
 
     def images(self, root: Path, split: str) -> SegmentationDataset:
-        """The pictures of this domain in a split; of two folders the other one may lack their partners, and nothing of it is opened."""
+        """Return the pictures of this domain in a split.
+
+        Of two folders, the other one may lack their partners; none of its files is opened.
+        """
         self._labels(root)
         return self._pairs(root, split, None, partners=False)
 
@@ -197,63 +244,70 @@ class Paired(SceneDomain):
         if not self.labels or not self.class_source:
             return None
         classes = class_colours(self.class_source, root)
-        self._know(classes)
+        self._set_classes(classes)
         self.classes_read = "" if self.class_source in BUILT_IN else repr(classes)
         return LabelMap.of(self.labels, classes)
 
     def _pairs(
         self, root: Path, split: str, labels: LabelMap | None, partners: bool = True
     ) -> SegmentationDataset:
-        """The pairs of a split. partners: whether both pictures of a pair must be there."""
+        """Return the pairs of a split; `partners` says whether both pictures of a pair must be there."""
         origin = tuple((root / folder).resolve() for folder in self.folders[split])
         for folder, name in zip(origin, self.folders[split], strict=True):
             if not folder.is_dir():
                 raise self.missing(root, f"the folder {name} (the option '{split}' of the domain paired)")
         folders = [root / folder for folder in self.folders[split]]
-        both, alone = _matched(*folders)
-        if alone and partners and not self.skip_bad:
+        both, unmatched = _matched(*folders)
+        if unmatched and partners and not self.skip_bad:
             raise CycadaError(
-                f"{next(iter(alone.values()))} {len(alone)} are alone. Complete or remove them, or set skip_bad=true."
+                f"{next(iter(unmatched.values()))} In all, {len(unmatched)} pictures have no partner. "
+                f"Complete or remove them, or set skip_bad=true."
             )
         if split == "train" and self.part != "all":
             both = dict(list(both.items())[self.part == "odd" :: 2])
-        if not partners and alone:
-            ours = by_stem(image_files(folders[SIDES.index(self.show)]))
-            both = dict(
-                sorted((both | {name: (ours[name], ours[name]) for name in alone if name in ours}).items())
-            )
-            alone = {}
+        if not partners and unmatched:
+            shown = by_stem(image_files(folders[SIDES.index(self.show)]))
+            both |= {name: (shown[name], shown[name]) for name in unmatched if name in shown}
+            both, unmatched = dict(sorted(both.items())), {}
         if not both:
             whose = f" of the same names in {origin[1]}" if len(origin) == 2 and partners else ""
             raise CycadaError(f"{self.missing(origin[0], f'pictures{whose}')} {describe_folder(folders[0])}")
-        pairs = PairedFiles(both, origin, self.show, labels, alone)
+        pairs = PairedFiles(both, origin, self.show, labels, unmatched)
         pairs.aligned = partners
         return require_nonempty(self, pairs.without_bad() if self.skip_bad else pairs, origin[0])
 
 
 def _matched(left: Path, right: Path | None = None) -> tuple[dict[str, Both], dict[str, str]]:
-    """name -> the files of both pictures, sorted; and of what is alone in one of two folders, what is missing."""
-    one = {path.name: path for path in image_files(left)} if right is None else by_stem(image_files(left))
+    """Return the files of both pictures by name, sorted, and an error for each picture without a partner."""
     if right is None:
-        return {name: (path, path) for name, path in one.items()}, {}
-    two = by_stem(image_files(right))
-    alone = {name: f"{one[name]}: found nothing of this name in {right}." for name in one if name not in two}
-    alone |= {name: f"{two[name]}: found nothing of this name in {left}." for name in two if name not in one}
-    return {name: (one[name], two[name]) for name in sorted(set(one) & set(two))}, alone
+        return {path.name: (path, path) for path in image_files(left)}, {}
+    one, two = by_stem(image_files(left)), by_stem(image_files(right))
+    unmatched = {n: f"{one[n]}: found nothing of this name in {right}." for n in one if n not in two}
+    unmatched |= {n: f"{two[n]}: found nothing of this name in {left}." for n in two if n not in one}
+    return {name: (one[name], two[name]) for name in sorted(set(one) & set(two))}, unmatched
 
 
 def class_colours(classes: str, root: Path) -> ClassColours:
-    """By the name of a built-in table, or a YAML file of colours under the data root. Raises CycadaError."""
+    """Return the colours of each class.
+
+    Args:
+        classes: Name of a built-in table, or a YAML file of colours.
+        root: Data root, which the file is relative to.
+
+    Raises:
+        CycadaError: There is no such table or file, or the file holds class ids.
+    """
     if classes in BUILT_IN:
         return BUILT_IN[classes]
     if not (root / classes).is_file():
         raise CycadaError(
-            f"Domain 'paired': the classes '{classes}' are no file in {root.resolve()}.{nearest(classes, BUILT_IN)}"
+            f"Domain 'paired': the classes '{classes}' are no file in {root.resolve()}."
+            f"{nearest(classes, BUILT_IN)}"
         )
     codes = read_class_map(root / classes)
-    found = {name: [code for code in of if isinstance(code, tuple)] for name, of in codes.items()}
-    if not all(found.values()):
+    colours = {name: [code for code in values if isinstance(code, tuple)] for name, values in codes.items()}
+    if not all(colours.values()):
         raise CycadaError(
-            f"{root / classes}: found class ids, expected colours: a picture's colours are what classes are known by."
+            f"{root / classes}: found class ids, expected colours: classes are recognised by the colours of a picture."
         )
-    return found
+    return colours

@@ -1,4 +1,4 @@
-"""The pair that needs no download: drawn digits -> real handwritten ones."""
+"""The pair of domains that needs no download: digits rendered from fonts, and real handwritten digits."""
 
 from __future__ import annotations
 
@@ -14,16 +14,27 @@ from cycada.core.bounds import Drawn
 from cycada.data.domain import Domain, ImageDataset, Split, domains, examples
 
 FONTS = (
-    "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif", "DejaVuSerif-Bold",
-    "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmb10", "cmss10", "cmtt10",
+    "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif",
+    "DejaVuSerif-Bold", "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10",
+    "cmb10", "cmss10", "cmtt10",
 )  # fmt: skip
-"""Fonts that matplotlib ships and that hold all ten digits."""
+"""Fonts that come with matplotlib and have all ten digits."""
 
 
 def draw_digit(digit: int, rng: np.random.Generator, fonts: list[str], size: int) -> np.ndarray:
-    """One white digit on black, (size, size) uint8: random font and size, then a random rotation (+-12 degrees),
+    """Return one white digit on black, in a random font, size and pose.
 
-    shear (+-0.2), stretch and shift (+-8 %), drawn four times too large and averaged down.
+    Font and font size (75 to 100 % of the side), rotation (+-12 degrees), shear (+-0.2), stretch of both axes
+    (+-15 %) and shift (+-8 %) are random. The digit is drawn four times too large and averaged down.
+
+    Args:
+        digit: 0 to 9.
+        rng: Source of all random numbers.
+        fonts: Font files to choose from.
+        size: Side of the image in pixels.
+
+    Returns:
+        (size, size) uint8.
     """
     side = 4 * size
     font = ImageFont.truetype(fonts[rng.integers(len(fonts))], int(side * rng.uniform(0.75, 1.0)))
@@ -45,7 +56,20 @@ def draw_digit(digit: int, rng: np.random.Generator, fonts: list[str], size: int
 
 @domains("rendered_digits")
 class RenderedDigits(Domain):
-    """Digits drawn with matplotlib's fonts, 16 x 16, the same on every machine with the same fonts. No files."""
+    """Digits rendered from the fonts of matplotlib, grey, 16 x 16 pixels.
+
+    They are the same on every machine with the same fonts.
+
+    Files: none.
+
+    Labels: 0 to 9, drawn uniformly.
+
+    Args:
+        train: Number of training images.
+        test: Number of test images.
+    """
+
+    title = "rendered digits"
 
     channels, size = 1, 16
 
@@ -67,10 +91,17 @@ class RenderedDigits(Domain):
 
 @domains("optdigits")
 class OptDigits(Domain):
-    """Alpaydin & Kaynak 1998, as scikit-learn ships it: 1,797 real handwritten digits, grey 8 x 8 (0..16). No files.
+    """Optdigits, 1,797 real handwritten digits that come with scikit-learn, grey, 8 x 8 pixels.
 
-    A fixed random split: 1,297 for training, 500 for testing.
+    Alpaydin and Kaynak, UCI Machine Learning Repository, 1998. The grey values 0..16 become 0..255. A fixed
+    random split has 1,297 images for training and 500 for testing.
+
+    Files: none.
+
+    Labels: 0 to 9.
     """
+
+    title = "Optdigits"
 
     channels, size = 1, 8
     counts: Mapping[Split, int] = {"train": 1_297, "test": 500}

@@ -1,4 +1,4 @@
-"""SYNTHIA-RAND-CITYSCAPES: rendered street scenes with the classes of Cityscapes."""
+"""SYNTHIA-RAND-CITYSCAPES: rendered street scenes with 16 of the classes of Cityscapes."""
 
 from __future__ import annotations
 
@@ -8,60 +8,85 @@ from typing import Literal
 from cycada.core.bounds import Count, PathText
 from cycada.core.errors import CycadaError
 from cycada.data.masks import read_first_channel
-from cycada.data.pairs import find_pairs, left_out_of, png_by_stem, unlabelled
+from cycada.data.pairs import find_pairs, find_unlabelled, left_out_of, png_by_stem
 from cycada.data.readers.cityscapes import subset, table
 from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 
 IDS = {
-    "sky": 1, "building": 2, "road": 3, "sidewalk": 4, "fence": 5, "vegetation": 6, "pole": 7, "car": 8, "traffic sign": 9,
-    "person": 10, "bicycle": 11, "motorcycle": 12, "traffic light": 15, "rider": 17, "bus": 19, "wall": 21,
+    "sky": 1, "building": 2, "road": 3, "sidewalk": 4, "fence": 5, "vegetation": 6, "pole": 7, "car": 8,
+    "traffic sign": 9, "person": 10, "bicycle": 11, "motorcycle": 12, "traffic light": 15, "rider": 17,
+    "bus": 19, "wall": 21,
 }  # fmt: skip
-"""Class -> id, from the release's README.txt. Ignored: 0 void, 13 parking, 14 road work, 16 terrain, 18 truck, 20 train (16,
-18 and 20 never occur) and 22 lane marking, as in the usual tables."""
+"""Id of each class, from README.txt of the release. Ignored, as in the usual tables: 0 void, 13 parking, 14
+road work, 16 terrain, 18 truck, 20 train (16, 18 and 20 never occur) and 22 lane marking."""
 
 
 @scene_domains("synthia")
 class SynthiaRandCityscapes(SceneDomain):
-    """Ros et al. 2016 (SYNTHIA-RAND-CITYSCAPES): 9,400 frames of 1280 x 760 in RGB/ and GT/LABELS/, 16-bit colour PNGs
+    """SYNTHIA-RAND-CITYSCAPES, 9,400 rendered street scenes with 16 of the classes of Cityscapes.
 
-    with the class in the first channel and the instance in the second. classes: 16, or 13 (without wall, fence, pole).
-    test: the last so many frames by name, kept out of training; the release has no split of its own.
+    Ros et al., "The SYNTHIA Dataset: A Large Collection of Synthetic Images for Semantic Segmentation of
+    Urban Scenes", CVPR 2016; 1280 x 760 pixels.
+
+    Files: RGB/*.png and GT/LABELS/*.png below `folder`.
+
+    Labels: a mask for each image, a 16-bit colour PNG file with the class in the first channel and the
+    instance in the second.
+
+    Args:
+        folder: Folder below the data root.
+        classes: 16, or 13 without wall, fence and pole.
+        test: Number of frames, the last by name, that are for testing. The release has no splits.
+        skip_bad: Leave out pairs that are damaged or incomplete. This reads every file once.
     """
 
+    title = "SYNTHIA"
     files = ("RGB/*.png", "GT/LABELS/*.png")
     how_to_get = "Unpack SYNTHIA_RAND_CITYSCAPES.rar from synthia-dataset.net there."
 
     def __init__(
-        self, *, folder: PathText = "RAND_CITYSCAPES", classes: Literal[16, 13] = 16, test: Count = 400, skip_bad: bool = False
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        folder: PathText = "RAND_CITYSCAPES",
+        classes: Literal[16, 13] = 16,
+        test: Count = 400,
+        skip_bad: bool = False,
+    ) -> None:
         self.folder, self.test, self.skip_bad = folder, test, skip_bad
         self.classes, self.palette = subset(classes)
         self.counts = {"train": 9_400 - test, "test": test}
 
     def images(self, root: Path, split: str) -> SegmentationDataset:
-        """The images of a split; there may be masks or not."""
+        """Return the images of a split, whether there are masks or not."""
         images = root / self.folder / "RGB"
-        found, _ = self._of_split(split, images, png_by_stem(images), {})
-        return unlabelled(self, found, images, self.skip_bad, left_out=left_out_of(images, ending=".png"))
+        image_paths, _ = self._of_split(split, images, png_by_stem(images), {})
+        left_out = left_out_of(images, ending=".png")
+        return find_unlabelled(self, image_paths, images, self.skip_bad, left_out=left_out)
 
     def scenes(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = root / self.folder / "RGB", root / self.folder / "GT" / "LABELS"
-        found, known = self._of_split(split, images, png_by_stem(images), png_by_stem(masks))
-        ids = table(IDS, self.classes, range(23))
-        left_out = left_out_of(images, masks, ending=".png")
+        image_paths, mask_paths = self._of_split(split, images, png_by_stem(images), png_by_stem(masks))
         return find_pairs(
-            self, found, known, (images, masks), ids, read_first_channel, self.skip_bad, left_out=left_out
+            self,
+            image_paths,
+            mask_paths,
+            (images, masks),
+            table(IDS, self.classes, range(23)),
+            read_first_channel,
+            self.skip_bad,
+            left_out=left_out_of(images, masks, ending=".png"),
         )
 
     def _of_split(
-        self, split: str, images: Path, found: dict[str, Path], known: dict[str, Path]
+        self, split: str, folder: Path, images: dict[str, Path], masks: dict[str, Path]
     ) -> tuple[dict[str, Path], dict[str, Path]]:
-        names = sorted(found.keys() | known.keys())
+        """Return the image and mask files of a split, of all those in `folder`."""
+        names = sorted(images.keys() | masks.keys())
         cut = len(names) - self.test
         if names and cut <= 0:
             raise CycadaError(
-                f"{images}: found {len(names)} frames, expected more than the {self.test} of the option 'test'."
+                f"{folder}: found {len(names)} frames, expected more than the {self.test} of the option 'test'."
             )
         wanted = set(names[:cut] if split == "train" else names[cut:])
-        found, known = ({n: p for n, p in files.items() if n in wanted} for files in (found, known))
-        return found, known
+        images, masks = ({n: p for n, p in files.items() if n in wanted} for files in (images, masks))
+        return images, masks

@@ -17,7 +17,8 @@ from PIL import ImageDraw
 
 CLASSES = {
     "road": (128, 64, 128), "pavement": (244, 35, 232), "building": (70, 70, 70), "sky": (70, 130, 180),
-    "vegetation": (107, 142, 35), "car": (0, 0, 142), "person": (220, 20, 60), "pole": (153, 153, 153), "sign": (220, 220, 0),
+    "vegetation": (107, 142, 35), "car": (0, 0, 142), "person": (220, 20, 60), "pole": (153, 153, 153),
+    "sign": (220, 220, 0),
 }  # fmt: skip
 """The nine classes in order, in the colours of their counterparts in Cityscapes."""
 ROAD, PAVEMENT, BUILDING, SKY, VEGETATION, CAR, PERSON, POLE, SIGN = range(9)
