@@ -70,7 +70,7 @@ def test_a_stage_is_warned_of_what_its_f_s_never_answers():
     nets = Networks({"f_s": Never((3, 9)), "g_st": nn.Identity()}).train()
     said = said_of(nets)
     assert re.search(
-        r"hardly ever answers 3 \(0.0 % of the target, [\d.]+ % of the source\), 9 \(0.0 %", said
+        r"hardly ever predicts 3 \(0.0 % of the target, [\d.]+ % of the source\), 9 \(0.0 %", said
     )
     assert "semantic_t and semantic_s" in said
     assert "semantic_t=0" in said
@@ -97,7 +97,7 @@ def test_a_run_says_it_once_and_a_finished_one_not_again(tmp_path, monkeypatch):
     run(config)
     found = [text for text in warned if "hardly ever" in text]
     assert len(found) == 1  # after four steps f_s knows next to nothing
-    assert found[0].startswith("stage pixel: f_s hardly ever answers ")
+    assert found[0].startswith("stage pixel: f_s hardly ever predicts ")
     run(config)
     assert len([text for text in warned if "hardly ever" in text]) == 1
 
@@ -109,7 +109,7 @@ def test_a_sweep_says_whose_stage_it_is(tmp_path, capfd):
         tiny_config({k: CYCADA[k] for k in ("source", "pixel")}, results=str(tmp_path), name="rows/one"),
         threads=None,
     )
-    assert "warning: rows/one, seed 0: stage pixel: f_s hardly ever answers" in capfd.readouterr().err
+    assert "warning: rows/one, seed 0: stage pixel: f_s hardly ever predicts" in capfd.readouterr().err
 
 
 def test_a_report_names_them_from_the_run_folders():

@@ -82,7 +82,7 @@ def test_a_file_of_the_features_alone_will_do_and_grey_is_three_equal_colours(na
         (lambda w: {k: v for k, v in w.items() if k != "features.2.bias"}, r"lacks conv1_2\.bias"),
         (
             lambda w: w | {"layer1.0.weight": torch.zeros(1)},
-            r"no state dict of torchvision's vgg16; it has 'layer1",
+            r"not a state dict of torchvision's vgg16; it has 'layer1",
         ),
         (lambda w: w | {"features.0.weight": torch.zeros(1)}, "does not fit"),
     ],

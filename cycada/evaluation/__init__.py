@@ -1,1 +1,1 @@
-"""What is computed from a trained network: predictions, scores, analyses and image grids."""
+"""Evaluation of trained networks: predictions, scores, analyses and image grids."""

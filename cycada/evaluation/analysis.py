@@ -1,4 +1,7 @@
-"""What a report shows of a finished stage, kept so that it needs neither data nor networks: answers, features, drift."""
+"""Analysis of a finished stage for reports: predictions, features and semantic drift.
+
+The results are stored with the run, so that a report needs neither data nor networks.
+"""
 
 from __future__ import annotations
 
@@ -24,35 +27,49 @@ from cycada.planning.plan import StagePlan
 from cycada.train.device import Device
 
 FEATURES = 500
-"""Test images of each domain whose features are kept; of scenes, places in them."""
+"""The number of test images of each domain whose features are kept; in segmentation, of pixels."""
 DRIFT = 1000
-"""Test images of each domain that semantic drift is measured on."""
+"""The number of test images of each domain on which semantic drift is measured."""
 SCENES = 50
-"""Test scenes of each domain, evenly evenly_spaced over all, that features are taken from and drift is measured on."""
+"""The number of test images used for segmentation, spread evenly over each domain's test set."""
 NOISE = 0.05
-"""Standard deviation of the noise of the steganography check; images are in [-1, 1], so about 6 of 255 grey levels."""
+"""Standard deviation of the steganography check's noise, in [-1, 1]: about 6 of 255 grey levels."""
 PART = 250
-"""Images that are looked at together."""
+"""The number of images in a batch."""
 
 
 def analyse(
-    plan: StagePlan, nets: Networks, datasets: Datasets, found: Evaluation, device: Device
+    plan: StagePlan, nets: Networks, datasets: Datasets, evaluation: Evaluation, device: Device
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """-> (arrays for analysis.npz, scores for drift.json). One process is enough; of scenes, one is looked at at a time.
+    """Compute what a report shows of a finished stage.
 
-    predicted_SIDE, label_SIDE (N,): every test image of a scored domain, in order. counts_SIDE (N, K, K) int32: of scenes, the
-    count of each instead. features_source, features_translated, features_target (n, D) float16 with feature_labels_SIDE (n,).
-    flip_t, flip_s (K, K): see `drift`. classes: names. palette (K, 3): their colours, of scenes.
+    One process is enough. Segmentation images are read one at a time.
+
+    Args:
+        plan: The plan of the stage.
+        nets: The trained networks.
+        datasets: Both domains' images.
+        evaluation: The evaluation of the stage.
+        device: Where to compute.
+
+    Returns:
+        The arrays for analysis.npz and the scores for drift.json. The arrays are
+
+        - predicted_SIDE, label_SIDE (N,): class of every test image of a scored domain, in order;
+        - counts_SIDE (N, K, K) int32: for segmentation, each image's confusion matrix in their place;
+        - features_source, features_translated, features_target (n, D) float16, with feature_labels_SIDE (n,);
+        - flip_t, flip_s (K, K): see `drift`;
+        - classes: their names; palette (K, 3): for segmentation, their colours.
     """
     arrays: dict[str, np.ndarray] = {"classes": np.array(datasets.classes)}
-    for side, examples in _tested(datasets).items():
-        if side not in found.predictions:
+    for side, dataset in _tested(datasets).items():
+        if side not in evaluation.predictions:
             continue
-        if isinstance(examples, ResizedDataset):
-            arrays[f"counts_{side}"] = found.predictions[side].numpy()
-        elif examples.labels is not None:
-            arrays[f"predicted_{side}"] = found.predictions[side].numpy().astype(np.int16)
-            arrays[f"label_{side}"] = examples.labels.cpu().numpy().astype(np.int16)
+        if isinstance(dataset, ResizedDataset):
+            arrays[f"counts_{side}"] = evaluation.predictions[side].numpy()
+        elif dataset.labels is not None:
+            arrays[f"predicted_{side}"] = evaluation.predictions[side].numpy().astype(np.int16)
+            arrays[f"label_{side}"] = dataset.labels.cpu().numpy().astype(np.int16)
     if datasets.palette:
         arrays["palette"] = np.array(datasets.palette, np.uint8)
     with eval_mode(nets):
@@ -62,7 +79,7 @@ def analyse(
 
 
 def _tested(datasets: Datasets) -> dict[str, ImageDataset | ResizedDataset]:
-    """Test images of both domains; of a source without any, its training images."""
+    """Return both domains' test images; of a source without any, its training images."""
     return {
         "source": datasets.source.get("test", datasets.source["train"]),
         "target": datasets.target["test"],
@@ -70,81 +87,106 @@ def _tested(datasets: Datasets) -> dict[str, ImageDataset | ResizedDataset]:
 
 
 def parts(
-    examples: ImageDataset | ResizedDataset, images: int, device: Device
+    dataset: ImageDataset | ResizedDataset, images: int, device: Device
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Float images and their labels, on the device: the first `images`, in parts; or `SCENES` scenes, each by itself, with its
-    mask at the image's size."""
-    place = device.torch_device
-    if isinstance(examples, ResizedDataset):
-        for i in evenly_spaced(len(examples), SCENES):
-            image, mask = examples.read(i)
-            labels = None if mask is None else resize_mask(mask, image.shape[1:])[None].to(place).long()
-            yield to_float(image[None].to(place)), labels
+    """Yield batches of images with their labels, on the device.
+
+    Args:
+        dataset: The images of a domain.
+        images: How many of the first images to read, in batches of `PART`. For segmentation it has no effect:
+            `SCENES` images are read, one at a time.
+        device: Where to put the tensors.
+
+    Yields:
+        Images (N, C, H, W) float in [-1, 1], and labels (N,) or masks (1, H, W) at the image's size; None
+        without labels.
+    """
+    torch_device = device.torch_device
+    if isinstance(dataset, ResizedDataset):
+        for i in evenly_spaced(len(dataset), SCENES):
+            image, mask = dataset.read(i)
+            labels = (
+                None if mask is None else resize_mask(mask, image.shape[1:])[None].to(torch_device).long()
+            )
+            yield to_float(image[None].to(torch_device)), labels
         return
-    for rows in torch.arange(min(images, len(examples))).split(PART):
-        part = slice(int(rows[0]), int(rows[-1]) + 1)
+    for indices in torch.arange(min(images, len(dataset))).split(PART):
+        batch = slice(int(indices[0]), int(indices[-1]) + 1)
         yield (
-            to_float(examples.images[part].to(place)),
-            None if examples.labels is None else examples.labels[part].to(place),
+            to_float(dataset.images[batch].to(torch_device)),
+            None if dataset.labels is None else dataset.labels[batch].to(torch_device),
         )
 
 
-def _through(plan: StagePlan, device: Device) -> Callable[[Any, Tensor], Tensor]:
-    """(a network, images) -> its answer in float32."""
+def _forward(plan: StagePlan, device: Device) -> Callable[[Any, Tensor], Tensor]:
+    """Return a function (network, images) -> the network's output in float32, at the stage's precision."""
 
-    def through(net: Any, images: Tensor) -> Tensor:
+    def forward(net: Any, images: Tensor) -> Tensor:
         with device.autocast(plan.stage.precision):
-            answer: Tensor = net(images)
-        return answer.float()
+            output: Tensor = net(images)
+        return output.float()
 
-    return through
+    return forward
 
 
 def _features(plan: StagePlan, nets: Networks, datasets: Datasets, device: Device) -> dict[str, np.ndarray]:
-    """Of the stage's classifier: f_t, or f_s where the stage has no f_t. Of scenes, at places that have a label, the same for an
-    image and its translation."""
+    """Compute features of test images by the stage's classifier, f_t, or f_s where the stage has no f_t.
+
+    For segmentation these are features of labelled pixels, at the same places of an image and of its
+    translation.
+    """
     classifier = nets.f_t if "f_t" in nets else nets.f_s if "f_s" in nets else None
     if classifier is None:
         return {}
-    through = _through(plan, device)
-    found: dict[str, list[Tensor]] = defaultdict(list)
-    for side, examples in _tested(datasets).items():
-        for number, (images, labels) in enumerate(parts(examples, FEATURES, device)):
+    forward = _forward(plan, device)
+    batches: dict[str, list[Tensor]] = defaultdict(list)
+    for side, dataset in _tested(datasets).items():
+        for number, (images, labels) in enumerate(parts(dataset, FEATURES, device)):
             tensors = {side: images}
             if side == "source" and "g_st" in nets:
-                tensors["translated"] = through(translation_of(plan.options, nets.g_st), images)
-            for name, seen in tensors.items():
-                features = through(lambda x: classifier(x).features, seen)
-                said = labels
+                tensors["translated"] = forward(translation_of(plan.options, nets.g_st), images)
+            for name, tensor in tensors.items():
+                features = forward(lambda x: classifier(x).features, tensor)
+                feature_labels = labels
                 if features.ndim == 4:
-                    features, said = _at_places(
-                        features[0], labels, number, FEATURES // min(SCENES, len(examples))
+                    features, feature_labels = _at_places(
+                        features[0], labels, number, FEATURES // min(SCENES, len(dataset))
                     )
-                found[f"features_{name}"].append(features.half().cpu())
-                if name == side and said is not None:
-                    found[f"feature_labels_{side}"].append(said.cpu().to(torch.int16))
-    return {name: torch.cat(rows).numpy() for name, rows in found.items()}
+                batches[f"features_{name}"].append(features.half().cpu())
+                if name == side and feature_labels is not None:
+                    batches[f"feature_labels_{side}"].append(feature_labels.cpu().to(torch.int16))
+    return {name: torch.cat(tensors).numpy() for name, tensors in batches.items()}
 
 
 def _at_places(
     features: Tensor, labels: Tensor | None, number: int, count: int
 ) -> tuple[Tensor, Tensor | None]:
-    """(D, h, w), (1, H, W) -> (n, D), (n,): at most `count` places that have a label, evenly evenly_spaced, others in each scene."""
+    """Select at most `count` labelled places of a feature map, spread evenly.
+
+    Args:
+        features: (D, h, w).
+        labels: (1, H, W), or None, in which case no place is left out.
+        number: The number of the image; other images have other places.
+        count: How many places to select.
+
+    Returns:
+        Features (n, D), and labels (n,) or None.
+    """
     height, width = features.shape[1:]
     k = torch.arange(count, dtype=torch.float64)
     rows = ((k + 0.5) * height / count).long()
-    columns = (
-        (k + number * count) * ((5**0.5 - 1) / 2) % 1 * width
-    ).long()  # multiples of the golden ratio lie nowhere densely
+    # Multiples of the golden ratio, modulo 1, are spread evenly however many there are.
+    columns = ((k + number * count) * ((5**0.5 - 1) / 2) % 1 * width).long()
     places = (rows * width + columns).unique().to(features.device)
     if labels is None:
         return features.flatten(1).T[places], None
-    said = resize_mask(labels[0].byte(), (height, width)).flatten()[places]
-    return features.flatten(1).T[places[said != IGNORE]], said[said != IGNORE]
+    place_labels = resize_mask(labels[0].byte(), (height, width)).flatten()[places]
+    labelled = place_labels != IGNORE
+    return features.flatten(1).T[places[labelled]], place_labels[labelled]
 
 
 class _Means:
-    """Means over all values that were added by a name."""
+    """Running means of values by name."""
 
     def __init__(self) -> None:
         self._sums: dict[str, float] = defaultdict(float)
@@ -161,68 +203,90 @@ class _Means:
 def drift(
     plan: StagePlan, nets: Networks, datasets: Datasets, device: Device
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """What a translation that is learnt in this stage does to classes, as f_s sees them, and whether its cycle cheats.
+    """Measure how a stage's translation changes the classes that f_s predicts, and whether its cycle cheats.
 
-    Of scenes, what is counted are pixels: every one for flips, those with a label for accuracies.
-    flip_t (K, K): classes of source test images before (rows) and after (columns) G_st; flip_s: of target test images and
-    G_ts. flip_rate_t, flip_rate_s: the share off the diagonal. translation_accuracy, reconstruction_accuracy: how often
-    f_s names G_st(x_s), and G_ts(G_st(x_s)), by the source label; where the second is far above the first, the cycle
-    restores from a hidden signal what the translation lost. cycle_l1: mean |G_ts(G_st(x_s)) - x_s|; cycle_l1_noisy: the same
-    with Gaussian noise of sd `NOISE` on the translated image: a cycle that hides its signal in small amplitudes breaks (Chu et
-    al. 2017, "CycleGAN, a master of steganography"). noise_sensitivity: mean |G_ts(fake + n) - G_ts(fake)| / mean |n|
-    (after Bashkirova et al. 2019, section 4.2). translation_error_l1: mean |G_st(x_s) - x|, where x shows the same scene in the
-    target's look; untranslated_l1: mean |x_s - x|; only where x is known (`SegmentationDataset.true_translation`).
+    Semantic drift means that translation changes the predicted class. For segmentation everything is counted
+    in pixels: all of them for flips, the labelled ones for accuracies.
+
+    Args:
+        plan: The plan of the stage.
+        nets: The trained networks.
+        datasets: Both domains' images; their test images are used.
+        device: Where to compute.
+
+    Returns:
+        The flip counts and the scores. Flip counts are confusion matrices (K, K):
+
+        - flip_t: class of source test images before (rows) and after (columns) translation by G_st;
+        - flip_s: the same for target test images and G_ts.
+
+        The scores are
+
+        - flip_rate_t, flip_rate_s: the share of images, or pixels, off the diagonal;
+        - translation_accuracy, reconstruction_accuracy: how often f_s predicts the source label for
+          G_st(x_s), and for G_ts(G_st(x_s)). Where the second is far above the first, the cycle restores from
+          a hidden signal what the translation lost;
+        - cycle_l1: mean |G_ts(G_st(x_s)) - x_s|; cycle_l1_noisy: the same with Gaussian noise of standard
+          deviation `NOISE` on the translated image. A cycle that hides its signal in small amplitudes breaks
+          (Chu et al. 2017, "CycleGAN, a master of steganography");
+        - noise_sensitivity: mean |G_ts(fake + n) - G_ts(fake)| / mean |n| (after Bashkirova et al. 2019,
+          section 4.2);
+        - translation_error_l1: mean |G_st(x_s) - x|, where x shows the same content with the target's look;
+          untranslated_l1: mean |x_s - x|. Only where x is known (`SegmentationDataset.true_translation`).
     """
     source, target = _tested(datasets).values()
     learnt = {role for phase in plan.phases for role in phase.roles}
-    reads = "f_s" in nets
-    through = _through(plan, device)
+    has_classifier = "f_s" in nets
+    forward = _forward(plan, device)
     flips: dict[str, Tensor] = {}
     means = _Means()
 
-    def classes(x: Tensor) -> Tensor:
-        return through(lambda part: nets.f_s(part).logits, x).argmax(1)
+    def classify(x: Tensor) -> Tensor:
+        return forward(lambda images: nets.f_s(images).logits, x).argmax(1)
 
-    def flipped(before: Tensor, after: Tensor, way: str) -> None:
-        flips[f"flip_{way}"] = confusion_matrix(after, before, len(datasets.classes)) + flips.get(
-            f"flip_{way}", 0
+    def count_flips(before: Tensor, after: Tensor, look: str) -> None:
+        flips[f"flip_{look}"] = confusion_matrix(after, before, len(datasets.classes)) + flips.get(
+            f"flip_{look}", 0
         )
-        means.add(f"flip_rate_{way}", before != after)
+        means.add(f"flip_rate_{look}", before != after)
 
-    def right(said: Tensor, labels: Tensor | None, name: str) -> None:
+    def count_correct(predicted: Tensor, labels: Tensor | None, name: str) -> None:
         if labels is not None:
-            means.add(f"{name}_accuracy", (said == labels)[labels != ignore_index(len(datasets.classes))])
+            labelled = labels != ignore_index(len(datasets.classes))
+            means.add(f"{name}_accuracy", (predicted == labels)[labelled])
 
-    known = (
+    true_translation = (
         source.true_translation(target)
         if isinstance(source, ResizedDataset) and isinstance(target, ResizedDataset)
         else None
     )
-    truths = (image for image, _ in parts(known, DRIFT, device)) if known else repeat(None)
+    truths = (
+        (image for image, _ in parts(true_translation, DRIFT, device)) if true_translation else repeat(None)
+    )
     random = torch.Generator().manual_seed(0)
     for (images, labels), truth in zip(
         parts(source, DRIFT, device) if "g_st" in learnt else (), truths, strict=False
     ):
-        fake = through(nets.g_st, images)
-        if reads:
-            after = classes(fake)
-            flipped(classes(images), after, "t")
-            right(after, labels, "translation")
+        fake = forward(nets.g_st, images)
+        if has_classifier:
+            after = classify(fake)
+            count_flips(classify(images), after, "t")
+            count_correct(after, labels, "translation")
         if truth is not None:
             means.add("translation_error_l1", (fake - truth).abs())
             means.add("untranslated_l1", (images - truth).abs())
         if "g_ts" in learnt:
-            rebuilt = through(nets.g_ts, fake)
+            rebuilt = forward(nets.g_ts, fake)
             noise = NOISE * torch.randn(fake.shape, generator=random).to(fake.device)
-            noisy = through(nets.g_ts, fake + noise)
+            noisy = forward(nets.g_ts, fake + noise)
             means.add("cycle_l1", (rebuilt - images).abs())
             means.add("cycle_l1_noisy", (noisy - images).abs())
             means.add("noise", noise.abs())
             means.add("change", (noisy - rebuilt).abs())
-            if reads:
-                right(classes(rebuilt), labels, "reconstruction")
-    for images, _ in parts(target, DRIFT, device) if "g_ts" in learnt and reads else ():
-        flipped(classes(images), classes(through(nets.g_ts, images)), "s")
+            if has_classifier:
+                count_correct(classify(rebuilt), labels, "reconstruction")
+    for images, _ in parts(target, DRIFT, device) if "g_ts" in learnt and has_classifier else ():
+        count_flips(classify(images), classify(forward(nets.g_ts, images)), "s")
     scores = means.compute()
     if "noise" in scores:
         scores["noise_sensitivity"] = scores.pop("change") / scores.pop("noise")

@@ -1,4 +1,4 @@
-"""How often a translated source image keeps its class: a criterion that needs no target label."""
+"""Class consistency: how often a translated source image keeps its class; it needs no target labels."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from cycada.methods import Classify, Translate
 from cycada.train.device import Device, Precision
 
 IMAGES = 1000
+"""The number of source test images that are translated for it."""
 SCENES = 20
-"""Source test images, or scenes evenly over all, that are translated for it."""
+"""The same number in segmentation, where the images are spread evenly over the test set."""
 
 
 def class_consistency(
@@ -22,11 +23,22 @@ def class_consistency(
     device: Device,
     precision: Precision,
 ) -> float:
-    """The share of source images, or of their pixels, whose translation is called what the image is.
+    """Return the share of source images, or of their pixels, that keep their class in translation.
 
-    translate: as the stage itself does it, see `translation_of`.
-    by_label: what it is says its label, where there is one; else the answer before translation does, as in the semantic loss
-    (Hoffman et al. 2018, eq. 4). SegmentationDataset count at the mask's size, where a mask says IGNORE not at all. Inside `eval_mode`.
+    To be called inside `eval_mode`.
+
+    Args:
+        classify: Images (N, C, H, W) -> logits.
+        translate: The stage's own translation, see `translation_of`.
+        source: Source test images.
+        by_label: Compare the prediction on the translation with the label, where there is one; otherwise with
+            the prediction on the untranslated image, as the semantic loss does (Hoffman et al. 2018, eq. 4).
+        device: Where to compute.
+        precision: Precision of the forward passes.
+
+    Returns:
+        A share in [0, 1]. For segmentation, pixels are counted at the mask's size, without those that a mask
+        says IGNORE for.
     """
     by_label = by_label and (
         source.labelled if isinstance(source, ResizedDataset) else source.labels is not None
@@ -46,23 +58,23 @@ def class_consistency(
 def _of_pixels(
     classify: Classify,
     translate: Translate,
-    scenes: ResizedDataset,
+    source: ResizedDataset,
     by_label: bool,
     device: Device,
     precision: Precision,
 ) -> float:
-    """One scene after the other, in every process alike."""
+    """Return the share of pixels, image by image; every process computes all of it."""
     same = pixels = 0
-    for i in evenly_spaced(len(scenes), SCENES):
-        image, mask = scenes.read(i)
+    for i in evenly_spaced(len(source), SCENES):
+        image, mask = source.read(i)
         x = to_float(image[None].to(device.torch_device))
         with device.autocast(precision):
             after = classify(translate(x)).float()
             before = (
                 mask.to(device.torch_device) if by_label and mask is not None else classify(x).argmax(1)[0]
             )
-        known = before != IGNORE
-        said = resize_logits(after, before.shape).argmax(1)[0]
-        same += int(((said == before) & known).sum())
-        pixels += int(known.sum())
+        labelled = before != IGNORE
+        predicted = resize_logits(after, before.shape).argmax(1)[0]
+        same += int(((predicted == before) & labelled).sum())
+        pixels += int(labelled.sum())
     return same / max(pixels, 1)

@@ -1,4 +1,4 @@
-"""Pictures of a stage: a grid of images by view, and the confusion matrix."""
+"""Pictures of a stage: image grids, predicted masks and confusion matrices."""
 
 from __future__ import annotations
 
@@ -24,27 +24,45 @@ from cycada.planning.plan import StagePlan
 from cycada.train.device import Device, Precision
 
 GAP, HEAD = 4, 18
+"""Pixels between images of a grid, and pixels of its head line."""
 ANSWERS = ("image", "said", "truth", "wrong")
-"""The columns of a picture of answers."""
+"""The columns of a picture of predicted masks."""
 WIDEST = 512
-"""Pixels across that a scene has in a picture, at most."""
+"""The largest width of an image in an image grid, in pixels."""
 NAMED, TICKS = 40, 20
-"""Classes of a confusion that are all named; of more, so many are."""
+"""The largest number of classes that are all named at a confusion matrix; of more, `TICKS` are."""
 CELLS = 400
-"""Rows of a confusion's picture, at most."""
+"""The largest number of rows of a drawn confusion matrix."""
 LISTED = 30
-"""Errors that are listed beside the confusion of many classes."""
+"""The number of errors that are listed beside the confusion matrix of many classes."""
 
 
 def image_grid(
-    plan: StagePlan, nets: Networks, source: torch.Tensor, target: torch.Tensor, device: Device, path: Path,
+    plan: StagePlan,
+    nets: Networks,
+    source: torch.Tensor,
+    target: torch.Tensor,
+    device: Device,
+    path: Path,
     pairs: torch.Tensor | None = None,
-) -> dict[str, torch.Tensor]:  # fmt: skip
-    """One row per pair of examples, one column per view of the method's grid whose networks are there. -> what is drawn, by view:
+) -> dict[str, torch.Tensor]:
+    """Draw an image grid: a row for each pair of images, a column for each tensor of the method's preview.
 
-    (N, C, H, W) float on the CPU, at most `WIDEST` wide; empty, and no picture, where no network is there.
-    source, target: (N, C, H, W) uint8, the examples to show; what one of them has more is left out.
-    pairs: of the source's, what they truly look like in the target domain; without, views of pair_t are not shown.
+    Tensors whose networks are not there are left out. Nothing is drawn where no network is there.
+
+    Args:
+        plan: The plan of the stage.
+        nets: The networks.
+        source: Source images (N, C, H, W) uint8.
+        target: Target images (N, C, H, W) uint8; where one domain has more images than the other, the rest is
+            left out.
+        device: Where to compute.
+        path: The file to write, as PNG.
+        pairs: The true translations of the source images (N, C, H, W) uint8. Without them, tensors that need
+            pair_t are left out.
+
+    Returns:
+        What is drawn, by tensor: (N, C, H, W) float in [-1, 1] on the CPU, at most `WIDEST` wide.
     """
     method = plan.method
     shown = [name for name in method.preview if all(role in nets for role in method.tensors.roles_of([name]))]
@@ -58,24 +76,24 @@ def image_grid(
         to_float(images[:rows].to(device.torch_device))
         for images in (source, target, source if pairs is None else pairs)
     )
-    parts: list[list[torch.Tensor]] = [[] for _ in shown]
-    count = max_batch(source.shape[-2:], most=rows)
+    columns: list[list[torch.Tensor]] = [[] for _ in shown]
+    batch_size = max_batch(source.shape[-2:], most=rows)
     with eval_mode(nets), device.autocast(plan.stage.precision):
-        for some_s, some_t, some_pair in zip(
-            real_s.split(count), real_t.split(count), pair_t.split(count), strict=True
+        for batch_s, batch_t, batch_pair in zip(
+            real_s.split(batch_size), real_t.split(batch_size), pair_t.split(batch_size), strict=True
         ):
-            labels = torch.zeros(len(some_s), dtype=torch.long)
-            batch = Batch(some_s, labels, some_t, pair_t=None if pairs is None else some_pair)
+            labels = torch.zeros(len(batch_s), dtype=torch.long)
+            batch = Batch(batch_s, labels, batch_t, pair_t=None if pairs is None else batch_pair)
             tensors = method.tensors(nets, batch, plan.options)
-            for column, name in zip(parts, shown, strict=True):
+            for column, name in zip(columns, shown, strict=True):
                 column.append(_shrunk(getattr(tensors, name).float().cpu()))
-    drawn = {name: torch.cat(column) for name, column in zip(shown, parts, strict=True)}
+    drawn = {name: torch.cat(column) for name, column in zip(shown, columns, strict=True)}
     draw_grid(list(drawn.values()), shown, path)
     return drawn
 
 
 def _shrunk(images: torch.Tensor) -> torch.Tensor:
-    """(N, C, H, W) float, at most `WIDEST` wide."""
+    """Resize images (N, C, H, W) to at most `WIDEST` pixels wide."""
     height, width = images.shape[-2:]
     if width <= WIDEST:
         return images
@@ -83,7 +101,13 @@ def _shrunk(images: torch.Tensor) -> torch.Tensor:
 
 
 def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], path: Path) -> None:
-    """columns: (N, C, H, W) float in [-1, 1] each. Small images are enlarged without smoothing."""
+    """Draw columns of images with titles; small images are enlarged without smoothing.
+
+    Args:
+        columns: One (N, C, H, W) float in [-1, 1] for each column.
+        titles: One title for each column.
+        path: The file to write, as PNG.
+    """
     height, width = columns[0].shape[-2:]
     scale = max(1, round(72 / min(height, width)))
     down, across = height * scale + GAP, width * scale + GAP
@@ -101,46 +125,70 @@ def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], 
             )
             page.paste(picture, (c * across, HEAD + r * down))
     ready(path.parent)
-    with whole(path) as part:
-        page.save(part, format="PNG")
+    with whole(path) as temporary:
+        page.save(temporary, format="PNG")
 
 
 def draw_answers(
     classify: Classify,
-    scenes: ResizedDataset,
+    dataset: ResizedDataset,
     palette: Palette,
     device: Device,
     precision: Precision,
     path: Path,
     count: int = 4,
 ) -> None:
-    """image | what the network says | the truth | where it is wrong (white), for scenes evenly over all. Inside `eval_mode`."""
+    """Draw images with their predicted masks, their true masks, and their wrong pixels in white.
+
+    To be called inside `eval_mode`.
+
+    Args:
+        classify: Images (N, C, H, W) -> logits (N, K, H, W).
+        dataset: Images with masks.
+        palette: A colour for each class.
+        device: Where to compute.
+        precision: Precision of the forward passes.
+        path: The file to write, as PNG.
+        count: How many images to draw, spread evenly over the dataset.
+    """
     columns: list[list[torch.Tensor]] = [[], [], [], []]
-    for i in evenly_spaced(len(scenes), count):
-        image, mask = scenes.read(i)
-        assert mask is not None  # only labelled scenes are drawn
-        answer = probabilities(classify, image[None], device, precision)
-        said = resize_logits(answer, image.shape[1:]).argmax(1)[0].numpy().astype(np.uint8)
-        small = resize_mask(mask, image.shape[1:]).numpy()
-        wrong = np.repeat((((said != small) & (small != IGNORE)) * 255).astype(np.uint8)[..., None], 3, 2)
-        for column, pixels in zip(
-            columns, (None, coloured(said, palette), coloured(small, palette), wrong), strict=True
-        ):
-            column.append(
-                _shrunk(
-                    to_float(image if pixels is None else torch.from_numpy(pixels).permute(2, 0, 1))[None]
-                )[0]
-            )
+    for i in evenly_spaced(len(dataset), count):
+        image, mask = dataset.read(i)
+        assert mask is not None  # only labelled datasets are drawn
+        probability = probabilities(classify, image[None], device, precision)
+        predicted = resize_logits(probability, image.shape[1:]).argmax(1)[0].numpy().astype(np.uint8)
+        truth = resize_mask(mask, image.shape[1:]).numpy()
+        is_wrong = (predicted != truth) & (truth != IGNORE)
+        pictures = (
+            image,
+            _as_image(coloured(predicted, palette)),
+            _as_image(coloured(truth, palette)),
+            _as_image(np.repeat((is_wrong * 255).astype(np.uint8)[..., None], 3, 2)),
+        )
+        for column, picture in zip(columns, pictures, strict=True):
+            column.append(_shrunk(to_float(picture)[None])[0])
     draw_grid([torch.stack(c) for c in columns], ANSWERS, path)
 
 
-def draw_confusion(count: torch.Tensor, classes: tuple[str, ...], title: str, path: Path) -> None:
-    """(K, K) counts as shares of the true class (rows), with the counts written in where there is room.
+def _as_image(pixels: np.ndarray) -> torch.Tensor:
+    """Turn pixels (H, W, 3) into an image (3, H, W)."""
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
-    The picture is bounded: of many classes some are named, cells stand for blocks of classes, and the commonest errors are listed.
+
+def draw_confusion(counts: torch.Tensor, classes: tuple[str, ...], title: str, path: Path) -> None:
+    """Draw a confusion matrix as shares of the true class, with counts where there is room.
+
+    The size of the picture is bounded: of many classes only some are named, cells stand for blocks of
+    classes, and the most common errors are listed.
+
+    Args:
+        counts: (K, K), true classes in rows, predicted ones in columns.
+        classes: The names of the classes.
+        title: The title of the picture.
+        path: The file to write, as PNG.
     """
-    counts, k = count.numpy(), len(classes)
-    share, side = coarse(shares(counts), CELLS)
+    array, k = counts.numpy(), len(classes)
+    share, side = coarse(shares(array), CELLS)
     many = k > NAMED
     figure = Figure(
         figsize=(12.5, 8.5) if many else (1.8 + 0.45 * k, 1.5 + 0.45 * k), dpi=110, layout="constrained"
@@ -162,32 +210,33 @@ def draw_confusion(count: torch.Tensor, classes: tuple[str, ...], title: str, pa
     axes.set_yticks(named, names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    said = (
+    subtitle = (
         f"\nsquare root of the share{f', the largest of {side} x {side} classes' if side > 1 else ''}"
         if many
         else ""
     )
-    axes.set_title(f"{plain(title)}{said}", fontsize=10)
-    for place in beside:
-        _list_errors(place, counts, classes)
+    axes.set_title(f"{plain(title)}{subtitle}", fontsize=10)
+    for list_axes in beside:
+        _list_errors(list_axes, array, classes)
     if k <= 20:
-        for i, j in zip(*counts.nonzero(), strict=True):
+        for i, j in zip(*array.nonzero(), strict=True):
             color = "white" if share[i, j] > 0.5 else "black"
-            axes.text(j, i, str(int(counts[i, j])), ha="center", va="center", fontsize=7, color=color)
-    with whole(path) as part:
-        figure.savefig(part, format="png")
+            axes.text(j, i, str(int(array[i, j])), ha="center", va="center", fontsize=7, color=color)
+    with whole(path) as temporary:
+        figure.savefig(temporary, format="png")
 
 
-def _list_errors(axes: Axes, count: np.ndarray, classes: tuple[str, ...]) -> None:
-    """Write down the commonest errors, true class and what it was called."""
-    found = most_confused(count, LISTED)
+def _list_errors(axes: Axes, counts: np.ndarray, classes: tuple[str, ...]) -> None:
+    """List the most common errors: true class, predicted class, how often."""
+    errors = most_confused(counts, LISTED)
     axes.axis("off")
-    axes.set_title("the commonest errors" if found else "no errors", fontsize=10, loc="left")
-    for row, error in enumerate(found):
-        said = f"{cut(classes[error.true], 18)} → {cut(classes[error.said], 18)}: {error.count} ({100 * error.share:.0f} %)"
-        axes.text(0, 1 - (row + 0.5) / LISTED, plain(said), transform=axes.transAxes, va="center", fontsize=8)
+    axes.set_title("the most common errors" if errors else "no errors", fontsize=10, loc="left")
+    for row, error in enumerate(errors):
+        true, predicted = cut(classes[error.true], 18), cut(classes[error.said], 18)
+        line = plain(f"{true} → {predicted}: {error.count} ({100 * error.share:.0f} %)")
+        axes.text(0, 1 - (row + 0.5) / LISTED, line, transform=axes.transAxes, va="center", fontsize=8)
 
 
 def plain(text: str) -> str:
-    """A name as text, never as mathematics."""
+    """Escape a name for matplotlib, so that it is drawn as text and never as mathematics."""
     return text.replace("$", r"\$")

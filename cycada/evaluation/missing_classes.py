@@ -1,4 +1,8 @@
-"""A warning before a translation is learnt under a semantic loss: which classes its frozen classifier cannot see in the target."""
+"""A warning about classes that the frozen source classifier hardly predicts in the target.
+
+It comes before a translation is learnt with a semantic loss, which would keep such classes from being
+translated well.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,20 @@ from cycada.planning.plan import StagePlan
 from cycada.train.device import Device
 
 IMAGES = 1000
-"""Target training images, evenly over all, that are looked at."""
+"""The number of target training images that are classified, spread evenly."""
 
 
 def missing_classes(plan: StagePlan, nets: Networks, datasets: Datasets, device: Device) -> str | None:
-    """A sentence, or None. Of images with one label each; the shares of pixels of two sets of scenes differ by themselves.
+    """Return a warning about classes that f_s hardly predicts in the target, or None.
 
-    Labels of the source and unlabelled target training images are looked at. Moves nothing; every process takes part.
+    It is for image labels only: shares of pixels of two sets of images differ anyway. Source labels and
+    unlabelled target training images are used. No state changes; every process has to take part.
+
+    Args:
+        plan: The plan of the stage.
+        nets: The stage's networks.
+        datasets: Both domains' images.
+        device: Where to compute.
     """
     source, target = datasets.source["train"], datasets.target["train"]
     terms = [t.name for p in plan.phases for t in p.terms if t.name.startswith("semantic_")]
@@ -34,21 +45,25 @@ def missing_classes(plan: StagePlan, nets: Networks, datasets: Datasets, device:
         return None
     classes = len(datasets.classes)
     with eval_mode(nets):
-        rows = torch.tensor(evenly_spaced(len(target), IMAGES))
-        said = predictions(
+        indices = torch.tensor(evenly_spaced(len(target), IMAGES))
+        predicted = predictions(
             lambda x: nets.f_s(x).logits,
-            target.images[rows.to(target.images.device)],
+            target.images[indices.to(target.images.device)],
             device,
             plan.stage.precision,
         )
-    found = rarely_predicted(
-        said.bincount(minlength=classes).tolist(),
+    missing = rarely_predicted(
+        predicted.bincount(minlength=classes).tolist(),
         source.labels.cpu().long().bincount(minlength=classes).tolist(),
     )
-    if not found:
+    if not missing:
         return None
     return (
-        f"f_s hardly ever answers {in_words(found, datasets.classes)}. Unless the target has so few, f_s does not know how they look "
-        f"there, and {' and '.join(terms)} will keep their translations from looking so. It may be worth that: compare with "
-        f"{terms[0]}=0. An f_s trained with `augment` may know more."
+        f"f_s hardly ever predicts {in_words(missing, datasets.classes)}. Unless the target has so few of "
+        "them, f_s does "
+        f"not recognise them there, and {' and '.join(terms)} will keep their translations from looking like "
+        "the target. "
+        f"The loss may still help on the whole: compare with {terms[0]}=0. An f_s trained with `augment` may "
+        "recognise "
+        f"more."
     )

@@ -1,4 +1,4 @@
-"""Images through a classifier, in eval mode and without gradients."""
+"""Predictions of classifiers, in eval mode and without gradients."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from cycada.metrics import confusion_matrix
 from cycada.train.device import Device, Precision
 
 AT_ONCE = 2**20
-"""Pixels of scenes that go through a network together."""
+"""The number of pixels that go through a segmenter in one batch."""
 
 
 def max_batch(size: Sequence[int], most: int = 8) -> int:
-    """How many scenes of `size` = (height, width): memory stays the same from small scenes to those of 1024 x 2048."""
+    """Return how many images of `size` make a batch, so that memory does not grow with their size.
+
+    Args:
+        size: Height and width, in pixels.
+        most: The largest batch.
+    """
     return max(1, min(most, AT_ONCE // (size[0] * size[1])))
 
 
 @contextmanager
 def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Inside, every module is in eval mode and nothing records gradients; after it, modes are as before."""
+    """Switch a module to eval mode and gradients off; restore every submodule's mode afterwards."""
     modes = {m: m.training for m in module.modules()}
     module.eval()
     try:
@@ -38,69 +43,104 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
 def probabilities(
     classify: Classify, images: Tensor, device: Device, precision: Precision = "fp32", batch: int = 500
 ) -> Tensor:
-    """(N, C, H, W) uint8 -> class probabilities (N, K), or (N, K, H, W) of scenes, float32 on the CPU. To be called inside
-    `eval_mode`."""
-    parts = []
-    for part in images.split(batch):
+    """Return class probabilities of images. To be called inside `eval_mode`.
+
+    Args:
+        classify: Images (N, C, H, W) -> logits.
+        images: (N, C, H, W) uint8.
+        device: Where to compute.
+        precision: Precision of the forward passes.
+        batch: The number of images in a batch.
+
+    Returns:
+        (N, K), or (N, K, H, W) for segmentation, float32 on the CPU.
+    """
+    batches = []
+    for some_images in images.split(batch):
         with device.autocast(precision):
-            logits = classify(to_float(part.to(device.torch_device)))
-        parts.append(logits.float().softmax(1).cpu())
-    return torch.cat(parts)
+            logits = classify(to_float(some_images.to(device.torch_device)))
+        batches.append(logits.float().softmax(1).cpu())
+    return torch.cat(batches)
 
 
 def predictions(
     classify: Classify, images: Tensor, device: Device, precision: Precision = "fp32", batch: int = 500
 ) -> Tensor:
-    """(N, C, H, W) uint8 -> the class that each image is called, (N,) int64 on the CPU. Every process does its share.
+    """Return the predicted class of each image. To be called inside `eval_mode`.
 
-    To be called inside `eval_mode`.
+    Every process classifies its share of the images.
+
+    Args:
+        classify: Images (N, C, H, W) -> logits (N, K).
+        images: (N, C, H, W) uint8.
+        device: Where to compute.
+        precision: Precision of the forward passes.
+        batch: The number of images in a batch.
+
+    Returns:
+        (N,) int64 on the CPU.
     """
-    found = torch.zeros(len(images), dtype=torch.long, device=device.torch_device)
+    predicted = torch.zeros(len(images), dtype=torch.long, device=device.torch_device)
     for start in range(device.rank * batch, len(images), batch * device.world):
         with device.autocast(precision):
             logits = classify(to_float(images[start : start + batch].to(device.torch_device)))
-        found[start : start + batch] = logits.argmax(1)
+        predicted[start : start + batch] = logits.argmax(1)
     if device.world > 1:
-        torch.distributed.all_reduce(found)
-    return found.cpu()
+        torch.distributed.all_reduce(predicted)
+    return predicted.cpu()
 
 
 def count_pixels(
     classify: Classify,
-    scenes: ResizedDataset,
+    dataset: ResizedDataset,
     classes: int,
     device: Device,
     precision: Precision = "fp32",
     batch: int | None = None,
 ) -> Tensor:
-    """(N, K, K) int32 on the CPU: of every scene, the count over all pixels of its mask at its own size. One scene after the
+    """Return the confusion matrix of each image, over all pixels of its mask.
 
-    other: no answer is kept. Every process does its share. To be called inside `eval_mode`.
+    To be called inside `eval_mode`. Masks are compared at their own size. Batches are scored one after the
+    other, and no logits are kept. Every process scores its share of the images.
+
+    Args:
+        classify: Images (N, C, H, W) -> logits (N, K, H, W).
+        dataset: Images with masks.
+        classes: K, the number of classes.
+        device: Where to compute.
+        precision: Precision of the forward passes.
+        batch: The number of images in a batch; `max_batch` where it is not given.
+
+    Returns:
+        (N, K, K) int32 on the CPU, true classes in rows, predicted ones in columns.
     """
-    found = torch.zeros(len(scenes), classes, classes, dtype=torch.int32, device=device.torch_device)
-    rows, batch = range(device.rank, len(scenes), device.world), batch or max_batch(scenes.size)
-    for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
-        found[list(part)] = _count_some(classify, scenes, part, classes, device, precision)
+    counts = torch.zeros(len(dataset), classes, classes, dtype=torch.int32, device=device.torch_device)
+    own_share, batch = range(device.rank, len(dataset), device.world), batch or max_batch(dataset.size)
+    for start in range(0, len(own_share), batch):
+        indices = own_share[start : start + batch]
+        counts[list(indices)] = _count_some(classify, dataset, indices, classes, device, precision)
     if device.world > 1:
-        torch.distributed.all_reduce(found)
-    return found.cpu()
+        torch.distributed.all_reduce(counts)
+    return counts.cpu()
 
 
 def _count_some(
     classify: Classify,
-    scenes: ResizedDataset,
-    rows: Sequence[int],
+    dataset: ResizedDataset,
+    indices: Sequence[int],
     classes: int,
     device: Device,
     precision: Precision,
 ) -> Tensor:
-    """(n, K, K) of some scenes. A function of its own, so that their scores are gone when the next ones' are computed."""
-    images, masks = zip(*(scenes.read(i) for i in rows), strict=True)
+    """Return the confusion matrices (n, K, K) of some images.
+
+    It is a function of its own so that the logits of one batch are freed before the next one is computed.
+    """
+    images, masks = zip(*(dataset.read(i) for i in indices), strict=True)
     with device.autocast(precision):
-        logits = classify(to_float(torch.stack(images).to(device.torch_device))).float()
+        batch_logits = classify(to_float(torch.stack(images).to(device.torch_device))).float()
     counts = []
-    for answer, mask in zip(logits, masks, strict=True):
-        said = resize_logits(answer[None], mask.shape).argmax(1)[0]
-        counts.append(confusion_matrix(said, mask.to(device.torch_device), classes))
+    for logits, mask in zip(batch_logits, masks, strict=True):
+        predicted = resize_logits(logits[None], mask.shape).argmax(1)[0]
+        counts.append(confusion_matrix(predicted, mask.to(device.torch_device), classes))
     return torch.stack(counts).int()

@@ -30,13 +30,15 @@ from cycada.train.device import Device, Precision
 from cycada.train.meter import Diverged
 
 SHOWN = 10
-"""ImageDataset in an image grid."""
+"""The number of images in an image grid."""
 UNLABELLED = 1000
-"""Target training images that the label-free criteria look at."""
+"""The number of target training images, or of their pixels, that the label-free criteria use."""
 UNLABELLED_SCENES = 20
-"""Target training scenes, evenly over all, whose pixels stand for them there."""
+"""The number of target training images, spread evenly, that these pixels are from."""
 SHOWN_SCENES = 6
+"""The number of images in an image grid of segmentation."""
 CLASSIFICATION_SCORES = ("accuracy", "class_accuracy")
+"""Scores of image classification."""
 SCENE_SCORES = (
     "miou",
     "class_iou",
@@ -46,18 +48,26 @@ SCENE_SCORES = (
     "class_accuracy",
     "classes_averaged",
 )
+"""Scores of segmentation."""
 HEADLINES = {"miou": "mIoU", "accuracy": "accuracy"}
 """The score that stands for a stage, and how it is written."""
 
 Scores = dict[str, dict[str, Any]]
-"""domain -> score -> a number, or a list with one entry per class (None where the class is absent)."""
+"""domain -> score -> a number, or a list with one entry for each class (None where the class is absent)."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """scores: by domain. predictions: of each domain's test images the (N,) classes; of scenes their own counts, (N, K, K) int32.
-    counts: the (K, K) count of each. criteria: what is known without target labels, higher is better. translations: what the
-    alarms look at and whether they ring, of the pictures in the image grid."""
+    """Scores and predictions of a stage's networks.
+
+    Attributes:
+        scores: The scores of each domain.
+        predictions: The predicted class (N,) of each domain's test images; for segmentation each image's
+            confusion matrix, (N, K, K) int32.
+        counts: The confusion matrix (K, K) of each domain.
+        criteria: Label-free criteria: they use no target labels; higher is better.
+        translations: Diagnostics of the translations in the image grid, and which warnings they raise.
+    """
 
     scores: Scores
     predictions: dict[str, Tensor]
@@ -66,7 +76,7 @@ class Evaluation:
     translations: dict[str, float] = field(default_factory=dict)
 
     def flat(self) -> dict[str, float]:
-        """For metrics.jsonl and a tracker."""
+        """Return all numbers by name, for metrics.jsonl and a tracker."""
         return (
             flatten_scores(self.scores)
             | {f"selection/{name}": value for name, value in self.criteria.items()}
@@ -77,80 +87,88 @@ class Evaluation:
 def evaluate_stage(
     plan: StagePlan, nets: Networks, datasets: Datasets, device: Device, images: Path | None, step: int
 ) -> Evaluation:
-    """Both test sets by the stage's networks, and the label-free criteria on unlabelled target training images.
+    """Score both test sets, and compute the label-free criteria on unlabelled target training images.
 
-    Where `images` is given, also the pictures of this step. Every process takes part.
+    Every process has to take part.
+
+    Args:
+        plan: The plan of the stage.
+        nets: The stage's networks.
+        datasets: Both domains' images.
+        device: Where to compute.
+        images: The folder for the pictures of this step, or None for no pictures.
+        step: The number of the step, for the names of the pictures.
+
+    Raises:
+        Diverged: The logits on target images are not finite.
     """
     for net in nets.children():
         device.average_buffers(net)
-    ways = scored(plan, nets)
-    said: dict[str, Tensor] = {}
+    classifiers = scored(plan, nets)
+    predicted: dict[str, Tensor] = {}
     counts: dict[str, Tensor] = {}
     criteria: dict[str, float] = {}
     translations: dict[str, float] = {}
     with eval_mode(nets):
-        for side, examples in (("source", datasets.source.get("test")), ("target", datasets.target["test"])):
-            if (
-                side in ways
-                and examples is not None
-                and (
-                    answers := count(
-                        ways[side], examples, len(datasets.classes), device, plan.stage.precision
-                    )
-                )
-            ):
-                said[side], counts[side] = answers
-        if "target" in ways:
-            probable = _answers(ways["target"], datasets.target["train"], device, plan)
-            if not probable.isfinite().all():  # the largest of answers that are no numbers would be a class
+        for side, dataset in (("source", datasets.source.get("test")), ("target", datasets.target["test"])):
+            if side not in classifiers or dataset is None:
+                continue
+            counted = count(classifiers[side], dataset, len(datasets.classes), device, plan.stage.precision)
+            if counted is not None:
+                predicted[side], counts[side] = counted
+        if "target" in classifiers:
+            probability = _probabilities(classifiers["target"], datasets.target["train"], device, plan)
+            if not probability.isfinite().all():  # the argmax of NaN would still be a class
                 raise Diverged(
-                    f"Step {step}: what classifies the target answers with numbers that are not finite, so there is nothing to score. "
-                    "Lower the learning rate, or use precision: fp32."
+                    f"Step {step}: the classifier of the target gives numbers that are not finite, so there "
+                    "is nothing "
+                    "to score. Lower the learning rate, or use precision: fp32."
                 )
-            criteria = {name: float(criterion(probable)) for name, criterion in all_criteria.items()}
+            criteria = {name: float(criterion(probability)) for name, criterion in all_criteria.items()}
         if "source" in counts:
             criteria["source_accuracy"] = float(score_functions["accuracy"](counts["source"]))
-        by = "f_t" if "f_t" in nets else "f_s"
-        if "g_st" in nets and by in nets and (known := datasets.source.get("test")) is not None:
-            classify = as_evaluated(classify_by(getattr(nets, by)), plan, nets)
+        role = "f_t" if "f_t" in nets else "f_s"
+        source_test = datasets.source.get("test")
+        if "g_st" in nets and role in nets and source_test is not None:
+            classify = as_evaluated(classify_by(getattr(nets, role)), plan, nets)
             criteria["agreement"] = class_consistency(
                 classify,
                 translation_of(plan.options, nets.g_st),
-                known,
-                by == "f_t",
+                source_test,
+                role == "f_t",
                 device,
                 plan.stage.precision,
             )
     criteria = {name: round(value, 6) for name, value in criteria.items()}
     if images:
-        for side, counted in counts.items():
+        for side, confusion in counts.items():
             draw_confusion(
-                counted,
+                confusion,
                 datasets.classes,
                 f"{side}, stage {plan.name}, step {step}",
                 images / f"confusion_{side}.png",
             )
-        scenes = datasets.target["test"]
-        if isinstance(scenes, ResizedDataset) and scenes.labelled and "target" in ways:
+        target_test = datasets.target["test"]
+        if isinstance(target_test, ResizedDataset) and target_test.labelled and "target" in classifiers:
             with eval_mode(nets):
                 draw_answers(
-                    ways["target"],
-                    scenes,
+                    classifiers["target"],
+                    target_test,
                     datasets.palette,
                     device,
                     plan.stage.precision,
                     images / f"answers_{step:07d}.png",
                 )
-        shown = SHOWN_SCENES if isinstance(scenes, ResizedDataset) else SHOWN
+        shown = SHOWN_SCENES if isinstance(target_test, ResizedDataset) else SHOWN
         shown_source = datasets.source.get("test", datasets.source["train"])
         source, target = some_images(shown_source, shown), some_images(datasets.target["train"], shown)
         pairs = _pairs(plan, datasets, shown)
         drawn = image_grid(plan, nets, source, target, device, images / f"grid_{step:07d}.png", pairs)
         translations = translation_warnings(plan, drawn, shown_source, datasets, shown)
-    of_scenes = isinstance(datasets.target["test"], ResizedDataset)
+    is_segmentation = isinstance(datasets.target["test"], ResizedDataset)
     return Evaluation(
-        {side: as_scores(counted, of_scenes) for side, counted in counts.items()},
-        said,
+        {side: as_scores(confusion, is_segmentation) for side, confusion in counts.items()},
+        predicted,
         counts,
         criteria,
         translations,
@@ -158,115 +176,132 @@ def evaluate_stage(
 
 
 def _pairs(plan: StagePlan, datasets: Datasets, count: int) -> Tensor | None:
-    """(n, C, H, W) uint8: what the source images of a grid truly look like in the target domain, where the grid shows it."""
+    """Return the true translations (n, C, H, W) uint8 of a grid's source images, if the grid shows them."""
     split: Split = "test" if "test" in datasets.source else "train"
     source, target = datasets.source[split], datasets.target[split]
     if "pair_t" not in plan.method.tensors.dependencies(plan.method.preview) or not (
         isinstance(source, ResizedDataset) and isinstance(target, ResizedDataset)
     ):
         return None
-    known = source.true_translation(target)
-    return None if known is None else known.sample(count)
+    true_translation = source.true_translation(target)
+    return None if true_translation is None else true_translation.sample(count)
 
 
 def scored(plan: StagePlan, nets: Networks) -> dict[str, Classify]:
-    """How the method classifies each domain's images, with the windows, scales and mirror images that the config asks for."""
-    return {side: as_evaluated(way, plan, nets) for side, way in plan.method.classifiers(nets).items()}
+    """Return the method's classifier of each domain, with the test-time augmentation of the config."""
+    return {side: as_evaluated(net, plan, nets) for side, net in plan.method.classifiers(nets).items()}
 
 
 def as_evaluated(classify: Classify, plan: StagePlan, nets: Networks) -> Classify:
-    """A network's answers with the windows, scales and mirror images that the stage's config asks for."""
+    """Wrap a classifier in the test-time augmentation of the stage's config."""
     multiple = math.lcm(*(int(getattr(module, "multiple_of", 1)) for module in nets.modules()))
     return tta(classify, **plan.evaluation.model_dump(), multiple_of=multiple)
 
 
 def count(
     classify: Classify,
-    examples: ImageDataset | ResizedDataset,
+    dataset: ImageDataset | ResizedDataset,
     classes: int,
     device: Device,
     precision: Precision,
 ) -> tuple[Tensor, Tensor] | None:
-    """(the class of every image, or of every scene its own count; the (K, K) count of all), or None without labels.
+    """Count predictions against labels. To be called inside `eval_mode`.
 
-    Inside `eval_mode`.
+    Args:
+        classify: Images (N, C, H, W) -> logits.
+        dataset: The images of a domain.
+        classes: K, the number of classes.
+        device: Where to compute.
+        precision: Precision of the forward passes.
+
+    Returns:
+        The predicted class (N,) of every image, or for segmentation each image's confusion matrix (N, K, K),
+        and the confusion matrix (K, K) of all; None without labels.
     """
-    if isinstance(examples, ResizedDataset):
-        if not examples.labelled:
+    if isinstance(dataset, ResizedDataset):
+        if not dataset.labelled:
             return None
-        by_scene = count_pixels(classify, examples, classes, device, precision)
-        return by_scene, by_scene.sum(0)
-    if examples.labels is None:
+        by_image = count_pixels(classify, dataset, classes, device, precision)
+        return by_image, by_image.sum(0)
+    if dataset.labels is None:
         return None
-    said = predictions(classify, examples.images, device, precision)
-    return said, confusion_matrix(said, examples.labels.cpu(), classes)
+    predicted = predictions(classify, dataset.images, device, precision)
+    return predicted, confusion_matrix(predicted, dataset.labels.cpu(), classes)
 
 
-def _answers(
+def _probabilities(
     classify: Classify, target: ImageDataset | ResizedDataset, device: Device, plan: StagePlan
 ) -> Tensor:
-    """Class probabilities (N, K) of unlabelled target images, or of pixels evenly_spaced evenly over some scenes."""
+    """Return class probabilities (N, K) of unlabelled target images, or of some of their pixels."""
     if not isinstance(target, ResizedDataset):
         return probabilities(classify, target.images[:UNLABELLED], device, plan.stage.precision)
-    rows, (height, width) = evenly_spaced(len(target), UNLABELLED_SCENES), target.size
-    scenes = len(rows)
-    chosen = (
-        torch.linspace(0, scenes * height * width - 1, UNLABELLED)
-        .long()
-        .clamp_max(scenes * height * width - 1)
-    )
-    found, batch = [], max_batch(target.size)
-    for start in range(0, scenes, batch):  # the probabilities of twenty large scenes would take gigabytes
-        images = torch.stack([target.read(i)[0] for i in rows[start : start + batch]])
+    indices, (height, width) = evenly_spaced(len(target), UNLABELLED_SCENES), target.size
+    last_pixel = len(indices) * height * width - 1
+    chosen = torch.linspace(0, last_pixel, UNLABELLED).long().clamp_max(last_pixel)
+    batches, batch = [], max_batch(target.size)
+    for start in range(0, len(indices), batch):  # probabilities of twenty large images would take gigabytes
+        images = torch.stack([target.read(i)[0] for i in indices[start : start + batch]])
         pixels = (
             probabilities(classify, images, device, plan.stage.precision).permute(0, 2, 3, 1).flatten(0, 2)
         )
         inside = chosen - start * height * width
-        found.append(pixels[inside[(inside >= 0) & (inside < len(pixels))]])
-    return torch.cat(found)
+        batches.append(pixels[inside[(inside >= 0) & (inside < len(pixels))]])
+    return torch.cat(batches)
 
 
 def as_scores(count: Tensor, scenes: bool = False) -> dict[str, Any]:
-    """The scores of one (K, K) count of images, or of the pixels of scenes, as plain values."""
-    found: dict[str, Any] = {}
+    """Return the scores of a confusion matrix as plain values.
+
+    Args:
+        count: (K, K), of images or of pixels.
+        scenes: Compute the scores of segmentation.
+
+    Returns:
+        Numbers, and lists with one entry for each class; None where there is nothing to score.
+    """
+    scores: dict[str, Any] = {}
     for name in SCENE_SCORES if scenes else CLASSIFICATION_SCORES:
         value = score_functions[name](count)
-        found[name] = [_plain(v) for v in value.tolist()] if value.ndim else _plain(value.item())
-    return found
+        scores[name] = [_plain(v) for v in value.tolist()] if value.ndim else _plain(value.item())
+    return scores
 
 
 def stored_scores(folder: RunFolder) -> Scores:
-    """Those of a finished stage; of scenes scored again from its counts, for older versions took other classes' mean."""
-    found: Scores = folder.read_json("scores.json")
+    """Return the scores of a finished stage.
+
+    Those of segmentation are computed from its stored confusion matrix, since older versions averaged over
+    other classes.
+    """
+    stored: Scores = folder.read_json("scores.json")
     counts = folder.read_json("confusion.json") if (folder.path / "confusion.json").exists() else {}
     return {
-        side: as_scores(torch.tensor(counts[side]), True) if "miou" in of and side in counts else of
-        for side, of in found.items()
+        side: as_scores(torch.tensor(counts[side]), True) if "miou" in scores and side in counts else scores
+        for side, scores in stored.items()
     }
 
 
 def _plain(value: float) -> float | None:
-    """JSON knows no NaN: None where there was nothing to score."""
+    """Round a value; None stands for NaN, which JSON does not have."""
     return None if math.isnan(value) else round(value, 6)
 
 
-def headline(found: Mapping[str, Any]) -> tuple[str, float]:
-    """What one number stands for a domain's scores: (how it is written, the value as a share)."""
-    name = next(n for n in HEADLINES if n in found)
-    return HEADLINES[name], float("nan") if found[name] is None else found[name]
+def headline(scores: Mapping[str, Any]) -> tuple[str, float]:
+    """Return the score that stands for a domain: how it is written, and its value in [0, 1]."""
+    name = next(n for n in HEADLINES if n in scores)
+    return HEADLINES[name], float("nan") if scores[name] is None else scores[name]
 
 
-def percent(found: Mapping[str, Any]) -> str:
-    """The headline as a person reads it; `-` where there is nothing to score."""
-    share = headline(found)[1]
+def percent(scores: Mapping[str, Any]) -> str:
+    """Return the headline score as text in percent; `-` where there is nothing to score."""
+    share = headline(scores)[1]
     return "-" if math.isnan(share) else f"{100 * share:.2f} %"
 
 
 def flatten_scores(scores: Scores) -> dict[str, float]:
-    """`target/accuracy`, `target/class_accuracy/3`, ...: what a tracker and metrics.jsonl take."""
+    """Return scores by flat names, such as `target/accuracy` and `target/class_accuracy/3`."""
     flat: dict[str, float] = {}
-    for side, found in scores.items():
-        for name, value in found.items():
+    for side, of_domain in scores.items():
+        for name, value in of_domain.items():
             if isinstance(value, (int, float)):
                 flat[f"{side}/{name}"] = value
             elif value is not None:

@@ -1,9 +1,9 @@
-"""Several answers made one: of overlapping windows, of scales, of the mirror image. What is averaged is always the probability
-of every class (softmax), not the logit: each answer counts alike, however large a network's logits are.
+"""Test-time augmentation: the mean prediction over windows, scales and mirror images.
 
-Every wrapper answers with the logarithms of the mean probabilities. Their softmax is the mean itself, so that whatever takes
-logits takes them: an argmax, a softmax, a second wrapper, an interpolation to a mask's size. Memory does not grow with the
-number of answers, of which only the sum is kept.
+Class probabilities (softmax) are averaged and not logits: all predictions count alike, however large a
+network's logits are. Every wrapper returns the logarithm of the mean probabilities. Its softmax is the mean
+itself, so that all that takes logits works: an argmax, a softmax, a second wrapper, an interpolation to a
+mask's size. Only the sum is kept, so that memory does not grow with the number of predictions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cycada.data import resize_images, resize_logits
 from cycada.methods import Classify
 
 OVERLAP = 1 / 3
-"""The share of a window that the next one sees again, as is common: windows of 512 pixels stand 341 apart."""
+"""The usual share of a window that the next one overlaps: windows of 512 pixels start 341 apart."""
 
 
 def tta(
@@ -28,10 +28,19 @@ def tta(
     scales: Sequence[float] = (1.0,),
     multiple_of: int = 1,
 ) -> Classify:
-    """All of it: every scale, of the image and of its mirror image, each seen by windows, all with equal weight.
+    """Wrap a classifier in all of the test-time augmentation that is asked for.
 
-    Windows are cut from the scene at its scale, so that the network sees as many pixels at every scale. With the defaults
-    `classify` itself is answered. multiple_of: see `scaled`.
+    Every scale, of the image and of its mirror image, is seen by windows; all count alike. Windows are cut
+    from the resized image, so that the network sees as many pixels at every scale. With the defaults,
+    `classify` itself is returned.
+
+    Args:
+        classify: Images (N, C, H, W) -> logits.
+        window: Height and width of the windows in pixels, or None for whole images.
+        overlap: The share of a window that the next one overlaps, in [0, 1).
+        flip: Average with the prediction on the mirror image.
+        scales: Factors > 0 of height and width.
+        multiple_of: Resized images have sides that are multiples of this number.
     """
     if window is not None:
         classify = sliding_window(classify, window, overlap)
@@ -41,11 +50,18 @@ def tta(
 
 
 def sliding_window(classify: Classify, window: tuple[int, int], overlap: float = OVERLAP) -> Classify:
-    """Every pixel by the mean of the windows that see it. (N, C, H, W) -> (N, K, H, W) log-probabilities, float32.
+    """Average over the windows that see a pixel.
 
-    window: (height, width) in pixels; a scene that is smaller is seen whole. overlap: in [0, 1), the share of a window that
-    the next one shares with it. Placed as in mmsegmentation's slide_inference, the last window moved inwards to end at the
-    border; that averages logits, this probabilities.
+    Windows are placed as in mmsegmentation's slide_inference, the last one moved inwards to end at the
+    border; that averages logits, this averages probabilities.
+
+    Args:
+        classify: Images (N, C, h, w) -> logits (N, K, h, w).
+        window: Height and width in pixels; a smaller image is seen whole.
+        overlap: The share of a window that the next one overlaps, in [0, 1).
+
+    Returns:
+        A function of images (N, C, H, W) to log-probabilities (N, K, H, W), float32.
     """
 
     def classify_windows(images: Tensor) -> Tensor:
@@ -55,9 +71,10 @@ def sliding_window(classify: Classify, window: tuple[int, int], overlap: float =
         seen = torch.zeros(height, width, device=images.device)
         for top in window_starts(height, h, overlap):
             for left in window_starts(width, w, overlap):
-                part = _probabilities(classify(images[:, :, top : top + h, left : left + w]))
-                total = part.new_zeros(*part.shape[:2], height, width) if total is None else total
-                total[:, :, top : top + h, left : left + w] += part
+                probability = _probabilities(classify(images[:, :, top : top + h, left : left + w]))
+                if total is None:
+                    total = probability.new_zeros(*probability.shape[:2], height, width)
+                total[:, :, top : top + h, left : left + w] += probability
                 seen[top : top + h, left : left + w] += 1
         assert total is not None  # there is always a window
         return _logarithms(total.div_(seen))
@@ -66,16 +83,31 @@ def sliding_window(classify: Classify, window: tuple[int, int], overlap: float =
 
 
 def window_starts(length: int, window: int, overlap: float) -> list[int]:
-    """Where windows begin along one side of `length` >= `window` pixels: ascending, from 0 to length - window, no gaps."""
+    """Return where windows begin along one side: ascending, from 0 to `length` - `window`, without gaps.
+
+    Args:
+        length: Length of the side in pixels, at least `window`.
+        window: Length of a window in pixels.
+        overlap: The share of a window that the next one overlaps, in [0, 1).
+    """
     stride = max(1, round(window * (1 - overlap)))
     return [min(at, length - window) for at in range(0, length - window + stride, stride)]
 
 
 def multi_scale(classify: Classify, scales: Sequence[float], multiple_of: int = 1) -> Classify:
-    """The mean over the scene resized by each of `scales` > 0. (N, C, H, W) -> (N, K, H, W) log-probabilities, float32.
+    """Average over the image resized by several factors.
 
-    Images are resized antialiased, as on loading; logits are brought back to (H, W) bilinearly, as to a mask's size, before
-    the softmax. multiple_of: both sides of a resized scene are rounded to the nearest multiple, for networks that need one.
+    Images are resized with antialiasing, as on loading. Logits are resized to (H, W) bilinearly, as to a
+    mask's size, before the softmax.
+
+    Args:
+        classify: Images (N, C, h, w) -> logits (N, K, h, w).
+        scales: Factors > 0 of height and width.
+        multiple_of: Both sides of a resized image are rounded to the nearest multiple, for networks that need
+            one.
+
+    Returns:
+        A function of images (N, C, H, W) to log-probabilities (N, K, H, W), float32.
     """
 
     def classify_scales(images: Tensor) -> Tensor:
@@ -91,29 +123,35 @@ def multi_scale(classify: Classify, scales: Sequence[float], multiple_of: int = 
 
 
 def flip_average(classify: Classify) -> Classify:
-    """The mean of the answers on the image and on its mirror image, the latter mirrored back where it is a map.
+    """Average the predictions on the image and on its mirror image.
 
-    (N, C, H, W) -> (N, K), or (N, K, H, W), log-probabilities, float32.
+    A map of predictions is mirrored back.
+
+    Args:
+        classify: Images (N, C, H, W) -> logits (N, K) or (N, K, H, W).
+
+    Returns:
+        A function of images to log-probabilities of the shape of the logits, float32.
     """
 
     def classify_both(images: Tensor) -> Tensor:
-        def answers() -> Iterator[Tensor]:
+        def predict() -> Iterator[Tensor]:
             yield classify(images)
             logits = classify(images.flip(3))
             yield logits.flip(3) if logits.ndim == 4 else logits
 
-        return _mean(answers())
+        return _mean(predict())
 
     return classify_both
 
 
-def _mean(answers: Iterable[Tensor]) -> Tensor:
-    """Of the probabilities, as logarithms. Answers are made one after the other, and only their sum is kept."""
+def _mean(predictions: Iterable[Tensor]) -> Tensor:
+    """Return the logarithm of the mean probabilities; only their sum is kept in memory."""
     total: Tensor | float = 0.0
     count = 0
-    for logits in answers:
+    for logits in predictions:
         total, count = _probabilities(logits).add_(total), count + 1
-    assert isinstance(total, Tensor)  # there is always an answer
+    assert isinstance(total, Tensor)  # there is always a prediction
     return _logarithms(total.div_(count))
 
 
@@ -122,5 +160,5 @@ def _probabilities(logits: Tensor) -> Tensor:
 
 
 def _logarithms(mean: Tensor) -> Tensor:
-    """Finite: what rounds to 0 would become NaN where it is interpolated."""
+    """Return finite logarithms: what rounds to 0 would become NaN where it is interpolated."""
     return mean.clamp_min_(torch.finfo(mean.dtype).tiny).log_()

@@ -1,4 +1,8 @@
-"""Networks by role. Images go in as float in [-1, 1]. A file dropped in here registers itself."""
+"""Networks for every role of a method; images go in as floats in [-1, 1].
+
+A module that is placed in this folder is imported here, and so its networks enter the registries by
+themselves.
+"""
 
 from cycada.core.registry import import_folder
 from cycada.networks.coupled import NOISE, PairDiscriminatorOutput

@@ -1,4 +1,4 @@
-"""Any timm model as a task network, with the normalisation that it was trained with inside it."""
+"""Any timm model as a classifier, with the normalisation that it was trained with inside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,20 @@ from cycada.networks.registries import classifiers
 
 
 def timm_model(model: str, pretrained: bool, weights: str | None, **options: Any) -> Any:
-    """timm's model of that name with its own `options`, its weights downloaded or from a local file. Raises CycadaError."""
+    """Create timm's model of this name, with weights that are downloaded or read from a local file.
+
+    Args:
+        model: A name that `timm.list_models()` holds.
+        pretrained: Let timm download the weights.
+        weights: Path of a local file of weights, used in place of the download.
+        **options: Options of `timm.create_model`.
+
+    Returns:
+        The timm module.
+
+    Raises:
+        CycadaError: timm does not know the name, or there is no file `weights`.
+    """
     if not timm.is_model(model):
         raise CycadaError(
             f"networks.f: timm knows no model '{model}'.{nearest(model, timm.list_models())[:400]}"
@@ -31,9 +44,22 @@ def timm_model(model: str, pretrained: bool, weights: str | None, **options: Any
 
 @classifiers("timm")
 class TimmClassifier(nn.Module):
-    """`model` is a name that timm knows. pretrained: timm downloads the weights; weights: a local file instead.
+    """Any timm model (Wightman 2019) as a classifier.
 
-    (N, C, H, W) in [-1, 1] -> Output(pooled features, logits). Grey images are normalised by the mean over colours.
+    Images (N, C, H, W) in [-1, 1] become `Output(features (N, width), logits (N, K))`; the features are
+    timm's pooled ones, in front of its last layer. Images are normalised inside, as timm records for the
+    model; grey images by the mean over the three colours. The number of parameters and the smallest image are
+    those of the model.
+
+    Args:
+        image_channels: C, the number of image channels.
+        classes: K, the number of classes.
+        model: A name that timm knows.
+        pretrained: Let timm download the weights.
+        weights: Path of a local file of weights, used in place of the download.
+
+    Raises:
+        CycadaError: timm does not know the name, or there is no file `weights`.
     """
 
     body: Any
@@ -59,5 +85,6 @@ class TimmClassifier(nn.Module):
             self.register_buffer(name, values.reshape(-1, 1, 1).clone())
 
     def forward(self, x: Tensor) -> Output:
+        """Return the pooled features (N, width) and the logits (N, K) of images (N, C, H, W)."""
         features = self.body.forward_features(((x + 1) / 2 - self.mean) / self.std)
         return Output(self.body.forward_head(features, pre_logits=True), self.body.forward_head(features))

@@ -1,4 +1,4 @@
-"""Pieces that generators and discriminators share: normalisation by name and CycleGAN's initialisation."""
+"""Layers and initialisations that generators, discriminators and classifiers share."""
 
 from __future__ import annotations
 
@@ -13,24 +13,36 @@ Norm = Literal["instance", "batch", "none"]
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
-    """instance: without affine parameters or statistics, as CycleGAN. batch: affine. none: nothing."""
+    """Return the normalisation layer of this name.
+
+    Args:
+        norm: `instance`: without affine parameters or running statistics, as in CycleGAN. `batch`: batch
+            normalisation with affine parameters. `none`: the identity.
+        channels: The number of channels of the maps.
+    """
     if norm == "instance":
-        return nn.GroupNorm(
-            channels, channels, affine=False
-        )  # the same numbers as InstanceNorm2d, and a sixth faster on a CPU
+        # The same numbers as InstanceNorm2d, and a sixth faster on a CPU.
+        return nn.GroupNorm(channels, channels, affine=False)
     return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
 
 
 class ReflectConv2d(nn.Conv2d):
-    """A convolution of odd kernel that keeps the size, padded by reflection.
+    """Convolution with an odd kernel that keeps height and width by reflection padding.
 
-    The padding runs in the precision that comes in: autocast would turn it into float32 and back.
+    The padding runs in the precision of its input: autocast would convert the maps to float32 and back.
+
+    Args:
+        into: The number of input channels.
+        out: The number of output channels.
+        kernel: Height and width of the kernel in pixels, an odd number.
+        bias: Add a bias.
     """
 
     def __init__(self, into: int, out: int, kernel: int, bias: bool = True) -> None:
         super().__init__(into, out, kernel, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve maps (N, into, H, W) to (N, out, H, W)."""
         side = self.kernel_size[0] // 2
         with full_precision(x):
             x = F.pad(x, (side, side, side, side), mode="reflect")
@@ -38,7 +50,11 @@ class ReflectConv2d(nn.Conv2d):
 
 
 def init_cyclegan(net: nn.Module) -> nn.Module:
-    """Convolutions and linear layers N(0, 0.02), batch-norm weights N(1, 0.02), biases 0 (CycleGAN release)."""
+    """Initialise a network as the CycleGAN release does, and return it.
+
+    Weights of convolutions and linear layers are drawn from N(0, 0.02), those of batch normalisation from
+    N(1, 0.02); biases are 0.
+    """
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             nn.init.normal_(module.weight, 0.0, 0.02)
@@ -52,7 +68,10 @@ def init_cyclegan(net: nn.Module) -> nn.Module:
 
 
 def init_xavier(net: nn.Module) -> nn.Module:
-    """Convolutions and linear layers Xavier normal, biases 0 (CyCADA release, task networks)."""
+    """Initialise a network as the CyCADA release does its task networks, and return it.
+
+    Weights of convolutions and linear layers are Xavier normal (Glorot & Bengio 2010); biases are 0.
+    """
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             nn.init.xavier_normal_(module.weight)

@@ -1,4 +1,4 @@
-"""Gradient checkpointing: activations are computed again in the backward pass instead of being kept (Chen et al. 2016)."""
+"""Gradient checkpointing: recompute activations in the backward pass to save memory (Chen et al. 2016)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from torch.utils.checkpoint import checkpoint
 
 
 def run(module: nn.Module, x: Tensor, checkpointing: bool) -> Tensor:
-    """module(x). For modules without randomness: they run twice, and no generator is wound back."""
+    """Return `module(x)`, with its activations recomputed in the backward pass where `checkpointing` is set.
+
+    The module must not draw random numbers: the backward pass runs it a second time, and the state of the
+    random number generators is not restored for it.
+
+    Args:
+        module: The part of a network to run.
+        x: Its input.
+        checkpointing: Recompute the activations. It has no effect where gradients are disabled.
+    """
     if checkpointing and torch.is_grad_enabled():
         result: Tensor = checkpoint(module, x, use_reentrant=False, preserve_rng_state=False)
         return result
@@ -19,9 +28,10 @@ def run(module: nn.Module, x: Tensor, checkpointing: bool) -> Tensor:
 
 
 def count_batches_once(net: nn.Module) -> None:
-    """Batch norm would move its running statistics a second time when it runs again in the backward pass. After this it
+    """Make every batch normalisation of `net` update its running statistics in the forward pass only.
 
-    does so in the forward pass alone, so that the weights are those of a training without checkpointing.
+    With checkpointing the backward pass runs the layers again, which would update the statistics a second
+    time. After this call, training with and without checkpointing gives the same weights.
     """
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -29,7 +39,8 @@ def count_batches_once(net: nn.Module) -> None:
 
 
 def _only_forward(module: nn.BatchNorm2d, _: Any, momentum: float | None) -> None:
-    again = torch._C._current_graph_task_id() != -1  # a backward pass is under way
-    module.momentum = 0.0 if again else momentum
-    if again and module.training and module.num_batches_tracked is not None:
-        module.num_batches_tracked -= 1  # the forward pass adds it again
+    """Switch the update of `module`'s statistics off while a backward pass runs."""
+    in_backward = torch._C._current_graph_task_id() != -1
+    module.momentum = 0.0 if in_backward else momentum
+    if in_backward and module.training and module.num_batches_tracked is not None:
+        module.num_batches_tracked -= 1  # the forward pass of the module adds 1 again

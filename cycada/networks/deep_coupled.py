@@ -1,4 +1,7 @@
-"""CoGAN's coupled networks for photos: DCGAN's (Radford et al. 2016), as deep as the size allows (Liu & Tuzel 2016)."""
+"""CoGAN's coupled networks for photos, built like DCGAN and as deep as the image size allows.
+
+CoGAN is by Liu & Tuzel (2016), DCGAN by Radford et al. (2016). Images are floats in [-1, 1].
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,23 @@ from torch import Tensor, nn
 
 from cycada.core.bounds import Width
 from cycada.networks.blocks import init_cyclegan
-from cycada.networks.coupled import NOISE, PairDiscriminatorOutput, Shape, Side, heads, judge
+from cycada.networks.coupled import NOISE, PairDiscriminatorOutput, Shape, Side, apply_heads, build_heads
 from cycada.networks.registries import pair_discriminators, pair_generators
 
 LEAST = 4
-"""The smallest height or width of a map: DCGAN starts from 4 x 4."""
+"""The smallest height and width of a map; DCGAN starts from 4 x 4."""
 
 
 def widths_of(shape: Shape, channels: int) -> list[int]:
-    """The channels of the maps at 1/2, 1/4, ... of the size, as long as both sides halve evenly and stay at least 4 (one map
+    """Return the number of channels of the maps at 1/2, 1/4, 1/8, ... of the image size.
 
-    in any case): `channels` at half the size, twice as many at every further halving, and 8 times as many at most.
+    The size is halved as long as both sides divide evenly and keep at least `LEAST` pixels, and once in any
+    case.
+
+    Args:
+        shape: Height and width of the images, in pixels.
+        channels: The number of channels at half the size. Every further halving doubles it, up to 8 times as
+            many.
     """
     deep = 1
     while all(side % 2 ** (deep + 1) == 0 and side // 2 ** (deep + 1) >= LEAST for side in shape):
@@ -29,10 +38,20 @@ def widths_of(shape: Shape, channels: int) -> list[int]:
 
 @pair_generators("dcgan")
 class DeepPairGenerator(nn.Module):
-    """Noise (N, 100) -> an image of each domain, both (N, C, H, W) in [-1, 1], for any even H and W. A linear layer to the
+    """CoGAN's generator for photos, a DCGAN: it draws one image of each domain from the same noise.
 
-    smallest map (4 x 4 of 64 x 64, or of 256 x 256), deconvolutions with batch norm and ReLU, all shared; each domain's own last
-    deconvolution.
+    Noise (N, 100) becomes two images (N, C, H, W) in [-1, 1]. A linear layer leads to the smallest map (4 x 4
+    for images of 64 x 64 or 256 x 256), and transposed convolutions with batch normalisation and ReLU double
+    the size; all these are shared. Each domain has its own last transposed convolution. 3,587,974 parameters
+    for colour images of 64 x 64.
+
+    The networks are those of DCGAN (Radford et al. 2016), coupled as in CoGAN (Liu & Tuzel 2016), whose
+    release has no network for these sizes.
+
+    Args:
+        image_channels: C, the number of image channels.
+        shape: Height and width of the images, multiples of `multiple_of` = 2.
+        channels: The number of maps at half the image size; deeper maps have up to 8 times as many.
     """
 
     multiple_of = 2
@@ -54,15 +73,25 @@ class DeepPairGenerator(nn.Module):
         init_cyclegan(self)
 
     def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return an image of the source and one of the target, each (N, C, H, W), from noise (N, 100)."""
         shared = self.shared(noise)
         return torch.tanh(self.s(shared)), torch.tanh(self.t(shared))
 
 
 @pair_discriminators("dcgan")
 class DeepPairDiscriminator(nn.Module):
-    """Images of one domain -> PairDiscriminatorOutput. Each domain's own first convolution, then all is shared: convolutions with batch norm down
+    """CoGAN's discriminator and classifier for photos, a DCGAN (Radford et al. 2016; Liu & Tuzel 2016).
 
-    to the smallest map, whose values are the features; LeakyReLU 0.2.
+    Images (N, C, H, W) of one domain become a `PairDiscriminatorOutput`. Each domain has its own first
+    convolution; the others, with batch normalisation and LeakyReLU 0.2, are shared. They halve the size down
+    to the smallest map, whose values are the features: D = channels x height x width of that map. 2,850,699
+    parameters for 10 classes and colour images of 64 x 64.
+
+    Args:
+        image_channels: C, the number of image channels.
+        classes: K, the number of classes; 0 for images without classes.
+        shape: Height and width of the images, multiples of `multiple_of` = 2.
+        channels: The number of maps at half the image size; deeper maps have up to 8 times as many.
     """
 
     multiple_of = 2
@@ -83,8 +112,9 @@ class DeepPairDiscriminator(nn.Module):
             ]
         self.shared = nn.Sequential(*modules, nn.Flatten())
         h, w = (side // 2 ** len(widths) for side in shape)
-        self.score, self.classes = heads(widths[-1] * h * w, classes)
+        self.score, self.classes = build_heads(widths[-1] * h * w, classes)
         init_cyclegan(self)
 
     def forward(self, images: Tensor, side: Side) -> PairDiscriminatorOutput:
-        return judge(self, self.shared(self.s(images) if side == "s" else self.t(images)))
+        """Return score, features and logits of images (N, C, H, W) of the domain `side`."""
+        return apply_heads(self, self.shared(self.s(images) if side == "s" else self.t(images)))

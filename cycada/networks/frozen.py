@@ -1,4 +1,4 @@
-"""A network that nothing can move: the paper's f_S."""
+"""A wrapper that keeps a trained network fixed, as the paper's f_S."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from torch import nn
 
 
 class Frozen(nn.Module):
-    """Wraps a trained network. No parameter has a gradient, `train()` does nothing, so neither dropout nor batch-norm
-    statistics wake up (the released code wakes its "fixed" source network by `net.train()`).
+    """A trained network whose parameters and statistics cannot change, as the paper's f_S.
 
-    The forward lets gradient through to its INPUT, which the semantic loss needs. `requires_grad_(True)` raises
-    RuntimeError. Keys of the state dict are those of the network itself.
+    No parameter receives a gradient, and `train()` does nothing: dropout stays off, and batch normalisation
+    keeps its statistics. In the release, `net.train()` switches both on in its "fixed" source network.
+    Gradients still flow through to the INPUT, which the semantic loss needs. The keys of the state dict are
+    those of the network itself.
+
+    Args:
+        net: The trained network.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -24,20 +28,29 @@ class Frozen(nn.Module):
         super().train(False)
 
     def train(self, mode: bool = True) -> Self:
+        """Do nothing: the network stays in eval mode."""
         return self
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Refuse to switch gradients on.
+
+        Raises:
+            RuntimeError: `requires_grad` is true.
+        """
         if requires_grad:
             raise RuntimeError(
-                "A frozen network does not learn. Give the stage a phase that trains it instead."
+                "A frozen network cannot be trained. Give the stage a phase that trains it instead."
             )
         return self
 
     def forward(self, *inputs: Any) -> Any:
+        """Return the output of the wrapped network."""
         return self.net(*inputs)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the state dict of the wrapped network, without a prefix."""
         return self.net.state_dict(*args, **kwargs)
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """Load a state dict of the wrapped network, without a prefix."""
         return self.net.load_state_dict(state_dict, strict=strict, assign=assign)

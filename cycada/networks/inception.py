@@ -1,4 +1,4 @@
-"""Inception-v3 from a local file, to measure pictures with. Never trained here, never downloaded."""
+"""Inception-v3 from a local file, to measure translated images with; it is neither trained nor downloaded."""
 
 from __future__ import annotations
 
@@ -14,20 +14,28 @@ from cycada.core.errors import CycadaError
 from cycada.networks.weights import WHERE, fill, read_weights
 
 SIDE = 299
-"""Pixels a side that Inception-v3 looks at."""
+"""Height and width of the images that Inception-v3 takes, in pixels."""
 
 
 class InceptionFeatures(NamedTuple):
-    """What an extractor makes of pictures. pooled: (N, D). maps: (N, D, h, w), or None where it keeps no places."""
+    """Features of images, as a feature extractor returns them.
+
+    Attributes:
+        pooled: (N, D), one vector for each image.
+        maps: (N, D, h, w), or None where the extractor returns no maps.
+    """
 
     pooled: Tensor
     maps: Tensor | None
 
 
 class Inception(nn.Module):
-    """torchvision's Inception-v3 up to its last pooling. (N, C, H, W) in [-1, 1] -> InceptionFeatures(pooled (N, 2048), maps (N, 2048, 8, 8)).
+    """torchvision's Inception-v3 (Szegedy et al. 2016) up to its last pooling layer.
 
-    Pictures are brought to 299 x 299, bilinear and antialiased; the network takes [-1, 1] as they come, grey as three equal colours.
+    Images (N, C, H, W) in [-1, 1] become `InceptionFeatures(pooled (N, 2048), maps (N, 2048, 8, 8))`. Images
+    are resized to 299 x 299, bilinear and antialiased; grey is shown as three equal colours. The network
+    takes values in [-1, 1], so nothing else is normalised. 21,785,568 parameters. FID's original network
+    pools in another way: see `ScriptedInception`.
     """
 
     resizing = f"bilinear, antialiased, to {SIDE} x {SIDE}"
@@ -41,6 +49,7 @@ class Inception(nn.Module):
         self.body = body
 
     def forward(self, x: Tensor) -> InceptionFeatures:
+        """Return pooled features (N, 2048) and maps (N, 2048, 8, 8) of images (N, C, H, W)."""
         x = F.interpolate(
             x.expand(-1, 3, -1, -1), (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False
         )
@@ -49,9 +58,14 @@ class Inception(nn.Module):
 
 
 class ScriptedInception(nn.Module):
-    """The TorchScript file of FID's own Inception (NVIDIA's inception-2015-12-05.pt): it takes bytes at any size and resizes them
+    """FID's own Inception network, from NVIDIA's TorchScript file inception-2015-12-05.pt.
 
-    itself, as the TensorFlow graph of the first FID numbers did. (N, C, H, W) in [-1, 1] -> InceptionFeatures(pooled (N, 2048), None).
+    Images (N, C, H, W) in [-1, 1] become `InceptionFeatures(pooled (N, 2048), None)`. The scripted network
+    takes bytes of any size and resizes them itself, as the TensorFlow graph of the first FID numbers (Heusel
+    et al. 2017) does.
+
+    Args:
+        body: The loaded TorchScript module.
     """
 
     resizing = "by the scripted network itself"
@@ -61,14 +75,23 @@ class ScriptedInception(nn.Module):
         self.body = body
 
     def forward(self, x: Tensor) -> InceptionFeatures:
+        """Return pooled features (N, 2048) of images (N, C, H, W), and no maps."""
         pixels = ((x.expand(-1, 3, -1, -1) + 1) * 127.5).round().clamp(0, 255).byte()
         return InceptionFeatures(self.body(pixels, return_features=True), None)
 
 
 def read_inception(path: str) -> Inception | ScriptedInception:
-    """A file of torchvision's inception_v3 (state dict, .pth or .safetensors), or FID's TorchScript file. Raises CycadaError."""
+    """Read an Inception network from a local file, in eval mode and on the CPU.
+
+    Args:
+        path: A state dict of torchvision's inception_v3 (.pth or .safetensors), or FID's TorchScript file.
+
+    Raises:
+        CycadaError: The file cannot be read, does not fit, or is a port of FID's network, which pools in
+            another way.
+    """
     if _is_script(path):
-        with warnings.catch_warnings():  # torch would like other formats better; this one is FID's
+        with warnings.catch_warnings():  # torch advises against this format, but FID's network comes in it
             warnings.simplefilter("ignore", FutureWarning)
             return ScriptedInception(torch.jit.load(path, map_location="cpu").eval())
     net = Inception()
@@ -76,8 +99,11 @@ def read_inception(path: str) -> Inception | ScriptedInception:
         weights = read_weights(path)
         if len(weights.get("fc.weight", torch.empty(1000))) != 1000:
             raise CycadaError(
-                f"{WHERE}: {path} is a port of FID's Inception ({len(weights['fc.weight'])} classes), which pools otherwise than "
-                "torchvision's inception_v3 (1000 classes). Give torchvision's file, or FID's TorchScript file inception-2015-12-05.pt."
+                f"{WHERE}: {path} is a port of FID's Inception ({len(weights['fc.weight'])} classes), which "
+                "pools "
+                "in another way than torchvision's inception_v3 (1000 classes). Give torchvision's file, or "
+                "FID's "
+                "TorchScript file inception-2015-12-05.pt."
             )
         fill(
             net.body,
@@ -90,7 +116,7 @@ def read_inception(path: str) -> Inception | ScriptedInception:
 
 
 def _is_script(path: str) -> bool:
-    """TorchScript files are archives that hold code."""
+    """Return whether a file is TorchScript, that is an archive which holds code."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

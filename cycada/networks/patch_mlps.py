@@ -1,4 +1,4 @@
-"""What turns a generator's activations into comparable vectors, one little network a layer (CUT's H)."""
+"""CUT's projection heads, one for each map of a generator, to vectors that can be compared."""
 
 from __future__ import annotations
 
@@ -16,16 +16,26 @@ from cycada.networks.registries import patch_heads
 
 @patch_heads("mlp")
 class PatchMlps(nn.Module):
-    """A linear layer, ReLU and a linear layer for each map of a generator's `encode`, to `width` values of length 1 (Park et
+    """CUT's projection heads H (Park et al. 2020, section 3, "Multilayer, patchwise contrastive learning").
 
-    al. 2020, section 3, "Multilayer, patchwise contrastive learning"). widths: the maps' channels.
+    Each map of a generator's `encode` has its own linear layer, ReLU and linear layer, to vectors of `width`
+    values and length 1. 560,384 parameters for the five maps of the stock ResNet generator.
+
+    Args:
+        widths: The number of channels of each map.
+        width: The number of values of a vector.
+
+    Raises:
+        CycadaError: `widths` is empty: the generator does not return its maps.
     """
 
     def __init__(self, widths: tuple[int, ...], *, width: Width = 256) -> None:
         super().__init__()
         if not widths:
             raise CycadaError(
-                "networks.g: patches are compared by what a generator computes inside, which only resnet shows. Take resnet."
+                "networks.g: patches are compared by the maps inside the generator, which only 'resnet' "
+                "returns. "
+                "Use the generator 'resnet'."
             )
         self.heads = nn.ModuleList(
             nn.Sequential(nn.Linear(w, width), nn.ReLU(), nn.Linear(width, width)) for w in widths
@@ -33,7 +43,15 @@ class PatchMlps(nn.Module):
         init_cyclegan(self)
 
     def forward(self, maps: Sequence[Tensor], places: Sequence[Tensor]) -> Tensor:
-        """maps: (N, C, h, w) each; places: (S,) each, int64, into the h w places of that map. -> (layers, N, S, width), float32."""
-        seen = [m.flatten(2)[:, :, at].transpose(1, 2) for m, at in zip(maps, places, strict=True)]
-        answers = [head(patches) for head, patches in zip(self.heads, seen, strict=True)]
-        return F.normalize(torch.stack(answers).float(), dim=-1)
+        """Return the vectors at chosen places of each map.
+
+        Args:
+            maps: One (N, C, h, w) for each layer.
+            places: One (S,) int64 for each layer: indices into the h x w places of its map.
+
+        Returns:
+            (layers, N, S, width), float32, each vector of length 1.
+        """
+        patches = [m.flatten(2)[:, :, index].transpose(1, 2) for m, index in zip(maps, places, strict=True)]
+        vectors = [head(values) for head, values in zip(self.heads, patches, strict=True)]
+        return F.normalize(torch.stack(vectors).float(), dim=-1)

@@ -1,4 +1,4 @@
-"""Image discriminators: (N, C, H, W) in [-1, 1] -> unbounded scores, high means real."""
+"""Image discriminators: (N, C, H, W) in [-1, 1] -> unbounded scores; high means real."""
 
 from __future__ import annotations
 
@@ -12,12 +12,26 @@ from cycada.networks.registries import discriminators
 
 @discriminators("patchgan")
 class PatchGan(nn.Module):
-    """`layers` + 2 convolutions of 4 x 4, LeakyReLU 0.2, one score per patch (Isola et al. 2017). -> (N, 1, h, w)
+    """PatchGAN discriminator, which scores overlapping patches of an image (Isola et al. 2017).
 
-    layers 3 is CycleGAN's 70 x 70 discriminator. The first `layers` convolutions have stride 2; `strided` makes only
-    the first so many of them strided: layers 4, strided 3 is the six-convolution discriminator that fits 32 x 32
-    (channels 64 128 256 512 512 1, strides 2 2 2 1 1 1), where stock layers 4 fails.
-    Raises CycadaError when an image of `size` pixels shrinks to nothing on the way.
+    Images (N, C, H, W) in [-1, 1] become scores (N, 1, h, w), one for each patch. `layers` + 2 convolutions
+    of 4 x 4 with LeakyReLU 0.2; the first `layers` of them have stride 2. The default of 3 layers is
+    CycleGAN's discriminator, whose patches are 70 x 70 pixels: 2,764,737 parameters, as in its release.
+
+    With `strided`, only that many convolutions have stride 2: `layers: 4, strided: 3` is the discriminator of
+    six convolutions (64, 128, 256, 512, 512 and 1 channels, strides 2, 2, 2, 1, 1, 1) that fits images of 32
+    x 32, where plain `layers: 4` does not.
+
+    Args:
+        image_channels: C, the number of image channels.
+        size: The smaller side of the images, in pixels.
+        channels: The number of maps of the first convolution; later ones have up to 8 times as many.
+        layers: The number of convolutions besides the first or last two.
+        strided: The number of convolutions of stride 2; `layers` where it is not given.
+        norm: The normalisation: `instance`, `batch` or `none`.
+
+    Raises:
+        CycadaError: An image of `size` pixels shrinks to nothing on the way.
     """
 
     def __init__(
@@ -55,12 +69,22 @@ class PatchGan(nn.Module):
         self.body = init_cyclegan(nn.Sequential(*modules))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the scores (N, 1, h, w) of images (N, C, H, W)."""
         return self.body(x)
 
 
 @discriminators("pixel")
 class PixelGan(nn.Module):
-    """1 x 1 convolutions: judges every pixel's colour alone (Isola et al. 2017). -> (N, 1, H, W)"""
+    """PixelGAN discriminator, which scores the colour of every pixel by itself (Isola et al. 2017).
+
+    Images (N, C, H, W) in [-1, 1] become scores (N, 1, H, W), by three 1 x 1 convolutions. 8,705 parameters
+    for colour images; the layers are those of the CycleGAN release.
+
+    Args:
+        image_channels: C, the number of image channels.
+        channels: The number of maps of the first convolution; the second has twice as many.
+        norm: The normalisation: `instance`, `batch` or `none`.
+    """
 
     def __init__(self, image_channels: int, *, channels: Width = 64, norm: Norm = "instance") -> None:
         super().__init__()
@@ -76,4 +100,5 @@ class PixelGan(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the scores (N, 1, H, W) of images (N, C, H, W)."""
         return self.body(x)

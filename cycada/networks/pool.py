@@ -1,4 +1,4 @@
-"""The image pool: discriminators see a history of translated images (Shrivastava et al. 2017, section 2.3)."""
+"""The image pool, a history of translated images (Shrivastava et al. 2017, section 2.3)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ from torch import Tensor, nn
 
 
 class ImagePool(nn.Module):
-    """Keeps `size` single images. Each new image, one after the other as in CycleGAN, fills a free place and is
-    returned; once all are taken it is, with probability 1/2, swapped for a random stored one.
+    """A store of translated images that shows a discriminator old and new ones.
 
-    Random draws come from torch's global CPU generator, which the loop seeds per step. The plan is made of indices on
-    the host, so that the device does two gathers and never waits. size 0 returns what comes in.
+    The pool is that of Shrivastava et al. (2017, section 2.3). New images are handled one after the other, as
+    in the CycleGAN release. While there are free places, a new image is stored and returned. Once all places
+    are taken, it is returned with probability 1/2; otherwise it replaces a random stored image, which is
+    returned in its place.
+
+    Random numbers come from torch's global CPU generator, which the training loop seeds at every step. All
+    choices are made as indices on the host, so that the device runs two gathers and never has to wait.
+
+    Args:
+        size: The number of stored images; with 0 new images are returned as they are.
+        image_shape: (C, H, W) of an image.
     """
 
     images: Tensor
@@ -21,7 +29,7 @@ class ImagePool(nn.Module):
         self.size = size
         self.register_buffer("images", torch.zeros(size, *image_shape))
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
-        self._filled = 0  # a host copy of `filled`: reading the buffer would wait for the device
+        self._filled = 0  # a copy of `filled` on the host: reading the buffer would wait for the device
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: object) -> None:
         super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[arg-type]
@@ -29,7 +37,14 @@ class ImagePool(nn.Module):
 
     @torch.no_grad()
     def forward(self, new: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W) without gradient, in the precision of `new`."""
+        """Store new images, and return as many new or stored ones.
+
+        Args:
+            new: (N, C, H, W).
+
+        Returns:
+            (N, C, H, W) without gradient, in the precision of `new`.
+        """
         if self.size == 0:
             return new.detach()
         stored, shown = self._plan(len(new))
@@ -39,7 +54,7 @@ class ImagePool(nn.Module):
         return everything[shown.to(new.device, non_blocking=True)].to(new.dtype)
 
     def _plan(self, count: int) -> tuple[Tensor, Tensor]:
-        """Which of [stored images, new images] is stored, and which is shown, after `count` new ones."""
+        """Return which of [stored images, new images] to store and which to show, for `count` new ones."""
         stored = list(range(self.size))
         shown = []
         swap, place = torch.rand(count).tolist(), torch.randint(self.size, (count,)).tolist()

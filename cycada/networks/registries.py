@@ -1,4 +1,4 @@
-"""Registries, one per kind of role: what f, g, d, d_feat, pair_g, pair_d and h in a config may name."""
+"""Registries of networks, one for each kind of role: what `networks` in a config may name."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ NETWORKS: dict[str, Registry[Factory]] = {
     "pair_d": pair_discriminators,
     "h": patch_heads,
 }
-"""The kind of a role -> its registry. `kind_of` gives the kind."""
+"""The registry of each kind of role; `kind_of` gives the kind of a role."""
 
 
 HEAD = "head"
-"""The kind of a second head: `head_t` is the head of another network of f_t's spec."""
+"""The kind of a second head: `head_t` is the head of another network with the spec of f_t."""
 
 
 def kind_of(role: str) -> str:
-    """'g_st' -> 'g', 'f_t' -> 'f', 'd_s' -> 'd', 'h_st' -> 'h', 'd_feat' -> 'd_feat', 'pair_g' -> 'pair_g', 'pool_t' -> 'pool', ..."""
+    """Return the kind of a role: 'g' for 'g_st', 'd_feat' for 'd_feat', 'pool' for 'pool_t', and so on."""
     return next(
         (kind for kind in NETWORKS if "_" in kind and role.startswith(kind)), role.split("_", maxsplit=1)[0]
     )

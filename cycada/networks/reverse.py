@@ -1,4 +1,7 @@
-"""Gradient reversal (Ganin & Lempitsky 2015, eq. 4 and 5): identity forward, minus the gradient backward."""
+"""Gradient reversal: the identity forward, a negated gradient backward.
+
+The source is Ganin & Lempitsky (2015, eq. 4 and 5).
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,6 @@ class _Reverse(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor) -> Tensor:
-    """x, whose gradient arrives with its sign turned. Any shape."""
+    """Return `x`, of any shape, and multiply its gradient by -1 in the backward pass."""
     reversed_x: Tensor = _Reverse.apply(x)  # type: ignore[no-untyped-call, assignment]
     return reversed_x

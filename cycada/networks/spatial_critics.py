@@ -1,4 +1,4 @@
-"""Feature discriminators of segmenters: (N, D, h, w) -> (N, 2, h', w'), class 1 says source, class 0 says target."""
+"""Feature discriminators for segmenters: (N, D, h, w) -> (N, 2, h', w'); class 1 is the source."""
 
 from __future__ import annotations
 
@@ -11,35 +11,61 @@ from cycada.core.errors import CycadaError
 from cycada.networks.registries import feature_discriminators
 
 RELEASE_FEATURES = 4096
-"""The width of FCN8s' features, for which the release has a discriminator of its own."""
+"""The width of the features of FCN-8s, for which the CyCADA release has a wider discriminator."""
 
 
 @feature_discriminators("pixel_mlp")
 class PixelDiscriminator(nn.Module):
-    """1 x 1 convolutions D -> width -> width / 2 -> 2, each of the first two with Dropout2d and ReLU: every place is judged
+    """The feature discriminator of CyCADA for segmenters, which sees each place by itself.
 
-    alone, as in the CyCADA release (Discriminator in cycada/models/fcn8s.py). width: 512, and 1024 for FCN8s' features.
+    Features or scores (N, D, h, w) become logits (N, 2, h, w); class 1 is the source, class 0 the target. 1 x
+    1 convolutions D -> width -> width / 2 -> 2, the first two with Dropout2d and ReLU, as in the CyCADA
+    release (Hoffman et al. 2018, `Discriminator` in cycada/models/fcn8s.py). 4,721,154 parameters for the
+    4096 features of FCN-8s.
+
+    Args:
+        inputs: D, the number of input channels.
+        width: The number of maps of the first convolution. Where it is not given, as in the release: 1024 for
+            the 4096 features of FCN-8s, and 512 otherwise.
+        dropout: Rate of both dropout layers, in [0, 1).
     """
 
     def __init__(self, inputs: int, *, width: Width | None = None, dropout: Below1 = 0.5) -> None:
         super().__init__()
         w = width or (1024 if inputs == RELEASE_FEATURES else 512)
         self.body = nn.Sequential(
-            nn.Conv2d(inputs, w, 1), nn.Dropout2d(dropout), nn.ReLU(inplace=True),
-            nn.Conv2d(w, w // 2, 1), nn.Dropout2d(dropout), nn.ReLU(inplace=True),
+            nn.Conv2d(inputs, w, 1),
+            nn.Dropout2d(dropout),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(w, w // 2, 1),
+            nn.Dropout2d(dropout),
+            nn.ReLU(inplace=True),
             nn.Conv2d(w // 2, 2, 1),
-        )  # fmt: skip
+        )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logits (N, 2, h, w) of features (N, D, h, w)."""
         return self.body(x)
 
 
 @feature_discriminators("patch")
 class PatchDiscriminator(nn.Module):
-    """`layers` + 1 convolutions of 4 x 4 with stride 2, LeakyReLU 0.2 between: every patch is judged (AdaptSegNet, Tsai et
+    """The fully convolutional discriminator of AdaptSegNet (Tsai et al. 2018) and ADVENT (Vu et al. 2019).
 
-    al. 2018; ADVENT, Vu et al. 2019, with 4 layers of 64, 128, 256, 512 channels). Two scores instead of their one.
-    The map has to have 2 ** (layers + 1) places in height and width: take fewer layers for small ones.
+    Features or scores (N, D, h, w) become logits (N, 2, h', w'), one pair for each patch; class 1 is the
+    source, class 0 the target. `layers` + 1 convolutions of 4 x 4 with stride 2 and LeakyReLU 0.2 between
+    them; the papers have 4 layers of 64, 128, 256 and 512 channels. 2,789,314 parameters for the scores of 19
+    classes. Unlike the releases, which give one score for a patch, it gives two logits, as the other feature
+    discriminators do.
+
+    Args:
+        inputs: D, the number of input channels.
+        channels: The number of maps of the first convolution; later ones have up to 8 times as many.
+        layers: The number of convolutions in front of the last one. Height and width of the input must be at
+            least 2 ** (layers + 1): take fewer layers for small maps.
+
+    Attributes:
+        least: The smallest height and width of the input.
     """
 
     def __init__(self, inputs: int, *, channels: Width = 64, layers: Depth = 4) -> None:
@@ -52,9 +78,16 @@ class PatchDiscriminator(nn.Module):
         self.body = nn.Sequential(*modules, nn.Conv2d(widths[-1], 2, 4, 2, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the logits (N, 2, h', w') of features (N, D, h, w).
+
+        Raises:
+            CycadaError: The features are smaller than `least`, or no maps at all.
+        """
         if x.dim() != 4 or min(x.shape[-2:]) < self.least:
             raise CycadaError(
-                f"networks.d_feat: 'patch' needs maps of at least {self.least} x {self.least}; it was given {list(x.shape)[2:]}. "
-                f"Set its `layers` lower, or let it see `scores`, which are as large as the image."
+                f"networks.d_feat: 'patch' needs maps of at least {self.least} x {self.least}; "
+                f"it was given {list(x.shape)[2:]}. Set its `layers` lower, or let it see `scores`, which "
+                "are as "
+                f"large as the image."
             )
         return self.body(x)

@@ -10,15 +10,28 @@ from cycada.networks.blocks import Norm, init_cyclegan, norm_layer
 from cycada.networks.registries import generators
 
 DROPPED = 3
-"""The levels of the decoder, from the innermost, that have dropout."""
+"""The number of decoder levels, from the innermost, that have dropout."""
 
 
 @generators("unet")
 class UnetGenerator(nn.Module):
-    """pix2pix's U-Net (Isola et al. 2017, section 6.1.1): `downs` halvings with skip connections. 8 for 256 x 256 images.
+    """pix2pix's U-Net generator (Isola et al. 2017, section 6.1.1).
 
-    Height and width are divisible by `multiple_of` = 2**downs; at 1 x 1 the innermost level goes without normalisation.
-    dropout: behind the first three levels of the decoder, 0.5 in the paper, whose only noise it is; in training alone here.
+    Images (N, C, H, W) in [-1, 1] become images of the same shape and range; height and width are multiples
+    of `multiple_of` = 2**downs. The encoder halves the size `downs` times; the decoder doubles it as often,
+    and sees the encoder's map of the same size next to its own. 54.4 M parameters with 8 halvings.
+
+    Neither the outermost nor the innermost level of the encoder is normalised: a map of 1 x 1 has no
+    variance. As in the paper, dropout lies behind the first three levels of the decoder; the CycleGAN release
+    begins one level further out. Here dropout is on in training only; in the paper, whose only noise it is,
+    at test time too.
+
+    Args:
+        image_channels: C, the number of image channels.
+        channels: The number of maps at half the size; deeper maps have up to 8 times as many.
+        downs: How often the size is halved; 8 for 256 x 256 images.
+        norm: The normalisation: `instance`, `batch` or `none`.
+        dropout: Dropout rate in the decoder, in [0, 1); 0.5 in the paper.
     """
 
     def __init__(
@@ -37,9 +50,7 @@ class UnetGenerator(nn.Module):
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for i, width in enumerate(widths):
             into = image_channels if i == 0 else widths[i - 1]
-            normed = (
-                0 < i < downs - 1
-            )  # not the outermost, not the innermost (one value per channel has no variance)
+            normed = 0 < i < downs - 1  # the innermost level may have one value per channel, without variance
             self.down.append(
                 nn.Sequential(
                     nn.Identity() if i == 0 else nn.LeakyReLU(0.2),
@@ -61,6 +72,7 @@ class UnetGenerator(nn.Module):
         init_cyclegan(self)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Translate images (N, C, H, W) in [-1, 1] to the same shape and range."""
         levels: list[Tensor] = []
         for down in self.down:
             x = down(x)

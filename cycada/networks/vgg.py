@@ -1,4 +1,7 @@
-"""VGG-16 and VGG-19 as features: what translations and styles are compared by (Simonyan & Zisserman 2015)."""
+"""VGG-16 and VGG-19 as feature extractors (Simonyan & Zisserman 2015).
+
+They serve to compare translations and styles.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,33 @@ from cycada.networks.segmentation import IMAGENET, Normalise
 from cycada.networks.weights import WHERE, fill, read_weights
 
 WIDTHS = (64, 128, 256, 512, 512)
-"""The channels of the five stages; before each stage but the first the size is halved, rounding down."""
+"""Channels of the five stages; in front of each but the first the size is halved, rounding down."""
 
 
 class Vgg(nn.Module):
-    """torchvision's VGG up to `layer`, whose answers are the features: (N, C, H, W) in [-1, 1] -> (N, width, h, w).
+    """torchvision's VGG up to one of its layers, as a feature extractor.
 
-    Layers are called as in Gatys et al. (2016): `body.relu4_2` is the ReLU behind the second convolution of the fourth stage.
-    ImageNet's normalisation is inside. It names no class: its logits are (N, 0).
-    weights: a state dict of torchvision's vgg, whole or its `features.*` alone, .pth or .safetensors; or the word `random`.
-    pretrained: torchvision downloads them. One of the two is needed. pooling: Gatys et al. liked averages better than maxima.
+    The network is that of Simonyan & Zisserman (2015). Images (N, C, H, W) in [-1, 1], grey or colour, become
+    `Output(features (N, width, h, w), logits (N, 0))`: there are no classes. ImageNet's normalisation is
+    inside. Layers are named as in Gatys et al. (2016): `relu4_2`, in the state dict `body.relu4_2`, is the
+    ReLU behind the second convolution of the fourth stage. Either `weights` or `pretrained` is needed.
+
+    Args:
+        image_channels: C, the number of image channels, 1 or 3.
+        size: The smaller side of the images, in pixels.
+        layer: The layer whose outputs are the features.
+        weights: Path of a state dict of torchvision's VGG, whole or its `features.*` alone, .pth or
+            .safetensors; or the word `random`.
+        pretrained: Let torchvision download the weights.
+        pooling: `max` as in VGG, or `average`, which Gatys et al. (2016) prefer.
+
+    Attributes:
+        width: The number of channels of the features.
+        order: The name of each layer here, by its name in torchvision.
+
+    Raises:
+        CycadaError: There is no such layer, the images are too small for it, or there are no weights that
+            fit.
     """
 
     name: ClassVar[str]
@@ -44,16 +64,18 @@ class Vgg(nn.Module):
     ) -> None:
         super().__init__()
         layers: OrderedDict[str, nn.Module] = OrderedDict()
-        known, into = [], 3
+        names_of_relus, into = [], 3
         for stage, (width, count) in enumerate(zip(WIDTHS, self.convolutions, strict=True), 1):
             for i in range(1, count + 1):
                 layers[f"conv{stage}_{i}"] = nn.Conv2d(into, width, 3, padding=1)
                 layers[f"relu{stage}_{i}"] = nn.ReLU(inplace=True)
-                known.append(f"relu{stage}_{i}")
+                names_of_relus.append(f"relu{stage}_{i}")
                 into = width
             layers[f"pool{stage}"] = nn.MaxPool2d(2) if pooling == "max" else nn.AvgPool2d(2)
-        if layer not in known:
-            raise CycadaError(f"networks.f.layer: {self.name} has no layer '{layer}'.{nearest(layer, known)}")
+        if layer not in names_of_relus:
+            raise CycadaError(
+                f"networks.f.layer: {self.name} has no layer '{layer}'.{nearest(layer, names_of_relus)}"
+            )
         self.order = {f"features.{i}": name for i, name in enumerate(layers)}  # torchvision's names
         names = [*layers]
         self.body = nn.Sequential(
@@ -62,7 +84,8 @@ class Vgg(nn.Module):
         self.width, stride = WIDTHS[int(layer[4]) - 1], 2 ** (int(layer[4]) - 1)
         if size < stride:
             raise CycadaError(
-                f"networks.f: {layer} of {self.name} needs images of at least {stride} pixels; data.size is {size}."
+                f"networks.f: {layer} of {self.name} needs images of at least {stride} pixels; "
+                f"data.size is {size}."
             )
         self.normalise = Normalise(*IMAGENET)
         self._fill(weights, pretrained)
@@ -79,48 +102,72 @@ class Vgg(nn.Module):
             self._take(download(self.name), f"torchvision's {self.name}")
         else:
             raise CycadaError(
-                f"{WHERE}: {self.name} has no weights, and features of an untrained network are noise. Give weights: FILE, a state dict "
-                f"of torchvision's {self.name}, or pretrained: true where the network can be reached; weights: random if noise is wanted."
+                f"{WHERE}: {self.name} has no weights, and the features of an untrained network are noise. "
+                f"Give weights: FILE, a state dict of torchvision's {self.name}, or pretrained: true where "
+                "there is "
+                f"an internet connection, or weights: random if noise is wanted."
             )
 
-    def _take(self, found: Mapping[str, Tensor], path: str) -> None:
-        """The layers that are there; deeper ones and the classifier are not needed."""
+    def _take(self, weights: Mapping[str, Tensor], path: str) -> None:
+        """Load the weights of this network's layers; deeper layers and the classifier are left out."""
         renamed = {}
-        for key, value in found.items():
+        for key, value in weights.items():
             layer, _, kind = key.rpartition(".")
             if layer in self.order:
                 renamed[f"{self.order[layer]}.{kind}"] = value
             elif not layer.startswith("classifier."):
                 raise CycadaError(
-                    f"{WHERE}: {path} is no state dict of torchvision's {self.name}; it has '{key}'."
+                    f"{WHERE}: {path} is not a state dict of torchvision's {self.name}; it has '{key}'."
                 )
         own = self.body.state_dict()
         fill(self.body, {key: value for key, value in renamed.items() if key in own}, path)
 
     def forward(self, x: Tensor) -> Output:
+        """Return the features (N, width, h, w) and empty logits (N, 0) of images (N, C, H, W)."""
         features = self.body(self.normalise(x))
         return Output(features, features.flatten(1)[:, :0])
 
 
 def download(name: str) -> Mapping[str, Tensor]:
-    """ImageNet's weights as torchvision has them, from its cache or its server. Raises CycadaError."""
+    """Return torchvision's ImageNet weights of a VGG, from its cache or from its server.
+
+    Args:
+        name: `vgg16` or `vgg19`.
+
+    Raises:
+        CycadaError: The download fails.
+    """
     weights = torchvision.models.get_model_weights(name).DEFAULT
     try:
-        found: Mapping[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+        state_dict: Mapping[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
     except Exception as error:  # no network, a proxy, a broken file
         raise CycadaError(
-            f"networks.f.pretrained: cannot download {name} ({error}). Fetch {weights.url} elsewhere and give it as weights: FILE."
+            f"networks.f.pretrained: cannot download {name} ({error}). Download {weights.url} on another "
+            "machine "
+            f"and give it as weights: FILE."
         ) from None
-    return found
+    return state_dict
 
 
 @classifiers("vgg16_features")
 class Vgg16(Vgg):
-    __doc__ = Vgg.__doc__
+    """VGG-16 up to one of its layers, as a feature extractor (Simonyan & Zisserman 2015).
+
+    Images (N, C, H, W) in [-1, 1], grey or colour, become the outputs of `layer`, named as in Gatys et al.
+    (2016), and empty logits (N, 0). Either `weights` (a state dict of torchvision's vgg16, or `random`) or
+    `pretrained` is needed. Arguments and errors are those of `Vgg`.
+    """
+
     name, convolutions = "vgg16", (2, 2, 3, 3, 3)
 
 
 @classifiers("vgg19_features")
 class Vgg19(Vgg):
-    __doc__ = Vgg.__doc__
+    """VGG-19 up to one of its layers, as a feature extractor (Simonyan & Zisserman 2015).
+
+    Images (N, C, H, W) in [-1, 1], grey or colour, become the outputs of `layer`, named as in Gatys et al.
+    (2016), and empty logits (N, 0). Either `weights` (a state dict of torchvision's vgg19, or `random`) or
+    `pretrained` is needed. Arguments and errors are those of `Vgg`.
+    """
+
     name, convolutions = "vgg19", (2, 2, 4, 4, 4)
