@@ -13,7 +13,7 @@ from cycada.report.table import TableRow, by_class, mean_by_class
 
 
 def ablation(lines: Sequence[TableRow], reference: str) -> Panel:
-    """Draw one bar per row with its standard error, one dot per seed, and a dashed line at the reference's mean.
+    """Draw one bar per row with its standard error, a dot for each seed, and a line at the reference's mean.
 
     The axis begins at 0.
     """
@@ -64,13 +64,13 @@ def ablation(lines: Sequence[TableRow], reference: str) -> Panel:
 
 
 def _ticks(highest: float) -> range:
-    """Return the ticks of an axis of percentages from 0 to just above `highest`: 20 apart, or 10 up to 60 %."""
+    """Return the ticks of an axis from 0 % to just above `highest`: 20 apart, or 10 apart up to 60 %."""
     step = 20 if highest > 60 else 10
     return range(0, step * max(1, int(np.ceil(highest / step))) + 1, step)
 
 
 def learning_curves(rows: Sequence[Variant]) -> list[Panel]:
-    """Draw one panel per row: its target score (full line) and source score (dashed) at each evaluation of its last stage."""
+    """Draw one panel per row: its target (full line) and source score (dashed) during its last stage."""
     metric = rows[0].metric
     curves = {
         row.name: [(o.seed, o.last.evaluations) for o in row.outcomes if o.last.evaluations] for row in rows
@@ -152,8 +152,8 @@ def loss_curves(row: Variant) -> list[Panel]:
 def class_bars(rows: Sequence[Variant]) -> list[Panel]:
     """Draw one panel per row: the target accuracy (segmentation: IoU) of each class.
 
-    Dots are seeds, and a dash is the row's own source-only network. Of many classes only the row's worst and best
-    are shown, lowest first.
+    Dots are seeds, and a dash is the row's own source-only network. Of many classes only the row's worst and
+    best are shown, lowest first.
     """
     panels = []
     for i, row in enumerate(rows):
@@ -200,7 +200,9 @@ def class_bars(rows: Sequence[Variant]) -> list[Panel]:
             axes.grid(axis="y")
             if selection:
                 axes.axvline(EACH - 0.5, color=INK, linewidth=0.7, linestyle=(0, (3, 3)), alpha=0.6)
-            description = ", ".join(f"{c} {v:.0f}" for c, v in zip(classes, mean, strict=True) if not np.isnan(v))
+            description = ", ".join(
+                f"{c} {v:.0f}" for c, v in zip(classes, mean, strict=True) if not np.isnan(v)
+            )
             panels.append(
                 panel(
                     figure,

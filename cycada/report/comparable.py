@@ -1,4 +1,4 @@
-"""Differences between rows that keep their scores from being comparable: other data, test sets or evaluation."""
+"""Differences between rows that make their scores incomparable: other data, test sets or evaluation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cycada.report.rows import Variant
 
 FINGERPRINT = "data_fingerprint"
-"""Manifest entry that identifies the files that were read: it alone differs where equal settings found other files."""
+"""Manifest entry that identifies the files read; alone it differs where equal settings found other files."""
 
 
 def incomparable(rows: Sequence[Variant]) -> list[str]:
@@ -63,7 +63,7 @@ def _conditions(record: Record) -> dict[str, Any]:
 
 
 def _defaults(domain: str) -> dict[str, Any]:
-    """Return the options of a domain at their defaults, which one config may spell out and another may leave out."""
+    """Return a domain's options at their defaults, which one config may spell out and another leave out."""
     registry = next((r for r in (domains, scene_domains) if domain in r), None)
     options = option_defaults(registry[domain]) if registry else {}  # type: ignore[arg-type]
     # lists as in YAML, where there are no tuples

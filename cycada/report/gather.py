@@ -22,7 +22,8 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Re
     Args:
         what: Names or YAML files of sweeps and experiments, and ids or folders of runs.
         results: The folder of all results.
-        against: The name of the row that the others are tested against; chosen by `_choose_reference` if None.
+        against: The name of the row that the others are tested against; chosen by `_choose_reference` if
+            None.
 
     Returns:
         The rows, with notes about what is missing or not comparable.
@@ -97,8 +98,10 @@ def _run(word: str, name: str, results: Path) -> Record:
         if re.fullmatch(r"[0-9a-f]{1,12}", word) and sum(i.startswith(word) for i in ids) > 1:
             raise error from None
         raise CycadaError(
-            f"There is nothing called {shown(name)} in {results}: no sweep, no experiment that was run, and no run id."
-            f"{nearest(name, [*sweeps, *experiments])} Run it first (`cycada run CONFIG`), or name another folder "
+            f"There is nothing called {shown(name)} in {results}: no sweep, no experiment that was run, and "
+            "no run id."
+            f"{nearest(name, [*sweeps, *experiments])} Run it first (`cycada run CONFIG`), or name another "
+            "folder "
             "with --results."
         ) from None
 
@@ -106,7 +109,8 @@ def _run(word: str, name: str, results: Path) -> Record:
 def _outcome(record: Record, others: Sequence[Record]) -> Outcome:
     """Return the outcome of a run, with its chain of stages and its baseline.
 
-    The baseline is the source-only stage that it started from, or else the first one of the same seed in `others`.
+    The baseline is the source-only stage that it started from, or else the first one of the same seed in
+    `others`.
     """
     chain = (*record.ancestors(), record)
     baselines = [r for r in (*chain, *others) if r.method == "source_only" and r.seed == record.seed]
@@ -185,7 +189,7 @@ def _sweep(sweep: dict[str, Any], results: Path, report: ReportData) -> dict[str
 
 
 def _baseline_rows(outcomes: list[Outcome]) -> dict[str, list[Outcome]]:
-    """Return one row `source only` for each of their settings, because a variant may have a classifier of its own."""
+    """Return one row `source only` for each kind of settings: a variant may have a classifier of its own."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         groups.setdefault(outcome.last.settings(), []).append(outcome)
@@ -210,7 +214,7 @@ def _by_settings(records: list[Record]) -> dict[str, list[Outcome]]:
 
 
 def _row(name: str, outcomes: list[Outcome], report: ReportData) -> Variant | None:
-    """Return a row of the scored outcomes, or None where nothing is scored on the target; both may add notes."""
+    """Return a row of the scored outcomes, or None without any; both may add notes to the report."""
     scored = [o for o in outcomes if o.last.score() is not None]
     if outcomes and not scored:
         report.notes.append(
@@ -226,7 +230,8 @@ def _row(name: str, outcomes: list[Outcome], report: ReportData) -> Variant | No
         )
     if len({o.last.settings() for o in scored}) > 1:
         report.notes.append(
-            f"{name}: not all of its seeds were trained with the same settings, so its standard error shows more than "
+            f"{name}: not all of its seeds were trained with the same settings, so its standard error shows "
+            "more than "
             "the choice of the seed."
         )
     return Variant(name, tuple(sorted(scored, key=lambda o: o.seed)))
@@ -245,8 +250,8 @@ def _check_one_pair(report: ReportData) -> None:
 def _choose_reference(report: ReportData, against: str | None) -> None:
     """Set the row that the others are tested against.
 
-    It is, in this order: the row named by --against; the sweep's `compare_to`; a row called `full`; the last row of
-    full CyCADA; the last row that is no oracle; the last row.
+    It is, in this order: the row named by --against; the sweep's `compare_to`; a row called `full`; the last
+    row of full CyCADA; the last row that is no oracle; the last row.
     """
     names = [row.name for row in report.rows]
     if against:
@@ -257,7 +262,8 @@ def _choose_reference(report: ReportData, against: str | None) -> None:
     wanted = [name for name in names if name == report.reference or name.endswith(f": {report.reference}")]
     if report.reference and not wanted:
         report.notes.append(
-            f"The sweep compares its variants to '{report.reference}', which has no finished run; the tests use another "
+            f"The sweep compares its variants to '{report.reference}', which has no finished run; the tests "
+            "use another "
             "row as the reference."
         )
     full = [row.name for row in report.rows if row.method in FULL_METHODS]

@@ -26,7 +26,8 @@ def matrix(
     """Draw counts as percentages of each row.
 
     Args:
-        count: (K, K) counts. For more than MANY classes a cell shows the largest percentage in a block of classes.
+        count: (K, K) counts. For more than MANY classes a cell shows the largest percentage in a block of
+            classes.
         classes: The names of the K classes.
         title: The title of the panel.
         axes_names: What the rows and the columns are.
@@ -91,7 +92,7 @@ def confusions(rows: Sequence[Variant]) -> list[Panel]:
 
 
 def flip_matrices(groups: Sequence[SharedTranslation], side: str = "t") -> list[Panel]:
-    """Draw the label flips of each translation: the class that f_s predicts before (rows) and after it (columns)."""
+    """Draw the label flips of each translation: f_s's class before it (rows) and after it (columns)."""
     panels = []
     for i, group in enumerate(groups):
         count = flips(group, side)

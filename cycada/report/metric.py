@@ -1,4 +1,4 @@
-"""The score that stands for a run, accuracy or mIoU, and the sentences of a report that depend on the task."""
+"""The score that stands for a run, accuracy or mIoU, and the report's sentences that depend on the task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cycada.evaluation.scoring import HEADLINES
 
 @dataclass(frozen=True)
 class Wording:
-    """The words of a report that depend on the task: one instance for image labels, one for segmentation masks.
+    """The words of a report that depend on the task: one instance for image labels, one for masks.
 
     Attributes:
         source: What f_s classifies in the source test set, as a noun phrase.
@@ -41,12 +41,15 @@ IMAGE_LABELS = Wording(
     confusions="Target test images",
     drift=(
         "Does an image keep its class when it is translated? A row is the class that the frozen source "
-        "classifier f_s predicts before the translation, a column the class that it predicts after it; numbers "
+        "classifier f_s predicts before the translation, a column the class that it predicts after it; "
+        "numbers "
         "are % of the row."
     ),
     features=(
-        "Each point is the task network's feature vector of one test image, in two dimensions (t-SNE, one seed, "
-        "at most 300 images of each domain). Where adaptation worked, target images lie among the images that "
+        "Each point is the task network's feature vector of one test image, in two dimensions (t-SNE, one "
+        "seed, "
+        "at most 300 images of each domain). Where adaptation worked, target images lie among the images "
+        "that "
         "the network was trained on, and the classes are apart."
     ),
     domain_classifier="the half of the images",
@@ -58,12 +61,14 @@ SEGMENTATION_MASKS = Wording(
     confusions="Pixels of target test images",
     drift=(
         "Do pixels keep their class when an image is translated? A row is the class that the frozen source "
-        "segmenter f_s predicts before the translation, a column the class that it predicts for the same pixels "
+        "segmenter f_s predicts before the translation, a column the class that it predicts for the same "
+        "pixels "
         "after it; numbers are % of the row."
     ),
     features=(
         "Each point is the task network's feature vector at one position of a test image, in two dimensions "
-        "(t-SNE, one seed, at most 300 positions of each domain). Where adaptation worked, target positions lie "
+        "(t-SNE, one seed, at most 300 positions of each domain). Where adaptation worked, target positions "
+        "lie "
         "among the positions that the network was trained on, and the classes are apart."
     ),
     domain_classifier="the half of the positions in images",

@@ -74,62 +74,92 @@ def sections(report: ReportData, lines: Sequence[TableRow], sheets: dict[str, Ta
     return [
         Section("results", "Results", "", sheets=(sheets["results"],)),
         Section(
-            "ablation", "Ablation",
+            "ablation",
+            "Ablation",
             f"Each bar is a row's mean target {metric.word} at the last step"
             + (". Whiskers are one standard error, dots are seeds" if several else "")
-            + f". The dashed line marks the reference, {report.reference}." + _grey(report),
-            panels=(ablation(lines, report.reference),), kind="wide",
+            + f". The dashed line marks the reference, {report.reference}."
+            + _grey(report),
+            panels=(ablation(lines, report.reference),),
+            kind="wide",
         ),
         Section(
-            "published", "Published numbers", "", sheets=tuple(s for k, s in sheets.items() if k == "published"),
+            "published",
+            "Published numbers",
+            "",
+            sheets=tuple(s for k, s in sheets.items() if k == "published"),
             absent="The toolkit has no published number for this pair of domains.",
         ),
         Section(
-            "selection", "Choosing without target labels",
-            "Without target labels, one cannot see which step or which method is best on the target. These tables show the "
-            "choices of criteria that need no target labels, next to the last step, which every other section uses, and "
+            "selection",
+            "Choosing without target labels",
+            "Without target labels, one cannot see which step or which method is best on the target. These "
+            "tables show the "
+            "choices of criteria that need no target labels, next to the last step, which every other "
+            "section uses, and "
             "next to an oracle that sees the labels.",
             sheets=selection,
             absent="No run here stored label-free criteria. New runs compute them at every evaluation.",
         ),
         Section(
-            "curves", "Learning curves",
-            f"{metric.title} on the test sets of both domains at each evaluation of a row's last stage. {by_seed}",
-            panels=tuple(learning_curves(rows)), more=tuple(loss_curves(reference)),
+            "curves",
+            "Learning curves",
+            f"{metric.title} on the test sets of both domains at each evaluation of a row's last stage. "
+            f"{by_seed}",
+            panels=tuple(learning_curves(rows)),
+            more=tuple(loss_curves(reference)),
             more_title=f"Losses of every stage behind {report.reference}, mean over seeds",
             legend=(("line", "target", TARGET), ("dashes", "source", SOURCE)),
             absent="The files metrics.jsonl of these runs hold no evaluations.",
         ),
         Section(
-            "classes", "Classes",
+            "classes",
+            "Classes",
             f"Target {metric.class_word} of each class. "
             + ("Bars are means over seeds, dots are seeds" if several else "Bars are of one seed")
-            + ". The orange dash is the source-only network of the same seeds." + _grey(report) + _of_many(report)
+            + ". The orange dash is the source-only network of the same seeds."
+            + _grey(report)
+            + _of_many(report)
             + "".join(f" {sentence}" for sentence in left_out(rows)),
             sheets=tuple(s for k, s in sheets.items() if k == "class_iou"),
-            panels=tuple(class_bars(rows)), absent="These runs stored no scores by class.",
+            panels=tuple(class_bars(rows)),
+            absent="These runs stored no scores by class.",
         ),
         Section(
-            "confusions", "Confusions",
-            metric.wording.confusions + (", counts added over seeds" if several else "") + ". A row is a true class, a "
-            "column a predicted class; numbers are % of the row, and a row adds up to 100. Everything off the diagonal "
+            "confusions",
+            "Confusions",
+            metric.wording.confusions
+            + (", counts added over seeds" if several else "")
+            + ". A row is a true class, a "
+            "column a predicted class; numbers are % of the row, and a row adds up to 100. Everything off "
+            "the diagonal "
             "is an error.",
             sheets=tuple(s for k, s in sheets.items() if k == "errors"),
-            panels=tuple(confusions(rows)), absent="These runs have no file confusion.json.",
+            panels=tuple(confusions(rows)),
+            absent="These runs have no file confusion.json.",
         ),
         *([_predictions(report)] if metric.of_pixels else []),
         Section(
-            "translations", "Translations",
-            "From left to right: a real source image, the same image translated to the target, and translated back; a real "
-            "target image, the same image translated to the source, and translated back. A good translation keeps the class "
+            "translations",
+            "Translations",
+            "From left to right: a real source image, the same image translated to the target, and "
+            "translated back; a real "
+            "target image, the same image translated to the source, and translated back. A good translation "
+            "keeps the class "
             "(compare the first two columns) and looks like the fourth column. One seed is shown.",
-            pictures=tuple(grids(rows)), kind="pictures", absent="No stage here translates images.",
+            pictures=tuple(grids(rows)),
+            kind="pictures",
+            absent="No stage here translates images.",
         ),
         Section(
-            "drift", "Semantic drift",
-            f"{metric.wording.drift} Everything off the diagonal is a label flip: semantic drift, because the translation "
-            "keeps the source label, which may then be wrong for the task network that trains on it. Two cautions: the "
-            "semantic loss trains for exactly this agreement, so check a low rate against the images above; and f_s is "
+            "drift",
+            "Semantic drift",
+            f"{metric.wording.drift} Everything off the diagonal is a label flip: semantic drift, because "
+            "the translation "
+            "keeps the source label, which may then be wrong for the task network that trains on it. Two "
+            "cautions: the "
+            "semantic loss trains for exactly this agreement, so check a low rate against the images above; "
+            "and f_s is "
             "often wrong about real target images, so target → source shows its own confusion, too."
             + (" Counts are added over seeds." if several else ""),
             sheets=tuple(s for k, s in sheets.items() if k == "drift"),
@@ -137,12 +167,17 @@ def sections(report: ReportData, lines: Sequence[TableRow], sheets: dict[str, Ta
             absent=f"No translation was analysed in these runs. {evaluate}",
         ),
         Section(
-            "features", "Features",
-            f"{metric.wording.features} A network that was trained on translated images only may well put real source "
-            "images elsewhere. In t-SNE, the distance between far groups means nothing; the A-distance below is the number "
+            "features",
+            "Features",
+            f"{metric.wording.features} A network that was trained on translated images only may well put "
+            "real source "
+            "images elsewhere. In t-SNE, the distance between far groups means nothing; the A-distance below "
+            "is the number "
             "to trust. Test labels only colour the points.",
             sheets=tuple(s for k, s in sheets.items() if k == "distance"),
-            panels=tuple(feature_charts(rows)), kind="pairs", absent=f"No run here stored features. {evaluate}",
+            panels=tuple(feature_charts(rows)),
+            kind="pairs",
+            absent=f"No run here stored features. {evaluate}",
         ),
     ]
 
@@ -150,11 +185,15 @@ def sections(report: ReportData, lines: Sequence[TableRow], sheets: dict[str, Ta
 def _predictions(report: ReportData) -> Section:
     """Return the section with predicted masks (segmentation only)."""
     return Section(
-        "answers", "Predicted masks",
-        "First, some target test images and their true masks; then each row's predicted masks of them and, in white, "
+        "answers",
+        "Predicted masks",
+        "First, some target test images and their true masks; then each row's predicted masks of them and, "
+        "in white, "
         "where these are wrong (ignored pixels are never wrong). One seed is shown.",
-        pictures=tuple(predicted_masks(report.rows)), kind="pictures",
-        absent="These runs have no pictures of predicted masks.", legend=_colors(report),
+        pictures=tuple(predicted_masks(report.rows)),
+        kind="pictures",
+        absent="These runs have no pictures of predicted masks.",
+        legend=_colors(report),
     )
 
 
@@ -169,7 +208,8 @@ def _of_many(report: ReportData) -> str:
     if k <= MANY:
         return ""
     return (
-        f" Of {k:,} classes each chart shows the {EACH} worst and the {EACH} best; the file scores.json of a run has all."
+        f" Of {k:,} classes each chart shows the {EACH} worst and the {EACH} best; "
+        "the file scores.json of a run has all."
     )
 
 

@@ -31,7 +31,7 @@ class Picture:
 
 
 GRID_ROWS = 16
-"""Rows of segmentation images on a page, of all grids together, because photos make a page heavy; a grid keeps at least two."""
+"""Rows of all segmentation grids of a page, at most, because photos are heavy; a grid keeps at least two."""
 
 
 def grids(rows: Sequence[Variant]) -> list[Picture]:

@@ -1,4 +1,4 @@
-"""The provenance of a report's numbers: commits, hardware, steps, images, seeds and commands; and what is missing."""
+"""The provenance of a report's numbers: commits, hardware, images, seeds, commands; and what is missing."""
 
 from __future__ import annotations
 
@@ -66,8 +66,10 @@ def missing(report: ReportData) -> list[str]:
     old = [f"{o.last.id} ({name}, seed {o.seed})" for name, o in outcomes if o.last.predictions() is None]
     if old:
         notes.append(
-            "There are no predictions for single test images, and so no test over images, no features and no A-distance, "
-            f"for {list_some(old, 4)}: an older version made these runs. `cycada evaluate RUN` writes analysis.npz, which "
+            "There are no predictions for single test images, and so no test over images, no features and no "
+            "A-distance, "
+            f"for {list_some(old, 4)}: an older version made these runs. `cycada evaluate RUN` writes "
+            "analysis.npz, which "
             "holds them."
         )
     undrifted = sorted(
@@ -92,7 +94,8 @@ def missing(report: ReportData) -> list[str]:
     )
     if unchosen:
         notes.append(
-            f"There are no label-free criteria for {list_some(unchosen, 4)}: they are stored while training. To get them, "
+            f"There are no label-free criteria for {list_some(unchosen, 4)}: they are stored while training. "
+            "To get them, "
             "delete the run folder and run its experiment again."
         )
     if all(o.translation is None for _, o in outcomes):
@@ -101,7 +104,7 @@ def missing(report: ReportData) -> list[str]:
 
 
 def as_json(report: ReportData, lines: Sequence[TableRow], command: str) -> dict[str, Any]:
-    """Return the contents of table.json: the unrounded numbers, and everything that is needed to check them."""
+    """Return the contents of table.json: the unrounded numbers, and all that is needed to check them."""
     rows = [
         {
             "name": line.row.name,
@@ -117,8 +120,15 @@ def as_json(report: ReportData, lines: Sequence[TableRow], command: str) -> dict
         for line in lines
     ]
     return {
-        "name": report.name, "selection": "last step", "unit": "percent", "reference": report.reference, "rows": rows,
-        "tests": covers(lines), "failures": report.failures, "missing": missing(report), "provenance": provenance(report, command),
+        "name": report.name,
+        "selection": "last step",
+        "unit": "percent",
+        "reference": report.reference,
+        "rows": rows,
+        "tests": covers(lines),
+        "failures": report.failures,
+        "missing": missing(report),
+        "provenance": provenance(report, command),
     }
 
 

@@ -1,4 +1,4 @@
-"""Published numbers next to ours, each with every known difference in protocol. The data is in published.yaml."""
+"""Published numbers next to ours, each with its known differences in protocol; published.yaml holds them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OFFICIAL = {
     "mnist": (60_000, 10_000), "usps": (7_291, 2_007), "svhn": (73_257, 26_032),
     "gta5": (24_966,), "synthia": (9_400,), "cityscapes": (2_975, 500),
 }  # fmt: skip
-"""Numbers of training and test images of the official data sets (for GTA5 and SYNTHIA there is no agreed test set)."""
+"""Training and test images of the official data sets; GTA5 and SYNTHIA have no agreed test set."""
 SAME_METHOD = {
     "cycada_source_only": ("source_only",),
     "cycada_source": ("source_only",),
@@ -124,7 +124,7 @@ def _status(score: dict[str, Any], entry: dict[str, Any]) -> str:
 
 
 def _same_method(lines: Sequence[TableRow], methods: Sequence[str]) -> TableRow | None:
-    """Return the one row of these methods; where an ablation has several, the reference if it is one of them."""
+    """Return the one row of these methods; of several, the reference if it is among them."""
     # the reference is the row without a test
     same = [line for line in lines if line.row.method in methods]
     if len(same) == 1:

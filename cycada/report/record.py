@@ -1,4 +1,4 @@
-"""The contents of one finished run folder, read once and on demand; what an older folder lacks is None or empty."""
+"""The contents of one finished run folder, read on demand; what an older folder lacks is None or empty."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from cycada.storage.store import RunFolder
 class Record:
     """One stage's results on disk.
 
-    Its attributes read files at their first use, and raise CycadaError where a file exists but cannot be read.
+    Its attributes read files at their first use, and raise CycadaError where a file exists but cannot be
+    read.
 
     Args:
         path: The run folder of the stage.
@@ -65,7 +66,7 @@ class Record:
 
     @property
     def label(self) -> str:
-        """The method's label in results tables, or its plain name where this installation does not know the method."""
+        """The method's label in results tables, or its name where the method is not installed here."""
         return methods[self.method].label if self.method in methods else self.method
 
     @property
@@ -105,18 +106,18 @@ class Record:
 
     @property
     def consecutive(self) -> bool:
-        """Whether the target's test images are successive frames of one video; False for a domain not known here."""
+        """Whether the target's test images are successive frames of a video; False for an unknown domain."""
         name = self.domains[1]
         return name in scene_domains and scene_domains[name].consecutive
 
     @cached_property
     def scores(self) -> dict[str, dict[str, Any]]:
-        """The stored scores: domain -> name of the score -> value in [0, 1], or a list with one value per class."""
+        """The stored scores: domain -> name of the score -> value in [0, 1], or a list with one per class."""
         return stored_scores(self.folder)
 
     @cached_property
     def metric(self) -> Metric | None:
-        """The score that stands for the stage: accuracy, or mIoU for segmentation; None where the target has no score."""
+        """The score of the stage: accuracy, or mIoU for segmentation; None where the target has no score."""
         return metric_of(self.scores.get("target", {}))
 
     def score(self, side: str = "target", name: str | None = None) -> float | None:
@@ -135,7 +136,7 @@ class Record:
         return None if value is None else 100 * value
 
     def by_class(self) -> list[float] | None:
-        """Return the target's scores by class in percent, NaN for an absent class; None where they are not stored."""
+        """Return the target's scores by class in percent, NaN for an absent class; None without any."""
         values = self.scores.get("target", {}).get(self.metric.by_class) if self.metric else None
         return None if values is None else [math.nan if value is None else 100 * value for value in values]
 
@@ -173,7 +174,7 @@ class Record:
 
     @cached_property
     def analysis(self) -> dict[str, np.ndarray]:
-        """Predictions for the test images, features and label flips, by their names in analysis.npz; empty without one."""
+        """Predictions, features and label flips of the test images, by their names in analysis.npz."""
         return self.folder.arrays("analysis.npz")
 
     @property
@@ -216,12 +217,14 @@ class Record:
             return int(image.width)
 
     def predictions(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return what a paired test over target test images needs, or None where an older version did not store it.
+        """Return what a paired test over target test images needs; None where it is not stored.
 
         Returns:
-            The results of the N images, and an array by which two runs recognise the same test images. For image
-            labels: whether each prediction is right (N,) bool, and the true labels (N,). For segmentation: the
-            confusion counts of each image (N, K, K), and how many of its pixels have which class (N, K).
+            The results of the N images, and an array by which two runs recognise the same test images. For
+            image
+            labels: whether each prediction is right (N,) bool, and the true labels (N,). For segmentation:
+                the confusion counts of each image (N, K, K), and how many of its pixels have which class (N,
+                K).
         """
         if "counts_target" in self.analysis:
             counts = self.analysis["counts_target"]
@@ -232,7 +235,7 @@ class Record:
         return self.analysis["predicted_target"] == label, label
 
     def ancestors(self) -> list[Record]:
-        """Return the stages that this one started from, oldest first, as far as their folders lie next to this one."""
+        """Return the stages that this one started from, oldest first, as far as their folders lie here."""
         ancestors: dict[str, Record] = {}
 
         def visit(record: Record) -> None:
@@ -248,8 +251,8 @@ class Record:
     def settings(self) -> str:
         """Return a digest of the settings of this stage and the stages before it, apart from the seed.
 
-        Two runs have equal digests if they used the same method and were evaluated in the same way. A setting that
-        a run of an older version did not know yet counts at its default.
+        Two runs have equal digests if they used the same method and were evaluated in the same way. A setting
+        that a run of an older version did not know yet counts at its default.
         """
         experiment = parse(self.config, str(self.folder.path / "config.yaml")).model_dump(mode="json")
         stages, data = (
@@ -288,7 +291,7 @@ def _usable_networks(networks: dict[str, Any], method_names: list[str]) -> dict[
 
 
 def relative_path(word: str) -> str:
-    """Return a path as it may stand in a report: only the last part of an absolute path, which names this machine."""
+    """Return a path as a report may show it: an absolute path, which describes this machine, by its last part."""
     return Path(word).name if Path(word).is_absolute() else word.removeprefix("./")
 
 

@@ -38,7 +38,8 @@ class Outcome:
     def translation(self) -> Record | None:
         """The stage that learnt the translation behind this outcome, or None.
 
-        It is the last stage with label flips or semantic drift; without one, the stage with the widest image grid.
+        It is the last stage with label flips or semantic drift; without one, the stage with the widest image
+        grid.
         """
         if analysed := self.latest(lambda r: r.drift or "flip_t" in r.analysis):
             return analysed

@@ -14,7 +14,7 @@ from cycada.report.rows import Variant
 SHOWN = 300
 """Largest number of points of a domain."""
 LEGEND = 20
-"""Largest number of classes with a colour each; of more classes only the commonest have one, and the others are grey."""
+"""Largest number of classes that all have a colour; of more the commonest have one, and the others are grey."""
 OTHERS, COLORFUL = "#c9cdd2", tuple(c for c in COLORS if c not in ("#94a4a2", "#717581"))
 """Grey, for classes without a colour of their own, and the colours that cannot be taken for it."""
 DOMAINS = {"source": (SOURCE, "o"), "translated": (TRANSLATED, "^"), "target": (TARGET, "x")}
@@ -89,7 +89,9 @@ def _two_panels(record: Record, name: str, key: str, seed: int) -> list[Panel]:
                 x, y = points[chosen, 0], points[chosen, 1]
                 axes.scatter(x, y, s=9, c=color, marker=marker, linewidths=thick, alpha=0.75, rasterized=True)
         for label_text, members, color in groups:  # after all points, which so become one picture
-            axes.scatter([], [], s=22, c=color, marker="s", label=plain(label_text or f"{len(members):,} others"))
+            axes.scatter(
+                [], [], s=22, c=color, marker="s", label=plain(label_text or f"{len(members):,} others")
+            )
         longest = max(len(label_text) for label_text, _, _ in groups)
         _frame(
             figure, axes, f"{name}, by class", 10 if longest < 3 and not others else 4 if longest < 12 else 2
@@ -101,7 +103,8 @@ def _two_panels(record: Record, name: str, key: str, seed: int) -> list[Panel]:
 def _commonest(label: np.ndarray, most: int, colors: int) -> tuple[list[int], list[int]]:
     """Return the classes that get a colour of their own, in their order, and all others.
 
-    Up to `most` classes all have one. Of more, the classes with the most points do, one fewer than there are `colors`.
+    Up to `most` classes all have one. Of more, the classes with the most points do, one fewer than there are
+    `colors`.
     """
     classes, points = np.unique(label[label >= 0], return_counts=True)
     if len(classes) <= most:
@@ -124,7 +127,7 @@ def _frame(figure: object, axes: object, title: str, columns: int) -> None:
 
 
 def _points(record: Record, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return features (n, D) float32, domain names (n,) and labels (n,), -1 where unknown; at most SHOWN of a domain."""
+    """Return features (n, D), domain names (n,) and labels (n,), -1 if unknown; at most SHOWN of a domain."""
     analysis = record.analysis
     label_of = {
         "source": "feature_labels_source",
