@@ -291,7 +291,7 @@ def _usable_networks(networks: dict[str, Any], method_names: list[str]) -> dict[
 
 
 def relative_path(word: str) -> str:
-    """Return a path as a report may show it: an absolute path, which describes this machine, by its last part."""
+    """Return a path as a report may show it: of an absolute path, which names this machine, the last part."""
     return Path(word).name if Path(word).is_absolute() else word.removeprefix("./")
 
 

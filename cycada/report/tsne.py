@@ -14,7 +14,7 @@ from cycada.report.rows import Variant
 SHOWN = 300
 """Largest number of points of a domain."""
 LEGEND = 20
-"""Largest number of classes that all have a colour; of more the commonest have one, and the others are grey."""
+"""Largest number of classes that all have a colour; of more the commonest have one, the others are grey."""
 OTHERS, COLORFUL = "#c9cdd2", tuple(c for c in COLORS if c not in ("#94a4a2", "#717581"))
 """Grey, for classes without a colour of their own, and the colours that cannot be taken for it."""
 DOMAINS = {"source": (SOURCE, "o"), "translated": (TRANSLATED, "^"), "target": (TARGET, "x")}
