@@ -177,7 +177,7 @@ def sweep(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train variants of an experiment over several seeds. A stage that several variants share is trained once."""
+    """Train variants of an experiment over several seeds, with stages that they share trained only once."""
     from cycada.core.progress import Progress
     from cycada.sweeps.dry_run import print_plan
     from cycada.sweeps.plan import plan_sweep

@@ -83,7 +83,7 @@ def translate(
     ] = None,
     results: Results = Path("results"),
 ) -> None:
-    """Translate images with a run's or an exported generator. After an interruption, run the command again."""
+    """Translate images with a run's or an exported generator. Run it again after an interruption."""
     from cycada.core.progress import Progress
     from cycada.inference.folders import translate as translate_pictures
 

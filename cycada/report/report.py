@@ -127,7 +127,7 @@ def headline(table: Sequence[TableRow], reference: str) -> str:
     n = len(line.target.values)
     seeds = f"mean of {n} seeds ± standard error" if n > 1 else f"seed {next(iter(line.target.values))} only"
     score = f"{line.target} %" + (f" {line.row.metric.word}" if line.row.metric.of_pixels else "")
-    sentence = f"{reference} reaches {score} on the target test images at the last step ({seeds})."
+    sentence = f"{reference} reaches {score} on target test images at the last step ({seeds})."
     if line.gain:
         more = "" if line.gain.error is None else f" ± {line.gain.error:.1f}"
         sentence += f" That is {line.gain.mean:+.1f}{more} points compared with its own source-only network."
