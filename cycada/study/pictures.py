@@ -33,7 +33,7 @@ def encoded(picture: Image.Image, format: Format) -> bytes:
 
 
 def of_one_length(files: Sequence[bytes], random: np.random.Generator) -> list[bytes]:
-    """Fill files up with noise to the length of the longest: generated pictures tend to be smaller than photos.
+    """Fill files up with noise to one length, because generated pictures are often smaller files than photos.
 
     Decoders ignore what follows the end of a picture.
     """

@@ -168,9 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not length.isascii() or not length.isdigit():
             self._answer(HTTPStatus.LENGTH_REQUIRED, "Expected a Content-Length.")
             return
-        text = self._body(
-            int(length)
-        )  # before any response, which a client that is still sending would not read
+        # read before any response, because a client that is still sending would not read one
+        text = self._body(int(length))
         if not self._is_ours():
             return
         if self.path != "/answers":
@@ -186,8 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(*self.server.keep(text))
 
     def _body(self, length: int) -> bytes:
-        # before any response, which a client that is still sending would not read
-        text = self._body(int(length))
+        """Read the body of a request; throw one away that is too long, up to ten times the largest size."""
         if length <= LARGEST:
             return self.rfile.read(length)
         left = min(length, 10 * LARGEST)
