@@ -43,7 +43,7 @@ def test_a_page_of_many_classes_is_bounded(page):
     html = (written.folder / "report.html").read_text()
     assert len(html) < 400_000
     assert "Of 300 classes each chart shows the 10 worst and the 10 best" in html
-    assert "The commonest errors of" in html
+    assert "The most frequent errors of" in html
     assert "others</text>" in html, "the legend of the features"
     assert "cells: the largest" in html
     assert "of 8 x 8 classes" in html
@@ -96,7 +96,7 @@ def test_classes_that_the_test_set_lacks_are_said_beside_the_scores(tmp_path, sc
     scores = found.rows[0].outcomes[0].last.scores["target"]
     scores["class_accuracy"][3] = None
     names = [str(name) for name in np.load(run / "analysis.npz")["classes"]]
-    assert left_out(found.rows)[0].startswith("Over ")
+    assert left_out(found.rows)[0].startswith("The mean is over ")
     assert f"no {what} of the test set is: " in left_out(found.rows)[0]
     assert names[3] in left_out(found.rows)[0]
 

@@ -251,7 +251,7 @@ def test_the_page_stands_alone_and_is_whole(made):
     assert policy.startswith("default-src 'none'; img-src data:;")
     assert "script" not in policy
     assert all(f'<section id="{s}">' in page and f'href="#{s}"' in page for s in (*SECTIONS, "provenance"))
-    assert "No published number" not in page
+    assert "no published number" not in page
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids)), "figures do not share ids"
     assert set(re.findall(r'(?:url\(|href=")#([\w-]+)', page)) <= set(ids)
@@ -276,7 +276,7 @@ def test_an_old_run_is_reported_with_what_is_missing(tmp_path):
     written = report(["made_ablation"], tmp_path)
     page = (written.folder / "report.html").read_text()
     assert any("cycada evaluate RUN" in note for note in written.missing)
-    assert "not tested: no answers per image" in page
+    assert "not tested: no predictions per image" in page
     assert "No run here stored features." in page
     assert all(f'<section id="{s}">' in page for s in SECTIONS)
 
@@ -317,7 +317,7 @@ def test_the_command_on_an_experiment_that_was_really_run(cycada, finished, tmp_
     )
     page = (tmp_path / "report.html").read_text()
     assert "No run here stored features" not in page
-    assert "No translation here was analysed" not in page
+    assert "No translation was analysed" not in page
     config = tmp_path / "tiny.yaml"
     config.write_text("name: tiny\nstages: {}\n")
     code, _, err = cycada(

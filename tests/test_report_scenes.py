@@ -319,6 +319,6 @@ def test_the_command_on_scenes_that_were_really_trained(cycada, tmp_path):
     page = (tmp_path / "out" / "report.html").read_text()
     assert "flips, s→t, %" in page
     assert "untranslated, L1" in page
-    assert "No pictures of answers" not in page
+    assert "no pictures of predicted masks" not in page
     assert "No run here stored features" not in page
     assert data["provenance"]["pair"] == "streets (game) -> streets (photo)"

@@ -208,7 +208,7 @@ def test_layers_are_found_by_path_or_its_end_and_mistakes_are_answered():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"content_layer": "8", "style_layers": ["1"]}, r"'8' answers with \(1, 16, 24\)"),
+        ({"content_layer": "8", "style_layers": ["1"]}, r"'8' gives \(1, 16, 24\)"),
         ({"weights": Weights(0, 0)}, "nothing to optimise"),
         ({"content_layer": "9", "style_layers": ["1"]}, "no layer '9'"),
     ],
@@ -224,7 +224,7 @@ def test_a_network_of_one_size_and_a_dead_layer_say_what_to_do():
         stylize(picture(1), picture(2), lenet, content_layer="encoder.2", style_layers=["encoder.2"], steps=1)
     dead = small_net()
     nn.init.constant_(dead[0].bias, -100.0)
-    with pytest.raises(CycadaError, match="'1' answers with nothing but zeros"):
+    with pytest.raises(CycadaError, match="'1' gives nothing but zeros"):
         stylize(picture(1), picture(2), dead, content_layer="1", style_layers=["1"], steps=1)
 
 

@@ -1,4 +1,4 @@
-"""`cycada data check`: what a domain, or the two of an experiment, hold, and whether it is sound."""
+"""The checks of `cycada data check`: what the domains of an experiment hold, and whether it is sound."""
 
 from __future__ import annotations
 
@@ -28,12 +28,20 @@ from cycada.runs.counts import absent, absent_labels, contradictions
 
 COLUMNS = ("", "pairs", "skipped", "read", "bad", "labels", "ignored", "W x H")
 SHOWN = 4
-"""Pairs of each part in a contact sheet."""
+"""Number of pairs from each part in a contact sheet."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One split of one domain, read in part. fault: why it could not even be opened."""
+    """One split of one domain, of which a sample was read.
+
+    Attributes:
+        title: What the part is called, such as "source train".
+        count: The number of pairs in the split.
+        report: What the sample showed.
+        scenes: The data of the split, if it could be opened.
+        fault: Why it could not be opened.
+    """
 
     title: str
     count: int
@@ -43,26 +51,30 @@ class Part:
 
     @property
     def skipped(self) -> Mapping[str, str]:
+        """The bad pairs that are left out: name -> reason."""
         return self.scenes.skipped if self.scenes else {}
 
     def notes(self, classes: Sequence[str]) -> list[str]:
-        """What a person should know of this part before training: files in doubt, and classes that nothing shows."""
+        """List what a user should know about this part before training: doubtful files and absent classes."""
         if self.scenes is None:
             return []
-        found = grouped(self.scenes.doubts(self.report.sound))
-        if isinstance(self.scenes, Pictures):
+        notes = grouped(self.scenes.doubts(self.report.sound))
+        if isinstance(self.scenes, LabelledImages):
             return (
-                found
+                notes
                 + absent_labels(self.scenes.examples, classes)
                 + contradictions(self.scenes.examples, classes)
             )
         if self.report.labelled:
-            found += absent(classes, self.report.counts, self.report.read, self.count)
-        return found
+            notes += absent(classes, self.report.counts, self.report.read, self.count)
+        return notes
 
 
-class Pictures(SegmentationDataset):
-    """Images with one label each, to be looked at and counted as scenes are: a pair's mask is its label, one pixel large."""
+class LabelledImages(SegmentationDataset):
+    """Images with one label each, presented as pairs whose mask is a single pixel with the label.
+
+    So they are counted and drawn in the same way as images with masks.
+    """
 
     def __init__(self, examples: ImageDataset) -> None:
         super().__init__([str(i) for i in range(len(examples))], examples.labels is not None)
@@ -70,10 +82,11 @@ class Pictures(SegmentationDataset):
         self.left_out = examples.origin.left_out
 
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
-        """What was noticed when the files were read."""
+        """Return what was noticed when the files were read."""
         return self.examples.origin.doubts
 
     def pair(self, i: int) -> tuple[Image, Mask | None]:
+        """Return an image, grey ones in three channels, and its label as a mask of one pixel."""
         image = self.examples.images[i].permute(1, 2, 0).numpy()
         label = None if self.examples.labels is None else self.examples.labels[i : i + 1].cpu().numpy()[None]
         return np.broadcast_to(image, (*image.shape[:2], 3)), label
@@ -81,7 +94,14 @@ class Pictures(SegmentationDataset):
 
 @dataclass(frozen=True)
 class Checked:
-    """title: whose they are. classes, palette: those of the source. parts: in the order in which they were read."""
+    """What a check of data found.
+
+    Attributes:
+        title: The domain, or both domains of the experiment.
+        classes: The names of the source's classes.
+        palette: The colours of the source's classes.
+        parts: The splits, in the order in which they were read.
+    """
 
     title: str
     classes: tuple[str, ...]
@@ -90,22 +110,21 @@ class Checked:
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong, each with the part's name and the file's."""
+        """The faults in words, each with the names of the part and of the file."""
         return [
             f"{p.title}: {fault}" for p in self.parts for fault in ([p.fault] if p.fault else p.report.faults)
         ]
 
     def rows(self) -> list[tuple[str, ...]]:
-        """As `COLUMNS`."""
-        found = []
+        """Return one row per part, with the columns of `COLUMNS`."""
+        rows = []
         for p in self.parts:
             r = p.report
-            whole = int(r.counts.sum()) + r.ignored
-            own = (
-                p.scenes.examples.origin.sizes if isinstance(p.scenes, Pictures) else {}
-            )  # the files', before they were scaled
-            sizes = ", ".join(f"{size} ({n})" for size, n in Counter(own or r.sizes).most_common(3))
-            ignored = f"{100 * r.ignored / whole:.2f} %" if whole else "-"
+            pixels = int(r.counts.sum()) + r.ignored
+            # the sizes of the files themselves, before the images were scaled
+            own_sizes = p.scenes.examples.origin.sizes if isinstance(p.scenes, LabelledImages) else {}
+            sizes = ", ".join(f"{size} ({n})" for size, n in Counter(own_sizes or r.sizes).most_common(3))
+            ignored = f"{100 * r.ignored / pixels:.2f} %" if pixels else "-"
             cells = (
                 p.count,
                 len(p.skipped),
@@ -115,29 +134,22 @@ class Checked:
                 ignored,
                 sizes or "-",
             )
-            found.append((p.title, *map(str, cells)))
-        return found
+            rows.append((p.title, *map(str, cells)))
+        return rows
 
     def shares(self) -> list[tuple[str, ...]]:
-        """class, % of what is labelled in each part."""
+        """Return one row per class: its name, and its percentage of all labels in each part."""
         totals = [max(int(p.report.counts.sum()), 1) for p in self.parts]
-        found = []
+        rows = []
         for k, name in enumerate(self.classes):
             shares = [100 * p.report.counts[k] / total for p, total in zip(self.parts, totals, strict=True)]
-            labelled = (p.report.labelled for p in self.parts)
-            found.append(
-                (
-                    name,
-                    *(
-                        f"{share:.2f} %" if there else "-"
-                        for share, there in zip(shares, labelled, strict=True)
-                    ),
-                )
-            )
-        return found
+            labelled = [p.report.labelled for p in self.parts]
+            cells = (f"{share:.2f} %" if any_ else "-" for share, any_ in zip(shares, labelled, strict=True))
+            rows.append((name, *cells))
+        return rows
 
     def draw(self, path: Path) -> bool:
-        """A contact sheet of sound pairs; False where there are none."""
+        """Draw a contact sheet of sound pairs, and return whether there were any."""
         sections = []
         for p in self.parts:
             rows = (
@@ -155,7 +167,21 @@ class Checked:
 def check_named(
     what: str, settings: Sequence[str], root: Path | None, split: str, samples: int
 ) -> tuple[Checked, Path | None]:
-    """By the YAML file of an experiment, or the name of a domain with masks. -> also where an experiment's contact sheet goes."""
+    """Check an experiment, by its YAML file, or a domain with masks, by its name.
+
+    Args:
+        what: The YAML file or the name.
+        settings: Settings that replace those of the file, or options of the domain, as KEY=VALUE.
+        root: The data root, if it is not the usual one.
+        split: The split of a domain; an experiment's are all checked.
+        samples: How many pairs to read of each split.
+
+    Returns:
+        The result, and the default file for the contact sheet of an experiment (None for a domain).
+
+    Raises:
+        CycadaError: There is no such file or domain, or a domain cannot be opened.
+    """
     if what.endswith((".yaml", ".yml")):
         config = load(Path(what), [*settings, *([f"data.root={root}"] if root else ())])
         return check_config(config, samples), config.results / "experiments" / config.name / "data.png"
@@ -165,7 +191,17 @@ def check_named(
 
 
 def check_domain(domain: SceneDomain, root: Path, split: str, samples: int) -> Checked:
-    """One split of a domain with masks. Raises CycadaError where it cannot be opened."""
+    """Check one split of a domain with masks.
+
+    Args:
+        domain: The domain.
+        root: The data root.
+        split: The name of the split.
+        samples: How many pairs to read.
+
+    Raises:
+        CycadaError: The split cannot be opened.
+    """
     scenes = domain.load(root, split)
     classes = tuple(domain.classes)
     return Checked(
@@ -177,19 +213,26 @@ def check_domain(domain: SceneDomain, root: Path, split: str, samples: int) -> C
 
 
 def check_config(config: Config, samples: int) -> Checked:
-    """All that an experiment would read of its source and target. What is wrong is noted, not raised."""
+    """Check all data that an experiment would read from its source and its target.
+
+    Faults of the data go into the result and raise no error.
+
+    Args:
+        config: The experiment.
+        samples: How many pairs to read of each split.
+    """
     plans = plan(config)
     root = config.data.resolved_root()
     opened: list[tuple[str, SegmentationDataset | str]] = []
-    found: dict[str, Domain | SceneDomain] = {}
+    domains_by_side: dict[str, Domain | SceneDomain] = {}
     for side, spec in (("source", config.data.source), ("target", config.data.target)):
-        known = found["source"].classes if found else ()
+        known_classes = domains_by_side["source"].classes if domains_by_side else ()
         domain = (
             scene_domain(spec, side)
             if spec.name in scene_domains
-            else prepared_domain(config, plans, side, known)
+            else prepared_domain(config, plans, side, known_classes)
         )
-        found[side] = domain
+        domains_by_side[side] = domain
         splits = dict.fromkeys(
             ("train", domain.unlabelled, "test") if isinstance(domain, SceneDomain) else ("train", "test")
         )
@@ -198,7 +241,7 @@ def check_config(config: Config, samples: int) -> Checked:
             opened.append(
                 (f"{side} {split}", _opened(domain, root, split, config.data.download, images_only))
             )
-    named = found["source"] if found["source"].classes else found["target"]
+    named = domains_by_side["source"] if domains_by_side["source"].classes else domains_by_side["target"]
     classes, palette = tuple(named.classes), getattr(named, "palette", ())
     parts = tuple(
         Part(title, 0, _report(None, classes, 0), fault=scenes)
@@ -207,7 +250,7 @@ def check_config(config: Config, samples: int) -> Checked:
         for title, scenes in opened
     )
     try:
-        agreed(found["source"].classes, found["target"].classes)
+        agreed(domains_by_side["source"].classes, domains_by_side["target"].classes)
     except CycadaError as error:
         parts += (Part("classes", 0, _report(None, classes, 0), fault=str(error)),)
     return Checked(f"{config.data.source.name} -> {config.data.target.name}", classes, palette, parts)
@@ -216,12 +259,15 @@ def check_config(config: Config, samples: int) -> Checked:
 def _opened(
     domain: Any, root: Path, split: str, download: bool, images_only: bool
 ) -> SegmentationDataset | str:
-    """A split, or why it cannot be opened. images_only: an unlabelled target, whose masks need not be there, but are looked at."""
+    """Return a split, or the reason why it cannot be opened.
+
+    `images_only` is for an unlabelled target: its masks may be absent, but are checked where they exist.
+    """
     try:
         return (
             domain.load(root, split)
             if isinstance(domain, SceneDomain)
-            else Pictures(domain.load(root, split, download))
+            else LabelledImages(domain.load(root, split, download))
         )
     except CycadaError as error:
         if images_only:
@@ -242,8 +288,8 @@ def _report(scenes: SegmentationDataset | None, classes: tuple[str, ...], sample
 
 
 def print_checked(checked: Checked) -> None:
-    """What was found part by part, and the share of every class; of many classes the rarest and the commonest."""
-    table, shares = Table(title=checked.title), Table(title="% of what is labelled")
+    """Print one row per part, and the percentage of each class; of many classes the rarest and commonest."""
+    table, shares = Table(title=checked.title), Table(title="% of all labels")
     for column in COLUMNS:
         table.add_column(
             column,
@@ -256,16 +302,20 @@ def print_checked(checked: Checked) -> None:
     counted = next((p for p in checked.parts if p.report.labelled), None)
     shown = worst_and_best(counted.report.counts.tolist()) if counted else range(len(checked.classes))
     every = checked.shares()
-    for rows, of in ((checked.rows(), table), ([every[k] for k in shown], shares)):
-        for row in rows:
-            of.add_row(*row)
+    for row in checked.rows():
+        table.add_row(*row)
+    for k in shown:
+        shares.add_row(*every[k])
     out = Console(highlight=False)
     out.print(table)
     if checked.classes and any(p.report.labelled for p in checked.parts):
         out.print(shares)
     if counted and len(shown) < len(every):
-        said = f"Of {len(every):,} classes the {EACH} rarest and the {EACH} commonest of what was read of {counted.title}."
-        out.print(said, soft_wrap=True)
+        out.print(
+            f"Of {len(every):,} classes the {EACH} rarest and the {EACH} commonest of what was read of "
+            f"{counted.title}.",
+            soft_wrap=True,
+        )
     for p in checked.parts:
         for line in p.notes(checked.classes):
             print(f"warning: {p.title}: {line}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What `cycada list` shows: everything that a config may name."""
+"""The tables of `cycada list`: everything that a config may name."""
 
 from __future__ import annotations
 
@@ -16,15 +16,27 @@ from cycada.metrics import scores
 from cycada.networks import NETWORKS
 
 Rows = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+"""A table: its title, the heads of its columns, and its rows."""
 
 
 def rows(what: str) -> Rows:
-    """Title, column heads, rows. Raises CycadaError for an unknown word."""
+    """Return the table of one kind of entries.
+
+    Args:
+        what: "losses", "methods", "domains", "networks" or "scores".
+
+    Raises:
+        CycadaError: There is no such kind.
+    """
     kinds: dict[str, Callable[[], Rows]] = {
-        "losses": _losses, "methods": _methods, "domains": _domains, "networks": _networks, "scores": _scores,
-    }  # fmt: skip
+        "losses": _losses,
+        "methods": _methods,
+        "domains": _domains,
+        "networks": _networks,
+        "scores": _scores,
+    }
     if what not in kinds:
-        raise CycadaError(f"cycada list: unknown '{what}'.{nearest(what, kinds)}")
+        raise CycadaError(f"cycada list: there is no list of '{what}'.{nearest(what, kinds)}")
     return kinds[what]()
 
 
@@ -40,53 +52,73 @@ def _options(entry: Callable[..., Any]) -> str:
 
 
 def _losses() -> Rows:
-    found: list[tuple[str, ...]] = [
+    rows: list[tuple[str, ...]] = [
         (name, ", ".join(needs(loss)), _options(loss), _first_line(loss)) for name, loss in losses.items()
     ]
-    return "Losses", ("name", "needs", "options", ""), found
+    return "Losses", ("name", "needs", "options", "description"), rows
 
 
 def _methods() -> Rows:
-    found: list[tuple[str, ...]] = []
+    rows: list[tuple[str, ...]] = []
     for name, method in methods.items():
         phases = "\n".join(
-            f"{p.name}{f' ({p.repeat} times)' if p.repeat > 1 else ''}: {', '.join(f'{t} {w:g}' for t, w in p.terms.items())}"
+            f"{p.name}{f' ({p.repeat} times)' if p.repeat > 1 else ''}: "
+            + ", ".join(f"{term} {weight:g}" for term, weight in p.terms.items())
             for p in method.phases
         )
-        scenes = {name: f" (scenes: {value})" for name, value in method.options.on_scenes().items()}
+        segmentation_defaults = {
+            option: f" (segmentation: {value})" for option, value in method.options.on_scenes().items()
+        }
         options = ", ".join(
-            f"{f.name}={f.default}{scenes.get(f.name, '')}"
+            f"{f.name}={f.default}{segmentation_defaults.get(f.name, '')}"
             for f in method.options.__dataclass_fields__.values()
         )
-        found.append((name, phases, options, method.summary))
-    return "Methods, with each phase's losses and default weights", ("name", "phases", "options", ""), found
+        rows.append((name, phases, options, method.summary))
+    return (
+        "Methods, with each phase's losses and default weights",
+        ("name", "phases", "options", "description"),
+        rows,
+    )
 
 
 def _domains() -> Rows:
-    found: list[tuple[str, ...]] = []
+    rows: list[tuple[str, ...]] = []
     for name, domain in domains.items():
         size = f"{domain.channels} x {domain.size} x {domain.size}"
         flip = "yes" if domain.flip_safe else "no"
-        found.append(
+        rows.append(
             (name, size, flip, ", ".join(domain.files) or "none", _options(domain), _first_line(domain))
         )
-    for name, scenes in scene_domains.items():
-        known = default_instance(scenes)  # where its options say which classes, there are none yet
-        of = f"scenes, {len(known.classes)} classes" if isinstance(known, SceneDomain) else "scenes"
-        files = ", ".join(scenes.files) or "none"
-        found.append(
-            (name, of, "yes" if scenes.flip_safe else "no", files, _options(scenes), _first_line(scenes))
+    for name, domain_type in scene_domains.items():
+        instance = default_instance(domain_type)
+        # a domain whose options say which classes it has, has none yet
+        classes = f", {len(instance.classes)} classes" if isinstance(instance, SceneDomain) else ""
+        flip = "yes" if domain_type.flip_safe else "no"
+        files = ", ".join(domain_type.files) or "none"
+        rows.append(
+            (
+                name,
+                f"images with masks{classes}",
+                flip,
+                files,
+                _options(domain_type),
+                _first_line(domain_type),
+            )
         )
-    return "Domains", ("name", "images", "flip-safe", "files under the data root", "options", ""), found
+    return (
+        "Domains",
+        ("name", "images", "may be mirrored", "files under the data root", "options", "description"),
+        rows,
+    )
 
 
 def _networks() -> Rows:
-    found: list[tuple[str, ...]] = []
+    rows: list[tuple[str, ...]] = []
     for kind, registry in NETWORKS.items():
-        found += [(kind, name, _options(net), _first_line(net)) for name, net in registry.items()]
-    return "Networks, by the kind of role", ("kind", "name", "options", ""), found
+        rows += [(kind, name, _options(net), _first_line(net)) for name, net in registry.items()]
+    return "Networks, by the kind of role", ("kind", "name", "options", "description"), rows
 
 
 def _scores() -> Rows:
     table: Mapping[str, Any] = scores
-    return "Scores", ("name", ""), [(name, _first_line(score)) for name, score in table.items()]
+    return "Scores", ("name", "description"), [(name, _first_line(score)) for name, score in table.items()]

@@ -1,4 +1,4 @@
-"""The command line. Mistakes of the user end with a sentence and exit code 2, never with a traceback."""
+"""Train, evaluate and compare methods of unsupervised domain adaptation."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from cycada.core.errors import CycadaError, memory_named, os_message
 STOPPED = 130
 """The exit code after Ctrl-C, which is no error."""
 
+# a mistake of the user ends with one sentence and exit code 2, never with a traceback: see `main`
 app = typer.Typer(
     name="cycada",
     no_args_is_help=True,
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(data_app, name="data", help="Look at data: what is there, and whether it is sound.")
+app.add_typer(data_app, name="data", help="List the data sets, and check those on this machine.")
 app.add_typer(
     study_app,
     name="study",
@@ -43,16 +44,19 @@ app.add_typer(
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...", help="Settings over the file's, such as stages.pixel.steps=100."
+        metavar="[KEY=VALUE]...",
+        help="Settings that replace those of the file, such as stages.pixel.steps=100.",
     ),
 ]
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", parser=PATH, help="An experiment's YAML file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")]
+ConfigFile = Annotated[
+    Path, typer.Argument(metavar="CONFIG", parser=PATH, help="The YAML file of an experiment.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
 
 
 @app.command()
 def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
-    """Run an experiment: every stage that is not done yet, from where it stopped."""
+    """Run the stages of an experiment that are not finished yet, each from where it stopped."""
     from cycada.config import schema as configs
     from cycada.core.progress import Progress
     from cycada.planning.idle import idle
@@ -62,8 +66,8 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) 
     screen = Progress()
     main = os.environ.get("RANK", "0") == "0"
     parsed = configs.load(config, overrides or ())
-    for said in idle(parsed, plan(parsed)) if main else ():
-        screen.warn(said)
+    for warning in idle(parsed, plan(parsed)) if main else ():
+        screen.warn(warning)
     summary = run_experiment(parsed, screen)
     if not main:
         return
@@ -75,13 +79,14 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) 
 
 def _print_summary(summary: Any, console: Console) -> None:
     table = Table(
-        title=f"{summary.name}, seed {summary.seed}, last step, no target label in training or checkpoint selection"
+        title=f"{summary.name}, seed {summary.seed}, last step, "
+        "no target label in training or checkpoint selection"
     )
     from cycada.evaluation.scoring import headline, percent
 
-    found = [headline(scores)[0] for s in summary.stages for scores in s.scores.values()]
-    sides = ("target", "source") if found else ()  # a translation alone is scored by nothing here
-    for column in ("stage", "", *(f"{side} {found[0]}" for side in sides), "seconds", " "):
+    headlines = [headline(scores)[0] for s in summary.stages for scores in s.scores.values()]
+    sides = ("target", "source") if headlines else ()  # an experiment that only translates has no scores
+    for column in ("stage", "", *(f"{side} {headlines[0]}" for side in sides), "seconds", " "):
         table.add_column(column, justify="left" if column in ("stage", "", " ") else "right")
     for s in summary.stages:
         shown = [percent(s.scores[d]) if d in s.scores else "-" for d in sides]
@@ -103,11 +108,12 @@ def check(
     more: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CONFIG]... [KEY=VALUE]...", help="Further files, and settings over those of all."
+            metavar="[CONFIG]... [KEY=VALUE]...",
+            help="Further files, and settings that replace those of all files.",
         ),
     ] = None,
 ) -> None:
-    """Check configs against everything that is registered, rehearse a step of every stage without data, and print their plans."""
+    """Check configs, try one step of every stage without data, and print the plans."""
     files = [word for word in more or () if word.endswith((".yaml", ".yml")) and "=" not in word]
     for file in (config, *map(Path, files)):
         _check_one(file, [word for word in more or () if word not in files])
@@ -126,8 +132,8 @@ def _check_one(config: Path, overrides: list[str]) -> None:
     plans = plan(parsed)
     for stage in plans:
         rehearse(parsed, stage)
-    for said in [*idle(parsed, plans), *absent(parsed, plans)]:
-        Progress().warn(f"{config}: {said}")
+    for warning in [*idle(parsed, plans), *absent(parsed, plans)]:
+        Progress().warn(f"{config}: {warning}")
     table = Table(
         title=f"{parsed.name}: {parsed.data.source.name} -> {parsed.data.target.name}", show_lines=True
     )
@@ -147,25 +153,31 @@ def _check_one(config: Path, overrides: list[str]) -> None:
 
 @app.command()
 def sweep(
-    file: Annotated[Path, typer.Argument(metavar="SWEEP", parser=PATH, help="A sweep's YAML file.")],
+    file: Annotated[Path, typer.Argument(metavar="SWEEP", parser=PATH, help="The YAML file of a sweep.")],
     overrides: Overrides = None,
-    seeds: Annotated[str | None, typer.Option(help="Seeds instead of the file's, such as 0,1,2.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Seeds that replace those of the file, such as 0,1,2.")
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(
-            parser=JOBS, help="Stages to train at once; on this machine each gets its share of threads."
+            parser=JOBS,
+            help="How many stages to train at once. On this machine they share the threads equally.",
         ),
     ] = None,
     cluster: Annotated[
         str | None,
-        typer.Option(help="slurm, or local for the same code on this machine. Needs cycada[cluster]."),
+        typer.Option(
+            help="Train on a cluster: slurm, or local for the same code on this machine. "
+            "Needs cycada[cluster]."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be trained and how long it would take.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train variants of an experiment over seeds. What they share is trained once; what is done is not trained again."""
+    """Train variants of an experiment over several seeds, with stages that they share trained only once."""
     from cycada.core.progress import Progress
     from cycada.sweeps.dry_run import print_plan
     from cycada.sweeps.plan import plan_sweep
@@ -181,9 +193,8 @@ def sweep(
     if as_json:
         print(json.dumps(content))
     else:
-        print(
-            f"{len(content['cells']) - len(failed)} of {len(content['cells'])} cells done. Next: cycada report {file}"
-        )
+        done = len(content["cells"]) - len(failed)
+        print(f"{done} of {len(content['cells'])} cells are done. Next: cycada report {file}")
     if failed:
         lines = [
             f"  {c['variant']}, seed {c['seed']}: {c['error'] or 'needs a stage that failed'}" for c in failed
@@ -205,6 +216,8 @@ def _numbers(text: str | None) -> list[int]:
 
 
 class Listed(StrEnum):
+    """What `cycada list` can list."""
+
     losses = "losses"
     methods = "methods"
     domains = "domains"
@@ -214,10 +227,10 @@ class Listed(StrEnum):
 
 @app.command("list")
 def list_(what: Annotated[Listed, typer.Argument(help="What to list.")]) -> None:
-    """List what a config may name, with needs and options."""
-    from cycada.cli import listing as catalogue
+    """List what a config may name, with options and descriptions."""
+    from cycada.cli import listing
 
-    title, columns, rows = catalogue.rows(what.value)
+    title, columns, rows = listing.rows(what.value)
     table = Table(title=title, show_lines=False)
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -229,25 +242,25 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to list.")]) -> None
 @app.command()
 def evaluate(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A stage's run folder, or its id under results/runs.")
+        str, typer.Argument(metavar="RUN", help="The run folder of a stage, or its id under results/runs.")
     ],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[KEY=VALUE]...",
-            help="How to evaluate, over the run's own settings, such as evaluation.flip=true.",
+            help="Settings of the evaluation that replace the run's own, such as evaluation.flip=true.",
         ),
     ] = None,
     domain: Annotated[
-        str | None, typer.Option(help="A domain to score instead of the run's own two.")
+        str | None, typer.Option(help="A domain to score instead of the run's own two domains.")
     ] = None,
-    results: Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")] = Path("results"),
+    results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
     data_root: Annotated[
-        Path | None, typer.Option(parser=PATH, help="The data root, over the run's own.")
+        Path | None, typer.Option(parser=PATH, help="The data root, instead of the run's own.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Score a finished stage again, on its own test sets or on another domain's."""
+    """Score a finished stage again, on its own test sets or on that of another domain."""
     from cycada.cli.scores import print_scores
     from cycada.runs.reuse import evaluate_run
 
@@ -270,10 +283,11 @@ def report(
     what: Annotated[
         list[str],
         typer.Argument(
-            metavar="WHAT...", help="A sweep or an experiment (name or YAML file), or run ids or folders."
+            metavar="WHAT...",
+            help="Sweeps or experiments (by name or YAML file), or runs (by id or folder).",
         ),
     ],
-    results: Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")] = Path("results"),
+    results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
     out: Annotated[
         Path | None,
         typer.Option(parser=PATH, help="The folder to write to, instead of results/reports/NAME."),
@@ -281,9 +295,9 @@ def report(
     against: Annotated[
         str | None, typer.Option(metavar="ROW", help="The row that all others are tested against.")
     ] = None,
-    title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
+    title: Annotated[str | None, typer.Option(help="The title of the page.")] = None,
 ) -> None:
-    """Tables, tests and one self-contained HTML page from finished runs, offline."""
+    """Write tables, statistical tests and one self-contained HTML page from finished runs."""
     from cycada.report.report import report as make_report
 
     written = make_report(what, results, out, against, title)
@@ -303,11 +317,11 @@ DataRoot = Annotated[Path, typer.Option("--root", envvar="CYCADA_DATA", parser=P
 
 @data_app.command("list")
 def data_list(root: DataRoot = Path("data")) -> None:
-    """List all domains: which files each expects under the data root, and how much of it is there."""
+    """List all domains, the files that each expects under the data root, and which of these exist."""
     from cycada.data.inspect import listing
 
     table = Table(title=f"Data under {root.resolve()}")
-    for column in ("domain", "truth", "files expected", "there"):
+    for column in ("domain", "labels", "files expected", "found"):
         table.add_column(column, overflow="fold")
     for row in listing(root):
         table.add_row(*row)
@@ -319,37 +333,43 @@ def data_check(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="CONFIG|DOMAIN", help="An experiment's YAML file, or a domain with masks such as camvid."
+            metavar="CONFIG|DOMAIN",
+            help="The YAML file of an experiment, or the name of a domain with masks, such as camvid.",
         ),
     ],
     settings: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY=VALUE]...", help="Settings over the file's, or options of the domain: drive=dusk."
+            metavar="[KEY=VALUE]...",
+            help="Settings that replace those of the file, or options of the domain, such as drive=dusk.",
         ),
     ] = None,
     root: Annotated[
         Path | None,
-        typer.Option("--root", parser=PATH, help="The data root, over the config's and CYCADA_DATA."),
+        typer.Option(
+            "--root", parser=PATH, help="The data root, instead of the config's and of CYCADA_DATA."
+        ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Of a domain: train, test, or what else it has.")] = "train",
+    split: Annotated[
+        str, typer.Option(help="The split of a domain: train, test, or another one that it has.")
+    ] = "train",
     samples: Annotated[
-        int, typer.Option(parser=COUNT, help="How many pairs to read, evenly over a split.")
+        int, typer.Option(parser=COUNT, help="How many pairs to read, evenly spread over each split.")
     ] = 200,
     sheet: Annotated[
         Path | None,
         typer.Option(
             parser=PATH,
-            help="Where to write a picture of a few: image, mask, both. Of a config: beside its results.",
+            help="Where to write a picture of a few pairs. For a config it goes into its results by default.",
         ),
     ] = None,
 ) -> None:
-    """Read a sample of what an experiment would read, check pairs, sizes and values, and print how much of each class there is."""
+    """Read a sample of the data, check its pairs, sizes and values, and print how common each class is."""
     from cycada.cli.data_check import check_named, print_checked
 
-    checked, beside = check_named(what, settings or (), root, split, samples)
+    checked, default_sheet = check_named(what, settings or (), root, split, samples)
     print_checked(checked)
-    path = sheet or beside
+    path = sheet or default_sheet
     if path and checked.draw(path):
         print(f"Contact sheet: {path}")
     if faults := checked.faults:
@@ -357,7 +377,7 @@ def data_check(
 
 
 def main() -> None:
-    """Entry point: CycadaError becomes one message and its exit code."""
+    """Run the command line, and turn a CycadaError into one message and its exit code."""
     try:
         with memory_named():
             app()

@@ -18,51 +18,53 @@ def quality(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN...", help="Run folders of stages that translate, or their ids under results/runs."
+            metavar="RUN...",
+            help="Run folders of stages that translate, or their ids under results/runs.",
         ),
     ],
     scorer: Annotated[
         str | None,
         typer.Option(
             metavar="RUN[#ROLE]",
-            help="For the FCN score: a finished stage whose f_t knows the target's real photos (target_only).",
+            help="For the FCN score: a finished stage whose f_t was trained on the target's real photos "
+            "(method target_only).",
         ),
     ] = None,
     extractor: Annotated[
         str | None,
         typer.Option(
             metavar="FILE|RUN[#ROLE]",
-            help="For FID, KID, structure: an Inception file, or a finished stage's classifier.",
+            help="For FID, KID and the structure score: a file with Inception weights, or a finished stage "
+            "with a classifier.",
         ),
     ] = None,
-    results: Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")] = Path("results"),
+    results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
     data_root: Annotated[
-        Path | None, typer.Option(parser=PATH, help="The data root, over the runs' own.")
+        Path | None, typer.Option(parser=PATH, help="The data root, instead of the runs' own.")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")
+        bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
     ] = False,
 ) -> None:
-    """Measure translations: FCN score, labels from photos, FID, KID, diversity, structure. Kept in the runs' quality.json."""
+    """Measure the quality of translated images (FCN score, FID, KID and more) into quality.json."""
     from cycada.core.progress import Progress
     from cycada.image_quality.quality import quality as measure
     from cycada.image_quality.table import TITLES, as_plain, notes, quality_tables, row_names
 
     screen = Progress()
-    found = [measure(run, scorer, extractor, data_root, results, screen) for run in runs]
-    tables = quality_tables(zip(row_names(found), found, strict=True))
+    qualities = [measure(run, scorer, extractor, data_root, results, screen) for run in runs]
+    tables = quality_tables(zip(row_names(qualities), qualities, strict=True))
     if as_json:
-        print(json.dumps({"runs": found, "table": as_plain(tables)}))
+        print(json.dumps({"runs": qualities, "table": as_plain(tables)}))
         return
     for table in tables:
         shown = Table(title=TITLES[table.direction])
-        turned = zip(
-            table.heads, *map(table.cells, table.rows), strict=True
-        )  # a terminal is too narrow for a row a run
-        for i, head in enumerate(next(turned)):
+        # one column per run, because a terminal is too narrow for one row per run
+        transposed = zip(table.heads, *map(table.cells, table.rows), strict=True)
+        for i, head in enumerate(next(transposed)):
             shown.add_column("" if i == 0 else head, justify="left" if i == 0 else "right", overflow="fold")
-        for cells in turned:
+        for cells in transposed:
             shown.add_row(*cells)
         Console(highlight=False).print(shown)
-    for note in notes(found):
+    for note in notes(qualities):
         print(note, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The table of `cycada evaluate`: a row for every domain, or for every class where there are many."""
+"""The table of `cycada evaluate`: one row per domain, or one per class where there are many classes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from cycada.evaluation.scoring import headline, percent
 from cycada.metrics.many_classes import cut, lowest
 
 ACROSS = 20
-"""Classes up to which each has a column."""
+"""Largest number of classes for which each class has a column."""
 DOWN = 40
-"""Classes that have a row, where columns are domains."""
+"""Largest number of classes shown as rows, where the columns are domains."""
 
 
 def print_scores(scores: Mapping[str, Any]) -> None:
-    """Print what `evaluate_run` found, bounded in both directions; the whole is in its JSON."""
+    """Print the scores of `evaluate_run` as a table of bounded size; --json prints all of them."""
     classes, domains = scores["classes"], scores["scores"]
-    word = next(iter(headline(found)[0] for found in domains.values()))
-    by_class = {name: found.get("class_iou", found["class_accuracy"]) for name, found in domains.items()}
-    totals = {name: percent(found) for name, found in domains.items()}
+    word = next(iter(headline(values)[0] for values in domains.values()))
+    by_class = {name: values.get("class_iou", values["class_accuracy"]) for name, values in domains.items()}
+    totals = {name: percent(values) for name, values in domains.items()}
     table = Table(title=f"{scores['experiment']}, stage {scores['stage']}, last step")
     if len(classes) <= ACROSS:
         rows = [(name, totals[name], *map(_share, by_class[name])) for name in domains]
@@ -41,11 +41,13 @@ def print_scores(scores: Mapping[str, Any]) -> None:
     out.print(table)
     if len(classes) > ACROSS and len(shown) < len(classes):
         out.print(
-            f"The {len(shown)} of {len(classes)} classes with the lowest values of {list(domains)[-1]}; --json has all."
+            f"Shown are the {len(shown)} of {len(classes)} classes with the lowest values of "
+            f"{list(domains)[-1]}; "
+            "--json has all."
         )
-    for name, found in domains.items():
-        if absent := [c for c, share in zip(classes, found["class_accuracy"], strict=True) if share is None]:
-            over = f"over {len(classes) - len(absent)} of {len(classes)} classes"
+    for name, values in domains.items():
+        if absent := [c for c, share in zip(classes, values["class_accuracy"], strict=True) if share is None]:
+            over = f"the mean is over {len(classes) - len(absent)} of {len(classes)} classes"
             out.print(f"{name}: {over}; its test set does not hold: {list_some(absent)}.", markup=False)
 
 

@@ -1,4 +1,4 @@
-"""`cycada study build | serve | score`."""
+"""The commands `cycada study build`, `serve` and `score`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ study_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 class Paired(StrEnum):
+    """How a real and a generated picture make a pair."""
+
     same = "same"
     random = "random"
 
 
 class Kept(StrEnum):
+    """The format of the pictures inside the page."""
+
     jpeg = "jpeg"
     png = "png"
 
@@ -38,61 +42,86 @@ def build(
         typer.Argument(
             metavar="OUT.html",
             parser=PATH,
-            help="The page. Its key is written beside it: keep it, and give it to nobody.",
+            help="The page to write. Its key is written next to it: keep it, and give it to nobody.",
         ),
     ],
-    real: Annotated[Path, typer.Option(metavar="DIR", parser=PATH, help="Real photos.")],
+    real: Annotated[Path, typer.Option(metavar="DIR", parser=PATH, help="The folder of real photos.")],
     method: Annotated[
-        list[str], typer.Option(metavar="NAME=DIR", help="A method and its pictures; once for each method.")
+        list[str],
+        typer.Option(
+            metavar="NAME=DIR", help="A method and the folder of its pictures; once for each method."
+        ),
     ],
-    trials: Annotated[int, typer.Option(parser=COUNT, help="Scored pairs of a session.")] = 40,
-    practice: Annotated[int, typer.Option(parser=INDEX, help="Pairs before them, with feedback.")] = 10,
+    trials: Annotated[int, typer.Option(parser=COUNT, help="The number of scored pairs in a session.")] = 40,
+    practice: Annotated[
+        int, typer.Option(parser=INDEX, help="The number of practice pairs before them, with feedback.")
+    ] = 10,
     pool: Annotated[
         int | None,
         typer.Option(
             parser=COUNT,
-            help="Scored pairs in the page, of which each session draws. [default: as many as trials]",
+            help="The number of scored pairs in the page, from which each session draws its own. "
+            "[default: as many as trials]",
         ),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="How long a pair is shown.")] = 1.0,
-    size: Annotated[str, typer.Option(metavar="PIXELS", help="Of a side, or HEIGHTxWIDTH.")] = "256",
+    seconds: Annotated[float, typer.Option(help="How many seconds a pair is shown.")] = 1.0,
+    size: Annotated[
+        str, typer.Option(metavar="PIXELS", help="The size of a picture: one side, or HEIGHTxWIDTH.")
+    ] = "256",
     pairing: Annotated[
-        Paired, typer.Option(help="same: a photo and its translation, by name. random: any two.")
+        Paired, typer.Option(help="same: a photo and its translation, by file name. random: any two.")
     ] = Paired.same,
     format: Annotated[
-        Kept, typer.Option(help="Of the pictures in the page; png loses nothing and is larger.")
+        Kept, typer.Option(help="The format of the pictures in the page; png is lossless and larger.")
     ] = Kept.jpeg,
-    seed: Annotated[int, typer.Option(parser=SEED, help="Draws the pairs.")] = 0,
-    title: Annotated[str | None, typer.Option(help="The page's heading. Name no method in it.")] = None,
+    seed: Annotated[int, typer.Option(parser=SEED, help="The seed that draws the pairs.")] = 0,
+    title: Annotated[
+        str | None, typer.Option(help="The heading of the page. It must not name a method.")
+    ] = None,
     about: Annotated[
-        str, typer.Option(help="Who asks, what for, whom to turn to: shown before the start.")
+        str,
+        typer.Option(help="A text shown before the start: who asks, for what, and whom to turn to."),
     ] = "",
 ) -> None:
-    """A web page of real-vs-fake trials that needs nothing else, as in CycleGAN's paper."""
+    """Write one web page of real-or-fake trials, as in CycleGAN's paper."""
     from cycada.study.build import TITLE, build_study
 
     built = build_study(
-        out, real, _methods(method), trials=trials, practice=practice, pool=pool, seconds=seconds, size=_size(size),
-        pairing=pairing.value, format=format.value, seed=seed, title=title or TITLE, about=about,
-    )  # fmt: skip
+        out,
+        real,
+        _methods(method),
+        trials=trials,
+        practice=practice,
+        pool=pool,
+        seconds=seconds,
+        size=_size(size),
+        pairing=pairing.value,
+        format=format.value,
+        seed=seed,
+        title=title or TITLE,
+        about=about,
+    )
     for note in built.notes:
         print(f"note: {note}", file=sys.stderr)
     for name, code in built.codes.items():
         print(f"  {code}  {name}  ({built.page.name}?method={code})")
     print(f"Page: {built.page} ({built.page.stat().st_size / 1e6:.1f} MB), study {built.study}")
-    print(f"Key:  {built.key}. Without it no answer can be scored; whoever has it knows them all.")
+    print(
+        f"Key:  {built.key}. No answers can be scored without it, and whoever has it knows every right "
+        "answer."
+    )
 
 
 def _methods(words: list[str]) -> dict[str, Path | str]:
-    found: dict[str, Path | str] = {}
+    folders: dict[str, Path | str] = {}
     for word in words:
         name, equals, folder = word.partition("=")
         if not (name and equals and folder):
             raise CycadaError(f"--method: found '{word}', expected NAME=DIR.")
-        if name in found:
+        if name in folders:
             raise CycadaError(f"--method: found '{name}' twice, expected a name of its own for each method.")
-        found[name] = typed(folder, Home, f"--method {name}")
-    return found
+        folders[name] = typed(folder, Home, f"--method {name}")
+    return folders
 
 
 def _size(text: str) -> int | tuple[int, int]:
@@ -108,14 +137,16 @@ def _size(text: str) -> int | tuple[int, int]:
 @study_app.command()
 def serve(
     page: Annotated[
-        Path, typer.Argument(metavar="PAGE", parser=PATH, help="What `cycada study build` wrote.")
+        Path, typer.Argument(metavar="PAGE", parser=PATH, help="The page that `cycada study build` wrote.")
     ],
-    out: Annotated[Path, typer.Option(parser=PATH, help="Where the answers go, one file a session.")] = Path(
-        "answers"
-    ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    out: Annotated[
+        Path, typer.Option(parser=PATH, help="The folder for the answers, one file per session.")
+    ] = Path("answers"),
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")
+    ] = 8000,
 ) -> None:
-    """Serve a page on this machine alone and receive its answers, until Ctrl-C."""
+    """Serve a page on this machine only, and receive its answers until Ctrl-C."""
     from cycada.study.serve import serve_study
 
     serve_study(page, out, port, lambda line: print(line, flush=True))
@@ -132,7 +163,7 @@ def score(
         typer.Option(
             metavar="FILE",
             parser=PATH,
-            help="The page's key. [default: *.key.json beside the answers or one folder up]",
+            help="The key of the page. [default: *.key.json next to the answers, or one folder up]",
         ),
     ] = None,
     out: Annotated[
@@ -141,26 +172,30 @@ def score(
     ] = None,
     min_practice: Annotated[
         float,
-        typer.Option(parser=SHARE, help="Leave out sessions with a smaller share right in practice, 0 to 1."),
+        typer.Option(
+            parser=SHARE,
+            help="Leave out sessions with a smaller share of right answers in practice, from 0 to 1.",
+        ),
     ] = 0.0,
     keep_hidden: Annotated[
-        bool, typer.Option("--keep-hidden", help="Count trials during which the tab was out of sight.")
+        bool, typer.Option("--keep-hidden", help="Also count trials during which the tab was hidden.")
     ] = False,
     exposure_off: Annotated[
         float,
         typer.Option(
-            parser=NON_NEGATIVE, help="Leave out trials shown for a time that is off by more than this share."
+            parser=NON_NEGATIVE,
+            help="Leave out trials whose time on screen was wrong by more than this share of it.",
         ),
     ] = 0.2,
     repeats: Annotated[
-        bool, typer.Option("--repeats", help="Count a participant's further sessions too.")
+        bool, typer.Option("--repeats", help="Also count the later sessions of a participant.")
     ] = False,
-    seed: Annotated[int, typer.Option(parser=SEED, help="Of the bootstrap over people.")] = 0,
+    seed: Annotated[int, typer.Option(parser=SEED, help="The seed of the bootstrap over people.")] = 0,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")
+        bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
     ] = False,
 ) -> None:
-    """Fooling rate of each method, with intervals; what is left out is named."""
+    """Compute how often each method fooled people, with intervals, and list what is left out."""
     from cycada.study.score import score_study
     from cycada.study.sheets import sheet
 
@@ -178,7 +213,7 @@ def score(
         print(json.dumps(scored.as_dict()))
         return
     shown = sheet(scored)
-    table = Table(title=f"{shown.title}; 50 % is where nobody can tell")
+    table = Table(title=f"{shown.title}; at 50 % nobody can tell fake from real")
     for i, head in enumerate(shown.heads):
         table.add_column(head, justify="left" if i == 0 else "right")
     for row in shown.rows:

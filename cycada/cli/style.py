@@ -1,4 +1,4 @@
-"""`cycada style CONTENT STYLE OUT`."""
+"""The command `cycada style`."""
 
 from __future__ import annotations
 
@@ -16,68 +16,99 @@ Losses = Mapping[str, float]
 
 
 class Network(StrEnum):
+    """The networks whose features describe content and style."""
+
     vgg19 = "vgg19"
     vgg16 = "vgg16"
 
 
 class Optimizer(StrEnum):
+    """The optimizers of the pixels."""
+
     lbfgs = "lbfgs"
     adam = "adam"
 
 
 class Start(StrEnum):
+    """The pictures that the optimisation may start from."""
+
     content = "content"
     noise = "noise"
 
 
 def style(
     content: Annotated[
-        Path, typer.Argument(metavar="CONTENT", parser=PATH, help="The picture that shows what.")
+        Path, typer.Argument(metavar="CONTENT", parser=PATH, help="The picture that gives the content.")
     ],
-    style: Annotated[Path, typer.Argument(metavar="STYLE", parser=PATH, help="The picture that shows how.")],
+    style: Annotated[
+        Path, typer.Argument(metavar="STYLE", parser=PATH, help="The picture that gives the style.")
+    ],
     out: Annotated[
         Path, typer.Argument(metavar="OUT", parser=PATH, help="The picture to write, .png or .jpg.")
     ],
     weights: Annotated[
         Path | None,
-        typer.Option(parser=PATH, help="A state dict of torchvision's network, .pth or .safetensors."),
+        typer.Option(
+            parser=PATH, help="The weights of torchvision's VGG, a state dict as .pth or .safetensors."
+        ),
     ] = None,
-    network: Annotated[Network, typer.Option(help="Whose weights these are.")] = Network.vgg19,
+    network: Annotated[Network, typer.Option(help="The network of these weights.")] = Network.vgg19,
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="Let torchvision download the weights.")
     ] = False,
     run: Annotated[
         str | None,
-        typer.Option(help="A finished stage whose task network is looked with, in the place of VGG."),
+        typer.Option(help="A finished stage whose task network replaces VGG."),
     ] = None,
-    role: Annotated[str, typer.Option(help="Which network of --run.")] = "f_t",
-    content_layer: Annotated[str | None, typer.Option(help="relu4_2 of VGG.")] = None,
+    role: Annotated[str, typer.Option(help="The role of the network in --run.")] = "f_t",
+    content_layer: Annotated[
+        str | None, typer.Option(help="The layer that describes the content. [default for VGG: relu4_2]")
+    ] = None,
     style_layers: Annotated[
-        str | None, typer.Option(metavar="A,B,...", help="relu1_1,relu2_1,relu3_1,relu4_1,relu5_1 of VGG.")
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="The layers that describe the style. "
+            "[default for VGG: relu1_1,relu2_1,relu3_1,relu4_1,relu5_1]",
+        ),
     ] = None,
     content_weight: Annotated[
-        float, typer.Option(parser=NON_NEGATIVE, help="The more, the less of the style.")
+        float,
+        typer.Option(
+            parser=NON_NEGATIVE, help="The weight of the content; a larger one gives less of the style."
+        ),
     ] = 1e-3,
-    style_weight: Annotated[float, typer.Option(parser=NON_NEGATIVE)] = 1.0,
+    style_weight: Annotated[float, typer.Option(parser=NON_NEGATIVE, help="The weight of the style.")] = 1.0,
     total_variation: Annotated[
-        float, typer.Option(parser=NON_NEGATIVE, help="Takes away grain; 0 in the paper.")
+        float,
+        typer.Option(
+            parser=NON_NEGATIVE,
+            help="The weight of the total variation, which removes grain; 0 in the paper.",
+        ),
     ] = 0.0,
     size: Annotated[
-        int, typer.Option(min=16, max=4096, help="Pixels along the longer side of the result.")
+        int, typer.Option(min=16, max=4096, help="The longer side of the result, in pixels.")
     ] = 512,
     style_size: Annotated[
-        int | None, typer.Option(min=16, max=4096, help="Of the style picture; the same where not given.")
+        int | None,
+        typer.Option(
+            min=16,
+            max=4096,
+            help="The longer side of the style picture, in pixels. [default: that of --size]",
+        ),
     ] = None,
-    steps: Annotated[int, typer.Option(parser=COUNT)] = 500,
-    optimizer: Annotated[Optimizer, typer.Option(help="lbfgs as in the paper, or adam.")] = Optimizer.lbfgs,
+    steps: Annotated[int, typer.Option(parser=COUNT, help="The number of optimisation steps.")] = 500,
+    optimizer: Annotated[
+        Optimizer, typer.Option(help="The optimizer: lbfgs as in the paper, or adam.")
+    ] = Optimizer.lbfgs,
     start: Annotated[
-        Start, typer.Option(help="The picture to start from; noise in the paper.")
+        Start, typer.Option(help="The picture to start from: the content, or noise as in the paper.")
     ] = Start.content,
-    seed: Annotated[int, typer.Option(parser=SEED, help="Of the noise.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    results: Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")] = Path("results"),
+    seed: Annotated[int, typer.Option(parser=SEED, help="The seed of the noise.")] = 0,
+    device: Annotated[str, typer.Option(help="The device: auto, cpu or cuda.")] = "auto",
+    results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
 ) -> None:
-    """Give one picture the style of another by optimising its pixels (Gatys et al. 2016), with VGG or a run's task network."""
+    """Give one picture the style of another by optimising its pixels (Gatys et al. 2016)."""
     from cycada.core.interrupt import Interrupted, stop_on_signal
     from cycada.core.progress import Progress
     from cycada.data.doubts import grouped
@@ -88,25 +119,27 @@ def style(
     from cycada.train.device import Device
 
     pictures.check_out(out)
-    shown, look = pictures.read(content, size), pictures.read(style, style_size or size)
+    content_picture = pictures.read(content, size)
+    style_picture = pictures.read(style, style_size or size)
     for doubt in grouped({str(path): picture_doubts(path) for path in (content, style)}):
         Progress().warn(doubt)
-    of_style = style_layers.split(",") if style_layers else list(STYLE)
-    of_content = content_layer or CONTENT
-    where = Device.find(device).torch_device
+    layers_of_style = style_layers.split(",") if style_layers else list(STYLE)
+    layer_of_content = content_layer or CONTENT
+    torch_device = Device.find(device).torch_device
     if run:
-        net = networks.of_run(run, role, results).to(where)
+        net = networks.of_run(run, role, results).to(torch_device)
         if not (content_layer and style_layers):
-            usual = usual_layers(net.eval(), shown.to(where))
-            of_content, of_style = content_layer or usual[0], of_style if style_layers else usual[1]
+            usual = usual_layers(net.eval(), content_picture.to(torch_device))
+            layer_of_content = content_layer or usual[0]
+            layers_of_style = layers_of_style if style_layers else usual[1]
     else:
         net = networks.vgg(
             network.value,
             weights,
             pretrained,
-            [of_content, *of_style],
-            min(*shown.shape[2:], *look.shape[2:]),
-        ).to(where)
+            [layer_of_content, *layers_of_style],
+            min(*content_picture.shape[2:], *style_picture.shape[2:]),
+        ).to(torch_device)
     with stop_on_signal(enabled=True) as stopped, progress(steps) as bar:
         taken = 0
 
@@ -117,21 +150,30 @@ def style(
             return stopped.is_set()
 
         image = stylize(
-            shown.to(where), look.to(where), net, content_layer=of_content, style_layers=of_style,
-            weights=Weights(content_weight, style_weight, total_variation), steps=steps, optimizer=optimizer.value,
-            start=start.value, seed=seed, report=report,
-        )  # fmt: skip
+            content_picture.to(torch_device),
+            style_picture.to(torch_device),
+            net,
+            content_layer=layer_of_content,
+            style_layers=layers_of_style,
+            weights=Weights(content_weight, style_weight, total_variation),
+            steps=steps,
+            optimizer=optimizer.value,
+            start=start.value,
+            seed=seed,
+            report=report,
+        )
     pictures.write(out, image)
     if stopped.is_set() and taken < steps:
-        raise Interrupted(f"Stopped after step {taken} of {steps}; {out} holds what was there.")
+        raise Interrupted(f"Stopped after step {taken} of {steps}; {out} holds the picture at that step.")
     print(
-        f"{out}: {image.shape[-1]} x {image.shape[-2]} pixels after {taken} steps. Content: {of_content}. Style: {', '.join(of_style)}."
+        f"{out}: {image.shape[-1]} x {image.shape[-2]} pixels after {taken} steps. "
+        f"Content: {layer_of_content}. Style: {', '.join(layers_of_style)}."
     )
 
 
 @contextmanager
 def progress(steps: int) -> Iterator[Callable[[int, Losses], None]]:
-    """A bar with the losses on a terminal, ten lines elsewhere; both on stderr."""
+    """Show the progress on stderr: a bar with the losses on a terminal, ten lines elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""`cycada translate` and `cycada export`: what trained generators are for."""
+"""The commands `cycada translate` and `cycada export`, which use trained generators."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ import typer
 from cycada.cli.values import PATH, TILE
 from cycada.core.errors import CycadaError, shown
 
-Results = Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")]
+Results = Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")]
 
 
 class Direction(StrEnum):
+    """The direction of a translation: source to target, or target to source."""
+
     st = "st"
     ts = "ts"
 
 
 class Format(StrEnum):
+    """The file format of the translations."""
+
     png = "png"
     jpg = "jpg"
 
@@ -29,7 +33,7 @@ def translate(
         str,
         typer.Argument(
             metavar="RUN",
-            help="A stage's run folder, its id under results/runs, or what `cycada export` wrote.",
+            help="A stage's run folder, its id under results/runs, or a folder that `cycada export` wrote.",
         ),
     ],
     source: Annotated[
@@ -40,7 +44,7 @@ def translate(
         typer.Argument(
             metavar="OUT",
             parser=PATH,
-            help="Where the translations go, by the same names; of one, a file too.",
+            help="The folder for the translations, which keep their names; for one image also a file.",
         ),
     ],
     direction: Annotated[
@@ -51,17 +55,21 @@ def translate(
         str,
         typer.Option(
             metavar="run|keep|N",
-            help="The run's data.size, each image's own, or N pixels on the shorter side.",
+            help="The size of the input: the run's data.size, each image's own (keep), or N pixels on the "
+            "shorter side.",
         ),
     ] = "run",
     keep_size: Annotated[bool, typer.Option("--keep-size", help="The same as --size keep.")] = False,
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Sub-folders too.")] = False,
-    form: Annotated[Format, typer.Option("--format", help="Of the translations.")] = Format.png,
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also translate sub-folders.")] = False,
+    form: Annotated[
+        Format, typer.Option("--format", help="The file format of the translations.")
+    ] = Format.png,
     tile: Annotated[
         int,
         typer.Option(
             parser=TILE,
-            help="Larger images than N x N go in tiles of N pixels, without seams. Less N, less memory.",
+            help="Images larger than N x N are translated in tiles of N pixels, without seams. "
+            "A smaller N needs less memory.",
         ),
     ] = 512,
     strict: Annotated[
@@ -70,22 +78,34 @@ def translate(
             "--strict", help="Stop at the first image that cannot be read instead of leaving it out."
         ),
     ] = False,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or auto, over the run's own.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="The device, instead of the run's own: cpu, cuda or auto.")
+    ] = None,
     results: Results = Path("results"),
 ) -> None:
-    """Translate images with a run's or an exported generator. The same command goes on after an interruption."""
+    """Translate images with a run's or an exported generator. Run it again after an interruption."""
     from cycada.core.progress import Progress
     from cycada.inference.folders import translate as translate_pictures
 
-    found = translate_pictures(
-        run, source, out, direction.value if direction else None, _size("keep" if keep_size else size),  # type: ignore[arg-type]
-        recursive=recursive, form=form.value, tile=tile, strict=strict, results=results, device=device, screen=Progress(),
-    )  # fmt: skip
-    print(
-        f"{found.done} images translated into {out}"
-        + (f", {found.there} were there already" if found.there else "")
+    translated = translate_pictures(
+        run,
+        source,
+        out,
+        direction.value if direction else None,
+        _size("keep" if keep_size else size),  # type: ignore[arg-type]
+        recursive=recursive,
+        form=form.value,
+        tile=tile,
+        strict=strict,
+        results=results,
+        device=device,
+        screen=Progress(),
     )
-    if complaint := found.complaint():
+    print(
+        f"{translated.done} images translated into {out}"
+        + (f", {translated.there} were there already" if translated.there else "")
+    )
+    if complaint := translated.complaint():
         raise CycadaError(complaint)
 
 
@@ -101,19 +121,21 @@ def _size(text: str) -> str | int:
 
 def export(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A stage's run folder, or its id under results/runs.")
+        str, typer.Argument(metavar="RUN", help="The run folder of a stage, or its id under results/runs.")
     ],
     out: Annotated[
         Path,
-        typer.Argument(metavar="OUT", parser=PATH, help="A folder for the generator and what belongs to it."),
+        typer.Argument(metavar="OUT", parser=PATH, help="The folder for the generator and its model card."),
     ],
     direction: Annotated[
         Direction, typer.Option(help="st: source to target. ts: target to source.")
     ] = Direction.st,
-    onnx: Annotated[bool, typer.Option("--onnx", help="An ONNX file too. Needs cycada[onnx].")] = False,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Also write an ONNX file. Needs cycada[onnx].")
+    ] = False,
     results: Results = Path("results"),
 ) -> None:
-    """Take a generator out of its run: weights, what they are, a model card, and ONNX where asked for."""
+    """Export a generator from its run, with a model card, and as ONNX if asked for."""
     from cycada.inference.export import export as export_generator
 
     for file in export_generator(run, out, direction.value, onnx, results):  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Values of the command line: the same bounds as a config's, and `~` in every path, which a shell leaves alone behind `--out=`."""
+"""Parsers of command-line values, with the same bounds as in a config, and with `~` expanded in paths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from cycada.core.registry import typed
 
 
 def _parser(hint: Any, word: str) -> Callable[[Any], Any]:
-    """What typer reads a value by. word: what the help calls it."""
+    """Return a parser for typer.
+
+    Args:
+        hint: The annotated type of the value.
+        word: What the help calls the value.
+    """
 
     def parse(value: Any) -> Any:
         try:
@@ -26,6 +31,7 @@ def _parser(hint: Any, word: str) -> Callable[[Any], Any]:
     return parse
 
 
+# a shell leaves the `~` in `--out=~/x` alone, so paths expand it here
 PATH = _parser(Home, "path")
 COUNT = _parser(Count, "integer")
 INDEX = _parser(Index, "integer")

@@ -22,39 +22,41 @@ def verify(
             metavar="[RUN]...", help="Run folders of finished stages, or their ids under results/runs."
         ),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All finished stages under results/runs.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Verify all finished stages under results/runs.")
+    ] = False,
     score: Annotated[
-        bool, typer.Option(help="Score the weights again, too; --no-score reads files alone.")
+        bool, typer.Option(help="Score the weights again, too; --no-score only reads the files.")
     ] = True,
-    results: Annotated[Path, typer.Option(parser=PATH, help="Where runs are.")] = Path("results"),
+    results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
     data_root: Annotated[
-        Path | None, typer.Option(parser=PATH, help="The data root, over the runs' own.")
+        Path | None, typer.Option(parser=PATH, help="The data root, instead of the runs' own.")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last thing on stdout.")
+        bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
     ] = False,
 ) -> None:
-    """Read stored runs again, score their weights again, and compare with what is stored. Exit code 2 where something differs."""
+    """Score stored runs again and compare with what is stored. The exit code is 2 if anything differs."""
     from cycada.runs.verify import complaint, every_run
     from cycada.runs.verify import verify as verify_run
 
     names: list[str | Path] = [*(runs or ()), *(every_run(results) if every else ())]
     if not names:
-        expected = f"no finished stage under {results / 'runs'}" if every else "none"
+        found = f"no finished stage under {results / 'runs'}" if every else "no run"
         raise CycadaError(
-            f"verify: found {expected}, expected the names of runs, or --all where there are some."
+            f"verify: found {found}, expected the names of runs, or --all where there are finished stages."
         )
-    found = [verify_run(name, results, data_root, score) for name in names]
+    verdicts = [verify_run(name, results, data_root, score) for name in names]
     if as_json:
-        print(json.dumps({"sound": all(f.sound for f in found), "runs": [f.as_dict() for f in found]}))
+        print(json.dumps({"sound": all(v.sound for v in verdicts), "runs": [v.as_dict() for v in verdicts]}))
     else:
         words = {True: "right", False: "WRONG", None: "not checked"}
         table = Table(title="Stored runs, read again" + (" and scored again" if score else ""))
-        for column in ("run", "stage", "what", "", "seen"):
+        for column in ("run", "stage", "check", "result", "details"):
             table.add_column(column, overflow="fold")
-        for f in found:
-            for i, (what, right, seen) in enumerate(f.checks):
-                table.add_row(*((f.run, f.stage) if i == 0 else ("", "")), what, words[right], escape(seen))
+        for v in verdicts:
+            for i, (what, right, seen) in enumerate(v.checks):
+                table.add_row(*((v.run, v.stage) if i == 0 else ("", "")), what, words[right], escape(seen))
         Console(highlight=False).print(table)
-    if said := complaint(found):
-        raise CycadaError(said)
+    if message := complaint(verdicts):
+        raise CycadaError(message)

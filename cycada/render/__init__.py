@@ -1,1 +1,1 @@
-"""Tables, figures and images for reports and studies."""
+"""Tables, figures and pictures for reports and studies."""

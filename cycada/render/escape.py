@@ -1,4 +1,4 @@
-"""Text as Markdown, LaTeX and CSV have it where it shall mean nothing but itself: what every table file is written with."""
+"""Escape text for Markdown, LaTeX and CSV, so that no character of it has a special meaning there."""
 
 from __future__ import annotations
 
@@ -8,23 +8,45 @@ import re
 from collections.abc import Iterable, Sequence
 
 TEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "*": "$^*$", "|": "$|$",
-    "±": r"$\pm$", "→": r"$\to$", "–": "--", "−": "$-$", "…": r"\ldots{}",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "*": "$^*$",
+    "|": "$|$",
+    "±": r"$\pm$",
+    "→": r"$\to$",
+    "–": "--",
+    "−": "$-$",
+    "…": r"\ldots{}",
+}
+"""Character -> how LaTeX writes it."""
 MARKDOWN = re.compile(r"[\\`*$~|]|(?<=\])(?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
-"""What has a meaning inside a line: a bracket only before another, an underscore only at the edge of a word."""
+"""Special characters inside a line; brackets count only before another, underscores at the edge of a word."""
 CODE = re.compile(r"(`[^`]+`)")
+"""Code between backticks."""
 
 
 def markdown_cell(text: str) -> str:
-    """Text for a table's cell or a heading. A renderer would pass tags on, and a new line would end the row."""
-    marked = MARKDOWN.sub(lambda found: f"\\{found.group()}", _one_line(text))
+    """Escape text for a table's cell or a heading.
+
+    Tags are escaped, because a renderer would pass them on, and line breaks become spaces, because they end
+    the row.
+    """
+    marked = MARKDOWN.sub(lambda match: f"\\{match.group()}", _one_line(text))
     return marked.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def markdown_prose(text: str) -> str:
-    """A sentence, in which code between backticks stays code."""
+    """Escape a sentence in which code between backticks stays code."""
     parts = CODE.split(_one_line(text))
     return "".join(
         part if i % 2 else markdown_cell(part) if part.strip() else part for i, part in enumerate(parts)
@@ -32,18 +54,19 @@ def markdown_prose(text: str) -> str:
 
 
 def markdown_row(cells: Iterable[str]) -> str:
-    """Cells that are Markdown already, as one row of a table."""
+    """Join cells that are Markdown already into one row of a table."""
     return "| " + " | ".join(cells) + " |"
 
 
 def tex(text: str) -> str:
-    """Text for LaTeX; a bracket at the beginning would be an option of the line break before it."""
+    """Escape text for LaTeX."""
     escaped = "".join(TEX.get(c, c) for c in _one_line(text))
+    # a bracket at the beginning would be read as an option of the line break before it
     return "{}" + escaped if escaped.startswith("[") else escaped
 
 
 def csv_lines(rows: Iterable[Sequence[object]]) -> str:
-    """A CSV file: None is empty, floats have six decimals, a row is a line, and no text is a formula."""
+    """Return a CSV file: None is empty, floats have six decimals, a row is a line, and no text is a formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerows([_csv_cell(cell) for cell in row] for row in rows)
@@ -51,7 +74,7 @@ def csv_lines(rows: Iterable[Sequence[object]]) -> str:
 
 
 def _csv_cell(cell: object) -> object:
-    """Text that a spreadsheet would take for a formula gets an apostrophe in front, as these programs write it themselves."""
+    """Return a cell, with an apostrophe before text that a spreadsheet would take for a formula."""
     if isinstance(cell, str):
         text = _one_line(cell)
         return f"'{text}" if text.lstrip(" ")[:1] in tuple("=+-@") and not _number(text) else text
@@ -63,5 +86,5 @@ def _number(text: str) -> bool:
 
 
 def _one_line(text: str) -> str:
-    """With spaces for line breaks and what else would begin a line or a paragraph; the spaces that are there stay."""
+    """Replace line breaks and other separators by spaces; spaces stay as they are."""
     return re.sub(r"[\r\n\t\v\f\x1c-\x1e\x85\u2028\u2029]+", " ", text)

@@ -1,7 +1,7 @@
-"""The look of all figures, and how a matplotlib figure becomes SVG that lives inside a page.
+"""The style of all figures, and their conversion from matplotlib to SVG inside a page.
 
-Each panel is a small SVG of its own, so that a phone shows one beside the other's place, and not all of them tiny. Text and
-axes take the page's own colours (light or dark) by way of two stand-in colours.
+Each panel is a small SVG of its own, so that a phone shows one below the other instead of all of them tiny.
+Text and axes take the page's colours (light or dark) through two placeholder colours.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from cycada.render.svg import compact, written
 
 INK, RULE = "#000001", "#000002"
-"""Stand-ins for the page's text and line colours."""
+"""Placeholders for the page's text and line colours."""
 COLORS = (
     "#3f90da",
     "#e76300",
@@ -33,23 +33,48 @@ COLORS = (
     "#717581",
     "#92dadd",
 )
-"""Petroff's ten (arXiv:2107.02270), ordered here so that the first three differ most; told apart with colour blindness."""
+"""Petroff's ten colours for all kinds of colour vision (arXiv:2107.02270); the first three differ most."""
 TARGET, SOURCE, TRANSLATED = COLORS[0], COLORS[1], COLORS[2]
 STYLE: Any = {
-    "svg.fonttype": "none", "font.size": 8, "axes.titlesize": 8.5, "axes.titleweight": "bold", "axes.labelsize": 8,
-    "axes.edgecolor": RULE, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
-    "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 7, "legend.frameon": False,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False, "grid.color": RULE, "grid.linewidth": 0.6,
-    "figure.facecolor": "none", "axes.facecolor": "none", "axes.prop_cycle": cycler(color=COLORS),
-    "lines.linewidth": 1.4, "axes.titlelocation": "left", "xtick.major.size": 2.5, "ytick.major.size": 2.5, "axes.axisbelow": True,
-}  # fmt: skip
+    "svg.fonttype": "none",
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 8,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "axes.prop_cycle": cycler(color=COLORS),
+    "lines.linewidth": 1.4,
+    "axes.titlelocation": "left",
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "axes.axisbelow": True,
+}
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of the page. svg: markup to be put into HTML as it is. alt: what a person who cannot see it needs.
+    """One chart of the page.
 
-    alone: the same as an SVG file, black on white, for a paper or a README. key: its name.
+    Attributes:
+        svg: The markup, to be put into HTML as it is.
+        alt: The text for readers who cannot see the chart.
+        key: The name of the chart, and of its file.
+        alone: The chart as the text of an SVG file, black on white, for a paper or a README.
     """
 
     svg: str
@@ -59,33 +84,38 @@ class Panel:
 
 
 def styled() -> Any:
-    """A context in which figures get the look."""
+    """Return a context in which figures have the common style."""
     return mpl.rc_context(STYLE)
 
 
 def new(width: float = 3.1, height: float = 2.3) -> tuple[Figure, Axes]:
-    """One axes; inches. To be called within `styled()`."""
+    """Return a figure of `width` x `height` inches with one axes; call it within `styled()`."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
 
 def plain(text: str) -> str:
-    """A name as text, never as mathematics."""
+    """Escape a name so that matplotlib shows it as text, never as mathematics."""
     return text.replace("$", r"\$")
 
 
 def short(text: str, length: int = 42) -> str:
-    """CropBatch where a panel's title would run out of it."""
+    """Cut text off where a panel's title would run over its edge, and escape it."""
     return plain(text if len(text) <= length else text[: length - 1] + "…")
 
 
 def panel(figure: Figure, key: str, alt: str) -> Panel:
-    """To be called within `styled()`. key: makes the ids of this SVG unlike those of all others on the page."""
+    """Convert a figure to a panel; call it within `styled()`.
+
+    Args:
+        figure: The figure.
+        key: The name of the panel, which also keeps the ids of its SVG apart from all others on the page.
+        alt: The text for readers who cannot see the chart.
+    """
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": key}):
-        figure.savefig(
-            file, format="svg", transparent=True, dpi=96, metadata={"Date": None}
-        )  # dpi: of clouds of points, the only pixels
+        # the dpi matter only for scatter plots, which are the only pixels
+        figure.savefig(file, format="svg", transparent=True, dpi=96, metadata={"Date": None})
     tree = compact(file.getvalue(), key)
     size = {name: tree.attrib.pop(name) for name in ("width", "height")}
     inside = written(tree).replace(INK, "currentColor").replace(RULE, "var(--rule)")

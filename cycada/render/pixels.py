@@ -1,4 +1,4 @@
-"""Pictures inside a page: no larger than one looks at, and in as few bytes as they can be looked at in."""
+"""Pictures inside a page, in as few pixels and bytes as are needed to look at them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import numpy as np
 from PIL import Image
 
 WIDEST = 1200
-"""Pixels across; wider pictures are made smaller."""
+"""Largest width in pixels; wider pictures are made smaller."""
 COLORS, GREYS = 256, 64
+"""Sizes of the palettes of colour pictures and of grey ones."""
 QUALITY = 80
-"""Of JPEG."""
+"""Quality of JPEG."""
 
 
 def uri(picture: Image.Image) -> str:
-    """A data URI of the picture, at most `WIDEST` across.
+    """Return a data URI of the picture, at most `WIDEST` pixels wide.
 
-    PNG with a palette, or without where that is smaller; transparency is kept. What has more colours than a palette holds, a
-    photo, is JPEG where that is smaller still.
+    It is a PNG with a palette, or without one where that is smaller; transparency is kept. A photo, which has
+    more colours than a palette holds, is a JPEG where that is smaller still.
     """
     if picture.width > WIDEST:
         picture = picture.convert("RGB").resize(
@@ -30,48 +31,59 @@ def uri(picture: Image.Image) -> str:
     colors = picture.getcolors(1 << 24) or []
     rgb = [c for _, c in colors if isinstance(c, tuple)] if picture.mode == "RGB" else []
     grey = picture.mode in ("L", "1") or (picture.mode == "RGB" and all(c[0] == c[1] == c[2] for c in rgb))
-    ways = [
+    encodings = [
         ("png", _bytes(picture, "PNG")),
         ("png", _bytes(_in_few_colors(picture, GREYS if grey else COLORS), "PNG")),
     ]
     if picture.mode == "RGB" and not grey and len(colors) > COLORS:
-        ways.append(("jpeg", _bytes(picture, "JPEG", quality=QUALITY)))
-    kind, smallest = min(ways, key=lambda way: len(way[1]))
+        encodings.append(("jpeg", _bytes(picture, "JPEG", quality=QUALITY)))
+    kind, smallest = min(encodings, key=lambda encoding: len(encoding[1]))
     return f"data:image/{kind};base64,{base64.b64encode(smallest).decode()}"
 
 
 def _in_few_colors(picture: Image.Image, colors: int) -> Image.Image:
     if picture.mode == "P":
         return picture
-    if picture.mode == "RGBA":  # one method alone knows transparency; points in a few colours need no more
+    if picture.mode == "RGBA":  # only this method keeps transparency; scatter plots need no more colours
         return picture.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     return picture.quantize(colors, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
 
 
 def rows_of(path: Path, count: int | None = None, head: int = 0) -> Image.Image:
-    """A picture, or the first `count` of its rows, which white lines part from each other below the first `head` pixels."""
+    """Return an image grid, or its first rows.
+
+    Args:
+        path: The file of the grid, whose rows are separated by white lines.
+        count: The number of rows; None for all.
+        head: The height of the heading in pixels, in which white lines do not count.
+    """
     with Image.open(path) as opened:
-        whole = opened.copy() if opened.mode in ("L", "RGB", "P") else opened.convert("RGB")
-    blank = np.asarray(whole.convert("L")).min(1) == 255
-    ends = [y for y in range(head + 1, whole.height) if blank[y] and not blank[y - 1]]
-    return whole.crop((0, 0, whole.width, ends[count - 1])) if count and len(ends) >= count else whole
+        grid = opened.copy() if opened.mode in ("L", "RGB", "P") else opened.convert("RGB")
+    blank = np.asarray(grid.convert("L")).min(1) == 255
+    ends = [y for y in range(head + 1, grid.height) if blank[y] and not blank[y - 1]]
+    return grid.crop((0, 0, grid.width, ends[count - 1])) if count and len(ends) >= count else grid
 
 
 def columns_of(path: Path, wanted: Sequence[int], of: int, gap: int) -> Image.Image:
-    """Some of the `of` equally wide columns of a picture, which are `gap` pixels apart, side by side."""
+    """Return some columns of an image grid side by side.
+
+    Args:
+        path: The file of the grid.
+        wanted: The indices of the columns, in order.
+        of: The number of columns in the grid, all of the same width.
+        gap: The number of pixels between columns.
+    """
     with Image.open(path) as opened:
-        whole = opened.convert("RGB")
-    width = (whole.width + gap) // of
-    page = Image.new("RGB", (len(wanted) * width - gap, whole.height), "white")
-    for place, column in enumerate(wanted):
-        page.paste(
-            whole.crop((column * width, 0, (column + 1) * width - gap, whole.height)), (place * width, 0)
-        )
+        grid = opened.convert("RGB")
+    width = (grid.width + gap) // of
+    page = Image.new("RGB", (len(wanted) * width - gap, grid.height), "white")
+    for i, column in enumerate(wanted):
+        page.paste(grid.crop((column * width, 0, (column + 1) * width - gap, grid.height)), (i * width, 0))
     return page
 
 
 def smaller(data: str) -> str:
-    """A data URI, made small."""
+    """Return the picture in a data URI as a smaller data URI, see `uri`."""
     with Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))) as opened:
         return uri(opened)
 

@@ -1,4 +1,4 @@
-"""matplotlib's SVG at a fraction of its length: what is drawn stays as it is, to a hundredth of a point."""
+"""Shorten matplotlib's SVG to a fraction of its length; coordinates keep a hundredth of a point."""
 
 from __future__ import annotations
 
@@ -10,17 +10,25 @@ from xml.etree import ElementTree as ET
 from cycada.render.pixels import smaller
 
 LENGTHS = ("d", "x", "y", "width", "height", "transform", "points", "viewBox")
-"""Attributes that hold them."""
+"""Attributes that hold lengths."""
 FONT = ("font-size", "text-anchor")
+"""Styles of text that the root sets for all text."""
 SHARED = 3
-"""So many neighbours with something in common get it from a group around them."""
+"""Smallest number of neighbours with a common style that are put into a group with this style."""
 
 Style = dict[str, str]
 
 
 def compact(svg: str, key: str) -> ET.Element:
-    """The tree without namespaces, metadata, unseen shapes, font families (the page has its own), and ids that nothing refers
-    to. The others are `key` and a number, so that several trees may stand on one page."""
+    """Parse an SVG and shorten it.
+
+    It drops namespaces, metadata, invisible shapes, font families (the page has its own), and ids that
+    nothing refers to. The other ids become `key` and a number, so that several SVGs can stand on one page.
+
+    Args:
+        svg: The text that matplotlib wrote.
+        key: The beginning of all ids.
+    """
     root = ET.fromstring(svg[svg.index("<svg") :])
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
@@ -37,7 +45,7 @@ def compact(svg: str, key: str) -> ET.Element:
 
 
 def written(root: ET.Element) -> str:
-    """As markup, in one line."""
+    """Return a tree as markup in one line."""
     return ET.tostring(root, encoding="unicode").replace(" />", "/>")
 
 
@@ -52,8 +60,8 @@ def _attributes(element: ET.Element, ids: dict[str, str]) -> Iterator[tuple[str,
         elif name == "href":
             yield name, f"#{ids[value[1:]]}" if value.startswith("#") else smaller(value)
         else:
-            said = re.sub(r"url\(#([\w.-]+)", lambda found: f"url(#{ids[found[1]]}", value)
-            yield name, _joined(_styles(said)) if name == "style" else said
+            renamed = re.sub(r"url\(#([\w.-]+)", lambda match: f"url(#{ids[match[1]]}", value)
+            yield name, _joined(_styles(renamed)) if name == "style" else renamed
 
 
 def _rounded(number: re.Match[str]) -> str:
@@ -61,7 +69,7 @@ def _rounded(number: re.Match[str]) -> str:
 
 
 def _path(d: str) -> str:
-    """`M 1 2 L 3 4 L 5 6 z` -> `M1 2L3 4 5 6z`."""
+    """Shorten a path: `M 1 2 L 3 4 L 5 6 z` becomes `M1 2L3 4 5 6z`."""
     tokens = re.sub(r"\s*([A-Za-z])\s*", r" \1", d).split()
     out, last = [], ""
     for token in tokens:
@@ -72,11 +80,11 @@ def _path(d: str) -> str:
 
 
 def _styles(style: str) -> Style:
-    found = dict(re.findall(r"([\w-]+)\s*:\s*([^;]*[^;\s])", style))
-    found.pop("font-family", None)
-    if "font" in found:  # how older versions of matplotlib say size and family
-        found["font"] = re.sub(r"(px) .*", r"\1 sans-serif", found["font"])
-    return found
+    styles = dict(re.findall(r"([\w-]+)\s*:\s*([^;]*[^;\s])", style))
+    styles.pop("font-family", None)
+    if "font" in styles:  # older versions of matplotlib write size and family together
+        styles["font"] = re.sub(r"(px) .*", r"\1 sans-serif", styles["font"])
+    return styles
 
 
 def _joined(style: Style) -> str:
@@ -93,7 +101,7 @@ def _style(element: ET.Element) -> Style:
 
 
 def _prune(parent: ET.Element) -> None:
-    """Takes out what shows nothing, and groups that say nothing."""
+    """Remove elements that show nothing, and dissolve groups without attributes."""
     kept: list[ET.Element] = []
     for child in parent:
         _prune(child)
@@ -107,7 +115,7 @@ def _prune(parent: ET.Element) -> None:
 
 
 def _inherit(root: ET.Element) -> None:
-    """What most text is written in is said once, at the root; what a marker says itself is not said again where it is used."""
+    """Set the most common text style once at the root, and drop styles that a marker has where it is used."""
     text = list(root.iter("text"))
     usual: Style = {"stroke-linejoin": "round"}
     for name in FONT:
@@ -118,13 +126,13 @@ def _inherit(root: ET.Element) -> None:
         _restyle(element, {n: v for n, v in _style(element).items() if usual.get(n) != v})
     markers = {f"#{element.get('id')}": _style(element) for element in root.iter() if element.get("id")}
     for element in root.iter("use"):
-        said = markers.get(element.get("href", ""), {})
-        _restyle(element, {n: v for n, v in _style(element).items() if n not in said})
+        own = markers.get(element.get("href", ""), {})
+        _restyle(element, {n: v for n, v in _style(element).items() if n not in own})
     root.set("style", _joined(usual))
 
 
 def _group(parent: ET.Element) -> None:
-    """What neighbours have in common moves to a group around them: first of those that are quite alike, then of the others."""
+    """Move the common style of neighbours to a group around them, of equal ones first, then of others."""
     for child in parent:
         if child.tag != "defs":
             _group(child)
@@ -148,16 +156,19 @@ def _group(parent: ET.Element) -> None:
 
 
 def _shareable(element: ET.Element) -> Style:
-    """Style and clip, as far as a group may have them instead. Not an opacity, which counts once for a group and twice where two
-    elements overlap; not the clip of something with a transform, which moves the clip too."""
+    """Return the style and the clip of an element, as far as a group may have them instead.
+
+    An opacity stays: on a group it would count once, on two overlapping elements it counts twice. So does the
+    clip of an element with a transform, which moves the clip, too.
+    """
     style = _style(element)
-    found = {} if "opacity" in style else style
+    shareable = {} if "opacity" in style else style
     clip = (
         {"clip-path": element.attrib["clip-path"]}
         if "clip-path" in element.attrib and "transform" not in element.attrib
         else {}
     )
-    return found | clip
+    return shareable | clip
 
 
 def _in_group(run: list[ET.Element], shared: Style) -> ET.Element:

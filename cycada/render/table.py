@@ -1,4 +1,4 @@
-"""A table as data: what Markdown, LaTeX, HTML and CSV are written from."""
+"""A table as data, from which Markdown, LaTeX, HTML and CSV are written."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 NONE = "–"
+"""A cell without a value."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """heads: one a column, the first names the row. bold: (row, column). notes: what has to be read along with it."""
+    """A table of text.
+
+    Attributes:
+        key: Its name in files and anchors.
+        title: Its heading.
+        heads: The head of each column; the first column names the row.
+        rows: The cells of each row.
+        bold: (row, column) of the cells in bold.
+        notes: Sentences that have to be read together with the table.
+    """
 
     key: str
     title: str

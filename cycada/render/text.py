@@ -1,4 +1,4 @@
-"""Sheets as Markdown, LaTeX (booktabs) and CSV."""
+"""Tables as Markdown and as LaTeX (booktabs)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from cycada.render.table import Table
 
 
 def markdown(title: str, lead: str, sheets: Sequence[Table], notes: Sequence[str]) -> str:
-    """All tables of the report in one Markdown file."""
+    """Return one Markdown file with all tables.
+
+    Args:
+        title: The heading of the file.
+        lead: The sentence below the heading.
+        sheets: The tables.
+        notes: What is missing, in words.
+    """
     parts = [f"# {markdown_cell(title)}", markdown_prose(lead)]
     for sheet in sheets:
         rows = [
@@ -35,7 +42,7 @@ def _list(notes: Sequence[str]) -> str:
 
 
 def latex(sheets: Sequence[Table]) -> str:
-    r"""One table environment a sheet, for \input; needs \usepackage{booktabs}."""
+    r"""Return one LaTeX table environment per table, for \input; it needs \usepackage{booktabs}."""
     parts = [r"% needs \usepackage{booktabs}"]
     for sheet in sheets:
         rows = [
@@ -44,9 +51,18 @@ def latex(sheets: Sequence[Table]) -> str:
             for r, row in enumerate(sheet.rows)
         ]
         body = [
-            r"\begin{table}", r"\centering", rf"\caption{{{tex(sheet.title)}. {tex(' '.join(sheet.notes))}}}",
-            rf"\label{{tab:{sheet.key.replace('_', '-')}}}", rf"\begin{{tabular}}{{l{'r' * (len(sheet.heads) - 1)}}}", r"\toprule",
-            " & ".join(map(tex, sheet.heads)) + r" \\", r"\midrule", *rows, r"\bottomrule", r"\end{tabular}", r"\end{table}",
-        ]  # fmt: skip
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{tex(sheet.title)}. {tex(' '.join(sheet.notes))}}}",
+            rf"\label{{tab:{sheet.key.replace('_', '-')}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(sheet.heads) - 1)}}}",
+            r"\toprule",
+            " & ".join(map(tex, sheet.heads)) + r" \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
         parts.append("\n".join(body))
     return "\n\n".join(parts) + "\n"

@@ -1,1 +1,1 @@
-"""Reports from run folders, offline: tables, tests, published numbers beside ours, and one HTML page."""
+"""Reports made from run folders alone: tables, tests, published numbers next to ours, and one HTML page."""

@@ -1,4 +1,4 @@
-"""Charts of scores and losses: ablation, learning curves, classes."""
+"""Charts of scores and losses: the ablation, learning curves, and scores by class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from cycada.report.table import TableRow, by_class, mean_by_class
 
 
 def ablation(lines: Sequence[TableRow], reference: str) -> Panel:
-    """A bar a row, its error bar, a dot a seed; a line down from the reference. The axis begins at 0."""
+    """Draw one bar per row with its standard error, a dot for each seed, and a line at the reference's mean.
+
+    The axis begins at 0.
+    """
     ticks = _ticks(max(max((line.target.mean, *line.target.values.values())) for line in lines))
     end = ticks[-1]
     with styled():
@@ -61,23 +64,30 @@ def ablation(lines: Sequence[TableRow], reference: str) -> Panel:
 
 
 def _ticks(highest: float) -> range:
-    """Of an axis of percentages from 0 to just above `highest`: 20 apart, 10 where all of it lies below 60."""
+    """Return the ticks of an axis from 0 % to just above `highest`: 20 apart, or 10 apart up to 60 %."""
     step = 20 if highest > 60 else 10
     return range(0, step * max(1, int(np.ceil(highest / step))) + 1, step)
 
 
 def learning_curves(rows: Sequence[Variant]) -> list[Panel]:
-    """One panel a row: target (full line) and source score (dashed) at the evaluations of its last stage."""
+    """Draw one panel per row: its target (full line) and source score (dashed) during its last stage."""
     metric = rows[0].metric
     curves = {
         row.name: [(o.seed, o.last.evaluations) for o in row.outcomes if o.last.evaluations] for row in rows
     }
     keys = (f"target/{metric.key}", f"source/{metric.key}")
-    values = [100 * e[k] for es in curves.values() for _, e_ in es for e in e_ for k in keys if k in e]
+    values = [
+        100 * evaluation[key]
+        for runs in curves.values()
+        for _, evaluations in runs
+        for evaluation in evaluations
+        for key in keys
+        if key in evaluation
+    ]
     if not values:
         return []
     low = max(0, 10 * np.floor((min(values) - 2) / 10))
-    found = []
+    panels = []
     for i, (name, runs) in enumerate((n, r) for n, r in curves.items() if r):
         with styled():
             figure, axes = new(3.1, 2.1)
@@ -94,15 +104,15 @@ def learning_curves(rows: Sequence[Variant]) -> list[Panel]:
             axes.set_xlim(left=0)
             axes.grid(axis="y")
             last = np.mean([100 * es[-1][f"target/{metric.key}"] for _, es in runs])
-            found.append(
+            panels.append(
                 panel(figure, f"curve{i}", f"{name}: target {metric.word} by step, ends at {last:.1f} %")
             )
-    return found
+    return panels
 
 
 def loss_curves(row: Variant) -> list[Panel]:
-    """The losses of every stage that led to a row, mean over its seeds."""
-    found = []
+    """Draw the losses of every stage that led to a row, as means over its seeds."""
+    panels = []
     for i in range(max(len(o.chain) for o in row.outcomes)):
         stages = [o.chain[i] for o in row.outcomes if i < len(o.chain)]
         names = list(dict.fromkeys(k for r in stages for m in r.metrics for k in m if k.startswith("loss/")))
@@ -129,22 +139,23 @@ def loss_curves(row: Variant) -> list[Panel]:
             )
             axes.grid(axis="y")
             figure.legend(loc="outside lower left", ncols=2, handlelength=1.2, columnspacing=1)
-            found.append(
+            panels.append(
                 panel(
                     figure,
                     f"loss{i}",
                     f"Losses of stage {stages[0].stage}: {', '.join(n.removeprefix('loss/') for n in names)}",
                 )
             )
-    return found
+    return panels
 
 
 def class_bars(rows: Sequence[Variant]) -> list[Panel]:
-    """One panel a row: target accuracy (IoU of scenes) of each class, dots for seeds, a dash for the own source-only.
+    """Draw one panel per row: the target accuracy (segmentation: IoU) of each class.
 
-    Of many classes the worst and the best of the row alone, lowest first.
+    Dots are seeds, and a dash is the row's own source-only network. Of many classes only the row's worst and
+    best are shown, lowest first.
     """
-    found = []
+    panels = []
     for i, row in enumerate(rows):
         values, mean = (f([o.last for o in row.outcomes]) for f in (by_class, mean_by_class))
         if values is None or mean is None:
@@ -163,7 +174,7 @@ def class_bars(rows: Sequence[Variant]) -> list[Panel]:
             len(shown),
         )
         long = max(map(len, classes), default=0) > 2
-        of = f": {EACH} worst, {EACH} best of {total:,}" if k < total else ""
+        selection = f": {EACH} worst, {EACH} best of {total:,}" if k < total else ""
         with styled():
             figure, axes = new(3.1, 2.7 if long else 2.1)
             axes.bar(
@@ -181,26 +192,30 @@ def class_bars(rows: Sequence[Variant]) -> list[Panel]:
             if baseline is not None:
                 axes.hlines(baseline, np.arange(k) - 0.42, np.arange(k) + 0.42, color=SOURCE, linewidth=2)
             axes.set(
-                title=short(row.name, 42 - len(of)) + of, ylim=(0, 103), ylabel=f"{row.metric.class_word}, %"
+                title=short(row.name, 42 - len(selection)) + selection,
+                ylim=(0, 103),
+                ylabel=f"{row.metric.class_word}, %",
             )
             axes.set_xticks(range(k), map(plain, classes), rotation=90 if long else 0)
             axes.grid(axis="y")
-            if of:
+            if selection:
                 axes.axvline(EACH - 0.5, color=INK, linewidth=0.7, linestyle=(0, (3, 3)), alpha=0.6)
-            said = ", ".join(f"{c} {v:.0f}" for c, v in zip(classes, mean, strict=True) if not np.isnan(v))
-            found.append(
+            description = ", ".join(
+                f"{c} {v:.0f}" for c, v in zip(classes, mean, strict=True) if not np.isnan(v)
+            )
+            panels.append(
                 panel(
                     figure,
                     f"class{i}",
-                    f"{row.name}: target {row.metric.class_word} in % by class{of}: {said}",
+                    f"{row.name}: target {row.metric.class_word} in % by class{selection}: {description}",
                 )
             )
-    return found
+    return panels
 
 
 def _series(rows: Sequence[dict[str, float]], key: str, scale: float = 1) -> tuple[np.ndarray, np.ndarray]:
-    found = [(r["step"], scale * r[key]) for r in rows if key in r]
-    return np.array([s for s, _ in found]), np.array([v for _, v in found])
+    points = [(r["step"], scale * r[key]) for r in rows if key in r]
+    return np.array([s for s, _ in points]), np.array([v for _, v in points])
 
 
 def _seeds_and_mean(
@@ -211,7 +226,7 @@ def _seeds_and_mean(
     label: str | None = None,
     thin: bool = True,
 ) -> None:
-    """A thin line a seed, and a strong one of the mean at the steps that all have."""
+    """Draw a thin line for each seed, and a strong one for the mean at the steps that all seeds have."""
     series = [s for s in series if len(s[0])]
     if not series:
         return

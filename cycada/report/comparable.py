@@ -1,4 +1,4 @@
-"""What stands between rows so that their scores cannot be compared: other data, other test sets, another evaluation."""
+"""Differences between rows that make their scores incomparable: other data, test sets or evaluation."""
 
 from __future__ import annotations
 
@@ -16,23 +16,26 @@ if TYPE_CHECKING:
     from cycada.report.rows import Variant
 
 FINGERPRINT = "data_fingerprint"
-"""Of what was read: it alone tells where the same settings found other files."""
+"""Manifest entry that identifies the files read; alone it differs where equal settings found other files."""
 
 
 def incomparable(rows: Sequence[Variant]) -> list[str]:
-    """Return a note for each condition under which not all rows were scored; a row that does not know a condition is left out."""
-    found: dict[str, dict[str, list[str]]] = {}
+    """Return one sentence for each condition of a score that is not the same in all rows.
+
+    A row whose run did not store a condition is not counted for it.
+    """
+    rows_by_value: dict[str, dict[str, list[str]]] = {}
     for row in rows:
         for outcome in row.outcomes:
             for key, value in _conditions(outcome.last).items():
-                names = found.setdefault(key, {}).setdefault(str(value), [])
+                names = rows_by_value.setdefault(key, {}).setdefault(str(value), [])
                 if row.name not in names:
                     names.append(row.name)
-    differ = {key: groups for key, groups in found.items() if len(groups) > 1}
+    differ = {key: groups for key, groups in rows_by_value.items() if len(groups) > 1}
     if len(differ) > 1:
-        differ.pop(FINGERPRINT, None)  # of course, where the settings differ
+        differ.pop(FINGERPRINT, None)  # it always differs where the settings do
     return [
-        f"Rows that are not comparable, for {key} differs: {_groups(groups)}."
+        f"These rows are not comparable, because {key} differs: {_groups(groups)}."
         for key, groups in differ.items()
     ]
 
@@ -42,26 +45,26 @@ def _groups(groups: dict[str, list[str]]) -> str:
 
 
 def _conditions(record: Record) -> dict[str, Any]:
-    """What a score depends on apart from the method, by dotted keys; what an older version did not keep is not there."""
+    """Return what a score depends on apart from the method, by dotted keys, as far as the run stored it."""
     config = parse(record.config, str(record.folder.path / "config.yaml"))
     data = config.data.model_dump(mode="json", include={"source", "target", "channels", "resize"})
     for side in ("source", "target"):
         data[side] = _defaults(data[side]["name"]) | data[side]
-    found = dotted({"data": data, "evaluation": config.evaluation.model_dump(mode="json")})
+    conditions = dotted({"data": data, "evaluation": config.evaluation.model_dump(mode="json")})
     height, width = config.shapes(config.stages.get(record.stage))["target"]
-    found["the size of test images"] = f"{height} x {width}"
-    found |= {f"the number of {name} images": n for name, n in record.manifest.get("images", {}).items()}
+    conditions["the size of test images"] = f"{height} x {width}"
+    counts = record.manifest.get("images", {})
+    conditions |= {f"the number of {name} images": count for name, count in counts.items()}
     if record.classes:
-        found["the set of classes"] = f"{len(record.classes)}: {', '.join(record.classes)}"
+        conditions["the set of classes"] = f"{len(record.classes)}: {', '.join(record.classes)}"
     if FINGERPRINT in record.manifest:
-        found[FINGERPRINT] = record.manifest[FINGERPRINT]
-    return found
+        conditions[FINGERPRINT] = record.manifest[FINGERPRINT]
+    return conditions
 
 
 def _defaults(domain: str) -> dict[str, Any]:
-    """The options of a domain at their defaults, which one config may spell out and another not."""
+    """Return a domain's options at their defaults, which one config may spell out and another leave out."""
     registry = next((r for r in (domains, scene_domains) if domain in r), None)
     options = option_defaults(registry[domain]) if registry else {}  # type: ignore[arg-type]
-    return {
-        key: list(value) if isinstance(value, tuple) else value for key, value in options.items()
-    }  # as YAML has it
+    # lists as in YAML, where there are no tuples
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}

@@ -10,33 +10,65 @@ from cycada.report.table import TableRow
 
 
 def csv_table(lines: Sequence[TableRow]) -> str:
-    """One line a row of the main table, unrounded, in %; the seeds' own values in the last columns. Of scenes also what the mean
+    """Return the main table as CSV: one line per row, unrounded, in percent, with a final column per seed.
 
-    is over, and the other scores."""
+    For segmentation there are further columns: over how many images and classes the mean is, and the other
+    scores.
+    """
     pixels = lines[0].row.metric.of_pixels
     seeds = sorted({s for line in lines for s in line.target.values})
     rows: list[Sequence[object]] = [
         (
-            "row", "method", "oracle", "n", "mean", "standard_error", "source_mean", "gain", "gain_standard_error", "against",
-            "difference", "difference_low", "difference_high", "p_bootstrap", "p_bootstrap_holm", "p_wilcoxon", "p_wilcoxon_holm",
-            *(("test_images", "classes_averaged", *OTHERS) if pixels else ()), *(f"seed_{s}" for s in seeds),
+            "row",
+            "method",
+            "oracle",
+            "n",
+            "mean",
+            "standard_error",
+            "source_mean",
+            "gain",
+            "gain_standard_error",
+            "against",
+            "difference",
+            "difference_low",
+            "difference_high",
+            "p_bootstrap",
+            "p_bootstrap_holm",
+            "p_wilcoxon",
+            "p_wilcoxon_holm",
+            *(("test_images", "classes_averaged", *OTHERS) if pixels else ()),
+            *(f"seed_{s}" for s in seeds),
         )
-    ]  # fmt: skip
+    ]
     for line in lines:
         gain, test = line.gain, line.test
         boot = test.bootstrap if test else None
         cells = [
-            line.row.name, line.row.method, line.row.oracle, len(line.target.values), line.target.mean, line.target.error,
-            line.source and line.source.mean, gain and gain.mean, gain and gain.error, test and test.against,
-            test and test.difference and test.difference.mean, boot and 100 * boot.low, boot and 100 * boot.high,
-            boot and boot.p, test and test.bootstrap_holm, test and test.wilcoxon, test and test.wilcoxon_holm,
-            *(_of_scenes(line) if pixels else ()), *(line.target.values.get(s) for s in seeds),
-        ]  # fmt: skip
+            line.row.name,
+            line.row.method,
+            line.row.oracle,
+            len(line.target.values),
+            line.target.mean,
+            line.target.error,
+            line.source and line.source.mean,
+            gain and gain.mean,
+            gain and gain.error,
+            test and test.against,
+            test and test.difference and test.difference.mean,
+            boot and 100 * boot.low,
+            boot and 100 * boot.high,
+            boot and boot.p,
+            test and test.bootstrap_holm,
+            test and test.wilcoxon,
+            test and test.wilcoxon_holm,
+            *(_segmentation_cells(line) if pixels else ()),
+            *(line.target.values.get(s) for s in seeds),
+        ]
         rows.append(cells)
     return csv_lines(rows)
 
 
-def _of_scenes(line: TableRow) -> list[object]:
+def _segmentation_cells(line: TableRow) -> list[object]:
     images, classes = averaged_over(line.row)
     others = (mean_of(line.row, key) for key in OTHERS)
     return [images, classes, *(m and m.mean for m in others)]

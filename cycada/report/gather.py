@@ -1,4 +1,4 @@
-"""From names, sweeps and run folders to the rows of a report."""
+"""Collect the rows of a report from the names of sweeps, experiments and runs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,28 @@ from cycada.runs.reuse import find_run
 
 
 def gather(what: Sequence[str], results: Path, against: str | None = None) -> ReportData:
-    """Rows for sweeps, experiments and runs. Raises CycadaError where nothing is found, or where it does not go together."""
-    found: dict[str, list[Outcome]] = {}
+    """Collect the rows for sweeps, experiments and runs.
+
+    Args:
+        what: Names or YAML files of sweeps and experiments, and ids or folders of runs.
+        results: The folder of all results.
+        against: The name of the row that the others are tested against; chosen by `_choose_reference` if
+            None.
+
+    Returns:
+        The rows, with notes about what is missing or not comparable.
+
+    Raises:
+        CycadaError: Nothing was found, or the rows are about different domains or scores.
+    """
+    outcomes_by_row: dict[str, list[Outcome]] = {}
     report = ReportData("")
     runs: list[Record] = []
     names = []
     for word in what:
         name = _name_in(word)
         sweep, experiment = results / "sweeps" / f"{name}.json", results / "experiments" / name
-        if not is_name(name):  # a folder, or what is nowhere under results
+        if not is_name(name):  # a folder, or something that no run could be called
             runs.append(_run(word, name, results))
             continue
         if sweep.is_file():
@@ -38,23 +51,26 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Re
         names.append(name)
         several = len(what) > 1
         for label, outcomes in rows.items():
-            found[f"{name}: {label}" if several else label] = outcomes
-    found |= _by_settings(runs)
+            outcomes_by_row[f"{name}: {label}" if several else label] = outcomes
+    outcomes_by_row |= _by_settings(runs)
     report.name = "+".join(names + [r.id for r in runs])
-    report.rows = [row for label, outcomes in found.items() if (row := _row(label, outcomes, report))]
+    report.rows = [
+        row for label, outcomes in outcomes_by_row.items() if (row := _row(label, outcomes, report))
+    ]
     if not report.rows:
         raise CycadaError(
-            f"Nothing to report on: {', '.join(what)} has no finished stage with a classifier and a labelled target test set. "
-            "What translations are worth is measured by `cycada quality RUN`. " + " ".join(report.failures)
+            f"Nothing to report on: {', '.join(what)} has no finished stage with a classifier and a labelled "
+            "target test set. To measure the quality of translated images, use `cycada quality RUN`. "
+            + " ".join(report.failures)
         )
-    _one_pair(report)
+    _check_one_pair(report)
     _choose_reference(report, against)
     report.notes += incomparable(report.rows)
     return report
 
 
 def _name_in(word: str) -> str:
-    """The `name:` of a YAML file, or the word itself."""
+    """Return the `name:` in a YAML file, or the word itself if it is no YAML file."""
     path = Path(word)
     if path.suffix not in (".yaml", ".yml"):
         return word
@@ -82,22 +98,29 @@ def _run(word: str, name: str, results: Path) -> Record:
         if re.fullmatch(r"[0-9a-f]{1,12}", word) and sum(i.startswith(word) for i in ids) > 1:
             raise error from None
         raise CycadaError(
-            f"Nothing called {shown(name)} in {results}: no sweep, no experiment that was run, no run id."
-            f"{nearest(name, [*sweeps, *experiments])} Run it first (`cycada run CONFIG`), or say where with --results."
+            f"There is nothing called {shown(name)} in {results}: no sweep, no experiment that was run, and "
+            "no run id."
+            f"{nearest(name, [*sweeps, *experiments])} Run it first (`cycada run CONFIG`), or name another "
+            "folder "
+            "with --results."
         ) from None
 
 
-def _outcome(record: Record, beside: Sequence[Record]) -> Outcome:
-    """With the chain from its manifests, and as its baseline the source-only stage that it came from, else the first beside it."""
+def _outcome(record: Record, others: Sequence[Record]) -> Outcome:
+    """Return the outcome of a run, with its chain of stages and its baseline.
+
+    The baseline is the source-only stage that it started from, or else the first one of the same seed in
+    `others`.
+    """
     chain = (*record.ancestors(), record)
-    baselines = [r for r in (*chain, *beside) if r.method == "source_only" and r.seed == record.seed]
+    baselines = [r for r in (*chain, *others) if r.method == "source_only" and r.seed == record.seed]
     return Outcome(record.seed, chain, baselines[0] if baselines else None)
 
 
 def _experiment(
     name: str, word: str, folder: Path, results: Path, report: ReportData
 ) -> dict[str, list[Outcome]]:
-    """One row a stage, over all seeds that were run."""
+    """Return one row for each stage of an experiment, over all seeds that were run."""
     stages: dict[str, list[Outcome]] = {}
     files = sorted(folder.glob("seed*.json"), key=lambda p: int(re.sub(r"\D", "", p.stem) or 0))
     for file in files:
@@ -108,10 +131,10 @@ def _experiment(
             report.failures.append(
                 f"{name}, seed {summary['seed']}: no finished run folder for {', '.join(missing)}."
             )
-        there = [r for r in records.values() if r.done]
+        finished = [r for r in records.values() if r.done]
         for stage, record in records.items():
             if record.done:
-                stages.setdefault(stage, []).append(_outcome(record, there))
+                stages.setdefault(stage, []).append(_outcome(record, finished))
         default = Path("configs") / f"{name}.yaml"
         config = (
             relative_path(word)
@@ -127,7 +150,10 @@ def _experiment(
 
 
 def _sweep(sweep: dict[str, Any], results: Path, report: ReportData) -> dict[str, list[Outcome]]:
-    """One row a variant, its last stage; and the source-only stages that they share, unless a variant is that already."""
+    """Return one row for the last stage of each variant of a sweep.
+
+    The source-only stages that the variants share make rows of their own, unless a variant consists of one.
+    """
     variants: dict[str, list[Outcome]] = {}
     shared: dict[str, Outcome] = {}
     every = {
@@ -163,7 +189,7 @@ def _sweep(sweep: dict[str, Any], results: Path, report: ReportData) -> dict[str
 
 
 def _baseline_rows(outcomes: list[Outcome]) -> dict[str, list[Outcome]]:
-    """`source only`, once a kind of settings: a variant may have brought its own classifier."""
+    """Return one row `source only` for each kind of settings: a variant may have a classifier of its own."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         groups.setdefault(outcome.last.settings(), []).append(outcome)
@@ -174,7 +200,7 @@ def _baseline_rows(outcomes: list[Outcome]) -> dict[str, list[Outcome]]:
 
 
 def _by_settings(records: list[Record]) -> dict[str, list[Outcome]]:
-    """Runs of equal settings are seeds of one row."""
+    """Return the rows of single runs; runs with equal settings are the seeds of one row."""
     groups: dict[str, list[Outcome]] = {}
     for record in {r.id: r for r in records}.values():
         groups.setdefault(record.settings(), []).append(_outcome(record, records))
@@ -188,11 +214,11 @@ def _by_settings(records: list[Record]) -> dict[str, list[Outcome]]:
 
 
 def _row(name: str, outcomes: list[Outcome], report: ReportData) -> Variant | None:
-    """None, with a note, where nothing is scored on the target."""
+    """Return a row of the scored outcomes, or None without any; both may add notes to the report."""
     scored = [o for o in outcomes if o.last.score() is not None]
     if outcomes and not scored:
         report.notes.append(
-            f"{name}: has no classifier or no labelled target test set, and so no line in the table."
+            f"{name}: it has no classifier or no labelled target test set, and so no row in the table."
         )
     if not scored:
         return None
@@ -200,36 +226,45 @@ def _row(name: str, outcomes: list[Outcome], report: ReportData) -> Variant | No
     if len(set(seeds)) < len(seeds):
         doubled = sorted({s for s in seeds if seeds.count(s) > 1})
         raise CycadaError(
-            f"{name}: seed {doubled[0]} stands for two runs with equal settings. Name one of them only."
+            f"{name}: there are two runs with seed {doubled[0]} and equal settings. Name only one of them."
         )
     if len({o.last.settings() for o in scored}) > 1:
         report.notes.append(
-            f"{name}: its seeds were not all trained with the same settings, so their evenly_spaced is not of seeds alone."
+            f"{name}: not all of its seeds were trained with the same settings, so its standard error shows "
+            "more than "
+            "the choice of the seed."
         )
     return Variant(name, tuple(sorted(scored, key=lambda o: o.seed)))
 
 
-def _one_pair(report: ReportData) -> None:
+def _check_one_pair(report: ReportData) -> None:
     pairs = {(*o.last.titles, row.metric.word): row.name for row in report.rows for o in row.outcomes}
     if len(pairs) > 1:
-        found = "; ".join(f"{s} -> {t}, {metric} ({row})" for (s, t, metric), row in pairs.items())
+        listed = "; ".join(f"{s} -> {t}, {metric} ({row})" for (s, t, metric), row in pairs.items())
         raise CycadaError(
-            f"One report is about one pair of domains and one kind of score, found {len(pairs)}: {found}. Make one report for each."
+            f"A report covers one pair of domains and one kind of score, found {len(pairs)}: {listed}. "
+            "Make one report for each."
         )
 
 
 def _choose_reference(report: ReportData, against: str | None) -> None:
-    """--against, else the sweep's compare_to, else a row called full, else the last full CyCADA, else the last row."""
+    """Set the row that the others are tested against.
+
+    It is, in this order: the row named by --against; the sweep's `compare_to`; a row called `full`; the last
+    row of full CyCADA; the last row that is no oracle; the last row.
+    """
     names = [row.name for row in report.rows]
     if against:
         if against not in names:
-            raise CycadaError(f"--against '{against}': no such row.{nearest(against, names)}")
+            raise CycadaError(f"--against '{against}': there is no such row.{nearest(against, names)}")
         report.reference = against
         return
     wanted = [name for name in names if name == report.reference or name.endswith(f": {report.reference}")]
     if report.reference and not wanted:
         report.notes.append(
-            f"The sweep compares to '{report.reference}', which has no finished run; tests use another row."
+            f"The sweep compares its variants to '{report.reference}', which has no finished run; the tests "
+            "use another "
+            "row as the reference."
         )
     full = [row.name for row in report.rows if row.method in FULL_METHODS]
     others = [row.name for row in report.rows if not row.oracle] or names

@@ -1,4 +1,4 @@
-"""Counts of classes by classes as pictures: confusions and label flips."""
+"""Charts of confusion matrices and of label flips."""
 
 from __future__ import annotations
 
@@ -15,23 +15,30 @@ from cycada.report.semantics import SharedTranslation, flips
 
 BLUES = LinearSegmentedColormap.from_list("page blues", ["#f2f6fa", "#9fc8ea", "#3f90da", "#123a63"])
 WRITTEN = 16
-"""Classes up to which shares are written into the cells."""
+"""Largest number of classes for which percentages are written into the cells."""
 TICKS = 10
-"""Classes that are named beside the matrix of more than MANY."""
+"""Number of classes named at the axes of a matrix of more than MANY classes."""
 
 
 def matrix(
     count: np.ndarray, classes: Sequence[str], title: str, axes_names: tuple[str, str], key: str, alt: str
 ) -> Panel:
-    """(K, K) counts, drawn as the share of each row in %. axes_names: of rows and columns.
+    """Draw counts as percentages of each row.
 
-    Of more than MANY classes a cell is the largest share of a block of them.
+    Args:
+        count: (K, K) counts. For more than MANY classes a cell shows the largest percentage in a block of
+            classes.
+        classes: The names of the K classes.
+        title: The title of the panel.
+        axes_names: What the rows and the columns are.
+        key: The name of the panel, which is the name of its file.
+        alt: The text for readers who cannot see the chart.
     """
     share, side = coarse(100 * shares(count), MANY)
     k = len(share)
     with styled():
         figure, axes = new(3.3, 3.3)
-        # all cells are empty, then come those with something to show: most of K x K shapes would look alike
+        # one empty background and only the cells that show something: most of K x K shapes would look alike
         axes.add_patch(Rectangle((0, 0), k, k, facecolor=BLUES(0.0), linewidth=0))
         for i, j in np.argwhere(np.round(share) > 0):
             axes.add_patch(
@@ -70,22 +77,23 @@ def matrix(
 
 
 def confusions(rows: Sequence[Variant]) -> list[Panel]:
-    """Target test images, counts added over seeds."""
-    found = []
+    """Draw the confusion matrix of each row on the target test set, with the counts of all seeds added."""
+    panels = []
     for i, row in enumerate(rows):
         counts = [o.last.confusion["target"] for o in row.outcomes if "target" in o.last.confusion]
         if not counts or len({c.shape for c in counts}) > 1:
             continue
         total = np.sum(counts, axis=0)
         classes = row.outcomes[0].last.classes or tuple(map(str, range(len(total))))
-        alt = f"Confusion matrix of {row.name} on {row.metric.target}. {_worst(total, classes, 'taken for')}"
-        found.append(matrix(total, classes, row.name, ("true class", "predicted"), f"confusion{i}", alt))
-    return found
+        worst = _worst(total, classes, "taken for")
+        alt = f"Confusion matrix of {row.name} on {row.metric.wording.target}. {worst}"
+        panels.append(matrix(total, classes, row.name, ("true class", "predicted"), f"confusion{i}", alt))
+    return panels
 
 
 def flip_matrices(groups: Sequence[SharedTranslation], side: str = "t") -> list[Panel]:
-    """Once a translation: class before x class after, by the frozen source classifier."""
-    found = []
+    """Draw the label flips of each translation: f_s's class before it (rows) and after it (columns)."""
+    panels = []
     for i, group in enumerate(groups):
         count = flips(group, side)
         if count is None:
@@ -97,12 +105,12 @@ def flip_matrices(groups: Sequence[SharedTranslation], side: str = "t") -> list[
         way = "source → target" if side == "t" else "target → source"
         title = f"{way}: {rate:.1f} % flip"
         alt = f"Label flips of {group.title}, {title}. {_worst(count, classes, 'turned into')}"
-        found.append(matrix(count, classes, title, ("class before", "class after"), f"flip{side}{i}", alt))
-    return found
+        panels.append(matrix(count, classes, title, ("class before", "class after"), f"flip{side}{i}", alt))
+    return panels
 
 
 def _worst(count: np.ndarray, classes: Sequence[str], verb: str) -> str:
-    """The largest entry off the diagonal, in words."""
+    """Describe the largest entry off the diagonal in words."""
     off = count - np.diag(np.diag(count))
     if not off.any():
         return "Nothing off the diagonal."

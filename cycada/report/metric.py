@@ -1,4 +1,4 @@
-"""The score that stands for a run, accuracy of images or mIoU of scenes, and the words that go with it."""
+"""The score that stands for a run, accuracy or mIoU, and the report's sentences that depend on the task."""
 
 from __future__ import annotations
 
@@ -10,67 +10,112 @@ from cycada.evaluation.scoring import HEADLINES
 
 
 @dataclass(frozen=True)
-class Metric:
-    """key: its name in scores.json, and after `target/` in metrics.jsonl. by_class: the name of its list of classes there.
+class Wording:
+    """The words of a report that depend on the task: one instance for image labels, one for masks.
 
-    class_word: what a class's entry is called. The others are parts of sentences: what was tested, what has a class before and
-    after a translation, and what features are of.
+    Attributes:
+        source: What f_s classifies in the source test set, as a noun phrase.
+        target: The same of the target test set.
+        translated: One translated item of the source, with its article.
+        confusions: What the confusion matrices count, without a final period.
+        drift: How to read the matrices of label flips: the question, and what rows and columns are.
+        features: How to read the t-SNE charts of features.
+        domain_classifier: What the A-distance's classifier is tested on.
+        distance_caution: A further sentence about the A-distance, or nothing.
+    """
+
+    source: str
+    target: str
+    translated: str
+    confusions: str
+    drift: str
+    features: str
+    domain_classifier: str
+    distance_caution: str = ""
+
+
+IMAGE_LABELS = Wording(
+    source="source test images",
+    target="target test images",
+    translated="a translated source image",
+    confusions="Target test images",
+    drift=(
+        "Does an image keep its class when it is translated? A row is the class that the frozen source "
+        "classifier f_s predicts before the translation, a column the class that it predicts after it; "
+        "numbers "
+        "are % of the row."
+    ),
+    features=(
+        "Each point is the task network's feature vector of one test image, in two dimensions (t-SNE, one "
+        "seed, "
+        "at most 300 images of each domain). Where adaptation worked, target images lie among the images "
+        "that "
+        "the network was trained on, and the classes are apart."
+    ),
+    domain_classifier="the half of the images",
+)
+SEGMENTATION_MASKS = Wording(
+    source="the pixels of source test images",
+    target="the pixels of target test images",
+    translated="a pixel of a translated source image",
+    confusions="Pixels of target test images",
+    drift=(
+        "Do pixels keep their class when an image is translated? A row is the class that the frozen source "
+        "segmenter f_s predicts before the translation, a column the class that it predicts for the same "
+        "pixels "
+        "after it; numbers are % of the row."
+    ),
+    features=(
+        "Each point is the task network's feature vector at one position of a test image, in two dimensions "
+        "(t-SNE, one seed, at most 300 positions of each domain). Where adaptation worked, target positions "
+        "lie "
+        "among the positions that the network was trained on, and the classes are apart."
+    ),
+    domain_classifier="the half of the positions in images",
+    distance_caution=(
+        " Positions of one image may lie in both halves, which makes the domains look further apart."
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The score that a report is about.
+
+    Attributes:
+        key: Its name in scores.json, and after `target/` in metrics.jsonl.
+        by_class: The name of its list of scores by class in scores.json.
+        class_word: What the score of one class is called in text.
+        wording: The sentences of a report on this task.
     """
 
     key: str
     by_class: str
     class_word: str
-    tested: str
-    question: str
-    source: str
-    target: str
-    translated: str
-    places: str
-    featured: str
+    wording: Wording
 
     @property
     def word(self) -> str:
-        """As it is written: accuracy, mIoU."""
+        """The name of the score in text: accuracy or mIoU."""
         return HEADLINES[self.key]
 
     @property
     def title(self) -> str:
-        """The same at the beginning of a sentence."""
+        """The name of the score at the beginning of a sentence."""
         return self.word if self.of_pixels else self.word.capitalize()
 
     @property
     def of_pixels(self) -> bool:
+        """Whether the task is segmentation."""
         return self.key == "miou"
 
 
 METRICS = {
-    "accuracy": Metric(
-        key="accuracy",
-        by_class="class_accuracy",
-        class_word="accuracy",
-        tested="Target test images",
-        question="Does an image keep its class when it is translated?",
-        source="source test images",
-        target="target test images",
-        translated="a translated source image",
-        places="images",
-        featured="test images",
-    ),
-    "miou": Metric(
-        key="miou",
-        by_class="class_iou",
-        class_word="IoU",
-        tested="Pixels of target test images",
-        question="Do pixels keep their class when an image is translated?",
-        source="the pixels of source test images",
-        target="the pixels of target test images",
-        translated="a pixel of a translated source image",
-        places="places",
-        featured="places in test images",
-    ),
+    "accuracy": Metric("accuracy", "class_accuracy", "accuracy", IMAGE_LABELS),
+    "miou": Metric("miou", "class_iou", "IoU", SEGMENTATION_MASKS),
 }
 
 
 def metric_of(scores: Mapping[str, Any]) -> Metric | None:
-    """What one domain's scores are headed by. None where nothing is scored."""
+    """Return the metric that heads the scores of one domain, or None where nothing is scored."""
     return next((METRICS[key] for key in HEADLINES if key in scores), None)

@@ -1,4 +1,4 @@
-"""One HTML page that needs nothing else: styles, figures and images are inside, and nothing is loaded from anywhere."""
+"""The report as one HTML page that holds its styles, figures and images, and loads nothing from anywhere."""
 
 from __future__ import annotations
 
@@ -15,17 +15,31 @@ from cycada.render.figure import SOURCE, TARGET, Panel
 from cycada.render.table import Table
 from cycada.report.charts import ablation, class_bars, learning_curves, loss_curves
 from cycada.report.matrices import confusions, flip_matrices
-from cycada.report.pictures import Picture, answers, grids
+from cycada.report.pictures import Picture, grids, predicted_masks
 from cycada.report.rows import ReportData
 from cycada.report.semantics import shared
 from cycada.report.sheets import left_out
 from cycada.report.table import TableRow
-from cycada.report.tsne import clouds
+from cycada.report.tsne import feature_charts
 
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter of the page. how: how to read what it shows. absent: what is said where there is nothing to show."""
+    """A section of the page.
+
+    Attributes:
+        key: Its anchor on the page.
+        title: Its heading.
+        how: How to read what it shows.
+        sheets: Tables.
+        panels: Charts.
+        more: Further charts, below the others.
+        more_title: The heading of the further charts.
+        pictures: Images from run folders.
+        kind: The layout of the charts, a class of the page's stylesheet.
+        absent: The text where there is nothing to show.
+        legend: (kind of key, name, colour) of each entry of a legend.
+    """
 
     key: str
     title: str
@@ -41,16 +55,17 @@ class Section:
 
     @property
     def empty(self) -> bool:
+        """Whether there is nothing to show."""
         return not (self.sheets or self.panels or self.pictures or self.more)
 
 
 def sections(report: ReportData, lines: Sequence[TableRow], sheets: dict[str, Table]) -> list[Section]:
-    """The chapters, in reading order."""
+    """Return the sections of the page in reading order."""
     rows = report.rows
     reference = report.row(report.reference)
     metric = report.metric
     several = max(len(row.outcomes) for row in rows) > 1
-    evaluate = "`cycada evaluate RUN` on a run of an older version writes what is needed."
+    evaluate = "For a run of an older version, `cycada evaluate RUN` writes what is needed."
     translations = shared(rows, lambda outcome: outcome.translation)
     selection = tuple(
         sheets[k] for k in ("selection_accuracy", "selection_regret", "selection_rows") if k in sheets
@@ -59,111 +74,163 @@ def sections(report: ReportData, lines: Sequence[TableRow], sheets: dict[str, Ta
     return [
         Section("results", "Results", "", sheets=(sheets["results"],)),
         Section(
-            "ablation", "Ablation",
+            "ablation",
+            "Ablation",
             f"Each bar is a row's mean target {metric.word} at the last step"
-            + (", whiskers are one standard error, dots are seeds" if several else "")
-            + f". The dashed line is the reference, {report.reference}." + _grey(report),
-            panels=(ablation(lines, report.reference),), kind="wide",
+            + (". Whiskers are one standard error, dots are seeds" if several else "")
+            + f". The dashed line marks the reference, {report.reference}."
+            + _grey(report),
+            panels=(ablation(lines, report.reference),),
+            kind="wide",
         ),
         Section(
-            "published", "Published numbers", "", sheets=tuple(s for k, s in sheets.items() if k == "published"),
-            absent="No published number on this pair of domains is on file.",
+            "published",
+            "Published numbers",
+            "",
+            sheets=tuple(s for k, s in sheets.items() if k == "published"),
+            absent="The toolkit has no published number for this pair of domains.",
         ),
         Section(
-            "selection", "Choosing without target labels",
-            "What the label-free criteria would have chosen, beside the last step (which is what counts here) and the oracle.",
-            sheets=selection, absent="No run here stored label-free criteria. They are computed at every evaluation of a new run.",
+            "selection",
+            "Choosing without target labels",
+            "Without target labels, one cannot see which step or which method is best on the target. These "
+            "tables show the "
+            "choices of criteria that need no target labels, next to the last step, which every other "
+            "section uses, and "
+            "next to an oracle that sees the labels.",
+            sheets=selection,
+            absent="No run here stored label-free criteria. New runs compute them at every evaluation.",
         ),
         Section(
-            "curves", "Learning curves", f"{metric.title} on both test sets at each evaluation of a row's last stage. {by_seed}",
-            panels=tuple(learning_curves(rows)), more=tuple(loss_curves(reference)),
+            "curves",
+            "Learning curves",
+            f"{metric.title} on the test sets of both domains at each evaluation of a row's last stage. "
+            f"{by_seed}",
+            panels=tuple(learning_curves(rows)),
+            more=tuple(loss_curves(reference)),
             more_title=f"Losses of every stage behind {report.reference}, mean over seeds",
-            legend=(("line", "target", TARGET), ("dashes", "source", SOURCE)), absent="metrics.jsonl of these runs holds no evaluations.",
+            legend=(("line", "target", TARGET), ("dashes", "source", SOURCE)),
+            absent="The files metrics.jsonl of these runs hold no evaluations.",
         ),
         Section(
-            "classes", "Classes",
-            f"Target {metric.class_word} of each class: bars are means over seeds" + (", dots are seeds" if several else "") + "."
-            + " The orange dash is the source-only network of the same seeds." + _grey(report) + _of_many(report)
-            + "".join(f" {said}" for said in left_out(rows)),
+            "classes",
+            "Classes",
+            f"Target {metric.class_word} of each class. "
+            + ("Bars are means over seeds, dots are seeds" if several else "Bars are of one seed")
+            + ". The orange dash is the source-only network of the same seeds."
+            + _grey(report)
+            + _of_many(report)
+            + "".join(f" {sentence}" for sentence in left_out(rows)),
             sheets=tuple(s for k, s in sheets.items() if k == "class_iou"),
-            panels=tuple(class_bars(rows)), absent="No accuracies by class are stored.",
+            panels=tuple(class_bars(rows)),
+            absent="These runs stored no scores by class.",
         ),
         Section(
-            "confusions", "Confusions",
-            metric.tested + (", counts added over seeds" if several else "") + ". A row is a true class, a column what it was "
-            "called; numbers are % of the row, and a row adds up to 100. All but the diagonal is error.",
+            "confusions",
+            "Confusions",
+            metric.wording.confusions
+            + (", counts added over seeds" if several else "")
+            + ". A row is a true class, a "
+            "column a predicted class; numbers are % of the row, and a row adds up to 100. Everything off "
+            "the diagonal "
+            "is an error.",
             sheets=tuple(s for k, s in sheets.items() if k == "errors"),
-            panels=tuple(confusions(rows)), absent="No confusion.json in these runs.",
+            panels=tuple(confusions(rows)),
+            absent="These runs have no file confusion.json.",
         ),
-        *([_answers(report)] if metric.of_pixels else []),
+        *([_predictions(report)] if metric.of_pixels else []),
         Section(
-            "translations", "Translations",
-            "Left to right: real source image, the same translated to the target, and translated back; real target image, the same "
-            "translated to the source, and back. A good translation keeps the class (compare the first two columns) and looks like the "
-            "fourth. One seed is shown.",
-            pictures=tuple(grids(rows)), kind="pictures", absent="No stage here translates images.",
+            "translations",
+            "Translations",
+            "From left to right: a real source image, the same image translated to the target, and "
+            "translated back; a real "
+            "target image, the same image translated to the source, and translated back. A good translation "
+            "keeps the class "
+            "(compare the first two columns) and looks like the fourth column. One seed is shown.",
+            pictures=tuple(grids(rows)),
+            kind="pictures",
+            absent="No stage here translates images.",
         ),
         Section(
-            "drift", "Semantic drift",
-            f"{metric.question} The frozen source classifier names {'them' if metric.of_pixels else 'it'} before (row) and after (column), "
-            "in % of the row. Off the diagonal it sees another class, and the label that the task network is given is wrong. Two cautions: "
-            "the semantic loss trains for this very agreement, so a low rate has to be checked against the images above; and f_s is often "
-            "wrong about target images to begin with, so target → source shows its own confusion too."
+            "drift",
+            "Semantic drift",
+            f"{metric.wording.drift} Everything off the diagonal is a label flip: semantic drift, because "
+            "the translation "
+            "keeps the source label, which may then be wrong for the task network that trains on it. Two "
+            "cautions: the "
+            "semantic loss trains for exactly this agreement, so check a low rate against the images above; "
+            "and f_s is "
+            "often wrong about real target images, so target → source shows its own confusion, too."
             + (" Counts are added over seeds." if several else ""),
             sheets=tuple(s for k, s in sheets.items() if k == "drift"),
             panels=(*flip_matrices(translations), *flip_matrices(translations, "s")),
-            absent=f"No translation here was analysed. {evaluate}",
+            absent=f"No translation was analysed in these runs. {evaluate}",
         ),
         Section(
-            "features", "Features",
-            f"The task network's features of {metric.featured} in two dimensions (t-SNE, at most 300 {metric.places} a domain, one seed). "
-            f"Where adaptation worked, target {metric.places} lie on the {metric.places} that the network was trained on, and the classes "
-            "apart. A network that was trained on translated images alone may well put real source images elsewhere. "
-            "Distances between far groups mean nothing in t-SNE; the "
-            "A-distance below is the number to trust. Test labels colour the points and do nothing else.",
+            "features",
+            "Features",
+            f"{metric.wording.features} A network that was trained on translated images only may well put "
+            "real source "
+            "images elsewhere. In t-SNE, the distance between far groups means nothing; the A-distance below "
+            "is the number "
+            "to trust. Test labels only colour the points.",
             sheets=tuple(s for k, s in sheets.items() if k == "distance"),
-            panels=tuple(clouds(rows)), kind="pairs", absent=f"No run here stored features. {evaluate}",
+            panels=tuple(feature_charts(rows)),
+            kind="pairs",
+            absent=f"No run here stored features. {evaluate}",
         ),
-    ]  # fmt: skip
+    ]
 
 
-def _answers(report: ReportData) -> Section:
-    """Of scenes alone."""
+def _predictions(report: ReportData) -> Section:
+    """Return the section with predicted masks (segmentation only)."""
     return Section(
-        "answers", "Answers",
-        "The first test scenes of the target and their masks, then what each row says of them and, in white, where it is wrong (what is "
-        "ignored is never wrong). One seed is shown.",
-        pictures=tuple(answers(report.rows)), kind="pictures", absent="No pictures of answers in these runs.", legend=_colors(report),
-    )  # fmt: skip
+        "answers",
+        "Predicted masks",
+        "First, some target test images and their true masks; then each row's predicted masks of them and, "
+        "in white, "
+        "where these are wrong (ignored pixels are never wrong). One seed is shown.",
+        pictures=tuple(predicted_masks(report.rows)),
+        kind="pictures",
+        absent="These runs have no pictures of predicted masks.",
+        legend=_colors(report),
+    )
 
 
 def _grey(report: ReportData) -> str:
-    return " Grey is an oracle, trained with target labels." if any(row.oracle for row in report.rows) else ""
+    oracles = any(row.oracle for row in report.rows)
+    return " Grey marks an oracle, which was trained with target labels." if oracles else ""
 
 
 def _of_many(report: ReportData) -> str:
-    """What is left out where there are too many classes to show each."""
+    """Return a sentence on the classes that are left out where there are too many to show each."""
     k = len(report.row(report.reference).outcomes[0].last.classes or ())
     if k <= MANY:
         return ""
-    return f" Of {k:,} classes each chart shows the {EACH} worst and the {EACH} best; scores.json of a run has all."
+    return (
+        f" Of {k:,} classes each chart shows the {EACH} worst and the {EACH} best; "
+        "the file scores.json of a run has all."
+    )
 
 
 def _colors(report: ReportData) -> tuple[tuple[str, str, str], ...]:
-    """The classes of scenes in the colours of their pictures; of many those that most test pixels are, and how many are left out."""
+    """Return the legend of the classes in the colours of their masks.
+
+    Of many classes it holds those with the most test pixels, and says how many are left out.
+    """
     record = next((r for r in report.records if r.palette and r.classes), None)
     if record is None:
         return ()
-    found = [
+    entries = [
         ("chip", name, color) for name, color in zip(record.classes or (), record.palette or (), strict=True)
     ]
-    if len(found) <= MANY:
-        return tuple(found)
+    if len(entries) <= MANY:
+        return tuple(entries)
     counts = report.row(report.reference).outcomes[0].last.confusion.get("target")
-    order = range(len(found)) if counts is None else np.argsort(-counts.sum(1), kind="stable")
+    order = range(len(entries)) if counts is None else np.argsort(-counts.sum(1), kind="stable")
     return (
-        *(found[k] for k in order[:MANY]),
-        ("chip", f"and {len(found) - MANY} classes of fewer pixels", "transparent"),
+        *(entries[k] for k in order[:MANY]),
+        ("chip", f"and {len(entries) - MANY} classes of fewer pixels", "transparent"),
     )
 
 
@@ -175,7 +242,16 @@ def page(
     facts: dict[str, Any],
     missing: Sequence[str],
 ) -> str:
-    """The whole document."""
+    """Return the HTML of the page.
+
+    Args:
+        title: The heading of the page.
+        lead: The sentence below the heading.
+        report: The rows and their notes.
+        chapters: The sections, from `sections`.
+        facts: Where the numbers come from, from `provenance`.
+        missing: What could not be shown, in words.
+    """
     environment = Environment(
         loader=PackageLoader("cycada.report", "."),
         autoescape=True,
@@ -183,9 +259,8 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["svg"] = lambda panel: Markup(
-        panel.svg
-    )  # our own markup; every name in it was escaped by matplotlib
+    # our own markup; every name in it was escaped by matplotlib
+    environment.filters["svg"] = lambda panel: Markup(panel.svg)
     return environment.get_template("page.html.j2").render(
         title=title, lead=lead, report=report, sections=chapters, facts=facts, missing=missing
     )

@@ -1,4 +1,4 @@
-"""Pictures from run folders inside a page: translations, and what is said of scenes."""
+"""Pictures from run folders for the page: translations, and predicted segmentation masks."""
 
 from __future__ import annotations
 
@@ -17,57 +17,68 @@ from cycada.report.semantics import shared
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file inside the page, as a data URI."""
+    """An image inside the page.
+
+    Attributes:
+        uri: The image as a data URI.
+        title: The caption.
+        alt: The text for readers who cannot see the image.
+    """
 
     uri: str
     title: str
     alt: str
 
 
-SCENES = 16
-"""Rows of scenes on a page, of all grids together; a grid has two at least. They are photos, and weigh what photos weigh."""
+GRID_ROWS = 16
+"""Rows of all segmentation grids of a page, at most, because photos are heavy; a grid keeps at least two."""
 
 
 def grids(rows: Sequence[Variant]) -> list[Picture]:
-    """The last grid of the stage that translates, once for all rows that share it, of one seed. Of scenes its first rows."""
-    found = []
+    """Return the last image grid of every translating stage, of one seed.
+
+    Rows that share a stage share its picture. For segmentation only the first rows of a grid are kept.
+    """
+    pictures = []
     groups = [g for g in shared(rows, lambda outcome: outcome.translation) if g.records[0].grid]
     for group in groups:
         record = group.records[0]
         assert record.grid  # the others were left out
         picture = rows_of(
-            record.grid, max(2, SCENES // len(groups)) if rows[0].metric.of_pixels else None, HEAD
+            record.grid, max(2, GRID_ROWS // len(groups)) if rows[0].metric.of_pixels else None, HEAD
         )
         title = f"{group.title}: stage {record.stage}, {_when(record, record.grid)}"
-        found.append(
+        pictures.append(
             Picture(uri(picture), title, f"Grid of real, translated and reconstructed images. {title}")
         )
-    return found
+    return pictures
 
 
-def answers(rows: Sequence[Variant]) -> list[Picture]:
-    """What each row, at its first seed, says of a few test scenes, and where it is wrong. SegmentationDataset and truth are shown once, unless a
-    row was shown others."""
-    found: list[Picture] = []
+def predicted_masks(rows: Sequence[Variant]) -> list[Picture]:
+    """Return each row's predicted masks of a few test images, at its first seed, and where they are wrong.
+
+    The images and their true masks come first, once; again only before a row that was tested on others.
+    """
+    pictures: list[Picture] = []
     known: Image.Image | None = None
     for row in rows:
         record = row.outcomes[0].last
-        if (path := record.answers_picture) is None:
+        if (path := record.predictions_picture) is None:
             continue
-        scenes = _columns(path, "image", "truth")
-        if known is None or scenes.size != known.size or scenes.tobytes() != known.tobytes():
-            title = "Target test images and their truth" + (f", for {row.name}" if known else "")
-            found.append(Picture(uri(scenes), title, title))
-            known = scenes
+        images = _columns(path, "image", "truth")
+        if known is None or images.size != known.size or images.tobytes() != known.tobytes():
+            title = "Target test images and their true masks" + (f", for {row.name}" if known else "")
+            pictures.append(Picture(uri(images), title, title))
+            known = images
         title = f"{row.name}, {_when(record, path)}"
-        found.append(
+        pictures.append(
             Picture(
                 uri(_columns(path, "said", "wrong")),
                 title,
-                f"Answers of {title}, and where they are wrong, in white",
+                f"Predicted masks of {title}, and where they are wrong, in white",
             )
         )
-    return found
+    return pictures
 
 
 def _columns(path: Path, *names: str) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Where the numbers come from: commits, hardware, steps, images, seeds, commands; and what older runs could not show."""
+"""The provenance of a report's numbers: commits, hardware, images, seeds, commands; and what is missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from cycada.report.table import TableRow, covers, mean_by_class
 
 
 def provenance(report: ReportData, command: str) -> dict[str, Any]:
-    """Of every run behind the report, without the places where they lie."""
+    """Describe every run behind the report, without paths of the machine.
+
+    Args:
+        report: The rows of the report.
+        command: The command that made the report.
+    """
     records = report.records
     environments = [r.manifest.get("environment", {}) for r in records]
     return {
@@ -36,33 +41,36 @@ def provenance(report: ReportData, command: str) -> dict[str, Any]:
 
 
 def _different(values: Sequence[Any]) -> list[Any]:
-    found: list[Any] = []
+    distinct: list[Any] = []
     for value in values:
-        if value not in found:
-            found.append(value)
-    return found
+        if value not in distinct:
+            distinct.append(value)
+    return distinct
 
 
 def _stages(records: Sequence[Record]) -> dict[str, list[str]]:
-    """Stage -> every `steps x batch` that it was trained with."""
-    found: dict[str, list[str]] = {}
+    """Return every `steps x batch` that each stage was trained with."""
+    lengths_by_stage: dict[str, list[str]] = {}
     for record in records:
-        said = f"{record.manifest.get('steps', '?')} x {record.manifest.get('batch', '?')}"
-        listed = found.setdefault(f"{record.stage} ({record.method})", [])
-        if said not in listed:
-            listed.append(said)
-    return found
+        length = f"{record.manifest.get('steps', '?')} x {record.manifest.get('batch', '?')}"
+        lengths = lengths_by_stage.setdefault(f"{record.stage} ({record.method})", [])
+        if length not in lengths:
+            lengths.append(length)
+    return lengths_by_stage
 
 
 def missing(report: ReportData) -> list[str]:
-    """What could not be shown, and how to get it."""
-    found = list(report.notes)
+    """List what the report could not show, and how to get it."""
+    notes = list(report.notes)
     outcomes = [(row.name, o) for row in report.rows for o in row.outcomes]
-    old = [f"{o.last.id} ({name}, seed {o.seed})" for name, o in outcomes if o.last.answers() is None]
+    old = [f"{o.last.id} ({name}, seed {o.seed})" for name, o in outcomes if o.last.predictions() is None]
     if old:
-        found.append(
-            "No answers per test image, and so no test over images, no features and no A-distance for "
-            f"{list_some(old, 4)}: made by an older version. `cycada evaluate RUN` writes them (analysis.npz)."
+        notes.append(
+            "There are no predictions for single test images, and so no test over images, no features and no "
+            "A-distance, "
+            f"for {list_some(old, 4)}: an older version made these runs. `cycada evaluate RUN` writes "
+            "analysis.npz, which "
+            "holds them."
         )
     undrifted = sorted(
         {
@@ -73,8 +81,9 @@ def missing(report: ReportData) -> list[str]:
         }
     )
     if undrifted:
-        found.append(
-            f"No label flips and no semantic drift of the translations {list_some(undrifted, 4)}: `cycada evaluate RUN` measures them."
+        notes.append(
+            f"There are no label flips and no semantic drift for the translations {list_some(undrifted, 4)}: "
+            "`cycada evaluate RUN` measures them."
         )
     unchosen = sorted(
         {
@@ -84,17 +93,18 @@ def missing(report: ReportData) -> list[str]:
         }
     )
     if unchosen:
-        found.append(
-            f"No label-free criteria in {list_some(unchosen, 4)}: they are stored while training. "
-            "Delete the run folder and run its experiment again."
+        notes.append(
+            f"There are no label-free criteria for {list_some(unchosen, 4)}: they are stored while training. "
+            "To get them, "
+            "delete the run folder and run its experiment again."
         )
     if all(o.translation is None for _, o in outcomes):
-        found.append("No image grids: no stage here translates images.")
-    return found
+        notes.append("There are no image grids: no stage here translates images.")
+    return notes
 
 
 def as_json(report: ReportData, lines: Sequence[TableRow], command: str) -> dict[str, Any]:
-    """table.json: unrounded, with everything that is needed to trust it."""
+    """Return the contents of table.json: the unrounded numbers, and all that is needed to check them."""
     rows = [
         {
             "name": line.row.name,
@@ -102,7 +112,7 @@ def as_json(report: ReportData, lines: Sequence[TableRow], command: str) -> dict
             "oracle": line.row.oracle,
             f"target_{line.row.metric.key}": _plain(line.target),
             f"source_{line.row.metric.key}": _plain(line.source),
-            **(_of_scenes(line) if line.row.metric.of_pixels else {}),
+            **(_segmentation_scores(line) if line.row.metric.of_pixels else {}),
             "gain_over_source_only": _plain(line.gain),
             "test": _plain(line.test),
             "stages": {str(o.seed): {r.stage: r.id for r in o.chain} for o in line.row.outcomes},
@@ -110,13 +120,20 @@ def as_json(report: ReportData, lines: Sequence[TableRow], command: str) -> dict
         for line in lines
     ]
     return {
-        "name": report.name, "selection": "last step", "unit": "percent", "reference": report.reference, "rows": rows,
-        "tests": covers(lines), "failures": report.failures, "missing": missing(report), "provenance": provenance(report, command),
-    }  # fmt: skip
+        "name": report.name,
+        "selection": "last step",
+        "unit": "percent",
+        "reference": report.reference,
+        "rows": rows,
+        "tests": covers(lines),
+        "failures": report.failures,
+        "missing": missing(report),
+        "provenance": provenance(report, command),
+    }
 
 
-def _of_scenes(line: TableRow) -> dict[str, Any]:
-    """What mIoU is the mean of, and the other scores."""
+def _segmentation_scores(line: TableRow) -> dict[str, Any]:
+    """Return the other scores of segmentation, and over how many images and classes mIoU is the mean."""
     images, classes = averaged_over(line.row)
     means = mean_by_class([o.last for o in line.row.outcomes])
     names = line.row.outcomes[0].last.classes or tuple(

@@ -1,4 +1,4 @@
-"""What one finished run folder says, read once and on demand. What an older folder lacks reads as None."""
+"""The contents of one finished run folder, read on demand; what an older folder lacks is None or empty."""
 
 from __future__ import annotations
 
@@ -22,56 +22,75 @@ from cycada.storage.store import RunFolder
 
 
 class Record:
-    """One stage's outcome on disk. Raises CycadaError where a file that is there cannot be read."""
+    """One stage's results on disk.
+
+    Its attributes read files at their first use, and raise CycadaError where a file exists but cannot be
+    read.
+
+    Args:
+        path: The run folder of the stage.
+    """
 
     def __init__(self, path: Path) -> None:
         self.folder = RunFolder(path)
 
     @property
     def id(self) -> str:
+        """The id of the stage, which is the name of its folder."""
         return self.folder.id
 
     @cached_property
     def done(self) -> bool:
-        """Whether it is finished. Raises CycadaError where its files are not those that the stage wrote."""
+        """Whether the stage is finished.
+
+        Raises:
+            CycadaError: The files are not those that the stage wrote.
+        """
         return self.folder.done and self.folder.check(weights=False).done
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.folder.read_json("manifest.json")
-        return found
+        """The contents of manifest.json."""
+        manifest: dict[str, Any] = self.folder.read_json("manifest.json")
+        return manifest
 
     @property
     def stage(self) -> str:
+        """The name of the stage in its experiment."""
         return str(self.manifest["stage"])
 
     @property
     def method(self) -> str:
+        """The name of the method that trained the stage."""
         return str(self.manifest["method"])
 
     @property
     def label(self) -> str:
-        """What a results table calls the outcome; the method's own name where this installation does not know it."""
+        """The method's label in results tables, or its name where the method is not installed here."""
         return methods[self.method].label if self.method in methods else self.method
 
     @property
     def seed(self) -> int:
+        """The seed of the run."""
         return int(self.manifest["seed"])
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The experiment, as config.yaml has it."""
+        """The experiment, as config.yaml holds it."""
         return self.folder.read_config()[0]
 
     @property
     def domains(self) -> tuple[str, str]:
-        """Names of source and target."""
+        """The names of the source and the target domain."""
         data = self.config["data"]
         return data["source"]["name"], data["target"]["name"]
 
     @property
     def titles(self) -> tuple[str, str]:
-        """The same; of two domains of one name, with the words among their options that tell them apart: `streets (game)`."""
+        """The names of source and target for a reader.
+
+        Where both domains have one name, the text options that differ follow in brackets: `streets (game)`.
+        """
         source, target = self.config["data"]["source"], self.config["data"]["target"]
         if source["name"] != target["name"]:
             return self.domains
@@ -87,45 +106,56 @@ class Record:
 
     @property
     def consecutive(self) -> bool:
-        """Whether the target's test images are frames of one video that follow each other; False of a domain that is not known here."""
+        """Whether the target's test images are successive frames of a video; False for an unknown domain."""
         name = self.domains[1]
         return name in scene_domains and scene_domains[name].consecutive
 
     @cached_property
     def scores(self) -> dict[str, dict[str, Any]]:
+        """The stored scores: domain -> name of the score -> value in [0, 1], or a list with one per class."""
         return stored_scores(self.folder)
 
     @cached_property
     def metric(self) -> Metric | None:
-        """What stands for it: accuracy, or mIoU where it is about scenes. None where the target is not scored."""
+        """The score of the stage: accuracy, or mIoU for segmentation; None where the target has no score."""
         return metric_of(self.scores.get("target", {}))
 
     def score(self, side: str = "target", name: str | None = None) -> float | None:
-        """Its metric, or another score, at the last step in percent; None where the stage has no classifier or the domain no
+        """Return a score at the last step.
 
-        test labels."""
+        Args:
+            side: The domain: "source" or "target".
+            name: The name of the score; by default the metric that stands for the stage.
+
+        Returns:
+            The score in percent, or None where the stage has no classifier or the domain no test labels.
+        """
         if self.metric is None:
             return None
-        found = self.scores.get(side, {}).get(name or self.metric.key)
-        return None if found is None else 100 * found
+        value = self.scores.get(side, {}).get(name or self.metric.key)
+        return None if value is None else 100 * value
 
     def by_class(self) -> list[float] | None:
-        """Of the target, in percent, NaN where a class is absent; None where it is not stored."""
-        found = self.scores.get("target", {}).get(self.metric.by_class) if self.metric else None
-        return None if found is None else [math.nan if value is None else 100 * value for value in found]
+        """Return the target's scores by class in percent, NaN for an absent class; None without any."""
+        values = self.scores.get("target", {}).get(self.metric.by_class) if self.metric else None
+        return None if values is None else [math.nan if value is None else 100 * value for value in values]
 
     @cached_property
     def metrics(self) -> list[dict[str, float]]:
+        """The rows of metrics.jsonl."""
         return self.folder.metrics()
 
     @property
     def evaluations(self) -> list[dict[str, float]]:
         """The rows of metrics.jsonl with target scores."""
         rows = [row for row in self.metrics if f"target/{self.metric.key}" in row] if self.metric else []
-        return [row | self._over_the_truth(row) for row in rows]
+        return [row | self._miou_over_true_classes(row) for row in rows]
 
-    def _over_the_truth(self, row: dict[str, float]) -> dict[str, float]:
-        """mIoU of one evaluation over the classes of the truth; older versions took the mean over those that were called, too."""
+    def _miou_over_true_classes(self, row: dict[str, float]) -> dict[str, float]:
+        """Return the mIoU of one evaluation over the classes that the true masks hold.
+
+        Older versions stored a mean that included classes which were only predicted.
+        """
         if self.metric is None or not self.metric.of_pixels or "target" not in self.confusion:
             return {}
         ious = [row.get(f"target/class_iou/{k}") for k in self.confusion["target"].sum(1).nonzero()[0]]
@@ -134,25 +164,27 @@ class Record:
 
     @cached_property
     def confusion(self) -> dict[str, np.ndarray]:
-        """domain -> (K, K) counts, rows are the truth. Empty where there are none."""
+        """Confusion matrices: domain -> (K, K) counts, rows are true classes. Empty where none are stored."""
         return {side: np.array(count) for side, count in self._optional_json("confusion.json").items()}
 
     @cached_property
     def drift(self) -> dict[str, float]:
+        """The scores of semantic drift in drift.json; empty where there are none."""
         return {k: float(v) for k, v in self._optional_json("drift.json").items() if v is not None}
 
     @cached_property
     def analysis(self) -> dict[str, np.ndarray]:
-        """Answers on the test images, features and flips, by the names in analysis.npz. Empty where there are none."""
+        """Predictions, features and label flips of the test images, by their names in analysis.npz."""
         return self.folder.arrays("analysis.npz")
 
     @property
     def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes, or None where they are not stored."""
         return tuple(map(str, self.analysis["classes"])) if "classes" in self.analysis else None
 
     @property
     def palette(self) -> list[str] | None:
-        """A colour for every class of scenes, as #rrggbb."""
+        """A colour for every class of a segmentation task, as #rrggbb; None for image labels."""
         return (
             ["#" + bytes(color).hex() for color in self.analysis["palette"]]
             if "palette" in self.analysis
@@ -161,30 +193,38 @@ class Record:
 
     @property
     def grid(self) -> Path | None:
-        """The last image grid."""
+        """The file of the last image grid, or None."""
         return self._picture("grid")
 
     @property
-    def answers_picture(self) -> Path | None:
-        """The last picture of a scene, the answer, the truth and the errors."""
+    def predictions_picture(self) -> Path | None:
+        """The file of the last picture of test images, predicted masks, true masks and errors, or None."""
         return self._picture("answers")
 
     def _picture(self, kind: str) -> Path | None:
-        found = sorted(self.folder.images.glob(f"{kind}_*.png"))
-        return found[-1] if found else None
+        pictures = sorted(self.folder.images.glob(f"{kind}_*.png"))
+        return pictures[-1] if pictures else None
 
     @cached_property
     def grid_width(self) -> int:
-        """In pixels: what learns both directions shows more columns than what uses one. 0 where there is no grid."""
+        """The width of the image grid in pixels, or 0 without a grid.
+
+        A stage that learns both directions draws more columns than one that uses a single direction.
+        """
         if self.grid is None:
             return 0
         with Image.open(self.grid) as image:
             return int(image.width)
 
-    def answers(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """What a test over target test images needs, and what tells the images from others: right or wrong (N,) bool and labels
+    def predictions(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return what a paired test over target test images needs; None where it is not stored.
 
-        (N,); of scenes the counts of each (N, K, K) and how many pixels have which class (N, K).
+        Returns:
+            The results of the N images, and an array by which two runs recognise the same test images. For
+            image
+            labels: whether each prediction is right (N,) bool, and the true labels (N,). For segmentation:
+                the confusion counts of each image (N, K, K), and how many of its pixels have which class (N,
+                K).
         """
         if "counts_target" in self.analysis:
             counts = self.analysis["counts_target"]
@@ -195,23 +235,24 @@ class Record:
         return self.analysis["predicted_target"] == label, label
 
     def ancestors(self) -> list[Record]:
-        """The stages that this one started from, oldest first, as far as their folders lie beside this one."""
-        found: dict[str, Record] = {}
+        """Return the stages that this one started from, oldest first, as far as their folders lie here."""
+        ancestors: dict[str, Record] = {}
 
         def visit(record: Record) -> None:
             for parent in record.manifest.get("parents", {}).values():
                 other = Record(self.folder.path.parent / parent)
-                if "#" not in parent and parent not in found and other.done:
+                if "#" not in parent and parent not in ancestors and other.done:
                     visit(other)
-                    found[parent] = other
+                    ancestors[parent] = other
 
         visit(self)
-        return list(found.values())
+        return list(ancestors.values())
 
     def settings(self) -> str:
-        """A digest of what the stage and those before it were told, apart from the seed: equal for the same method, evaluated
+        """Return a digest of the settings of this stage and the stages before it, apart from the seed.
 
-        in the same way. What a run of an older version was not asked yet stands at its default.
+        Two runs have equal digests if they used the same method and were evaluated in the same way. A setting
+        that a run of an older version did not know yet counts at its default.
         """
         experiment = parse(self.config, str(self.folder.path / "config.yaml")).model_dump(mode="json")
         stages, data = (
@@ -222,31 +263,42 @@ class Record:
         for name in wanted:
             starts = stages[name].get("init", {}).values()
             wanted += [s.split(".")[0] for s in starts if "#" not in s and s.split(".")[0] not in wanted]
-        networks = _may_be_used(experiment["networks"], [stages[name]["method"] for name in wanted])
-        told = {"data": data, "networks": networks, "stages": {name: stages[name] for name in sorted(wanted)}}
-        return digest(told | {"evaluation": EvaluationConfig(**experiment["evaluation"]).changes()})
+        networks = _usable_networks(experiment["networks"], [stages[name]["method"] for name in wanted])
+        settings = {
+            "data": data,
+            "networks": networks,
+            "stages": {name: stages[name] for name in sorted(wanted)},
+        }
+        return digest(settings | {"evaluation": EvaluationConfig(**experiment["evaluation"]).changes()})
 
     def _optional_json(self, name: str) -> dict[str, Any]:
         path = self.folder.path / name
-        found: dict[str, Any] = self.folder.read_json(name) if path.exists() else {}
-        return found
+        contents: dict[str, Any] = self.folder.read_json(name) if path.exists() else {}
+        return contents
 
 
-def _may_be_used(networks: dict[str, Any], by: list[str]) -> dict[str, Any]:
-    """The networks, by kind or role, that a term of these methods may want: an experiment has others for its other stages."""
-    if not all(name in methods for name in by):
-        return networks  # a plugin's: nobody knows
-    terms = {(name, term) for name in by for phase in methods[name].phases for term in phase.terms}
+def _usable_networks(networks: dict[str, Any], method_names: list[str]) -> dict[str, Any]:
+    """Return the networks, by kind or role, that a loss term of these methods may use.
+
+    The experiment may describe further networks for its other stages.
+    """
+    if not all(name in methods for name in method_names):
+        return networks  # a plugin's method that is not installed here: its roles are unknown
+    terms = {(name, term) for name in method_names for phase in methods[name].phases for term in phase.terms}
     roles = {role for name, term in terms for role in methods[name].tensors.roles_of(Term(term).needs)}
     wanted = roles | {kind_of(role) for role in roles}
     return {key: spec for key, spec in networks.items() if key in wanted}
 
 
 def relative_path(word: str) -> str:
-    """A path as it may stand in a report: what is absolute says where this machine keeps it, so only its last part."""
+    """Return a path as a report may show it: of an absolute path, which names this machine, the last part."""
     return Path(word).name if Path(word).is_absolute() else word.removeprefix("./")
 
 
 def read_json(path: Path, kind: Literal["summary", "sweep"]) -> Any:
-    """What a run or a sweep wrote of its stages. Raises CycadaError."""
+    """Return what a run or a sweep wrote about its stages.
+
+    Raises:
+        CycadaError: The file cannot be read, or is not of this kind.
+    """
     return read_shaped(path, kind, "Run its experiment or sweep again.")

@@ -1,4 +1,4 @@
-"""`cycada report`: gather, compute, and write report.html, table.md, table.tex, table.csv, table.json and figures/*.svg."""
+"""The report as files: report.html, table.md, table.tex, table.csv, table.json and figures/*.svg."""
 
 from __future__ import annotations
 
@@ -36,7 +36,14 @@ from cycada.report.table import TableRow, lines
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """Where the report lies, its main table, and what it could not show."""
+    """The files of a report, and what it says.
+
+    Attributes:
+        folder: The folder of the report.
+        results: Its main table.
+        missing: What it could not show, in words.
+        failures: Runs that did not finish, in words.
+    """
 
     folder: Path
     results: Table
@@ -51,77 +58,86 @@ def report(
     against: str | None = None,
     title: str | None = None,
 ) -> ReportFiles:
-    """Report on sweeps, experiments (by name or YAML file) or runs (by id or folder), from what lies on disk.
+    """Write a report about finished sweeps, experiments or runs, from their files alone.
 
-    against: the row that the others are tested against. out: a folder, else `results/reports/NAME`. Raises CycadaError.
+    Args:
+        what: Sweeps and experiments, by name or YAML file, and runs, by id or folder.
+        results: The folder of all results.
+        out: The folder to write to; by default `results/reports/NAME`.
+        against: The row that the others are tested against; by default the sweep's `compare_to`, or full
+            CyCADA.
+        title: The heading of the page.
+
+    Raises:
+        CycadaError: Nothing was found, or the rows are about different domains or scores.
     """
     results = Path(results)
-    found = gather(what, results, against)
-    table = lines(found)
-    sheets = {s.key: s for s in _sheets(found, table)}
-    folder = Path(out) if out else results / "reports" / files.shortened(found.name)
+    data = gather(what, results, against)
+    table = lines(data)
+    sheets = {s.key: s for s in _sheets(data, table)}
+    folder = Path(out) if out else results / "reports" / files.shortened(data.name)
     command = _command(what, against, title)
-    missing = provenance.missing(found)
-    heading = title or f"{found.name}: {' → '.join(found.records[0].titles)}"
-    lead = headline(table, found.reference)
-    facts = provenance.provenance(found, command)
+    missing = provenance.missing(data)
+    heading = title or f"{data.name}: {' → '.join(data.records[0].titles)}"
+    lead = headline(table, data.reference)
+    facts = provenance.provenance(data, command)
     files.ready(folder)
-    chapters = sections(found, table, sheets)
-    html = page(heading, lead, found, chapters, facts, missing)
+    chapters = sections(data, table, sheets)
+    html = page(heading, lead, data, chapters, facts, missing)
     files.ready(folder / "figures")
     for panel in (p for chapter in chapters for p in (*chapter.panels, *chapter.more)):
         files.write_text(folder / "figures" / f"{panel.key}.svg", panel.alone)
     files.write_text(
-        folder / "table.json", json.dumps(provenance.as_json(found, table, command), indent=1) + "\n"
+        folder / "table.json", json.dumps(provenance.as_json(data, table, command), indent=1) + "\n"
     )
     files.write_text(folder / "table.csv", csv_table(table))
     files.write_text(folder / "table.tex", latex(list(sheets.values())))
     files.write_text(
-        folder / "table.md", markdown(heading, lead, list(sheets.values()), [*found.failures, *missing])
+        folder / "table.md", markdown(heading, lead, list(sheets.values()), [*data.failures, *missing])
     )
     files.write_text(folder / "report.html", html)
-    return ReportFiles(folder, sheets["results"], missing, found.failures)
+    return ReportFiles(folder, sheets["results"], missing, data.failures)
 
 
-def _sheets(found: ReportData, table: Sequence[TableRow]) -> list[Table]:
-    """Those that have something to say."""
-    sheets = [main(table, found.reference)]
+def _sheets(data: ReportData, table: Sequence[TableRow]) -> list[Table]:
+    """Return the tables that have any contents, in their order on the page."""
+    sheets = [main(table, data.reference)]
     if entries := published(table):
-        sheets.append(published_sheet(entries, found.metric))
-    if steps := choose_steps(found.rows):
+        sheets.append(published_sheet(entries, data.metric))
+    if steps := choose_steps(data.rows):
         sheets += step_sheets(steps)
-    if choices := choose_rows(found.rows):
-        sheets.append(row_sheet(choices, found.metric))
+    if choices := choose_rows(data.rows):
+        sheets.append(row_sheet(choices, data.metric))
     if groups := [
-        g for g in shared(found.rows, lambda outcome: outcome.translation) if any(r.drift for r in g.records)
+        g for g in shared(data.rows, lambda outcome: outcome.translation) if any(r.drift for r in g.records)
     ]:
-        sheets.append(drift_sheet(groups, found.metric))
-    if apart := distances(found.rows):
+        sheets.append(drift_sheet(groups, data.metric))
+    if apart := distances(data.rows):
         sheets.append(distance_sheet(apart))
-    if found.metric.of_pixels:
-        sheets.insert(1, class_sheet(table, found.reference))
-    if len(found.records[-1].classes or ()) > MANY and (errors := error_sheet(found.row(found.reference))):
+    if data.metric.of_pixels:
+        sheets.insert(1, class_sheet(table, data.reference))
+    if len(data.records[-1].classes or ()) > MANY and (errors := error_sheet(data.row(data.reference))):
         sheets.append(errors)
     return sheets
 
 
 def headline(table: Sequence[TableRow], reference: str) -> str:
-    """The one sentence to take away."""
+    """Return the summary of the report in a sentence or two: the reference's score and its gain."""
     line = next(line for line in table if line.row.name == reference)
     n = len(line.target.values)
-    seeds = f"mean of {n} seeds ± standard error" if n > 1 else f"one seed ({next(iter(line.target.values))})"
+    seeds = f"mean of {n} seeds ± standard error" if n > 1 else f"seed {next(iter(line.target.values))} only"
     score = f"{line.target} %" + (f" {line.row.metric.word}" if line.row.metric.of_pixels else "")
-    sentence = f"{reference} reaches {score} on target test images, last step, {seeds}."
+    sentence = f"{reference} reaches {score} on target test images at the last step ({seeds})."
     if line.gain:
         more = "" if line.gain.error is None else f" ± {line.gain.error:.1f}"
-        sentence += f" That is {line.gain.mean:+.1f}{more} points over its own source-only network."
+        sentence += f" That is {line.gain.mean:+.1f}{more} points compared with its own source-only network."
     if line.row.oracle:
-        sentence += " It is an oracle, trained with target labels."
+        sentence += " It is an oracle, which was trained with target labels."
     return sentence
 
 
 def _command(what: Sequence[str], against: str | None, title: str | None) -> str:
-    """As one would type it again; folders outside the working directory by their last part alone."""
+    """Return the command that makes this report again; of absolute paths only the last part is kept."""
     words = [relative_path(w) for w in what]
     options = [
         x for name, value in (("--against", against), ("--title", title)) if value for x in (name, value)

@@ -13,7 +13,13 @@ FULL_METHODS = ("cycada_feature", "cycada")
 
 @dataclass(frozen=True)
 class Outcome:
-    """One row at one seed. chain: the stages that led to it, the last is what is scored. baseline: source only, same seed."""
+    """One row of a report at one seed.
+
+    Attributes:
+        seed: The seed of the runs.
+        chain: The stages that led to the outcome, oldest first; the last one is scored.
+        baseline: The source-only stage of the same seed, if there is one.
+    """
 
     seed: int
     chain: tuple[Record, ...]
@@ -21,52 +27,73 @@ class Outcome:
 
     @property
     def last(self) -> Record:
+        """The stage that is scored."""
         return self.chain[-1]
 
     def latest(self, has: Callable[[Record], object]) -> Record | None:
-        """The last stage of the chain that has something."""
+        """Return the last stage of the chain for which `has` is true, or None."""
         return next((r for r in reversed(self.chain) if has(r)), None)
 
     @property
     def translation(self) -> Record | None:
-        """The stage that learnt the translation behind this outcome: the last with flips or drift, else with the widest grid."""
-        if found := self.latest(lambda r: r.drift or "flip_t" in r.analysis):
-            return found
+        """The stage that learnt the translation behind this outcome, or None.
+
+        It is the last stage with label flips or semantic drift; without one, the stage with the widest image
+        grid.
+        """
+        if analysed := self.latest(lambda r: r.drift or "flip_t" in r.analysis):
+            return analysed
         grids = [r for r in self.chain if r.grid_width]
         return max(reversed(grids), key=lambda r: r.grid_width) if grids else None
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One line of the table: a variant, a stage, or runs of equal settings. outcomes: by seed, ascending."""
+    """One row of the table: a sweep's variant, a stage of an experiment, or runs with equal settings.
+
+    Attributes:
+        name: The name of the row.
+        outcomes: One outcome for every seed, by ascending seed.
+    """
 
     name: str
     outcomes: tuple[Outcome, ...]
 
     @property
     def method(self) -> str:
+        """The method of the scored stage."""
         return self.outcomes[0].last.method
 
     @property
     def metric(self) -> Metric:
-        """What its outcomes are scored by."""
-        found = self.outcomes[0].last.metric
-        assert found is not None  # only scored outcomes make a row
-        return found
+        """The score of its outcomes."""
+        metric = self.outcomes[0].last.metric
+        assert metric is not None  # only scored outcomes make a row
+        return metric
 
     @property
     def oracle(self) -> bool:
-        """Trained on target labels: shown, never compared as a result."""
+        """Whether the row was trained with target labels: it is shown, but never compared as a result."""
         return self.method == "target_only"
 
     @property
     def seeds(self) -> tuple[int, ...]:
+        """The seeds of its outcomes, ascending."""
         return tuple(o.seed for o in self.outcomes)
 
 
 @dataclass
 class ReportData:
-    """All that a report is made from. reference: the row that the others are tested against. notes: what is missing or not comparable."""
+    """All data that a report is made from.
+
+    Attributes:
+        name: The name of the report.
+        rows: The rows of its main table, in order.
+        reference: The name of the row that the others are tested against.
+        failures: Runs that did not finish, in words.
+        notes: What is missing or not comparable, in words.
+        commands: The commands that trained the runs.
+    """
 
     name: str
     rows: list[Variant] = field(default_factory=list)
@@ -77,13 +104,14 @@ class ReportData:
 
     @property
     def metric(self) -> Metric:
-        """What all rows are scored by."""
+        """The score of all rows."""
         return self.rows[0].metric
 
     @property
     def records(self) -> list[Record]:
-        """Every run folder behind the report, once."""
+        """Every run folder behind the report, each once."""
         return list({r.id: r for row in self.rows for o in row.outcomes for r in o.chain}.values())
 
     def row(self, name: str) -> Variant:
+        """Return the row of that name."""
         return next(row for row in self.rows if row.name == name)

@@ -1,7 +1,7 @@
-"""What choosing without target labels would have cost: last, each label-free criterion, and the oracle, side by side.
+"""The cost of choosing without target labels: last step, label-free criteria and oracle side by side.
 
-Two choices are looked at: of the step within a run, and of the row within the table. HIGHER is better for all criteria.
-Nothing here moves the table's numbers, which are of the last step.
+There are two choices: of the step within a run, and of the row within the table. For all criteria, higher is
+better. Nothing here changes the numbers of the main table, which are those of the last step.
 """
 
 from __future__ import annotations
@@ -15,11 +15,37 @@ from cycada.report.rows import Variant
 from cycada.report.table import Mean
 
 PREFIX = "selection/"
+"""How the keys of the criteria begin in metrics.jsonl."""
+CRITERIA = {
+    "certainty": ("certainty", "minus the mean entropy of the predictions (Morerio et al. 2018)"),
+    "information_maximisation": (
+        "InfoMax",
+        "information maximisation: the entropy of the mean prediction minus the mean entropy "
+        "(Shi & Sha 2012)",
+    ),
+    "bnm": ("BNM", "batch nuclear-norm maximisation: the nuclear norm of the predictions (Cui et al. 2020)"),
+    "snd": (
+        "SND",
+        "soft neighbourhood density: the mean entropy of each image's similarities to all others (Saito et "
+        "al. 2021)",
+    ),
+    "source_accuracy": ("source accuracy", "the accuracy on the source test set"),
+    "agreement": (
+        "agreement",
+        "how often a translated source image (segmentation: each of its pixels) keeps its class",
+    ),
+}
+"""Key of a criterion -> how tables write it, and what it is."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Target accuracy (mIoU of scenes) where a criterion was highest, and the regret: the oracle's less that."""
+    """The target score of one choice, and its regret.
+
+    Attributes:
+        accuracy: Target accuracy, or mIoU for segmentation, where the criterion was highest.
+        regret: The oracle's score minus `accuracy`, in points.
+    """
 
     accuracy: Mean
     regret: Mean
@@ -27,9 +53,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class StepChoices:
-    """Of one row. evaluations: to choose from. choices: `last` and each criterion. oracle: the best evaluation, known only with
+    """The choices of a step within the runs of one row.
 
-    target labels.
+    Attributes:
+        row: The row.
+        evaluations: The number of evaluations to choose from.
+        choices: The choice of `last`, the last step, and of each criterion.
+        oracle: The score of the best evaluation, which only target labels can tell.
     """
 
     row: Variant
@@ -40,7 +70,13 @@ class StepChoices:
 
 @dataclass(frozen=True)
 class RowChoice:
-    """Which row a criterion's last values choose, by seed, its accuracy (or mIoU) there, and the regret against the best row."""
+    """The choice of a row by the values of a criterion at the last step.
+
+    Attributes:
+        criterion: The key of the criterion.
+        chosen: The name of the chosen row, by seed.
+        choice: Its score, and the regret against the best row.
+    """
 
     criterion: str
     chosen: dict[int, str]
@@ -48,19 +84,22 @@ class RowChoice:
 
 
 def criteria_of(rows: Sequence[Variant]) -> tuple[str, ...]:
-    """The criteria that any evaluation stored, in the order of their first occurrence."""
-    found: dict[str, None] = {}
+    """Return the criteria that any evaluation stored, in the order of their first occurrence."""
+    names: dict[str, None] = {}
     for row in rows:
         for outcome in row.outcomes:
-            found |= dict.fromkeys(
+            names |= dict.fromkeys(
                 k.removeprefix(PREFIX) for e in outcome.last.evaluations for k in e if k.startswith(PREFIX)
             )
-    return tuple(found)
+    return tuple(names)
 
 
 def choose_steps(rows: Sequence[Variant]) -> list[StepChoices]:
-    """For every row whose runs stored criteria. A criterion counts where every evaluation of every seed has it."""
-    found = []
+    """Return the choices of a step for every row whose runs stored criteria.
+
+    A criterion counts only if every evaluation of every seed has it.
+    """
+    step_choices = []
     for row in rows:
         runs = {o.seed: o.last.evaluations for o in row.outcomes if o.last.evaluations}
         names = [n for n in criteria_of([row]) if all(PREFIX + n in e for es in runs.values() for e in es)]
@@ -69,18 +108,21 @@ def choose_steps(rows: Sequence[Variant]) -> list[StepChoices]:
         key = f"target/{row.metric.key}"
         oracle = {seed: 100 * max(e[key] for e in es) for seed, es in runs.items()}
         at = {"last": {seed: es[-1] for seed, es in runs.items()}}
-        for name in names:  # of equals the later: what one more evaluation did not make worse
+        for name in names:  # among equal values the later evaluation, as training on did no harm
             key_of = itemgetter(PREFIX + name)
             at[name] = {seed: max(reversed(es), key=key_of) for seed, es in runs.items()}
         choices = {
             name: _choice({s: 100 * e[key] for s, e in chosen.items()}, oracle) for name, chosen in at.items()
         }
-        found.append(StepChoices(row, max(map(len, runs.values())), choices, _mean(oracle)))
-    return found
+        step_choices.append(StepChoices(row, max(map(len, runs.values())), choices, _mean(oracle)))
+    return step_choices
 
 
 def choose_rows(rows: Sequence[Variant]) -> list[RowChoice]:
-    """Per criterion, over the seeds that every row has. The oracle row is not up for choice. Empty below two rows."""
+    """Return the row that each criterion would choose, over the seeds that every row has.
+
+    Oracles cannot be chosen. The list is empty for fewer than two other rows.
+    """
     rows = [row for row in rows if not row.oracle]
     seeds = [s for s in (rows[0].seeds if rows else ()) if all(s in row.seeds for row in rows)]
     if len(rows) < 2 or not seeds:
@@ -88,14 +130,14 @@ def choose_rows(rows: Sequence[Variant]) -> list[RowChoice]:
     runs = {(row.name, o.seed): o.last for row in rows for o in row.outcomes}
     accuracy = {key: run.score() or 0.0 for key, run in runs.items()}
     best = {s: max(accuracy[row.name, s] for row in rows) for s in seeds}
-    found = []
+    row_choices = []
     for name in criteria_of(rows):
         value = {key: _last(run, PREFIX + name) for key, run in runs.items()}
         if any(value[row.name, s] is None for row in rows for s in seeds):
             continue
         chosen = {s: max(rows, key=lambda row, s=s: value[row.name, s]).name for s in seeds}  # type: ignore[misc, arg-type]
-        found.append(RowChoice(name, chosen, _choice({s: accuracy[chosen[s], s] for s in seeds}, best)))
-    return found
+        row_choices.append(RowChoice(name, chosen, _choice({s: accuracy[chosen[s], s] for s in seeds}, best)))
+    return row_choices
 
 
 def _last(run: Record, key: str) -> float | None:
@@ -107,6 +149,6 @@ def _choice(accuracy: dict[int, float], oracle: dict[int, float]) -> Choice:
 
 
 def _mean(values: dict[int, float]) -> Mean:
-    found = Mean.of(values)
-    assert found is not None
-    return found
+    mean = Mean.of(values)
+    assert mean is not None  # there is at least one seed
+    return mean

@@ -1,4 +1,4 @@
-"""Did the translation change what the images show, and did it bring the domains together? Scores of each row."""
+"""Scores of translations: whether images kept what they show, and whether the domains came together."""
 
 from __future__ import annotations
 
@@ -16,51 +16,72 @@ from cycada.report.table import Mean
 DRIFT = {
     "flip_rate_t": (
         "flips, s→t",
-        "share of {source} whose class, as the frozen source classifier f_s sees it, changes with G_st. It counts f_s's own mistakes: "
-        "what looks truly like the target flips as often as f_s is wrong there, so that fewer flips need not be better.",
+        "label flips: the share of {source} for which the class that the frozen source classifier f_s "
+        "predicts changes "
+        "when G_st translates the image. It includes f_s's own mistakes: a translation that looks exactly "
+        "like the "
+        "target flips as often as f_s is wrong on the target, so fewer flips are not always better.",
     ),
     "flip_rate_s": ("flips, t→s", "the same for {target} and G_ts."),
-    "translation_accuracy": ("translated, right", "how often f_s names {translated} by its source label."),
+    "translation_accuracy": (
+        "translated, right",
+        "how often f_s predicts the source label for {translated}.",
+    ),
     "reconstruction_accuracy": (
         "reconstructed, right",
-        "the same after the way back. Far above the one before, the cycle restores from a hidden signal what the translation lost.",
+        "the same after the image is translated back. If it is far above the value before, the cycle "
+        "restores from a "
+        "hidden signal what the translation lost.",
     ),
-    "cycle_l1": ("cycle L1", "mean |G_ts(G_st(x)) - x|, images in [-1, 1]."),
+    "cycle_l1": ("cycle L1", "mean |G_ts(G_st(x)) - x| for images in [-1, 1]."),
     "cycle_l1_noisy": (
         "cycle L1, noised",
-        "the same with a little noise added to the translated image before the way back.",
+        "the same with a little noise added to the translated image before it is translated back.",
     ),
     "noise_sensitivity": (
         "noise sensitivity",
-        "mean change of the reconstruction over the mean noise. Far above 1, the way back reads a code of small amplitude "
-        "(steganography: Chu et al. 2017, Bashkirova et al. 2019).",
+        "the mean change of the reconstruction divided by the mean noise. If it is far above 1, the way back "
+        "reads a "
+        "hidden code of small amplitude (steganography: Chu et al. 2017, Bashkirova et al. 2019).",
     ),
     "translation_error_l1": (
         "error, L1",
-        "mean |G_st(x) - y|, where y is the same scene in the target's look: the truth, which is known of drawn scenes. A camera's noise "
-        "in y cannot be foreseen, so that 0 is out of reach.",
+        "mean |G_st(x) - y|, where y is the true translation: the same scene in the target's look, which is "
+        "known for "
+        "drawn scenes. The camera noise in y cannot be predicted, so 0 is out of reach.",
     ),
     "untranslated_l1": ("untranslated, L1", "mean |x - y|: the error of a translation that changes nothing."),
 }
-"""Key of drift.json -> head of its column, what it says, with gaps for what the metric calls them."""
-UNSEEN = "A semantic loss then keeps their translations from looking like the target's, and the task network from learning those."
+"""Key of drift.json -> the head of its column, and its meaning with the fields of `Wording` in braces."""
+MISSING_CLASSES = (
+    "A semantic loss then keeps the translations of these classes from looking like the target, and the task "
+    "network "
+    "from learning the target's look of them."
+)
 PERCENT = ("flip_rate_t", "flip_rate_s", "translation_accuracy", "reconstruction_accuracy")
+"""Keys of drift.json that are shown in percent."""
 
 
 @dataclass(frozen=True)
 class SharedTranslation:
-    """Something of a translating stage, once, with all the rows that came from that stage."""
+    """The stages that learnt one translation, one for each seed, and the rows that use it.
+
+    Attributes:
+        rows: The names of the rows.
+        records: The run folders of the stages.
+    """
 
     rows: tuple[str, ...]
     records: tuple[Record, ...]
 
     @property
     def title(self) -> str:
+        """The names of the rows in one line."""
         return ", ".join(self.rows)
 
 
 def shared(rows: Sequence[Variant], pick: Callable[[Outcome], Record | None]) -> list[SharedTranslation]:
-    """Group rows by the stages, over seeds, that `pick` finds: several rows often stand on one translation."""
+    """Group the rows by the stages that `pick` returns for their seeds: rows often share a translation."""
     groups: dict[tuple[str, ...], tuple[list[str], tuple[Record, ...]]] = {}
     for row in rows:
         records = tuple(r for o in row.outcomes if (r := pick(o)))
@@ -70,32 +91,49 @@ def shared(rows: Sequence[Variant], pick: Callable[[Outcome], Record | None]) ->
 
 
 def drift(group: SharedTranslation) -> dict[str, Mean | None]:
-    """Each score of drift.json, over seeds. Rates and accuracies in percent."""
-    found = {}
+    """Return the mean over seeds of each score in drift.json; rates and accuracies in percent."""
+    means = {}
     for key in DRIFT:
         scale = 100 if key in PERCENT else 1
-        found[key] = Mean.of({r.seed: scale * r.drift[key] for r in group.records if key in r.drift})
-    return found
+        means[key] = Mean.of({r.seed: scale * r.drift[key] for r in group.records if key in r.drift})
+    return means
 
 
 def flips(group: SharedTranslation, side: str = "t") -> np.ndarray | None:
-    """(K, K) counts over seeds: class before translation (rows) x class after it, by f_s."""
+    """Return the label flips of a translation, or None where they are not stored.
+
+    Args:
+        group: The stages of the translation.
+        side: "t" for the translation to the target, "s" for the one to the source.
+
+    Returns:
+        (K, K) counts, added over seeds: f_s's class before the translation (rows) and after it (columns).
+    """
     counts = [r.analysis[f"flip_{side}"] for r in group.records if f"flip_{side}" in r.analysis]
     return np.sum(counts, axis=0) if counts else None
 
 
 def missing(group: SharedTranslation) -> str | None:
-    """The classes that f_s hardly finds in target test images, in words, seeds together; no label is looked at."""
+    """Name the classes that f_s hardly ever predicts for target test images over all seeds; None without one.
+
+    No target label is used.
+    """
     before_s, before_t = flips(group), flips(group, "s")
     if before_s is None or before_t is None:
         return None
-    found = rarely_predicted(before_t.sum(1).tolist(), before_s.sum(1).tolist())
-    return in_words(found, [str(name) for name in group.records[0].analysis["classes"]]) if found else None
+    rare = rarely_predicted(before_t.sum(1).tolist(), before_s.sum(1).tolist())
+    return in_words(rare, [str(name) for name in group.records[0].analysis["classes"]]) if rare else None
 
 
 @dataclass(frozen=True)
 class Distance:
-    """Proxy A-distances of a row's features."""
+    """The proxy A-distances of a row's features.
+
+    Attributes:
+        row: The row.
+        source_target: The distance of source and target features, if they are stored.
+        translated_target: The distance of translated and target features, if they are stored.
+    """
 
     row: Variant
     source_target: Mean | None
@@ -103,19 +141,19 @@ class Distance:
 
 
 def distances(rows: Sequence[Variant]) -> list[Distance]:
-    """For the rows whose runs stored features."""
-    found = []
+    """Return the A-distances of the rows whose runs stored features."""
+    rows_with_features = []
     for row in rows:
         between = {side: Mean.of(_between(row, side)) for side in ("source", "translated")}
         if any(between.values()):
-            found.append(Distance(row, between["source"], between["translated"]))
-    return found
+            rows_with_features.append(Distance(row, between["source"], between["translated"]))
+    return rows_with_features
 
 
 def _between(row: Variant, side: str) -> dict[int, float]:
-    found = {}
+    by_seed = {}
     for outcome in row.outcomes:
         a, b = (outcome.last.analysis.get(f"features_{s}") for s in (side, "target"))
         if a is not None and b is not None and min(len(a), len(b)) >= 4:
-            found[outcome.seed] = proxy_a_distance(a, b)
-    return found
+            by_seed[outcome.seed] = proxy_a_distance(a, b)
+    return by_seed

@@ -1,4 +1,4 @@
-"""Every table of the report as plain cells, once; Markdown, LaTeX and the page only dress them."""
+"""The tables of the report as plain cells, from which the page, Markdown and LaTeX are written."""
 
 from __future__ import annotations
 
@@ -13,17 +13,29 @@ from cycada.render.table import NONE, Table
 from cycada.report.metric import Metric
 from cycada.report.published import Published, common_flags
 from cycada.report.rows import Variant
-from cycada.report.selection import RowChoice, StepChoices
-from cycada.report.semantics import DRIFT, PERCENT, UNSEEN, Distance, SharedTranslation, drift, missing
+from cycada.report.selection import CRITERIA, RowChoice, StepChoices
+from cycada.report.semantics import (
+    DRIFT,
+    MISSING_CLASSES,
+    PERCENT,
+    Distance,
+    SharedTranslation,
+    drift,
+    missing,
+)
 from cycada.report.table import Mean, TableRow, covers, mean_by_class
 
 MIOU = (
-    "mIoU: counts are added over all pixels of all test images at the masks' own size; then the mean of IoU over the classes that "
-    "the truth of all of them holds, the same for every method, seed and resample. The last column but one says how many images and "
-    "classes those are. A resample of the bootstrap adds the counts of the images that it drew."
+    "mIoU is the mean of IoU (intersection over union) over the classes that the true masks of all test "
+    "images hold: the "
+    "same classes for every method, seed and resample. The counts are first added over all pixels of all "
+    "test images, at "
+    "the masks' own size. The column `images / classes` says how many images and classes these are. A "
+    "resample of the "
+    "bootstrap adds the counts of the images that it drew."
 )
 OTHERS = {"fwiou": "fwIoU", "pixel_accuracy": "pixel accuracy", "mean_class_accuracy": "class accuracy"}
-"""The other scores of scenes, and how they are written."""
+"""The other scores of segmentation, and how tables write them."""
 
 
 def _minus(text: str) -> str:
@@ -31,31 +43,36 @@ def _minus(text: str) -> str:
 
 
 def p_value(p: float | None) -> str:
+    """Return a p value as text, with three digits below 0.1 and two above; a dash for None."""
     if p is None:
         return NONE
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def signed(mean: Mean | None) -> str:
-    return (
-        NONE
-        if mean is None
-        else _minus(f"{mean.mean:+.1f}") + ("" if mean.error is None else f" ± {mean.error:.1f}")
-    )
+    """Return a mean with its sign and its standard error as text; a dash for None."""
+    if mean is None:
+        return NONE
+    return _minus(f"{mean.mean:+.1f}") + ("" if mean.error is None else f" ± {mean.error:.1f}")
 
 
 def cell(mean: Mean | None, digits: int = 1) -> str:
+    """Return a mean with its standard error as text; a dash for None."""
     if mean is None:
         return NONE
     return _minus(f"{mean.mean:.{digits}f}") + ("" if mean.error is None else f" ± {mean.error:.{digits}f}")
 
 
 def name(line: TableRow) -> str:
+    """Return the name of a row, with an asterisk behind an oracle's."""
     return f"{line.row.name} *" if line.row.oracle else line.row.name
 
 
 def main(lines: Sequence[TableRow], reference: str) -> Table:
-    """Score, gain, tests; of scenes also over how many images and classes."""
+    """Return the main table: score, gain and tests of each row.
+
+    For segmentation there is a column with the numbers of images and classes that mIoU is a mean over.
+    """
     rows = []
     metric = lines[0].row.metric
     for line in lines:
@@ -76,69 +93,89 @@ def main(lines: Sequence[TableRow], reference: str) -> Table:
             )
         )
     notes = [
-        f"Target {metric.word} in %, last step: no checkpoint was chosen. ± is the standard error over seeds (n - 1); one seed has none. "
-        "Gain is over the source-only network of the same seed.",
-        f"Difference: row less '{reference}', in points, over the seeds that both have, with the 95 % interval of the bootstrap.",
+        f"Target {metric.word} is in %, at the last step: no checkpoint was chosen by its score. n is the "
+        "number of seeds. "
+        "± is the standard error over seeds (with n - 1); one seed has none. The gain is compared with the "
+        "source-only "
+        "network of the same seed.",
+        f"Difference: the row minus '{reference}', in points, over the seeds that both have, with the 95 % "
+        "interval of the "
+        "bootstrap in brackets.",
         *covers(lines).values(),
-    ]  # fmt: skip
+    ]
     if metric.of_pixels:
         notes.insert(1, " ".join([MIOU, *left_out([line.row for line in lines])]))
     over_heads = ("images / classes",) if metric.of_pixels else ()
     if any(line.row.oracle for line in lines):
         notes.append(
-            "* An oracle, trained with target labels: no result, and no bound on rows with more steps. Never set in bold."
+            "* An oracle, which was trained with target labels: it is not a result, and not a bound on rows "
+            "with more "
+            "training steps. It is never set in bold."
         )
     heads = (
-        "method", f"target {metric.word}", "n", "gain over source only",
-        f"difference to {reference}", "p, images (Holm)", "p, seeds (Holm)", *over_heads, "by seed",
-    )  # fmt: skip
+        "method",
+        f"target {metric.word}",
+        "n",
+        "gain over source only",
+        f"difference to {reference}",
+        "p, images (Holm)",
+        "p, seeds (Holm)",
+        *over_heads,
+        "by seed",
+    )
     bold = frozenset((i, 1) for i, line in enumerate(lines) if line.best)
     return Table("results", "Results", heads, rows, bold, tuple(notes))
 
 
 def averaged_over(row: Variant) -> tuple[int, str]:
-    """Test images, and how many classes mIoU is the mean of: `19`, or `18 to 19` where seeds differ."""
+    """Return the numbers of test images and of classes behind mIoU; `18 to 19` classes where seeds differ."""
     records = [o.last for o in row.outcomes]
     classes = sorted({int(r.scores["target"]["classes_averaged"]) for r in records})
-    return records[0].manifest["images"]["target test"], str(classes[0]) if len(
-        classes
-    ) == 1 else f"{classes[0]} to {classes[-1]}"
+    number = str(classes[0]) if len(classes) == 1 else f"{classes[0]} to {classes[-1]}"
+    return records[0].manifest["images"]["target test"], number
 
 
 def left_out(rows: Sequence[Variant]) -> list[str]:
-    """A sentence for every group of rows whose test set lacks the same classes, which no mean is over; rows without such say nothing."""
+    """Return a sentence for each group of rows whose test sets lack the same classes, which no mean covers.
+
+    Rows whose test set holds every class are not mentioned.
+    """
     groups: dict[str, list[str]] = {}
     for row in rows:
         last = row.outcomes[0].last
         shares = last.scores["target"].get("class_accuracy", ())
         names = last.classes or tuple(map(str, range(len(shares))))
         absent = [name for name, share in zip(names, shares, strict=True) if share is None]
-        over, what = (
-            f"Over {len(names) - len(absent)} of {len(names)} classes",
-            "pixel" if row.metric.of_pixels else "image",
+        item = "pixel" if row.metric.of_pixels else "image"
+        sentence = (
+            f"The mean is over {len(names) - len(absent)} of {len(names)} classes; no {item} of the test set "
+            "is: "
+            f"{list_some(absent)}."
         )
-        groups.setdefault(
-            f"{over}; no {what} of the test set is: {list_some(absent)}." if absent else "", []
-        ).append(row.name)
-    whose = len(groups) > 1
-    return [f"{', '.join(names)}: {said}" if whose else said for said, names in groups.items() if said]
+        groups.setdefault(sentence if absent else "", []).append(row.name)
+    several = len(groups) > 1
+    return [
+        f"{', '.join(names)}: {sentence}" if several else sentence
+        for sentence, names in groups.items()
+        if sentence
+    ]
 
 
 def class_sheet(lines: Sequence[TableRow], reference: str) -> Table:
-    """IoU of every class, and the other scores that segmentation is reported by; means over seeds.
+    """Return the table of the IoU of every class and the other scores of segmentation, as means over seeds.
 
-    Of many classes the reference's worst and best.
+    Of many classes only the worst and the best of the reference are shown.
     """
     means = {line.row.name: mean_by_class([o.last for o in line.row.outcomes]) for line in lines}
-    ruler = means[reference]
+    order_by = means[reference]
     names = lines[0].row.outcomes[0].last.classes or tuple(
-        map(str, range(0 if ruler is None else len(ruler)))
+        map(str, range(0 if order_by is None else len(order_by)))
     )
-    shown = list(range(len(names))) if ruler is None else worst_and_best(ruler.tolist())
+    shown = list(range(len(names))) if order_by is None else worst_and_best(order_by.tolist())
     rows = []
     for line in lines:
-        found = means[line.row.name]
-        by_class = [NONE if found is None or math.isnan(found[k]) else f"{found[k]:.1f}" for k in shown]
+        ious = means[line.row.name]
+        by_class = [NONE if ious is None or math.isnan(ious[k]) else f"{ious[k]:.1f}" for k in shown]
         others = [mean_of(line.row, key) for key in OTHERS]
         rows.append(
             (
@@ -149,14 +186,22 @@ def class_sheet(lines: Sequence[TableRow], reference: str) -> Table:
             )
         )
     notes = [
-        "In %, on the target's test images at the masks' own size, last step, mean over seeds. IoU of a class: right pixels over those "
-        "that are or were called so. fwIoU: the mean of IoU weighted by how often a class occurs; class accuracy: the mean of the "
-        "shares of each class's pixels that were found. – where the truth does not hold a class.",
+        "All numbers are in %, on the target's test images at the masks' own size, at the last step, as "
+        "means over seeds. "
+        "IoU of a class: the correctly predicted pixels divided by all pixels that are of the class or were "
+        "predicted to "
+        "be. fwIoU (frequency-weighted): the mean of IoU weighted by how often a class occurs. Class "
+        "accuracy: the mean "
+        "over classes of the share of a class's pixels that were predicted correctly. – stands where the "
+        "true masks do "
+        "not hold a class.",
         *left_out([line.row for line in lines]),
-    ]  # fmt: skip
+    ]
     if len(shown) < len(names):
         notes.append(
-            f"Of {len(names)} classes the {EACH} worst and the {EACH} best of '{reference}', lowest first; table.json has all."
+            f"Of {len(names)} classes the {EACH} worst and the {EACH} best of '{reference}' are shown, "
+            "lowest first; "
+            "table.json has all."
         )
     heads = ("method", *(names[k] for k in shown), "mIoU", *OTHERS.values())
     return Table(
@@ -169,21 +214,30 @@ def class_sheet(lines: Sequence[TableRow], reference: str) -> Table:
 
 
 def error_sheet(row: Variant, most: int = 20) -> Table | None:
-    """The commonest errors of a row, counts of its seeds added: for more classes than a matrix can name. None without an error."""
+    """Return the table of a row's most frequent errors, for more classes than a confusion matrix can name.
+
+    Args:
+        row: The row; the counts of its seeds are added.
+        most: The largest number of errors to list.
+
+    Returns:
+        The table, or None where there is no error.
+    """
     counts = [o.last.confusion["target"] for o in row.outcomes if "target" in o.last.confusion]
     if not counts or len({c.shape for c in counts}) > 1:
         return None
     classes = row.outcomes[0].last.classes or tuple(map(str, range(len(counts[0]))))
-    found = most_confused(np.sum(counts, axis=0), most)
-    rows = [(classes[e.true], classes[e.said], f"{e.count:,}", f"{100 * e.share:.0f}") for e in found]
-    what = "pixels" if row.metric.of_pixels else "images"
-    notes = (f"The {len(rows)} largest of {row.name}, counts added over its seeds.",)
-    heads = ("true class", "called", what, "% of the class")
-    return Table("errors", f"The commonest errors of {row.name}", heads, rows, notes=notes) if rows else None
+    errors = most_confused(np.sum(counts, axis=0), most)
+    rows = [(classes[e.true], classes[e.said], f"{e.count:,}", f"{100 * e.share:.0f}") for e in errors]
+    items = "pixels" if row.metric.of_pixels else "images"
+    notes = (f"The {len(rows)} most frequent errors of {row.name}, with the counts of its seeds added.",)
+    heads = ("true class", "predicted class", items, "% of the class")
+    title = f"The most frequent errors of {row.name}"
+    return Table("errors", title, heads, rows, notes=notes) if rows else None
 
 
 def mean_of(row: Variant, key: str) -> Mean | None:
-    """Another score of the target, over seeds."""
+    """Return the mean over seeds of another target score, named by its key in scores.json."""
     return Mean.of({o.seed: s for o in row.outcomes if (s := o.last.score(name=key)) is not None})
 
 
@@ -207,7 +261,7 @@ def _test_cells(line: TableRow, reference: str) -> tuple[str, str, str]:
 
 
 def published_sheet(entries: Sequence[Published], metric: Metric) -> Table:
-    """Theirs beside ours."""
+    """Return the table of published results next to our rows."""
     common = common_flags(entries)
     rows = []
     for e in entries:
@@ -218,21 +272,26 @@ def published_sheet(entries: Sequence[Published], metric: Metric) -> Table:
             (e.method, value, ours, "; ".join(flags) or NONE, e.architecture or NONE, e.source, e.status)
         )
     notes = [
-        f"{metric.title} in %. A number in this table was not measured here. Every way in which it is known to differ from our protocol, "
-        "or not known to agree, is flagged; a number with a flag is context and not a competitor.",
-        "Status: read (the number was seen in print or in a file), recalled (from memory), recalled and checked (agrees with a read one).",
+        f"{metric.title} in %. The published numbers were not measured here. The column `does not match` "
+        "lists every way in "
+        "which their protocol is known to differ from ours, or is not known to agree; a number with such a "
+        "flag is context, "
+        "not a fair comparison.",
+        "Status: read (the number was seen in print or in a file), recalled (it was written from memory), or "
+        "recalled and "
+        "checked (it was written from memory, and agrees with one that was read).",
     ]
     if common:
-        notes.insert(1, f"True of all of them: {'; '.join(common)}.")
+        notes.insert(1, f"All of the published numbers: {'; '.join(common)}.")
     heads = ("method", "published", "ours, same method", "does not match", "network", "source", "status")
     return Table("published", "Published numbers", heads, rows, notes=tuple(notes))
 
 
 def step_sheets(steps: Sequence[StepChoices]) -> list[Table]:
-    """The score of each choice of step, and its regret."""
+    """Return two tables: the score of each choice of a step, and its regret."""
     word = steps[0].row.metric.word
     criteria = list(dict.fromkeys(name for s in steps for name in s.choices if name != "last"))
-    heads = ("method", "evaluations", "last", *(c.replace("_", " ") for c in criteria), "oracle *")
+    heads = ("method", "evaluations", "last", *map(_criterion_title, criteria), "oracle *")
     accuracy, regret = [], []
     for s in steps:
         shown = [s.choices.get(c) for c in ("last", *criteria)]
@@ -242,78 +301,87 @@ def step_sheets(steps: Sequence[StepChoices]) -> list[Table]:
         )
         regret.append((label, str(s.evaluations), *(cell(c.regret if c else None) for c in shown), "0"))
     note = (
-        "Evaluations: how many there were to choose from. Last is what the results table shows. Each criterion chooses, without target "
-        "labels, the evaluation at which it was highest. "
-        "* The oracle chooses with target labels: a bound, never a result. A method marked * was trained with them."
+        "Evaluations: how many there were to choose from. Last: the last step, as in the results table. Each "
+        "criterion "
+        "chooses, without target labels, the evaluation at which it was highest. * The oracle chooses with "
+        "target labels: "
+        "it is a bound, never a result. A method marked * was trained with target labels."
     )
+    explained = [f"{CRITERIA[c][0]}: {CRITERIA[c][1]}." for c in criteria if c in CRITERIA]
     return [
         Table(
             "selection_accuracy",
             f"Target {word} where each criterion would have stopped",
             heads,
             accuracy,
-            notes=(note,),
+            notes=(note, *explained),
         ),
         Table(
             "selection_regret",
             "Regret of each criterion, in points",
             heads,
             regret,
-            notes=("Oracle less chosen, mean over seeds.",),
+            notes=("Regret: the oracle's score minus that of the choice, as a mean over seeds.",),
         ),
     ]
 
 
+def _criterion_title(key: str) -> str:
+    """Return how tables write a criterion; a plugin's by its key."""
+    return CRITERIA[key][0] if key in CRITERIA else key.replace("_", " ")
+
+
 def row_sheet(choices: Sequence[RowChoice], metric: Metric) -> Table:
-    """Which row each criterion would choose."""
+    """Return the table of the row that each criterion would choose."""
     rows = []
     for c in choices:
         counted = {row: list(c.chosen.values()).count(row) for row in dict.fromkeys(c.chosen.values())}
         chosen = ", ".join(
             row if len(c.chosen) == 1 else f"{row} ({n} of {len(c.chosen)})" for row, n in counted.items()
         )
-        rows.append((c.criterion.replace("_", " "), cell(c.choice.accuracy), cell(c.choice.regret), chosen))
+        rows.append((_criterion_title(c.criterion), cell(c.choice.accuracy), cell(c.choice.regret), chosen))
     note = (
-        "Among the rows (oracles left out), seed by seed, by each criterion's value at the last step. Regret: the best row of each "
-        "seed less the chosen one. Values of networks that were trained by different losses are comparable with caution only."
+        "Each criterion chooses one of the rows (without the oracles) for each seed, by its value at the "
+        "last step. Regret: "
+        "the best row of each seed minus the chosen one. Compare the values of networks that were trained by "
+        "different "
+        "losses only with caution."
     )
-    return Table(
-        "selection_rows", "Choosing the method without target labels", ("criterion", f"target {metric.word}", "regret", "chooses"),
-        rows, notes=(note,),
-    )  # fmt: skip
+    heads = ("criterion", f"target {metric.word}", "regret", "chooses")
+    return Table("selection_rows", "Choosing the method without target labels", heads, rows, notes=(note,))
 
 
 def drift_sheet(groups: Iterable[SharedTranslation], metric: Metric) -> Table:
-    """Semantic drift, once a translation."""
-    found = [(g, drift(g)) for g in groups]
-    keys = [k for k in DRIFT if any(values[k] for _, values in found)]
-    rows = [(g.title, *(cell(values[k], 1 if k in PERCENT else 3) for k in keys)) for g, values in found]
+    """Return the table of semantic drift, with one row for each translation."""
+    scored = [(g, drift(g)) for g in groups]
+    keys = [k for k in DRIFT if any(values[k] for _, values in scored)]
+    rows = [(g.title, *(cell(values[k], 1 if k in PERCENT else 3) for k in keys)) for g, values in scored]
     heads = ("translation of", *(DRIFT[k][0] + (", %" if k in PERCENT else "") for k in keys))
-    notes = [f"{DRIFT[k][0]}: {DRIFT[k][1].format(**vars(metric))}" for k in keys]
-    blind: dict[str, list[str]] = {}
-    for group, _ in found if not metric.of_pixels else ():
-        if said := missing(group):
-            blind.setdefault(said, []).append(group.title)
-    for said, titles in blind.items():
-        whose = f" ({'; '.join(titles)})" if len(blind) > 1 else ""
+    notes = [f"{DRIFT[k][0]}: {DRIFT[k][1].format(**vars(metric.wording))}" for k in keys]
+    titles_by_classes: dict[str, list[str]] = {}
+    for group, _ in scored if not metric.of_pixels else ():
+        if classes := missing(group):
+            titles_by_classes.setdefault(classes, []).append(group.title)
+    for classes, titles in titles_by_classes.items():
+        whose = f" ({'; '.join(titles)})" if len(titles_by_classes) > 1 else ""
         notes.append(
-            f"f_s{whose} hardly ever answers {said}: it does not know them there, unless the target has so few. {UNSEEN}"
+            f"f_s{whose} hardly ever predicts {classes}: it does not recognise them in target images, unless "
+            "the target "
+            f"holds so few. {MISSING_CLASSES}"
         )
     return Table("drift", "Semantic drift", heads, rows, notes=tuple(notes))
 
 
 def distance_sheet(distances: Sequence[Distance]) -> Table:
-    """A-distances."""
-    metric = distances[0].row.metric
+    """Return the table of A-distances between the domains' features."""
+    wording = distances[0].row.metric.wording
     rows = [(d.row.name, cell(d.source_target, 2), cell(d.translated_target, 2)) for d in distances]
     note = (
-        "Proxy A-distance 2 (1 - 2 err) of the task network's features (Ben-David et al. 2007); err is of a logistic regression that "
-        f"tells the domains apart, on the half of the {metric.places} that it was not fitted on. 0: they look alike, 2: a line parts them."
-        + (
-            " Places of one image may lie in both halves, which makes the domains look further apart."
-            if metric.of_pixels
-            else ""
-        )
+        "Proxy A-distance 2 (1 - 2 err) of the task network's features (Ben-David et al. 2007). err is the "
+        "error of a "
+        f"logistic regression that tells the domains apart, on {wording.domain_classifier} that it was not "
+        "fitted on. "
+        f"0: the domains cannot be told apart; 2: a hyperplane separates them.{wording.distance_caution}"
     )
     return Table(
         "distance", "A-distance", ("method", "source, target", "translated, target"), rows, notes=(note,)

@@ -1,4 +1,4 @@
-"""The main table as data: accuracy or mIoU, gain over own source-only, and each row's paired tests against the reference."""
+"""The main table as data: scores, gains over source only, and paired tests against the reference."""
 
 from __future__ import annotations
 
@@ -21,32 +21,56 @@ from cycada.report.record import Record
 from cycada.report.rows import ReportData, Variant
 
 COVERS = {
-    "bootstrap": "Paired bootstrap over test images (10,000 resamples), of the mean over the seeds that both rows have. It covers the "
-    "choice of test images. It does not cover what another seed would have done: the trained networks are held fixed.",
-    "wilcoxon": f"Wilcoxon signed-rank test over seeds, one difference a seed. It covers seeds, not test images. Below {WILCOXON_NEEDS} "
-    "common seeds that differ it cannot fall under 0.05 (its smallest p is 2 / 2^n), and no p is printed.",
-    "holm": "Holm's step-down correction over all rows of this table, for each of the two tests by itself.",
+    "bootstrap": (
+        "p, images: paired bootstrap over test images (10,000 resamples) of the mean over the seeds that "
+        "both rows "
+        "have. It covers the choice of test images, but not the choice of seeds: the trained networks are "
+        "held fixed."
+    ),
+    "wilcoxon": (
+        "p, seeds: Wilcoxon signed-rank test with one difference per seed. It covers the choice of seeds, "
+        "but not of "
+        f"test images. With fewer than {WILCOXON_NEEDS} common seeds that differ, it cannot fall below 0.05 "
+        "(its "
+        "smallest p is 2 / 2^n), and no p is printed."
+    ),
+    "holm": (
+        "Holm: the p value in brackets is corrected for all rows of this table (Holm's step-down method), "
+        "separately "
+        "for each of the two tests."
+    ),
 }
+"""What each test covers, as notes below the table."""
 
 
 def covers(lines: Sequence[TableRow]) -> dict[str, str]:
-    """What each test of this table covers, with what is drawn where the test images are frames of one video."""
-    found = next((t for line in lines if (t := line.test) and t.bootstrap and t.bootstrap.block > 1), None)
-    if not found or not found.bootstrap or not found.images:
+    """Return what each test of this table covers, with a caution if the test images are frames of a video."""
+    test = next((t for line in lines if (t := line.test) and t.bootstrap and t.bootstrap.block > 1), None)
+    if not test or not test.bootstrap or not test.images:
         return COVERS
-    block, blocks = found.bootstrap.block, -(-found.images // found.bootstrap.block)
-    said = (
-        f" The test images are frames of one video that follow each other and look alike, so they are not drawn one by one: each resample "
-        f"is of {blocks} blocks of {block} successive frames (circular block bootstrap)."
+    block, blocks = test.bootstrap.block, -(-test.images // test.bootstrap.block)
+    caution = (
+        " The test images are successive frames of one video and look alike, so they are not drawn one by "
+        "one: each "
+        f"resample consists of {blocks} blocks of {block} successive frames (circular block bootstrap)."
     )
-    if found.bootstrap.p is None:
-        said += f" Below {BLOCKS_NEEDED} blocks no p is printed, and the interval is too narrow rather than too wide."
-    return COVERS | {"bootstrap": COVERS["bootstrap"] + said}
+    if test.bootstrap.p is None:
+        caution += (
+            f" With fewer than {BLOCKS_NEEDED} blocks no p is printed, and the interval is too narrow "
+            "rather than too wide."
+        )
+    return COVERS | {"bootstrap": COVERS["bootstrap"] + caution}
 
 
 @dataclass(frozen=True)
 class Mean:
-    """In percentage points. values: by seed. error: standard error of the mean, None for one seed."""
+    """A mean over seeds.
+
+    Attributes:
+        values: The value of each seed, in percent or points.
+        mean: Their mean.
+        error: The standard error of the mean, or None for one seed.
+    """
 
     values: dict[int, float]
     mean: float
@@ -54,6 +78,7 @@ class Mean:
 
     @classmethod
     def of(cls, values: dict[int, float]) -> Mean | None:
+        """Return the mean of `values`, by seed, or None where there are none."""
         return cls(values, *mean_and_error(list(values.values()))) if values else None
 
     def __str__(self) -> str:
@@ -62,7 +87,19 @@ class Mean:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row against the reference (row - reference, in points), over `seeds`. why: per test, why there is no p."""
+    """The paired tests of a row against the reference.
+
+    Attributes:
+        against: The name of the reference.
+        seeds: The seeds that both rows have.
+        images: The number of test images, or None where the test over images was not possible.
+        difference: Row minus reference, in points.
+        bootstrap: The paired bootstrap over test images.
+        wilcoxon: The p value of the Wilcoxon signed-rank test over seeds.
+        why: The reason why a test has no p value: "bootstrap" or "wilcoxon" -> words.
+        bootstrap_holm: The bootstrap's p value after Holm's correction.
+        wilcoxon_holm: Wilcoxon's p value after Holm's correction.
+    """
 
     against: str
     seeds: tuple[int, ...]
@@ -77,9 +114,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row of the table. target, source: the row's metric. test: None for the reference itself and for oracles. best: the
+    """One row of the main table.
 
-    highest mean without target labels.
+    Attributes:
+        row: The runs of the row.
+        target: Its score on the target test set.
+        source: Its score on the source test set, if there is one.
+        gain: Its target score minus that of its source-only network, if there is one.
+        test: Its tests against the reference; None for the reference itself and for oracles.
+        best: Whether its mean is the highest of all rows trained without target labels.
     """
 
     row: Variant
@@ -91,40 +134,46 @@ class TableRow:
 
 
 def lines(report: ReportData) -> list[TableRow]:
-    """One Line a row, in the report's order."""
+    """Compute the main table, one row for each row of the report and in its order."""
     reference = report.row(report.reference)
     # an oracle is no competitor: testing it would only make the family of the Holm correction larger
-    found = [
+    table = [
         _line(row, None if row is reference or row.oracle else _test(row, reference)) for row in report.rows
     ]
-    tests = [line.test for line in found if line.test]
+    tests = [line.test for line in table if line.test]
     bootstraps = iter(holm([t.bootstrap.p if t.bootstrap else None for t in tests]))
     wilcoxons = iter(holm([t.wilcoxon for t in tests]))
-    top = max((line.target.mean for line in found if not line.row.oracle), default=None)
+    top = max((line.target.mean for line in table if not line.row.oracle), default=None)
     return [
         replace(
             line,
-            best=not line.row.oracle and line.target.mean == top and len(found) > 1,
+            best=not line.row.oracle and line.target.mean == top and len(table) > 1,
             test=line.test
             and replace(line.test, bootstrap_holm=next(bootstraps), wilcoxon_holm=next(wilcoxons)),
         )
-        for line in found
+        for line in table
     ]
 
 
 def by_class(records: Sequence[Record]) -> np.ndarray | None:
-    """(S, K) accuracy (IoU of scenes) in %, NaN where a class is absent. None where it is not stored, or seeds have other classes."""
-    found = [values for r in records if (values := r.by_class()) is not None]
-    return np.array(found, np.float64) if found and len({len(f) for f in found}) == 1 else None
+    """Return the target scores by class of several seeds.
+
+    Returns:
+        (S, K) accuracy, or IoU for segmentation, in percent; NaN where a class is absent. None where the
+        scores are not stored, or the seeds have different numbers of classes.
+    """
+    by_seed = [values for r in records if (values := r.by_class()) is not None]
+    same_classes = len({len(values) for values in by_seed}) == 1
+    return np.array(by_seed, np.float64) if same_classes else None
 
 
 def mean_by_class(records: Sequence[Record]) -> np.ndarray | None:
-    """(K,) over seeds; NaN where no seed has the class."""
+    """Return the mean over seeds of the target scores by class (K,) in percent; NaN where no seed has it."""
     values = by_class(records)
     if values is None:
         return None
-    there = ~np.isnan(values)
-    mean: np.ndarray = np.where(there.any(0), np.nansum(values, 0) / np.maximum(there.sum(0), 1), np.nan)
+    present = ~np.isnan(values)
+    mean: np.ndarray = np.where(present.any(0), np.nansum(values, 0) / np.maximum(present.sum(0), 1), np.nan)
     return mean
 
 
@@ -137,7 +186,7 @@ def _line(row: Variant, test: Comparison | None) -> TableRow:
         if o.baseline and o.baseline.id != o.last.id and (base := o.baseline.score()) is not None
     }
     target = Mean.of(scored)
-    assert target is not None  # gather keeps scored rows alone
+    assert target is not None  # `gather` keeps only scored rows
     return TableRow(row, target, Mean.of(source), Mean.of(gains), test)
 
 
@@ -154,11 +203,11 @@ def _test(row: Variant, reference: Variant) -> Comparison:
     why = {} if wilcoxon is not None else {"wilcoxon": f"n = {len(seeds)} < {WILCOXON_NEEDS}"}
     if wilcoxon is None and len(seeds) >= WILCOXON_NEEDS:
         why["wilcoxon"] = f"fewer than {WILCOXON_NEEDS} seeds differ"
-    answers = [(ours[s].answers(), theirs[s].answers()) for s in seeds]
-    pairs = [(a, b) for a, b in answers if a is not None and b is not None]
+    predictions = [(ours[s].predictions(), theirs[s].predictions()) for s in seeds]
+    pairs = [(a, b) for a, b in predictions if a is not None and b is not None]
     bootstrap, images = None, None
-    if len(pairs) < len(answers):
-        why["bootstrap"] = "no answers per image"
+    if len(pairs) < len(predictions):
+        why["bootstrap"] = "no predictions per image"
     elif any(
         not np.array_equal(a[1], pairs[0][0][1]) or not np.array_equal(b[1], pairs[0][0][1]) for a, b in pairs
     ):

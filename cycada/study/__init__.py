@@ -1,1 +1,4 @@
-"""The real-vs-fake study: build a page, serve it on loopback, score the answers. CycleGAN (Zhu et al. 2017), section 5.1.1."""
+"""The real-or-fake study with people, as in CycleGAN (Zhu et al. 2017, section 5.1.1).
+
+Build a page, serve it on this machine, and score the answers.
+"""

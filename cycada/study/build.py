@@ -1,4 +1,4 @@
-"""`cycada study build`: pictures and their pairs into one page that needs nothing else, and the key to its answers beside it."""
+"""Build the page of a study, which holds all its pictures and pairs, and the key to its answers."""
 
 from __future__ import annotations
 
@@ -26,18 +26,23 @@ from cycada.study.records import Key, Pairs, Picture, Settings, content, parsed
 TITLE = "Which picture is real?"
 TEMPLATES = ("page.html.j2", "page.css", "page.js")
 ASPECT = 0.02
-"""By how much height / width of a photo and its translation may differ before the two can not show the same."""
+"""Largest difference of log(height / width) at which a photo and its translation can show the same scene."""
 THINKING = 2.0
-"""Seconds a person takes on each pair beside looking at it, for the minutes that the first screen foretells."""
+"""Seconds a person takes for each pair besides looking at it, to estimate the minutes on the first screen."""
 CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
-"""No vowels: a code is no word, and so no hint."""
+"""Letters of the codes that stand for methods, without vowels: no code is a word that could be a hint."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """page, key: the files. codes: method -> the code that the page knows it by.
+    """The files of a study.
 
-    notes: what makes the task easier than it should be, and which pictures are in doubt.
+    Attributes:
+        page: The page.
+        key: The key to its answers.
+        study: The id of the study.
+        codes: Method -> the code that stands for it in the page.
+        notes: What makes the task easier than it should be, and which pictures are doubtful.
     """
 
     page: Path
@@ -49,7 +54,7 @@ class Built:
 
 @dataclass(frozen=True)
 class _Read:
-    """A picture at the page's size. shape: the file's own (height, width)."""
+    """A picture at the page's size, with the file's own (height, width) as `shape`."""
 
     image: Image.Image
     shape: tuple[int, int]
@@ -72,13 +77,33 @@ def build_study(
     title: str = TITLE,
     about: str = "",
 ) -> Built:
-    """A self-contained page of real-vs-fake trials, CycleGAN (Zhu et al. 2017, section 5.1.1) after Isola et al. (2017).
+    """Write a self-contained page of real-or-fake trials.
 
-    real: a folder of photos. methods: name -> folder of its pictures. Each session shows one method: `practice` pairs with feedback,
-    then `trials` without, each for `seconds`. pool: how many scored pairs of each method the page holds, of which a session draws
-    `trials`; default all. size: pixels of a side, or (height, width). about: who asks, for the first screen. Writes `out` and, beside
-    it, `<out>.key.json`, without which no answer can be scored: the page does not know which pictures of the scored pairs are real.
-    Equal arguments and pictures give equal files. Raises CycadaError.
+    The task is that of CycleGAN (Zhu et al. 2017, section 5.1.1) after Isola et al. (2017). Each session
+    shows the pictures of one method: `practice` pairs with feedback, then `trials` pairs without, each for
+    `seconds`. Equal arguments and pictures give equal files.
+
+    Args:
+        out: The page to write. Its key is written next to it as `<out>.key.json`. No answers can be scored
+            without the key, because the page does not know which pictures of the scored pairs are real.
+        real: A folder of photos.
+        methods: The name of each method -> the folder of its pictures.
+        trials: The number of scored pairs in a session.
+        practice: The number of practice pairs before them.
+        pool: The number of scored pairs of each method in the page, from which a session draws `trials`; by
+            default the same number.
+        seconds: How long a pair is shown, 0.05 to 60.
+        size: The size of a picture in pixels: one side, or (height, width).
+        pairing: "same" for a photo and its translation, which have the same name; "random" for any two
+            pictures.
+        format: The format of the pictures in the page.
+        seed: The seed that draws the pairs.
+        title: The heading of the page.
+        about: A text for the first screen: who asks, and for what.
+
+    Raises:
+        CycadaError: There are too few pictures, a picture cannot be used, or the key of another study is in
+            the way.
     """
     out, scored = Path(out), trials if pool is None else pool
     shape = (size, size) if isinstance(size, int) else size
@@ -89,12 +114,12 @@ def build_study(
     pairs = {method: [*before, *after] for method, (before, after) in drawn.items()}
     read = {
         file: _read(file, shape)
-        for several in pairs.values()
-        for pair in several
+        for method_pairs in pairs.values()
+        for pair in method_pairs
         for file in (pair.real, pair.fake)
     }
-    for several in pairs.values():
-        for pair in several:
+    for method_pairs in pairs.values():
+        for pair in method_pairs:
             _check_pair(pair, read, pairing)
     settings = Settings(
         title=title,
@@ -108,15 +133,15 @@ def build_study(
         seed=seed,
     )
     data, key = _assembled(settings, about, drawn, read)
-    beside = out.with_suffix(".key.json")
-    _spare(beside, key)
+    key_file = out.with_suffix(".key.json")
+    _check_no_other_key(key_file, key)
     ready(out.parent)
-    write_text(beside, key.model_dump_json(indent=1) + "\n")
+    write_text(key_file, key.model_dump_json(indent=1) + "\n")
     write_text(out, _page(settings, about, data))
     codes = {name: code for code, name in key.methods.items()}
     return Built(
         out,
-        beside,
+        key_file,
         key.study,
         codes,
         [*_notes(pairs, read, shape), *grouped({str(file): picture_doubts(file) for file in read})],
@@ -137,16 +162,18 @@ def _check(
     folders = [Path(folder).resolve() for folder in (real, *methods.values())]
     if twice := next((folder for folder in folders if folders.count(folder) > 1), None):
         raise CycadaError(
-            f"{twice}: found it twice, expected a folder of its own for the photos and for each method."
+            f"{twice}: found it twice, expected different folders for the photos and for each method."
         )
     if trials < 1 or practice < 0 or scored < trials:
         raise CycadaError(
-            f"Found {practice} practice, {trials} trials of {scored} pairs, expected >= 0, >= 1 and no fewer pairs than trials."
+            f"Found {practice} practice pairs and {trials} trials from {scored} pairs, expected 0 or more "
+            "practice pairs, "
+            "1 or more trials, and no fewer pairs than trials."
         )
     if not 0.05 <= seconds <= 60:
         raise CycadaError(f"--seconds: found {seconds:g}, expected 0.05 to 60.")
     if not all(16 <= side <= 1024 for side in shape):
-        raise CycadaError(f"--size: found {shape[0]} x {shape[1]}, expected 16 to 1024 pixels a side.")
+        raise CycadaError(f"--size: found {shape[0]} x {shape[1]}, expected 16 to 1024 pixels for each side.")
 
 
 def _read(file: Path, shape: tuple[int, int]) -> _Read:
@@ -158,14 +185,16 @@ def _check_pair(pair: Pair, read: Mapping[Path, _Read], pairing: Pairing) -> Non
     real, fake = read[pair.real], read[pair.fake]
     if real.digest == fake.digest:
         raise CycadaError(
-            f"{pair.fake}: its pixels are those of {pair.real}, expected a generated picture beside a photo."
+            f"{pair.fake}: its pixels are those of {pair.real}, expected a generated picture next to a photo."
         )
     ratio = [side.shape[0] / side.shape[1] for side in (real, fake)]
     if pairing == "same" and abs(math.log(ratio[0] / ratio[1])) > ASPECT:
-        found = " and ".join(f"{h} x {w}" for h, w in (real.shape, fake.shape))
+        sizes = " and ".join(f"{h} x {w}" for h, w in (real.shape, fake.shape))
         raise CycadaError(
-            f"{pair.real} and {pair.fake}: found {found} pixels, expected one height / width. CropBatch to the page's size they would show "
-            "different parts of the scene. Bring the photos to what the method was given first."
+            f"{pair.real} and {pair.fake}: found {sizes} pixels, expected the same aspect ratio. Cropped to "
+            "the page's size, "
+            "they would show different parts of the scene. First crop the photos to what the method was "
+            "given."
         )
 
 
@@ -175,9 +204,10 @@ def _assembled(
     drawn: Mapping[str, tuple[list[Pair], list[Pair]]],
     read: Mapping[Path, _Read],
 ) -> tuple[dict[str, Any], Key]:
-    """What the page holds, and the key to it. Ids, orders and codes come from the pictures: nobody who has the page alone can
+    """Return the data of the page, and the key to it.
 
-    draw them again, whatever the seed.
+    Ids, orders and codes are drawn from the contents of the pictures as well as the seed, so nobody who has
+    only the page can draw them again.
     """
     secret = hashlib.sha256(
         f"{settings.seed} {sorted(drawn)} {sorted(r.digest for r in read.values())}".encode()
@@ -210,43 +240,50 @@ def _assembled(
     held = of_one_length([encoded(read[f].image, settings.format) for f in files], random)
     packed = {ids[f]: base64.b64encode(data).decode() for f, data in zip(files, held, strict=True)}
     data: dict[str, Any] = {
-        "trials": settings.trials, "seconds": settings.seconds, "size": settings.size, "mime": f"image/{settings.format}",
+        "trials": settings.trials,
+        "seconds": settings.seconds,
+        "size": settings.size,
+        "mime": f"image/{settings.format}",
         "pictures": {i: packed[i] for i in pictures},
-    }  # fmt: skip
+    }
     known = {
         c: {"scored": p.scored, "practice": [(a, b, int(pictures[b].method is None)) for a, b in p.practice]}
         for c, p in by_code.items()
     }
-    told = [
+    texts = [
         settings.title,
         about,
         *(_environment().loader.get_source(_environment(), name)[0] for name in TEMPLATES),
     ]
-    study = hashlib.sha256(json.dumps([data, known, told]).encode()).hexdigest()[:16]
+    study = hashlib.sha256(json.dumps([data, known, texts]).encode()).hexdigest()[:16]
     data |= {"study": study, "methods": {code: _veiled(value, study) for code, value in known.items()}}
     names = {code: method for method, code in sorted(codes.items(), key=lambda item: item[1])}
     return data, Key(study=study, settings=settings, methods=names, pictures=pictures, pairs=by_code)
 
 
 def _unique(draw: Any, count: int) -> list[str]:
-    found: dict[str, None] = {}
-    while len(found) < count:
-        found[draw()] = None
-    return list(found)
+    values: dict[str, None] = {}
+    while len(values) < count:
+        values[draw()] = None
+    return list(values)
 
 
 def _veiled(value: Any, study: str) -> str:
-    """Not secret, but not to be read in passing: base64 of the JSON text, each byte XOR one of the study's id, which repeats."""
+    """Return a value as text that cannot be read in passing, though it is not secret.
+
+    It is the base64 of the JSON text, each byte XOR one byte of the study's id, which repeats.
+    """
     text, mask = json.dumps(value, separators=(",", ":")).encode(), study.encode()
     return base64.b64encode(bytes(b ^ mask[i % len(mask)] for i, b in enumerate(text))).decode()
 
 
-def _spare(beside: Path, key: Key) -> None:
-    """A key that is gone takes all answers with it."""
-    if beside.exists() and parsed(Key, content(beside), str(beside)).study != key.study:
+def _check_no_other_key(path: Path, key: Key) -> None:
+    """Raise CycadaError where the key of another study exists, because its answers would be lost with it."""
+    if path.exists() and parsed(Key, content(path), str(path)).study != key.study:
         raise CycadaError(
-            f"{beside}: found the key of another study, whose answers need it. Choose another name, or remove page and key if nobody "
-            "has answered."
+            f"{path}: found the key of another study, whose answers need it. Choose another name, or remove "
+            "its page and "
+            "key if nobody has answered."
         )
 
 
@@ -276,19 +313,21 @@ def _page(settings: Settings, about: str, data: Mapping[str, Any]) -> str:
 def _notes(
     pairs: Mapping[str, Sequence[Pair]], read: Mapping[Path, _Read], shape: tuple[int, int]
 ) -> list[str]:
-    """Different sizes before, and so different sharpness after."""
+    """Note where photos and pictures have different sizes, and so different sharpness after resizing."""
     notes = []
-    for method, several in pairs.items():
+    for method, method_pairs in pairs.items():
         real, fake = (
             sorted({read[f].shape for f in files})
-            for files in zip(*((p.real, p.fake) for p in several), strict=True)
+            for files in zip(*((p.real, p.fake) for p in method_pairs), strict=True)
         )
         if real != fake:
-            found = " and ".join(
+            sizes = " and ".join(
                 f"{s[0][0]} x {s[0][1]}" + (" and others" if len(s) > 1 else "") for s in (real, fake)
             )
             notes.append(
-                f"{method}: photos of {found} pixels: sharpness alone may tell them apart. Bring the photos to the method's size first."
+                f"{method}: the photos and its pictures have {sizes} pixels, so sharpness alone may tell "
+                "them apart. First "
+                "resize the photos to the method's size."
             )
     smallest = min((r.shape for r in read.values()), key=math.prod)
     if smallest[0] < shape[0] or smallest[1] < shape[1]:

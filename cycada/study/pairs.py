@@ -1,4 +1,4 @@
-"""Which pictures a participant sees side by side."""
+"""Draw the pairs of pictures that a participant sees side by side."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Pairing = Literal["same", "random"]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two files to choose from."""
+    """A photo and a generated picture, as files."""
 
     real: Path
     fake: Path
@@ -26,11 +26,23 @@ class Pair:
 def draw_pairs(
     real: Path, methods: Mapping[str, Path], pairing: Pairing, practice: int, scored: int, seed: int
 ) -> dict[str, tuple[list[Pair], list[Pair]]]:
-    """Method -> its practice pairs and its scored ones; no picture is in two pairs of a method.
+    """Draw the pairs of each method; no picture is in two pairs of a method.
 
-    same: a photo and its translation, which have one name (but for the ending). All methods get the same photos, so that they are
-    compared on the same scenes. random: any photo beside any picture of the method, of another name as far as there are enough.
-    Raises CycadaError where there are too few.
+    Args:
+        real: The folder of photos.
+        methods: The name of each method -> the folder of its pictures.
+        pairing: "same" for a photo and its translation, which have the same name without the ending; all
+            methods get the same photos, so that they are compared on the same scenes. "random" for any photo
+            and any picture of the method, with different names as far as there are enough.
+        practice: The number of practice pairs.
+        scored: The number of scored pairs.
+        seed: The seed of the draw.
+
+    Returns:
+        Method -> its practice pairs and its scored pairs.
+
+    Raises:
+        CycadaError: There are too few pictures.
     """
     photos = named(real)
     made = {method: named(folder) for method, folder in methods.items()}
@@ -40,40 +52,50 @@ def draw_pairs(
         common = sorted(set(photos).intersection(*made.values()))
         _enough(common, count, practice, scored, real, methods, photos, made)
         names = [common[i] for i in random.permutation(len(common))[:count]]
-        drawn = {method: [Pair(photos[n], found[n]) for n in names] for method, found in made.items()}
+        drawn = {method: [Pair(photos[n], files[n]) for n in names] for method, files in made.items()}
     else:
-        for folder, found in ((real, photos), *((methods[m], made[m]) for m in made)):
-            if len(found) < count:
+        for folder, files in ((real, photos), *((methods[m], made[m]) for m in made)):
+            if len(files) < count:
                 raise CycadaError(
-                    f"{folder}: found {len(found)} pictures, expected {_sum(count, practice, scored)}."
+                    f"{folder}: found {len(files)} pictures, expected {_sum(count, practice, scored)}."
                 )
         names = [sorted(photos)[i] for i in random.permutation(len(photos))[:count]]
-        drawn = {method: _beside(names, photos, found, random) for method, found in made.items()}
+        drawn = {method: _random_pairs(names, photos, files, random) for method, files in made.items()}
     return {method: (pairs[:practice], pairs[practice:]) for method, pairs in drawn.items()}
 
 
 def named(folder: Path) -> dict[str, Path]:
-    """The pictures of a folder by their names without ending. Raises CycadaError where there are none, or two of one name."""
+    """Return the pictures of a folder by their names without the ending.
+
+    Raises:
+        CycadaError: There are no pictures, or two with the same name.
+    """
     if not folder.is_dir():
         raise CycadaError(f"{folder}: no such folder of pictures.")
-    found: dict[str, Path] = {}
+    pictures: dict[str, Path] = {}
     for file in image_files(folder):
-        if file.stem in found:
+        if file.stem in pictures:
             raise CycadaError(
-                f"{folder}: found {found[file.stem].name} and {file.name}, expected one picture of a name. Remove one."
+                f"{folder}: found {pictures[file.stem].name} and {file.name}, expected one picture of each "
+                "name. Remove one "
+                "of them."
             )
-        found[file.stem] = file
-    if not found:
+        pictures[file.stem] = file
+    if not pictures:
         raise CycadaError(
-            f"{folder}: found no pictures, expected files ending in {', '.join(SUFFIXES)}. {describe_folder(folder)}"
+            f"{folder}: found no pictures, expected files ending in {', '.join(SUFFIXES)}. "
+            f"{describe_folder(folder)}"
         )
-    return found
+    return pictures
 
 
-def _beside(
+def _random_pairs(
     names: Sequence[str], photos: Mapping[str, Path], made: Mapping[str, Path], random: np.random.Generator
 ) -> list[Pair]:
-    """A scene that were shown twice, once real and once not, would help whoever remembers it."""
+    """Pair photos with generated pictures, of other scenes as far as possible.
+
+    A scene that is shown twice, once real and once generated, would help whoever remembers it.
+    """
     shuffled = [sorted(made)[i] for i in random.permutation(len(made))]
     others = sorted(shuffled, key=lambda name: name in set(names))[: len(names)]
     return [
@@ -83,18 +105,26 @@ def _beside(
 
 
 def _enough(
-    common: Sequence[str], count: int, practice: int, scored: int, real: Path, methods: Mapping[str, Path],
-    photos: Mapping[str, Path], made: Mapping[str, Mapping[str, Path]],
-) -> None:  # fmt: skip
+    common: Sequence[str],
+    count: int,
+    practice: int,
+    scored: int,
+    real: Path,
+    methods: Mapping[str, Path],
+    photos: Mapping[str, Path],
+    made: Mapping[str, Mapping[str, Path]],
+) -> None:
+    """Raise CycadaError where fewer than `count` names are in all folders."""
     if len(common) >= count:
         return
     folders = "\n".join(
-        f"  {name}: {len(found)} pictures, such as {next(iter(found.values())).name}"
-        for name, found in ((real, photos), *((methods[m], made[m]) for m in made))
+        f"  {name}: {len(files)} pictures, such as {next(iter(files.values())).name}"
+        for name, files in ((real, photos), *((methods[m], made[m]) for m in made))
     )
     raise CycadaError(
-        f"Found {len(common)} names that are in all folders, expected {_sum(count, practice, scored)}:\n{folders}\n"
-        "Give translations the names of their photos, or ask for --pairing random, or for fewer --trials."
+        f"Found {len(common)} names that are in all folders, expected "
+        f"{_sum(count, practice, scored)}:\n{folders}\n"
+        "Give translations the names of their photos, or use --pairing random, or fewer --trials."
     )
 
 

@@ -1,4 +1,4 @@
-"""Pictures as the page holds them: of one size, one format, one length in bytes, and with nothing in them but pixels."""
+"""Prepare pictures for the page: of the same size, format and length in bytes, with nothing but pixels."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from cycada.data.picture import read_picture
 
 Format = Literal["jpeg", "png"]
 QUALITY = 95
-"""Of JPEG, with colours at full resolution: what a generator leaves behind in single pixels is to be seen."""
+"""Quality of JPEG; colours keep their full resolution, so that traces in single pixels can be seen."""
 
 
 def fitted(path: Path, size: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]]:
-    """The middle of a picture at `size` = (height, width), and the (height, width) that the file had."""
+    """Return the middle of a picture at `size` = (height, width), and the file's own (height, width)."""
     array = read_picture(path)
     height, width = size
     return ImageOps.fit(Image.fromarray(array), (width, height), Image.Resampling.LANCZOS), array.shape[:2]
 
 
 def encoded(picture: Image.Image, format: Format) -> bytes:
-    """Built anew from the pixels, so that neither EXIF nor a colour profile nor a comment of the file comes along."""
+    """Encode a picture from its pixels alone, so that no EXIF, colour profile or comment is kept."""
     file = io.BytesIO()
     how = {"quality": QUALITY, "subsampling": 0} if format == "jpeg" else {}
     Image.fromarray(np.asarray(picture)).save(file, format.upper(), optimize=True, **how)
@@ -33,6 +33,9 @@ def encoded(picture: Image.Image, format: Format) -> bytes:
 
 
 def of_one_length(files: Sequence[bytes], random: np.random.Generator) -> list[bytes]:
-    """Filled up with noise: generated pictures tend to be smaller files than photos. What follows a picture's end is read by nobody."""
-    longest = -(-max(map(len, files)) // 3) * 3  # of 3, so that base64 ends alike too
+    """Fill files up with noise to one length, because generated pictures are often smaller files than photos.
+
+    Decoders ignore what follows the end of a picture.
+    """
+    longest = -(-max(map(len, files)) // 3) * 3  # a multiple of 3, so that the base64 has no telling end
     return [file + random.bytes(longest - len(file)) for file in files]

@@ -1,4 +1,4 @@
-"""How often a method fooled people, and how sure that is. Pure functions."""
+"""Compute how often a method fooled people, and with what uncertainty."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ from cycada.metrics.statistics import mean_and_error
 from cycada.study.collect import LeftOut
 
 LEVEL = 0.95
+"""The level of all intervals."""
 
 
 @dataclass(frozen=True)
 class Fooled:
-    """Of the trials of one person: how many there were, and in how many the fake was taken for real."""
+    """The counts of one person.
+
+    Attributes:
+        count: The number of trials in which the fake was taken for the real picture.
+        trials: The number of all trials.
+    """
 
     count: int
     trials: int
@@ -24,10 +30,17 @@ class Fooled:
 
 @dataclass(frozen=True)
 class Rate:
-    """Shares from 0 to 1; 0.5 is where nobody can tell.
+    """The fooling rate of a method, from 0 to 1; at 0.5 nobody can tell fake from real.
 
-    rate: of all trials. wilson: 95 % interval as if they were independent. mean, error: of the people's own rates, unweighted, and its
-    standard error. people: 95 % interval over people; with fewer than 2 of them neither it nor the error is known.
+    Attributes:
+        count: The number of trials in which the fake was taken for the real picture.
+        trials: The number of all trials.
+        participants: The number of people.
+        rate: `count` divided by `trials`.
+        wilson: 95 % interval of the rate that treats all trials as independent.
+        mean: The unweighted mean of the people's own rates.
+        error: Its standard error; None for fewer than 2 people.
+        people: 95 % interval over people; None for fewer than 2 people.
     """
 
     count: int
@@ -41,7 +54,13 @@ class Rate:
 
 
 def rate_of(sessions: Sequence[Fooled], resamples: int = 10_000, seed: int = 0) -> Rate | None:
-    """The fooling rate of a method from one entry a person, None where no trial is left."""
+    """Return the fooling rate of a method, or None where no trial is left.
+
+    Args:
+        sessions: The counts of each person, one entry per person.
+        resamples: The number of bootstrap resamples.
+        seed: The seed of the bootstrap.
+    """
     sessions = [s for s in sessions if s.trials]
     if not sessions:
         return None
@@ -52,23 +71,29 @@ def rate_of(sessions: Sequence[Fooled], resamples: int = 10_000, seed: int = 0) 
 
 
 def wilson(count: int, trials: int) -> tuple[float, float]:
-    """95 % score interval of a binomial share (Wilson 1927; scipy). Never empty at 0 or `trials`, and near its level for few trials.
+    """Return the 95 % score interval of a binomial share (Wilson 1927), for trials that are independent.
 
-    It takes the trials as independent.
+    It has a positive width even where `count` is 0 or `trials`, and is close to its level for few trials.
     """
     from scipy.stats import binomtest
 
-    found = binomtest(count, trials).proportion_ci(LEVEL, "wilson")
-    return float(found.low), float(found.high)
+    interval = binomtest(count, trials).proportion_ci(LEVEL, "wilson")
+    return float(interval.low), float(interval.high)
 
 
 def over_people(
     sessions: Sequence[Fooled], resamples: int = 10_000, seed: int = 0
 ) -> tuple[float, float] | None:
-    """95 % percentile interval of a cluster bootstrap: people are drawn with replacement, each with all of their trials
+    """Return the 95 % percentile interval of a bootstrap over people, or None for fewer than 2 people.
 
-    (Davison & Hinkley 1997, section 3.8), as the trials of one person are not independent. The rate of a resample is its fooled trials
-    over its trials. None for fewer than 2 people.
+    People are drawn with replacement, each with all of their trials (Davison & Hinkley 1997, section 3.8),
+    because the trials of one person are not independent. The rate of a resample is its fooled trials divided
+    by its trials.
+
+    Args:
+        sessions: The counts of each person, one entry per person.
+        resamples: The number of resamples.
+        seed: The seed of the draw.
     """
     n = len(sessions)
     if n < 2:
@@ -81,10 +106,13 @@ def over_people(
 
 @dataclass(frozen=True)
 class Rules:
-    """What does not count. min_practice: share right in practice below which a session is left out, 0 to 1; 0 leaves none out.
+    """The rules by which sessions and trials are left out.
 
-    keep_hidden: count trials during which the tab was out of sight. exposure_off: share by which a measured exposure may differ from
-    the wished one. repeats: count a person's further sessions too.
+    Attributes:
+        min_practice: The share of right answers in practice, 0 to 1, below which a session is left out.
+        keep_hidden: Also count trials during which the tab was hidden.
+        exposure_off: By what share of the intended time on screen the measured time may differ from it.
+        repeats: Also count the later sessions of a person.
     """
 
     min_practice: float = 0.0
@@ -95,7 +123,19 @@ class Rules:
 
 @dataclass(frozen=True)
 class Person:
-    """A session as it counts. practice: how many were right, of how many. left: share of all scored answers that said left."""
+    """One session after the rules were applied.
+
+    Attributes:
+        participant: The code of the person.
+        method: The name of the method.
+        file: The name of the file of answers.
+        fooled: The counts of the scored trials that are kept.
+        practice: How many practice answers were right, and how many there were.
+        hidden: How many trials were left out because the tab was hidden.
+        exposure_off: How many trials were left out because their time on screen was wrong.
+        left: The share of all scored answers that chose the left picture.
+        median_milliseconds: The median time from the end of a pair to the answer.
+    """
 
     participant: str
     method: str
@@ -110,7 +150,15 @@ class Person:
 
 @dataclass(frozen=True)
 class Scored:
-    """rates: method -> its rate, highest first; None where no trial is left. seconds: of exposure, of all the pages."""
+    """The results of a study.
+
+    Attributes:
+        rates: Method -> its fooling rate, highest first; None where no trial is left.
+        people: The sessions that count.
+        left_out: The files that do not count.
+        rules: The rules by which they were left out.
+        studies: The id of each page -> its settings.
+    """
 
     rates: dict[str, Rate | None]
     people: list[Person]
@@ -120,11 +168,16 @@ class Scored:
 
     @property
     def trials_left_out(self) -> dict[str, int]:
-        return {why: sum(getattr(p, why) for p in self.people) for why in ("hidden", "exposure_off")}
+        """The number of trials that were left out for each reason, "hidden" and "exposure_off"."""
+        return {reason: sum(getattr(p, reason) for p in self.people) for reason in ("hidden", "exposure_off")}
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the results as plain values for JSON."""
         return {
-            "methods": {m: r and asdict(r) for m, r in self.rates.items()}, "people": [asdict(p) for p in self.people],
-            "left_out": [{"file": x.path.name, "reason": x.reason} for x in self.left_out], "trials_left_out": self.trials_left_out,
-            "rules": asdict(self.rules), "studies": self.studies,
-        }  # fmt: skip
+            "methods": {m: r and asdict(r) for m, r in self.rates.items()},
+            "people": [asdict(p) for p in self.people],
+            "left_out": [{"file": x.path.name, "reason": x.reason} for x in self.left_out],
+            "trials_left_out": self.trials_left_out,
+            "rules": asdict(self.rules),
+            "studies": self.studies,
+        }

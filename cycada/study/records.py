@@ -1,4 +1,4 @@
-"""The two files of a study, checked as they are read: the key, which stays with who runs it, and a participant's answers."""
+"""The two kinds of files of a study, the key and a participant's answers, checked when they are read."""
 
 from __future__ import annotations
 
@@ -20,13 +20,25 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Record(BaseModel):
-    """Nothing is guessed: a number in quotes or an unknown key is a mistake."""
+    """Base of all records, which reads strictly: a number in quotes or an unknown key is a mistake."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Settings(Record):
-    """seconds: how long a pair is shown. size: (height, width) in pixels. scored: how many pairs there are to draw `trials` from."""
+    """The settings of a page.
+
+    Attributes:
+        title: The heading of the page.
+        trials: The number of scored pairs in a session.
+        practice: The number of practice pairs in a session.
+        scored: The number of scored pairs of each method, from which a session draws `trials`.
+        seconds: How long a pair is shown.
+        size: (height, width) of a picture in pixels.
+        pairing: How photos and generated pictures were paired.
+        format: The format of the pictures.
+        seed: The seed that drew the pairs.
+    """
 
     title: str
     trials: int
@@ -40,21 +52,26 @@ class Settings(Record):
 
 
 class Picture(Record):
-    """Which file a picture of the page was made from. method: the code of the method that made it, None of a real one."""
+    """The origin of a picture in the page.
+
+    Attributes:
+        file: The name of its file.
+        method: The code of the method that made it, or None for a real picture.
+    """
 
     file: str
     method: Code | None
 
 
 class Pairs(Record):
-    """A method's pairs: the ids of their two pictures, in no telling order."""
+    """The pairs of a method, as the ids of their two pictures in an order that reveals nothing."""
 
     practice: list[tuple[PictureId, PictureId]]
     scored: list[tuple[PictureId, PictureId]]
 
 
 class Key(Record):
-    """What the page does not know: which pictures are real, and the names behind the codes."""
+    """The key of a page, which says which pictures are real and which names stand behind the codes."""
 
     format: Literal["cycada-study-key"] = KEY
     version: Literal[1] = 1
@@ -65,11 +82,23 @@ class Key(Record):
     pairs: dict[Code, Pairs]
 
     def is_real(self, picture: str) -> bool:
+        """Return whether the picture with this id is real."""
         return self.pictures[picture].method is None
 
 
 class Trial(Record):
-    """milliseconds: from the pair's end to the answer. exposure: measured milliseconds. hidden: whether the tab was out of sight."""
+    """One trial of a session.
+
+    Attributes:
+        practice: Whether it was a practice trial.
+        left: The id of the left picture.
+        right: The id of the right picture.
+        answer: The side that was taken for the real picture.
+        milliseconds: The time from the end of the pair to the answer.
+        exposure: The measured time on screen, in milliseconds.
+        hidden: Whether the tab was hidden.
+        by: Whether the answer was given by a key or by a pointer.
+    """
 
     practice: bool
     left: PictureId
@@ -82,12 +111,19 @@ class Trial(Record):
 
     @property
     def chosen(self) -> str:
-        """The picture that was taken for the real one."""
+        """The id of the picture that was taken for the real one."""
         return self.left if self.answer == "left" else self.right
 
 
 class Viewport(Record):
-    """CSS pixels. ratio: device pixels to one of them. shown: how wide a picture was."""
+    """The participant's screen, in CSS pixels.
+
+    Attributes:
+        width: The width of the window.
+        height: The height of the window.
+        ratio: The number of device pixels per CSS pixel.
+        shown: The width of a picture.
+    """
 
     width: Amount
     height: Amount
@@ -114,7 +150,16 @@ R = TypeVar("R", bound=Record)
 
 
 def parsed(kind: type[R], text: str | bytes, where: str) -> R:
-    """A record from JSON. Raises CycadaError with the first mistake."""
+    """Parse a record from JSON.
+
+    Args:
+        kind: The type of the record.
+        text: The JSON.
+        where: What an error message begins with.
+
+    Raises:
+        CycadaError: The text is not such a record; the message names the first mistake.
+    """
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
@@ -124,7 +169,11 @@ def parsed(kind: type[R], text: str | bytes, where: str) -> R:
 
 
 def content(path: Path) -> bytes:
-    """A file's bytes. Raises CycadaError."""
+    """Return the bytes of a file.
+
+    Raises:
+        CycadaError: The file cannot be read.
+    """
     try:
         return path.read_bytes()
     except OSError as error:

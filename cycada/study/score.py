@@ -1,4 +1,4 @@
-"""`cycada study score`: answers files into fooling rates, with everything that was left out beside them."""
+"""Score files of answers: the fooling rate of each method, and everything that was left out."""
 
 from __future__ import annotations
 
@@ -23,28 +23,39 @@ def score_study(
     repeats: bool = False,
     seed: int = 0,
 ) -> Scored:
-    """Fooling rate of each method: the share of scored trials in which the fake was taken for the real one; 0.5 is chance.
+    """Compute the fooling rate of each method.
 
-    answers: files, or folders of them. keys: the `*.key.json` of their pages; by default those beside the answers or one folder up. The
-    other options are those of `Rules`. out: a folder for study.md, .csv, .json, .svg and people.csv. seed: of the bootstrap. Damaged,
-    foreign and repeated files are left out and named. Raises CycadaError where nothing is left.
+    It is the share of scored trials in which the fake was taken for the real picture; 0.5 is chance. Damaged,
+    foreign and repeated files are left out and named.
+
+    Args:
+        answers: Files of answers, or folders of them.
+        keys: The `*.key.json` of their pages; by default those next to the answers or one folder up.
+        out: A folder for study.md, study.csv, study.json, study.svg and people.csv; nothing is written if
+            None.
+        min_practice: See `Rules`.
+        keep_hidden: See `Rules`.
+        exposure_off: See `Rules`.
+        repeats: See `Rules`.
+        seed: The seed of the bootstrap over people.
+
+    Raises:
+        CycadaError: There is no key, or no file can be scored.
     """
     rules = Rules(min_practice, keep_hidden, exposure_off, repeats)
     if not 0 <= min_practice <= 1 or not exposure_off >= 0:
         raise CycadaError(
-            f"Found min_practice {min_practice:g} and exposure_off {exposure_off:g}, expected 0 to 1, and 0 or more."
+            f"Found min_practice {min_practice:g} and exposure_off {exposure_off:g}, expected 0 to 1, and 0 "
+            "or more."
         )
     sessions, left_out = collect(_files(answers), [Path(k) for k in keys], repeats)
     everyone = [_person(s, rules) for s in sessions]
     kept = []
     for session, person in zip(sessions, everyone, strict=True):
-        right, of = person.practice
-        if of and right / of < min_practice:
-            left_out.append(
-                LeftOut(
-                    session.path, f"practice: {right} of {of} right, expected a share of {min_practice:g}."
-                )
-            )
+        right, answered = person.practice
+        if answered and right / answered < min_practice:
+            reason = f"practice: {right} of {answered} right, expected at least {100 * min_practice:g} %."
+            left_out.append(LeftOut(session.path, reason))
         else:
             kept.append(person)
     if not kept:
@@ -52,7 +63,7 @@ def score_study(
         raise CycadaError(
             f"None of {len(left_out)} files can be scored:\n{reasons}"
             if left_out
-            else "Found no answers files."
+            else "Found no files of answers."
         )
     rates = {
         m: rate_of(_by_person([p for p in kept if p.method == m]), seed=seed)
@@ -69,33 +80,39 @@ def score_study(
 
 
 def _files(given: Sequence[Path | str]) -> list[Path]:
-    """Each once, folders opened."""
-    found = [
+    """Return each file once, with folders replaced by the JSON files in them."""
+    files = [
         f for path in map(Path, given) for f in (sorted(path.glob("*.json")) if path.is_dir() else [path])
     ]
-    return list({f.resolve(): f for f in found}.values())
+    return list({f.resolve(): f for f in files}.values())
 
 
 def _person(session: Session, rules: Rules) -> Person:
-    wished = 1000 * session.key.settings.seconds
+    """Apply the rules to one session."""
+    intended = 1000 * session.key.settings.seconds
     scored, practice = session.trials(False), session.trials(True)
 
     def off(trial: Trial) -> bool:
-        return abs(trial.exposure - wished) > rules.exposure_off * wished
+        return abs(trial.exposure - intended) > rules.exposure_off * intended
 
     hidden = [] if rules.keep_hidden else [t for t in scored if t.hidden]
     wrong = [t for t in scored if t not in hidden and off(t)]
     counted = [t for t in scored if t not in hidden and t not in wrong]
     return Person(
-        session.answers.participant, session.method, session.path.name,
-        Fooled(sum(map(session.fooled, counted)), len(counted)),
-        (sum(not session.fooled(t) for t in practice), len(practice)), len(hidden), len(wrong),
-        sum(t.answer == "left" for t in scored) / len(scored), statistics.median(t.milliseconds for t in scored),
-    )  # fmt: skip
+        participant=session.answers.participant,
+        method=session.method,
+        file=session.path.name,
+        fooled=Fooled(sum(map(session.fooled, counted)), len(counted)),
+        practice=(sum(not session.fooled(t) for t in practice), len(practice)),
+        hidden=len(hidden),
+        exposure_off=len(wrong),
+        left=sum(t.answer == "left" for t in scored) / len(scored),
+        median_milliseconds=statistics.median(t.milliseconds for t in scored),
+    )
 
 
 def _by_person(people: Sequence[Person]) -> list[Fooled]:
-    """The sessions of one person are one cluster."""
+    """Return one entry per person, with the counts of all their sessions added: they are one cluster."""
     names = dict.fromkeys(p.participant for p in people)
     own = [[p.fooled for p in people if p.participant == name] for name in names]
-    return [Fooled(sum(f.count for f in several), sum(f.trials for f in several)) for several in own]
+    return [Fooled(sum(f.count for f in counts), sum(f.trials for f in counts)) for counts in own]

@@ -1,4 +1,4 @@
-"""`cycada study serve`: the page on loopback, and a letter box for its answers. Nothing beyond this machine can reach it."""
+"""Serve the page of a study on this machine only, and receive its answers."""
 
 from __future__ import annotations
 
@@ -20,18 +20,27 @@ from cycada.study.records import Answers, content, parsed
 
 LOOPBACK = "127.0.0.1"
 LARGEST = 1_000_000
-"""Bytes of an answers file; a session of 50 pairs takes about 12,000."""
+"""Largest size of a file of answers in bytes; a session of 50 pairs takes about 12,000."""
 MOST_THREADS = 64
+"""Largest number of requests that are answered at once."""
 SLOWEST = 1.0
-"""Seconds that a request may take where others wait for its place."""
+"""Seconds that a request may take while others wait for its place."""
 
 
 def serve_study(
     page: Path | str, out: Path | str = "answers", port: int = 8000, say: Callable[[str], None] = print
 ) -> None:
-    """Serve a page until Ctrl-C, which raises Interrupted, and keep the answers that it sends, one file a session, in `out`.
+    """Serve a page until Ctrl-C, and store the answers that it sends.
 
-    port: 0 takes a free one. say: is told the address, then each file. Raises CycadaError.
+    Args:
+        page: The page that `build_study` wrote.
+        out: The folder for the answers, one file per session.
+        port: The port; 0 takes a free one.
+        say: Called with the address, and then with a line for each file that was received.
+
+    Raises:
+        CycadaError: The page is not one of a study, or the port is taken.
+        Interrupted: Ctrl-C ended the server.
     """
     page, out = Path(page), Path(out)
     html = content(page)
@@ -41,7 +50,8 @@ def serve_study(
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
         thread.start()
         say(
-            f"http://{LOOPBACK}:{server.server_port}/ on this machine alone. Answers go to {out}. Ctrl-C stops."
+            f"http://{LOOPBACK}:{server.server_port}/ on this machine only. Answers go to {out}. Press "
+            "Ctrl-C to stop."
         )
         try:
             while not stopped.is_set():
@@ -49,15 +59,19 @@ def serve_study(
         finally:
             server.shutdown()
             thread.join()
-    raise Interrupted(f"Stopped. {server.received} answers files were received, in {out}.")
+    raise Interrupted(f"Stopped. {server.received} answers files were received; they are in {out}.")
 
 
 def study_of(html: bytes, page: Path) -> str:
-    """The id in a page that `build_study` wrote. Raises CycadaError."""
-    found = re.search(rb'<meta name="cycada-study" content="([0-9a-f]{16})">', html[:5000])
-    if not found:
+    """Return the id of the study in a page that `build_study` wrote.
+
+    Raises:
+        CycadaError: The page holds no study.
+    """
+    match = re.search(rb'<meta name="cycada-study" content="([0-9a-f]{16})">', html[:5000])
+    if not match:
         raise CycadaError(f"{page}: found no study in it, expected a page that `cycada study build` wrote.")
-    return found[1].decode()
+    return match[1].decode()
 
 
 class _Server(ThreadingHTTPServer):
@@ -72,11 +86,16 @@ class _Server(ThreadingHTTPServer):
             super().__init__((LOOPBACK, port), _Handler)
         except OSError as error:
             raise CycadaError(
-                f"Port {port} on {LOOPBACK}: {error.strerror}. Choose another one with --port, or 0 for a free one."
+                f"Port {port} on {LOOPBACK}: {error.strerror}. Choose another one with --port, or 0 for a "
+                "free one."
             ) from None
 
     def keep(self, text: bytes) -> tuple[HTTPStatus, str]:
-        """Into a file of its own; one that is there is never written over."""
+        """Store answers in a file of their own, never over an existing one.
+
+        Returns:
+            The status and the text of the response.
+        """
         try:
             answers = parsed(Answers, text, "answers")
         except CycadaError as error:
@@ -91,9 +110,9 @@ class _Server(ThreadingHTTPServer):
             if path.exists():
                 same = path.read_bytes() == text
                 return (
-                    (HTTPStatus.OK, "Here already.")
+                    (HTTPStatus.OK, "These answers were received before.")
                     if same
-                    else (HTTPStatus.CONFLICT, f"{path.name} is here with other answers.")
+                    else (HTTPStatus.CONFLICT, f"{path.name} exists with other answers.")
                 )
             try:
                 write_text(path, text.decode())
@@ -105,9 +124,10 @@ class _Server(ThreadingHTTPServer):
         return HTTPStatus.CREATED, "Received."
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread of its own, of which there are so many at most; the others wait in the queue.
+        """Answer a request in a thread of its own, at most `MOST_THREADS` at once; others wait in the queue.
 
-        Where nobody gives a place back, those who have had theirs for long are cut off: slow clients keep no quick one out.
+        While requests wait, those that have taken longer than `SLOWEST` are cut off, so that slow clients do
+        not block the others.
         """
         while not self.places.acquire(timeout=SLOWEST):
             for slow in [r for r, began in self.began.copy().items() if time.monotonic() - began > SLOWEST]:
@@ -117,6 +137,7 @@ class _Server(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer a request, and give its place back."""
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -124,7 +145,7 @@ class _Server(ThreadingHTTPServer):
             self.places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no error of ours."""
+        """Ignore errors of one request, such as a client that went away."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -133,36 +154,38 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
+        """Send the page."""
         if not self._is_ours():
             return
         if self.path.partition("?")[0] != "/":
-            self._answer(HTTPStatus.NOT_FOUND, "Here is one page: /")
+            self._answer(HTTPStatus.NOT_FOUND, "The only page here is /")
             return
         self._answer(HTTPStatus.OK, self.server.html, "text/html; charset=utf-8")
 
     def do_POST(self) -> None:
+        """Receive answers."""
         length = self.headers.get("Content-Length", "")
         if not length.isascii() or not length.isdigit():
             self._answer(HTTPStatus.LENGTH_REQUIRED, "Expected a Content-Length.")
             return
-        text = self._body(int(length))  # before any answer: whoever is still sending would not hear it
+        # read before any response, because a client that is still sending would not read one
+        text = self._body(int(length))
         if not self._is_ours():
             return
         if self.path != "/answers":
             self._answer(HTTPStatus.NOT_FOUND, "Answers go to /answers")
-        elif (
-            self.headers.get_content_type() != "application/json"
-        ):  # a form of another site could send anything else unasked
+        elif self.headers.get_content_type() != "application/json":
+            # a form on another site could send any other type without being asked
             self._answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Expected application/json.")
         elif int(length) > LARGEST:
             self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Expected at most {LARGEST} bytes.")
         elif len(text) < int(length):
-            self._answer(HTTPStatus.BAD_REQUEST, "CropBatch off.")
+            self._answer(HTTPStatus.BAD_REQUEST, "The request ended before all of its bytes were sent.")
         else:
             self._answer(*self.server.keep(text))
 
     def _body(self, length: int) -> bytes:
-        """What was sent; of what is too long nothing is kept, and after ten times that nothing more is heard."""
+        """Read the body of a request; throw one away that is too long, up to ten times the largest size."""
         if length <= LARGEST:
             return self.rfile.read(length)
         left = min(length, 10 * LARGEST)
@@ -171,7 +194,10 @@ class _Handler(BaseHTTPRequestHandler):
         return b""
 
     def _is_ours(self) -> bool:
-        """Not another site's page, which a name that points to loopback or a request across sites could bring here."""
+        """Return whether a request comes from this server's own page, and otherwise refuse it.
+
+        Another site's page could send one through a name that points to loopback, or across sites.
+        """
         port = self.server.server_port
         ours = {f"{name}:{port}" for name in (LOOPBACK, "localhost")} | (
             {LOOPBACK, "localhost"} if port == 80 else set()
@@ -179,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
         origin = self.headers.get("Origin")
         if self.headers.get("Host") in ours and (origin is None or origin.removeprefix("http://") in ours):
             return True
-        self._answer(HTTPStatus.FORBIDDEN, "For this machine alone.")
+        self._answer(HTTPStatus.FORBIDDEN, "This server is for its own page on this machine only.")
         return False
 
     def _answer(self, status: HTTPStatus, body: bytes | str, kind: str = "text/plain; charset=utf-8") -> None:
@@ -192,9 +218,9 @@ class _Handler(BaseHTTPRequestHandler):
         ):
             self.send_header(name, value)
         self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("X-Frame-Options", "DENY")  # nobody's page may show this one inside its own
+        self.send_header("X-Frame-Options", "DENY")  # no other page may show this one inside a frame
         self.end_headers()
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Only what is kept is worth a line."""
+        """Log no requests; `keep` reports the answers that were stored."""

@@ -1,4 +1,4 @@
-"""Fooling rates as tables and as a chart."""
+"""Write fooling rates as tables and as a chart."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from cycada.render.table import NONE, Table
 from cycada.render.text import markdown
 from cycada.study.rates import Scored
 
-LEAD = "The share of scored trials in which the generated picture was taken for the real one. 50 % is where nobody can tell."
+LEAD = (
+    "The fooling rate is the share of scored trials in which the generated picture was taken for the real "
+    "one. At 50 % "
+    "nobody can tell them apart."
+)
 
 
 def sheet(scored: Scored) -> Table:
-    """One row a method, %, highest first."""
+    """Return the table with one row per method, in percent, highest first."""
     heads = (
         "method",
         "fooled, %",
@@ -56,23 +60,30 @@ def _between(interval: tuple[float, float]) -> str:
 
 
 def notes(scored: Scored) -> list[str]:
-    """What has to be read along with the numbers."""
+    """Return the notes that have to be read together with the numbers."""
     rules, dropped = scored.rules, scored.trials_left_out
-    found = [
-        "Wilson's interval takes all trials as independent, which those of one person are not; the interval over people resamples people, "
-        "each with all of their trials, and is the one to trust from about ten people on. With fewer it is too narrow.",
+    notes = [
+        "Wilson's interval treats all trials as independent, which those of one person are not. The interval "
+        "over people "
+        "resamples people, each with all of their trials, and is the one to trust from about ten people on; "
+        "with fewer it "
+        "is too narrow.",
         *(
-            f"Page {study}: {s['trials']} scored pairs after {s['practice']} of practice, {s['seconds']:g} s each, {s['size'][0]} x "
-            f"{s['size'][1]} pixels, {'a scene and its translation' if s['pairing'] == 'same' else 'random pairs'}."
+            f"Page {study}: {s['trials']} scored pairs after {s['practice']} practice pairs, "
+            f"{s['seconds']:g} s each, "
+            f"{s['size'][0]} x {s['size'][1]} pixels, "
+            f"{'a photo and its translation' if s['pairing'] == 'same' else 'random pairs'}."
             for study, s in scored.studies.items()
         ),
-        f"Trials left out: {dropped['hidden']} with the tab out of sight{' (they count: --keep-hidden)' if rules.keep_hidden else ''}, "
-        f"{dropped['exposure_off']} shown for a time off by more than {100 * rules.exposure_off:g} %.",
-        f"Sessions: {len(scored.people)} counted, {len(scored.left_out)} left out; "
+        f"Trials left out: {dropped['hidden']} with a hidden tab"
+        f"{' (they count, by --keep-hidden)' if rules.keep_hidden else ''}, "
+        f"{dropped['exposure_off']} whose time on screen was wrong by more than {100 * rules.exposure_off:g} "
+        "%.",
+        f"Sessions: {len(scored.people)} counted, {len(scored.left_out)} left out. "
         + (
-            f"practice below {100 * rules.min_practice:g} % right is left out."
+            f"Sessions with less than {100 * rules.min_practice:g} % right answers in practice are left out."
             if rules.min_practice
-            else "none of them for its practice."
+            else "None is left out for its practice."
         ),
         *(f"Left out: {x.path.name}: {x.reason}" for x in scored.left_out),
     ]
@@ -80,18 +91,21 @@ def notes(scored: Scored) -> list[str]:
         len({(s["seconds"], tuple(s["size"]), s["pairing"], s["practice"]) for s in scored.studies.values()})
         > 1
     ):
-        found.append("The pages differ in how pairs are shown: their rates are not of one task.")
-    return found
+        notes.append("The pages differ in how they show pairs, so their rates are not comparable.")
+    return notes
 
 
 def chart(scored: Scored) -> Panel:
-    """A point a method, thick its Wilson interval, thin that over people, small dots the people; a line where nobody can tell."""
-    there = [(m, r) for m, r in scored.rates.items() if r]
+    """Draw a point per method with its intervals, small dots for people, and a line where nobody can tell.
+
+    The thick line is Wilson's interval, the thin line the interval over people.
+    """
+    rates = [(m, r) for m, r in scored.rates.items() if r]
     with styled():
-        figure, axes = new(4.9, 0.75 + 0.52 * len(there))
+        figure, axes = new(4.9, 0.75 + 0.52 * len(rates))
         axes.axvline(50, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), alpha=0.7)
         axes.text(50, -0.72, "nobody can tell", ha="center", va="bottom", fontsize=7)
-        for y, (method, r) in enumerate(there):
+        for y, (method, r) in enumerate(rates):
             own = [
                 100 * p.fooled.count / p.fooled.trials
                 for p in scored.people
@@ -111,16 +125,16 @@ def chart(scored: Scored) -> Panel:
             axes.plot(100 * r.rate, y, "o", color=TARGET, markersize=5.5)
             axes.text(0, y - 0.34, short(method, 60), va="bottom", fontsize=8.5)
             axes.text(104, y, f"{100 * r.rate:.1f} %", va="center", fontsize=8.5)
-        axes.set(xlim=(-1, 122), ylim=(len(there) - 0.5, -0.75), yticks=[], xticks=range(0, 101, 25))
+        axes.set(xlim=(-1, 122), ylim=(len(rates) - 0.5, -0.75), yticks=[], xticks=range(0, 101, 25))
         axes.set_xlabel("fake taken for real, % of scored trials", loc="left")
         axes.spines["left"].set_visible(False)
         axes.spines["bottom"].set_bounds(0, 100)
-        said = "; ".join(f"{m} {100 * r.rate:.1f} % ({_between(r.wilson)})" for m, r in there)
-        return panel(figure, "study", f"Fooling rate by method, with 95 % intervals: {said}")
+        listed = "; ".join(f"{m} {100 * r.rate:.1f} % ({_between(r.wilson)})" for m, r in rates)
+        return panel(figure, "study", f"Fooling rate by method, with 95 % intervals: {listed}")
 
 
 def _apart(values: Sequence[float]) -> np.ndarray:
-    """A step down for each further dot at one place, so that all are seen."""
+    """Return an offset for each dot, further down for each other dot at its place, so that all are seen."""
     seen: dict[float, int] = {}
     steps = []
     for value in values:
@@ -130,7 +144,7 @@ def _apart(values: Sequence[float]) -> np.ndarray:
 
 
 def write(scored: Scored, folder: Path) -> None:
-    """study.md, study.csv, study.json, study.svg, people.csv."""
+    """Write study.md, study.csv, study.json, study.svg and people.csv into `folder`."""
     ready(folder)
     figure = chart(scored)
     text = markdown("Real or fake", LEAD, [sheet(scored)], [])
@@ -187,7 +201,16 @@ def write(scored: Scored, folder: Path) -> None:
         for p in scored.people
     ]
     heads = (
-        "participant", "method", "file", "fooled", "trials", "practice_right", "practice", "hidden", "exposure_off", "left_share",
+        "participant",
+        "method",
+        "file",
+        "fooled",
+        "trials",
+        "practice_right",
+        "practice",
+        "hidden",
+        "exposure_off",
+        "left_share",
         "median_milliseconds",
-    )  # fmt: skip
+    )
     write_text(folder / "people.csv", csv_lines([heads, *people]))

@@ -1,6 +1,6 @@
-"""The style of one picture on the content of another, by optimising pixels (Gatys et al. 2016): no training, no generator.
+"""Neural style transfer by optimising the pixels of a picture, without a generator (Gatys et al. 2016).
 
-The names below are imported when first asked for, so that the command line does not wait for torch.
+The names below are imported at their first use, so that the command line need not wait for torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The answers of named layers of any network, whatever its forward returns."""
+"""Feature maps of named layers of any network, whatever its forward returns."""
 
 from __future__ import annotations
 
@@ -14,20 +14,28 @@ ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Har
 
 
 class Activations:
-    """`Activations(net, ["relu1_1"])(images)` -> {"relu1_1": maps (N, C, h, w)}; to be used in a `with`, which takes its hooks off.
+    """The feature maps of some layers of a network.
 
-    A layer is called by its path in the network or by the end of it, where that is one layer's alone. A layer that runs several
-    times in a forward answers with its last. Raises CycadaError: no such layer, no maps, images that the network does not take.
+    `Activations(net, ["relu1_1"])(images)` is {"relu1_1": maps (N, C, h, w)}.
+    Use it in a `with` statement, which removes its hooks at the end. A layer that runs several times in a
+    forward gives the maps of its last run.
+
+    Args:
+        net: The network.
+        layers: The layers, each by its path in the network, or by an end of the path that no other layer has.
+
+    Raises:
+        CycadaError: There is no such layer, it gives no maps, or the network does not take the images.
     """
 
     def __init__(self, net: nn.Module, layers: Sequence[str]) -> None:
         self.net, self.layers = net, list(dict.fromkeys(layers))
-        self._seen: dict[str, Any] = {}
+        self._outputs: dict[str, Any] = {}
         self._hooks = [find(net, name).register_forward_hook(self._keep(name)) for name in self.layers]
 
     def _keep(self, name: str) -> Any:
-        def keep(module: nn.Module, given: Any, answer: Any) -> None:
-            self._seen[name] = answer
+        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            self._outputs[name] = output
 
         return keep
 
@@ -39,36 +47,49 @@ class Activations:
             hook.remove()
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        self._seen = {}
+        """Return the maps of each layer for `images` (N, C, H, W)."""
+        self._outputs = {}
         forward(self.net, images)
         for name in self.layers:
-            found = self._seen.get(name)
-            if not isinstance(found, Tensor) or found.dim() != 4:
-                what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            output = self._outputs.get(name)
+            if not isinstance(output, Tensor) or output.dim() != 4:
+                found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
                 raise CycadaError(
-                    f"The layer '{name}' answers with {what}, expected maps (N, C, h, w). Take a convolution or what follows it."
+                    f"The layer '{name}' gives {found}, expected maps (N, C, h, w). Choose a convolution or "
+                    "a layer after one."
                 )
-        return self._seen
+        return self._outputs
 
 
 def forward(net: nn.Module, images: Tensor) -> None:
-    """Raises CycadaError where the network does not take images of this size."""
+    """Run the network on images for the sake of its hooks.
+
+    Raises:
+        CycadaError: There is not enough memory, or the network does not take images of this size.
+    """
     try:
         net(images)
     except torch.OutOfMemoryError:
         raise CycadaError(
-            f"No memory left for pictures of {images.shape[-1]} x {images.shape[-2]} pixels. Take a smaller size."
+            f"There is not enough memory for pictures of {images.shape[-1]} x {images.shape[-2]} pixels. "
+            "Choose a "
+            "smaller size."
         ) from None
     except RuntimeError as error:
-        said = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:200]
         raise CycadaError(
-            f"The network does not take pictures of {images.shape[-1]} x {images.shape[-2]} pixels ({said}). Take another size, or a "
-            f"network that takes any, such as vgg19_features or a segmenter."
+            f"The network does not take pictures of {images.shape[-1]} x {images.shape[-2]} pixels "
+            f"({reason}). Take another "
+            "size, or a network that takes any size, such as vgg19_features or a segmenter."
         ) from None
 
 
 def find(net: nn.Module, name: str) -> nn.Module:
-    """A layer by its path or the end of it. Raises CycadaError with the nearest."""
+    """Return a layer by its path, or by an end of the path that no other layer has.
+
+    Raises:
+        CycadaError: There is no such layer, or there are several; the message names the nearest.
+    """
     named = dict(net.named_modules())
     ends = [named[name]] if name in named else [m for path, m in named.items() if path.endswith(f".{name}")]
     if len(ends) == 1:
@@ -79,18 +100,28 @@ def find(net: nn.Module, name: str) -> nn.Module:
 
 
 def usual_layers(net: nn.Module, image: Tensor) -> tuple[str, list[str]]:
-    """-> a layer for the content and layers for the style: of every size of map the first activation (convolution, where there is
+    """Choose layers of a network in the way of the paper.
 
-    none), as conv1_1 to conv5_1 in the paper; of the smallest size but one the last, as its conv4_2.
+    Args:
+        net: The network.
+        image: (1, C, H, W) a picture, to find the sizes of the layers' maps.
+
+    Returns:
+        The layer for the content, which is the last activation at the second smallest size of maps, like
+        conv4_2 in the paper; and the layers for the style, which are the first activations at each size, like
+        conv1_1 to conv5_1. In a network without activation layers they are convolutions.
+
+    Raises:
+        CycadaError: No layer gives maps (N, C, h, w).
     """
     leaves = {path: m for path, m in net.named_modules() if path and not list(m.children())}
     kinds = ACTIVATIONS if any(isinstance(m, ACTIVATIONS) for m in leaves.values()) else (nn.Conv2d,)
     sizes: dict[int, list[str]] = {}
 
     def keep(path: str) -> Any:
-        def hook(module: nn.Module, given: Any, answer: Any) -> None:
-            if isinstance(answer, Tensor) and answer.dim() == 4 and answer.shape[-2:].numel() > 1:
-                names = sizes.setdefault(answer.shape[-2:].numel(), [])
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and output.dim() == 4 and output.shape[-2:].numel() > 1:
+                names = sizes.setdefault(output.shape[-2:].numel(), [])
                 names += [path] if path not in names else []
 
         return hook
@@ -103,8 +134,6 @@ def usual_layers(net: nn.Module, image: Tensor) -> tuple[str, list[str]]:
         for hook in hooks:
             hook.remove()
     if not sizes:
-        raise CycadaError(
-            "The network has no layer whose answers are maps (N, C, h, w). Take a convolutional one."
-        )
+        raise CycadaError("No layer of the network gives maps (N, C, h, w). Choose a convolutional network.")
     ordered = sorted(sizes, reverse=True)
     return sizes[ordered[max(0, len(ordered) - 2)]][-1], [sizes[size][0] for size in ordered]

@@ -1,4 +1,4 @@
-"""The networks that a style transfer may look with."""
+"""The networks whose feature maps a style transfer may use."""
 
 from __future__ import annotations
 
@@ -15,15 +15,24 @@ from cycada.storage.loading import trained_network
 
 
 def vgg(name: str, weights: Path | None, pretrained: bool, layers: Sequence[str], size: int) -> nn.Module:
-    """vgg16 or vgg19 with average pooling, as in the paper, down to the deepest of `layers`. size: the smallest side of a picture.
+    """Return a VGG with average pooling, as in the paper, up to the deepest of `layers`.
 
-    Raises CycadaError, also where there are no weights.
+    Args:
+        name: "vgg16" or "vgg19".
+        weights: A file with torchvision's weights.
+        pretrained: Let torchvision download the weights.
+        layers: The layers that are needed, such as "relu4_2".
+        size: The smallest side of the pictures.
+
+    Raises:
+        CycadaError: There are no weights, or they do not fit.
     """
     if not weights and not pretrained:
         url = torchvision.models.get_model_weights(name).DEFAULT.url
         raise CycadaError(
-            f"The style is seen by {name}, whose weights are not at hand. Download {url} and give it as --weights FILE, or let "
-            f"torchvision do so by --pretrained; or look with the task network of a finished stage, --run RUN."
+            f"The style transfer needs the weights of {name}. Download {url} and give the file as --weights "
+            "FILE, or let "
+            "torchvision download it by --pretrained; or use the task network of a finished stage, --run RUN."
         )
     deepest = max((layer.rpartition(".")[2] for layer in layers), key=lambda layer: layer[-3:])
     if not deepest.startswith("relu"):
@@ -38,21 +47,33 @@ def vgg(name: str, weights: Path | None, pretrained: bool, layers: Sequence[str]
 
 
 def of_run(run: str, role: str, results: Path) -> nn.Module:
-    """A task network of a finished stage. Raises CycadaError."""
+    """Return a task network of a finished stage.
+
+    Args:
+        run: The run folder of the stage, or its id.
+        role: The role of the network, such as "f_t".
+        results: The folder of all results.
+
+    Raises:
+        CycadaError: There is no such stage or role, or its networks take grey images.
+    """
     folder = find_run(run, results)
     config, stage = load_stage(folder)
     tasks = [r for r in stage.specs if kind_of(r) == "f"]
     if role not in tasks:
         raise CycadaError(
-            f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no task network '{role}'.{nearest(role, tasks)}"
+            f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no task network "
+            f"'{role}'.{nearest(role, tasks)}"
         )
     if config.data.channels != 3:
         raise CycadaError(
-            f"{folder.path}: its networks see grey images, and a style has colours. Take a run with data.channels: 3."
+            f"{folder.path}: its networks see grey images, but a style has colours. Use a run with "
+            "data.channels: 3."
         )
     names = folder.arrays("analysis.npz").get("classes")
     if names is None:
         raise CycadaError(
-            f"{folder.path}: it does not say how many classes there were. Run `cycada evaluate {folder.id}` first."
+            f"{folder.path}: the number of its classes is not stored. Run `cycada evaluate {folder.id}` "
+            "first."
         )
     return trained_network(folder, config, stage, role, len(names))

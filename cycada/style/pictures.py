@@ -1,4 +1,4 @@
-"""Picture files in and out of a style transfer."""
+"""Read and write the picture files of a style transfer."""
 
 from __future__ import annotations
 
@@ -14,11 +14,22 @@ from cycada.core.files import ready, whole
 from cycada.data.picture import read_picture
 
 LEAST = 16
-"""Pixels along the longer side below which there is nothing to see."""
+"""Smallest longer side of a picture, in pixels."""
 
 
 def read(path: Path, size: int | None) -> Tensor:
-    """(1, 3, H, W) float in [-1, 1]: upright, the longer side scaled to `size` (null: as it is), the aspect kept. Raises CycadaError."""
+    """Read a picture, turn it upright, and scale it.
+
+    Args:
+        path: The file.
+        size: The longer side in pixels, with the aspect ratio kept; None keeps the file's own size.
+
+    Returns:
+        (1, 3, H, W) float in [-1, 1].
+
+    Raises:
+        CycadaError: The file is no readable picture, or smaller than 16 pixels.
+    """
     if not path.is_file():
         raise CycadaError(f"{path}: no such picture.")
     image = Pil.fromarray(read_picture(path))
@@ -29,13 +40,18 @@ def read(path: Path, size: int | None) -> Tensor:
         )
     if max(image.size) < LEAST:
         raise CycadaError(
-            f"{path}: found {image.width} x {image.height} pixels, expected at least {LEAST} along one side."
+            f"{path}: found {image.width} x {image.height} pixels, expected at least {LEAST} on the longer "
+            "side."
         )
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def check_out(path: Path) -> None:
-    """Before minutes are spent. Raises CycadaError where nothing could be written there."""
+    """Check that a picture can be written to `path`, before minutes are spent on it, and make its folder.
+
+    Raises:
+        CycadaError: No picture can be written there.
+    """
     if Pil.registered_extensions().get(path.suffix.lower()) not in Pil.SAVE:
         raise CycadaError(
             f"{path}: found the suffix '{path.suffix}', expected that of a picture, such as .png or .jpg."
@@ -49,7 +65,7 @@ def check_out(path: Path) -> None:
 
 
 def write(path: Path, image: Tensor) -> None:
-    """(1, 3, H, W) in [-1, 1] -> a file, whole or not at all."""
+    """Write an image (1, 3, H, W) in [-1, 1] to a file, completely or not at all."""
     pixels = ((image[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
     with whole(path) as part:
         Pil.fromarray(pixels).save(part, format=Pil.registered_extensions()[path.suffix.lower()], quality=95)
