@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from cycada.runs.sweep_plan import plan_sweep
+from cycada.sweeps.plan import plan_sweep
 from cycada.yaml_files import merge, read
 from PIL import Image
 

@@ -23,7 +23,7 @@ from cycada.runs.stage import StageContext, StageResult, run_stage
 from cycada.runs.unfinished import unfinished
 from cycada.storage.identity import stage_id
 from cycada.storage.store import RunFolder, environment
-from cycada.tracking.tracker import NoTracker, tracker
+from cycada.tracking.tracker import Tracker, open_tracker
 from cycada.train.device import Device
 
 
@@ -55,8 +55,8 @@ def run(config: Config, screen: Progress | None = None) -> Summary:
     main = os.environ.get("RANK", "0") == "0"
     screen = Progress(quiet=True) if screen is None or not main else screen
     tracking = config.tracking
-    watcher = tracker(tracking.kind if main else "none", tracking.uri, config.results, screen.warn)
-    summary = run_stages(config, watcher, screen)
+    tracker = open_tracker(tracking.kind if main else "none", tracking.uri, config.results, screen.warn)
+    summary = run_stages(config, tracker, screen)
     if main:
         folder = config.results / "experiments" / config.name
         with unless_read_only("the summary", screen.warn):
@@ -64,7 +64,7 @@ def run(config: Config, screen: Progress | None = None) -> Summary:
     return summary
 
 
-def run_stages(config: Config, watcher: NoTracker, screen: Progress) -> Summary:
+def run_stages(config: Config, tracker: Tracker, screen: Progress) -> Summary:
     """The stages alone, watched by any tracker."""
     plans = plan(config)
     config = counted(config, plans)
@@ -89,7 +89,7 @@ def run_stages(config: Config, watcher: NoTracker, screen: Progress) -> Summary:
         for said in unfinished(config, ids):
             screen.info(said)
     idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})
-    watcher.begin(
+    tracker.begin(
         config.name, config.seed, digest(config.model_dump(mode="json", exclude=idle)), environment()
     )
     looked = False
@@ -101,7 +101,7 @@ def run_stages(config: Config, watcher: NoTracker, screen: Progress) -> Summary:
                     raise Interrupted(
                         f"Stopped before stage '{stage.name}'. The same command goes on from there."
                     )
-                ctx = StageContext(config, datasets.resized_to(config, stage.stage), device, watcher, screen)
+                ctx = StageContext(config, datasets.resized_to(config, stage.stage), device, tracker, screen)
                 identity = ids[stage.name]
                 if device.main and not looked and not RunFolder(config.results / "runs" / identity).done:
                     check_masks(datasets, screen)
@@ -117,10 +117,10 @@ def run_stages(config: Config, watcher: NoTracker, screen: Progress) -> Summary:
                 summary.stages.append(result)
                 screen.info(_line(result))
     except BaseException:
-        watcher.end(_flat_by_stage(summary), failed=True)
+        tracker.end(_flat_by_stage(summary), failed=True)
         raise
-    watcher.end(_flat_by_stage(summary))
-    summary.tracking = watcher.where
+    tracker.end(_flat_by_stage(summary))
+    summary.tracking = tracker.where
     return summary
 
 

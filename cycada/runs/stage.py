@@ -29,7 +29,7 @@ from cycada.runs.rescoring import metrics_of, twin_of, weights_of
 from cycada.runs.reuse import checked, write_findings
 from cycada.storage.identity import weights_id
 from cycada.storage.store import RunFolder, environment
-from cycada.tracking.tracker import NoTracker
+from cycada.tracking.tracker import Tracker
 from cycada.train import checkpoint
 from cycada.train.device import Device
 from cycada.train.loop import TrainState, train
@@ -60,7 +60,7 @@ class StageContext:
     config: Config
     datasets: Datasets
     device: Device
-    tracker: NoTracker
+    tracker: Tracker
     screen: Progress
 
 
