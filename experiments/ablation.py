@@ -31,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--stage", required=True, help="the stage whose terms change")
     parser.add_argument("--drop", nargs="+", default=[], metavar="TERM", help="leave out, one a row")
     parser.add_argument("--add", nargs="+", default=[], metavar="TERM=WEIGHT", help="add, one a row")
-    parser.add_argument("--only", nargs="+", default=[], metavar="TERM", help="train with it alone, one a row")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="TERM", help="train with it alone, one a row"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--jobs", type=int, default=1, help="stages to train at once")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings over the file's")

@@ -27,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("recipe", choices=sorted(file.stem for file in RECIPES.glob("*.yaml")))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings over the recipe's")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings over the recipe's"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the stages, and train nothing")
     options = parser.parse_args(arguments)
     file = RECIPES / f"{options.recipe}.yaml"

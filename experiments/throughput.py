@@ -4,7 +4,7 @@
 
 The step: batch 64 at 3 x 32 x 32, ResNet generators with 2 blocks of 64 channels, the six-convolution PatchGAN that fits
 32 x 32, LeNet classifiers, instance norm, LSGAN, Adam. On the CPU or on a GPU, whichever is there. Rows that FILE holds from
-the same machine are not measured again. With --track the rows go to MLflow, too.
+the same machine are not measured again. The rows are logged to MLflow.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import cycada
 from cycada.cli.entry import run_command
+from cycada.core.progress import Progress
 from cycada.runs.throughput import measure_rows
+from cycada.tracking.tracker import open_tracker
 
 DROPPED: dict[str, tuple[str, ...]] = {
     "all terms": (),
@@ -50,16 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=8, help="measured for each row")
     parser.add_argument("--compile", action="store_true", help="measure all terms with torch.compile, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the rows here")
-    parser.add_argument("--track", action="store_true", help="log the rows to MLflow under ./results")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="where MLflow's database is")
+    parser.add_argument("--tracking", choices=["mlflow", "none"], default="mlflow")
     parser.add_argument("--dry-run", action="store_true", help="print the rows' names, and measure nothing")
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="over the step's settings")
     options = parser.parse_args(arguments)
     if options.dry_run:
         print("\n".join(DROPPED))
         return
-    settings = [f"stages.{name}.batch={options.batch}" for name in ("source", "joint")]
-    config = cycada.parse(EXPERIMENT, assignments=[*settings, *options.set])
-    rows = measure_rows(config, DROPPED, options.seconds, options.compile, options.json, options.track)
+    experiment = EXPERIMENT | {"defaults": {"batch": options.batch}}
+    tracker = open_tracker(options.tracking, None, options.results, Progress().warn)
+    rows = measure_rows(experiment, DROPPED, options.seconds, options.compile, options.json, tracker)
     print(f"{'step':<12} {'precision':<14} {'GFLOP/pair':>10} {'pairs/s':>9} {'GFLOP/s':>9}")
     for row in rows:
         flops, rate = row["gflop_per_pair"], row["pairs_per_second"]

@@ -11,15 +11,14 @@ mirrored into MLflow, measurements with them.
 from __future__ import annotations
 
 import argparse
-import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import cycada
 from cycada.cli.entry import run_command
 from cycada.core.progress import Progress
-from cycada.image_quality.files import write_quality_tables
-from cycada.sweeps.compose import without_places
+from cycada.image_quality.files import command_without_places, write_quality_tables
 from cycada.sweeps.dry_run import print_plan
 from cycada.sweeps.plan import one_stage, plan_sweep, slug
 
@@ -59,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         entries.append((cell["variant"], measured))
     if not entries:
         raise cycada.CycadaError(f"{options.sweep}: no row is finished, so there is nothing to measure.")
-    words = without_places(arguments)
-    command = shlex.join(["python", "-m", "experiments.translation", *words])
+    words = sys.argv[1:] if arguments is None else arguments
+    command = command_without_places(["python", "-m", "experiments.translation", *words])
     table = write_quality_tables(options.out, slug(content["name"]), entries, command, results)
     print(table.read_text())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,3 +43,18 @@ def write_quality_tables(
     path = folder / f"{name}.md"
     files.write_text(path, markdown(tables, remarks))
     return path
+
+
+def command_without_places(words: Sequence[str]) -> str:
+    """Return a command that makes the same table on another machine, without the places of this one.
+
+    `data.root=`, `results=` and `--out FOLDER` are left out, and of an absolute path only the last part stays.
+    """
+    kept: list[str] = []
+    for word in words:
+        if kept and kept[-1] == "--out":
+            kept.pop()
+        elif not word.startswith(("data.root=", "results=")):
+            kept.append(Path(word).name if word.startswith("/") else word)
+    followed = zip(kept, [*kept[1:], "--"], strict=True)
+    return shlex.join(word for word, after in followed if word != "--set" or not after.startswith("--"))

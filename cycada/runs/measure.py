@@ -22,6 +22,10 @@ COLUMNS = {
     "trained_seconds": "s", "seconds": "s in total", "peak_gb": "peak GB",
 }  # fmt: skip
 """Key of a row of measurements -> the head of its column."""
+EXPLAINED = (
+    "Seconds: of the steps and the evaluation after them, and of the whole process. Peak: of its resident memory. "
+    "A stage that recipes share was trained once; its row has the same numbers in each."
+)
 MEASURED = ("trained_seconds", "seconds", "peak_gb")
 
 
@@ -113,7 +117,7 @@ def run_and_measure(command: Sequence[str]) -> tuple[dict[str, Any], float]:
 
 def measurements_as_markdown(rows: Sequence[Mapping[str, Any]], lead: str) -> str:
     """Return the measurements as a Markdown table with a paragraph before it."""
-    lines = [lead, "", markdown_row(COLUMNS.values()), "|---" * len(COLUMNS) + "|"]
+    lines = [f"{lead} {EXPLAINED}", "", markdown_row(COLUMNS.values()), "|---" * len(COLUMNS) + "|"]
     for row in rows:
         shown = dict(row) | {"window": "{} x {}".format(*row["window"])}
         lines.append(markdown_row(str(shown[key]) for key in COLUMNS))

@@ -2,21 +2,90 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from cycada.config.schema import Config
+from cycada.config.schema import Config, digest, parse
+from cycada.core.files import write_json
+from cycada.core.yaml_files import merge
 from cycada.data import ImageDataset
 from cycada.planning.build import Datasets, build_training
 from cycada.planning.plan import plan
+from cycada.storage.store import environment
+from cycada.tracking.tracker import Tracker
 from cycada.train.device import Device
 from cycada.train.loop import TrainState
 from cycada.train.step import train_step
 
 WINDOW = 2
 """Seconds that a rate is taken over."""
+CLASSES = 10
+"""Classes of the random labels."""
+
+
+def measure_rows(
+    experiment: Mapping[str, Any],
+    dropped: Mapping[str, Sequence[str]],
+    seconds: float,
+    compiled: bool,
+    kept: Path | None,
+    tracker: Tracker,
+) -> Iterator[dict[str, Any]]:
+    """Measure the last stage of an experiment with terms left out, in fp32 and bf16, and yield a row for each.
+
+    Args:
+        experiment: An experiment as a mapping, of two stages; see `random_training`.
+        dropped: Row -> the loss terms that it leaves out.
+        seconds: How long each row is measured.
+        compiled: Measure the row that drops nothing with torch.compile, too.
+        kept: A JSON file to keep rows in; those that it has from the same device, version of torch and batch are
+            not measured again. None keeps none.
+        tracker: Where rows are logged.
+
+    Yields:
+        Mappings with step, precision, gflop_per_pair and pairs_per_second.
+    """
+    device = Device.find("auto")
+    config = parse(experiment)
+    name, stage = list(config.stages.items())[-1]
+    header = {"device": device.describe(), "torch": torch.__version__, "batch": stage.batch}
+    content = json.loads(kept.read_text()) if kept and kept.exists() else {}
+    same = {key: content.get(key) for key in header} == header
+    rows: list[dict[str, Any]] = content["rows"] if same else []
+    tracker.begin(config.name, config.seed, digest(header), environment())
+    for step, terms in dropped.items():
+        changes = [("fp32", False), ("bf16", False)] + [("bf16", True)] * (compiled and not terms)
+        for precision, is_compiled in changes:
+            label = precision + " compiled" * is_compiled
+            row = next((r for r in rows if (r["step"], r["precision"]) == (step, label)), None)
+            if row is None:
+                settings = {"losses": dict.fromkeys(terms, 0), "precision": precision, "compile": is_compiled}
+                variant = parse(merge(experiment, {"stages": {name: settings}}))
+                row = {"step": step, "precision": label} | _measure(variant, device, seconds)
+                rows.append(row)
+                if kept:
+                    write_json(kept, header | {"rows": rows})
+            measured = {key: float(row[key]) for key in ("gflop_per_pair", "pairs_per_second")}
+            identity = digest(header | {"step": step, "precision": label})
+            tracker.begin_stage(f"{step}, {label}", identity, header, environment())
+            tracker.end_stage([], measured)
+            yield row
+    tracker.end({})
+
+
+def _measure(config: Config, device: Device, seconds: float) -> dict[str, float]:
+    plain = config.model_copy(deep=True)
+    stage = list(plain.stages)[-1]
+    plain.stages[stage] = plain.stages[stage].model_copy(update={"precision": "fp32", "compile": False})
+    flops = flops_per_pair(random_training(plain, CLASSES, device))  # torch counts none of compiled code
+    rate = pairs_per_second(random_training(config, CLASSES, device), seconds)
+    return {"gflop_per_pair": round(flops / 1e9, 3), "pairs_per_second": round(rate, 1)}
 
 
 def random_training(config: Config, classes: int, device: Device) -> TrainState:

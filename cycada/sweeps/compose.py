@@ -116,9 +116,7 @@ def _variant(config: Config, data: Mapping[str, Any], source: str, method: str) 
     change = {"stages": {stage: settings}}
     candidate = configs.parse(merge(dict(data), change), method)
     keep = {source, stage}
-    plan(
-        candidate.model_copy(update={"stages": {n: s for n, s in candidate.stages.items() if n in keep}})
-    )
+    plan(candidate.model_copy(update={"stages": {n: s for n, s in candidate.stages.items() if n in keep}}))
     return Variant(stage=stage, set=change)
 
 
