@@ -1,1 +1,1 @@
-"""Runners for the experiments of the papers; each is a module with `--help`, as in `python -m experiments.ablation`."""
+"""Runners for the experiments of the papers, such as `python -m experiments.ablation --help`."""

@@ -1,10 +1,10 @@
-"""An ablation over the loss terms of any experiment: a row a change, over seeds, with tests against the experiment as it is.
+"""Ablate the loss terms of any experiment, over seeds, and test each change against the experiment.
 
     python -m experiments.ablation configs/demo.yaml --stage pixel --drop cycle semantic gan --seeds 0 1 2
     python -m experiments.ablation configs/demo.yaml --stage pixel --add identity=0.5 semantic_s=1 --only gan
 
-The sweep is written as RESULTS/sweeps/NAME.yaml, which `cycada sweep` and `cycada report` read as well. What rows share is
-trained once, and what is finished is not trained again. Runs are mirrored into MLflow.
+The sweep is written as RESULTS/sweeps/NAME.yaml, which `cycada sweep` and `cycada report` read as well. What
+rows share is trained once, and what is finished is not trained again. Runs are mirrored into MLflow.
 """
 
 from __future__ import annotations

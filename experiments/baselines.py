@@ -1,11 +1,11 @@
-"""Any experiment against other methods: all that are registered and fit, or those that are named, over seeds.
+"""Compare any experiment with other methods over seeds: those that are named, or all that fit.
 
     python -m experiments.baselines configs/demo.yaml --seeds 0 1 2
-    python -m experiments.baselines configs/digits/mnist_usps/quick.yaml --methods dann mcd adda --set data.root=DATA
+    python -m experiments.baselines configs/digits/mnist_usps/quick.yaml --methods dann --set data.root=D
 
-A method for which the experiment has a stage is trained with that stage's settings; the others take steps, batch and images
-from its source-only stage, and everything else from their papers' defaults. The sweep is written as RESULTS/sweeps/NAME.yaml.
-What is finished is not trained again. Runs are mirrored into MLflow.
+A method for which the experiment has a stage is trained with that stage's settings. The others take steps,
+batch and images from its source-only stage, and everything else from their own defaults. The sweep is written
+as RESULTS/sweeps/NAME.yaml. What is finished is not trained again. Runs are mirrored into MLflow.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
     python -m experiments.gta5_cityscapes fcn8s --set data.root=DATA
     python -m experiments.gta5_cityscapes drn26 --seeds 0 1 2 --set data.root=DATA
 
-`fcn8s` and `drn26` are the paper's recipes, `*_release` those of the released code. What is finished is
-not trained again. Runs are mirrored into MLflow; the report is RESULTS/reports/segmentation/gta5_cityscapes/RECIPE.
+`fcn8s` and `drn26` are the paper's recipes, `*_release` those of the released code. What is finished is not
+trained again. Runs are mirrored into MLflow; the report is
+RESULTS/reports/segmentation/gta5_cityscapes/RECIPE.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""GTA5 -> Cityscapes without either: every stage of the full recipes for a few steps, at their own sizes, windows and batches.
+"""Try the full GTA5 -> Cityscapes recipes without their data: a few steps of every stage, at full size.
 
     python -m experiments.smoke_gta5 [--configs fcn8s drn26 resnet] [--steps 2] [--limit 24] [--folder FOLDER]
 
-Drawn streets stand in, as files in the official layouts and sizes (1914 x 1052 with palette masks, 2048 x 1024 with
-labelIds). Each stage runs in a process of its own; time and peak of resident memory are written to OUT/smoke_gta5.{md,json}.
-The scores mean nothing, so MLflow is left out. Exit code 1 where a stage needs more than `limit` GB.
+Drawn streets stand in, as files in the official layouts and sizes (1914 x 1052 with palette masks, 2048 x
+1024 with labelIds). Each stage runs in a process of its own; time and peak of resident memory are written to
+OUT/smoke_gta5.{md,json}. The scores mean nothing, so MLflow is left out. Exit code 1 where a stage needs more
+than `limit` GB.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ RECIPES = ROOT / "configs" / "segmentation" / "gta5_cityscapes"
 FRAMES = {"train": 2, "train_extra": 1, "val": 1}
 """Enough for every stage to run: on a CPU the scoring of whole frames takes longer than the steps."""
 SETTINGS = ["data.workers=0", "tracking.kind=none"]
-LEAD = "Every stage of the full GTA5 -> Cityscapes recipes on drawn stand-ins of the official sizes. `{command}`, {hardware}."
+LEAD = (
+    "Every stage of the full GTA5 -> Cityscapes recipes on drawn stand-ins of the official sizes. "
+    "`{command}`, {hardware}."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,8 +3,9 @@
     python -m experiments.svhn_mnist quick --set data.root=DATA
     python -m experiments.svhn_mnist full --seeds 0 1 2 --set data.root=DATA
 
-`full` is the paper's recipe, `release` that of the released code, `quick` a short one for a CPU. What is finished is
-not trained again. Runs are mirrored into MLflow; the report is RESULTS/reports/digits/svhn_mnist/RECIPE.
+`full` is the paper's recipe, `release` that of the released code, `quick` a short one for a CPU. What is
+finished is not trained again. Runs are mirrored into MLflow; the report is
+RESULTS/reports/digits/svhn_mnist/RECIPE.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Images per second and FLOPs per image pair of one full joint CyCADA step, and of the step without each of its terms.
+"""Measure image pairs per second and FLOPs of a joint CyCADA step, and of the step without each of its terms.
 
     python -m experiments.throughput [--batch 64] [--seconds 8] [--json FILE]
 
-The step: batch 64 at 3 x 32 x 32, ResNet generators with 2 blocks of 64 channels, the six-convolution PatchGAN that fits
-32 x 32, LeNet classifiers, instance norm, LSGAN, Adam. On the CPU or on a GPU, whichever is there. Rows that FILE holds from
-the same machine are not measured again. The rows are logged to MLflow.
+The step: batch 64 at 3 x 32 x 32, ResNet generators with 2 blocks of 64 channels, the six-convolution
+PatchGAN that fits 32 x 32, LeNet classifiers, instance norm, LSGAN, Adam. It runs on a GPU where there is
+one. Rows that FILE holds from the same kind of machine are not measured again. The rows are logged to MLflow.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""CycleGAN and its rivals, as in the CycleGAN paper's tables: train a sweep, measure every row with one scorer, write tables.
+"""Compare CycleGAN with its rivals as in its paper: train a sweep and measure every row by one scorer.
 
     python -m experiments.translation configs/sweeps/facades.yaml --scorer scorer --set data.root=DATA
-    python -m experiments.translation configs/sweeps/facades.yaml --scorer scorer --extractor inception_v3.pth --seeds 0 1 2
+    python -m experiments.translation configs/sweeps/facades.yaml --scorer scorer --extractor inception_v3.pth
 
-The scorer of the FCN score is a stage of the sweep's own experiment (`scorer: {method: target_only, ...}`), trained once, with
-the first seed. Without --extractor its features are those of FID and KID, too. What is finished or measured is read. Runs are
-mirrored into MLflow, measurements with them.
+The scorer of the FCN score is a stage of the sweep's own experiment (`scorer: {method: target_only, ...}`),
+trained once, with the first seed. Without --extractor its features are those of FID and KID, too. What is
+finished or measured is read. Runs are mirrored into MLflow, measurements with them.
 """
 
 from __future__ import annotations

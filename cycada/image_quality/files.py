@@ -48,7 +48,8 @@ def write_quality_tables(
 def command_without_places(words: Sequence[str]) -> str:
     """Return a command that makes the same table on another machine, without the places of this one.
 
-    `data.root=`, `results=` and `--out FOLDER` are left out, and of an absolute path only the last part stays.
+    `data.root=`, `results=` and `--out FOLDER` are left out, and of an absolute path only the last part
+    stays.
     """
     kept: list[str] = []
     for word in words:

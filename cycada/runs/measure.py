@@ -17,13 +17,15 @@ from cycada.core import files
 from cycada.core.errors import CycadaError
 from cycada.render.escape import markdown_row
 
-COLUMNS = {
-    "config": "config", "stage": "stage", "batch": "batch", "window": "window", "precision": "precision", "steps": "steps",
-    "trained_seconds": "s", "seconds": "s in total", "peak_gb": "peak GB",
-}  # fmt: skip
-"""Key of a row of measurements -> the head of its column."""
+COLUMNS = dict.fromkeys(("config", "stage", "batch", "window", "precision", "steps")) | {
+    "trained_seconds": "s",
+    "seconds": "s in total",
+    "peak_gb": "peak GB",
+}
+"""Key of a row of measurements -> the head of its column; None: the key itself."""
 EXPLAINED = (
-    "Seconds: of the steps and the evaluation after them, and of the whole process. Peak: of its resident memory. "
+    "Seconds: of the steps and the evaluation after them, and of the whole process. "
+    "Peak: of its resident memory. "
     "A stage that recipes share was trained once; its row has the same numbers in each."
 )
 MEASURED = ("trained_seconds", "seconds", "peak_gb")
@@ -34,8 +36,8 @@ def measure_stages(
 ) -> Iterator[dict[str, Any]]:
     """Run every stage of an experiment for a few steps, and yield a row of measurements for each.
 
-    Rows are kept in `folder`/CONFIG.json, from where the same call goes on. A stage that another config in `folder`
-    shares was trained there, and its row has the numbers from there.
+    Rows are kept in `folder`/CONFIG.json, from where the same call goes on. A stage that another config in
+    `folder` shares was trained there, and its row has the numbers from there.
 
     Args:
         file: The experiment's YAML file.
@@ -45,8 +47,8 @@ def measure_stages(
 
     Yields:
         Mappings with config, stage, id, batch, window (height and width in pixels), precision and steps;
-        trained_seconds, of the steps and the evaluation after them; seconds, of the whole process; and peak_gb, of its
-        resident memory.
+        trained_seconds, of the steps and the evaluation after them; seconds, of the whole process; and
+        peak_gb, of its resident memory.
 
     Raises:
         CycadaError: Where a stage fails, or was finished without being measured.
@@ -95,7 +97,8 @@ def measured_before(folder: Path, stage_id: str) -> dict[str, Any]:
             if row["id"] == stage_id:
                 return {key: row[key] for key in MEASURED}
     raise CycadaError(
-        f"{folder / 'results'}: stage {stage_id} is finished but was not measured. Remove that folder and start again."
+        f"{folder / 'results'}: stage {stage_id} is finished but was not measured. "
+        "Remove that folder and start again."
     )
 
 
@@ -117,7 +120,12 @@ def run_and_measure(command: Sequence[str]) -> tuple[dict[str, Any], float]:
 
 def measurements_as_markdown(rows: Sequence[Mapping[str, Any]], lead: str) -> str:
     """Return the measurements as a Markdown table with a paragraph before it."""
-    lines = [f"{lead} {EXPLAINED}", "", markdown_row(COLUMNS.values()), "|---" * len(COLUMNS) + "|"]
+    lines = [
+        f"{lead} {EXPLAINED}",
+        "",
+        markdown_row(head or key for key, head in COLUMNS.items()),
+        "|---" * len(COLUMNS) + "|",
+    ]
     for row in rows:
         shown = dict(row) | {"window": "{} x {}".format(*row["window"])}
         lines.append(markdown_row(str(shown[key]) for key in COLUMNS))

@@ -37,15 +37,15 @@ def measure_rows(
     kept: Path | None,
     tracker: Tracker,
 ) -> Iterator[dict[str, Any]]:
-    """Measure the last stage of an experiment with terms left out, in fp32 and bf16, and yield a row for each.
+    """Measure the last stage of an experiment with terms left out, in fp32 and bf16.
 
     Args:
         experiment: An experiment as a mapping, of two stages; see `random_training`.
         dropped: Row -> the loss terms that it leaves out.
         seconds: How long each row is measured.
         compiled: Measure the row that drops nothing with torch.compile, too.
-        kept: A JSON file to keep rows in; those that it has from the same device, version of torch and batch are
-            not measured again. None keeps none.
+        kept: A JSON file to keep rows in; those that it has from the same device, version of torch and batch
+            are not measured again. None keeps none.
         tracker: Where rows are logged.
 
     Yields:
@@ -91,7 +91,8 @@ def _measure(config: Config, device: Device, seconds: float) -> dict[str, float]
 def random_training(config: Config, classes: int, device: Device) -> TrainState:
     """Return the training of a config's last stage on random images with one label each.
 
-    The networks that it takes from its first stage are as that stage begins, untrained: that is all that speed needs.
+    The networks that it takes from its first stage are as that stage begins, untrained: that is all that
+    speed needs.
 
     Args:
         config: An experiment with image labels, of two stages.
@@ -123,7 +124,7 @@ def flops_per_pair(training: TrainState) -> float:
 
 
 def pairs_per_second(training: TrainState, seconds: float) -> float:
-    """Return how many image pairs a second are trained on: the best of the windows of 2 seconds that fit into `seconds`."""
+    """Return the image pairs per second of the fastest window of 2 seconds within `seconds`."""
     for warm_up in range(3):
         _step(training, warm_up)
     best, number, end = 0.0, 3, time.perf_counter() + seconds

@@ -1,4 +1,4 @@
-"""Sweeps that are made by a program instead of written by hand: ablations and comparisons of any experiment."""
+"""Compose sweeps without writing YAML: ablations and comparisons of any experiment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cycada.planning.plan import plan
 from cycada.sweeps.plan import Sweep, Terms, Variant, slug
 
 SHARED_SETTINGS = ("steps", "epochs", "batch", "precision", "augment", "crop", "size")
-"""Settings that every method takes over from the source-only stage, so that all have the same budget and images."""
+"""Settings that every method takes over from the source-only stage: the same budget and images for all."""
 CONTINUED = {
     "adabn": {"init": {"f_t": "{}.f_t"}},
     "adda": {"init": {"f_s": "{}.f_t", "f_t": "{}.f_t"}},
@@ -30,7 +30,7 @@ CONTINUED = {
         "losses": {"task_translated": 0, "task_source": 1},
     },
 }
-"""Methods that go on from the source-only stage (its name is filled in for {}) -> the settings that this takes."""
+"""Methods that start from the source-only stage (its name replaces {}) -> the settings for that."""
 
 
 def compose_ablation(
@@ -55,7 +55,7 @@ def compose_ablation(
         "add_one": [Terms(stage=stage, terms=dict(add))] if add else [],
         "only_one": [Terms(stage=stage, terms=list(only))] if only else [],
     }
-    return Sweep(name=f"{slug(config.name)}_ablation", experiment=Path(experiment), **groups)  # type: ignore[arg-type]
+    return Sweep(name=f"{slug(config.name)}_ablation", experiment=str(experiment), **groups)  # type: ignore[arg-type]
 
 
 def compose_baselines(
@@ -63,8 +63,8 @@ def compose_baselines(
 ) -> tuple[Sweep, dict[str, str]]:
     """Return a sweep that compares an experiment with other methods, and the methods that do not fit into it.
 
-    A method for which the experiment has a stage is trained with that stage's settings. The others are trained with
-    the steps, batch and images of its source-only stage and otherwise with their own defaults.
+    A method for which the experiment has a stage is trained with that stage's settings. The others are
+    trained with the steps, batch and images of its source-only stage and otherwise with their own defaults.
 
     Args:
         experiment: The experiment's YAML file; its last stage is the row that the others are tested against.
@@ -98,7 +98,7 @@ def compose_baselines(
     last = plans[-1]
     label = last.method.label if last.method.label not in variants else f"{last.method.label} ({last.name})"
     sweep = Sweep(
-        name=f"{slug(config.name)}_baselines", experiment=Path(experiment), base=label, variants=variants
+        name=f"{slug(config.name)}_baselines", experiment=str(experiment), base=label, variants=variants
     )
     return sweep, left_out
 
@@ -127,7 +127,7 @@ def _with_stage(value: Any, stage: str) -> Any:
 
 
 def save_sweep(sweep: Sweep, folder: Path) -> Path:
-    """Write a sweep as `folder`/NAME.yaml, which `cycada sweep` and `cycada report` read, and return the file."""
+    """Write a sweep as `folder`/NAME.yaml, which `cycada sweep` and `cycada report` read; return the path."""
     content = sweep.model_dump(mode="json", exclude_defaults=True)
     content["experiment"] = os.path.relpath(Path(sweep.experiment).resolve(), folder.resolve())
     path = files.ready(folder) / f"{sweep.name}.yaml"

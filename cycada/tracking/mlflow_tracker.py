@@ -34,10 +34,11 @@ AFTERWARDS = ("final/", "quality/")
 
 
 class MlflowTracker:
-    """Tracker with one parent run per experiment and seed and one nested run per stage; both are found again on resuming.
+    """Tracker that keeps one parent run per experiment and seed in MLflow, and one nested run per stage.
 
-    What MLflow already holds is never logged again. Where a process was killed in the middle of a row of metrics, the row
-    is completed; otherwise it is left alone.
+    A resumed experiment finds its runs again.
+    What MLflow already holds is never logged again. Where a process was killed in the middle of a row of
+    metrics, the row is completed; otherwise it is left alone.
 
     Args:
         uri: MLflow's tracking address; None keeps a SQLite database and artifacts under `results`.
@@ -133,7 +134,7 @@ class MlflowTracker:
             self.client.log_batch(self.stage, params=[self._entities.Param(k, v) for k, v in new.items()])
 
     def _find_or_create_run(self, name: str, keys: dict[str, str], tags: dict[str, str]) -> str:
-        """Return the id of the oldest run that has the tags `keys`, after creating one where there is none."""
+        """Return the id of the oldest run that has the tags `keys`; create it where there is none."""
         runs = self._search(keys)
         if runs:
             if runs[0].info.status not in ("RUNNING", "FINISHED"):

@@ -15,7 +15,8 @@ class Tracker(Protocol):
     """Interface that a run reports to, from the beginning of an experiment to its end.
 
     Attributes:
-        where: The tracker's address without passwords, to be shown to a person; empty where nothing is tracked.
+        where: The tracker's address without passwords, to be shown to a person; empty where nothing is
+            tracked.
     """
 
     @property
@@ -86,7 +87,9 @@ class NullTracker:
 
 
 class SafeTracker:
-    """Tracker that passes everything on to another until its first failure; it warns of that once and is silent afterwards.
+    """Tracker that passes everything on to another until that fails.
+
+    It warns of the first failure and does nothing afterwards.
 
     Args:
         tracker: The tracker that may fail.
@@ -149,9 +152,9 @@ def open_tracker(kind: str, uri: str | None, results: Path, warn: Callable[[str]
         return NullTracker()
     if uri and HIDDEN in uri:
         warn(
-            f"No tracking: {uri} was stored without its password. The run folder holds all results. To mirror them, run "
-            "`cycada run` with the full tracking.uri, or leave the password out of the address and set "
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+            f"No tracking: {uri} was stored without its password. The run folder holds all results. "
+            "To mirror them, run `cycada run` with the full tracking.uri, or leave the password out of the "
+            "address and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
         )
         return NullTracker()
     try:

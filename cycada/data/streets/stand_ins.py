@@ -22,13 +22,13 @@ OFFICIAL_NAMES = {"pavement": "sidewalk", "sign": "traffic sign"}
 
 
 def write_stand_ins(root: Path, scale: float = 1.0, frames: Mapping[str, int] = FRAMES) -> None:
-    """Write a few frames of each domain in its official layout, with GTA5's split.mat; frames that exist are kept.
+    """Write a few frames of each domain in its official layout; frames that exist are kept.
 
     Args:
         root: The data root; the frames go to `gta5` and `cityscapes` below it.
         scale: The frames' sides as a fraction of the official ones.
-        frames: Split of Cityscapes -> number of frames, for `train`, `train_extra` and `val`. GTA5 has as many as
-            `train`; the last of them is both its val and its test split.
+        frames: Split of Cityscapes -> number of frames, for `train`, `train_extra` and `val`. GTA5 has as
+            many as `train`; the last of them is both its val and its test split.
     """
     gta5, cityscapes = root / "gta5", root / "cityscapes"
     last = frames["train"]
