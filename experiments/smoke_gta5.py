@@ -11,7 +11,6 @@ than `limit` GB.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -21,14 +20,12 @@ import cycada
 from cycada.cli.entry import run_command
 from cycada.core import files
 from cycada.data.streets.stand_ins import write_stand_ins
-from cycada.runs.measure import measure_stages, measurements_as_markdown
-from cycada.train.device import Device
+from cycada.runs.measure import describe_machine, measure_stages, measurements_as_markdown
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "configs" / "segmentation" / "gta5_cityscapes"
 FRAMES = {"train": 2, "train_extra": 1, "val": 1}
 """Enough for every stage to run: on a CPU the scoring of whole frames takes longer than the steps."""
-SETTINGS = ["data.workers=0", "tracking.kind=none"]
 LEAD = (
     "Every stage of the full GTA5 -> Cityscapes recipes on drawn stand-ins of the official sizes. "
     "`{command}`, {hardware}."
@@ -60,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary)).resolve()
         write_stand_ins(folder / "data", frames=FRAMES)
-        settings = [f"data.root={folder / 'data'}", *SETTINGS, *options.set]
+        settings = [f"data.root={folder / 'data'}", "data.workers=0", "tracking.kind=none", *options.set]
         for file in recipes:
             for row in measure_stages(file, folder, options.steps, settings):
                 print(row, flush=True)
@@ -68,8 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = (
         f"python -m experiments.smoke_gta5 --configs {' '.join(options.configs)} --steps {options.steps}"
     )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    hardware = f"{Device.find('auto').describe()}, {os.cpu_count()} cores, {memory:.0f} GB"
+    hardware = describe_machine()
     content = {"command": command, "hardware": hardware, "rows": rows}
     files.write_json(files.ready(options.out) / "smoke_gta5.json", content)
     text = measurements_as_markdown(rows, LEAD.format(command=command, hardware=hardware))

@@ -16,6 +16,7 @@ from cycada.config import schema as configs
 from cycada.core import files
 from cycada.core.errors import CycadaError
 from cycada.render.escape import markdown_row
+from cycada.train.device import Device
 
 COLUMNS = dict.fromkeys(("config", "stage", "batch", "window", "precision", "steps")) | {
     "trained_seconds": "s",
@@ -116,6 +117,12 @@ def run_and_measure(command: Sequence[str]) -> tuple[dict[str, Any], float]:
             raise CycadaError(f"exit code {process.returncode}: {' '.join(command)}")
         output.seek(0)
         return json.loads(output.read().splitlines()[-1]), usage.ru_maxrss / 1e6
+
+
+def describe_machine() -> str:
+    """Return the device, the number of cores and the size of the memory of this machine."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return f"{Device.find('auto').describe()}, {os.cpu_count()} cores, {memory:.0f} GB"
 
 
 def measurements_as_markdown(rows: Sequence[Mapping[str, Any]], lead: str) -> str:

@@ -19,14 +19,14 @@ def prepare_database(
 ) -> None:
     """Ensure that there is a sound database at `path`; the caller holds the lock against other processes.
 
-    A new database is created under another name and then moved into place, so that a process that is killed while
-    MLflow creates it leaves nothing half-made behind. A broken database without a readable run is put aside as
+    A new database is created under another name and then moved into place, so that a process that is killed
+    meanwhile leaves nothing half-made behind. A broken database without a readable run is put aside as
     `mlflow.db.broken-N`.
 
     Args:
         path: The database file.
-        artifacts: The folder for the files of runs; addresses in the database that lead elsewhere are corrected.
-            None leaves them as they are.
+        artifacts: The folder for the files of runs; addresses in the database that lead elsewhere are
+            corrected. None leaves them as they are.
         make: Opens the database at a SQLite URI, and makes its tables where there are none.
         warn: Is told where a broken one was put.
 
