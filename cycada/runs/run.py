@@ -29,7 +29,14 @@ from cycada.train.device import Device
 
 @dataclass
 class Summary:
-    """What `cycada run --json` prints."""
+    """Outcome of an experiment with one seed.
+
+    Attributes:
+        name: The experiment's name.
+        seed: Its seed.
+        stages: What each stage came to, in order.
+        tracking: The tracker's address without passwords; empty without tracking.
+    """
 
     name: str
     seed: int
@@ -37,6 +44,7 @@ class Summary:
     tracking: str = ""
 
     def as_dict(self) -> dict[str, Any]:
+        """Return plain values, as `cycada run --json` prints them."""
         stages = {
             s.name: {
                 "id": s.id,
@@ -51,7 +59,19 @@ class Summary:
 
 
 def run(config: Config, screen: Progress | None = None) -> Summary:
-    """Run every stage that is not done yet. Raises CycadaError; whatever was trained by then is kept."""
+    """Run every stage that is not done yet, and mirror the experiment into the tracker that its config names.
+
+    Args:
+        config: The experiment.
+        screen: Where progress is shown; None shows warnings only.
+
+    Returns:
+        The outcome of all stages.
+
+    Raises:
+        CycadaError: For a mistake in the config or the data, and where training fails; what was trained is kept.
+        Interrupted: After Ctrl-C, when the stage has been saved.
+    """
     main = os.environ.get("RANK", "0") == "0"
     screen = Progress(quiet=True) if screen is None or not main else screen
     tracking = config.tracking
@@ -65,7 +85,7 @@ def run(config: Config, screen: Progress | None = None) -> Summary:
 
 
 def run_stages(config: Config, tracker: Tracker, screen: Progress) -> Summary:
-    """The stages alone, watched by any tracker."""
+    """Run all stages and report them to `tracker`; see `run` for what is raised."""
     plans = plan(config)
     config = counted(config, plans)
     if config.threads:
@@ -86,13 +106,18 @@ def run_stages(config: Config, tracker: Tracker, screen: Progress) -> Summary:
     for stage in plans:
         ids[stage.name] = stage_id(config, stage, ids, datasets, device)
     if device.main:
-        for said in unfinished(config, ids):
-            screen.info(said)
-    idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})
-    tracker.begin(
-        config.name, config.seed, digest(config.model_dump(mode="json", exclude=idle)), environment()
+        for message in unfinished(config, ids):
+            screen.info(message)
+    without_effect = {"results", "tracking", "logging"} | (
+        set() if config.evaluation.changes() else {"evaluation"}
     )
-    looked = False
+    tracker.begin(
+        config.name,
+        config.seed,
+        digest(config.model_dump(mode="json", exclude=without_effect)),
+        environment(),
+    )
+    masks_were_checked = False
     summary = Summary(config.name, config.seed)
     try:
         with stop_on_signal(enabled=device.world == 1) as stopped:
@@ -103,15 +128,12 @@ def run_stages(config: Config, tracker: Tracker, screen: Progress) -> Summary:
                     )
                 ctx = StageContext(config, datasets.resized_to(config, stage.stage), device, tracker, screen)
                 identity = ids[stage.name]
-                if device.main and not looked and not RunFolder(config.results / "runs" / identity).done:
+                run_folder = RunFolder(config.results / "runs" / identity)
+                if device.main and not masks_were_checked and not run_folder.done:
                     check_masks(datasets, screen)
-                    looked = True
-                if (
-                    device.main
-                    and not (runs := config.results / "runs" / identity).exists()
-                    and not stage.stage.init
-                ):
-                    _mention_other_processes(ctx, stage, runs.parent)
+                    masks_were_checked = True
+                if device.main and not run_folder.path.exists() and not stage.stage.init:
+                    _mention_other_processes(ctx, stage, run_folder.path.parent)
                 with memory_named(f"stages.{stage.name}"):
                     result = run_stage(ctx, stage, identity, ids)
                 summary.stages.append(result)
@@ -125,13 +147,16 @@ def run_stages(config: Config, tracker: Tracker, screen: Progress) -> Summary:
 
 
 def _mention_other_processes(ctx: StageContext, stage: StagePlan, runs: Path) -> None:
-    """The number of processes is part of an id: who trained with another one may wonder why nothing is reused."""
+    """Say where the stage was trained by another number of processes, which explains why it is not reused.
+
+    The number of processes is part of a stage's id.
+    """
     for world in {1, 2, 4, 8} - {ctx.device.world}:
         other = stage_id(ctx.config, stage, {}, ctx.datasets, replace(ctx.device, world=world))
         if (runs / other).is_dir():
             ctx.screen.info(
-                f"stage {stage.name}: {runs / other} is of {world} process{'es' * (world > 1)}; {ctx.device.world} learn other weights, "
-                "so it starts anew."
+                f"stage {stage.name}: {runs / other} is of {world} process{'es' * (world > 1)}; "
+                f"{ctx.device.world} learn other weights, so it starts anew."
             )
 
 
@@ -145,6 +170,6 @@ def _flat_by_stage(summary: Summary) -> dict[str, float]:
 
 
 def _line(result: StageResult) -> str:
-    accuracy = ", ".join(f"{side} {percent(s)}" for side, s in result.scores.items())
-    how = "reused" if result.reused else f"{result.seconds:.0f} s"
-    return f"stage {result.name:<10} {how:>8}   {accuracy}"
+    scores = ", ".join(f"{side} {percent(s)}" for side, s in result.scores.items())
+    time = "reused" if result.reused else f"{result.seconds:.0f} s"
+    return f"stage {result.name:<10} {time:>8}   {scores}"
