@@ -1,4 +1,4 @@
-"""Translate the source's training images by a frozen g_st before training, for stages with `translate: once`."""
+"""Translate the source by a frozen g_st before training, for stages with `translate: once`."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def translate_once(
 ) -> Translated | ImageDataset:
     """Return the source dataset with the translation of each image behind it, (2C, H, W).
 
-    Translations of segmentation images are kept on disk; those of images with image-level labels stay in memory, as
-    these do themselves.
+    Translations of segmentation images are kept on disk; those of images with image-level labels stay in
+    memory, as these do themselves.
 
     Args:
         folder: Where translations are kept.
@@ -63,7 +63,7 @@ def translate_once(
 def _translate_in_memory(
     plan: StagePlan, device: Device, screen: Progress, g_st: nn.Module, examples: ImageDataset
 ) -> ImageDataset:
-    """Translate in every process for itself, which takes seconds; a resumed run repeats it with the same outcome."""
+    """Translate in every process for itself; it takes seconds, and a resumed run repeats it identically."""
     translate, images, began = _translation(plan, g_st), examples.images, time.perf_counter()
     translated: list[Tensor] = []
     screen.begin(f"{plan.name}: g_st", 0, len(images))
@@ -94,8 +94,8 @@ def _translate_on_disk(
     """Translate whole images at the stage's size (times `translate_at`) and precision to `folder`/KEY/NAME.png.
 
     Files that exist are kept. KEY is a hash of everything that the translations depend on, so that stages and
-    experiments with the same g_st share them. One run translates while the others wait; several processes of one
-    stage share the work.
+    experiments with the same g_st share them. One run translates while the others wait; several processes of
+    one stage share the work.
     """
     key = _key(plan, g_st, scenes)
     files = [folder / key / f"{name}.png" for name in scenes.names]

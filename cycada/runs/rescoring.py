@@ -1,4 +1,4 @@
-"""Reuse of weights: a stage that differs from a finished one in its evaluation alone is scored and not trained."""
+"""Score a stage that differs from a finished one in its evaluation alone, instead of training it."""
 
 from __future__ import annotations
 

@@ -125,18 +125,19 @@ def evaluate_run(
 
     Args:
         run: A run folder, or its id under results/runs.
-        domain: A registered domain whose test set is scored as the stage classifies its target; None scores the
-            stage's own source and target.
+        domain: A registered domain whose test set is scored as the stage classifies its target; None scores
+            the stage's own source and target.
         data_root: The data root, over the run's own.
         results: The results folder.
         assignments: Settings of `evaluation` over the run's own, such as `evaluation.flip=true`.
 
     Returns:
-        {experiment, seed, stage, id, evaluation, classes, scores: {domain: {accuracy, class_accuracy, ...}}}, where
-        `evaluation` holds the settings that are not the default.
+        {experiment, seed, stage, id, evaluation, classes, scores: {domain: {accuracy, class_accuracy, ...}}},
+        where `evaluation` holds the settings that are not the default.
 
     Raises:
-        CycadaError: Where there is no such finished stage, it has no classifier, or the test images have no labels.
+        CycadaError: Where there is no such finished stage, it has no classifier, or the test images have no
+            labels.
     """
     folder = find_run(run, results)
     for assignment in assignments:

@@ -69,7 +69,8 @@ def run(config: Config, screen: Progress | None = None) -> Summary:
         The outcome of all stages.
 
     Raises:
-        CycadaError: For a mistake in the config or the data, and where training fails; what was trained is kept.
+        CycadaError: For a mistake in the config or the data, and where training fails; what was trained is
+            kept.
         Interrupted: After Ctrl-C, when the stage has been saved.
     """
     main = os.environ.get("RANK", "0") == "0"

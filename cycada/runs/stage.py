@@ -86,8 +86,8 @@ class StageContext:
 def run_stage(ctx: StageContext, plan: StagePlan, identity: str, ids: Mapping[str, str]) -> StageResult:
     """Reuse a finished stage, resume an unfinished one, or start it.
 
-    Rank 0 alone touches the folder. Two runs that want the same stage share a lock; so do two stages that differ in
-    their evaluation alone, of which the second takes the first one's weights.
+    Rank 0 alone touches the folder. Two runs that want the same stage share a lock; so do two stages that
+    differ in their evaluation alone, of which the second takes the first one's weights.
 
     Args:
         ctx: What the experiment's stages share.
@@ -168,7 +168,7 @@ def _finish(folder: RunFolder, outcome: Networks, scores: Scores, manifest: dict
 def _rescore(
     ctx: StageContext, plan: StagePlan, folder: RunFolder, manifest: dict[str, Any], same: RunFolder
 ) -> StageResult:
-    """Score the weights of `same`, a finished stage that differs in its evaluation alone, into a folder of its own."""
+    """Score the weights of `same`, a stage that differs in its evaluation alone, into a folder of its own."""
     device, datasets, main = ctx.device, ctx.datasets, ctx.device.main
     weights = load_weights_by_role(same, plan) if main else {}
     nets = build_networks(ctx.config, plan, len(datasets.classes), device, weights)
@@ -207,7 +207,7 @@ def _read_finished(ctx: StageContext, plan: StagePlan, folder: RunFolder) -> Sta
 def _train(
     ctx: StageContext, plan: StagePlan, training: TrainState, folder: RunFolder, seconds: float
 ) -> tuple[float, Scores]:
-    """Train to the last step, with logs, evaluations and checkpoints; return the seconds so far and the scores."""
+    """Train to the last step with logs and checkpoints; return the seconds in total and the scores."""
     logging, device, main = ctx.config.logging, ctx.device, ctx.device.main
 
     translation_warnings = WarnOnce(plan.name, ctx.screen.warn)
@@ -231,7 +231,8 @@ def _train(
                 for name, value in report.values.items():
                     if name.startswith("loss/") and abs(value) > HUGE:
                         ctx.screen.warn(
-                            f"stage {plan.name}: {name} is {value:.3g}. Nothing is learned from so large a loss: lower lr."
+                            f"stage {plan.name}: {name} is {value:.3g}. "
+                            "Nothing is learned from so large a loss: lower lr."
                         )
                         break
                 values = report.values | {"rate": round(report.rate, 1)}
@@ -322,7 +323,7 @@ def _tags(manifest: dict[str, Any]) -> dict[str, str]:
 
 
 def _artifacts(folder: RunFolder) -> list[Path]:
-    """Return the files that the tracker gets: all that describe the stage, and the last images of each kind."""
+    """Return the files for the tracker: all that describe the stage, and the last images of each kind."""
     names = (
         "config.yaml",
         "manifest.json",
