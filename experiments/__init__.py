@@ -1,0 +1,1 @@
+"""Runners for the experiments of the papers, such as `python -m experiments.ablation --help`."""

@@ -1,133 +1,68 @@
-"""A table of translations: train a sweep's cells, measure each with one scorer, and write results/tables/NAME.{md,json,csv}.
+"""Compare CycleGAN with its rivals as in its paper: train a sweep and measure every row by one scorer.
 
     python -m experiments.translation configs/sweeps/facades.yaml --scorer scorer --set data.root=DATA
-    python -m experiments.translation configs/sweeps/facades.yaml --scorer scorer --extractor inception_v3.pth --seeds 0 1 2
+    python -m experiments.translation configs/sweeps/facades.yaml --scorer scorer --extractor inception_v3.pth
 
-The scorer is a stage of the sweep's own experiment (`scorer: {method: target_only, ...}`), trained once, with the first seed: one
-ruler for all rows. Without --extractor its features are FID's and KID's. What is finished or measured already is read.
+The scorer of the FCN score is a stage of the sweep's own experiment (`scorer: {method: target_only, ...}`),
+trained once, with the first seed. Without --extractor its features are those of FID and KID, too. What is
+finished or measured is read. Runs are mirrored into MLflow, measurements with them.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from cycada.core.errors import CycadaError
+import cycada
+from cycada.cli.entry import run_command
 from cycada.core.progress import Progress
-from cycada.image_quality.quality import quality
-from cycada.image_quality.table import as_csv, as_plain, markdown, notes, quality_tables
-from cycada.runs.run import run
-from cycada.storage.store import RunFolder
-from cycada.sweeps.launchers import launcher
+from cycada.image_quality.files import command_without_places, write_quality_tables
+from cycada.sweeps.dry_run import print_plan
 from cycada.sweeps.plan import one_stage, plan_sweep, slug
-from cycada.sweeps.sweep import run_sweep
 
-ROOT = Path(__file__).parents[1]
+TABLES = Path(__file__).parents[1] / "results" / "tables"
 
 
-def main(words: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train the scorer and the sweep, measure every finished row, and write OUT/NAME.md, .csv and .json."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sweep", type=Path)
-    parser.add_argument(
-        "--scorer", required=True, metavar="STAGE", help="the stage of the sweep's experiment that scores"
-    )
-    parser.add_argument(
-        "--extractor",
-        metavar="FILE|RUN",
-        help="an Inception file or a run, instead of the scorer's own features",
-    )
+    parser.add_argument("sweep", type=Path, help="a sweep's YAML file")
+    parser.add_argument("--scorer", required=True, metavar="STAGE", help="the experiment's stage that scores")
+    parser.add_argument("--extractor", metavar="FILE|RUN", help="for FID and KID, instead of the scorer")
     parser.add_argument("--seeds", nargs="+", type=int, default=[], help="instead of the sweep's")
     parser.add_argument("--jobs", type=int, default=1, help="stages to train at once")
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings over the files', such as data.root=DATA",
-    )
-    parser.add_argument("--out", type=Path, default=ROOT / "results" / "tables")
-    a = parser.parse_args(words)
-    screen = Progress()
-    ruler = (
-        run(one_stage(a.sweep, a.scorer, a.set, a.seeds[0] if a.seeds else None), screen).stages[-1].folder
-    )
-    planned = plan_sweep(a.sweep, a.set, a.seeds)
-    content = run_sweep(
-        planned, launcher(None, a.jobs, planned.results / "sweeps" / "logs", planned.sweep.cluster), screen
-    )
-    entries = []
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings over the files'")
+    parser.add_argument("--out", type=Path, default=TABLES, help="the folder for the tables")
+    parser.add_argument("--dry-run", action="store_true", help="print the rows, and train nothing")
+    options = parser.parse_args(arguments)
+    screen, seed = Progress(), options.seeds[0] if options.seeds else None
+    scorer_config = one_stage(options.sweep, options.scorer, options.set, seed)
+    if options.dry_run:
+        print_plan(plan_sweep(options.sweep, options.set, options.seeds), options.jobs, as_json=False)
+        return
+    scorer = cycada.run(scorer_config, screen).stages[-1].folder
+    content = cycada.sweep(options.sweep, options.set, options.seeds, options.jobs, screen=screen)
+    results, entries = scorer_config.results, []
     for cell in content["cells"]:
+        row = f"{cell['variant']}, seed {cell['seed']}"
         if cell["status"] != "done":
-            screen.warn(
-                f"{cell['variant']}, seed {cell['seed']} is not in the table: {cell['error'] or 'not run'}"
-            )
+            screen.warn(f"{row} is not in the table: {cell['error'] or 'it was not run'}")
             continue
-        screen.info(f"measuring {cell['variant']}, seed {cell['seed']}")
-        folder = planned.results / "runs" / cell["stages"][-1]["id"]
-        entries.append(
-            (
-                cell["variant"],
-                quality(folder, ruler, a.extractor or ruler, results=planned.results, screen=screen),
-            )
-        )
+        screen.info(f"measuring {row}")
+        run = results / "runs" / cell["stages"][-1]["id"]
+        measured = cycada.quality(run, scorer, options.extractor or scorer, results=results, screen=screen)
+        entries.append((cell["variant"], measured))
     if not entries:
-        raise CycadaError(f"{a.sweep}: no cell is finished, so there is nothing to measure.")
-    tables, found = quality_tables(entries), [entry for _, entry in entries]
-    command = _command(a)
-    remarks = [
-        f"`{command}`, last step, on all test pictures.",
-        *_hardware(planned.results, found),
-        *notes(found),
-    ]
-    a.out.mkdir(parents=True, exist_ok=True)
-    name = slug(planned.sweep.name)
-    (a.out / f"{name}.md").write_text(markdown(tables, remarks))
-    (a.out / f"{name}.csv").write_text(as_csv(tables))
-    whole = {"command": command, "rows": as_plain(tables), "notes": remarks, "runs": found}
-    (a.out / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n")
-    print((a.out / f"{name}.md").read_text())
-
-
-def _command(a: argparse.Namespace) -> str:
-    """What gives the same table elsewhere: without the places of this machine."""
-    extractor = ["--extractor", Path(a.extractor).name] if a.extractor else []
-    seeds = ["--seeds", *map(str, a.seeds)] if a.seeds else []
-    settings = [word for word in a.set if not word.startswith(("data.root=", "results="))]
-    file = a.sweep.resolve()
-    file = file.relative_to(ROOT) if file.is_relative_to(ROOT) else Path(file.name)
-    more = ["--set", *settings] if settings else []
-    return shlex.join(
-        [
-            "python",
-            "-m",
-            "experiments.translation",
-            str(file),
-            "--scorer",
-            a.scorer,
-            *extractor,
-            *seeds,
-            *more,
-        ]
-    )
-
-
-def _hardware(results: Path, found: list[dict[str, Any]]) -> list[str]:
-    manifests = [RunFolder(results / "runs" / entry["id"]).read_json("manifest.json") for entry in found]
-    where = "; ".join(sorted({m["device"] for m in manifests}))
-    steps = ", ".join(dict.fromkeys(f"{m['method']} {m['steps']} x {m['batch']}" for m in manifests))
-    return [f"Steps x batch: {steps}. Trained on {where}."]
+        raise cycada.CycadaError(f"{options.sweep}: no row is finished, so there is nothing to measure.")
+    words = sys.argv[1:] if arguments is None else arguments
+    command = command_without_places(["python", "-m", "experiments.translation", *words])
+    table = write_quality_tables(options.out, slug(content["name"]), entries, command, results)
+    print(table.read_text())
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except CycadaError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_command(main)

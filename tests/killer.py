@@ -66,7 +66,7 @@ def arm(event):
         around(os, name, event, name)
     around(torch, "save", event, "torch.save")
     around(stage, "evaluate_stage", event, "evaluate")
-    around(stage, "write_findings", event, "findings")
+    around(stage, "write_analysis", event, "findings")
     around(RunFolder, "append_metrics", event, "a row")
     around(RunFolder, "finish", event, "finish")
     around(analysis, "analyse", event, "analyse")

@@ -9,7 +9,7 @@ from conftest import CYCADA, size_of, write_config
 from PIL import Image
 
 from cycada.data import domains
-from experiments.smoke_gta5 import trees
+from cycada.data.streets.stand_ins import write_stand_ins
 
 pytestmark = pytest.mark.trains
 
@@ -263,7 +263,7 @@ def test_data_check_names_the_bad_pairs(cycada, tmp_path):
 
 def test_data_check_of_an_experiment_reads_both_sides(cycada, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
-    trees(tmp_path / "data", 0.05)
+    write_stand_ins(tmp_path / "data", 0.05)
     code, out, err = cycada("data", "check", GTA5, "--root", tmp_path / "data", f"results={tmp_path}")
     assert code == 0, err
     rows = {
@@ -279,7 +279,7 @@ def test_data_check_of_an_experiment_reads_both_sides(cycada, tmp_path, monkeypa
 
 
 def test_data_check_of_an_experiment_names_what_is_broken_and_goes_on(cycada, tmp_path):
-    trees(tmp_path / "data", 0.05)
+    write_stand_ins(tmp_path / "data", 0.05)
     Image.new("L", (7, 5)).save(tmp_path / "data/gta5/labels/00002.png")
     (tmp_path / "data/cityscapes/gtFine/val/ulm/ulm_000001_000019_gtFine_labelIds.png").unlink()
     words = ("data", "check", GTA5, "--root", tmp_path / "data", f"results={tmp_path}")

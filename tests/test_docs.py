@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from cycada.yaml_files import merge, read
 from PIL import Image
 
 import cycada

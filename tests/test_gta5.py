@@ -8,11 +8,14 @@ from conftest import size_of
 from PIL import Image
 
 from cycada.config.schema import load
+from cycada.core.errors import CycadaError
+from cycada.data.streets.stand_ins import write_stand_ins
 from cycada.planning.build import load_datasets
 from cycada.planning.plan import plan
+from cycada.runs.measure import measured_before, measurements_as_markdown
 from cycada.runs.run import run
 from cycada.train.device import Device
-from experiments.smoke_gta5 import RECIPES, markdown, trained_before, trees
+from experiments.smoke_gta5 import RECIPES
 
 pytestmark = pytest.mark.trains
 
@@ -30,7 +33,7 @@ DEEPLAB = {"name": "segmenter", "model": "test_resnet", "head": "deeplabv2", "ou
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
-    trees(root, 0.1)
+    write_stand_ins(root, 0.1)
     return root
 
 
@@ -154,8 +157,8 @@ def test_the_smoke_table_has_a_row_a_stage():
         "config": "drn26", "stage": "source", "batch": 8, "window": [600, 600], "precision": "fp32",
         "steps": 2, "trained_seconds": 3.5, "seconds": 9, "peak_gb": 2.0,
     }  # fmt: skip
-    assert "| drn26 | source | 8 | 600 x 600 | fp32 | 2 | 3.5 | 9 | 2.0 |" in markdown(
-        [row], "command", "CPU"
+    assert "| drn26 | source | 8 | 600 x 600 | fp32 | 2 | 3.5 | 9 | 2.0 |" in measurements_as_markdown(
+        [row], "A paragraph."
     )
 
 
@@ -164,6 +167,6 @@ def test_a_stage_that_two_recipes_share_has_its_numbers_in_both(tmp_path):
     (tmp_path / "fcn8s.json").write_text(
         json.dumps([{"id": "other"} | took, {"id": "shared", "stage": "pixel"} | took | {"peak_gb": 6.0}])
     )
-    assert trained_before(tmp_path, "shared") == took | {"peak_gb": 6.0}
-    with pytest.raises(SystemExit, match="not measured"):
-        trained_before(tmp_path, "unknown")
+    assert measured_before(tmp_path, "shared") == took | {"peak_gb": 6.0}
+    with pytest.raises(CycadaError, match="not measured"):
+        measured_before(tmp_path, "unknown")

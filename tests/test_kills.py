@@ -267,8 +267,8 @@ def workers(parent):
 def test_the_workers_of_a_sweep_end_soon_after_their_parent_was_killed(tmp_path, busy, seconds):
     """In the middle of a stage; and just after they were started, where they end as soon as they have read what they are."""
     script = (
-        "import time\nfrom functools import partial\nfrom pathlib import Path\nfrom cycada.sweeps.launchers import Processes\n"
-        "place = Processes(2)\nfor i in range(2):\n    place.submit(partial(Path(f'{i}').touch), 'mark')\n"
+        "import time\nfrom functools import partial\nfrom pathlib import Path\nfrom cycada.sweeps.launchers import ProcessPool\n"
+        "place = ProcessPool(2)\nfor i in range(2):\n    place.submit(partial(Path(f'{i}').touch), 'mark')\n"
         "    place.submit(partial(time.sleep, 60), 'busy')\ntime.sleep(60)\n"
     )
     with subprocess.Popen(

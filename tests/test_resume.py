@@ -152,11 +152,11 @@ def test_a_signal_between_two_stages_is_not_lost(tmp_path, finished, monkeypatch
 
     def write_and_stop(*args):
         os.kill(os.getpid(), signal.SIGINT)
-        return write_findings(*args)
+        return write_analysis(*args)
 
-    write_findings, handler = stage_module.write_findings, signal.getsignal(signal.SIGINT)
+    write_analysis, handler = stage_module.write_analysis, signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
-        patch.setattr(stage_module, "write_findings", write_and_stop)
+        patch.setattr(stage_module, "write_analysis", write_and_stop)
         with pytest.raises(Interrupted, match="before stage 'pixel'"):
             run(tiny_config(CYCADA, results=str(tmp_path)))
     assert len(list(tmp_path.glob("runs/*/done"))) == 1

@@ -18,8 +18,9 @@ from filelock import FileLock
 from cycada.core.progress import Progress
 from cycada.image_quality.quality import quality
 from cycada.runs.run import run
-from cycada.tracking import tracker as tracking
-from cycada.tracking.tracker import MlflowTracker, NoTracker, tracker, within
+from cycada.tracking import mlflow_tracker as tracking
+from cycada.tracking.mlflow_tracker import MlflowTracker, within
+from cycada.tracking.tracker import NullTracker, open_tracker
 
 pytestmark = [
     pytest.mark.trains,
@@ -93,7 +94,7 @@ def test_a_tracker_that_cannot_be_reached_is_a_warning(tmp_path):
 def test_mlflow_not_installed_is_a_warning(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     warnings = []
-    assert type(tracker("mlflow", None, tmp_path, warnings.append)) is NoTracker
+    assert type(open_tracker("mlflow", None, tmp_path, warnings.append)) is NullTracker
     assert "No tracking" in warnings[0]
 
 
@@ -310,7 +311,7 @@ def test_a_database_of_an_older_mlflow_with_runs_is_kept(results):
     shutil.copy(results / "mlflow.db", older)
     half_made(older / "mlflow.db")
     warnings = []
-    assert type(tracker("mlflow", None, older, warnings.append)) is NoTracker
+    assert type(open_tracker("mlflow", None, older, warnings.append)) is NullTracker
     assert "upgrade" in warnings[0]
     assert points(older) == ONCE
 
@@ -318,7 +319,7 @@ def test_a_database_of_an_older_mlflow_with_runs_is_kept(results):
 def test_a_folder_in_the_place_of_the_database_is_named(tmp_path):
     (tmp_path / "mlflow.db").mkdir()
     warnings = []
-    assert type(tracker("mlflow", None, tmp_path, warnings.append)) is NoTracker
+    assert type(open_tracker("mlflow", None, tmp_path, warnings.append)) is NullTracker
     assert f"{tmp_path / 'mlflow.db'}: found a folder" in warnings[0]
 
 
@@ -333,7 +334,7 @@ def test_addresses_that_cannot_be_used_cost_seconds_and_one_warning(tmp_path):
             f"http://127.0.0.1:{silent.getsockname()[1]}",
         ):
             began, warnings = time.monotonic(), []
-            assert type(tracker("mlflow", uri, tmp_path, warnings.append)) is NoTracker
+            assert type(open_tracker("mlflow", uri, tmp_path, warnings.append)) is NullTracker
             assert time.monotonic() - began < 6
             assert len(warnings) == 1
 
@@ -348,7 +349,7 @@ def test_a_lock_that_nobody_gives_back_is_said_once_and_waited_for_so_long(resul
     monkeypatch.setattr(tracking, "LONGEST_WAIT", 1)
     warnings = []
     with FileLock(results / "mlflow.lock", is_singleton=False):
-        assert type(tracker("mlflow", None, results, warnings.append)) is NoTracker
+        assert type(open_tracker("mlflow", None, results, warnings.append)) is NullTracker
     assert ["waits for it" in w for w in warnings] == [True, False]
     assert "still held" in warnings[1]
 
@@ -357,7 +358,7 @@ STARTERS = """
 import os, sys, traceback
 from pathlib import Path
 import mlflow
-from cycada.tracking import tracker as tracking
+from cycada.tracking import mlflow_tracker as tracking
 
 tracking.LONGEST_WAIT = 300  # on a busy machine, where the first one makes the database
 for turn in range(3):

@@ -14,16 +14,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cycada.cli.entry import run_command
 from cycada.cli.quality import quality
 from cycada.cli.study import study_app
 from cycada.cli.style import style
 from cycada.cli.translate import export, translate
 from cycada.cli.values import COUNT, JOBS, PATH
 from cycada.cli.verify import verify
-from cycada.core.errors import CycadaError, memory_named, os_message
-
-STOPPED = 130
-"""The exit code after Ctrl-C, which is no error."""
+from cycada.core.errors import CycadaError
 
 # a mistake of the user ends with one sentence and exit code 2, never with a traceback: see `main`
 app = typer.Typer(
@@ -377,18 +375,5 @@ def data_check(
 
 
 def main() -> None:
-    """Run the command line, and turn a CycadaError into one message and its exit code."""
-    try:
-        with memory_named():
-            app()
-    except CycadaError as error:
-        print(error if error.exit_code == STOPPED else f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
-        sys.exit(STOPPED)
-    except OSError as error:
-        print(f"error: {os_message(error)}", file=sys.stderr)
-        sys.exit(CycadaError.exit_code)
+    """Run the command line; mistakes of the user become one message and an exit code."""
+    run_command(app)

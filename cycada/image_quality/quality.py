@@ -25,7 +25,7 @@ from cycada.planning.build import Datasets, load_datasets
 from cycada.planning.plan import StagePlan
 from cycada.runs.reuse import find_run, load_stage, trained_networks
 from cycada.storage.store import RunFolder
-from cycada.tracking.tracker import tracker
+from cycada.tracking.tracker import open_tracker
 from cycada.train.device import Device
 
 FILE = "quality.json"
@@ -67,7 +67,9 @@ def quality(
         kept = measured(folder) | {names[part]: block for part, block in found.items()}
         with unless_read_only(FILE, screen.warn):
             folder.write_json(FILE, {"format": FORMAT, "measured": kept})
-            watcher = tracker(config.tracking.kind, config.tracking.uri, folder.path.parents[1], screen.warn)
+            watcher = open_tracker(
+                config.tracking.kind, config.tracking.uri, folder.path.parents[1], screen.warn
+            )
             watcher.measured(
                 folder.id, folder.path / FILE, _flat({part: kept[key] for part, key in names.items()})
             )

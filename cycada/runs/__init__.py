@@ -1,1 +1,1 @@
-"""Running experiments: folders, tracking, progress, pictures."""
+"""Runs: training, resuming, reusing, scoring and verifying the stages of an experiment."""

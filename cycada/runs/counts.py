@@ -1,4 +1,4 @@
-"""What was read before anything is trained: a line of counts for every set, what was left out, and what to be warned of."""
+"""Report what was read before training: counts for every set, images that were left out, and warnings."""
 
 from __future__ import annotations
 
@@ -17,17 +17,20 @@ from cycada.data.scenes import evenly_spaced
 from cycada.planning.build import Datasets
 
 MASKS = 64
-"""Masks of scenes, evenly over a set, in which classes are looked for."""
+"""How many masks of a set, evenly spaced, are searched for classes."""
 HEADERS = 256
-"""Files of scenes, evenly over a set, whose first bytes are looked at."""
+"""How many files of a segmentation set, evenly spaced, are opened to read their sizes."""
 ENLARGED = 1.5
-"""From this factor on it is a warning that a user's pictures are enlarged."""
+"""Factor from which on a warning says that a user's images are enlarged."""
 ENLARGED_DIGITS = 2.0
-"""Above this factor it is a warning for a domain whose files are all of one size: digits of 16 x 16 are made 32 x 32 by the recipes."""
+"""Factor above which the warning comes for a domain whose files are all of one size.
+
+It is larger, because the recipes enlarge digits of 16 x 16 to 32 x 32.
+"""
 
 
 def report_sets(config: Config, datasets: Datasets, screen: Progress) -> None:
-    """Print a line for every set, and warn of what is in doubt, of classes that nothing shows and of pictures that are there twice."""
+    """Print a line for every set, and warn of doubtful files, of classes without images and of duplicates."""
     sides = {"source": datasets.source, "target": datasets.target}
     for side, sets in sides.items():
         shape = config.shapes()[side]
@@ -39,12 +42,11 @@ def report_sets(config: Config, datasets: Datasets, screen: Progress) -> None:
                 if isinstance(examples, ResizedDataset)
                 else examples.origin.doubts
             )
-            found = grouped(doubts) + _enlarged(examples, shape)
+            warnings = grouped(doubts) + _enlarged(examples, shape)
             if isinstance(examples, ImageDataset):
-                found += absent_labels(examples, datasets.classes) + contradictions(
-                    examples, datasets.classes
-                )
-            for warning in found:
+                warnings += absent_labels(examples, datasets.classes)
+                warnings += contradictions(examples, datasets.classes)
+            for warning in warnings:
                 screen.warn(f"{name}: {warning}")
         if len(sets) == 2 and (shared := seen_in_training(sets["train"], sets["test"])):
             (screen.warn if side == "source" else screen.info)(f"{side} test: {shared}")
@@ -53,9 +55,10 @@ def report_sets(config: Config, datasets: Datasets, screen: Progress) -> None:
 
 
 def check_masks(datasets: Datasets, screen: Progress) -> None:
-    """Look into masks of the sets before training: warn of classes that none of them shows.
+    """Read some masks of every labelled set before training, and warn of classes that none of them shows.
 
-    Raises CycadaError where the source's masks hold nothing but ignored pixels.
+    Raises:
+        CycadaError: Where the source's masks hold nothing but ignored pixels.
     """
     for name, examples in _sets(datasets):
         if (
@@ -69,15 +72,16 @@ def check_masks(datasets: Datasets, screen: Progress) -> None:
         sample, read = evenly_spaced(len(examples), MASKS), 0
         for i in [*sample, *sorted(set(range(len(examples))) - set(sample))]:
             if read >= len(sample) and counts.any():
-                break  # all are looked at only where nothing was found
+                break  # the rest is read only where the sample held no labelled pixel
             mask = examples.read(i)[1]
             read += 1
             if mask is not None:
                 counts += np.bincount(mask.numpy().ravel(), minlength=256)[: len(counts)]
         if name == "source train" and not counts.any():
             raise CycadaError(
-                f"{name}: {nothing_labelled(read, len(examples))}, expected pixels of {', '.join(datasets.classes[:NAMED])}. "
-                f"Say in the classes file which values of the masks are which class."
+                f"{name}: {nothing_labelled(read, len(examples))}, expected pixels of "
+                f"{', '.join(datasets.classes[:NAMED])}. "
+                "Say in the classes file which values of the masks are which class."
             )
         for warning in absent(datasets.classes, counts, read, len(examples)):
             screen.warn(f"{name}: {warning}")
@@ -89,7 +93,14 @@ def count_line(
     shape: tuple[int, int],
     resize: str = "bilinear",
 ) -> str:
-    """Say in a line how many images there are, of how many classes, of what size, and what was left out."""
+    """Return a line with the number of images and of classes, their size, and what was left out.
+
+    Args:
+        examples: The set.
+        classes: Names of the classes.
+        shape: Height and width that the images are scaled to.
+        resize: How images with image-level labels are scaled: `pad`, or an interpolation.
+    """
     parts = [f"{len(examples)} images"]
     if isinstance(examples, ResizedDataset):
         parts.append("with masks" if examples.labelled else "without masks")
@@ -97,9 +108,10 @@ def count_line(
         parts.append("without labels")
     else:
         counts = np.bincount(examples.labels.cpu().numpy(), minlength=len(classes))
-        there = counts[counts > 0]
-        each = f"{there.min()}" if there.min() == there.max() else f"{there.min()} to {there.max()}"
-        parts.append(f"{len(there)} of {len(classes)} classes ({each} each)")
+        present = counts[counts > 0]
+        least, most = present.min(), present.max()
+        each = f"{least}" if least == most else f"{least} to {most}"
+        parts.append(f"{len(present)} of {len(classes)} classes ({each} each)")
     if sizes := own_sizes(examples):
         parts.append(_sizes(sizes, shape, resize, cut=isinstance(examples, ImageDataset)))
     line = ", ".join(parts)
@@ -112,7 +124,10 @@ def count_line(
 
 
 def own_sizes(examples: ImageDataset | ResizedDataset) -> Mapping[str, int]:
-    """Count the files by their own size, 'W x H'; of scenes those of a sample, and none where they are drawn."""
+    """Count the files by their own size, 'W x H' in pixels.
+
+    Of segmentation sets only a sample is counted; drawn images have no files.
+    """
     if isinstance(examples, ResizedDataset):
         return examples.sizes(evenly_spaced(len(examples), HEADERS))
     return examples.origin.sizes or (
@@ -120,36 +135,39 @@ def own_sizes(examples: ImageDataset | ResizedDataset) -> Mapping[str, int]:
     )
 
 
-def absent(classes: Sequence[str], counts: np.ndarray, read: int, whole: int) -> list[str]:
-    """Warn of the classes that nothing shows, in a sentence; none where all are there, or where there are no classes."""
+def absent(classes: Sequence[str], counts: np.ndarray, read: int, total: int) -> list[str]:
+    """Return a warning that names the classes without an example; empty where every class has one.
+
+    Args:
+        classes: Names of the classes.
+        counts: How often each class was found, (K,).
+        read: How many images were searched.
+        total: How many there are.
+    """
     missing = [name for name, count in zip(classes, counts, strict=True) if not count]
     if not missing:
         return []
     if not counts.any():
-        return [f"{nothing_labelled(read, whole)}, so there is nothing to learn from or to score."]
-    where = "" if read >= whole else f" in the {read} of {whole} that were looked at"
+        return [f"{nothing_labelled(read, total)}, so there is nothing to learn from or to score."]
+    where = "" if read >= total else f" in the {read} of {total} that were looked at"
     return [f"no example of {len(missing)} of {len(classes)} classes{where}: {_named(missing)}."]
 
 
 def absent_labels(examples: ImageDataset, classes: Sequence[str]) -> list[str]:
-    """Warn of the classes that no label says, in a sentence."""
+    """Return a warning that names the classes without a labelled image; empty where every class has one."""
     if examples.labels is None:
         return []
-    return absent(
-        classes,
-        np.bincount(examples.labels.cpu().numpy(), minlength=len(classes)),
-        len(examples),
-        len(examples),
-    )
+    counts = np.bincount(examples.labels.cpu().numpy(), minlength=len(classes))
+    return absent(classes, counts, len(examples), len(examples))
 
 
-def nothing_labelled(read: int, whole: int) -> str:
-    """The finding that no pixel counts."""
-    return f"found nothing but ignored pixels ({read} of {whole} masks were looked at)"
+def nothing_labelled(read: int, total: int) -> str:
+    """Return the part of a message that says that all pixels of the masks are ignored."""
+    return f"found nothing but ignored pixels ({read} of {total} masks were looked at)"
 
 
 def contradictions(examples: ImageDataset, classes: Sequence[str]) -> list[str]:
-    """Warn of a user's pictures that are the same, pixel for pixel, and have several labels."""
+    """Return a warning where a user's images are equal, pixel for pixel, but have different labels."""
     if examples.labels is None:
         return []
     rows: dict[bytes, list[int]] = {}
@@ -170,7 +188,7 @@ def contradictions(examples: ImageDataset, classes: Sequence[str]) -> list[str]:
 
 
 def seen_in_training(train: ImageDataset | ResizedDataset, test: ImageDataset | ResizedDataset) -> str:
-    """Say how many of the test pictures are training pictures too; '' where none is, or where nobody scores them."""
+    """Return how many test images are also training images; empty without any, or without labels."""
     if isinstance(train, ResizedDataset) or isinstance(test, ResizedDataset):
         if not isinstance(train, ResizedDataset) or not isinstance(test, ResizedDataset) or not test.labelled:
             return ""
@@ -185,7 +203,7 @@ def seen_in_training(train: ImageDataset | ResizedDataset, test: ImageDataset | 
 
 
 def alike(classes: Sequence[str]) -> list[str]:
-    """Warn of class names that differ in capitals and spaces alone."""
+    """Return a warning for class names that differ in capitals and spaces alone."""
     spelt: dict[str, list[str]] = {}
     for name in classes:
         spelt.setdefault("".join(name.casefold().split()), []).append(name)
@@ -197,37 +215,44 @@ def alike(classes: Sequence[str]) -> list[str]:
 
 
 def _digests(examples: ImageDataset) -> Iterator[str]:
-    """A digest of each of a user's pictures; nothing for domains whose files are all of one size, which are what they are."""
+    """Yield a digest of each of a user's images; nothing for published sets with files of one size."""
     if examples.origin.sizes:
         for image in examples.images.cpu().numpy():
             yield bytes_digest(image.tobytes())
 
 
 def _sizes(sizes: Mapping[str, int], shape: tuple[int, int], resize: str, cut: bool) -> str:
-    """The files' own sizes, and what becomes of them. cut: they are made square by cutting, as images with one label are."""
+    """Return the files' own sizes and what becomes of them.
+
+    Args:
+        sizes: Size, 'W x H' -> number of files.
+        shape: Height and width that the images are scaled to.
+        resize: How they are scaled.
+        cut: Whether they are cut square first, as images with image-level labels are.
+    """
     (common, count), *others = Counter(sizes).most_common()
-    found = f"{common} pixels" + (
-        f" ({count}) and {len(others)} other size{'s' * (len(others) > 1)}" if others else ""
-    )
+    more = f" ({count}) and {len(others)} other size{'s' * (len(others) > 1)}" if others else ""
+    own = f"{common} pixels{more}"
     wanted = f"{shape[1]} x {shape[0]}"
     if not others and common == wanted:
-        return found
+        return own
     if cut and resize == "pad":
-        return f"{found}, padded to {wanted}"
+        return f"{own}, padded to {wanted}"
     sides = [tuple(map(int, size.split(" x "))) for size in sizes]
     square = "cut square and " if cut and any(w != h for w, h in sides) else ""
     scales = [_scale(size, shape) for size in sizes]
     change = "enlarged" if min(scales) > 1 else "reduced" if max(scales) < 1 else "scaled"
-    return f"{found}, {square}{change} to {wanted}"
+    return f"{own}, {square}{change} to {wanted}"
 
 
 def _scale(size: str, shape: tuple[int, int]) -> float:
-    """By how much a picture 'W x H' is enlarged, along the side that is enlarged more."""
+    """Return the factor by which an image 'W x H' is enlarged, along the side that is enlarged more."""
     width, height = map(int, size.split(" x "))
     return shape[0] / min(width, height) if shape[0] == shape[1] else max(shape[0] / height, shape[1] / width)
 
 
 def _enlarged(examples: ImageDataset | ResizedDataset, shape: tuple[int, int]) -> list[str]:
+    """Return a warning where files are much smaller than the images that training sees."""
     sizes = own_sizes(examples)
     official = isinstance(examples, ImageDataset) and not examples.origin.sizes
     small = {
@@ -238,7 +263,8 @@ def _enlarged(examples: ImageDataset | ResizedDataset, shape: tuple[int, int]) -
     if not small:
         return []
     (common, _), *others = Counter(small).most_common()
-    which = f"{sum(small.values())} of {sum(sizes.values())} pictures, of {common} pixels{' and other sizes' if others else ''},"
+    kinds = f"of {common} pixels{' and other sizes' if others else ''},"
+    which = f"{sum(small.values())} of {sum(sizes.values())} pictures, {kinds}"
     return [f"{which} are enlarged to {shape[1]} x {shape[0]}. Lower data.size, or give larger ones."]
 
 

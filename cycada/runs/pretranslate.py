@@ -1,4 +1,4 @@
-"""The source's training images through a frozen g_st, once: what a stage with `translate: once` trains on."""
+"""Translate the source by a frozen g_st before training, for stages with `translate: once`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cycada.storage.identity import FORMAT
 from cycada.train.device import Device
 
 BATCH = 256
-"""Images with one label each that go through g_st together."""
+"""Batch size of the translation of images with image-level labels."""
 
 
 def translate_once(
@@ -38,20 +38,33 @@ def translate_once(
     g_st: nn.Module,
     source: ResizedDataset | ImageDataset,
 ) -> Translated | ImageDataset:
-    """The source with its translations behind it, (2C, H, W). SegmentationDataset on disk, images with one label each in memory, where these are.
+    """Return the source dataset with the translation of each image behind it, (2C, H, W).
 
-    Raises Interrupted after Ctrl-C; the same command goes on.
+    Translations of segmentation images are kept on disk; those of images with image-level labels stay in
+    memory, as these do themselves.
+
+    Args:
+        folder: Where translations are kept.
+        plan: The stage.
+        device: Where to translate.
+        screen: Where progress is shown.
+        g_st: The frozen generator.
+        source: The labelled source images.
+
+    Raises:
+        Interrupted: After Ctrl-C; the same command goes on.
     """
     if isinstance(source, ImageDataset):
-        return _in_memory(plan, device, screen, g_st, source)
-    return _on_disk(folder, plan, device, screen, g_st, source)
+        return _translate_in_memory(plan, device, screen, g_st, source)
+    return _translate_on_disk(folder, plan, device, screen, g_st, source)
 
 
-def _in_memory(
+def _translate_in_memory(
     plan: StagePlan, device: Device, screen: Progress, g_st: nn.Module, examples: ImageDataset
 ) -> ImageDataset:
-    """By every process for itself: it takes seconds. A resumed run does it again, with the same outcome."""
-    translate, images, parts, began = _by(plan, g_st), examples.images, list[Tensor](), time.perf_counter()
+    """Translate in every process for itself; it takes seconds, and a resumed run repeats it identically."""
+    translate, images, began = _translation(plan, g_st), examples.images, time.perf_counter()
+    translated: list[Tensor] = []
     screen.begin(f"{plan.name}: g_st", 0, len(images))
     with (
         stop_on_signal(enabled=device.world == 1) as stopped,
@@ -59,49 +72,53 @@ def _in_memory(
         device.autocast(plan.stage.precision),
     ):
         try:
-            for part in images.split(BATCH):
-                parts.append(to_bytes(translate(to_float(part.to(device.torch_device)))).to(images.device))
-                done = min(len(parts) * BATCH, len(images))
+            for batch in images.split(BATCH):
+                output = translate(to_float(batch.to(device.torch_device)))
+                translated.append(to_bytes(output).to(images.device))
+                done = min(len(translated) * BATCH, len(images))
                 screen.update(done, done / (time.perf_counter() - began), {})
                 if stopped.is_set():
                     raise Interrupted(
-                        f"Stopped while stage '{plan.name}' translated its source. The same command goes on from there."
+                        f"Stopped while stage '{plan.name}' translated its source. "
+                        "The same command goes on from there."
                     )
         finally:
             screen.end()
-    return ImageDataset(torch.cat([images, torch.cat(parts)], 1), examples.labels)
+    return ImageDataset(torch.cat([images, torch.cat(translated)], 1), examples.labels)
 
 
-def _on_disk(
+def _translate_on_disk(
     folder: Path, plan: StagePlan, device: Device, screen: Progress, g_st: nn.Module, scenes: ResizedDataset
 ) -> Translated:
-    """Every scene whole, at the stage's size (times `translate_at`) and in its precision, as `folder`/KEY/NAME.png.
+    """Translate whole images at the stage's size (times `translate_at`) and precision to `folder`/KEY/NAME.png.
 
-    What is there is kept. KEY stands for all that the pictures depend on, so that stages and experiments with the same g_st share
-    them. One of them translates and the others wait; several processes of one stage share the work.
+    Files that exist are kept. KEY is a hash of everything that the translations depend on, so that stages and
+    experiments with the same g_st share them. One run translates while the others wait; several processes of
+    one stage share the work.
     """
     key = _key(plan, g_st, scenes)
     files = [folder / key / f"{name}.png" for name in scenes.names]
-    alone: AbstractContextManager[None] = nullcontext()
+    lock: AbstractContextManager[None] = nullcontext()
     if device.main:
         ready(folder)
-        alone = locked(
+        lock = locked(
             folder / f"{key}.lock",
             lambda: screen.info(f"stage {plan.name}: another run translates {key}; waiting for it."),
         )
-    with alone:
+    with lock:
         if device.main:
-            for place in {file.parent for file in files}:
-                ready(place, alone=True)
+            for parent in {file.parent for file in files}:
+                ready(parent, alone=True)
         missing = device.share(
             [i for i, file in enumerate(files) if not is_whole(file)] if device.main else None
         )
         if missing:
             screen.info(
-                f"stage {plan.name}: translating {len(missing)} of {len(files)} source scenes, once ({folder / key})"
+                f"stage {plan.name}: translating {len(missing)} of {len(files)} source scenes, once "
+                f"({folder / key})"
             )
-            _translate(plan, device, screen, g_st, scenes, files, missing)
-        device.share(device.gather(None))  # nobody trains before the last picture is there
+            _translate_missing(plan, device, screen, g_st, scenes, files, missing)
+        device.share(device.gather(None))  # no process trains before the last file is written
     return Translated(scenes, files)
 
 
@@ -125,12 +142,12 @@ def _scale(plan: StagePlan) -> float | None:
     return getattr(plan.options, "translate_at", None)
 
 
-def _by(plan: StagePlan, g_st: nn.Module) -> Callable[[Tensor], Tensor]:
+def _translation(plan: StagePlan, g_st: nn.Module) -> Callable[[Tensor], Tensor]:
     scale = _scale(plan)
     return g_st if scale is None else partial(translated_at, scale, g_st)
 
 
-def _translate(
+def _translate_missing(
     plan: StagePlan,
     device: Device,
     screen: Progress,
@@ -139,10 +156,10 @@ def _translate(
     files: Sequence[Path],
     missing: Sequence[int],
 ) -> None:
-    """This process's share of the missing files."""
-    translate = _by(plan, g_st)
-    there, began = len(files) - len(missing), time.perf_counter()
-    screen.begin(f"{plan.name}: g_st", there, len(files))
+    """Write this process's share of the missing files."""
+    translate = _translation(plan, g_st)
+    existing, began = len(files) - len(missing), time.perf_counter()
+    screen.begin(f"{plan.name}: g_st", existing, len(files))
     with (
         stop_on_signal(enabled=device.world == 1) as stopped,
         eval_mode(g_st),
@@ -153,9 +170,9 @@ def _translate(
                 image = scenes.read(i)[0].to(device.torch_device)
                 write_png(files[i], to_bytes(translate(to_float(image[None])))[0])
                 done = min(turn * device.world, len(missing))
-                screen.update(there + done, done / (time.perf_counter() - began), {})
+                screen.update(existing + done, done / (time.perf_counter() - began), {})
                 if stopped.is_set():
-                    where = f"{there + done} of {len(files)} translations of stage '{plan.name}'"
+                    where = f"{existing + done} of {len(files)} translations of stage '{plan.name}'"
                     raise Interrupted(f"Stopped after {where}. The same command goes on from there.")
         finally:
             screen.end()

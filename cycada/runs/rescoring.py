@@ -1,4 +1,4 @@
-"""A stage's twin: it learnt the same and was evaluated in another way, so its weights are taken and only scored again."""
+"""Score a stage that differs from a finished one in its evaluation alone, instead of training it."""
 
 from __future__ import annotations
 
@@ -7,30 +7,41 @@ from torch import Tensor
 from cycada.planning.build import pick
 from cycada.planning.plan import StagePlan
 from cycada.storage.identity import weights_id
-from cycada.storage.store import RunFolder
+from cycada.storage.store import WEIGHTS, RunFolder
 
 SCORED = ("source", "target", "selection")
-"""What the keys in metrics.jsonl begin with that depend on the evaluation."""
+"""Prefixes of the keys in metrics.jsonl that depend on the evaluation."""
 
 
-def twin_of(folder: RunFolder) -> RunFolder | None:
-    """A finished stage that learnt what this one would learn. Raises CycadaError where it is damaged."""
-    beside = folder.path.parent
-    twins = [
-        RunFolder(path) for path in sorted(beside.glob(f"{weights_id(folder.id)}*")) if path != folder.path
-    ]
-    return next((twin.check() for twin in twins if twin.done), None)
+def find_same_weights(folder: RunFolder) -> RunFolder | None:
+    """Return a finished stage that learned what this one would learn, or None.
+
+    Raises:
+        CycadaError: Where its files are damaged.
+    """
+    candidates = sorted(folder.path.parent.glob(f"{weights_id(folder.id)}*"))
+    others = [RunFolder(path) for path in candidates if path != folder.path]
+    return next((other.check() for other in others if other.done), None)
 
 
-def weights_of(twin: RunFolder, plan: StagePlan) -> dict[str, dict[str, Tensor]]:
-    """role -> the weights that it ended with."""
-    weights = twin.load_weights()
-    return {role: pick(weights, role, str(twin.path / "weights.safetensors")) for role in plan.specs}
+def load_weights_by_role(folder: RunFolder, plan: StagePlan) -> dict[str, dict[str, Tensor]]:
+    """Return role -> the state dict with which the finished stage ended.
+
+    Raises:
+        CycadaError: Where the weights cannot be read or lack a role.
+    """
+    weights = folder.load_weights()
+    return {role: pick(weights, role, str(folder.path / WEIGHTS)) for role in plan.specs}
 
 
-def metrics_of(twin: RunFolder, last: dict[str, float], step: int) -> list[dict[str, float]]:
-    """The rows of its metrics.jsonl with no scores but those of the last step, which are `last`."""
-    rows = [{k: v for k, v in row.items() if k.split("/")[0] not in SCORED} for row in twin.metrics()] or [
-        {"step": step}
-    ]
+def replace_scores(folder: RunFolder, last: dict[str, float], step: int) -> list[dict[str, float]]:
+    """Return the rows of a stage's metrics.jsonl with other scores.
+
+    Args:
+        folder: The stage that was trained.
+        last: The scores of the new evaluation, which the last row gets; all other rows have none.
+        step: The last step, for a stage without rows.
+    """
+    rows = [{k: v for k, v in row.items() if k.split("/")[0] not in SCORED} for row in folder.metrics()]
+    rows = rows or [{"step": step}]
     return [*rows[:-1], rows[-1] | last]

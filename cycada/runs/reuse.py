@@ -1,4 +1,4 @@
-"""Finished stages: found, loaded, scored again."""
+"""Find finished stages, load them and score them again."""
 
 from __future__ import annotations
 
@@ -19,16 +19,22 @@ from cycada.evaluation.scoring import Evaluation, as_scores, count, evaluate_sta
 from cycada.methods import Networks
 from cycada.planning.build import Datasets, build_networks, load_datasets
 from cycada.planning.plan import StagePlan, plan
-from cycada.runs.rescoring import weights_of
+from cycada.runs.rescoring import load_weights_by_role
 from cycada.storage.loading import with_classifier
 from cycada.storage.store import RunFolder
 from cycada.train.device import Device
 
 
 def find_run(run: Path | str, results: Path | str = "results", check: bool = True) -> RunFolder:
-    """A finished run's folder by its path, or by (the beginning of) its id under results/runs. Raises CycadaError.
+    """Return the folder of a finished stage.
 
-    check: also where its files are no longer those that the stage wrote.
+    Args:
+        run: Its path, or its id under results/runs, or the beginning of the id.
+        results: The results folder.
+        check: Whether to compare its files with what the stage wrote.
+
+    Raises:
+        CycadaError: Where there is no such stage, it is not finished, or its files changed.
     """
     path, results, run = typed(str(run), Home, "run"), Path(results), str(run)
     if not path.is_dir():
@@ -36,7 +42,8 @@ def find_run(run: Path | str, results: Path | str = "results", check: bool = Tru
         matches = [i for i in ids if i == run] or [i for i in ids if i.startswith(run)]
         if len(matches) != 1:
             raise CycadaError(
-                f"No run {shown(run)}: it is no folder, and {len(matches)} ids in {results / 'runs'} begin so.{nearest(run, ids)}"
+                f"No run {shown(run)}: it is no folder, and {len(matches)} ids in {results / 'runs'} begin so."
+                f"{nearest(run, ids)}"
             )
         path = results / "runs" / matches[0]
     folder = RunFolder(path)
@@ -46,22 +53,27 @@ def find_run(run: Path | str, results: Path | str = "results", check: bool = Tru
 
 
 def checked(folder: RunFolder, warn: Callable[[str], None]) -> RunFolder:
-    """The folder of a finished stage, where its files are those that the stage wrote. Raises CycadaError that names those that are not.
+    """Return the folder of a finished stage if its files are those that the stage wrote.
 
-    warn: is told once of folders of older versions, of which nobody knows.
+    Args:
+        folder: The folder.
+        warn: Called once with a folder of an older version, whose files cannot be checked.
+
+    Raises:
+        CycadaError: Where files changed; the message names them.
     """
     folder.check()
     if folder.digests() is None and not _warned:
         _warned.append(folder.path)
         warn(
-            f"{folder.path}: made by an older version, which kept no digests of its files, as others may be too. It is used as it is; "
-            f"`cycada verify {folder.path}` scores it again."
+            f"{folder.path}: made by an older version, which kept no digests of its files, as others may be too. "
+            f"It is used as it is; `cycada verify {folder.path}` scores it again."
         )
     return folder
 
 
 _warned: list[Path] = []
-"""The folder of an older version that was warned of."""
+"""The folder of an older version that this process has warned of."""
 
 
 def load_stage(
@@ -70,9 +82,16 @@ def load_stage(
     data: Mapping[str, Any] | None = None,
     assignments: Sequence[str] = (),
 ) -> tuple[Config, StagePlan]:
-    """The experiment and the stage that a run folder was made by, with parts of `data` replaced where asked for, and other
+    """Return the experiment and the stage that a run folder is of.
 
-    settings by `assignments`, as in `evaluation.flip=true`.
+    Args:
+        folder: The run folder.
+        data_root: The data root, over the run's own.
+        data: Keys of `data` that replace the run's own.
+        assignments: Settings over the run's own, as in `evaluation.flip=true`.
+
+    Raises:
+        CycadaError: Where the folder's config cannot be read or does not go together with the settings.
     """
     experiment, name = folder.read_config()
     experiment["data"] |= dict(data or {}) | ({"root": data_root} if data_root else {})
@@ -81,7 +100,7 @@ def load_stage(
     config = parse(experiment, str(where))
     if name not in config.stages:
         raise CycadaError(
-            f"{where}: it is about the stage '{name}', which its experiment does not have. {folder.remedy}"
+            f"{where}: found the stage '{name}', which its experiment does not have. {folder.remedy}"
         )
     return config, next(p for p in plan(config) if p.name == name)
 
@@ -89,8 +108,8 @@ def load_stage(
 def trained_networks(
     folder: RunFolder, config: Config, stage: StagePlan, classes: int, device: Device
 ) -> Networks:
-    """The stage's networks with the weights that it ended with."""
-    return build_networks(config, stage, classes, device, weights_of(folder, stage))
+    """Return the networks of a finished stage with the weights that it ended with."""
+    return build_networks(config, stage, classes, device, load_weights_by_role(folder, stage))
 
 
 def evaluate_run(
@@ -100,17 +119,32 @@ def evaluate_run(
     results: Path | str = "results",
     assignments: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Scores of a finished stage on its own two test sets, or on `domain`'s, as the stage classifies its target.
+    """Score a finished stage again, on its own two test sets or on another domain's.
 
-    assignments: settings of `evaluation` over the run's own, such as `evaluation.flip=true`.
-    -> {experiment, seed, stage, id, evaluation, classes, scores: {domain: {accuracy, class_accuracy}}}, evaluation being what
-    is not the default. Writes analysis.npz, which reports read, where the run folder has none.
+    Where the run folder has no analysis.npz, which reports read, it is written.
+
+    Args:
+        run: A run folder, or its id under results/runs.
+        domain: A registered domain whose test set is scored as the stage classifies its target; None scores
+            the stage's own source and target.
+        data_root: The data root, over the run's own.
+        results: The results folder.
+        assignments: Settings of `evaluation` over the run's own, such as `evaluation.flip=true`.
+
+    Returns:
+        {experiment, seed, stage, id, evaluation, classes, scores: {domain: {accuracy, class_accuracy, ...}}},
+        where `evaluation` holds the settings that are not the default.
+
+    Raises:
+        CycadaError: Where there is no such finished stage, it has no classifier, or the test images have no
+            labels.
     """
     folder = find_run(run, results)
     for assignment in assignments:
         if not assignment.startswith("evaluation."):
             raise CycadaError(
-                f"'{assignment}': a finished stage takes settings of its evaluation alone, such as evaluation.flip=true."
+                f"'{assignment}': a finished stage takes settings of its evaluation alone, such as "
+                "evaluation.flip=true."
             )
     config, stage = load_stage(
         folder, data_root, {"target": Spec(name=domain).model_dump()} if domain else None, assignments
@@ -118,45 +152,59 @@ def evaluate_run(
     device = Device.find(config.device)
     datasets: Datasets = load_datasets(config, [stage], device).resized_to(config, stage.stage)
     nets = trained_networks(folder, config, stage, len(datasets.classes), device)
-    ways = scored(stage, nets)
-    if not ways:
+    classifiers = scored(stage, nets)
+    if not classifiers:
         raise CycadaError(
             f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier to score."
         )
     if domain:
         test = datasets.target["test"]
         with eval_mode(nets):
-            counted = count(ways["target"], test, len(datasets.classes), device, stage.stage.precision)
+            counted = count(classifiers["target"], test, len(datasets.classes), device, stage.stage.precision)
         if counted is None:
             raise CycadaError(f"{domain}: its test images have no labels, so there is nothing to score.")
         scores = {domain: as_scores(counted[1], isinstance(test, ResizedDataset))}
     else:
-        found = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps)
-        scores = found.scores
+        evaluation = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps)
+        scores = evaluation.scores
         if not assignments and set(folder.arrays("analysis.npz")) <= {"classes"}:  # a run of an older version
-            write_findings(config, folder, stage, nets, datasets, found, device)
+            write_analysis(config, folder, stage, nets, datasets, evaluation, device)
     return {
-        "experiment": config.name, "seed": config.seed, "stage": stage.name, "id": folder.id,
-        "evaluation": stage.evaluation.changes(), "classes": list(datasets.classes), "scores": scores,
-    }  # fmt: skip
+        "experiment": config.name,
+        "seed": config.seed,
+        "stage": stage.name,
+        "id": folder.id,
+        "evaluation": stage.evaluation.changes(),
+        "classes": list(datasets.classes),
+        "scores": scores,
+    }
 
 
-def write_findings(
+def write_analysis(
     config: Config,
     folder: RunFolder,
     plan: StagePlan,
     nets: Networks,
     datasets: Datasets,
-    found: Evaluation,
+    evaluation: Evaluation,
     device: Device,
 ) -> None:
-    """confusion.json, analysis.npz and, where a translation is learnt, drift.json. The folder's manifest has to be there."""
-    folder.write_json(
-        "confusion.json", {side: count.tolist() for side, count in found.counts.items()}, indent=None
-    )
+    """Write confusion.json, analysis.npz and, where the stage translates, drift.json.
+
+    Args:
+        config: The experiment.
+        folder: The stage's run folder, which already has its manifest.
+        plan: The stage.
+        nets: Its networks.
+        datasets: The experiment's data at the stage's size.
+        evaluation: The stage's evaluation at its last step.
+        device: Where the networks are.
+    """
+    counts = {side: count.tolist() for side, count in evaluation.counts.items()}
+    folder.write_json("confusion.json", counts, indent=None)
     parents = folder.read_json("manifest.json")["parents"]
     nets = with_classifier(config, plan, nets, folder, parents, len(datasets.classes), device)
-    arrays, drift = analyse(plan, nets, datasets, found, device)
+    arrays, drift = analyse(plan, nets, datasets, evaluation, device)
     folder.write_arrays("analysis.npz", arrays)
     if drift:
         folder.write_json("drift.json", drift)

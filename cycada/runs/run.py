@@ -23,13 +23,20 @@ from cycada.runs.stage import StageContext, StageResult, run_stage
 from cycada.runs.unfinished import unfinished
 from cycada.storage.identity import stage_id
 from cycada.storage.store import RunFolder, environment
-from cycada.tracking.tracker import NoTracker, tracker
+from cycada.tracking.tracker import Tracker, open_tracker
 from cycada.train.device import Device
 
 
 @dataclass
 class Summary:
-    """What `cycada run --json` prints."""
+    """Outcome of an experiment with one seed.
+
+    Attributes:
+        name: The experiment's name.
+        seed: Its seed.
+        stages: What each stage came to, in order.
+        tracking: The tracker's address without passwords; empty without tracking.
+    """
 
     name: str
     seed: int
@@ -37,6 +44,7 @@ class Summary:
     tracking: str = ""
 
     def as_dict(self) -> dict[str, Any]:
+        """Return plain values, as `cycada run --json` prints them."""
         stages = {
             s.name: {
                 "id": s.id,
@@ -51,12 +59,25 @@ class Summary:
 
 
 def run(config: Config, screen: Progress | None = None) -> Summary:
-    """Run every stage that is not done yet. Raises CycadaError; whatever was trained by then is kept."""
+    """Run every stage that is not done yet, and mirror the experiment into the tracker that its config names.
+
+    Args:
+        config: The experiment.
+        screen: Where progress is shown; None shows warnings only.
+
+    Returns:
+        The outcome of all stages.
+
+    Raises:
+        CycadaError: For a mistake in the config or the data, and where training fails; what was trained is
+            kept.
+        Interrupted: After Ctrl-C, when the stage has been saved.
+    """
     main = os.environ.get("RANK", "0") == "0"
     screen = Progress(quiet=True) if screen is None or not main else screen
     tracking = config.tracking
-    watcher = tracker(tracking.kind if main else "none", tracking.uri, config.results, screen.warn)
-    summary = run_stages(config, watcher, screen)
+    tracker = open_tracker(tracking.kind if main else "none", tracking.uri, config.results, screen.warn)
+    summary = run_stages(config, tracker, screen)
     if main:
         folder = config.results / "experiments" / config.name
         with unless_read_only("the summary", screen.warn):
@@ -64,8 +85,8 @@ def run(config: Config, screen: Progress | None = None) -> Summary:
     return summary
 
 
-def run_stages(config: Config, watcher: NoTracker, screen: Progress) -> Summary:
-    """The stages alone, watched by any tracker."""
+def run_stages(config: Config, tracker: Tracker, screen: Progress) -> Summary:
+    """Run all stages and report them to `tracker`; see `run` for what is raised."""
     plans = plan(config)
     config = counted(config, plans)
     if config.threads:
@@ -86,13 +107,18 @@ def run_stages(config: Config, watcher: NoTracker, screen: Progress) -> Summary:
     for stage in plans:
         ids[stage.name] = stage_id(config, stage, ids, datasets, device)
     if device.main:
-        for said in unfinished(config, ids):
-            screen.info(said)
-    idle = {"results", "tracking", "logging"} | (set() if config.evaluation.changes() else {"evaluation"})
-    watcher.begin(
-        config.name, config.seed, digest(config.model_dump(mode="json", exclude=idle)), environment()
+        for message in unfinished(config, ids):
+            screen.info(message)
+    without_effect = {"results", "tracking", "logging"} | (
+        set() if config.evaluation.changes() else {"evaluation"}
     )
-    looked = False
+    tracker.begin(
+        config.name,
+        config.seed,
+        digest(config.model_dump(mode="json", exclude=without_effect)),
+        environment(),
+    )
+    masks_were_checked = False
     summary = Summary(config.name, config.seed)
     try:
         with stop_on_signal(enabled=device.world == 1) as stopped:
@@ -101,37 +127,37 @@ def run_stages(config: Config, watcher: NoTracker, screen: Progress) -> Summary:
                     raise Interrupted(
                         f"Stopped before stage '{stage.name}'. The same command goes on from there."
                     )
-                ctx = StageContext(config, datasets.resized_to(config, stage.stage), device, watcher, screen)
+                ctx = StageContext(config, datasets.resized_to(config, stage.stage), device, tracker, screen)
                 identity = ids[stage.name]
-                if device.main and not looked and not RunFolder(config.results / "runs" / identity).done:
+                run_folder = RunFolder(config.results / "runs" / identity)
+                if device.main and not masks_were_checked and not run_folder.done:
                     check_masks(datasets, screen)
-                    looked = True
-                if (
-                    device.main
-                    and not (runs := config.results / "runs" / identity).exists()
-                    and not stage.stage.init
-                ):
-                    _mention_other_processes(ctx, stage, runs.parent)
+                    masks_were_checked = True
+                if device.main and not run_folder.path.exists() and not stage.stage.init:
+                    _mention_other_processes(ctx, stage, run_folder.path.parent)
                 with memory_named(f"stages.{stage.name}"):
                     result = run_stage(ctx, stage, identity, ids)
                 summary.stages.append(result)
                 screen.info(_line(result))
     except BaseException:
-        watcher.end(_flat_by_stage(summary), failed=True)
+        tracker.end(_flat_by_stage(summary), failed=True)
         raise
-    watcher.end(_flat_by_stage(summary))
-    summary.tracking = watcher.where
+    tracker.end(_flat_by_stage(summary))
+    summary.tracking = tracker.where
     return summary
 
 
 def _mention_other_processes(ctx: StageContext, stage: StagePlan, runs: Path) -> None:
-    """The number of processes is part of an id: who trained with another one may wonder why nothing is reused."""
+    """Say where the stage was trained by another number of processes, which explains why it is not reused.
+
+    The number of processes is part of a stage's id.
+    """
     for world in {1, 2, 4, 8} - {ctx.device.world}:
         other = stage_id(ctx.config, stage, {}, ctx.datasets, replace(ctx.device, world=world))
         if (runs / other).is_dir():
             ctx.screen.info(
-                f"stage {stage.name}: {runs / other} is of {world} process{'es' * (world > 1)}; {ctx.device.world} learn other weights, "
-                "so it starts anew."
+                f"stage {stage.name}: {runs / other} is of {world} process{'es' * (world > 1)}; "
+                f"{ctx.device.world} learn other weights, so it starts anew."
             )
 
 
@@ -145,6 +171,6 @@ def _flat_by_stage(summary: Summary) -> dict[str, float]:
 
 
 def _line(result: StageResult) -> str:
-    accuracy = ", ".join(f"{side} {percent(s)}" for side, s in result.scores.items())
-    how = "reused" if result.reused else f"{result.seconds:.0f} s"
-    return f"stage {result.name:<10} {how:>8}   {accuracy}"
+    scores = ", ".join(f"{side} {percent(s)}" for side, s in result.scores.items())
+    time = "reused" if result.reused else f"{result.seconds:.0f} s"
+    return f"stage {result.name:<10} {time:>8}   {scores}"

@@ -1,4 +1,4 @@
-"""One stage of an experiment: reuse it, go on with it, or start it."""
+"""Run one stage of an experiment: reuse it, resume it, or start it."""
 
 from __future__ import annotations
 
@@ -25,23 +25,34 @@ from cycada.networks import kind_of
 from cycada.planning.build import Datasets, build_networks, build_training, pick, weights_from_file
 from cycada.planning.plan import StagePlan
 from cycada.runs.pretranslate import translate_once
-from cycada.runs.rescoring import metrics_of, twin_of, weights_of
-from cycada.runs.reuse import checked, write_findings
+from cycada.runs.rescoring import find_same_weights, load_weights_by_role, replace_scores
+from cycada.runs.reuse import checked, write_analysis
 from cycada.storage.identity import weights_id
 from cycada.storage.store import RunFolder, environment
-from cycada.tracking.tracker import NoTracker
+from cycada.tracking.tracker import Tracker
 from cycada.train import checkpoint
 from cycada.train.device import Device
 from cycada.train.loop import TrainState, train
 from cycada.train.meter import Diverged
 
 HUGE = 1e6
-"""A mean loss beyond this is warned of: it is hardly learning any more."""
+"""Mean loss above which a warning is printed: a stage hardly learns any more."""
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a stage came to. seconds: of training, over all interruptions."""
+    """Outcome of a stage.
+
+    Attributes:
+        name: The stage's name.
+        method: Its method.
+        label: What tables call its outcome.
+        id: Its id.
+        folder: Its run folder.
+        seconds: Training time over all interruptions.
+        scores: Domain -> its scores, all fractions.
+        reused: Whether the stage had been finished before.
+    """
 
     name: str
     method: str
@@ -55,19 +66,39 @@ class StageResult:
 
 @dataclass(frozen=True)
 class StageContext:
-    """What every stage of one experiment shares; the scenes are at the size of the stage at hand."""
+    """Objects that the stages of an experiment share.
+
+    Attributes:
+        config: The experiment.
+        datasets: Its data, at the image size of the stage that runs.
+        device: Where to train.
+        tracker: The tracker that the stage is reported to.
+        screen: Where progress is shown.
+    """
 
     config: Config
     datasets: Datasets
     device: Device
-    tracker: NoTracker
+    tracker: Tracker
     screen: Progress
 
 
 def run_stage(ctx: StageContext, plan: StagePlan, identity: str, ids: Mapping[str, str]) -> StageResult:
-    """Reuse, go on, or start. Rank 0 alone touches the folder; two runs that want the same stage wait for one lock, and so do
+    """Reuse a finished stage, resume an unfinished one, or start it.
 
-    two that learn the same and are evaluated in different ways: the second takes the first one's weights.
+    Rank 0 alone touches the folder. Two runs that want the same stage share a lock; so do two stages that
+    differ in their evaluation alone, of which the second takes the first one's weights.
+
+    Args:
+        ctx: What the experiment's stages share.
+        plan: The stage.
+        identity: Its id.
+        ids: Name -> id of every stage of the experiment.
+
+    Raises:
+        Interrupted: After Ctrl-C, when the stage has been saved.
+        Diverged: Where a loss is no longer a finite number.
+        CycadaError: Where files that the stage needs are damaged.
     """
     runs = ctx.config.results / "runs"
     folder = RunFolder(runs / identity)
@@ -93,20 +124,20 @@ def _train_stage(
         evaluation = {"evaluation": e} if (e := plan.evaluation.changes()) else {}
         ctx.tracker.begin_stage(plan.name, folder.id, dotted(plan.identity() | evaluation), _tags(manifest))
     if device.share(folder.done if main else None):
-        return _reused(ctx, plan, folder)
-    if twin := device.share(twin_of(folder) if main else None):
-        return _scored_again(ctx, plan, folder, manifest, twin)
-    once = partial(translate_once, config.results / "translated", plan, device, ctx.screen)
+        return _read_finished(ctx, plan, folder)
+    if same := device.share(find_same_weights(folder) if main else None):
+        return _rescore(ctx, plan, folder, manifest, same)
+    pretranslate = partial(translate_once, config.results / "translated", plan, device, ctx.screen)
     began = time.perf_counter()
-    training = build_training(config, plan, ctx.datasets, device, _starts(ctx, plan, ids), once)
-    seconds, state = time.perf_counter() - began, None  # of `translate: once`, above all
+    training = build_training(config, plan, ctx.datasets, device, _load_starts(ctx, plan, ids), pretranslate)
+    seconds, state = time.perf_counter() - began, None  # `translate: once` takes long here
     if main:
         folder.create()
         state = checkpoint.load_latest(folder.path, ctx.screen.warn, training.check)
         folder.rewind_metrics(state["step"] if state else 0)
         folder.write_config(config.model_dump(mode="json"), plan.name)
         folder.write_json("manifest.json", manifest)
-        for row in folder.metrics():  # steps that a killed process wrote down but did not track
+        for row in folder.metrics():  # a killed process may have stored rows that it did not track
             ctx.tracker.log(int(row["step"]), row)
     state = device.share(state)
     if state:
@@ -125,7 +156,7 @@ def _train_stage(
 
 
 def _finish(folder: RunFolder, outcome: Networks, scores: Scores, manifest: dict[str, Any]) -> None:
-    """Write what others read; from here on the stage is done."""
+    """Write weights, scores, manifest and digests; from then on the stage is finished."""
     folder.save_weights({r: n.state_dict() for r, n in outcome.named_children() if kind_of(r) != "pool"})
     folder.write_json("scores.json", scores)
     folder.write_json("manifest.json", manifest)
@@ -134,32 +165,32 @@ def _finish(folder: RunFolder, outcome: Networks, scores: Scores, manifest: dict
         old.unlink()
 
 
-def _scored_again(
-    ctx: StageContext, plan: StagePlan, folder: RunFolder, manifest: dict[str, Any], twin: RunFolder
+def _rescore(
+    ctx: StageContext, plan: StagePlan, folder: RunFolder, manifest: dict[str, Any], same: RunFolder
 ) -> StageResult:
-    """What the twin learnt, evaluated in this stage's way: a whole folder of its own, and nothing is trained."""
+    """Score the weights of `same`, a stage that differs in its evaluation alone, into a folder of its own."""
     device, datasets, main = ctx.device, ctx.datasets, ctx.device.main
-    nets = build_networks(
-        ctx.config, plan, len(datasets.classes), device, weights_of(twin, plan) if main else {}
-    )
+    weights = load_weights_by_role(same, plan) if main else {}
+    nets = build_networks(ctx.config, plan, len(datasets.classes), device, weights)
     if main:
-        ctx.screen.info(f"stage {plan.name}: trained already ({twin.path}), now scored in another way")
+        ctx.screen.info(f"stage {plan.name}: trained already ({same.path}), now scored in another way")
         folder.create()
         folder.write_config(ctx.config.model_dump(mode="json"), plan.name)
         folder.write_json("manifest.json", manifest)
-    found = evaluate_stage(plan, nets, datasets, device, folder.images if main else None, plan.stage.steps)
+    images = folder.images if main else None
+    evaluation = evaluate_stage(plan, nets, datasets, device, images, plan.stage.steps)
     if main:
-        write_findings(ctx.config, folder, plan, nets, datasets, found, device)
+        write_analysis(ctx.config, folder, plan, nets, datasets, evaluation, device)
         folder.rewind_metrics(0)
-        for row in metrics_of(twin, found.flat(), plan.stage.steps):
+        for row in replace_scores(same, evaluation.flat(), plan.stage.steps):
             folder.append_metrics(int(row["step"]), row)
-        manifest |= {"seconds": twin.read_json("manifest.json")["seconds"], "weights_of": twin.id}
-        _finish(folder, nets, found.scores, manifest)
-    return _reused(ctx, plan, folder)
+        manifest |= {"seconds": same.read_json("manifest.json")["seconds"], "weights_of": same.id}
+        _finish(folder, nets, evaluation.scores, manifest)
+    return _read_finished(ctx, plan, folder)
 
 
-def _reused(ctx: StageContext, plan: StagePlan, folder: RunFolder) -> StageResult:
-    """A finished stage, read from its folder."""
+def _read_finished(ctx: StageContext, plan: StagePlan, folder: RunFolder) -> StageResult:
+    """Return the outcome of a finished stage from its folder, and mirror it into the tracker."""
     if not ctx.device.main:
         return StageResult(
             plan.name, plan.stage.method, plan.method.label, folder.id, folder.path, 0.0, {}, reused=True
@@ -176,47 +207,42 @@ def _reused(ctx: StageContext, plan: StagePlan, folder: RunFolder) -> StageResul
 def _train(
     ctx: StageContext, plan: StagePlan, training: TrainState, folder: RunFolder, seconds: float
 ) -> tuple[float, Scores]:
-    """The loop, with what is written and shown at its reports. -> seconds so far, final scores."""
+    """Train to the last step with logs and checkpoints; return the seconds in total and the scores."""
     logging, device, main = ctx.config.logging, ctx.device, ctx.device.main
 
-    alarms = WarnOnce(plan.name, ctx.screen.warn)
-    if training.step == 0 and (said := missing_classes(plan, training.nets, ctx.datasets, device)):
-        ctx.screen.warn(f"stage {plan.name}: {said}")
+    translation_warnings = WarnOnce(plan.name, ctx.screen.warn)
+    if training.step == 0 and (message := missing_classes(plan, training.nets, ctx.datasets, device)):
+        ctx.screen.warn(f"stage {plan.name}: {message}")
 
     def evaluate(step: int) -> Evaluation:
-        found = evaluate_stage(
-            plan, training.outcome(), ctx.datasets, device, folder.images if main else None, step
-        )
-        alarms.update(found.translations, last=step == training.steps)
+        images = folder.images if main else None
+        evaluation = evaluate_stage(plan, training.outcome(), ctx.datasets, device, images, step)
+        translation_warnings.update(evaluation.translations, last=step == training.steps)
         if main and step == training.steps:
-            write_findings(ctx.config, folder, plan, training.outcome(), ctx.datasets, found, device)
-        return found
+            write_analysis(ctx.config, folder, plan, training.outcome(), ctx.datasets, evaluation, device)
+        return evaluation
 
     ctx.screen.begin(plan.name, training.step, training.steps)
-    began, found = time.perf_counter() - seconds, None
+    began, evaluation = time.perf_counter() - seconds, None
     with stop_on_signal(enabled=device.world == 1) as stopped:
         try:
-            reached = training.step - training.step % logging.report_every  # the last report that was on time
+            reached = training.step - training.step % logging.report_every  # the last regular report
             for report in train(training, logging.report_every, stopped.is_set, logging.gradients):
-                if heavy := next(
-                    (
-                        name
-                        for name, value in report.values.items()
-                        if name.startswith("loss/") and abs(value) > HUGE
-                    ),
-                    "",
-                ):
-                    ctx.screen.warn(
-                        f"stage {plan.name}: {heavy} is {report.values[heavy]:.3g}. A loss so large learns nothing: lower lr."
-                    )
+                for name, value in report.values.items():
+                    if name.startswith("loss/") and abs(value) > HUGE:
+                        ctx.screen.warn(
+                            f"stage {plan.name}: {name} is {value:.3g}. "
+                            "Nothing is learned from so large a loss: lower lr."
+                        )
+                        break
                 values = report.values | {"rate": round(report.rate, 1)}
                 last = report.step == training.steps
                 if last or (not report.early and _crossed(reached, report.step, logging.evaluate_every)):
-                    found = evaluate(report.step)
-                    values |= found.flat()
+                    evaluation = evaluate(report.step)
+                    values |= evaluation.flat()
                 seconds = time.perf_counter() - began
                 if main:
-                    if not report.early:  # or the curve would depend on when somebody stopped
+                    if not report.early:  # otherwise the curve would depend on when somebody pressed Ctrl-C
                         folder.append_metrics(report.step, values)
                         ctx.tracker.log(report.step, values)
                     ctx.screen.update(report.step, report.rate, report.values)
@@ -230,8 +256,8 @@ def _train(
     if training.step < training.steps:
         where = f"step {training.step} of {training.steps} of stage '{plan.name}'"
         raise Interrupted(f"Stopped at {where}. The same command goes on from there.")
-    # no report where the run was killed between its last checkpoint and its end
-    return seconds, (found or evaluate(training.steps)).scores
+    # there is no report where the run was killed between its last checkpoint and its end
+    return seconds, (evaluation or evaluate(training.steps)).scores
 
 
 def _save(training: TrainState, folder: RunFolder, seconds: float, main: bool) -> None:
@@ -241,8 +267,8 @@ def _save(training: TrainState, folder: RunFolder, seconds: float, main: bool) -
         checkpoint.save(folder.path, state)
 
 
-def _starts(ctx: StageContext, plan: StagePlan, ids: Mapping[str, str]) -> dict[str, dict[str, Tensor]]:
-    """role -> weights to start from. Rank 0 reads; the networks are broadcast afterwards."""
+def _load_starts(ctx: StageContext, plan: StagePlan, ids: Mapping[str, str]) -> dict[str, dict[str, Tensor]]:
+    """Return role -> weights to start from. Rank 0 reads them; the networks are broadcast afterwards."""
     starts: dict[str, dict[str, Tensor]] = {}
     for role, start in plan.stage.init.items():
         if role not in plan.specs or not ctx.device.main:
@@ -260,14 +286,12 @@ def _starts(ctx: StageContext, plan: StagePlan, ids: Mapping[str, str]) -> dict[
 def _manifest(
     ctx: StageContext, plan: StagePlan, folder: RunFolder, ids: Mapping[str, str]
 ) -> dict[str, Any]:
-    d = ctx.datasets
-    sets = {
-        f"{side} {split}": e
-        for side, of in (("source", d.source), ("target", d.target))
-        for split, e in of.items()
-    }
+    sides = {"source": ctx.datasets.source, "target": ctx.datasets.target}
+    sets = {f"{side} {split}": images for side, splits in sides.items() for split, images in splits.items()}
     skipped = {
-        name: len(e.skipped) for name, e in sets.items() if isinstance(e, ResizedDataset) and e.skipped
+        name: len(images.skipped)
+        for name, images in sets.items()
+        if isinstance(images, ResizedDataset) and images.skipped
     }
     return {
         "id": folder.id,
@@ -283,9 +307,9 @@ def _manifest(
             role: start if "#" in start else ids[start.split(".")[0]]
             for role, start in plan.stage.init.items()
         },
-        "images": {name: len(e) for name, e in sets.items()},
+        "images": {name: len(images) for name, images in sets.items()},
         **({"skipped": skipped} if skipped else {}),
-        "data_fingerprint": d.fingerprint,
+        "data_fingerprint": ctx.datasets.fingerprint,
         "device": ctx.device.describe(),
         "selection": "last step",
         "environment": environment(),
@@ -299,6 +323,7 @@ def _tags(manifest: dict[str, Any]) -> dict[str, str]:
 
 
 def _artifacts(folder: RunFolder) -> list[Path]:
+    """Return the files for the tracker: all that describe the stage, and the last images of each kind."""
     names = (
         "config.yaml",
         "manifest.json",
@@ -308,16 +333,17 @@ def _artifacts(folder: RunFolder) -> list[Path]:
         "analysis.npz",
         "metrics.jsonl",
     )
-    confusions, answers, grids = (
+    confusions, predictions, grids = (
         sorted(folder.images.glob(f"{kind}_*.png")) for kind in ("confusion", "answers", "grid")
     )
     return (
         [folder.path / n for n in names if (folder.path / n).exists()]
         + confusions
-        + answers[-1:]
+        + predictions[-1:]
         + grids[-3:]
     )
 
 
 def _crossed(before: int, now: int, every: int) -> bool:
+    """Return whether a multiple of `every` lies after step `before` and not after step `now`."""
     return before // every != now // every

@@ -1,4 +1,4 @@
-"""Stages of an experiment that were left unfinished under other settings: another setting is another id, and starts anew."""
+"""Find stages that were left unfinished under other settings, whose ids differ and which are not resumed."""
 
 from __future__ import annotations
 
@@ -13,49 +13,50 @@ from cycada.storage.store import RunFolder
 from cycada.train.checkpoint import step_of
 
 IDLE = {"root", "download", "workers", "hold"}
-"""What of `data` is in no id."""
+"""Keys of `data` that no id depends on."""
 
 
 def unfinished(config: Config, ids: Mapping[str, str]) -> Iterator[str]:
-    """Yield a sentence for each stage of this experiment and seed that this run starts anew while another id of it is unfinished.
+    """Yield a message for each stage that starts anew while it is unfinished under other settings.
 
     Args:
         config: The experiment as it is now.
-        ids: The name of each of its stages, with the stage's id.
+        ids: Name -> id of each of its stages.
     """
     runs = config.results / "runs"
-    found: dict[str, list[tuple[Path, Config]]] = {}
+    left: dict[str, list[tuple[Path, Config]]] = {}
     for newest in sorted(runs.glob("*/checkpoint-*.pt"), key=lambda path: path.name):
         folder = RunFolder(newest.parent)
         if folder.done or folder.id in ids.values():
             continue
         try:
             experiment, stage = folder.read_config()
-            there = parse(experiment)
+            other = parse(experiment)
         except CycadaError:
-            continue  # of another version, or not whole: nobody can say what it was
-        if (there.name, there.seed) == (config.name, config.seed) and stage in there.stages and stage in ids:
-            found.setdefault(stage, []).append((newest, there))
-    for stage, (*_, (newest, there)) in found.items():
+            continue  # of another version, or damaged
+        same_experiment = (other.name, other.seed) == (config.name, config.seed)
+        if same_experiment and stage in other.stages and stage in ids:
+            left.setdefault(stage, []).append((newest, other))
+    for stage, (*_, (newest, other)) in left.items():
         if not (runs / ids[stage]).exists():
-            yield _said(config, there, stage, newest)
+            yield _message(config, other, stage, newest)
 
 
-def _said(here: Config, there: Config, stage: str, newest: Path) -> str:
-    differ = differences(_told(here, stage), _told(there, stage))
+def _message(now: Config, other: Config, stage: str, newest: Path) -> str:
+    different = differences(_settings(now, stage), _settings(other, stage))
     why = (
-        as_words(differ, "now", "there")
-        if differ
+        as_words(different, "now", "there")
+        if different
         else "the data, a plug-in, a file of weights or the number of processes changed"
     )
     return (
-        f"stage {stage}: {newest.parent} was left at step {step_of(newest)} of {there.stages[stage].steps}, with other settings: {why}. "
-        "This run starts anew; with the settings that are there it would go on."
+        f"stage {stage}: {newest.parent} was left at step {step_of(newest)} of {other.stages[stage].steps}, "
+        f"with other settings: {why}. This run starts anew; with the settings that are there it would go on."
     )
 
 
-def _told(config: Config, stage: str) -> dict[str, Any]:
-    """What the stage's id depends on."""
-    whole = config.model_dump(mode="json", include={"data", "networks", "stages", "evaluation"})
-    stages = {name: whole["stages"][name] for name in config.ancestors(stage)}
-    return whole | {"stages": stages, "data": {k: v for k, v in whole["data"].items() if k not in IDLE}}
+def _settings(config: Config, stage: str) -> dict[str, Any]:
+    """Return the settings that the stage's id depends on."""
+    settings = config.model_dump(mode="json", include={"data", "networks", "stages", "evaluation"})
+    stages = {name: settings["stages"][name] for name in config.ancestors(stage)}
+    return settings | {"stages": stages, "data": {k: v for k, v in settings["data"].items() if k not in IDLE}}

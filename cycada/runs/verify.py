@@ -1,4 +1,4 @@
-"""A finished stage read again from its files, and scored again by its weights: whether what is stored is what was made."""
+"""Verify finished stages: read their files, score their weights again, and compare with what is stored."""
 
 from __future__ import annotations
 
@@ -17,17 +17,26 @@ from cycada.planning.build import Datasets, load_datasets
 from cycada.planning.plan import StagePlan
 from cycada.runs.reuse import find_run, load_stage, trained_networks
 from cycada.storage.identity import stage_id
-from cycada.storage.store import RunFolder, environment
+from cycada.storage.store import WEIGHTS, RunFolder, environment
 from cycada.train.device import Device
 
 MOVED = 0.005
-"""On another machine, number of threads or version of torch: the share of test images (of scenes: pixels) that may be answered in another
-way. Where all of these are the same, none may."""
+"""Fraction of predictions that may differ on another machine or version of torch.
+
+Predictions are of test images, or of pixels in segmentation. On the same machine and versions, none may differ.
+"""
 
 
 @dataclass
 class Verified:
-    """What was found of one run: (what was looked at, whether it is right, what was seen). None: it could not be looked at."""
+    """Outcome of verifying one run.
+
+    Attributes:
+        run: The run's id.
+        path: Its folder.
+        stage: The stage's name; empty where its config cannot be read.
+        checks: (what was checked, whether it is right, what was seen); None where it could not be checked.
+    """
 
     run: str
     path: Path
@@ -36,12 +45,15 @@ class Verified:
 
     @property
     def sound(self) -> bool:
+        """Whether nothing is wrong; what could not be checked counts as right."""
         return all(right is not False for _, right, _ in self.checks)
 
     def add(self, what: str, right: bool | None, seen: str) -> None:
+        """Add a check."""
         self.checks.append((what, right, seen))
 
     def as_dict(self) -> dict[str, Any]:
+        """Return plain values, as `cycada verify --json` prints them."""
         checks = [{"what": what, "right": right, "seen": seen} for what, right, seen in self.checks]
         return {
             "run": self.run,
@@ -53,20 +65,32 @@ class Verified:
 
 
 def every_run(results: Path) -> list[Path]:
-    """The folders of all finished stages."""
+    """Return the folders of all finished stages."""
     return sorted(path.parent for path in (results / "runs").glob("*/done"))
 
 
 def verify(
     run: Path | str, results: Path | str = "results", data_root: Path | None = None, score: bool = True
 ) -> Verified:
-    """Read everything of a finished run again; with `score`, also score its weights on its data and compare with what is stored.
+    """Read all files of a finished run, score its weights again, and compare with what is stored.
 
-    Nothing is written. Raises CycadaError where there is no such finished run; all that is wrong with it is in the result.
+    Nothing is written.
+
+    Args:
+        run: A run folder, or its id under results/runs.
+        results: The results folder.
+        data_root: The data root, over the run's own.
+        score: Whether to score the weights on the run's data.
+
+    Returns:
+        Everything that was checked, and what is wrong.
+
+    Raises:
+        CycadaError: Where there is no such finished run.
     """
     folder = find_run(run, results, check=False)
     found = Verified(folder.id, folder.path)
-    _files(folder, found)
+    _check_files(folder, found)
     try:
         config, stage = load_stage(folder, data_root)
         manifest = folder.read_json("manifest.json")
@@ -74,29 +98,30 @@ def verify(
         found.add("config", False, str(error))
         return found
     found.stage = stage.name
-    _agreement_of_files(folder, stage, manifest, found)
+    _check_agreement(folder, stage, manifest, found)
     if not score:
         return found
     try:
         device = Device.find(config.device)
         datasets = load_datasets(config, [stage], device)
     except (CycadaError, OSError) as error:
-        found.add("data", None, f"not there, so nothing was scored: {error}")
+        found.add("data", None, f"not found, so nothing was scored: {error}")
         return found
-    _identity(folder, config, stage, datasets, device, manifest, found)
+    _check_identity(folder, config, stage, datasets, device, manifest, found)
     if found.sound:
-        _scores(folder, config, stage, datasets.resized_to(config, stage.stage), device, manifest, found)
+        resized = datasets.resized_to(config, stage.stage)
+        _check_scores(folder, config, stage, resized, device, manifest, found)
     return found
 
 
-def _files(folder: RunFolder, found: Verified) -> None:
-    """Digests, then whether each file can be read and has its shape."""
+def _check_files(folder: RunFolder, found: Verified) -> None:
+    """Compare digests, then check that each file can be read and matches its schema."""
     try:
         digests, changed = folder.digests(), folder.changed()
     except CycadaError as error:
         digests, changed = None, {"done": str(error)}
-    for name, what in changed.items():
-        found.add(name, False, what)
+    for name, fault in changed.items():
+        found.add(name, False, fault)
     if not changed:
         seen = (
             f"{len(digests)} files as they were written"
@@ -105,10 +130,15 @@ def _files(folder: RunFolder, found: Verified) -> None:
         )
         found.add("files", True if digests else None, seen)
     reads = {
-        "scores.json": folder.read_json, "manifest.json": folder.read_json, "confusion.json": folder.read_json,
-        "drift.json": folder.read_json, "quality.json": folder.read_json, "metrics.jsonl": lambda name: folder.metrics(),
-        "analysis.npz": folder.arrays, "weights.safetensors": lambda name: folder.load_weights(),
-    }  # fmt: skip
+        "scores.json": folder.read_json,
+        "manifest.json": folder.read_json,
+        "confusion.json": folder.read_json,
+        "drift.json": folder.read_json,
+        "quality.json": folder.read_json,
+        "metrics.jsonl": lambda name: folder.metrics(),
+        "analysis.npz": folder.arrays,
+        WEIGHTS: lambda name: folder.load_weights(),
+    }
     for name, read in reads.items():
         if (folder.path / name).exists() and name not in changed:
             try:
@@ -123,32 +153,35 @@ def _files(folder: RunFolder, found: Verified) -> None:
             found.add(f"images/{picture.name}", False, f"not readable ({error})")
 
 
-def _agreement_of_files(
-    folder: RunFolder, stage: StagePlan, manifest: dict[str, Any], found: Verified
-) -> None:
-    """What one file says of the others, and whether the stages that it started from are there."""
-    said = {"stage": stage.name, "method": stage.stage.method, "steps": stage.stage.steps, "id": folder.id}
-    if other := [key for key, value in said.items() if manifest.get(key, value) != value]:
+def _check_agreement(folder: RunFolder, stage: StagePlan, manifest: dict[str, Any], found: Verified) -> None:
+    """Check that the files agree with each other, and that the stages that this one started from exist."""
+    expected = {
+        "stage": stage.name,
+        "method": stage.stage.method,
+        "steps": stage.stage.steps,
+        "id": folder.id,
+    }
+    if other := [key for key, value in expected.items() if manifest.get(key, value) != value]:
         found.add(
             "manifest.json",
             False,
-            f"its {other[0]} is {manifest[other[0]]!r}, the config's {said[other[0]]!r}",
+            f"its {other[0]} is {manifest[other[0]]!r}, the config's {expected[other[0]]!r}",
         )
     for role, parent in manifest.get("parents", {}).items():
-        beside = RunFolder(folder.path.parent / parent)
+        parent_folder = RunFolder(folder.path.parent / parent)
         if "#" in parent:
             continue
-        if not beside.done:
+        if not parent_folder.done:
             found.add(f"parent {parent}", None, f"where {role} started from is no longer there")
             continue
         try:
-            beside.check()
+            parent_folder.check()
         except CycadaError as error:
             found.add(f"parent {parent}", False, str(error))
     try:
         rows, scores = folder.metrics(), folder.read_json("scores.json")
     except CycadaError:
-        return  # named already
+        return  # reported by `_check_files`
     last = rows[-1] if rows else {}
     if last.get("step") != stage.stage.steps:
         found.add("metrics.jsonl", False, f"ends at step {last.get('step')} of {stage.stage.steps}")
@@ -163,16 +196,19 @@ def _agreement_of_files(
                 )
 
 
-def _identity(
-    folder: RunFolder, config: Config, stage: StagePlan, datasets: Datasets, device: Device, manifest: dict[str, Any], found: Verified
-) -> None:  # fmt: skip
-    """The id, computed again from config, data, plug-ins and parents."""
+def _check_identity(
+    folder: RunFolder,
+    config: Config,
+    stage: StagePlan,
+    datasets: Datasets,
+    device: Device,
+    manifest: dict[str, Any],
+    found: Verified,
+) -> None:
+    """Compute the id again from config, data, plug-ins and parents."""
     if (before := manifest.get("data_fingerprint")) and before != datasets.fingerprint:
-        found.add(
-            "data",
-            False,
-            f"other data than the stage was trained with (fingerprint {datasets.fingerprint}, expected {before})",
-        )
+        fingerprints = f"fingerprint {datasets.fingerprint}, expected {before}"
+        found.add("data", False, f"other data than the stage was trained with ({fingerprints})")
         return
     starts = {role: start for role, start in stage.stage.init.items() if "#" not in start}
     parents = {start.partition(".")[0]: manifest["parents"].get(role, "") for role, start in starts.items()}
@@ -190,10 +226,16 @@ def _identity(
     found.add("id", again == folder.id, seen)
 
 
-def _scores(
-    folder: RunFolder, config: Config, stage: StagePlan, datasets: Datasets, device: Device, manifest: dict[str, Any], found: Verified
-) -> None:  # fmt: skip
-    """The stage's own evaluation by the stored weights, without its pictures."""
+def _check_scores(
+    folder: RunFolder,
+    config: Config,
+    stage: StagePlan,
+    datasets: Datasets,
+    device: Device,
+    manifest: dict[str, Any],
+    found: Verified,
+) -> None:
+    """Repeat the stage's evaluation with the stored weights, without its images."""
     try:
         nets = trained_networks(folder, config, stage, len(datasets.classes), device)
         again = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps)
@@ -201,10 +243,9 @@ def _scores(
     except CycadaError as error:
         found.add("scores", False, str(error))
         return
-    here = environment()
-    then = manifest.get("environment", {})
+    now, then = environment(), manifest.get("environment", {})
     same = manifest.get("device") == device.describe() and all(
-        then.get(key) == here[key] for key in ("torch", "platform")
+        then.get(key) == now[key] for key in ("torch", "platform")
     )
     if not again.scores and not stored:
         found.add("scores", True, "none, as its networks classify nothing")
@@ -221,13 +262,14 @@ def _scores(
 def _compare(
     again: Evaluation, stored: dict[str, Any], counts: dict[str, Any], same: bool, found: Verified
 ) -> None:
+    """Compare scores and confusion matrices; `same` says whether machine and versions are those of the run."""
     for side, scores in again.scores.items():
         before, now = np.array(counts[side], np.int64), again.counts[side].cpu().numpy().astype(np.int64)
         if before.shape != now.shape or before.sum() != now.sum():
             found.add(
                 f"{side} scores",
                 False,
-                f"{now.sum()} answers of {len(now)} classes, stored {before.sum()} of {len(before)}",
+                f"{now.sum()} predictions of {len(now)} classes, stored {before.sum()} of {len(before)}",
             )
             continue
         moved = int(abs(before - now).sum()) // 2 / max(1, int(now.sum()))
@@ -249,19 +291,18 @@ def _compare(
             found.add(
                 f"{side} scores",
                 not same and moved <= MOVED,
-                f"{100 * moved:.3g} % of the answers are others ({why})",
+                f"{100 * moved:.3g} % of the predictions are others ({why})",
             )
 
 
 def complaint(found: Sequence[Verified]) -> str:
-    """One line for everything that is wrong; empty where all is sound."""
+    """Return a message with one line for everything that is wrong; empty where nothing is."""
     bad = [f for f in found if not f.sound]
     if not bad:
         return ""
     lines = [f"  {f.path}: {what}: {seen}" for f in bad for what, right, seen in f.checks if right is False]
-    return "\n".join(
-        [
-            f"{len(bad)} of {len(found)} runs are not as they were made. Put the files back from a copy, or delete the folders.",
-            *lines,
-        ]
+    first = (
+        f"{len(bad)} of {len(found)} runs are not as they were made. "
+        "Put the files back from a copy, or delete the folders."
     )
+    return "\n".join([first, *lines])

@@ -1,1 +1,1 @@
-"""Run folders: what a stage stores, how it is named and how it is loaded again."""
+"""Run folders: what a stage stores, how its id is computed, and how its networks are loaded again."""

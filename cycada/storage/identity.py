@@ -1,4 +1,4 @@
-"""What a stage is known by: a hash of all that determines what it learns."""
+"""Ids of stages: a hash of everything that determines what a stage learns."""
 
 from __future__ import annotations
 
@@ -20,15 +20,26 @@ from cycada.planning.plan import StagePlan, is_segmentation
 from cycada.train.device import Device
 
 FORMAT = 1
-"""Part of every stage's id: raise it when the same config would no longer give the same weights."""
+"""Version in every stage id; raise it when the same config no longer gives the same weights."""
 
 
 def stage_id(
     config: Config, plan: StagePlan, parents: Mapping[str, str], datasets: Datasets, device: Device
 ) -> str:
-    """The hash of all that determines what a stage learns; where `evaluation` is not the default, `-` and a hash of it behind.
+    """Return the hash of everything that determines what a stage learns.
 
-    parents: stage name -> id, for the stages before this one.
+    Where `evaluation` is not the default, `-` and a hash of it follow: such stages share weights but not
+    scores.
+
+    Args:
+        config: The experiment.
+        plan: The stage.
+        parents: Stage name -> id, for the stages before this one.
+        datasets: The experiment's data, of which the id holds a fingerprint.
+        device: Where the stage is trained; the number of processes is part of the id.
+
+    Raises:
+        CycadaError: Where a file that the stage starts from cannot be read.
     """
     starts = {}
     for role, start in plan.stage.init.items():
@@ -41,7 +52,7 @@ def stage_id(
                 stage, _, parent_role = start.partition(".")
                 starts[role] = [weights_id(parents[stage]), parent_role]
     data = config.data.model_dump(mode="json", include={"source", "target", "size", "channels", "resize"})
-    whole = plan.identity() | {
+    content = plan.identity() | {
         "format": FORMAT,
         "seed": config.seed,
         "init": starts,
@@ -50,15 +61,15 @@ def stage_id(
         "world": device.world,
     }
     if sources := plugin_sources(config, plan):
-        whole["plugins"] = sources
+        content["plugins"] = sources
     if plan.asks_for("pair_t"):
-        whole["pairs"] = true_translations(plan, datasets).fingerprint(masks=False)
+        content["pairs"] = true_translations(plan, datasets).fingerprint(masks=False)
     evaluation = plan.evaluation.changes()
-    return f"{digest(whole)}-{digest(evaluation)[:6]}" if evaluation else digest(whole)
+    return f"{digest(content)}-{digest(evaluation)[:6]}" if evaluation else digest(content)
 
 
 def plugin_sources(config: Config, plan: StagePlan) -> dict[str, str]:
-    """What the stage uses of plug-ins -> a digest of its source files; empty where everything is the toolkit's own."""
+    """Return what the stage uses of plug-ins, each with a digest of its source files."""
     registry = scene_domains if is_segmentation(config) else domains
     used: list[tuple[Registry[Any], str]] = [(methods, plan.stage.method)]
     used += [(losses, term.name) for phase in plan.phases for term in phase.terms]
@@ -71,7 +82,7 @@ def plugin_sources(config: Config, plan: StagePlan) -> dict[str, str]:
 
 
 def weights_id(identity: str) -> str:
-    """What the ids of stages share that learn the same and are evaluated in different ways."""
+    """Return the part of a stage id that does not depend on how the stage is evaluated."""
     return identity.partition("-")[0]
 
 

@@ -1,4 +1,4 @@
-"""What the files of a run folder look like, checked as they are read: JSON of another shape is a damaged file."""
+"""Schemas of the JSON files that runs write; a file that does not match its schema counts as damaged."""
 
 from __future__ import annotations
 
@@ -17,13 +17,29 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Stored(BaseModel):
-    """A number in quotes is a mistake; what a later version wrote besides stays."""
+    """Base of the schemas: types are strict, and keys that a later version added are kept."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
 
 class Manifest(Stored):
-    """What a stage says of itself. seconds: there once it is finished."""
+    """Schema of manifest.json, which describes a stage.
+
+    Attributes:
+        stage: The stage's name.
+        method: Its method.
+        seed: The experiment's seed.
+        steps: Training steps.
+        batch: Images of each domain in a step, over all processes.
+        parents: Role -> id of the stage, or `file#key`, that its weights start from.
+        images: Set, such as `source train` -> number of images.
+        skipped: Set -> number of images that were left out.
+        environment: Versions of Python, packages and this code.
+        device: What it was trained on.
+        recipe: Hash of the settings without seed, data and start; see `StagePlan.recipe`.
+        data_fingerprint: Hash of the data.
+        seconds: Training time over all interruptions; 0 until the stage is finished.
+    """
 
     stage: str
     method: str
@@ -40,21 +56,24 @@ class Manifest(Stored):
     seconds: Annotated[Finite, Field(ge=0)] = 0.0
 
 
-def _is_share(value: Any) -> bool:
+def _is_fraction(value: Any) -> bool:
     return value is None or (
         isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
     )
 
 
-def _of_domain(scores: dict[str, Any]) -> dict[str, Any]:
-    """One headline at least; what is a share is one, and what is by class a list of them. Null: there was nothing to score."""
+def _check_scores(scores: dict[str, Any]) -> dict[str, Any]:
+    """Check that a domain's scores hold accuracy or mIoU and are fractions.
+
+    Null stands where there was nothing to score.
+    """
     if not {"accuracy", "miou"} & set(scores):
         raise ValueError("found neither 'accuracy' nor 'miou'.")
     for name, value in scores.items():
         if name in ("class_accuracy", "class_iou"):
-            sound = isinstance(value, list) and all(map(_is_share, value))
+            sound = isinstance(value, list) and all(map(_is_fraction, value))
         else:
-            sound = _is_share(value) or name not in (
+            sound = _is_fraction(value) or name not in (
                 "accuracy",
                 "miou",
                 "fwiou",
@@ -62,24 +81,27 @@ def _of_domain(scores: dict[str, Any]) -> dict[str, Any]:
                 "mean_class_accuracy",
             )
         if not sound:
-            raise ValueError(
-                f"found {str(value)[:50]} for '{name}', expected {'a list of shares' if name.startswith('class_') else 'a share'}."
-            )
+            expected = "a list of shares" if name.startswith("class_") else "a share"
+            raise ValueError(f"found {str(value)[:50]} for '{name}', expected {expected}.")
     return scores
 
 
 class StageOfSummary(Stored):
+    """Schema of a stage in a summary."""
+
     id: str
 
 
 class Summary(Stored):
-    """results/experiments/NAME/seedN.json."""
+    """Schema of results/experiments/NAME/seedN.json."""
 
     seed: Count
     stages: dict[str, StageOfSummary]
 
 
 class StageOfCell(Stored):
+    """Schema of a stage in a sweep's cell."""
+
     name: str
     label: str = ""
     method: str
@@ -87,6 +109,8 @@ class StageOfCell(Stored):
 
 
 class CellOfSweep(Stored):
+    """Schema of a cell of a sweep: one variant with one seed."""
+
     variant: str
     seed: Count
     status: str
@@ -95,7 +119,7 @@ class CellOfSweep(Stored):
 
 
 class Sweep(Stored):
-    """results/sweeps/NAME.json."""
+    """Schema of results/sweeps/NAME.json."""
 
     name: str
     file: str | None = None
@@ -104,27 +128,39 @@ class Sweep(Stored):
 
 
 class Quality(Stored):
-    """quality.json, by what it was measured with."""
+    """Schema of quality.json: measurements by what they were measured with."""
 
     format: int = 0
     measured: dict[str, dict[str, Any]] = {}
 
 
 class Done(Stored):
-    """The file `done`: when the stage was finished, and a digest of every file that it consists of."""
+    """Schema of the file `done`.
+
+    Attributes:
+        finished: When the stage was finished, in ISO 8601.
+        files: Name of each file that the stage consists of -> its digest.
+    """
 
     finished: str
     files: dict[str, str]
 
 
 Row = Annotated[dict[str, float], Field(min_length=1)]
-Scores = dict[str, Annotated[dict[str, Any], AfterValidator(_of_domain)]]
+Scores = dict[str, Annotated[dict[str, Any], AfterValidator(_check_scores)]]
 Counts = dict[str, list[list[Count]]]
 SHAPES: dict[str, Any] = {
-    "manifest.json": Manifest, "scores.json": Scores, "confusion.json": Counts, "drift.json": dict[str, Finite | None],
-    "quality.json": Quality, "done": Done, "summary": Summary, "sweep": Sweep, "row": Row,
-}  # fmt: skip
-"""By the name of a file in a run folder, or by what a file elsewhere is."""
+    "manifest.json": Manifest,
+    "scores.json": Scores,
+    "confusion.json": Counts,
+    "drift.json": dict[str, Finite | None],
+    "quality.json": Quality,
+    "done": Done,
+    "summary": Summary,
+    "sweep": Sweep,
+    "row": Row,
+}
+"""Name of a file in a run folder, or kind of another file -> its schema."""
 
 
 @cache
@@ -132,23 +168,42 @@ def _adapter(kind: str) -> TypeAdapter[Any]:
     return TypeAdapter(SHAPES[kind])
 
 
-def as_shaped(content: Any, kind: str, where: str, remedy: str) -> Any:
-    """What was read, where it has the shape of its kind. Raises CycadaError that names the file, what is wrong, and the remedy."""
+def check_schema(content: Any, kind: str, where: str, remedy: str) -> Any:
+    """Return what was read from a file if it matches the schema of its kind.
+
+    Args:
+        content: Plain values.
+        kind: A key of `SHAPES`.
+        where: The file, for the message.
+        remedy: What to do about a damaged file, for the message.
+
+    Raises:
+        CycadaError: Where it does not match; the message names the file, the first mistake and the remedy.
+    """
     try:
         _adapter(kind).validate_python(content, strict=True)
     except (ValidationError, RecursionError) as error:
-        first = mistakes(error)[0] if isinstance(error, ValidationError) else "it is too deep"
+        first = mistakes(error)[0] if isinstance(error, ValidationError) else "it is nested too deeply"
         raise CycadaError(f"{where}: not what was written there ({_short(first)}). {remedy}") from None
     return content
 
 
 def read_shaped(path: Path, kind: str, remedy: str) -> Any:
-    """A JSON file as plain values, of the shape of its kind. Raises CycadaError."""
+    """Return the content of a JSON file as plain values that match the schema of its kind.
+
+    Args:
+        path: The file.
+        kind: A key of `SHAPES`.
+        remedy: What to do about a damaged file, for the message.
+
+    Raises:
+        CycadaError: Where it cannot be read or does not match.
+    """
     try:
         content = json.loads(path.read_bytes().decode())
     except (OSError, ValueError, RecursionError) as error:
         raise CycadaError(f"{path}: not readable ({_short(str(error))}). {remedy}") from None
-    return as_shaped(content, kind, str(path), remedy)
+    return check_schema(content, kind, str(path), remedy)
 
 
 def _short(text: str) -> str:

@@ -22,7 +22,7 @@ from cycada.storage.store import RunFolder
 from cycada.sweeps.launchers import Handle, InProcess, Launcher, WorkerDied, launcher
 from cycada.sweeps.plan import Cell, Job, SweepPlan, plan_sweep
 from cycada.sweeps.progress import SweepProgress
-from cycada.tracking.tracker import NoTracker
+from cycada.tracking.tracker import NullTracker
 
 POLL = 0.3
 """Seconds between two looks at what runs."""
@@ -200,7 +200,7 @@ def train_job(config: Config, threads: int | None, screen: Progress | None = Non
         torch.set_num_threads(threads)
         config = config.model_copy(update={"threads": config.threads or threads})
     run_stages(
-        config, NoTracker(), screen or Progress(quiet=True, whose=f"{config.name}, seed {config.seed}")
+        config, NullTracker(), screen or Progress(quiet=True, whose=f"{config.name}, seed {config.seed}")
     )
 
 
