@@ -1,7 +1,7 @@
 """Pages that are generated when the site is built, and links between the site and the rest of the repository.
 
-A page is written by hand where it explains, and generated where it lists: config keys, commands, registries and the head of
-every method's page come from the package itself, so that they cannot be out of date.
+A page is written by hand where it explains, and generated where it lists: config keys, commands, registries
+and the head of every method's page come from the package itself, so that they cannot be out of date.
 """
 
 from __future__ import annotations
@@ -31,19 +31,28 @@ from cycada.metrics import criteria, monitors, scores
 from cycada.networks import NETWORKS
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = {"docs": "", "results/reports": "record/reports", "results/tables": "record/tables", "results/figures": "record/figures",
-           "configs": "configs"}  # fmt: skip
+FOLDERS = {
+    "docs": "",
+    "results/reports": "record/reports",
+    "results/tables": "record/tables",
+    "results/figures": "record/figures",
+    "configs": "configs",
+}
 """A folder of the repository -> where its files are on the site."""
-FILES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "LICENSE": "license.txt",
-         "CITATION.cff": "citation.txt", "SECURITY.md": "security.md", "configs/README.md": "reference/recipes.md",
-         "results/README.md": "results/index.md"}  # fmt: skip
+FILES = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+    "LICENSE": "license.txt",
+    "CITATION.cff": "citation.txt",
+    "configs/README.md": "reference/recipes.md",
+    "results/README.md": "results/index.md",
+}
 LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 CODE = re.compile(r"`[^`\n]+`")
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 MATH = re.compile(r"^\$\$\n?(.*?)\$\$$", re.DOTALL | re.MULTILINE)
-
-
-# --- tables ---------------------------------------------------------------------------------------------------------
 
 
 def cell(text: object) -> str:
@@ -76,34 +85,28 @@ def parameters(entry: typing.Callable[..., object]) -> tuple[list[str], dict[str
     found = inspect.signature(entry).parameters.values()
     keyword = inspect.Parameter.KEYWORD_ONLY
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [p.name for p in found if p.kind not in (keyword, *variable)], {
-        p.name: p.default for p in found if p.kind is keyword
-    }
+    given = [p.name for p in found if p.kind not in (keyword, *variable)]
+    return given, {p.name: p.default for p in found if p.kind is keyword}
 
 
 def described(entry: typing.Callable[..., object], **more: typing.Iterable[str]) -> str:
-    """All that is known of an entry, for a cell: its docstring, and below it what `more` says, with its options."""
+    """All that is known of an entry: its docstring, below it what `more` says, and its options."""
 
     def shown(name: str, default: object) -> str:
         return f"`{name}`" if default is inspect.Parameter.empty else f"`{name}={default}`"
 
     lines = {**more, "options": [shown(*pair) for pair in parameters(entry)[1].items()]}
-    return "<br>".join(
-        [text_of(entry), *(f"*{name}:* {', '.join(words)}" for name, words in lines.items() if words)]
-    )
-
-
-# --- generated pages ------------------------------------------------------------------------------------------------
+    below = [f"*{name}:* {', '.join(words)}" for name, words in lines.items() if words]
+    return "<br>".join([text_of(entry), *below])
 
 
 def losses_page() -> str:
-    rows = [
-        (f"`{name}`", described(loss, tensors=[f"`{n}`" for n in parameters(loss)[0]]))
-        for name, loss in losses.items()
-    ]
+    tensors = {name: [f"`{tensor}`" for tensor in parameters(loss)[0]] for name, loss in losses.items()}
+    rows = [(f"`{name}`", described(loss, tensors=tensors[name])) for name, loss in losses.items()]
     return (
-        "# Losses\n\nEvery loss is a pure function of tensors. Its weight in a stage is `losses: {NAME: WEIGHT}` or "
-        "`{weight: ..., ramp: ..., OPTION: ...}`; a weight of 0 removes it and every forward pass that only it needed. "
+        "# Losses\n\nEvery loss is a pure function of tensors. Its weight in a stage is `losses: {NAME: WEIGHT}` "
+        "or `{weight: ..., ramp: ..., OPTION: ...}`; a weight of 0 removes it and every forward pass that only "
+        "it needed. "
         "[How to write one](../guides/extend.md).\n\n" + table(("name", "what it is"), rows)
     )
 
@@ -117,22 +120,19 @@ def networks_page() -> str:
     ]
     for kind, registry in NETWORKS.items():
         lines += [f"## {kind}: {registry.kind}", ""]
-        lines += [
-            table(("name", "what it is"), [(f"`{name}`", described(net)) for name, net in registry.items()])
-        ]
+        rows = [(f"`{name}`", described(net)) for name, net in registry.items()]
+        lines += [table(("name", "what it is"), rows)]
     return "\n".join(lines)
 
 
 def domains_page() -> str:
     def rows(registry: typing.Mapping[str, type]) -> list[tuple[str, ...]]:
-        return [
-            (f"`{name}`", described(domain, files=[f"`{f}`" for f in domain.files]))
-            for name, domain in registry.items()
-        ]
+        files = {name: [f"`{file}`" for file in domain.files] for name, domain in registry.items()}
+        return [(f"`{name}`", described(domain, files=files[name])) for name, domain in registry.items()]
 
     heads = ("name", "what it is")
     return (
-        "# Domains\n\n`data: {source: mnist, target: {name: folder, train: photos/train, test: photos/test}}`. "
+        "# Domains\n\n`data: {source: mnist, target: {name: folder, train: photos, test: photos/test}}`. "
         "`cycada data list` says which of their files are there.\n\n## Image labels\n\n"
         + table(heads, rows(domains))
         + "\n## Masks and translations\n\n"
@@ -215,7 +215,7 @@ def default_of(field: typing.Any) -> str:
 
 def config_page() -> str:
     """All keys of a YAML file, from the models that read it."""
-    start = typing.get_type_hints(cycada.load_config)["return"]
+    start = typing.get_type_hints(cycada.load)["return"]
     todo, seen = [start], []
     while todo:
         model = todo.pop(0)
@@ -226,7 +226,8 @@ def config_page() -> str:
     lines = [
         "# Config keys",
         "",
-        "Every key of an experiment's YAML file, from the models that read it. `uses: FILE` lays the file over another one, "
+        "Every key of an experiment's YAML file, from the models that read it. `uses: FILE` lays the file over another "
+        "one, "
         "`defaults:` goes under every stage, and `key.sub=value` on the command line goes over both. "
         "A key that is not listed is refused, with the nearest one that is.",
         "",
@@ -234,8 +235,8 @@ def config_page() -> str:
     for model in seen:
         lines += [f"## {model.__name__}", "", escaped(inspect.getdoc(model) or ""), ""]
         rows = [
-            (f"`{name}`", type_name(f.annotation), default_of(f), escaped(f.description or ""))
-            for name, f in model.model_fields.items()
+            (f"`{name}`", type_name(field.annotation), default_of(field), escaped(field.description or ""))
+            for name, field in model.model_fields.items()
         ]
         described = any(row[3] for row in rows)
         heads = ("key", "type", "default", "meaning")[: 4 if described else 3]
@@ -250,17 +251,16 @@ def command_line() -> typing.Any:
     place = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["cycada"]
     module, _, name = place.partition(":")
     main = getattr(importlib.import_module(module), name)
-    app = next(
-        v
-        for v in inspect.unwrap(main).__globals__.values()
-        if isinstance(v, typer.Typer) and v.info.name == "cycada"
-    )
+    apps = [value for value in inspect.unwrap(main).__globals__.values() if isinstance(value, typer.Typer)]
+    app = next(value for value in apps if value.info.name == "cycada")
     return typer.main.get_command(app)
 
 
-def commands(
-    group: typing.Any, path: tuple[str, ...] = ("cycada",)
-) -> typing.Iterator[tuple[tuple[str, ...], typing.Any]]:
+Commands = typing.Iterator[tuple[tuple[str, ...], typing.Any]]
+"""The words of each command, and the command."""
+
+
+def commands(group: typing.Any, path: tuple[str, ...] = ("cycada",)) -> Commands:
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, (*path, name))
@@ -277,7 +277,7 @@ def command_line_page() -> str:
     lines = [
         "# Command line",
         "",
-        "Every command has `--help`. The exit code is 0, 2 after a mistake (one message, no traceback), or 130 after Ctrl-C.",
+        "Every command has `--help`. The exit code is 0, 2 after a mistake (one message), or 130 after Ctrl-C.",
         "",
     ]
     for path, command in commands(command_line()):
@@ -296,13 +296,8 @@ def command_line_page() -> str:
                 continue
             argument = p.param_type_name == "argument"
             name = metavar(p) if argument else ", ".join(p.opts)
-            shown = (
-                "required"
-                if p.required
-                else ""
-                if p.default in (None, False, ()) or callable(p.default)
-                else f"`{p.default}`"
-            )
+            plain = p.default not in (None, False, ()) and not callable(p.default)
+            shown = "required" if p.required else f"`{p.default}`" if plain else ""
             rows.append((f"`{name}`", escaped(p.help or ""), shown))
         lines += [table(("name", "what it is", "default"), rows)]
     return "\n".join(lines)
@@ -312,9 +307,9 @@ def python_page() -> str:
     lines = [
         "# Python",
         "",
-        "What the command line does, as functions of the package. Registries are mappings: `cycada.losses.losses`, "
-        "`cycada.methods.methods`, `cycada.data.domains`, `cycada.data.scene_domains`, `cycada.networks.NETWORKS`, "
-        "`cycada.metrics.scores`. All mistakes of a user are `cycada.CycadaError`.",
+        "What the command line does, as functions of the package. Registries are mappings: "
+        "`cycada.losses.losses`, `cycada.methods.methods`, `cycada.data.domains`, `cycada.data.scene_domains`, "
+        "`cycada.networks.NETWORKS`, `cycada.metrics.scores`. All mistakes of a user are `cycada.CycadaError`.",
         "",
     ]
     order = [
@@ -341,16 +336,12 @@ def method_head(name: str) -> str:
     method = methods[name]
     rows = []
     for phase in method.phases:
-        terms = ", ".join(
-            f"[`{term}`](../reference/losses.md) {weight:g}" for term, weight in phase.terms.items() if weight
-        )
-        off = ", ".join(
-            f"[`{term}`](../reference/losses.md)" for term, weight in phase.terms.items() if not weight
-        )
+        linked = {term: f"[`{term}`](../reference/losses.md)" for term in phase.terms}
+        terms = ", ".join(f"{linked[term]} {weight:g}" for term, weight in phase.terms.items() if weight)
+        off = ", ".join(linked[term] for term, weight in phase.terms.items() if not weight)
         often = f" ({phase.repeat} times a step)" if phase.repeat > 1 else ""
-        rows.append(
-            (phase.name + often, ", ".join(f"`{role}`" for role in phase.learns), terms or "-", off or "-")
-        )
+        networks = ", ".join(f"`{role}`" for role in phase.trains)
+        rows.append((phase.name + often, networks, terms or "-", off or "-"))
     lines = [
         f"*{escaped(method.summary[0].upper() + method.summary[1:])}.*",
         "",
@@ -363,12 +354,8 @@ def method_head(name: str) -> str:
     if fields:
         kinds = method.options.__mro__[:-2]  # without the base of all options, and object
         said = " ".join(escaped(inspect.cleandoc(kind.__doc__ or "")) for kind in kinds)
-        lines += [
-            "**Options** (`options:` of the stage): "
-            + ", ".join(f"`{f.name}={f.default}`" for f in fields)
-            + f". {said}",
-            "",
-        ]
+        defaults = ", ".join(f"`{f.name}={f.default}`" for f in fields)
+        lines += [f"**Options** (`options:` of the stage): {defaults}. {said}", ""]
     return "\n".join(lines)
 
 
@@ -393,9 +380,6 @@ GENERATED = {
 }
 
 
-# --- the site -------------------------------------------------------------------------------------------------------
-
-
 def site_path(path: str) -> str | None:
     """Where a file of the repository is on the site, or None."""
     if path in FILES:
@@ -407,16 +391,24 @@ def site_path(path: str) -> str | None:
 
 
 def links(markdown: str, source: str, page: str) -> str:
-    """Links of a file of the repository as links of its page. source: its path in the repository. page: its path on the site.
+    """Turn the links of a file of the repository into those of its page.
 
-    Raises ValueError for a link to a file that does not exist or is not on the site.
+    Args:
+        markdown: The file's text.
+        source: Its path in the repository.
+        page: Its path on the site.
+
+    Returns:
+        The text with other links.
+
+    Raises:
+        ValueError: A link leads to a file that does not exist or is not on the site.
     """
 
     def moved(match: re.Match[str]) -> str:
         before, target, after = match.groups()
-        if re.match(r"[a-z]+:", target) or any(
-            code.start() < match.start(2) < code.end() for code in CODE.finditer(match.string)
-        ):
+        in_code = any(code.start() < match.start(2) < code.end() for code in CODE.finditer(match.string))
+        if in_code or re.match(r"[a-z]+:", target):
             return match.group()
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
         place = site_path(path)
@@ -437,9 +429,10 @@ def mathml(markdown: str) -> str:
     """`$$ ... $$` as MathML, which browsers draw without a script."""
     from latex2mathml.converter import convert
 
-    return MATH.sub(
-        lambda m: f'<div class="math">{convert(m.group(1).strip(), display="block")}</div>', markdown
-    )
+    def drawn(match: re.Match[str]) -> str:
+        return f'<div class="math">{convert(match.group(1).strip(), display="block")}</div>'
+
+    return MATH.sub(drawn, markdown)
 
 
 def tracked() -> list[str]:
