@@ -170,7 +170,7 @@ def contradictions(examples: ImageDataset, classes: Sequence[str]) -> list[str]:
     """Return a warning where a user's images are equal, pixel for pixel, but have different labels."""
     if examples.labels is None:
         return []
-    rows: dict[bytes, list[int]] = {}
+    rows: dict[str, list[int]] = {}
     for i, digest in enumerate(_digests(examples)):
         rows.setdefault(digest, []).append(i)
     labels = examples.labels.cpu().numpy()

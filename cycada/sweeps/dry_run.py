@@ -27,7 +27,7 @@ def print_plan(planned: SweepPlan, slots: int, as_json: bool) -> None:
     known = [s for s in seconds.values() if s is not None]
     wanted = sum(len(c.plans) for c in planned.cells)
     if as_json:
-        content = {
+        content: dict[str, float] = {
             "cells": len(planned.cells),
             "stages": wanted,
             "unique": len(planned.jobs),
