@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from helpers.paths import ROOT
 from PIL import Image
 
 import cycada
@@ -21,7 +22,6 @@ from cycada.core.yaml_files import merge, read
 from cycada.methods import methods
 from cycada.sweeps.plan import plan_sweep
 
-ROOT = Path(__file__).resolve().parents[1]
 ALONE = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "results/README.md", "configs/README.md")
 PAGES = [
     *(ROOT / name for name in ALONE),

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from helpers.paths import ROOT
 
 
 def test_imports_only_go_down():

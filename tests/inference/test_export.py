@@ -1,0 +1,179 @@
+"""Generators taken out of their runs: the same pixels from safetensors and from ONNX, and a card that says what they are."""
+
+import json
+import shutil
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+import yaml
+from helpers.experiments import size_of, tiny_config
+from helpers.exports import about
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+import cycada as toolkit
+from cycada.data import to_bytes, to_float
+from cycada.inference.export import write_onnx
+from cycada.inference.translator import load_generator
+from cycada.networks.resnet import ResnetGenerator
+from cycada.networks.unet import UnetGenerator
+from cycada.runs.run import run
+
+pytestmark = pytest.mark.trains
+
+
+@pytest.fixture(scope="module")
+def cycle(tmp_path_factory):
+    """A finished tiny CycleGAN on colour images: its run folder."""
+    results = tmp_path_factory.mktemp("cycle")
+    config = tiny_config(
+        {"it": {"method": "cyclegan", "steps": 2}}, results=str(results), data={"channels": 3}
+    )
+    return run(config).stages[0].folder
+
+
+@pytest.fixture(scope="module")
+def exported(cycle, tmp_path_factory):
+    out = tmp_path_factory.mktemp("export") / "generator"
+    return out, toolkit.export(cycle, out, "ts", onnx=True)
+
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
+
+
+def test_the_files_and_what_they_say(exported, cycle):
+    out, files = exported
+    assert [f.name for f in files] == ["generator.safetensors", "config.json", "README.md", "generator.onnx"]
+    assert sorted(p.name for p in out.iterdir()) == sorted(f.name for f in files)
+    said = json.loads((out / "config.json").read_text())
+    assert said["architecture"] == {"name": "resnet", "channels": 4, "blocks": 1}
+    assert (said["channels"], said["size"], said["range"], said["multiple_of"]) == (3, [16, 16], [-1, 1], 4)
+    assert (said["direction"], said["role"], said["run"]) == ("ts", "g_ts", cycle.name)
+    assert (said["source"], said["target"], said["method"], said["seed"], said["steps"]) == (
+        "rendered_digits",
+        "optdigits",
+        "cyclegan",
+        0,
+        2,
+    )
+
+
+def test_the_same_pixels_from_run_folder_and_single_file(exported, cycle, tmp_path):
+    out, _ = exported
+    alone = shutil.copy(out / "generator.safetensors", tmp_path / "mine.safetensors")
+    expected = load_generator(cycle, "ts")(PICTURE, size="keep")
+    for place in (out, alone, str(alone)):
+        translator = toolkit.load_generator(place)
+        assert (translator.direction, translator.size, translator.channels) == ("ts", (16, 16), 3)
+        assert np.array_equal(translator(PICTURE, size="keep"), expected)
+
+
+def test_translate_takes_an_export_and_knows_its_pictures(exported, cycle, tmp_path, cycada):
+    out, _ = exported
+    (tmp_path / "in").mkdir()
+    Image.fromarray(PICTURE).save(tmp_path / "in" / "a.png")
+    assert cycada("translate", out, tmp_path / "in", tmp_path / "out")[0] == 0
+    code, text, _ = cycada("translate", cycle, tmp_path / "in", tmp_path / "out", "--direction", "ts")
+    assert (code, "1 were there already" in text) == (0, True)  # the run's pictures are the same
+    code, _, err = cycada("translate", out, tmp_path / "in", tmp_path / "out", "--direction", "st")
+    assert (code, "the direction 'ts' alone" in err) == (2, True)
+
+
+def test_onnx_gives_the_same_pixels_at_any_size_and_batch(exported):
+    out, _ = exported
+    session = onnxruntime.InferenceSession(out / "generator.onnx")
+    net = load_generator(out).net
+    for shape in ((2, 3, 16, 24), (1, 3, 40, 12), (3, 3, 8, 8)):
+        images = torch.rand(shape) * 2 - 1
+        with torch.no_grad():
+            expected = net(images)
+        (found,) = session.run(None, {"image": images.numpy()})
+        assert np.abs(found - expected.numpy()).max() < 1e-3
+        assert (to_bytes(torch.from_numpy(found)).int() - to_bytes(expected).int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        ResnetGenerator(1, channels=2, blocks=1, up="resize", norm="batch", downs=1),
+        UnetGenerator(1, channels=2, downs=3),
+    ],
+)
+def test_onnx_of_other_generators(net, tmp_path):
+    net, m = net.eval(), net.multiple_of
+    write_onnx(net, about({}, channels=1, multiple_of=m), tmp_path / "g.onnx")
+    images = torch.rand(1, 1, 3 * m, 5 * m) * 2 - 1
+    (found,) = onnxruntime.InferenceSession(tmp_path / "g.onnx").run(None, {"image": images.numpy()})
+    with torch.no_grad():
+        assert np.abs(found - net(images).numpy()).max() < 1e-3
+
+
+def test_the_card(exported, cycle, tmp_path, monkeypatch):
+    out, _ = exported
+    text = (out / "README.md").read_text()
+    _, head, body = text.split("---\n", 2)
+    assert yaml.safe_load(head)["pipeline_tag"] == "image-to-image"
+    assert all(
+        word in body
+        for word in (
+            "optdigits → rendered_digits",
+            cycle.name,
+            "cycle_s",
+            "last step",
+            "Licence",
+            "2 of 8 images",
+        )
+    )
+    assert str(cycle.parent) not in text
+    code = body.split("```python\n")[1].split("```")[0]
+    assert len(code.strip().splitlines()) <= 5
+    shutil.copy(out / "generator.safetensors", tmp_path)
+    Image.fromarray(PICTURE).save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert size_of(tmp_path / "translated.png") == (40, 24)
+
+
+def test_scores_in_the_card(finished, tmp_path):
+    summary, _ = finished
+    pixel = shutil.copytree(next(s.folder for s in summary.stages if s.name == "pixel"), tmp_path / "run")
+    (pixel / "quality.json").write_text(json.dumps({"fid": {"value": 123.4, "n": 5}, "by": "me"}))
+    toolkit.export(pixel, tmp_path / "out")
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "target accuracy" in text
+    assert "| quality fid value | 123.4 |" in text
+
+
+def test_what_is_refused(exported, cycle, tmp_path, cycada):
+    out, _ = exported
+    code, _, err = cycada("export", cycle, out, "--direction", "st")
+    assert (code, "is there already" in err) == (2, True)
+    assert cycada("export", cycle, out, "--direction", "ts")[0] == 0
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes((out / "generator.safetensors").read_bytes()[:500])
+    foreign = tmp_path / "foreign.safetensors"
+    weights = load_file(out / "generator.safetensors")
+    save_file(weights, foreign)
+    unknown, other, newer = (tmp_path / f"{name}.safetensors" for name in ("unknown", "other", "newer"))
+    save_file(weights, unknown, {"cycada": about({"name": "mine"}, plugins=("my.nets",)).text()})
+    save_file(weights, other, {"cycada": about({"name": "resnet", "channels": 8}).text()})
+    save_file(weights, newer, {"cycada": about({"name": "resnet"}, format=2).text()})
+    for file, why in (
+        (damaged, "cannot be read"), (foreign, "which network"), (unknown, "plugins my.nets"), (other, "do not fit"),
+            (newer, "format is 2"),
+        (tmp_path / "none.safetensors", "cannot be read"),
+    ):  # fmt: skip
+        code, _, err = cycada("translate", file, tmp_path, tmp_path / "out")
+        assert (code, why in err, str(file) in err) == (2, True, True), err
+
+
+def test_without_the_packages_onnx_says_which(monkeypatch, tmp_path):
+    monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
+    with pytest.raises(toolkit.CycadaError, match=r"cycada\[onnx\]"):
+        write_onnx(ResnetGenerator(3, channels=2, blocks=1), about({}), tmp_path / "g.onnx")
+
+
+def test_the_range_is_what_networks_see():
+    assert about({}).range == (to_float(torch.tensor([0.0])).item(), to_float(torch.tensor([255.0])).item())

@@ -1,0 +1,476 @@
+"""What is read is counted, what is left out is named, and what a class or a set lacks is warned of before training."""
+
+import bz2
+import json
+import shutil
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from helpers.experiments import TINY
+from helpers.paths import REAL_DATA
+from PIL import Image
+
+from cycada.cli.data_check import Pictures, check_config
+from cycada.config.schema import parse
+from cycada.core.errors import CycadaError
+from cycada.data import ImageDataset, domains, scene_domains
+from cycada.data.domain import Origin, Wanted
+from cycada.data.doubts import listed
+from cycada.data.inspect import check
+from cycada.data.picture import list_pictures
+from cycada.evaluation.scoring import percent
+from cycada.planning.build import load_datasets
+from cycada.planning.plan import plan
+from cycada.runs.counts import check_masks, contradictions, count_line, report_sets
+from cycada.train.device import Device
+
+SHARED = REAL_DATA  # third-party data, where they are
+
+
+class Heard:
+    """A screen that keeps what it is told."""
+
+    def __init__(self):
+        self.said, self.warned = [], []
+        self.info, self.warn = self.said.append, self.warned.append
+
+    @property
+    def text(self):
+        return "\n".join([*self.said, *self.warned])
+
+
+def save(path, *key, size=(8, 8), value=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    seed = [int(b) for b in repr(key or str(path)).encode()]
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels if value is None else np.full((size[1], size[0]), value, np.uint8)).save(path)
+
+
+def class_folders(root, classes=("cat", "dog", "emu"), count=4, size=(8, 8)):
+    for side in ("source", "target"):
+        for split in ("train", "test"):
+            for name in classes:
+                for i in range(count):
+                    save(root / side / split / name / f"{name}{i}.png", side, split, name, i, size=size)
+    return root
+
+
+def own(root, size=8, name="folder", stages=None, **options):
+    source, target = (
+        {"name": name, "train": f"{side}/train", "test": f"{side}/test", **options}
+        | ({"classes": "c.yaml"} if name == "mask_folder" else {})
+        for side in ("source", "target")
+    )
+    data = {"root": str(root), "size": size, "channels": 3, "source": source, "target": target}
+    return parse(TINY | {"networks": {"f": "small_segmenter" if name == "mask_folder" else TINY["networks"]["f"]}, "data": data}
+                 | {"stages": stages or TINY["stages"], "results": str(root / "results")})  # fmt: skip
+
+
+def loaded(config):
+    return load_datasets(config, plan(config), Device.find("cpu"))
+
+
+def heard(config):
+    screen = Heard()
+    datasets = loaded(config)
+    report_sets(config, datasets, screen)
+    check_masks(datasets, screen)
+    return screen
+
+
+# Class folders.
+
+
+def test_a_line_for_every_set(tmp_path):
+    screen = heard(own(class_folders(tmp_path)))
+    assert screen.said == [
+        "source train: 12 images, 3 of 3 classes (4 each), 8 x 8 pixels",
+        "source test: 12 images, 3 of 3 classes (4 each), 8 x 8 pixels",
+        "target train: 12 images, without labels, 8 x 8 pixels",
+        "target test: 12 images, 3 of 3 classes (4 each), 8 x 8 pixels",
+    ]
+    assert screen.warned == []
+
+
+def test_what_lies_beside_and_below_is_read_or_named(tmp_path):
+    train = class_folders(tmp_path) / "source" / "train"
+    save(train / "cat" / "more" / "x.PNG")  # belongs to the class
+    (train / "dog" / "notes.gif").write_bytes(b"GIF89a")
+    (train / "dog" / "a.heic").write_bytes(b"")
+    save(train / "beside.png")
+    save(train / "dog" / ".hidden.png")
+    save(train / ".trash" / "old.png")
+    (train / "emu" / "lost.png").symlink_to("nowhere.png")
+    (train / "emu" / "up").symlink_to("..")
+    line = heard(own(tmp_path)).said[0]
+    assert line.startswith(
+        "source train: 13 images, 3 of 3 classes (4 to 5 each), 8 x 8 pixels; left out: 7 ("
+    )
+    for name in ("notes.gif", "a.heic", "beside.png", ".hidden.png", ".trash", "lost.png", "up"):
+        assert name in line
+    assert "of no class" in line
+
+
+def test_links_between_folders_end(tmp_path):
+    for name in ("a", "b"):
+        save(tmp_path / name / f"{name}.png")
+    (tmp_path / "a" / "b").symlink_to("../b")
+    (tmp_path / "b" / "a").symlink_to("../a")
+    found = list_pictures(tmp_path / "a", recursive=True)
+    assert [p.name for p in found.pictures] == ["a.png", "b.png"]
+    assert list(found.left_out.values()) == ["a link to a folder that it lies in"]
+
+
+@pytest.mark.parametrize("split", ["source/train", "source/test", "target/test"])
+def test_a_class_without_a_picture_is_warned_of(tmp_path, split):
+    for file in (class_folders(tmp_path) / split / "cat").glob("*.png"):
+        file.unlink()
+    side, part = split.split("/")
+    assert heard(own(tmp_path)).warned == [f"{side} {part}: no example of 1 of 3 classes: cat."]
+
+
+def test_a_folder_of_nothing_but_other_files_says_what_is_there(tmp_path):
+    (tmp_path / "train" / "cat").mkdir(parents=True)
+    (tmp_path / "train" / "cat" / "a.gif").write_bytes(b"GIF89a")
+    with pytest.raises(CycadaError, match=r"found no images.*cat/a\.gif: its suffix"):
+        domains["folder"](train="train", test="train").load(tmp_path, "train", False)
+
+
+def test_names_in_two_unicode_forms_are_one_class_and_other_spellings_are_answered(tmp_path):
+    name = "caf\u00e9"
+    class_folders(tmp_path, (name, "dog"))
+    for split in ("train", "test"):
+        (tmp_path / "target" / split / name).rename(
+            tmp_path / "target" / split / unicodedata.normalize("NFD", name)
+        )
+    assert loaded(own(tmp_path)).classes == (name, "dog")
+    (tmp_path / "target" / "test" / "dog").rename(tmp_path / "target" / "test" / "Dog")
+    with pytest.raises(CycadaError, match="Did you mean 'dog'"):
+        loaded(own(tmp_path))
+    (tmp_path / "source" / "train" / unicodedata.normalize("NFD", name)).mkdir()
+    with pytest.raises(CycadaError, match="twice"):
+        loaded(own(tmp_path))
+
+
+def test_names_that_differ_in_capitals_alone_and_doubled_pictures_are_warned_of(tmp_path):
+    root = class_folders(tmp_path, ("cat", "Cat"))
+    shutil.copy(root / "source/train/cat/cat0.png", root / "source/train/Cat/again.png")
+    shutil.copy(root / "source/train/cat/cat1.png", root / "source/test/cat/again.png")
+    shutil.copy(root / "target/train/cat/cat1.png", root / "target/test/cat/again.png")
+    screen = heard(own(tmp_path))
+    said = {
+        "differ in capitals",
+        "2 pictures are the same in several classes",
+        "source test: 1 of 9 pictures are also among the training",
+    }
+    assert len(screen.warned) == 3
+    assert all(any(part in line for line in screen.warned) for part in said)
+    assert "target test: 1 of 9 pictures are also among the training pictures." in screen.said
+
+
+# At data.size.
+
+
+def test_pictures_are_read_at_the_size_of_the_data(tmp_path):
+    board = (np.indices((48, 48)).sum(0) % 2 * 255).astype(np.uint8)
+    class_folders(tmp_path, size=(48, 48))
+    for file in tmp_path.rglob("*.png"):
+        Image.fromarray(board).convert("RGB").save(file)
+    found = loaded(own(tmp_path, size=48)).source["train"].images
+    assert np.array_equal(found[0, 0].numpy(), board)
+
+
+def test_enlarging_is_said(tmp_path):
+    screen = heard(own(class_folders(tmp_path, size=(12, 8)), size=16))
+    assert (
+        "source train: 12 images, 3 of 3 classes (4 each), 12 x 8 pixels, cut square and enlarged to 16 x 16"
+        in screen.said
+    )
+    assert len(screen.warned) == 4
+    assert "12 of 12 pictures, of 12 x 8 pixels, are enlarged to 16 x 16" in screen.warned[0]
+    assert heard(own(tmp_path, size=10)).warned == []
+
+
+@pytest.mark.parametrize(
+    ("stored", "shape", "said", "warned"),
+    [("28 x 28", 32, "enlarged to 32 x 32", 0), ("28 x 28", 128, "enlarged to 128", 1)],
+)
+def test_digits_are_enlarged_a_little_without_a_warning(stored, shape, said, warned):
+    from cycada.runs.counts import _enlarged
+
+    digits = ImageDataset(np.zeros((3, 1, 2, 2)), None, Origin(stored=stored))
+    assert said in count_line(digits, (), (shape, shape))
+    assert len(_enlarged(digits, (shape, shape))) == warned
+
+
+def test_another_size_of_the_folder_is_refused_by_check_and_run(tmp_path):
+    class_folders(tmp_path)
+    data = own(tmp_path, size=8).data.model_dump(mode="json")
+    data["source"] |= {"size": 8}
+    assert loaded(parse(TINY | {"data": data})).fingerprint == loaded(own(tmp_path, size=8)).fingerprint
+    data["source"] |= {"size": 16}
+    with pytest.raises(CycadaError, match=r"data\.source: .*size: 16 beside data\.size: 8"):
+        plan(parse(TINY | {"data": data}))
+
+
+# Moving and renaming.
+
+
+def test_where_the_target_s_training_pictures_lie_changes_nothing(tmp_path):
+    config = own(class_folders(tmp_path))
+    before = loaded(config)
+    train = tmp_path / "target" / "train"
+    (train / "cat" / "cat0.png").rename(train / "dog" / "zzz.png")
+    assert loaded(config).fingerprint == before.fingerprint
+    for file in list(train.rglob("*.png")):
+        file.rename(train / f"{file.stem}_{file.parent.name}.png")
+    shutil.rmtree(train / "emu")
+    after = loaded(config)
+    assert after.fingerprint == before.fingerprint
+    assert (after.target["train"].images == before.target["train"].images).all()
+
+
+def test_an_oracle_s_labels_go_with_the_pictures(tmp_path):
+    stages = {"oracle": {"method": "target_only"}}
+    found = loaded(own(class_folders(tmp_path), stages=stages)).oracle
+    for image, label in zip(found.images, found.labels, strict=True):
+        name = ("cat", "dog", "emu")[int(label)]
+        file = tmp_path / "target" / "train" / name
+        assert any(
+            np.array_equal(np.asarray(Image.open(f)), image.permute(1, 2, 0).numpy()) for f in file.iterdir()
+        )
+
+
+def test_a_renamed_class_is_other_data(tmp_path):
+    config = own(class_folders(tmp_path))
+    before = loaded(config).fingerprint
+    for folder in tmp_path.glob("*/*/cat"):
+        folder.rename(folder.with_name("bat"))
+    assert loaded(config).fingerprint != before
+
+
+# Masks.
+
+
+def own_scenes(root, ids=(0, 1), class_map="road: 0\ncar: 1\nignore: {ids: [255]}\n"):
+    for side in ("source", "target"):
+        for split in ("train", "test"):
+            for i in range(3):
+                save(root / side / split / "images" / f"{i}.png", side, split, i, size=(16, 16))
+                if (side, split) != ("target", "train"):
+                    mask = np.full((16, 16), ids[0], np.uint8)
+                    mask[:4] = ids[1]
+                    (root / side / split / "masks").mkdir(exist_ok=True)
+                    Image.fromarray(mask).save(root / side / split / "masks" / f"{i}.png")
+    (root / "c.yaml").write_text(class_map)
+    return root
+
+
+def scenes_of(root):
+    return own(root, size=[16, 16], name="mask_folder")
+
+
+def test_a_target_needs_no_masks_and_opens_none(tmp_path):
+    masks = own_scenes(tmp_path) / "target" / "train" / "masks"
+    before = loaded(scenes_of(tmp_path)).fingerprint
+    masks.mkdir()
+    (masks / "0.png").write_bytes(b"damaged")
+    save(masks / "stray.png", value=99)
+    screen = heard(scenes_of(tmp_path))
+    assert "target train: 3 images, without masks, 16 x 16 pixels" in screen.said
+    assert screen.warned == []
+    assert loaded(scenes_of(tmp_path)).fingerprint == before
+    (tmp_path / "source" / "train" / "masks" / "0.png").unlink()
+    with pytest.raises(CycadaError, match=r"0\.png: found an image without a mask"):
+        loaded(scenes_of(tmp_path))
+
+
+def test_a_class_that_no_mask_has_is_warned_of(tmp_path):
+    assert heard(scenes_of(own_scenes(tmp_path, ids=(0, 255)))).warned == [
+        f"{name}: no example of 1 of 2 classes: car."
+        for name in ("source train", "source test", "target test")
+    ]
+
+
+def test_nothing_but_ignored_pixels_is_refused_or_warned_of(tmp_path):
+    own_scenes(tmp_path)
+    for file in (tmp_path / "target" / "test" / "masks").iterdir():
+        save(file, size=(16, 16), value=255)
+    assert "target test: found nothing but ignored pixels (3 of 3" in heard(scenes_of(tmp_path)).warned[0]
+    assert percent({"miou": float("nan"), "accuracy": float("nan")}) == "-"
+    for file in (tmp_path / "source" / "train" / "masks").iterdir():
+        save(file, size=(16, 16), value=255)
+    with pytest.raises(CycadaError, match="source train: found nothing but ignored pixels"):
+        heard(scenes_of(tmp_path))
+    notes = check_config(scenes_of(tmp_path), samples=2).parts[0].notes(("road", "car"))
+    assert "found nothing but ignored pixels (2 of 3" in notes[0]
+
+
+def test_one_labelled_pixel_outside_of_the_sample_is_found(tmp_path, monkeypatch):
+    own_scenes(tmp_path, ids=(255, 255))
+    monkeypatch.setattr("cycada.runs.counts.MASKS", 2)
+    save(tmp_path / "source" / "train" / "masks" / "1.png", size=(16, 16), value=1)
+    assert "source train: no example of 1 of 2 classes: road." in heard(scenes_of(tmp_path)).warned
+
+
+def test_what_the_values_of_masks_mean_is_part_of_the_data(tmp_path):
+    found = set()
+    for class_map in ("road: 0\ncar: 1\n", "road: 0\nbus: 1\n", "road: 0\ncar: {ids: [1, 7]}\n"):
+        own_scenes(tmp_path, class_map=class_map)
+        found.add(loaded(scenes_of(tmp_path)).fingerprint)
+    assert len(found) == 3
+
+
+def test_pictures_beside_and_below_the_images_are_named(tmp_path):
+    train = own_scenes(tmp_path) / "source" / "train"
+    save(train / "photo.png")
+    save(train / "images" / "day" / "x.png")
+    (train / "masks" / "a.npy").write_bytes(b"")
+    line = heard(scenes_of(tmp_path)).said[0]
+    assert all(f" {name}" in line or f"({name}" in line for name in ("photo.png", "day", "a.npy"))
+    assert "left out: 3" in line
+
+
+def test_official_folders_name_what_they_do_not_read(tmp_path):
+    city = tmp_path / "cityscapes" / "leftImg8bit" / "train" / "ulm"
+    save(city / "ulm_0_leftImg8bit.png")
+    save(city / "ulm_0.jpg")
+    save(city.parent / "stray.png")
+    found = scene_domains["cityscapes"]().images(tmp_path, "train")
+    assert (found.names, sorted(Path(p).name for p in found.left_out)) == (
+        ["ulm/ulm_0"],
+        ["stray.png", "ulm_0.jpg"],
+    )
+    for name in ("00001.png", "00002.PNG", "00003.jpg"):
+        save(tmp_path / "gta5" / "images" / name)
+    found = scene_domains["gta5"]().images(tmp_path, "train")
+    assert (found.names, [Path(p).name for p in found.left_out]) == (["00001", "00002"], ["00003.jpg"])
+
+
+def test_a_target_of_two_folders_needs_no_partners(tmp_path):
+    for name in ("0", "1", "2"):
+        save(tmp_path / "photos" / f"{name}.png")
+    save(tmp_path / "labels" / "0.png", value=0)
+    save(tmp_path / "labels" / "9.png", value=0)
+    both = ("photos", "labels")
+    paired = scene_domains["paired"](
+        train=both, test=both, show="left", labels="right", classes="cmp_facades"
+    )
+    found = paired.images(tmp_path, "train")
+    assert (found.names, found.labelled) == (["0", "1", "2"], False)
+    assert found.pair(2)[1] is None
+    with pytest.raises(CycadaError, match="alone"):
+        paired.load(tmp_path, "train")
+
+
+# Many classes.
+
+
+@pytest.mark.parametrize("classes", [255, 256, 300])
+def test_the_last_of_many_classes_counts(classes):
+    labels = np.arange(classes)
+    images = np.arange(classes * 16).reshape(classes, 4, 4) % 251
+    np_images = images.astype(np.uint8)
+    from cycada.data.domain import examples
+
+    report = check(Pictures(examples(np_images, labels, classes, "x")), classes, list(range(classes)))
+    assert report.ignored == 0
+    assert report.counts.tolist() == [1] * classes
+
+
+# Official files.
+
+
+def test_damaged_official_files_are_called_damaged(tmp_path):
+    def said(name):
+        with pytest.raises(CycadaError) as found:
+            domains[name]().load(tmp_path, "train", False)
+        return str(found.value)
+
+    assert "no data" in said("usps")
+    rows = b"".join(
+        b"%d %s\n" % (1 + i % 10, b" ".join(b"%d:-1" % (k + 1) for k in range(256))) for i in range(3)
+    )
+    whole = bz2.compress(rows)
+    for content in (b"", whole[:50], rows, bz2.compress(b"1 1:0\n"), whole):
+        (tmp_path / "usps.bz2").write_bytes(content)
+        message = said("usps")
+        assert f"{tmp_path / 'usps.bz2'} is damaged or another file: found {len(content):,} bytes" in message
+        assert "expected 7,291 images of 16 x 16" in message
+    assert "it holds 3 images" in message
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(
+            bytes.fromhex("00000803 00000002 0000001c 0000001c") + bytes(2 * 28 * 28)
+        )
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(bytes.fromhex("00000801 0000ea60") + bytes(60_000))
+    assert "train-images-idx3-ubyte is damaged" in said("mnist")
+    assert "it holds 2 images of 28 x 28 and 60,000 labels" in said("mnist")
+    (raw / "train-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01")
+    assert "train-labels-idx1-ubyte is damaged" in said("mnist")
+    (raw / "train-labels-idx1-ubyte").unlink()
+    assert "no data" in said("mnist")
+    assert "train-labels-idx1-ubyte is not there" in said("mnist")
+    (tmp_path / "svhn").mkdir()
+    (tmp_path / "svhn" / "train_32x32.mat").write_bytes(b"x")
+    assert "train_32x32.mat is damaged" in said("svhn")
+    (tmp_path / "svhn" / "train_32x32.mat").unlink()
+    (tmp_path / "svhn" / "train.npz").write_bytes(b"PK")
+    assert "train.npz: not a readable .npz file, it is damaged" in said("svhn")
+
+
+# Through the command line.
+
+
+def test_data_check_reads_what_a_run_reads_and_says_the_files_own_sizes(tmp_path, cycada, monkeypatch):
+    root = class_folders(tmp_path, size=(40, 20))
+    train = root / "target" / "train"
+    (train / "cat").rename(
+        train / "batch 1"
+    )  # no class; the target's training folder may be arranged in any way
+    monkeypatch.setenv("COLUMNS", "200")
+    config = TINY | {"data": own(root, size=16).data.model_dump(mode="json")}
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(config | {"results": str(tmp_path / "results")}))
+    code, out, err = cycada("data", "check", tmp_path / "my.yaml")
+    assert (code, err) == (0, "")
+    assert out.count("40 x 20 (12)") == 4
+    code, out, err = cycada("run", tmp_path / "my.yaml", "stages.source.steps=1", "--json")
+    assert code == 0, err
+    assert "40 x 20 pixels, cut square and reduced to 16 x 16" in err
+    assert json.loads(out.splitlines()[-1])["stages"]["source"]["scores"]
+    oracle = [f"stages.oracle={json.dumps({'method': 'target_only', 'steps': 1})}"]
+    code, out, err = cycada("run", tmp_path / "my.yaml", "stages.source.steps=1", *oracle)
+    assert code == 2
+    assert "batch 1" in err
+
+
+def test_reasons_are_grouped():
+    files = {f"x/{i}.gif": "its suffix is none of .png" for i in range(7)} | {
+        "x/b.png": "beside the class folders"
+    }
+    assert (
+        listed(files)
+        == "8 (0.gif, 1.gif, 2.gif and 4 more: its suffix is none of .png; b.png: beside the class folders)"
+    )
+
+
+def test_pictures_without_files_contradict_by_their_places():
+    from cycada.data.domain import examples
+
+    images = np.stack([np.arange(16).reshape(4, 4).astype(np.uint8)] * 2)
+    found = examples(images, np.array([0, 1]), 2, "x", Origin({"4 x 4": 2}))
+    assert contradictions(found, ("a", "b")) == [
+        "2 pictures are the same in several classes, such as those at 0 and 1 (a, b)."
+    ]
+
+
+def test_a_domain_hears_what_is_wanted_before_it_is_read(tmp_path):
+    class_folders(tmp_path)
+    folder = domains["folder"](train="target/train", test="target/test")
+    folder.prepare(Wanted(8, labels=False, classes=("cat", "dog", "emu")))
+    assert folder.load(tmp_path, "train", False).labels is None
+    assert folder.load(tmp_path, "test", False).labels.bincount().tolist() == [4, 4, 4]

@@ -1,0 +1,299 @@
+"""Sweeps: rows as written, stages trained once, failures set aside, interruptions gone on from, other processes."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+import yaml
+from helpers.experiments import CYCADA, write_config
+from helpers.killer import kill_once
+from helpers.paths import ROOT
+
+from cycada.core.errors import CycadaError
+from cycada.storage.store import RunFolder
+from cycada.sweeps.launchers import InProcess, ProcessPool, Submitit
+from cycada.sweeps.plan import load_sweep, plan_sweep, slug
+from cycada.sweeps.sweep import run_sweep, seconds_left, sweep_file
+
+pytestmark = pytest.mark.trains
+
+TWO = {"source": CYCADA["source"], "pixel": CYCADA["pixel"]}
+
+
+def write_sweep(folder, stages=TWO, **keys):
+    write_config(folder / "experiment.yaml", stages, results=str(folder / "results"))
+    path = folder / "sweep.yaml"
+    path.write_text(
+        yaml.safe_dump({"name": "swept", "experiment": "experiment.yaml", **keys}, sort_keys=False)
+    )
+    return path
+
+
+def terms(planned, variant):
+    cell = next(c for c in planned.cells if c.variant == variant)
+    return {t.name: t.weight for phase in cell.plans[-1].phases for t in phase.terms}
+
+
+def test_rows_of_every_kind(tmp_path):
+    path = write_sweep(
+        tmp_path,
+        drop_one={"stage": "pixel", "terms": ["cycle", ["gan", "semantic_t"]]},
+        only_one={"stage": "pixel", "terms": ["gan"]},
+        add_one={"stage": "pixel", "terms": {"identity": 0.5}},
+        vary={"stages.pixel.losses.cycle_s": [2, 5]},
+        grid={"stages.pixel.steps": [2, 3], "stages.pixel.batch": [4, 6]},
+        variants={"source alone": {"stage": "source"}, "wide": {"set": {"networks": {"f": {"width": 24}}}}},
+    )
+    planned = plan_sweep(path)
+    rows = list(dict.fromkeys(c.variant for c in planned.cells))
+    assert rows == [
+        "all", "- cycle", "- gan - semantic_t", "only gan", "+ identity", "pixel.cycle_s=2", "pixel.cycle_s=5",
+        "pixel.steps=2, pixel.batch=4", "pixel.steps=2, pixel.batch=6", "pixel.steps=3, pixel.batch=4", "pixel.steps=3, pixel.batch=6",
+        "source alone", "wide",
+    ]  # fmt: skip
+    everything = {
+        "gan_t",
+        "gan_s",
+        "cycle_s",
+        "cycle_t",
+        "semantic_t",
+        "semantic_s",
+        "discriminate_t",
+        "discriminate_s",
+    }
+    assert set(terms(planned, "all")) == everything
+    assert set(terms(planned, "- cycle")) == everything - {"cycle_s", "cycle_t"}
+    # nobody plays against a discriminator any more: its own terms go too
+    assert set(terms(planned, "- gan - semantic_t")) == {"cycle_s", "cycle_t", "semantic_s"}
+    assert set(terms(planned, "only gan")) == {"gan_t", "gan_s", "discriminate_t", "discriminate_s"}
+    assert terms(planned, "+ identity")["identity_s"] == 0.5
+    assert terms(planned, "pixel.cycle_s=5")["cycle_s"] == 5
+    cells = {c.variant: c for c in planned.cells}
+    assert cells["pixel.steps=3, pixel.batch=4"].plans[-1].stage.steps == 3
+    assert [p.name for p in cells["source alone"].plans] == ["source"]
+    assert cells["wide"].ids["source"] != cells["all"].ids["source"]
+    assert len(planned.jobs) == 2 + 10 + 2  # the source is shared by all but `wide`
+
+
+def test_seeds_and_shared_stages(tmp_path):
+    planned = plan_sweep(
+        write_sweep(tmp_path, drop_one={"stage": "pixel", "terms": ["cycle", "semantic"]}, seeds=[0, 1])
+    )
+    assert len(planned.cells) == 6
+    assert len(planned.jobs) == 2 + 6
+    order = list(planned.jobs)
+    assert all(order.index(p) < order.index(j.id) for j in planned.jobs.values() for p in j.parents)
+    assert {c.seed for c in plan_sweep(tmp_path / "sweep.yaml", seeds=[7]).cells} == {7}
+    with pytest.raises(CycadaError, match="found 7 twice"):
+        plan_sweep(tmp_path / "sweep.yaml", seeds=[7, 7])
+
+
+def test_an_outcome_brings_its_ancestors_and_the_baseline_alone(tmp_path):
+    stages = {**CYCADA, "dann": {"method": "dann"}}
+    path = write_sweep(
+        tmp_path, stages, base=None, variants={"DANN": {"stage": "dann"}, "pixel only": {"stage": "task"}}
+    )
+    cells = {c.variant: [p.name for p in c.plans] for c in plan_sweep(path).cells}
+    assert cells == {"DANN": ["source", "dann"], "pixel only": ["source", "pixel", "task"]}
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"drop_one": {"stage": "pixle", "terms": ["gan"]}}, "no stage 'pixle'.*pixel"),
+        ({"drop_one": {"stage": "pixel", "terms": ["cycel"]}}, "no active loss 'cycel'.*cycle_s"),
+        ({"drop_one": {"stage": "pixel", "terms": {"gan": 1}}}, "expected a list of terms"),
+        ({"add_one": {"stage": "pixel", "terms": ["gan"]}}, "expected a mapping of terms to weights"),
+        ({"seed": [1]}, "unknown key 'seed'.*seeds"),
+        ({"seeds": []}, "seeds"),
+        ({"seeds": [1, 0, 1]}, "found 1 twice in .1, 0, 1., expected each seed once"),
+        ({"name": "../mine"}, "name: .*letters, digits"),
+        ({"vary": {"stages.pixel.steps": []}}, "at least 1 item"),
+        ({"base": None}, "no rows"),
+        ({"compare_to": "al"}, "no row 'al'.*all"),
+        ({"vary": {"stages.pixel.stepss": [3]}}, "stepss"),
+        ({"variants": {"x": {"stage": "last"}}}, "no stage 'last'"),
+        ({"variants": {"all": None}}, "two rows are called 'all'"),
+    ],
+)
+def test_mistakes_are_answered(tmp_path, cycada, keys, message):
+    path = write_sweep(tmp_path, **keys)
+    with pytest.raises(CycadaError, match=message):
+        plan_sweep(path)
+    code, _, stderr = cycada("sweep", path)
+    assert code == 2
+    assert stderr.startswith("error: ")
+    assert "Traceback" not in stderr
+
+
+def test_a_label_becomes_a_name():
+    assert [slug(x) for x in ("- cycle", "+ identity", "pixel only (- feature)", "a=1, b=2")] == [
+        "minus_cycle", "plus_identity", "pixel_only_-_feature", "a=1_b=2",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A finished sweep of two rows and two seeds, trained by two worker processes."""
+    folder = tmp_path_factory.mktemp("swept")
+    planned = plan_sweep(write_sweep(folder, drop_one={"stage": "pixel", "terms": ["cycle"]}, seeds=[0, 1]))
+    return planned, run_sweep(planned, ProcessPool(2))
+
+
+def test_worker_processes_train_every_stage_once(swept):
+    planned, content = swept
+    assert [c["status"] for c in content["cells"]] == ["done"] * 4
+    assert len(list((planned.results / "runs").glob("*/done"))) == 2 + 4
+    assert json.loads(sweep_file(planned.results, "swept").read_text()) == content
+    assert content["compare_to"] == "all"
+    assert [s["name"] for s in content["cells"][0]["stages"]] == ["source", "pixel"]
+    estimate = seconds_left(planned.jobs.values(), planned.results)
+    assert all(s is not None and s > 0 for s in estimate.values())
+
+
+def test_workers_give_what_one_process_gives(swept, tmp_path):
+    planned, _ = swept
+    alone = plan_sweep(planned.file, [f"results={tmp_path}"], seeds=[1])
+    run_sweep(alone, InProcess())
+    assert set(alone.jobs) < set(planned.jobs)
+    for identity, job in alone.jobs.items():
+        here, there = job.folder.load_weights(), planned.jobs[identity].folder.load_weights()
+        assert here.keys() == there.keys()
+        assert all((here[k] == there[k]).all() for k in here)
+
+
+def test_what_is_done_is_not_trained_again(swept, cycada):
+    planned, content = swept
+    before = {p: p.stat().st_mtime_ns for p in (planned.results / "runs").glob("*/weights.safetensors")}
+    code, out, _ = cycada("sweep", planned.file, "--json")
+    assert code == 0
+    assert json.loads(out.strip().splitlines()[-1]) == content
+    assert before == {
+        p: p.stat().st_mtime_ns for p in (planned.results / "runs").glob("*/weights.safetensors")
+    }
+    code, out, _ = cycada("sweep", planned.file, "--dry-run", "--seeds", "0,5", "--json")
+    assert json.loads(out)["to_train"] == 3
+    code, out, _ = cycada("sweep", planned.file, "--dry-run", "--seeds", "0,5")
+    assert "8 stages, 6 of them different: 3 done, 3 to train." in out
+    assert "minutes" in out
+
+
+def test_what_was_trained_and_scored_in_another_way_is_not_counted_as_training(swept, cycada, tmp_path):
+    planned, _ = swept
+    shutil.copytree(planned.results, tmp_path / "results")
+    folder = next((tmp_path / "results" / "runs").glob("*/done")).parent
+    folder.rename(folder.with_name(f"{folder.name}-0a1b2c"))
+    code, out, _ = cycada("sweep", planned.file, "--dry-run", "--json", f"results={tmp_path / 'results'}")
+    assert (code, json.loads(out)["to_train"], json.loads(out)["to_score"]) == (0, 0, 1)
+    assert (
+        "0 to train, 1 only to score again."
+        in cycada("sweep", planned.file, "--dry-run", f"results={tmp_path / 'results'}")[1]
+    )
+
+
+@pytest.mark.parametrize("place", [InProcess, lambda: ProcessPool(1)])
+def test_a_cell_that_fails_is_reported_and_the_others_run(tmp_path, place):
+    stages = {**TWO, "task": {**CYCADA["task"]}}
+    bad = {"set": {"stages": {"pixel": {"optimizer": {"name": "sgd", "lr": 1e6}}}}}
+    planned = plan_sweep(write_sweep(tmp_path, stages, variants={"bad": bad}))
+    content = run_sweep(planned, place())
+    good, failed = content["cells"]
+    assert good["status"] == "done"
+    assert failed["status"] == "failed"
+    assert "stage pixel: " in failed["error"]
+    assert not RunFolder(planned.results / "runs" / failed["stages"][-1]["id"]).done
+
+
+def test_a_failed_cell_ends_the_command_with_a_message(tmp_path, cycada):
+    bad = {"set": {"stages": {"pixel": {"optimizer": {"name": "sgd", "lr": 1e6}}}}}
+    code, _, stderr = cycada("sweep", write_sweep(tmp_path, variants={"bad": bad}))
+    assert code == 2
+    assert "1 of 2 cells failed; all others are done.\n  bad, seed 0: stage pixel:" in stderr
+
+
+def test_a_worker_that_is_killed_is_replaced(tmp_path):
+    pool = ProcessPool(1)
+    try:
+        handle = pool.submit(partial(kill_once, tmp_path / "once"), "it")
+        with pytest.raises(CycadaError, match="died"):
+            handle.result()
+        assert pool.submit(partial(kill_once, tmp_path / "once"), "it").result() is None
+    finally:
+        pool.close()
+
+
+def test_a_worker_between_two_stages_lets_the_others_save():
+    place = ProcessPool(2)
+    try:
+        for handle in [place.submit(partial(time.sleep, 0.5), "both are there") for _ in range(2)]:
+            handle.result()
+        busy = place.submit(partial(time.sleep, 3), "saves")
+        time.sleep(0.5)
+        place.stop()
+        assert busy.result() is None
+    finally:
+        place.close()
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_interrupted_sweep_goes_on(tmp_path, jobs):
+    path = write_sweep(tmp_path, seeds=[0, 1])
+    long = ["stages.pixel.steps=100000", "logging.checkpoint_every=100000"]
+    command = [sys.executable, "-m", "cycada", "sweep", str(path), *long, "--jobs", jobs]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.time() + 120
+    while (
+        not list((tmp_path / "results" / "runs").glob("*/metrics.jsonl"))
+        or len(list((tmp_path / "results" / "runs").glob("*/done"))) < 1
+    ):
+        assert time.time() < deadline
+        time.sleep(0.2)
+    pixel = {j.id for j in plan_sweep(path, long).jobs.values() if j.plan.name == "pixel"}
+    while not any((tmp_path / "results" / "runs" / i / "metrics.jsonl").exists() for i in pixel):
+        assert time.time() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "The same command goes on" in stderr
+    assert "Traceback" not in stderr
+    assert any(
+        list((tmp_path / "results" / "runs" / i).glob("checkpoint-*.pt")) for i in pixel
+    )  # saved at the signal
+
+
+def test_a_cluster_runs_the_same_code(tmp_path):
+    """Through submitit's local executor: the code path of slurm without slurm."""
+    pytest.importorskip("submitit")
+    bad = {"set": {"stages": {"pixel": {"optimizer": {"name": "sgd", "lr": 1e6}}}}}
+    # two jobs, each of which is a process that imports everything
+    planned = plan_sweep(
+        write_sweep(tmp_path, base=None, variants={"source alone": {"stage": "source"}, "bad": bad})
+    )
+    content = run_sweep(planned, Submitit("local", tmp_path / "logs", 2, {"timeout_min": 5}))
+    good, failed = content["cells"]
+    assert good["status"] == "done"
+    assert failed["status"] == "failed"
+    assert "pixel" in failed["error"]
+    assert "logs" in failed["error"]
+
+
+def test_an_unknown_cluster_is_answered(tmp_path, cycada):
+    pytest.importorskip("submitit")
+    code, _, stderr = cycada("sweep", write_sweep(tmp_path), "--cluster", "slurmm")
+    assert code == 2
+    assert "Expected slurm" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_every_sweep_in_configs_is_sound():
+
+    files = sorted((ROOT / "configs" / "sweeps").rglob("*.yaml"))
+    assert files
+    for file in files:
+        load_sweep(file)
