@@ -257,10 +257,12 @@ def as_scores(count: Tensor, scenes: bool = False) -> dict[str, Any]:
         scenes: Compute the scores of segmentation.
 
     Returns:
-        Numbers, and lists with one entry for each class; None where there is nothing to score.
+        Numbers, and lists with one entry for each class; None where there is nothing to score. Scores that
+        plug-ins registered are among them.
     """
+    added = [name for name in score_functions if name not in (*SCENE_SCORES, *CLASSIFICATION_SCORES)]
     scores: dict[str, Any] = {}
-    for name in SCENE_SCORES if scenes else CLASSIFICATION_SCORES:
+    for name in (*(SCENE_SCORES if scenes else CLASSIFICATION_SCORES), *added):
         value = score_functions[name](count)
         scores[name] = [_plain(v) for v in value.tolist()] if value.ndim else _plain(value.item())
     return scores
@@ -275,7 +277,9 @@ def stored_scores(folder: RunFolder) -> Scores:
     stored: Scores = folder.read_json("scores.json")
     counts = folder.read_json("confusion.json") if (folder.path / "confusion.json").exists() else {}
     return {
-        side: as_scores(torch.tensor(counts[side]), True) if "miou" in scores and side in counts else scores
+        side: scores | as_scores(torch.tensor(counts[side]), True)
+        if "miou" in scores and side in counts
+        else scores
         for side, scores in stored.items()
     }
 
