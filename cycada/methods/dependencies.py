@@ -99,7 +99,7 @@ def direct_dependencies(function: FunctionType) -> Dependencies:
             return Dependencies(declared=declared)
         raise CycadaError(
             f"{function.__qualname__}: its source cannot be read, so that its networks are unknown. "
-            'Define the class in a file, or declare what the function uses above it: @depends_on("f_t", "real_t").'
+            'Define the class in a file, or declare above it what it uses: @depends_on("f_t", "real_t").'
         ) from None
     parameters = [*node.args.posonlyargs, *node.args.args]
     if not parameters:  # called without an instance
