@@ -98,8 +98,8 @@ def direct_dependencies(function: FunctionType) -> Dependencies:
         if declared:
             return Dependencies(declared=declared)
         raise CycadaError(
-            f"{function.__qualname__}: its source cannot be read, so that its networks are unknown. Define "
-            'the class in a file, or declare networks and tensors above the function: @depends_on("f_t", "real_t").'
+            f"{function.__qualname__}: its source cannot be read, so that its networks are unknown. "
+            'Define the class in a file, or declare above it what it uses: @depends_on("f_t", "real_t").'
         ) from None
     parameters = [*node.args.posonlyargs, *node.args.args]
     if not parameters:  # called without an instance
