@@ -1,4 +1,4 @@
-"""Images with one class mask each, which are read or drawn one by one, and the domains that they come from."""
+"""Images with one class mask each, read or drawn one by one, and the domains that they come from."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ class SceneDomain(ABC):
         return self.load(root, split).without_masks()
 
     def count(self, root: Path, split: str, masks: bool) -> int:
-        """Return the number of pairs of a split, or of its images if `masks` is False; raises as `load` does."""
+        """Return the number of pairs of a split, or of images if `masks` is False; raises as `load` does."""
         return len(self.load(root, split) if masks else self.images(root, split))
 
     def missing(self, searched: Path, expected: str) -> Absent:
