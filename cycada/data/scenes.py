@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cycada.core.errors import Absent, CycadaError
 from cycada.core.registry import Registry
-from cycada.data.domain import ROOT_HINT
+from cycada.data.domain import ROOT_HINT, domains
 
 Image = np.ndarray
 """Image as an array, (H, W, 3) uint8."""
@@ -199,6 +199,15 @@ class SceneDomain(ABC):
 
 
 scene_domains: Registry[type[SceneDomain]] = Registry("scene domain")
+
+
+def domain_title(name: str) -> str:
+    """Return the title that reports print for a domain, or its name where it has none."""
+    if name in domains:
+        return domains[name].title or name
+    if name in scene_domains:
+        return scene_domains[name].title or name
+    return name
 
 
 def evenly_spaced(count: int, wanted: int) -> list[int]:
