@@ -11,7 +11,7 @@ from cycada.data.fitted import ResizedDataset, SceneStream
 from cycada.data.loaders import Augment, Stream, to_bytes, to_float
 from cycada.data.photometric import photometric
 from cycada.data.resize import resize_images, resize_logits, resize_mask
-from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.scenes import SceneDomain, SegmentationDataset, domain_title, scene_domains
 from cycada.data.transforms import convert, mask_patches
 from cycada.data.translated import PairedDataset, Translated
 
@@ -34,6 +34,7 @@ __all__ = [
     "classmix_mask",
     "convert",
     "crop_loader",
+    "domain_title",
     "domains",
     "mask_patches",
     "photometric",

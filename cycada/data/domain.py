@@ -161,8 +161,8 @@ class Domain(ABC):
         size = file.stat().st_size if file.is_file() else 0
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         return CycadaError(
-            f"Domain '{self.name}': {file.resolve()} is damaged or another file: found {size:,} bytes ({reason}), "
-            f"expected {expected}. Get it again."
+            f"Domain '{self.name}': {file.resolve()} is damaged or another file: "
+            f"found {size:,} bytes ({reason}), expected {expected}. Get it again."
         )
 
     @property

@@ -93,7 +93,7 @@ class ResizedDataset(SegmentationDataset):
         return self._held is not None
 
     def sample(self, count: int) -> Tensor:
-        """Return at most `count` images, (n, 3, H, W) uint8, evenly spaced, as neighbouring frames look alike."""
+        """Return at most `count` images, (n, 3, H, W) uint8, evenly spaced, as neighbours look alike."""
         return torch.stack([self.read(i)[0] for i in evenly_spaced(len(self), count)])
 
     def megabytes(self) -> float:
@@ -111,9 +111,8 @@ class ResizedDataset(SegmentationDataset):
         """
         hasher = hashlib.blake2b("\n".join(self.names).encode(), digest_size=8)
         for image_file, mask_file in self.inner.paths:
-            hasher.update(
-                f"{image_file.stat().st_size} {mask_file.stat().st_size if masks and mask_file else 0}\n".encode()
-            )
+            mask_bytes = mask_file.stat().st_size if masks and mask_file else 0
+            hasher.update(f"{image_file.stat().st_size} {mask_bytes}\n".encode())
         for i in sorted({int(k) for k in torch.linspace(0, len(self) - 1, min(SAMPLED, len(self)))}):
             image, mask = self.inner.pair(i)
             hasher.update(image.tobytes())

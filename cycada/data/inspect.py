@@ -97,7 +97,7 @@ def check(scenes: SegmentationDataset, classes: int, rows: list[int]) -> Dataset
 
 
 def listing(root: Path) -> list[tuple[str, str, str, str]]:
-    """Return a table row for each domain: its name, kind of labels, files under the root, and what is there."""
+    """Return for each domain its name, kind of labels, files under the root and what is there."""
     rows = [(name, "labels", ", ".join(d.files) or "none", _images(d, root)) for name, d in domains.items()]
     for name, entry in scene_domains.items():
         plain = default_instance(entry)
@@ -131,7 +131,7 @@ def _scenes(plain: SceneDomain, root: Path) -> str:
 
 
 def _each(splits: Sequence[str], count: Callable[[str], int]) -> str:
-    """Return a summary such as 'train 367, test 101' or 'train 367; missing: test', with the errors of others."""
+    """Return 'train 367, test 101', or 'train 367; missing: test', with the errors of other splits."""
     present, missing = [], []
     for split in splits:
         try:

@@ -89,7 +89,7 @@ class Stream:
         return torch.cat(parts)
 
     def draw(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """Return the batch of a step: images (batch, C, H, W), float in [-1, 1], and labels (batch,) or None."""
+        """Return the images of a step, (batch, C, H, W) float in [-1, 1], and labels, (batch,) or None."""
         rows = self.indices(step).to(self.examples.images.device)
         labels = self.examples.labels
         return to_float(self.examples.images[rows]), None if labels is None else labels[rows]

@@ -1,4 +1,4 @@
-"""Reading of mask files: class ids of any bit depth, or colours; anything else is an error that names the file."""
+"""Reading of mask files, which hold class ids of any bit depth, or colours; anything else is an error."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ class MaskTable:
             )
             known = ", ".join(str(shown(v)) for v in self.known[:40])
             raise ValueError(
-                f"found the mask values {listed}{' and more' if len(values) > 5 else ''}, expected only {known}"
+                f"found the mask values {listed}{' and more' if len(values) > 5 else ''}, "
+                f"expected only {known}"
             )
         return mask
 
@@ -75,14 +76,15 @@ def read_ids(path: Path) -> np.ndarray:
         _not_lossy(image, path)
         if len(image.getbands()) != 1:
             raise ValueError(
-                f"found a mask with the channels {''.join(image.getbands())}, expected one channel of class ids; "
-                f"save it in one channel, or give the classes as colours"
+                f"found a mask with the channels {''.join(image.getbands())}, "
+                f"expected one channel of class ids; save it in one channel, or give the classes as colours"
             )
         codes = np.asarray(image)
         if image.mode == "F":
             if not np.array_equal(codes, np.round(codes)):
                 raise ValueError(
-                    "found a mask of fractional numbers, expected whole class ids; it may have been scaled smoothly"
+                    "found a mask of fractional numbers, expected whole class ids; "
+                    "it may have been scaled smoothly"
                 )
             if codes.min() < 0 or codes.max() > 65535:
                 raise ValueError(
@@ -143,7 +145,7 @@ def read_first_channel(path: Path) -> np.ndarray:
 
 
 def pack(colour: np.ndarray) -> np.ndarray:
-    """Return red, green and blue, (..., 3) integers in 0..255, packed into one number for each colour, (...)."""
+    """Return colours, (..., 3) integers in 0..255, packed into one number each, (...)."""
     return colour[..., 0] << 16 | colour[..., 1] << 8 | colour[..., 2]
 
 

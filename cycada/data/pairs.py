@@ -127,8 +127,9 @@ class FilePairs(SegmentationDataset):
                 )
             if palette and first and any(a != b for a, b in zip(palette, first[1], strict=False)):
                 doubts.setdefault(str(mask), []).append(
-                    f"its palette has other colours than that of {first[0].name}; the indices are read as class ids, "
-                    f"so if the colours are what counts, give the classes as colours"
+                    f"its palette has other colours than that of {first[0].name}; "
+                    f"the indices are read as class ids, so if the colours are what counts, "
+                    f"give the classes as colours"
                 )
             first = first or (palette and (mask, palette)) or None
         return doubts
@@ -182,7 +183,7 @@ def _bad(files: Paths, what: str) -> CycadaError:
 
 
 def _palette(mask: Path) -> tuple[list[int] | None, bool]:
-    """Return red, green, blue of each palette entry (None without palette), and whether values are transparent."""
+    """Return the palette of a mask file, or None, and whether some of its values are transparent."""
     try:
         with open_picture(mask) as image:
             return image.getpalette() if image.mode == "P" else None, image.has_transparency_data
@@ -194,9 +195,9 @@ def _readable(read: Callable[[Path], np.ndarray], path: Path, kind: str, files: 
     try:
         return read(path)
     except UNREADABLE as error:
+        article = "an" if kind == "image" else "a"
         raise _bad(
-            files,
-            f"found {'an' if kind == 'image' else 'a'} {kind} that is not readable ({error}). Mend or remove it",
+            files, f"found {article} {kind} that is not readable ({error}). Mend or remove it"
         ) from None
 
 
@@ -244,8 +245,8 @@ def find_pairs(
     }
     if unmatched and not skip_bad:
         raise CycadaError(
-            f"{next(iter(unmatched.values()))} Of {len(images)} images and {len(masks)} masks, {len(unmatched)} have no "
-            f"partner. Complete or remove them, or set skip_bad=true."
+            f"{next(iter(unmatched.values()))} Of {len(images)} images and {len(masks)} masks, "
+            f"{len(unmatched)} have no partner. Complete or remove them, or set skip_bad=true."
         )
     names = sorted(set(images) & set(masks))
     pairs = FilePairs(

@@ -48,7 +48,7 @@ def nearest_colour(image: np.ndarray, palette: Sequence[Colour]) -> np.ndarray:
 
 
 def colour_scores(images: Tensor, palette: Sequence[Colour]) -> Tensor:
-    """Return class scores of translated label maps: the negative squared distance of each pixel to each colour.
+    """Return class scores of translated label maps: minus the squared distance of each pixel to each colour.
 
     The largest score belongs to the class that `nearest_colour` finds for the same images as bytes.
 

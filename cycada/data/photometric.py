@@ -61,8 +61,8 @@ def colour_jitter(images: Tensor, strength: float, chance: float = 0.8) -> Tenso
     turned = (
         _turn(2 * math.pi * change[3]) @ _saturate(saturation, luma) if channels == 3 else torch.ones(n, 1, 1)
     )
-    # For y = (x + 1) / 2 in [0, 1] the change is c b T y + (1 - c) b g(y), with g the mean grey of the image. As T does
-    # not change grey, that is c b T x + (1 - c) b g(x) + b - 1 for x.
+    # For y = (x + 1) / 2 in [0, 1] the change is c b T y + (1 - c) b g(y), with g the mean grey of the image.
+    # As T does not change grey, that is c b T x + (1 - c) b g(x) + b - 1 for x.
     factors = (contrast * brightness)[:, None, None] * turned
     drawn = torch.cat(
         [factors.flatten(1), ((1 - contrast) * brightness)[:, None], (brightness - 1)[:, None]], 1
@@ -75,7 +75,7 @@ def colour_jitter(images: Tensor, strength: float, chance: float = 0.8) -> Tenso
 
 
 def _saturate(factor: Tensor, luma: Tensor) -> Tensor:
-    """Return the matrices (N, 3, 3) that change the saturation by factors (N,): 0 gives grey, 1 changes nothing."""
+    """Return the matrices (N, 3, 3) for saturation factors (N,): 0 gives grey, 1 changes nothing."""
     f = factor[:, None, None]
     return f * torch.eye(3) + (1 - f) * luma.expand(3, 3)
 
@@ -88,7 +88,9 @@ def _turn(angle: Tensor) -> Tensor:
 
 
 def gaussian_blur(images: Tensor, largest: float, chance: float = 0.5) -> Tensor:
-    """Return images that are randomly blurred by a Gaussian; the border pixels are repeated outside the image.
+    """Return images that are randomly blurred by a Gaussian.
+
+    The border pixels are repeated outside the image.
 
     Args:
         images: (N, C, H, W).

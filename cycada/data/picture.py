@@ -121,7 +121,7 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def describe_folder(folder: Path) -> str:
-    """Return a sentence about the content of a folder, to end an error about files that were not found in it."""
+    """Return a sentence about the content of a folder, to end an error about files that are not in it."""
     if not folder.exists():
         return f"There is no folder {folder}."
     content = list_pictures(folder)
@@ -173,7 +173,8 @@ def pixels_of(image: Pil.Image, channels: Literal[1, 3] = 3, upright: bool = Tru
         raise ValueError(f"it has {image.width} x {image.height} pixels, expected at least 2 x 2")
     if is_deep(image) and "transparency" in image.info:
         raise ValueError(
-            "it has 16 bits a channel and a transparent colour, which Pillow cannot read together; save it in 8 bits"
+            "it has 16 bits a channel and a transparent colour, which Pillow cannot read together; "
+            "save it in 8 bits"
         )
     white = TWELVE_BITS if has_twelve_bits(image) else 65535
     turned = ImageOps.exif_transpose(image) if upright else image
@@ -201,8 +202,9 @@ def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
             turn = image.getexif().get(ExifTags.Base.Orientation, 1)
             if beside_mask and turn in TURNS:
                 doubts.append(
-                    f"its EXIF orientation ({turn}) says that it is to be shown {TURNS[turn]}, which is not followed "
-                    f"for an image with a mask; if the mask was drawn on the upright image, save the image upright"
+                    f"its EXIF orientation ({turn}) says that it is to be shown {TURNS[turn]}, which is not "
+                    f"followed for an image with a mask; if the mask was drawn on the upright image, "
+                    f"save the image upright"
                 )
             if (frames := getattr(image, "n_frames", 1)) > 1:
                 doubts.append(f"it has {frames} frames or pages, of which only the first is read")
@@ -210,13 +212,14 @@ def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
                 pass  # the file says so itself
             elif image.mode.startswith("I") and 0 < (most := int(np.asarray(image).max())) <= TWELVE_BITS:
                 doubts.append(
-                    f"it has 16 bits a pixel and no value above {most}; 65535 is read as white, so if it holds 12 bits "
-                    f"or fewer it is read much too dark; save it in 8 bits"
+                    f"it has 16 bits a pixel and no value above {most}; 65535 is read as white, so if it "
+                    f"holds 12 bits or fewer it is read much too dark; save it in 8 bits"
                 )
             elif deep and 0 < _brightest(image) <= TWELVE_BITS >> 8:
                 doubts.append(
-                    f"it has 16 bits a channel and no value above {TWELVE_BITS}; 65535 is read as white, so if it holds "
-                    f"12 bits or fewer it is read much too dark; save it in 8 bits"
+                    f"it has 16 bits a channel and no value above {TWELVE_BITS}; "
+                    f"65535 is read as white, so if it holds 12 bits or fewer it is read much too dark; "
+                    f"save it in 8 bits"
                 )
     except (*UNREADABLE, AttributeError):
         return []
@@ -252,10 +255,11 @@ def is_lossy(image: Pil.Image, path: Path) -> bool:
 
 
 def _eight_bits(image: Pil.Image, white: int) -> Pil.Image:
-    """Return 16-bit grey scaled to 8 bits, which Pillow would clip at 255, with its transparent value kept."""
+    """Return 16-bit grey, which Pillow would clip at 255, scaled to 8 bits; it stays transparent."""
     if image.mode == "F":
         raise ValueError(
-            "it has floating-point pixels, whose value for white is unknown; expected integers of 8 or 16 bits"
+            "it has floating-point pixels, whose value for white is unknown; "
+            "expected integers of 8 or 16 bits"
         )
     if not image.mode.startswith("I"):
         return image

@@ -1,4 +1,4 @@
-"""Images with one class mask each, which are read or drawn one by one, and the domains that they come from."""
+"""Images with one class mask each, read or drawn one by one, and the domains that they come from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cycada.core.errors import Absent, CycadaError
 from cycada.core.registry import Registry
-from cycada.data.domain import ROOT_HINT
+from cycada.data.domain import ROOT_HINT, domains
 
 Image = np.ndarray
 """Image as an array, (H, W, 3) uint8."""
@@ -184,7 +184,7 @@ class SceneDomain(ABC):
         return self.load(root, split).without_masks()
 
     def count(self, root: Path, split: str, masks: bool) -> int:
-        """Return the number of pairs of a split, or of its images if `masks` is False; raises as `load` does."""
+        """Return the number of pairs of a split, or of images if `masks` is False; raises as `load` does."""
         return len(self.load(root, split) if masks else self.images(root, split))
 
     def missing(self, searched: Path, expected: str) -> Absent:
@@ -199,6 +199,15 @@ class SceneDomain(ABC):
 
 
 scene_domains: Registry[type[SceneDomain]] = Registry("scene domain")
+
+
+def domain_title(name: str) -> str:
+    """Return the title that reports print for a domain, or its name where it has none."""
+    if name in domains:
+        return domains[name].title or name
+    if name in scene_domains:
+        return scene_domains[name].title or name
+    return name
 
 
 def evenly_spaced(count: int, wanted: int) -> list[int]:

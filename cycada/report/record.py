@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from cycada.config.schema import EvaluationConfig, digest, parse
-from cycada.data import scene_domains
+from cycada.data import domain_title, scene_domains
 from cycada.evaluation.scoring import stored_scores
 from cycada.losses import Term
 from cycada.methods import methods
@@ -87,20 +87,21 @@ class Record:
 
     @property
     def titles(self) -> tuple[str, str]:
-        """The names of source and target for a reader.
+        """The titles of source and target for a reader.
 
-        Where both domains have one name, the text options that differ follow in brackets: `streets (game)`.
+        Where both domains have one title, the text options that differ follow in brackets: `Streets (game)`.
         """
         source, target = self.config["data"]["source"], self.config["data"]["target"]
+        titles = domain_title(source["name"]), domain_title(target["name"])
         if source["name"] != target["name"]:
-            return self.domains
+            return titles
         apart = [key for key in {**source, **target} if source.get(key) != target.get(key)]
         words = [
             [relative_path(spec[key]) for key in apart if isinstance(spec.get(key), str)]
             for spec in (source, target)
         ]
         one, other = (
-            f"{name} ({', '.join(w)})" if w else name for name, w in zip(self.domains, words, strict=True)
+            f"{title} ({', '.join(w)})" if w else title for title, w in zip(titles, words, strict=True)
         )
         return one, other
 

@@ -8,9 +8,9 @@ from helpers.broken_files import NOWHERE, refused
 from cycada.core.registry import check_options
 from cycada.data import scene_domains
 from cycada.data.streets.domain import draw
-from cycada.data.streets.looks import behind
-from cycada.data.streets.parts import CLASSES, FAR, OVER, Plane
-from cycada.data.streets.world import build
+from cycada.data.streets.looks import points_behind
+from cycada.data.streets.parts import CLASSES, FAR, OVERSAMPLING, Plane
+from cycada.data.streets.world import build_street
 
 LOOKS = ("game", "photo")
 
@@ -84,14 +84,14 @@ def test_a_class_keeps_one_colour_in_the_game_and_not_in_the_photo():
 
 
 def test_the_point_behind_a_pixel_lies_on_its_surface():
-    world = build(np.random.default_rng(4), 128, 64)
-    x, y, z = behind(world)
+    world = build_street(np.random.default_rng(4), 128, 64)
+    x, y, z = points_behind(world)
     planes, offsets = world.planes[world.parts], world.offsets[world.parts]
     ground = planes == Plane.GROUND
     assert np.abs(y[ground & (z < 900) & (z > 0.51)]).max() < 0.05
     assert np.abs(x - offsets)[(planes == Plane.ALONG) & (z > 0.51) & (z < FAR)].max() < 0.01
     assert np.abs(z - offsets)[planes == Plane.ACROSS].max() < 0.01
-    assert world.mask.shape == (world.parts.shape[0] // OVER, world.parts.shape[1] // OVER)
+    assert world.mask.shape == (world.parts.shape[0] // OVERSAMPLING, world.parts.shape[1] // OVERSAMPLING)
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_all_files_say_miou(made):
             one["target_miou"]["mean"], abs=1e-3
         )
     markdown, latex, page = ((out / name).read_text() for name in ("table.md", "table.tex", "report.html"))
-    assert markdown.startswith("# made_ablation: streets (game) → streets (photo)")
+    assert markdown.startswith("# made_ablation: drawn streets (game) → drawn streets (photo)")
     assert "% mIoU on target test images" in markdown
     assert "| method | target mIoU | n |" in markdown
     assert "| 30 / 5 |" in markdown
@@ -251,7 +251,7 @@ def test_scenes_and_images_do_not_mix(tmp_path):
     with pytest.raises(CycadaError, match="one kind of score"):
         gather([one, same], tmp_path)
     back = make_run(tmp_path, "dddddd", "source", **(HOW | {"pair": LOOKS[::-1]}))
-    with pytest.raises(CycadaError, match=r"streets \(photo\) -> streets \(game\)"):
+    with pytest.raises(CycadaError, match=r"drawn streets \(photo\) -> drawn streets \(game\)"):
         gather([one, back], tmp_path)
 
 
@@ -260,8 +260,8 @@ def test_titles_tell_domains_of_one_name_apart(tmp_path):
         made = make_run(tmp_path, f"{len(list(tmp_path.glob('runs/*'))):06d}", "source", pair=pair, n=20)
         return Record(tmp_path / "runs" / made).titles
 
-    assert titles("mnist", {"name": "usps", "folder": "x"}) == ("mnist", "usps")
-    assert titles(*LOOKS) == ("streets (game)", "streets (photo)")
+    assert titles("mnist", {"name": "usps", "folder": "x"}) == ("MNIST", "USPS")
+    assert titles(*LOOKS) == ("drawn streets (game)", "drawn streets (photo)")
     assert titles({"name": "folder", "folder": "/home/me/sharp", "train": 3}, {"name": "folder", "folder": "soft"}) == (
         "folder (sharp)", "folder (soft)",
     )  # fmt: skip
@@ -321,4 +321,4 @@ def test_the_command_on_scenes_that_were_really_trained(cycada, tmp_path):
     assert "untranslated, L1" in page
     assert "no pictures of predicted masks" not in page
     assert "No run here stored features" not in page
-    assert data["provenance"]["pair"] == "streets (game) -> streets (photo)"
+    assert data["provenance"]["pair"] == "drawn streets (game) -> drawn streets (photo)"

@@ -83,8 +83,8 @@ class Cityscapes(SceneDomain):
         "gtFine/{train,val}/CITY/*_gtFine_labelIds.png",
     )
     how_to_get = (
-        "Register at cityscapes-dataset.com; unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip there, for "
-        "train_extra also leftImg8bit_trainextra.zip."
+        "Register at cityscapes-dataset.com; unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip "
+        "there, for train_extra also leftImg8bit_trainextra.zip."
     )
 
     def __init__(

@@ -69,7 +69,7 @@ class OfficialDigits(Domain):
     def check_complete(
         self, path: Path, split: Split, images: np.ndarray, labels: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the arrays, or raise CycadaError where their number or size is not that of the official split."""
+        """Return the arrays, or raise CycadaError if number or size is not that of the official split."""
         sides = images.shape[1:3]
         if len(images) != self.counts[split] or len(labels) != len(images) or sides != (self.size, self.size):
             found = f"it holds {len(images):,} images of {sides[1]} x {sides[0]} and {len(labels):,} labels"
@@ -139,7 +139,7 @@ class Mnist(OfficialDigits):
 
 @domains("usps")
 class Usps(OfficialDigits):
-    """USPS, handwritten digits from mail: 7,291 + 2,007 grey images of 16 x 16 pixels for training and testing.
+    """USPS, handwritten digits: 7,291 + 2,007 grey images of 16 x 16 pixels for training and testing.
 
     Hull, "A database for handwritten text recognition research", TPAMI 1994.
 
@@ -166,7 +166,7 @@ class Usps(OfficialDigits):
 
 @domains("svhn")
 class Svhn(OfficialDigits):
-    """SVHN, house numbers in photos: 73,257 + 26,032 colour images of 32 x 32 pixels for training and testing.
+    """SVHN, digits of house numbers: 73,257 + 26,032 colour images of 32 x 32 pixels, training and testing.
 
     Netzer et al., "Reading Digits in Natural Images with Unsupervised Feature Learning", NIPS workshop 2011.
 

@@ -132,7 +132,7 @@ class Folder(Domain):
         return self._read(files, left_out, root / self.paths[split])
 
     def _files(self, root: Path, split: Split) -> tuple[list[tuple[Path, int]], dict[Path, str]]:
-        """Return the files of a split with their labels (-1 without one), and what is not read, with the reasons."""
+        """Return the files of a split with labels (-1 without one), and what is not read, with reasons."""
         folder = root / self.paths[split]
         if not folder.is_dir():
             raise self.missing(

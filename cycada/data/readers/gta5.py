@@ -44,7 +44,10 @@ class Gta5(SceneDomain):
 
     title = "GTA5"
     files = ("images/*.png", "labels/*.png", "split.mat (optional)")
-    how_to_get = "Ten archives of images and ten of labels from the authors' page (download.visinf.tu-darmstadt.de/data/from_games)."
+    how_to_get = (
+        "Ten archives of images and ten of labels from the authors' page "
+        "(download.visinf.tu-darmstadt.de/data/from_games)."
+    )
 
     def __init__(
         self,
@@ -102,8 +105,8 @@ class Gta5(SceneDomain):
             if absent := [name for name in wanted if name not in images and name not in masks]:
                 example = root / self.folder / "images" / f"{absent[0]}.png"
                 raise CycadaError(
-                    f"{file}: found {len(wanted)} frames of which {len(absent)} are not there, such as {example}. "
-                    "Unpack all archives, or give another list."
+                    f"{file}: found {len(wanted)} frames of which {len(absent)} are not there, "
+                    f"such as {example}. Unpack all archives, or give another list."
                 )
             images, masks = ({n: files[n] for n in wanted if n in files} for files in (images, masks))
         return images, masks
@@ -123,7 +126,7 @@ def _from_mat(file: Path, key: str) -> list[str]:
 
 
 def _from_text(file: Path) -> list[str]:
-    """Return the frames of a list with one on each line: a number, a name, or a path whose stem is the name."""
+    """Return the frames of a list with one a line: a number, a name, or a path whose stem is the name."""
     try:
         lines = file.read_text().split()
     except (OSError, UnicodeDecodeError) as error:

@@ -83,7 +83,7 @@ class MaskFolder(SceneDomain):
         return folder
 
     def _left_out(self, root: Path, split: str, *read: str) -> dict[str, str]:
-        """Return what is not read of the folders `read` of a split, and what lies beside images/ and masks/."""
+        """Return what is not read in the folders `read` of a split and beside images/ and masks/."""
         folder = self._folder(root, split)
         ours = {folder / "images", folder / "masks", root / self.class_file}
         beside = {path: why for path, why in left_out_of(folder).items() if Path(path) not in ours}

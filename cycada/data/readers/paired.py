@@ -1,4 +1,4 @@
-"""Domain of pictures that exist in two versions, side by side in one file or in two folders with equal names."""
+"""Domain of pictures in two versions, side by side in one file or in two folders with equal names."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class PairedFiles(FilePairs):
         self.left_out = left_out_of(*dict.fromkeys(file.parent for two in both.values() for file in two))
 
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
-        """Return the doubts from the first bytes of the files, and files that may hold one picture instead of two."""
+        """Return the doubts about the files, among them that a file may hold one picture instead of two."""
         doubts = {file: list(sentences) for file, sentences in super().doubts(rows).items()}
         for i in rows if len(self.origin) == 1 else ():
             file = self.files[i][0]
@@ -308,6 +308,7 @@ def class_colours(classes: str, root: Path) -> ClassColours:
     colours = {name: [code for code in values if isinstance(code, tuple)] for name, values in codes.items()}
     if not all(colours.values()):
         raise CycadaError(
-            f"{root / classes}: found class ids, expected colours: classes are recognised by the colours of a picture."
+            f"{root / classes}: found class ids, expected colours: "
+            f"classes are recognised by the colours of a picture."
         )
     return colours

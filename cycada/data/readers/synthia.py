@@ -85,7 +85,8 @@ class SynthiaRandCityscapes(SceneDomain):
         cut = len(names) - self.test
         if names and cut <= 0:
             raise CycadaError(
-                f"{folder}: found {len(names)} frames, expected more than the {self.test} of the option 'test'."
+                f"{folder}: found {len(names)} frames, "
+                f"expected more than the {self.test} of the option 'test'."
             )
         wanted = set(names[:cut] if split == "train" else names[cut:])
         images, masks = ({n: p for n, p in files.items() if n in wanted} for files in (images, masks))

@@ -1,1 +1,1 @@
-"""Drawn streets: a synthetic segmentation domain in two looks."""
+"""Drawn streets: a synthetic domain with exact masks, in the look of a game and in the look of photos."""

@@ -1,4 +1,4 @@
-"""The pair of street domains that needs no download: the same kind of streets, as a game and as photos."""
+"""The domain of drawn street scenes, which needs no download, in two looks: as in a game and as in photos."""
 
 from __future__ import annotations
 
@@ -14,28 +14,46 @@ from cycada.core.bounds import Drawn, Seed, Side
 from cycada.data.scenes import Image, Mask, SceneDomain, SegmentationDataset, scene_domains
 from cycada.data.streets.looks import game, photo
 from cycada.data.streets.parts import CLASSES
-from cycada.data.streets.world import build
+from cycada.data.streets.world import build_street
 
 Look = Literal["game", "photo"]
 LOOKS = {"game": (1, game), "photo": (2, photo)}
-"""look -> its number among the generators of a scene, and how it paints."""
+"""Number of each look, which seeds its random generator, and the function that paints it."""
 
 Length = Annotated[Side, Field(ge=16)]
-"""Pixels of a street's side: less has no room for what stands in it."""
+"""Width or height in pixels, at least 16: less has no room for the objects of a street."""
 
 
 def draw(seed: int, i: int, look: Look, width: int, height: int) -> tuple[Image, Mask]:
-    """Scene i of a seed: image (H, W, 3) uint8, mask (H, W) uint8 in 0..8. Depends on its arguments alone; the mask, and what
+    """Return scene i of a seed, which depends on the arguments alone.
 
-    stands where, is the same in both looks.
+    The objects and the mask are the same in both looks.
+
+    Args:
+        seed: Seed of a set of scenes.
+        i: Number of the scene in the set.
+        look: 'game' or 'photo'.
+        width: Width in pixels.
+        height: Height in pixels.
+
+    Returns:
+        Image (H, W, 3) uint8, and mask (H, W) uint8 with values 0..8.
     """
-    world = build(np.random.default_rng((seed, i)), width, height)
+    world = build_street(np.random.default_rng((seed, i)), width, height)
     number, paint = LOOKS[look]
     return paint(world, np.random.default_rng((seed, i, number))), world.mask
 
 
 class DrawnScenes(SegmentationDataset):
-    """SegmentationDataset that are drawn when they are asked for."""
+    """Dataset of street scenes that are drawn when they are read.
+
+    Args:
+        count: Number of scenes.
+        seed: Seed of the scenes.
+        look: 'game' or 'photo'.
+        width: Width in pixels.
+        height: Height in pixels.
+    """
 
     def __init__(self, count: int, seed: int, look: Look, width: int, height: int) -> None:
         super().__init__([f"{look}-{seed}-{i:05d}" for i in range(count)])
@@ -47,12 +65,12 @@ class DrawnScenes(SegmentationDataset):
         return image, mask if self.labelled else None
 
     def subset(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
-        part = super().subset(rows, labelled)
-        part.numbers = [self.numbers[i] for i in rows]
-        return part
+        subset = super().subset(rows, labelled)
+        subset.numbers = [self.numbers[i] for i in rows]
+        return subset
 
     def in_look(self, look: Look) -> Self:
-        """The same streets, painted the other way: what a perfect translation of them would be."""
+        """Return the same streets in another look, the result of a perfect translation."""
         other = copy.copy(self)
         other.look = look
         return other
@@ -63,19 +81,42 @@ class DrawnScenes(SegmentationDataset):
 
 @scene_domains("streets")
 class Streets(SceneDomain):
-    """Drawn street scenes with exact masks, nine classes: `look: game` is flat and bright, `look: photo` worn, hazy, noisy.
+    """Drawn street scenes with exact masks of nine classes, in the look of a game or in the look of photos.
 
-    Both looks draw from one distribution of streets, so that nothing but the look is there to adapt to. The default seeds
-    of the training sets differ (1 and 2): they are unpaired. `test_seed` is the same, and scene i of a seed has the same
-    mask in both looks, so that a translation can be held against what it ought to be. No files.
+    The look 'game' is flat and bright; the look 'photo' is worn, hazy and noisy. Both draw streets from the
+    same distribution, so that only the look differs between the domains. The training sets of the two looks
+    have different default seeds (1 and 2) and are unpaired. The test sets have the same seed, and scene i of
+    a seed has the same mask in both looks, so that a translation can be compared with the true one.
+
+    Files: none.
+
+    Labels: a mask for each image: road, pavement, building, sky, vegetation, car, person, pole and sign.
+
+    Args:
+        look: 'game' or 'photo'.
+        width: Width in pixels.
+        height: Height in pixels.
+        train: Number of training images.
+        test: Number of test images.
+        seed: Seed of the training images; by default 1 for 'game' and 2 for 'photo'.
+        test_seed: Seed of the test images.
     """
+
+    title = "drawn streets"
 
     classes, palette = tuple(CLASSES), tuple(CLASSES.values())
 
     def __init__(
-        self, *, look: Look = "game", width: Length = 128, height: Length = 64, train: Drawn = 2000, test: Drawn = 500,
-        seed: Seed | None = None, test_seed: Seed = 1000,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        look: Look = "game",
+        width: Length = 128,
+        height: Length = 64,
+        train: Drawn = 2000,
+        test: Drawn = 500,
+        seed: Seed | None = None,
+        test_seed: Seed = 1000,
+    ) -> None:
         self.look, self.width, self.height = look, width, height
         self.counts = {"train": train, "test": test}
         self.seeds = {"train": LOOKS[look][0] if seed is None else seed, "test": test_seed}

@@ -1,4 +1,4 @@
-"""Two ways to paint the same street: as a cheap game would, and as a camera would."""
+"""The two looks of a drawn street: that of a simple computer game, and that of a photo."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image as Pil
 from PIL import ImageFilter
 
-from cycada.data.streets.parts import OVER, Material, Plane, World
+from cycada.data.streets.parts import OVERSAMPLING, Material, Plane, World
 
 Array = np.ndarray
 M = Material
@@ -42,8 +42,10 @@ GAME: dict[Material, list[tuple[int, int, int]]] = {
     M.PLATE: [(240, 240, 240), (30, 90, 210), (240, 216, 40)],
     M.RIM: [(210, 30, 30), (30, 66, 200), (236, 236, 236)],
 }
-"""Brighter and purer than life, but not of other hues: with wholly other colours a network trained on them is no better on photos
-than chance, and there is nothing to adapt from."""
+"""Colours of each material in the look of a game: brighter and purer than in reality, but of the same hues.
+With completely different colours, a network that is trained on them is no better than chance on photos, and
+adaptation has nothing to start from."""
+
 PHOTO: dict[Material, list[tuple[int, int, int]]] = {
     M.SKY: [(205, 212, 220), (186, 200, 220), (216, 214, 210)],
     M.ASPHALT: [(92, 90, 88), (108, 104, 100), (78, 78, 80)],
@@ -92,23 +94,34 @@ ROUGH = {
     M.SHIRT: 0.2,
     M.PAINT: 0.06,
 }
-"""How much the texture of a material varies around 1."""
+"""Strength of the texture of a material, relative to its colour."""
+
 TEXELS = {M.ASPHALT: 14, M.SLABS: 10, M.LAWN: 9, M.WALL: 7, M.LEAVES: 8}
-"""How fine it is: texels a metre."""
+"""Fineness of the texture of a material, in texels a metre."""
 
 
 def game(world: World, rng: np.random.Generator) -> Array:
-    """(H, W, 3) uint8: one point a pixel, bright flat colours, a light without shadows, nothing between near and far."""
-    parts = world.parts[::OVER, ::OVER]
-    x, y, z = behind(world, OVER)
-    colours = tinted(world, "game", rng, 0.04)
+    """Return a street in the look of a game, (H, W, 3) uint8.
+
+    Each pixel is one point of the scene. Colours are bright and flat, there are no shadows, and distance
+    changes nothing.
+
+    Args:
+        world: The street.
+        rng: Source of all random numbers.
+    """
+    parts = world.parts[::OVERSAMPLING, ::OVERSAMPLING]
+    x, y, z = points_behind(world, OVERSAMPLING)
+    colours = part_colours(world, "game", rng, 0.04)
     colours[world.planes == Plane.ALONG] *= np.where(
         world.offsets[world.planes == Plane.ALONG] > 0, 0.78, 1.0
     )[:, None]
     colours[world.planes == Plane.ACROSS] *= 0.92
     image = colours[parts]
-    image[window(world, parts, x, y, z) > 0.5] = rng.choice(((70, 110, 250), (60, 220, 250), (250, 240, 130)))
-    image[(world.materials[parts] == M.ASPHALT) & (lines(world, x, z) > 0.5)] = (255, 255, 255)
+    image[window_share(world, parts, x, y, z) > 0.5] = rng.choice(
+        ((70, 110, 250), (60, 220, 250), (250, 240, 130))
+    )
+    image[(world.materials[parts] == M.ASPHALT) & (road_markings(world, x, z) > 0.5)] = (255, 255, 255)
     sky = parts == 0
     down = np.linspace(0, 1, len(parts), dtype=np.float32)[:, None, None] * 2.0
     image = np.where(
@@ -120,19 +133,27 @@ def game(world: World, rng: np.random.Generator) -> Array:
 
 
 def photo(world: World, rng: np.random.Generator) -> Array:
-    """(H, W, 3) uint8: worn materials, sun and shadow, haze with distance, then a lens, a sensor and its white balance."""
+    """Return a street in the look of a photo, (H, W, 3) uint8.
+
+    Materials are worn; there are sun, shadows and haze in the distance, then a lens, and a sensor with noise
+    and a white balance.
+
+    Args:
+        world: The street.
+        rng: Source of all random numbers.
+    """
     parts, texture = world.parts, _texture()
-    x, y, z = behind(world)
+    x, y, z = points_behind(world)
     materials, planes = world.materials.take(parts), world.planes.take(parts)
     ground, wall = planes == Plane.GROUND, materials == M.WALL
 
-    # what the surfaces are made of
-    colours = tinted(world, "photo", rng, 0.16).T
+    # Surfaces: colour and texture.
+    colours = part_colours(world, "photo", rng, 0.16).T
     image = colours.take(parts, 1)  # (3, h, w): numpy is slow where the last axis is short
-    panes = window(world, parts, x, y, z)
-    image += (column(rng.uniform(30, 80) + rng.uniform(-6, 12, 3)) - image) * panes
+    panes = window_share(world, parts, x, y, z)
+    image += (as_column(rng.uniform(30, 80) + rng.uniform(-6, 12, 3)) - image) * panes
     image += (200 - image) * (
-        (materials == M.ASPHALT) * lines(world, x, z) * np.float32(rng.uniform(0.2, 0.7))
+        (materials == M.ASPHALT) * road_markings(world, x, z) * np.float32(rng.uniform(0.2, 0.7))
     )
     across = np.where(planes == Plane.ALONG, z, x)
     up = np.where(ground, z, y)
@@ -143,26 +164,26 @@ def photo(world: World, rng: np.random.Generator) -> Array:
     stains = texture[_texel(up * 0.13, shift[2]), _texel(across * 0.13, shift[3])]
     shade = 1 + rough * (grain * 0.75 + stains * 0.5)
 
-    # light: the sun from one side, less of it near the ground and in the shadows
+    # Light: the sun from one side, less of it near the ground and in the shadows.
     sunny = rng.uniform(0.0, 1.0)
     facing = np.where(
         world.planes == Plane.ALONG, np.where(world.offsets > 0, 1.0, -1.0) * rng.choice((-1, 1)), 0.0
     )
     shade *= (1 + 0.28 * sunny * facing).astype(np.float32).take(parts)
     shade *= 1 - wall * (0.35 / (1 + np.maximum(y, 0) ** 2))
-    soft = np.asarray(Pil.fromarray(world.shadow).filter(ImageFilter.BoxBlur(OVER)), np.float32)
+    soft = np.asarray(Pil.fromarray(world.shadow).filter(ImageFilter.BoxBlur(OVERSAMPLING)), np.float32)
     shade *= 1 - ground * soft * np.float32((0.3 + 0.4 * sunny) / 255)
     image *= shade
 
-    # air, sky
+    # Haze and sky.
     air = colours[:, :1, None] * np.float32(rng.uniform(0.85, 1.0))
     thick = 1 / rng.uniform(50, 220)
     image += (air - image) * (1 - np.exp(np.minimum(5 - z, 0) * thick))
     rows = slice(0, int(world.horizon) + 1)
     np.copyto(image[:, rows], _sky(world, rng, colours[:, 0], texture)[:, rows], where=parts[rows] == 0)
 
-    # a pixel is the mean of what falls on it; then lens and sensor
-    image = (image[:, ::2] + image[:, 1::2]) / OVER**2
+    # A pixel is the mean of the large pixels in it; then come the lens and the sensor.
+    image = (image[:, ::2] + image[:, 1::2]) / OVERSAMPLING**2
     image = image[:, :, ::2] + image[:, :, 1::2]
     sharp = Pil.fromarray(np.clip(image, 0, 255).astype(np.uint8).transpose(1, 2, 0))
     blurred = sharp.filter(ImageFilter.GaussianBlur(rng.uniform(0.25, 0.75) * (sharp.height / 64) ** 0.5))
@@ -170,7 +191,10 @@ def photo(world: World, rng: np.random.Generator) -> Array:
 
 
 def _camera(image: Array, rng: np.random.Generator) -> Array:
-    """Vignetting, exposure, colour cast, contrast, noise. (3, H, W) float in 0..255 -> uint8."""
+    """Return an image (3, H, W), floats in 0..255, as a camera records it, uint8.
+
+    Vignetting, exposure, colour cast, contrast and noise are random.
+    """
     height, width = image.shape[1:]
     rows, columns = (
         np.linspace(-1, 1, height, dtype=np.float32)[:, None],
@@ -178,7 +202,7 @@ def _camera(image: Array, rng: np.random.Generator) -> Array:
     )
     vignette = 1 - rng.uniform(0.1, 0.4) * (rows**2 * 0.5 + columns**2) / 1.5
     warm = rng.uniform(-0.09, 0.12)
-    cast = column(
+    cast = as_column(
         np.array((1 + warm, 1 + rng.uniform(-0.03, 0.03), 1 - warm)) * rng.uniform(0.85, 1.25) / 255
     )
     image = np.clip(image * (vignette * cast), 1e-3, 1) ** np.float32(rng.uniform(0.7, 1.05))
@@ -187,23 +211,31 @@ def _camera(image: Array, rng: np.random.Generator) -> Array:
 
 
 def _sky(world: World, rng: np.random.Generator, colour: Array, texture: Array) -> Array:
-    """Clouds, and brighter towards the horizon. (3, rows down to the horizon, OVER W)."""
+    """Return the sky with clouds, (3, rows down to the horizon, W of the map), bright at the horizon."""
     height, width = int(world.horizon) + 1, world.parts.shape[1]
     rise = np.linspace(0, 1, height, dtype=np.float32)[:, None]
     rows = (rise[:, 0] ** 0.7 * 45).astype(np.int64)[:, None] + rng.integers(256)
     columns = (np.arange(width) * 60 // width)[None] + rng.integers(256)
     light = texture[rows & 255, columns & 255] * np.float32(rng.uniform(4, 34)) + 18 * rise
-    blue = column(np.array((-44, -18, 10)) * rng.uniform(0, 1)) * (1.1 - rise)
-    return column(colour) + blue + light
+    blue = as_column(np.array((-44, -18, 10)) * rng.uniform(0, 1)) * (1.1 - rise)
+    return as_column(colour) + blue + light
 
 
-def column(colour: Array) -> Array:
-    """(3,) -> (3, 1, 1) float32."""
+def as_column(colour: Array) -> Array:
+    """Return a colour (3,) as (3, 1, 1) float32, to apply it to an image."""
     return np.asarray(colour, np.float32)[:, None, None]
 
 
-def behind(world: World, step: int = 1) -> tuple[Array, Array, Array]:
-    """The point in the world behind every (step-th) large pixel: x, y, z, each (h, w) float32; z = 1000 in the sky."""
+def points_behind(world: World, step: int = 1) -> tuple[Array, Array, Array]:
+    """Return the points in the world behind the large pixels.
+
+    Args:
+        world: The street.
+        step: Take each step-th large pixel in both directions.
+
+    Returns:
+        x, y and z in metres, each (h, w) float32; z is 1000 in the sky.
+    """
     height, width = world.parts.shape
     parts = world.parts[::step, ::step]
     across = ((np.arange(0, width, step, dtype=np.float32) + 0.5 - world.centre) / world.focal)[None]
@@ -217,26 +249,35 @@ def behind(world: World, step: int = 1) -> tuple[Array, Array, Array]:
     return across * z, world.height - down * z, z
 
 
-def window(world: World, parts: Array, x: Array, y: Array, z: Array) -> Array:
-    """How much of a pixel is window: 1 or 0, between where windows are too small to be seen. 0 but for walls."""
+def window_share(world: World, parts: Array, x: Array, y: Array, z: Array) -> Array:
+    """Return the share of each pixel that is window, (h, w) float32.
+
+    It is 0 or 1 on near walls, in between where windows are too small to be seen, and 0 elsewhere.
+
+    Args:
+        world: The street.
+        parts: Number of the part at each pixel, (h, w).
+        x: Point in the world behind each pixel, as `points_behind` gives it.
+        y: Its height.
+        z: Its distance.
+    """
     wall = np.flatnonzero((world.materials == M.WALL).take(parts))
     part, y, z = parts.ravel()[wall], y.ravel()[wall], z.ravel()[wall]
-    number = np.arange(
-        len(world.classes)
-    )  # no two walls of a street have the same windows, and no generator is asked
+    # The number of a part varies the windows from wall to wall without drawing random numbers.
+    number = np.arange(len(world.classes))
     every = (1 / (1.7 + 2.2 * (number * 0.618 % 1))).astype(np.float32).take(part)
     storey = (1 / (2.7 + 0.8 * (number * 0.381 % 1))).astype(np.float32).take(part)
     along = np.where((world.planes == Plane.ALONG).take(part), z, x.ravel()[wall]) * every
     up = y * storey
     wide = np.where(up < 1, np.float32(0.38), np.float32(0.23))
     hole = (np.abs(along - np.floor(along) - 0.5) < wide) & (np.abs(up - np.floor(up) - 0.55) < 0.25)
-    seen = np.zeros(parts.size, np.float32)
-    seen[wall] = hole + (0.23 - hole) * np.clip(z / 70 - 0.5, 0, 1)
-    return seen.reshape(parts.shape)
+    share = np.zeros(parts.size, np.float32)
+    share[wall] = hole + (0.23 - hole) * np.clip(z / 70 - 0.5, 0, 1)
+    return share.reshape(parts.shape)
 
 
-def lines(world: World, x: Array, z: Array) -> Array:
-    """How much of a road's pixel is marking: dashes in the middle, a line at both kerbs."""
+def road_markings(world: World, x: Array, z: Array) -> Array:
+    """Return whether each pixel of the road is marked: dashes in the middle, and a line at both kerbs."""
     left, middle, right = world.edges
     beat = z / 6
     dashes = (np.abs(x - middle) < 0.09) & (beat - np.floor(beat) < 0.5)
@@ -244,8 +285,15 @@ def lines(world: World, x: Array, z: Array) -> Array:
     return (dashes | kerbs) & (z < 60)
 
 
-def tinted(world: World, look: str, rng: np.random.Generator, spread: float) -> Array:
-    """A colour for every part: one of its material's, somewhat lighter or darker. (parts, 3) float32."""
+def part_colours(world: World, look: str, rng: np.random.Generator, spread: float) -> Array:
+    """Return a colour for each part, (parts, 3) float32: one of its material, with a random brightness.
+
+    Args:
+        world: The street.
+        look: 'game' or 'photo'.
+        rng: Source of all random numbers.
+        spread: Largest change of the brightness, as a share.
+    """
     table, count = _palette(look)
     chosen = (rng.random(len(world.owners))[world.owners] * count[world.materials]).astype(np.int64)
     return table[world.materials, chosen] * rng.uniform(1 - spread, 1 + spread, (len(chosen), 1)).astype(
@@ -255,7 +303,7 @@ def tinted(world: World, look: str, rng: np.random.Generator, spread: float) -> 
 
 @lru_cache
 def _palette(look: str) -> tuple[Array, Array]:
-    """(materials, most colours, 3) float32, and how many of them each material has."""
+    """Return the colours of each material, (materials, most colours, 3) float32, and how many it has."""
     lists = [{"game": GAME, "photo": PHOTO}[look][m] for m in Material]
     most = max(map(len, lists))
     padded = [[colours[k % len(colours)] for k in range(most)] for colours in lists]
@@ -263,13 +311,16 @@ def _palette(look: str) -> tuple[Array, Array]:
 
 
 def per_material(given: Mapping[Material, float], other: float) -> Array:
-    """A number for every material."""
+    """Return a number for each material, `other` for those that are not in `given`, as float32."""
     return np.array([given.get(m, other) for m in Material], np.float32)
 
 
 @lru_cache
 def _texture(side: int = 256) -> Array:
-    """(side, side) float32 noise that tiles: five octaves, mean 0, deviation 0.5, nearly all in [-1, 1]."""
+    """Return periodic noise of five octaves, (side, side) float32.
+
+    Its mean is 0 and its standard deviation 0.5, so that nearly all values are in [-1, 1].
+    """
     rng, total = np.random.default_rng(0), np.zeros((side, side), np.float32)
     for octave in range(5):
         cells = rng.standard_normal((side >> octave + 1,) * 2)

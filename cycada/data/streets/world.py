@@ -1,4 +1,4 @@
-"""One drawn street: houses along a road, and trees, cars, people, lamps and signs in it. All sizes are in metres."""
+"""One drawn street with houses, trees, cars, people, lamps and signs; all sizes are in metres."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cycada.data.streets.parts import (
     BUILDING,
     CAR,
     FAR,
-    OVER,
+    OVERSAMPLING,
     PAVEMENT,
     PERSON,
     POLE,
@@ -22,15 +22,22 @@ from cycada.data.streets.parts import (
     Painter,
     Plane,
     World,
-)  # fmt: skip
+)
 
 Standing = list[tuple[float, Callable[[], None]]]
-"""How far away, and what paints it: the farthest goes first."""
+"""Objects that stand in the street: the distance of each, and the function that paints it. The farthest is
+painted first."""
 
 
-def build(rng: np.random.Generator, width: int, height: int) -> World:
-    """One street. `rng` alone decides on everything in it."""
-    large = (OVER * width, OVER * height)
+def build_street(rng: np.random.Generator, width: int, height: int) -> World:
+    """Return a random street.
+
+    Args:
+        rng: Source of all random numbers.
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
+    """
+    large = (OVERSAMPLING * width, OVERSAMPLING * height)
     p = Painter(
         *large,
         focal=large[1] * rng.uniform(1.15, 1.5),
@@ -57,16 +64,26 @@ def build(rng: np.random.Generator, width: int, height: int) -> World:
     standing.append(posts(p, rng, left, right))
     for _, paint in sorted((item for group in standing for item in group), key=lambda item: -item[0]):
         paint()
-    table = np.array(p.listed)
+    table = np.array(p.entries)
     classes, materials, planes = (table[:, k].astype(np.uint8) for k in range(3))
     return World(
-        np.asarray(p.image, np.intp), np.asarray(p.shadow), p.focal, p.centre, p.horizon, p.eye, (left, middle, right),
-        classes, materials, planes, table[:, 3].astype(np.float32), table[:, 4].astype(np.intp),
-    )  # fmt: skip
+        np.asarray(p.image, np.intp),
+        np.asarray(p.shadow),
+        p.focal,
+        p.centre,
+        p.horizon,
+        p.eye,
+        (left, middle, right),
+        classes,
+        materials,
+        planes,
+        table[:, 3].astype(np.float32),
+        table[:, 4].astype(np.intp),
+    )
 
 
 def backdrop(p: Painter, rng: np.random.Generator, left: float, right: float) -> None:
-    """What closes the street at its end: trees, a house across, or the open sky."""
+    """Paint the end of the street: trees, a house across it, or the open sky."""
     x, hedge = -140.0, rng.uniform(1, 3)
     p.block(VEGETATION, Material.LEAVES, FAR, (-140, 140), (0, hedge))
     while x < 140:
@@ -80,7 +97,15 @@ def backdrop(p: Painter, rng: np.random.Generator, left: float, right: float) ->
 
 
 def houses(p: Painter, rng: np.random.Generator, side: int, kerb: float, line: float) -> None:
-    """A row of houses from the far end to the camera, with gaps: gardens with trees, or side streets."""
+    """Paint a row of houses from the far end to the camera, with gaps for gardens and side streets.
+
+    Args:
+        p: The painter.
+        rng: Source of all random numbers.
+        side: -1 for the left side of the street, 1 for the right side.
+        kerb: x of the kerb.
+        line: x of the line that the houses stand on.
+    """
     lots, z, green = [], rng.uniform(-6, 4), rng.random() < 0.2
     while z < FAR:
         length = rng.uniform(7, 20)
@@ -108,7 +133,7 @@ def houses(p: Painter, rng: np.random.Generator, side: int, kerb: float, line: f
             p.along(VEGETATION, Material.LEAVES, line, [(0, near), (1.2, near), (1.2, far), (0, far)])
             continue
         front, top = line + side * rng.uniform(0, 1.2), max(4.0, tall * rng.uniform(0.7, 1.4))
-        with p.whole():
+        with p.one_object():
             _house(p, rng, side, front, top, (near, far))
         if side * p.sun < 0:
             reach = (
@@ -116,8 +141,8 @@ def houses(p: Painter, rng: np.random.Generator, side: int, kerb: float, line: f
                 if rng.random() < 0.5
                 else front - side * min(top * abs(p.sun), 9)
             )
-            p.shade.polygon(
-                [p.at(x, 0, z) for x, z in ((front, near), (reach, near), (reach, far), (front, far))],
+            p.draw_shadow.polygon(
+                [p.project(x, 0, z) for x, z in ((front, near), (reach, near), (reach, far), (front, far))],
                 fill=255,
             )
 
@@ -125,7 +150,7 @@ def houses(p: Painter, rng: np.random.Generator, side: int, kerb: float, line: f
 def _house(
     p: Painter, rng: np.random.Generator, side: int, front: float, top: float, z: tuple[float, float]
 ) -> None:
-    """Its wall along the street, the one that faces the camera, and a roof that leans back."""
+    """Paint a house: its wall along the street, its wall that faces the camera, and its roof."""
     near, far = z
     if near > 1:
         p.across(
@@ -142,27 +167,29 @@ def _house(
             p.across(BUILDING, Material.WALL, near, [(front, top), (back, ridge), (back + side * 4, top)])
         corners = [(front, top, near), (back, ridge, near), (back, ridge, far), (front, top, far)]
         p.draw.polygon(
-            [p.at(*c) for c in corners], fill=p.part(BUILDING, Material.ROOF, Plane.ACROSS, (near + far) / 2)
+            [p.project(*c) for c in corners],
+            fill=p.add_part(BUILDING, Material.ROOF, Plane.ACROSS, (near + far) / 2),
         )
     p.along(BUILDING, Material.WALL, front, [(0, near), (top, near), (top, far), (0, far)])
 
 
 def trees(p: Painter, rng: np.random.Generator, left: float, right: float) -> Standing:
-    found: Standing = []
+    """Return the trees along both kerbs."""
+    standing: Standing = []
     for kerb, side in ((left, -1), (right, 1)):
         if rng.random() < 0.35:
             continue
         every, z = rng.uniform(6, 14), rng.uniform(5, 14)
         while z < 80:
             if rng.random() < 0.75:
-                found.append((z, partial(_tree, p, rng, kerb + side * rng.uniform(0.7, 1.4), z)))
+                standing.append((z, partial(_tree, p, rng, kerb + side * rng.uniform(0.7, 1.4), z)))
             z += every * rng.uniform(0.8, 1.2)
-    return found
+    return standing
 
 
 def _tree(p: Painter, rng: np.random.Generator, x: float, z: float) -> None:
     stem, crown = rng.uniform(1.8, 3.0), rng.uniform(1.2, 2.3)
-    p.dark((x - crown * 0.8, x + crown * 0.8), (max(z - crown, 1.2), z + crown), 2.0)
+    p.cast_shadow((x - crown * 0.8, x + crown * 0.8), (max(z - crown, 1.2), z + crown), 2.0)
     p.block(VEGETATION, Material.TRUNK, z, (x - 0.14, x + 0.14), (0, stem + 0.5))
     for _ in range(6 if z < 35 else 3):
         radius = crown * rng.uniform(0.45, 0.75)
@@ -177,25 +204,25 @@ def _tree(p: Painter, rng: np.random.Generator, x: float, z: float) -> None:
 
 
 def cars(p: Painter, rng: np.random.Generator, left: float, middle: float, right: float) -> Standing:
-    """Parked along the kerbs, and driving on both lanes."""
-    found: Standing = []
+    """Return the cars that are parked along the kerbs and those that drive on both lanes."""
+    standing: Standing = []
     for x in (left + 1.0, right - 1.0):
         if rng.random() < 0.3:
             continue
         z = rng.uniform(4, 12)
         while z < 70:
             if rng.random() < 0.6:
-                found.append((z, partial(_car, p, rng, x, z)))
+                standing.append((z, partial(_car, p, rng, x, z)))
             z += rng.uniform(5.5, 8)
     for x in ((left + middle) / 2 + 0.6, (right + middle) / 2 - 0.6):
         if rng.random() < 0.5:
             z = rng.uniform(9, 50)
-            found.append((z, partial(_car, p, rng, x, z)))
-    return found
+            standing.append((z, partial(_car, p, rng, x, z)))
+    return standing
 
 
 def _car(p: Painter, rng: np.random.Generator, x: float, z: float) -> None:
-    """InceptionFeatures from behind and from the side that faces the middle of the picture."""
+    """Paint a car, seen from behind and from the side that faces the middle of the picture."""
     half, length, belt, top = (
         rng.uniform(0.82, 0.95),
         rng.uniform(3.6, 4.8),
@@ -206,8 +233,8 @@ def _car(p: Painter, rng: np.random.Generator, x: float, z: float) -> None:
         top, belt = rng.uniform(1.9, 2.5), 1.3
     end, inner = z + length, x - half if x > 0 else x + half
     slope = rng.uniform(0.1, 0.8)
-    p.dark((x - half, x + half), (z, end), top * 0.6)
-    with p.whole():
+    p.cast_shadow((x - half, x + half), (z, end), top * 0.6)
+    with p.one_object():
         if abs(x) > half:
             p.along(CAR, Material.PAINT, inner, [(0.3, z), (belt, z), (belt, end), (0.3, end)])
             p.along(
@@ -217,9 +244,16 @@ def _car(p: Painter, rng: np.random.Generator, x: float, z: float) -> None:
                 [(belt, z + slope / 2), (top, z + slope), (top, end - 1.9), (belt, end - 1.0)],
             )
             p.along(
-                CAR, Material.GLASS, inner,
-                [(belt + 0.05, z + slope / 2 + 0.3), (top - 0.12, z + slope + 0.2), (top - 0.12, end - 2.1), (belt + 0.05, end - 1.4)],
-            )  # fmt: skip
+                CAR,
+                Material.GLASS,
+                inner,
+                [
+                    (belt + 0.05, z + slope / 2 + 0.3),
+                    (top - 0.12, z + slope + 0.2),
+                    (top - 0.12, end - 2.1),
+                    (belt + 0.05, end - 1.4),
+                ],
+            )
             for wheel in (z + 0.75, end - 0.8):
                 turn = np.linspace(0, 2 * np.pi, 8, endpoint=False)
                 p.along(
@@ -262,23 +296,23 @@ def _car(p: Painter, rng: np.random.Generator, x: float, z: float) -> None:
 def people(
     p: Painter, rng: np.random.Generator, lines: tuple[float, float], left: float, right: float
 ) -> Standing:
-    """On both pavements, now and then on the road."""
-    found: Standing = []
+    """Return the people, who are on both pavements and sometimes on the road."""
+    standing: Standing = []
     for _ in range(rng.integers(0, 8)):
         spot, z = rng.random(), float(np.exp(rng.uniform(np.log(5), np.log(38))))
         a, b = (lines[0], left) if spot < 0.45 else (right, lines[1]) if spot < 0.9 else (left, right)
-        found.append((z, partial(_person, p, rng, rng.uniform(a + 0.4, b - 0.4), z)))
-    return found
+        standing.append((z, partial(_person, p, rng, rng.uniform(a + 0.4, b - 0.4), z)))
+    return standing
 
 
 def _person(p: Painter, rng: np.random.Generator, x: float, z: float) -> None:
     tall, half, step = rng.uniform(1.5, 1.95), rng.uniform(0.2, 0.28), rng.uniform(0.05, 0.3)
     hip, neck = 0.48 * tall, 0.84 * tall
-    p.dark((x - half, x + half), (z - 0.1, z + 0.2), tall * 0.6)
-    legs = p.part(PERSON, Material.TROUSERS, Plane.ACROSS, z)
+    p.cast_shadow((x - half, x + half), (z - 0.1, z + 0.2), tall * 0.6)
+    legs = p.add_part(PERSON, Material.TROUSERS, Plane.ACROSS, z)
     for foot in (-step, step):
         corners = [(x - half * 0.7, hip), (x + half * 0.7, hip), (x + foot + 0.1, 0), (x + foot - 0.1, 0)]
-        p.draw.polygon([p.at(a, b, z) for a, b in corners], fill=legs)
+        p.draw.polygon([p.project(a, b, z) for a, b in corners], fill=legs)
     p.across(
         PERSON,
         Material.SHIRT,
@@ -289,18 +323,18 @@ def _person(p: Painter, rng: np.random.Generator, x: float, z: float) -> None:
 
 
 def posts(p: Painter, rng: np.random.Generator, left: float, right: float) -> Standing:
-    """Lamps at a fixed distance, and signs and traffic lights where chance puts them."""
-    found: Standing = []
+    """Return the lamps, at a fixed distance, and the signs and traffic lights, at random places."""
+    standing: Standing = []
     for kerb, side in ((left - 0.4, -1), (right + 0.4, 1)):
         if rng.random() < 0.65:
             z, every, tall = rng.uniform(6, 18), rng.uniform(14, 26), rng.uniform(5, 8)
             while z < 90:
-                found.append((z, partial(_lamp, p, kerb, z, tall, side)))
+                standing.append((z, partial(_lamp, p, kerb, z, tall, side)))
                 z += every
         for _ in range(rng.integers(0, 3)):
             z = float(np.exp(rng.uniform(np.log(5), np.log(32))))
-            found.append((z - 0.05, partial(_sign, p, rng, kerb, z)))
-    return found
+            standing.append((z - 0.05, partial(_sign, p, rng, kerb, z)))
+    return standing
 
 
 def _lamp(p: Painter, x: float, z: float, tall: float, side: int) -> None:
@@ -318,5 +352,5 @@ def _sign(p: Painter, rng: np.random.Generator, x: float, z: float) -> None:
         p.disc(SIGN, Material.LAMP, z, x, low + (0.2, 0.5, 0.8)[rng.integers(3)], (0.13, 0.13))
         return
     turn = np.linspace(0, 2 * np.pi, (3, 4, 8, 12)[kind], endpoint=False) + np.pi / 2
-    for part, radius in ((Material.RIM, size), (Material.PLATE, size * 0.68)):
-        p.across(SIGN, part, z, [(x + radius * np.cos(a), low + 0.5 + radius * np.sin(a)) for a in turn])
+    for material, radius in ((Material.RIM, size), (Material.PLATE, size * 0.68)):
+        p.across(SIGN, material, z, [(x + radius * np.cos(a), low + 0.5 + radius * np.sin(a)) for a in turn])
