@@ -47,6 +47,13 @@ def relative_diversity(made: Tensor, real: Tensor) -> Tensor:
 
 
 def thumbnails(images: Tensor) -> Tensor:
-    """Return images averaged to at most `SIDE` x `SIDE` pixels, as vectors: (N, C, H, W) to (N, C * h * w)."""
+    """Return images as vectors after averaging to at most `SIDE` x `SIDE` pixels.
+
+    Args:
+        images: (N, C, H, W).
+
+    Returns:
+        (N, C * h * w) float.
+    """
     height, width = images.shape[-2:]
     return F.adaptive_avg_pool2d(images.float(), (min(height, SIDE), min(width, SIDE))).flatten(1)

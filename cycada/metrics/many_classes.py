@@ -31,7 +31,7 @@ class Confused:
 
 
 def shares(count: np.ndarray) -> np.ndarray:
-    """Return a (K, K) confusion matrix with rows divided by their sums: float64 in [0, 1], 0 in empty rows."""
+    """Return a (K, K) confusion matrix with rows divided by their sums: in [0, 1], and 0 in empty rows."""
     fractions: np.ndarray = count / np.maximum(count.sum(1, keepdims=True), 1)
     return fractions
 
@@ -79,7 +79,10 @@ def ticks(k: int, most: int) -> list[int]:
 
 
 def cut(name: str, length: int = 24) -> str:
-    """Return a class's name cut to `length` characters: its beginning and its end, where names often differ."""
+    """Return a class's name cut to `length` characters, with its beginning and its end.
+
+    Long names often differ at the end.
+    """
     return name if len(name) <= length else f"{name[: length - 9]}…{name[-8:]}"
 
 

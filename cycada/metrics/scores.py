@@ -63,7 +63,7 @@ def miou(count: Tensor) -> Tensor:
 
 @scores("fwiou")
 def fwiou(count: Tensor) -> Tensor:
-    """Return the mean of `class_iou` weighted by class frequencies (Long et al. 2015, section 5), a scalar."""
+    """Return the mean of `class_iou`, weighted by class frequency (Long et al. 2015, section 5), a scalar."""
     share = count.sum(1).double() / count.sum()
     return (share * class_iou(count).nan_to_num()).sum()
 

@@ -94,7 +94,10 @@ class Device:
         return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=precision == "bf16")
 
     def seed(self, *parts: object) -> None:
-        """Seed all random numbers from here on by `parts` and the rank: no generator's state is ever saved."""
+        """Seed all random numbers from here on by `parts` and the rank.
+
+        So no state of a generator ever has to be saved.
+        """
         torch.manual_seed(seed_of(*parts, self.rank))
 
     def broadcast(self, modules: Iterable[nn.Module]) -> None:
