@@ -38,7 +38,7 @@ from cycada.core.bounds import (
     at_home,
     known_device,
     takes_none,
-)  # fmt: skip
+)
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.secrets import redacted
 from cycada.core.sizes import Shape, Size, shapes_of

@@ -31,7 +31,7 @@ from cycada.data import (
     convert,
     domains,
     scene_domains,
-)  # fmt: skip
+)
 from cycada.data.domain import Wanted, prepare_domain
 from cycada.data.scenes import Palette, SegmentationDataset
 from cycada.methods import TEACHER, Networks

@@ -232,9 +232,8 @@ class _Rehearsal:
         """Classify one image with each classifier that is scored, at the size of test images."""
         self.nets.eval()
         shapes = self.config.shapes(self.plan.stage)
-        if (
-            self.plan.stage.translate == "once"
-        ):  # it translates whole images, which are larger than the windows
+        if self.plan.stage.translate == "once":
+            # Whole images are translated, which are larger than training windows.
             with self.explained("the source's training images cannot be translated"), torch.no_grad():
                 image = torch.zeros(1, self.shape[0], *shapes["source"])
                 tensors: Any = self.plan.method.tensors(
