@@ -70,8 +70,7 @@ def paired_bootstrap(
     """Return the difference in accuracy or mIoU of two methods, with a paired bootstrap over test images.
 
     See Efron & Tibshirani 1993, ch. 13 and 16. Images are drawn with replacement. The result does NOT cover
-    other
-    seeds: the networks are fixed.
+    other seeds: the networks are fixed.
 
     Accuracy: image i has d_i, the mean over seeds of (ours - theirs). d takes at most 2 S + 1 values, so that
     a resample is one multinomial draw over their counts: exact, and independent of N. mIoU is no mean over

@@ -125,10 +125,10 @@ def epochs(
 ) -> Epochs:
     """Return a number of epochs, converted to steps.
 
-    An epoch has images / batch steps, rounded up: as many as a loader makes that keeps its short last batch,
-    like the loaders of the papers. With several processes, the batch is that of all processes together. (All
-    batches here are
-    full: one that a pass would leave short is filled with the first images of the next pass.)
+    An epoch has images / batch steps, rounded up: as many as a loader makes that keeps its short last
+    batch, like the loaders of the papers. With several processes, the batch is that of all processes
+    together. (All batches here are full: one that a pass would leave short is filled with the first
+    images of the next pass.)
 
     Args:
         count: Number of epochs.

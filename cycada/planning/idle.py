@@ -48,7 +48,10 @@ def _experiment(config: Config) -> Iterator[str]:
 
 
 def _networks(config: Config, plans: Sequence[StagePlan]) -> Iterator[str]:
-    """Yield reasons for networks that no method uses, even if all its losses had a weight."""
+    """Yield reasons for networks that no method has.
+
+    A network whose losses all have weight 0 is no mistake: somebody has switched them off.
+    """
     used = set()
     for plan in plans:
         roles = {*plan.specs, *(role for phase in plan.method.phases for role in roles_in(phase.trains))}
