@@ -75,9 +75,25 @@ def sentence(entry: object) -> str:
     return escaped((inspect.getdoc(entry) or "").split("\n\n")[0])
 
 
+SECTION = re.compile(r"^(Args|Returns|Raises|Attributes|Yields):\n((?:[ ]+.*\n?|\n)+)", re.MULTILINE)
+"""A section of a docstring in Google style."""
+
+
 def text_of(entry: object) -> str:
-    """All of an entry's docstring, as one line of a table."""
-    return escaped(inspect.getdoc(entry) or "")
+    """Return an entry's docstring for a cell of a table, with its sections in lines of their own."""
+
+    def section(match: re.Match[str]) -> str:
+        items = re.split(r"\n(?=\S)", inspect.cleandoc("\n" + match[2]))
+        names = match[1] not in ("Returns", "Yields")
+        return f"<br>*{match[1]}:* " + "; ".join(
+            re.sub(r"^([\w*]+):", r"`\1`:", escaped(item).removesuffix("."), count=1)
+            if names
+            else escaped(item)
+            for item in items
+        )
+
+    doc = inspect.getdoc(entry) or ""
+    return escaped(SECTION.sub("", doc)) + "".join(section(match) for match in SECTION.finditer(doc))
 
 
 def parameters(entry: typing.Callable[..., object]) -> tuple[list[str], dict[str, object]]:

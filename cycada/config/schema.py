@@ -38,7 +38,7 @@ from cycada.core.bounds import (
     at_home,
     known_device,
     takes_none,
-)  # fmt: skip
+)
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.secrets import redacted
 from cycada.core.sizes import Shape, Size, shapes_of
@@ -311,20 +311,20 @@ class Stage(Strict):
     method: str = Field(description="Name of the method that the stage trains, as `cycada list` shows it.")
     losses: dict[str, Loss] = Field(
         {},
-        description="Loss name to its weight, or to its settings; unlisted losses have the method's weights.",
+        description="Weight or settings of each loss, by its name; a loss that is not listed has the "
+        "method's weight.",
     )
     init: dict[str, str] = Field(
         {},
-        description="Network role to the weights it starts from: `STAGE.ROLE` of an earlier stage, or "
+        description="Weights that networks start from, by role: `STAGE.ROLE` of an earlier stage, or "
         "`PATH/weights.safetensors#ROLE`.",
     )
     networks: dict[str, Spec] = Field(
         {},
-        description="Kind or role of a network to its architecture, which replaces the experiment's "
-        "`networks` in this stage.",
+        description="Architectures of this stage's networks, by kind or role, in place of the experiment's.",
     )
     options: dict[str, Any] = Field(
-        {}, description="Option of the method to its value; see the method's page for its options."
+        {}, description="Options of the method, by name, which the method's page lists."
     )
     steps: Count = Field(
         0,
@@ -345,21 +345,21 @@ class Stage(Strict):
         OptimizerConfig(), description="Optimizer settings for all phases, over those of the method."
     )
     optimizers: dict[str, OptimizerConfig] = Field(
-        {}, description="Phase to optimizer settings for that phase, over those of `optimizer`."
+        {}, description="Optimizer settings of single phases, by phase, over those of `optimizer`."
     )
     every: dict[str, Count] = Field(
         {},
-        description="Phase to a number n, 1 to 10^9: the phase runs in every n-th step only; 1 where it is "
-        "not listed.",
+        description="Number n for a phase, 1 to 10^9, which then runs in every n-th step only; 1 for a phase "
+        "that is not listed.",
     )
     repeat: dict[str, Count] = Field(
         {},
-        description="Phase to how many times it runs within a step, 1 to 10^9; the method's number where it "
-        "is not listed.",
+        description="How many times a phase runs within a step, by phase, 1 to 10^9; a phase that is not "
+        "listed has the method's number.",
     )
     schedule: ScheduleConfig = Field(ScheduleConfig(), description="Learning-rate schedule of all phases.")
     schedules: dict[str, ScheduleConfig] = Field(
-        {}, description="Phase to its own learning-rate schedule, in place of `schedule`."
+        {}, description="Learning-rate schedules of single phases, by phase, in place of `schedule`."
     )
     precision: Literal["fp32", "bf16"] = Field(
         "fp32",
@@ -396,9 +396,10 @@ class Stage(Strict):
     )
     ema: dict[str, Annotated[Positive, Field(lt=1)]] = Field(
         {},
-        description="Role to the largest decay, in (0, 1), of an exponential moving average (EMA) of its "
-        "weights, which is then evaluated and passed on to later stages. The decay warms up: step k uses "
-        "min(ema, 1 - (1 + k)^(-2/3)), which is 0.99 at 1,000 steps, 0.995 at 2,830 and 0.998 at 11,180.",
+        description="Largest decay, in (0, 1), of an exponential moving average (EMA) of a network's "
+        "weights, by role; the average is evaluated and passed on to later stages. The decay warms up: step "
+        "k uses min(ema, 1 - (1 + k)^(-2/3)), which is 0.99 at 1,000 steps, 0.995 at 2,830 and 0.998 at "
+        "11,180.",
     )
     compile: bool = Field(
         False, description="Whether generators and discriminators are compiled with torch.compile."
@@ -507,11 +508,12 @@ class Config(Strict):
     data: Data = Field(description="The two domains, and the size of their images.")
     networks: dict[str, Spec] = Field(
         {},
-        description="Kind (`f`, `g`, `d`, ...) or role (`f_t`, `d_s`, ...) of a network to its architecture.",
+        description="Architectures of the networks, by kind (`f`, `g`, `d`, ...) or by role (`f_t`, `d_s`, "
+        "...).",
     )
     stages: dict[str, Stage] = Field(
-        description="Name of each stage, at most 100 letters, digits, `_` and `-`, to its settings; trained "
-        "in this order."
+        description="Settings of each stage, by its name of at most 100 letters, digits, `_` and `-`, in the "
+        "order of training."
     )
     device: Annotated[str, AfterValidator(known_device)] = Field(
         "auto",

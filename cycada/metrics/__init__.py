@@ -1,4 +1,7 @@
-"""Counts, scores and monitors. A file dropped in here registers itself."""
+"""Confusion matrices, scores, label-free criteria and monitors.
+
+A new file in this folder registers itself.
+"""
 
 from cycada.core.registry import import_folder
 from cycada.metrics.confusion import confusion_matrix

@@ -1,4 +1,7 @@
-"""Classes that a source classifier hardly finds in the target: its semantic loss keeps translations of them from looking right."""
+"""Classes that a source classifier hardly ever predicts on target images.
+
+A semantic loss with this classifier keeps translations of such classes from looking like the target domain.
+"""
 
 from __future__ import annotations
 
@@ -7,34 +10,51 @@ from collections.abc import Sequence
 from cycada.core.errors import list_some
 
 FEW = 0.2
-"""A class is found rarely where its share among the answers on target images is below this part of its share in the source. Of
-1,000 images and ten classes, chance leaves a class that is equally frequent above 0.7."""
+"""A class is rarely predicted if its share of predictions is below this fraction of its source share.
+
+With 1,000 images and ten classes, a class that is equally frequent in both domains stays above 0.7 by
+chance."""
 ENOUGH = 15
-"""Answers that a class has to have by its share in the source before a lack of them says anything: of many classes
-chance leaves some out."""
+"""Least number of predictions that a class should have by its source share for a lack to mean anything.
+
+Among many classes, some have no prediction by chance."""
 NAMED = 10
-"""Classes that are named."""
+"""Most classes that a message names."""
 
 
-def rarely_predicted(answers: Sequence[float], expected: Sequence[float]) -> dict[int, tuple[float, float]]:
-    """Class -> (its share among a frozen source classifier's answers on target images, its share in the source).
+def rarely_predicted(predicted: Sequence[float], expected: Sequence[float]) -> dict[int, tuple[float, float]]:
+    """Return the classes that a frozen source classifier rarely predicts on target images.
 
-    answers, expected: counts by class, (K,) each. No target label is looked at. Either the target has few of the class, or the classifier
-    does not know it there; then a semantic loss (Hoffman et al. 2018, eq. 4) forbids translations of the class that look true.
+    No target label is used.
+
+    Either the target has few images of the class, or the classifier does not recognise it there; then a
+    semantic loss (Hoffman et al. 2018, eq. 4) prevents realistic translations of the class.
+
+    Args:
+        predicted: (K,) numbers of predictions on target images, by class.
+        expected: (K,) numbers of source images, by class.
+
+    Returns:
+        Class to its shares among the predictions and in the source, both in [0, 1].
     """
-    said, there = float(sum(answers)), float(sum(expected))
-    if not said or not there:
+    predictions, examples = float(sum(predicted)), float(sum(expected))
+    if not predictions or not examples:
         return {}
-    shares = [(float(a) / said, float(e) / there) for a, e in zip(answers, expected, strict=True)]
-    return {k: (a, e) for k, (a, e) in enumerate(shares) if a < FEW * e and e * said >= ENOUGH}
+    shares = [(float(p) / predictions, float(e) / examples) for p, e in zip(predicted, expected, strict=True)]
+    return {k: (p, e) for k, (p, e) in enumerate(shares) if p < FEW * e and e * predictions >= ENOUGH}
 
 
-def in_words(found: dict[int, tuple[float, float]], names: Sequence[str]) -> str:
-    """`9 (0.3 % of the target, 9.9 % of the source), ...`."""
+def in_words(classes: dict[int, tuple[float, float]], names: Sequence[str]) -> str:
+    """Return classes and their shares in words: `9 (0.3 % of the target, 9.9 % of the source), ...`.
+
+    Args:
+        classes: What `rarely_predicted` returned.
+        names: (K,) names of the classes.
+    """
     return list_some(
         [
-            f"{names[k]} ({100 * a:.1f} % of the target, {100 * e:.1f} % of the source)"
-            for k, (a, e) in found.items()
+            f"{names[k]} ({100 * p:.1f} % of the target, {100 * e:.1f} % of the source)"
+            for k, (p, e) in classes.items()
         ],
         NAMED,
     )

@@ -1,4 +1,4 @@
-"""One (K, K) count is all that accuracy, per-class accuracy and IoU need; counts add over batches and processes."""
+"""Confusion matrices, which add over batches and processes, and from which all accuracies and IoU follow."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from cycada.core.types import ignore_index
 
 
 def confusion_matrix(prediction: Tensor, label: Tensor, classes: int) -> Tensor:
-    """(K, K) int64: entry [i, j] counts what is i and was called j. Any equal shapes; labels equal to IGNORE, and
+    """Return the confusion matrix of predictions.
 
-    predictions or labels outside 0..K-1, fall into a bin that is thrown away.
+    Args:
+        prediction: Predicted classes, of any shape.
+        label: True classes, of the same shape; those to ignore (`ignore_index`), and pairs with a class
+            outside 0 to K - 1, are not counted.
+        classes: The number of classes, K.
+
+    Returns:
+        (K, K) int64, whose entry [i, j] counts examples of class i that were predicted as class j.
     """
     prediction, label = prediction.flatten().long(), label.flatten().long()
     valid = (

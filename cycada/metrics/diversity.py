@@ -1,4 +1,4 @@
-"""How different pictures of one set are from each other: what a generator that draws one picture for all has lost."""
+"""Diversity of a set of images, which a generator loses in mode collapse."""
 
 from __future__ import annotations
 
@@ -7,33 +7,53 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SIDE = 16
-"""Pixels a side to which a picture is shrunk before pictures are compared: noise and fine texture are no diversity."""
+"""Side in pixels to which images are shrunk for comparison: noise and fine texture are no diversity."""
 ROWS = 500
-"""Pictures that are compared with all others together."""
+"""Number of images that are compared with all others at once, which bounds the memory."""
 
 
 def mean_pairwise_distance(vectors: Tensor) -> Tensor:
-    """The mean Euclidean distance of two different vectors, over all pairs. (N, D) -> scalar float64; NaN below 2 vectors."""
+    """Return the mean Euclidean distance over all pairs of different vectors.
+
+    Args:
+        vectors: (N, D).
+
+    Returns:
+        A scalar, float64; NaN for fewer than 2 vectors.
+    """
     x = vectors.detach().double()
     n = len(x)
     if n < 2:
         return torch.tensor(torch.nan, dtype=torch.float64)
     total = sum(
-        torch.cdist(part, x, compute_mode="donot_use_mm_for_euclid_dist").sum() for part in x.split(ROWS)
+        torch.cdist(rows, x, compute_mode="donot_use_mm_for_euclid_dist").sum() for rows in x.split(ROWS)
     )
     return torch.as_tensor(total) / (n * (n - 1))
 
 
 def relative_diversity(made: Tensor, real: Tensor) -> Tensor:
-    """The mean distance of two of `made` over that of two of `real`: 1 is as diverse, 0 is one picture. (N, D), (M, D) -> scalar.
+    """Return the mean pairwise distance of `made`, divided by that of `real`.
 
-    NaN below 2 vectors, or where all of `real` are equal.
+    Args:
+        made: (N, D) generated images as vectors.
+        real: (M, D) real images as vectors.
+
+    Returns:
+        A scalar: 1 if both are equally diverse, 0 if all of `made` are equal; NaN for fewer than 2 vectors,
+        or if all of `real` are equal.
     """
     within = mean_pairwise_distance(real)
     return mean_pairwise_distance(made).to(within.device) / torch.where(within > 0, within, torch.nan)
 
 
 def thumbnails(images: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C * h * w): pictures as vectors, averaged over areas to at most `SIDE` x `SIDE`."""
+    """Return images as vectors after averaging to at most `SIDE` x `SIDE` pixels.
+
+    Args:
+        images: (N, C, H, W).
+
+    Returns:
+        (N, C * h * w) float.
+    """
     height, width = images.shape[-2:]
     return F.adaptive_avg_pool2d(images.float(), (min(height, SIDE), min(width, SIDE))).flatten(1)

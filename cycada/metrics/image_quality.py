@@ -1,4 +1,4 @@
-"""How far two sets of pictures lie apart, by the features of a given network. Pure functions of (N, D) features."""
+"""Distances between two sets of images, FID and KID, as pure functions of (N, D) features of any network."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from torch import Tensor
 
 
 class Moments:
-    """Mean and covariance of feature vectors that come in parts: float64, and nothing of the parts is kept.
+    """Running mean and covariance of feature vectors, in float64, which keep none of the vectors.
 
-    n: vectors so far. mean: (D,). covariance: (D, D), with n - 1 below, as numpy.cov.
+    Attributes:
+        n: Number of vectors so far.
+        mean: (D,) mean of the vectors; empty before the first one.
     """
 
     def __init__(self) -> None:
@@ -20,7 +22,10 @@ class Moments:
         self._scatter = torch.zeros(0, 0, dtype=torch.float64)
 
     def add(self, features: Tensor) -> None:
-        """(n, D). The update of Chan, Golub & LeVeque 1979, which loses no digits where the mean is far from 0."""
+        """Add (n, D) features.
+
+        The update is that of Chan, Golub & LeVeque 1979, which loses no digits where the mean is far from 0.
+        """
         x = features.detach().double().cpu()
         if not len(x):
             return
@@ -37,18 +42,23 @@ class Moments:
 
     @property
     def covariance(self) -> Tensor:
+        """Covariance of the vectors, (D, D), divided by n - 1 as in numpy.cov."""
         return self._scatter / max(self.n - 1, 1)
 
     @property
     def full_rank(self) -> bool:
-        """Whether there are enough vectors for a covariance that is not singular by their number alone."""
+        """Whether there are more vectors than features, so that the covariance need not be singular."""
         return self.n > len(self.mean)
 
 
 class Frechet(NamedTuple):
-    """full_rank: False where a set has no more pictures than features: then the distance is mostly the error of its covariance,
+    """Frechet distance of two sets of images.
 
-    too large, and comparable at most with distances of equal n.
+    Attributes:
+        distance: The squared distance, at least 0.
+        full_rank: Whether both sets have more images than features. Otherwise the distance is too large,
+            being mostly the error of a covariance, and comparable only with distances of equal numbers of
+            images.
     """
 
     distance: float
@@ -56,14 +66,23 @@ class Frechet(NamedTuple):
 
 
 def frechet_distance(a: Moments, b: Moments) -> Frechet:
-    """|m_a - m_b|^2 + Tr(C_a + C_b - 2 (C_a C_b)^(1/2)), the squared Frechet (Wasserstein-2) distance of two Gaussians: FID
+    """Return the squared Frechet (Wasserstein-2) distance of two Gaussians: FID (Heusel et al. 2017).
 
-    (Heusel et al. 2017, their definition of it). The trace of the root is that of (C_a^(1/2) C_b C_a^(1/2))^(1/2), which is symmetric: real
-    eigenvalues, also where a covariance is singular. Raises ValueError with fewer than 2 vectors or other widths.
+    It is |m_a - m_b|^2 + Tr(C_a + C_b - 2 (C_a C_b)^(1/2)). The trace of the root is computed as that of
+    (C_a^(1/2) C_b C_a^(1/2))^(1/2), which is symmetric and so has real eigenvalues, even if a covariance is
+    singular.
+
+    Args:
+        a: Mean and covariance of one set of features.
+        b: Mean and covariance of the other set.
+
+    Raises:
+        ValueError: A set has fewer than 2 vectors, or the sets have different numbers of features.
     """
     if min(a.n, b.n) < 2 or a.mean.shape != b.mean.shape:
         raise ValueError(
-            f"frechet_distance: found {a.n} and {b.n} vectors of width {len(a.mean)} and {len(b.mean)}, expected at least 2 of one width."
+            f"frechet_distance: found {a.n} and {b.n} vectors of width {len(a.mean)} and {len(b.mean)}, "
+            f"expected at least 2 of one width."
         )
     values, vectors = torch.linalg.eigh(a.covariance)
     root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
@@ -75,7 +94,14 @@ def frechet_distance(a: Moments, b: Moments) -> Frechet:
 
 
 class Kid(NamedTuple):
-    """mean and error over subsets, which share pictures: the error says how sure the drawing is, not how sure n is. size: of a subset."""
+    """Kernel distance of two sets of images.
+
+    Attributes:
+        mean: Mean over random subsets.
+        error: Its standard error. Subsets share images, so it is the error of drawing subsets from these
+            images, not that of having only these images.
+        size: Number of images in a subset.
+    """
 
     mean: float
     error: float
@@ -83,11 +109,21 @@ class Kid(NamedTuple):
 
 
 def kernel_distance(a: Tensor, b: Tensor, subsets: int = 100, size: int = 1000, seed: int = 0) -> Kid:
-    """KID (Binkowski et al. 2018, section 4): the unbiased squared MMD with the kernel (x . y / D + 1)^3, the mean over random
+    """Return the kernel distance KID (Binkowski et al. 2018, section 4) of two sets of features.
 
-    subsets, and the standard error of it. a, b: (n, D), (m, D). Of sets with less than twice `size` pictures a subset holds
-    half of the smaller one: a subset that is the whole set would be drawn 100 times alike. May be a little below 0, being
-    unbiased. Raises ValueError with fewer than 4 vectors.
+    It is the unbiased squared MMD with the kernel (x . y / D + 1)^3, averaged over random subsets. Being
+    unbiased, it may be slightly below 0.
+
+    Args:
+        a: (n, D) features of one set.
+        b: (m, D) features of the other set.
+        subsets: Number of random subsets.
+        size: Number of images in a subset; at most half of the smaller set, since subsets of all its images
+            would be equal.
+        seed: Seed of the subsets.
+
+    Raises:
+        ValueError: A set has fewer than 4 vectors.
     """
     smaller = min(len(a), len(b))
     if smaller < 4:
@@ -97,17 +133,25 @@ def kernel_distance(a: Tensor, b: Tensor, subsets: int = 100, size: int = 1000, 
     size = min(size, smaller // 2)
     x, y = a.detach().double().cpu(), b.detach().double().cpu()
     random = torch.Generator().manual_seed(seed)
-    found = torch.stack(
+    distances = torch.stack(
         [
-            squared_mmd(*(part[torch.randperm(len(part), generator=random)[:size]] for part in (x, y)))
+            squared_mmd(*(rows[torch.randperm(len(rows), generator=random)[:size]] for rows in (x, y)))
             for _ in range(subsets)
         ]
-    )  # fmt: skip
-    return Kid(float(found.mean()), float(found.std() / subsets**0.5), size)
+    )
+    return Kid(float(distances.mean()), float(distances.std() / subsets**0.5), size)
 
 
 def squared_mmd(x: Tensor, y: Tensor) -> Tensor:
-    """The unbiased estimate (Gretton et al. 2012, lemma 6) with KID's kernel. (n, D), (m, D) float64 -> scalar."""
+    """Return the unbiased estimate of the squared MMD (Gretton et al. 2012, lemma 6) with KID's kernel.
+
+    Args:
+        x: (n, D) float64, with at least 2 rows.
+        y: (m, D) float64, with at least 2 rows.
+
+    Returns:
+        A scalar, which may be negative.
+    """
 
     def kernel(p: Tensor, q: Tensor) -> Tensor:
         return (p @ q.T / p.shape[1] + 1) ** 3

@@ -1,4 +1,4 @@
-"""What stands for a (K, K) count of more classes than one can look at: blocks of its cells, and its largest errors."""
+"""Summaries of confusion matrices of many classes: blocks of cells, and the most frequent errors."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 
 MANY = 40
-"""Classes up to which tables and pictures show every one; of more they show the worst and the best."""
+"""Most classes of which tables and figures show all; of more they show the worst and the best."""
 EACH = 10
-"""So many of the worst, and as many of the best."""
+"""Number of worst classes, and of best classes, that are shown then."""
 
 
 @dataclass(frozen=True)
 class Confused:
-    """So many examples of the class `true` were called `said`; share: of all examples of that class."""
+    """One kind of error: examples of one class that were predicted as another.
+
+    Attributes:
+        true: The true class.
+        said: The predicted class.
+        count: Number of such examples.
+        share: Their fraction, in [0, 1], of all examples of the true class.
+    """
 
     true: int
     said: int
@@ -24,13 +31,21 @@ class Confused:
 
 
 def shares(count: np.ndarray) -> np.ndarray:
-    """(K, K) counts -> shares of each row in [0, 1]; a row without a count is 0. -> float64."""
-    found: np.ndarray = count / np.maximum(count.sum(1, keepdims=True), 1)
-    return found
+    """Return a (K, K) confusion matrix with rows divided by their sums: in [0, 1], and 0 in empty rows."""
+    fractions: np.ndarray = count / np.maximum(count.sum(1, keepdims=True), 1)
+    return fractions
 
 
 def coarse(share: np.ndarray, most: int) -> tuple[np.ndarray, int]:
-    """The largest of each block of cells, so that at most `most` rows are left and no error vanishes. -> (blocks, cells of a side)."""
+    """Return a smaller matrix of the maxima of square blocks of cells, in which no error vanishes.
+
+    Args:
+        share: (K, K) matrix.
+        most: Most rows of the result.
+
+    Returns:
+        The smaller matrix, and the side of a block in cells.
+    """
     k = len(share)
     side = max(1, -(-k // most))
     starts = np.arange(0, k, side)
@@ -38,36 +53,55 @@ def coarse(share: np.ndarray, most: int) -> tuple[np.ndarray, int]:
 
 
 def most_confused(count: np.ndarray, most: int) -> list[Confused]:
-    """The largest counts off the diagonal, largest first, at most so many; of equal ones the larger share, then the earlier class."""
-    off = np.array(count)
-    np.fill_diagonal(off, 0)
+    """Return the most frequent errors, those with the largest counts first.
+
+    Args:
+        count: (K, K) confusion matrix.
+        most: Most errors to return.
+
+    Returns:
+        The errors; of equal counts, first that with the larger share, then that of the earlier class.
+    """
+    errors = np.array(count)
+    np.fill_diagonal(errors, 0)
     share = shares(count)
-    rows, columns = off.nonzero()
-    order = np.lexsort((columns, rows, -share[rows, columns], -off[rows, columns]))[:most]
+    rows, columns = errors.nonzero()
+    order = np.lexsort((columns, rows, -share[rows, columns], -errors[rows, columns]))[:most]
     return [
-        Confused(int(i), int(j), int(off[i, j]), float(share[i, j]))
+        Confused(int(i), int(j), int(errors[i, j]), float(share[i, j]))
         for i, j in zip(rows[order], columns[order], strict=True)
     ]
 
 
 def ticks(k: int, most: int) -> list[int]:
-    """At most so many of 0 to k - 1, equally far apart from 0 on."""
+    """Return at most `most` of the numbers 0 to k - 1, evenly spaced from 0 on."""
     return list(range(0, k, max(1, -(-k // most))))
 
 
 def cut(name: str, length: int = 24) -> str:
-    """A class's name where there is little room: its beginning and its end, by which long names often differ."""
+    """Return a class's name cut to `length` characters, with its beginning and its end.
+
+    Long names often differ at the end.
+    """
     return name if len(name) <= length else f"{name[: length - 9]}…{name[-8:]}"
 
 
 def lowest(values: Sequence[float], most: int) -> list[int]:
-    """The places of the lowest values, lowest first, at most so many; NaN is none of them."""
+    """Return the indices of at most `most` lowest values, lowest first, without those that are NaN."""
     known = np.flatnonzero(~np.isnan(np.asarray(values, np.float64)))
     return [int(k) for k in known[np.argsort(np.asarray(values, np.float64)[known], kind="stable")][:most]]
 
 
 def worst_and_best(values: Sequence[float]) -> list[int]:
-    """Of at most MANY classes all, in their order; of more the places of the EACH lowest and the EACH highest values, lowest first."""
+    """Return the indices of the classes to show.
+
+    Args:
+        values: (K,) a score of each class.
+
+    Returns:
+        All classes in order if there are at most `MANY`; otherwise the `EACH` lowest and the `EACH` highest,
+        lowest first.
+    """
     if len(values) <= MANY:
         return list(range(len(values)))
     ranked = lowest(values, len(values))

@@ -1,6 +1,7 @@
-"""What a step shows beside its losses. A monitor's parameter names are the views it reads; it is computed where the
+"""Monitors: scalars that a training step reports beside its losses.
 
-losses of the step have computed them all, and so costs no forward pass of its own.
+The names of a monitor's parameters are step tensors. A monitor is computed if the losses of the step have
+computed all of them, so that it costs no forward pass of its own.
 """
 
 from __future__ import annotations
@@ -17,50 +18,69 @@ monitors: Registry[Monitor] = Registry("monitor")
 
 
 def accuracy(logits: Tensor, label: Tensor) -> Tensor:
-    """Share of the labelled images (or pixels) that are named rightly; 0 where none is. (N, K, ...), (N, ...) -> scalar."""
+    """Return the fraction of labelled images (or pixels) that are classified correctly.
+
+    Args:
+        logits: (N, K), or (N, K, H, W).
+        label: (N,) int64, or (N, H, W).
+
+    Returns:
+        A scalar in [0, 1]; 0 if nothing is labelled.
+    """
     labelled = label != ignore_index(logits.shape[1])
     return ((logits.argmax(1) == label) & labelled).sum() / labelled.sum().clamp_min(1)
 
 
 @monitors("task_accuracy_source")
 def task_accuracy_source(f_t_logits_real_s: Tensor, label_s: Tensor) -> Tensor:
-    """Share of the batch's source images (or pixels) that f_t names rightly."""
+    """Return the accuracy of f_t on the batch's source images (or pixels), in [0, 1]."""
     return accuracy(f_t_logits_real_s, label_s)
 
 
 @monitors("task_accuracy_translated")
 def task_accuracy_translated(f_t_logits_fake_t: Tensor, label_s: Tensor) -> Tensor:
-    """Share of the batch's translated source images (or pixels) that f_t names by their source label."""
+    """Return the accuracy of f_t on the batch's translated source images (or pixels), in [0, 1]."""
     return accuracy(f_t_logits_fake_t, label_s)
 
 
 @monitors("agreement_t")
 def agreement_t(f_s_logits_real_s: Tensor, f_s_logits_fake_t: Tensor) -> Tensor:
-    """Share of source images whose class, as f_s sees it, survives G_st. 1 - this is the flip rate."""
+    """Return the fraction of source images that f_s classifies alike before and after g_st.
+
+    The others are label flips.
+    """
     return (f_s_logits_real_s.argmax(1) == f_s_logits_fake_t.argmax(1)).float().mean()
 
 
 @monitors("agreement_s")
 def agreement_s(f_s_logits_real_t: Tensor, f_s_logits_fake_s: Tensor) -> Tensor:
-    """Share of target images whose class, as f_s sees it, survives G_ts."""
+    """Return the fraction of target images that f_s classifies alike before and after g_ts."""
     return (f_s_logits_real_t.argmax(1) == f_s_logits_fake_s.argmax(1)).float().mean()
 
 
 @monitors("semantic_gate")
 def semantic_gate_rate(semantic_gate: Tensor) -> Tensor:
-    """1 where the semantic losses count, 0 where the gate holds them back."""
+    """Return 1 if the semantic losses count in this step, 0 if their gate is closed."""
     return semantic_gate
 
 
 @monitors("feature_gate")
 def feature_gate_rate(feature_gate: Tensor) -> Tensor:
-    """1 where the target network was allowed to move, 0 where the feature discriminator was too weak."""
+    """Return 1 if the target network was trained in this step, 0 if the discriminator was too weak."""
     return feature_gate
 
 
 @monitors("critic_accuracy")
 def critic_accuracy(domain_logits_source: Tensor, domain_logits_target: Tensor) -> Tensor:
-    """Share of both halves of the batch that D_feat puts into the right domain; 0.5 is chance. Maps of places count as their mean."""
+    """Return the accuracy of the feature discriminator d_feat, the mean of both domains' accuracies.
+
+    Args:
+        domain_logits_source: (N, 2), or (N, 2, h, w) for each position of a feature map.
+        domain_logits_target: Same for the target images.
+
+    Returns:
+        A scalar in [0, 1]; chance is 0.5.
+    """
     right_s = (domain_logits_source.argmax(1) == 1).float().mean()
     right_t = (domain_logits_target.argmax(1) == 0).float().mean()
     return 0.5 * (right_s + right_t)
@@ -70,5 +90,8 @@ def critic_accuracy(domain_logits_source: Tensor, domain_logits_target: Tensor) 
 def reversed_critic_accuracy(
     domain_logits_reversed_source: Tensor, domain_logits_reversed_target: Tensor
 ) -> Tensor:
-    """The same behind a gradient reversal (DANN)."""
+    """Return the accuracy of the feature discriminator behind a gradient reversal (DANN).
+
+    See `critic_accuracy`.
+    """
     return critic_accuracy(domain_logits_reversed_source, domain_logits_reversed_target)

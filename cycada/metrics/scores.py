@@ -1,6 +1,7 @@
-"""Scores: pure functions of one (K, K) confusion count (rows: truth, columns: prediction). Shares in [0, 1].
+"""Scores: pure functions of a (K, K) confusion matrix, with true classes in rows and predicted in columns.
 
-Means over classes are over the classes of the truth, so that whatever is scored on one test set is a mean over the same ones.
+Their values are fractions in [0, 1], and scalars or (K,). Means over classes are over those that occur in the
+labels, so that all scores on one test set are means over the same classes.
 """
 
 from __future__ import annotations
@@ -17,33 +18,38 @@ scores: Registry[Score] = Registry("score")
 
 @scores("accuracy")
 def accuracy(count: Tensor) -> Tensor:
-    """Share of all examples (or pixels) that were called what they are. -> scalar."""
+    """Return the fraction of all images (or pixels) that were classified correctly, a scalar."""
     return count.diagonal().sum().double() / count.sum()
 
 
 @scores("pixel_accuracy")
 def pixel_accuracy(count: Tensor) -> Tensor:
-    """`accuracy` by the name that it has in segmentation. -> scalar."""
+    """Return `accuracy` under the name that it has in segmentation, a scalar."""
     return accuracy(count)
 
 
 @scores("class_accuracy")
 def class_accuracy(count: Tensor) -> Tensor:
-    """Per class, the share of its examples that were called by its name (recall). NaN where it is absent. -> (K,)"""
+    """Return the recall of each class, (K,): the fraction of its examples that were classified correctly.
+
+    It is NaN for a class that does not occur in the labels.
+    """
     return count.diagonal().double() / count.sum(1)
 
 
 @scores("mean_class_accuracy")
 def mean_class_accuracy(count: Tensor) -> Tensor:
-    """Mean of `class_accuracy` over the classes of the truth. -> scalar."""
+    """Return the mean of `class_accuracy` over the classes that occur in the labels, a scalar."""
     return class_accuracy(count).nanmean()
 
 
 @scores("class_iou")
 def class_iou(count: Tensor) -> Tensor:
-    """Per class, true positives / (truth or prediction). NaN where the truth does not hold the class. -> (K,)
+    """Return the intersection over union of each class, (K,).
 
-    What is wrongly called by the name of an absent class counts against the classes that it was taken from.
+    It is the number of true positives, divided by that of all examples (or pixels) that are labelled or
+    predicted as the class. It is NaN for a class that does not occur in the labels; wrong predictions of such
+    a class count against the true classes.
     """
     hits, truth = count.diagonal().double(), count.sum(1)
     return (hits / (count.sum(0) + truth - hits)).masked_fill(truth == 0, float("nan"))
@@ -51,18 +57,18 @@ def class_iou(count: Tensor) -> Tensor:
 
 @scores("miou")
 def miou(count: Tensor) -> Tensor:
-    """Mean of `class_iou` over the classes of the truth. -> scalar."""
+    """Return the mean of `class_iou` over the classes that occur in the labels, a scalar."""
     return class_iou(count).nanmean()
 
 
 @scores("fwiou")
 def fwiou(count: Tensor) -> Tensor:
-    """Mean of `class_iou` weighted by how often each class truly occurs (Long et al. 2015, section 5). -> scalar."""
+    """Return the mean of `class_iou`, weighted by class frequency (Long et al. 2015, section 5), a scalar."""
     share = count.sum(1).double() / count.sum()
     return (share * class_iou(count).nan_to_num()).sum()
 
 
 @scores("classes_averaged")
 def classes_averaged(count: Tensor) -> Tensor:
-    """How many classes `miou` is the mean of: those of the truth. -> scalar; the one that is no share."""
+    """Return the number of classes that occur in the labels, over which `miou` is the mean, a scalar."""
     return (count.sum(1) > 0).sum()

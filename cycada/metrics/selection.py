@@ -1,6 +1,6 @@
-"""Criteria that choose without target labels: functions of what a network says of unlabelled target images.
+"""Label-free criteria: functions of predictions for unlabelled target images by which models are selected.
 
-probabilities: (N, K), rows sum to 1. All -> scalar, HIGHER is better.
+They take (N, K) probabilities, whose rows sum to 1, and return a scalar; higher is better.
 """
 
 from __future__ import annotations
@@ -18,34 +18,42 @@ criteria: Registry[Criterion] = Registry("criterion")
 
 
 def _entropy(probabilities: Tensor) -> Tensor:
-    """(..., K) -> (...), in nats."""
+    """Return the entropy of probabilities in nats, (..., K) to (...)."""
     return -torch.special.xlogy(probabilities, probabilities).sum(-1)
 
 
 @criteria("certainty")
 def certainty(probabilities: Tensor) -> Tensor:
-    """Minus the mean entropy: sure answers (Morerio et al. 2018)."""
+    """Return minus the mean entropy, which is high for confident predictions (Morerio et al. 2018)."""
     return -_entropy(probabilities).mean()
 
 
 @criteria("information_maximisation")
 def information_maximisation(probabilities: Tensor) -> Tensor:
-    """Sure answers of many kinds: entropy of the mean less the mean entropy (Shi & Sha 2012; SHOT, eq. 3)."""
+    """Return the entropy of the mean minus the mean entropy (Shi & Sha 2012; SHOT, eq. 3).
+
+    It is high for predictions that are confident and spread over many classes.
+    """
     return _entropy(probabilities.mean(0)) - _entropy(probabilities).mean()
 
 
 @criteria("bnm")
 def bnm(probabilities: Tensor) -> Tensor:
-    """Batch nuclear norm (Cui et al. 2020) over its largest value, sqrt(N min(N, K)). In (0, 1]."""
+    """Return the batch nuclear norm (Cui et al. 2020) divided by its maximum sqrt(N min(N, K)), in (0, 1]."""
     n, k = probabilities.shape
     return torch.linalg.matrix_norm(probabilities, "nuc") / (n * min(n, k)) ** 0.5
 
 
 @criteria("snd")
 def snd(probabilities: Tensor, *, temperature: Temperature = 0.05) -> Tensor:
-    """Soft neighbourhood density (Saito et al. 2021, eq. 2 and 3): the mean entropy of each image's similarities to all
+    """Return the soft neighbourhood density (Saito et al. 2021, eq. 2 and 3).
 
-    others, by the cosine of the answers. High where target images lie in dense clusters.
+    It is the mean entropy of each image's similarities to all others, by the cosine of their predictions, and
+    is high if target images lie in dense clusters.
+
+    Args:
+        probabilities: (N, K), whose rows sum to 1.
+        temperature: Temperature of the softmax over similarities, in (0, 1000].
     """
     unit = torch.nn.functional.normalize(probabilities, dim=1)
     similarity = (unit @ unit.T / temperature).fill_diagonal_(-torch.inf)

@@ -1,8 +1,9 @@
-"""How sure a difference is: standard errors, paired tests, and their correction when there are many. Pure functions.
+"""Standard errors, paired tests, and their correction for multiple tests, as pure functions.
 
-What a test covers is what it resamples. The bootstrap resamples test images and so speaks of other images of the same
-kind for THESE trained networks; the signed-rank test compares seeds and so speaks of other trainings on THESE images.
-Frames of one drive that follow each other look alike and count for less than their number: they are drawn in blocks.
+A test generalises over what it resamples. The bootstrap resamples test images, and so covers other images of
+the same kind with THESE trained networks; the signed-rank test compares seeds, and so covers other trainings
+with THESE images. Consecutive frames of a video are similar and count for less than their number: they are
+drawn in blocks.
 """
 
 from __future__ import annotations
@@ -14,13 +15,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 WILCOXON_NEEDS = 6
-"""Seeds below which the two-sided signed-rank test cannot reach p < 0.05: its smallest p is 2 / 2^n."""
+"""Least number of seeds for p < 0.05 in the two-sided signed-rank test, whose smallest p is 2 / 2^n."""
 BLOCKS_NEEDED = WILCOXON_NEEDS
-"""Blocks below which the bootstrap gives no p: were only their signs known, no smaller one than 2 / 2^n could be had."""
+"""Least number of blocks for a p-value of the bootstrap, by the same bound for their signs alone."""
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and its standard error, s / sqrt(n) with n - 1 in s. The error of one value is unknown: None."""
+    """Return the mean of some values and its standard error.
+
+    Returns:
+        The mean, and s / sqrt(n) with n - 1 in the standard deviation s; None as the error of a single value.
+
+    Raises:
+        ValueError: There are no values.
+    """
     x = np.asarray(values, np.float64)
     if not x.size:
         raise ValueError("mean_and_error: no values.")
@@ -29,9 +37,14 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """difference, low, high: of the two shares (0 to 1), with the 95 % percentile interval. p: two-sided; None of too few blocks.
+    """Difference between two scores in [0, 1], with its interval and p-value.
 
-    block: images that were drawn together, 1 where each was drawn by itself.
+    Attributes:
+        difference: The difference, in [-1, 1].
+        low: Lower end of the 95 % percentile interval.
+        high: Upper end of the 95 % percentile interval.
+        p: Two-sided p-value; None for too few blocks.
+        block: Number of consecutive images that were drawn together; 1 if each was drawn by itself.
     """
 
     difference: float
@@ -42,10 +55,11 @@ class Bootstrap:
 
 
 def block_length(images: int) -> int:
-    """The frames of a block where `images` frames follow each other: the square root of their number, rounded up.
+    """Return the number of frames in a block, for a video of `images` frames: the square root, rounded up.
 
-    Longer than the usual n^(1/3), since a short block overstates how sure a difference is. 20 frames, a second apart: 5, after which
-    their grey values are as far apart as any.
+    This is longer than the usual n^(1/3), since short blocks overstate how certain a difference is. For 20
+    frames, one second apart, it is 5, after which their grey values differ as much as those of any two
+    frames.
     """
     return math.ceil(math.sqrt(images))
 
@@ -53,34 +67,50 @@ def block_length(images: int) -> int:
 def paired_bootstrap(
     ours: np.ndarray, theirs: np.ndarray, resamples: int = 10_000, seed: int = 0, block: int = 1
 ) -> Bootstrap:
-    """Paired bootstrap over test images (Efron & Tibshirani 1993, ch. 13 and 16) of the difference in accuracy or in mIoU.
+    """Return the difference in accuracy or mIoU of two methods, with a paired bootstrap over test images.
 
-    ours, theirs: the same seeds and images in the same order; images are drawn with replacement, `resamples` times.
-    (S, N) bool, right or wrong by seed and image: accuracy. Image i has d_i = the mean over seeds of (ours - theirs). d takes
-    at most 2 S + 1 values, so a resample is one multinomial draw over their counts: exact, and independent of N.
-    (S, N, K, K) counts by seed and image, rows are the truth: mIoU, which is no mean over images. The counts of the images that
-    were drawn are added up, each seed by itself; its mIoU is of that sum, over the classes that the truth of ALL images holds,
-    the same in every resample and on both sides (a class whose truth was not drawn adds 0 to both); then the mean over seeds.
-    p: how often a resample, moved by what was seen, lies as far out as that; (1 + count) / (1 + resamples).
-    block: so many neighbours are drawn together, the first image following the last (the circular block bootstrap of Politis & Romano
-    1992), until there are as many images as before; for frames of a video, which come in the order of time. No p below 6 blocks.
+    See Efron & Tibshirani 1993, ch. 13 and 16. Images are drawn with replacement. The result does NOT cover
+    other seeds: the networks are fixed.
 
-    It does NOT cover what another seed would have done: the networks are held fixed.
+    Accuracy: image i has d_i, the mean over seeds of (ours - theirs). d takes at most 2 S + 1 values, so that
+    a resample is one multinomial draw over their counts: exact, and independent of N. mIoU is no mean over
+    images: the counts of the drawn images are added, separately for each seed; the mIoU of the sum is over
+    the classes that occur in the labels of ALL images, the same in every resample and for both methods (a
+    class whose labels were not drawn adds 0 to both); then the mean over seeds is taken.
+
+    Args:
+        ours: (S, N) bool, correct or not by seed and image, for accuracy; or (S, N, K, K) confusion matrices
+            by seed and image, with true classes as rows, for mIoU.
+        theirs: The same for the other method, with the same seeds and images in the same order.
+        resamples: Number of resamples.
+        seed: Seed of the resamples.
+        block: Number of consecutive images that are drawn together, the first image following the last (the
+            circular block bootstrap of Politis & Romano 1992), until there are N images; for frames of a
+            video in order of time.
+
+    Returns:
+        The difference, its interval, and p: how often a resample, minus the observed difference, is at least
+        as far from 0 as that, (1 + count) / (1 + resamples). With blocks of several images, p is None for
+        fewer than 6 blocks.
+
+    Raises:
+        ValueError: The arrays differ in shape, have another shape or are empty, or the block is longer than
+            N.
     """
     if ours.shape != theirs.shape or ours.ndim not in (2, 4) or not ours.size:
         raise ValueError(
-            f"paired_bootstrap: expected two (seeds, images) arrays, or (seeds, images, K, K), of one shape, found {ours.shape} "
-            f"and {theirs.shape}."
+            f"paired_bootstrap: expected two (seeds, images) arrays, or (seeds, images, K, K), of one shape, "
+            f"found {ours.shape} and {theirs.shape}."
         )
     if not 1 <= block <= ours.shape[1]:
         raise ValueError(f"paired_bootstrap: expected a block of 1 to {ours.shape[1]} images, found {block}.")
     random = np.random.default_rng(seed)
     if ours.ndim == 4:
-        return _of_weights(_difference_in_miou(ours, theirs), ours.shape[1], block, resamples, random)
+        return _block_bootstrap(_difference_in_miou(ours, theirs), ours.shape[1], block, resamples, random)
     seeds, images = ours.shape
     each = ours.astype(np.int64).sum(0) - theirs.astype(np.int64).sum(0)
     if block > 1:
-        return _of_weights(
+        return _block_bootstrap(
             lambda weights: weights @ each / (seeds * images), images, block, resamples, random
         )
     values, counts = np.unique(each, return_counts=True)
@@ -89,18 +119,21 @@ def paired_bootstrap(
     return _bootstrap(total, drawn, 1 / (seeds * images))
 
 
-def _bootstrap(seen: float, drawn: np.ndarray, scale: float = 1.0, equal: float = 0.0) -> Bootstrap:
-    """From the difference and (R,) resampled ones, both times 1 / scale. equal: what is as far out up to here is."""
-    p = (1 + int((np.abs(drawn - seen) >= abs(seen) - equal).sum())) / (1 + len(drawn))
+def _bootstrap(observed: float, drawn: np.ndarray, scale: float = 1.0, tolerance: float = 0.0) -> Bootstrap:
+    """Return the result for an observed difference and (R,) resampled ones, all to be multiplied by `scale`.
+
+    Resamples that are as far from the observed difference as 0 is, up to `tolerance`, count for p.
+    """
+    p = (1 + int((np.abs(drawn - observed) >= abs(observed) - tolerance).sum())) / (1 + len(drawn))
     low, high = np.quantile(drawn, [0.025, 0.975]) * scale
-    return Bootstrap(seen * scale, float(low), float(high), p)
+    return Bootstrap(observed * scale, float(low), float(high), p)
 
 
 Difference = Callable[[np.ndarray], np.ndarray]
-"""(R, N) how often each image counts -> (R,) differences."""
+"""Function from (R, N), how often each image counts, to (R,) differences."""
 
 
-def _of_weights(
+def _block_bootstrap(
     difference: Difference,
     images: int,
     block: int,
@@ -108,7 +141,7 @@ def _of_weights(
     random: np.random.Generator,
     together: int = 250,
 ) -> Bootstrap:
-    """Of whatever a difference is; `together` resamples at once, so that memory is bounded."""
+    """Return the bootstrap of any difference, `together` resamples at once, so that the memory is bounded."""
     drawn = []
     for start in range(0, resamples, together):
         rows = min(together, resamples - start)
@@ -120,13 +153,18 @@ def _of_weights(
                 np.bincount(chosen.ravel(), minlength=rows * images).reshape(rows, images).astype(np.float64)
             )
         )
-    seen = float(difference(np.ones((1, images)))[0])
-    found = _bootstrap(seen, np.concatenate(drawn), equal=1e-12)
-    return replace(found, block=block, p=found.p if block == 1 or images // block >= BLOCKS_NEEDED else None)
+    observed = float(difference(np.ones((1, images)))[0])
+    result = _bootstrap(observed, np.concatenate(drawn), tolerance=1e-12)
+    enough_blocks = block == 1 or images // block >= BLOCKS_NEEDED
+    return replace(result, block=block, p=result.p if enough_blocks else None)
 
 
 def _difference_in_miou(ours: np.ndarray, theirs: np.ndarray) -> Difference:
-    """mIoU needs no more of a count than hits and unions, (N, 2 S K) numbers, so that resamples are rows of a product."""
+    """Return the function from image weights to differences in mIoU.
+
+    mIoU needs only the hits and unions of each count, (N, 2 S K) numbers, so that all resamples are one
+    product.
+    """
     classes = (ours.sum((0, 1, 3)) + theirs.sum((0, 1, 3))) > 0
     sides = [_hits_and_unions(ours), _hits_and_unions(theirs)]
 
@@ -138,39 +176,50 @@ def _difference_in_miou(ours: np.ndarray, theirs: np.ndarray) -> Difference:
 
 
 def _hits_and_unions(counts: np.ndarray) -> np.ndarray:
-    """(S, N, K, K) -> (N, 2, S, K) float64."""
+    """Return the true positives and the unions of each class, (S, N, K, K) to (N, 2, S, K) float64."""
     hits = np.diagonal(counts, axis1=2, axis2=3).astype(np.float64)
     return np.stack([hits, counts.sum(2) + counts.sum(3) - hits]).transpose(2, 0, 1, 3)
 
 
 def _mean_miou(summed: np.ndarray) -> np.ndarray:
-    """(R, 2, S, K) hits and unions -> (R,): the mean over seeds of the mean IoU over these classes."""
+    """Return the mean IoU over classes and seeds, from hits and unions (R, 2, S, K) to (R,)."""
     mean: np.ndarray = (summed[:, 0] / np.maximum(summed[:, 1], 1)).mean((1, 2))
     return mean
 
 
 def wilcoxon_over_seeds(differences: Sequence[float]) -> float | None:
-    """Two-sided p of the Wilcoxon signed-rank test (scipy) over one difference a seed; ties at 0 are left out.
+    """Return the two-sided p-value of the Wilcoxon signed-rank test, which covers seeds and not images.
 
-    None with fewer than 6 seeds that differ, where no outcome could be significant. It covers seeds, not images.
+    Args:
+        differences: One difference for each seed; those that are 0 are left out.
+
+    Returns:
+        p; None if fewer than 6 differences are left, of which no outcome could be significant.
     """
-    moved = [d for d in differences if d]
-    if len(moved) < WILCOXON_NEEDS:
+    nonzero = [d for d in differences if d]
+    if len(nonzero) < WILCOXON_NEEDS:
         return None
     from scipy.stats import wilcoxon
 
-    return float(wilcoxon(moved).pvalue)
+    return float(wilcoxon(nonzero).pvalue)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down correction (1979) over the tests that were made; None stays None.
+    """Return p-values after Holm's step-down correction (1979) for multiple tests.
 
-    Holds the chance of any false finding in the whole table at the level, whatever the tests depend on.
+    With it, the chance of any false finding in the whole table is at most the level of significance, however
+    the tests depend on each other.
+
+    Args:
+        p_values: One p-value for each test, None for a test that was not made.
+
+    Returns:
+        The corrected p-values in the same order; None stays None.
     """
-    made = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    ordered = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     highest = 0.0
-    for rank, (p, i) in enumerate(made):
-        highest = max(highest, min(1.0, (len(made) - rank) * p))
+    for rank, (p, i) in enumerate(ordered):
+        highest = max(highest, min(1.0, (len(ordered) - rank) * p))
         adjusted[i] = highest
     return adjusted

@@ -1,4 +1,4 @@
-"""Whether a translation keeps where things are and what resembles what, whatever they look like."""
+"""Structure distance: whether a translation keeps the layout of an image, whatever its appearance."""
 
 from __future__ import annotations
 
@@ -6,21 +6,29 @@ import torch.nn.functional as F
 from torch import Tensor
 
 PLACES = 32
-"""Places a side up to which maps of features are compared: their similarities are PLACES^4 numbers a picture."""
+"""Largest side of feature maps that are compared; their similarities are PLACES^4 numbers an image."""
 
 
 def self_similarity(maps: Tensor) -> Tensor:
-    """The cosine of the features of every two places. (N, D, h, w) -> (N, hw, hw) in [-1, 1]."""
+    """Return the cosine similarity of features at every two positions: (N, D, h, w) to (N, hw, hw)."""
     unit = F.normalize(maps.float().flatten(2), dim=1)
     return unit.transpose(1, 2) @ unit
 
 
 def structure_distance(before: Tensor, after: Tensor) -> Tensor:
-    """The mean squared difference of the self-similarities of a picture and its translation. (N, D, h, w) twice -> (N,) in [0, 4].
+    """Return the mean squared difference between the self-similarities of images and of their translations.
 
-    With the keys of DINO's last layer it is the structure loss of Splice (Tumanyan et al. 2022, section 3, L_structure, there as
-    a Frobenius norm; their code takes the mean of squares, as here and as in tables of "DINO structure distance"). Values of
-    different extractors cannot be compared. Larger maps are averaged to `PLACES` x `PLACES` first.
+    With the keys of DINO's last layer it is the structure loss of Splice (Tumanyan et al. 2022, section 3,
+    L_structure; there a Frobenius norm, while their code takes the mean of squares, as here and as in tables
+    of "DINO structure distance"). Values from different feature extractors are not comparable.
+
+    Args:
+        before: (N, D, h, w) feature maps of the images; maps larger than `PLACES` are averaged to that size
+            first.
+        after: (N, D, h, w) feature maps of their translations.
+
+    Returns:
+        (N,) in [0, 4].
     """
     height, width = before.shape[-2:]
     if max(height, width) > PLACES:

@@ -1,4 +1,4 @@
-"""What a sound config names that is not here: on the machine that trains it may be."""
+"""Search for what a sound config needs and this machine lacks: data, devices, memory and files of weights."""
 
 from __future__ import annotations
 
@@ -23,10 +23,14 @@ from cycada.train.device import Device
 
 
 def absent(config: Config, plans: Sequence[StagePlan]) -> list[str]:
-    """A sentence for each: data, the device, memory, files of weights. No image is opened and nothing is downloaded."""
-    weights = (said for plan in plans for said in _weights(plan))
-    found = [*_device(config.device), *_memory(config, plans), *_data(config), *weights]
-    return list(dict.fromkeys(found))
+    """Return one sentence for each thing that an experiment needs and that this machine lacks.
+
+    These are its data, its device, enough memory, and files of weights. No image is opened, and nothing is
+    downloaded. None of them is a mistake in the config: another machine may have them.
+    """
+    weights = (sentence for plan in plans for sentence in _weights(plan))
+    sentences = [*_device(config.device), *_memory(config, plans), *_data(config), *weights]
+    return list(dict.fromkeys(sentences))
 
 
 def _device(name: str) -> Iterator[str]:
@@ -42,14 +46,14 @@ def _device(name: str) -> Iterator[str]:
 
 def _memory(config: Config, plans: Sequence[StagePlan]) -> Iterator[str]:
     try:
-        there = memory_of(Device.find(config.device).torch_device)
+        available = memory_of(Device.find(config.device).torch_device)
     except CycadaError:
-        return  # the device is not here: that is said
+        return  # _device reports that the device is missing
     for plan in plans:
-        if (taken := rehearse(config, plan)) > there:
+        if (needed := rehearse(config, plan)) > available:
             yield (
-                f"stages.{plan.name}: a step takes {taken / 1e9:,.0f} GB of memory at the least, and this machine has "
-                f"{there / 1e9:,.0f}. Lower its batch, data.size or crop, or train elsewhere."
+                f"stages.{plan.name}: a step takes {needed / 1e9:,.0f} GB of memory at the least, and this "
+                f"machine has {available / 1e9:,.0f}. Lower its batch, data.size or crop, or train elsewhere."
             )
 
 
@@ -60,36 +64,36 @@ def _data(config: Config) -> Iterator[str]:
         if spec.name in scene_domains:
             domain = scene_domain(spec, side)
             for split in domain.splits:
-                if split in (
-                    "train",
-                    "test",
-                ):  # of a target's training scenes only an oracle wants masks, and it says so when it runs
-                    look = domain.images if (side, split) == ("target", "train") else domain.load
-                    yield from _said(side, partial(look, root, split))
+                if split in ("train", "test"):
+                    # Only an oracle needs masks of the target's training images, and reports them itself.
+                    find = domain.images if (side, split) == ("target", "train") else domain.load
+                    yield from _error_of(side, partial(find, root, split))
         elif not config.data.download:
-            yield from _said(side, partial(_files, spec, side, root))
+            yield from _error_of(side, partial(_check_files, spec, side, root))
 
 
-def _said(side: str, look: Callable[[], Any]) -> Iterator[str]:
+def _error_of(side: str, find: Callable[[], Any]) -> Iterator[str]:
+    """Yield the error that `find` raises, if it raises one."""
     try:
-        look()
+        find()
     except (CycadaError, OSError) as error:
         yield f"data.{side}: {error}"
 
 
-def _files(spec: Spec, side: str, root: Path) -> None:
-    """Raises CycadaError where a file or folder of a domain of whole images is not there."""
+def _check_files(spec: Spec, side: str, root: Path) -> None:
+    """Raise CycadaError where a file or folder of a domain with image-level labels is missing."""
     entry = domains[spec.name]
     domain = entry(**check_options(entry, spec.options, f"data.{side}"))
-    named = getattr(domain, "paths", None)
-    if isinstance(named, dict):
-        if missing := [path for path in named.values() if not (root / path).exists()]:
+    paths = getattr(domain, "paths", None)
+    if isinstance(paths, dict):
+        if missing := [path for path in paths.values() if not (root / path).exists()]:
             raise domain.missing(root, ", ".join(map(str, missing)))
     elif domain.files and not any(glob(str(root / file.split(" ")[0])) for file in domain.files):
         raise domain.missing(root, ", ".join(domain.files))
 
 
 def _weights(plan: StagePlan) -> Iterator[str]:
+    """Yield a sentence for each file of weights that is missing or lacks the network."""
     for role, start in plan.stage.init.items():
         path, sign, wanted = start.partition("#")
         where = f"stages.{plan.name}.init.{role}"

@@ -1,4 +1,4 @@
-"""Config -> data, networks and a training: the only room that knows all others."""
+"""From a checked plan to data, networks and a training state."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from cycada.data import (
     convert,
     domains,
     scene_domains,
-)  # fmt: skip
+)
 from cycada.data.domain import Wanted, prepare_domain
 from cycada.data.scenes import Palette, SegmentationDataset
 from cycada.methods import TEACHER, Networks
@@ -45,13 +45,24 @@ from cycada.train.step import Phase, submodule, submodules
 
 Weights = Mapping[str, Tensor]
 TranslateOnce = Callable[[nn.Module, ResizedDataset | ImageDataset], Translated | ImageDataset]
-"""g_st and the source's training images -> the images with their translations."""
+"""Function from g_st and the source's training images to these images with their translations."""
 
 
 @dataclass(frozen=True)
 class Datasets:
-    """Both domains, at the size that networks see. The target's training labels are thrown away here, unless a stage is an
-    oracle. palette: a colour for every class of scenes. A source of scenes may have no `test`: then nothing is scored on it."""
+    """Both domains' datasets, at the size that networks see.
+
+    The target's training labels are dropped here, unless a stage is an oracle.
+
+    Attributes:
+        classes: Names of the classes, in order; empty if neither domain has labels.
+        source: Split to the labelled source set. A segmentation source may lack `test`, and is then not
+            scored.
+        target: Split to the target set; its training set has no labels.
+        oracle: The target's training set with labels, if a stage is an oracle, else None.
+        fingerprint: Hash of all images and of all labels that may be used; part of stage ids.
+        palette: A colour for each class of masks; empty for image-level labels.
+    """
 
     classes: tuple[str, ...]
     source: Mapping[Split, ImageDataset | ResizedDataset]
@@ -61,31 +72,45 @@ class Datasets:
     palette: Palette = ()
 
     def resized_to(self, config: Config, stage: Stage) -> Datasets:
-        """With scenes at the size of a stage."""
+        """Return the same datasets with segmentation images at the size of a stage."""
         shapes = config.shapes(stage)
 
-        def sized(examples: ImageDataset | ResizedDataset | None, side: str) -> Any:
-            return examples.resized_to(shapes[side]) if isinstance(examples, ResizedDataset) else examples
+        def resize(dataset: ImageDataset | ResizedDataset | None, side: str) -> Any:
+            return dataset.resized_to(shapes[side]) if isinstance(dataset, ResizedDataset) else dataset
 
         source, target = (
-            {split: sized(e, side) for split, e in getattr(self, side).items()}
+            {split: resize(dataset, side) for split, dataset in getattr(self, side).items()}
             for side in ("source", "target")
         )
-        return replace(self, source=source, target=target, oracle=sized(self.oracle, "target"))
+        return replace(self, source=source, target=target, oracle=resize(self.oracle, "target"))
 
 
-def some_images(examples: ImageDataset | ResizedDataset, count: int) -> Tensor:
-    """(n, C, H, W) uint8: the first, or scenes evenly over all."""
-    return examples.sample(count) if isinstance(examples, ResizedDataset) else examples.images[:count]
+def some_images(dataset: ImageDataset | ResizedDataset, count: int) -> Tensor:
+    """Return at most `count` images of a dataset, (n, C, H, W) uint8.
+
+    They are the first ones of an image dataset, and evenly spaced ones of a segmentation dataset.
+    """
+    return dataset.sample(count) if isinstance(dataset, ResizedDataset) else dataset.images[:count]
 
 
 def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Datasets:
-    """Read, check, convert and move to the device. Raises CycadaError."""
+    """Return the datasets of an experiment: read, checked, converted, and moved to the device.
+
+    Segmentation datasets stay on the CPU; their images are read when they are needed.
+
+    Args:
+        config: The experiment.
+        plans: Its stages, which say whether an oracle needs the target's labels.
+        device: Where image datasets are kept.
+
+    Raises:
+        CycadaError: Data are missing or unsound, or the domains have different classes.
+    """
     data = config.data
     if is_segmentation(config):
-        return _load_scenes(config, plans)
+        return _load_segmentation(config, plans)
     hasher = hashlib.blake2b(digest_size=8)
-    found: dict[tuple[str, Split], ImageDataset] = {}
+    datasets: dict[tuple[str, Split], ImageDataset] = {}
     sides: dict[str, Domain] = {}
     for side in ("source", "target"):
         sides[side] = domain = prepared_domain(config, plans, side, sides["source"].classes if sides else ())
@@ -94,62 +119,73 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
             hasher.update(raw.images.numpy().data)
             if raw.labels is not None and (side == "source" or split == "test"):
                 hasher.update(raw.labels.numpy().data)
-            found[side, split] = _converted(raw, data, device)  # type: ignore[index]
+            datasets[side, split] = _convert(raw, data, device)  # type: ignore[index]
         if domain.classes_from_files:
             hasher.update("\n".join(domain.classes).encode())
     source, target = sides["source"], sides["target"]
     agreed(source.classes, target.classes)
-    oracle = found["target", "train"] if any(p.method.supervision == "target" for p in plans) else None
+    oracle = datasets["target", "train"] if any(p.method.supervision == "target" for p in plans) else None
     return Datasets(
         source.classes,
-        {"train": found["source", "train"], "test": found["source", "test"]},
-        {"train": found["target", "train"].without_labels(), "test": found["target", "test"]},
+        {"train": datasets["source", "train"], "test": datasets["source", "test"]},
+        {"train": datasets["target", "train"].without_labels(), "test": datasets["target", "test"]},
         oracle,
         hasher.hexdigest(),
     )
 
 
-def _load_scenes(config: Config, plans: list[StagePlan]) -> Datasets:
-    """TrainState masks are scaled with their images; test masks stay as they are, to be scored at full resolution."""
+def _load_segmentation(config: Config, plans: list[StagePlan]) -> Datasets:
+    """Return the datasets with masks, which are resized for training and at full resolution for tests."""
     data, root = config.data, config.data.resolved_root()
 
-    def fitted(scenes: SegmentationDataset, side: str, full_resolution_masks: bool = False) -> ResizedDataset:
-        found = ResizedDataset(scenes, config.shapes()[side], full_resolution_masks)
+    def resize(
+        dataset: SegmentationDataset, side: str, full_resolution_masks: bool = False
+    ) -> ResizedDataset:
+        resized = ResizedDataset(dataset, config.shapes()[side], full_resolution_masks)
         return ResizedDataset(
-            scenes,
-            found.size,
+            dataset,
+            resized.size,
             full_resolution_masks,
-            cache=found.megabytes() <= data.hold and not data.workers,
+            cache=resized.megabytes() <= data.hold and not data.workers,
         )
 
     source, target = (
         scene_domain(spec, side) for side, spec in (("source", data.source), ("target", data.target))
     )
-    labelled = {"train": fitted(source.load(root, "train"), "source")}
+    source_sets = {"train": resize(source.load(root, "train"), "source")}
     if "test" in source.splits:
-        labelled["test"] = fitted(source.load(root, "test"), "source", full_resolution_masks=True)
+        source_sets["test"] = resize(source.load(root, "test"), "source", full_resolution_masks=True)
     images = target.images(root, target.unlabelled)
-    adapt = {
-        "train": fitted(images, "target"),
-        "test": fitted(target.load(root, "test"), "target", full_resolution_masks=True),
+    target_sets = {
+        "train": resize(images, "target"),
+        "test": resize(target.load(root, "test"), "target", full_resolution_masks=True),
     }
     labels = any(p.method.supervision == "target" for p in plans)
     agreed(source.classes, target.classes)
     named = source if source.classes else target
-    prints = [f.fingerprint(masks=True) for f in labelled.values()] + [
-        f.fingerprint(f.labelled) for f in adapt.values()
+    prints = [dataset.fingerprint(masks=True) for dataset in source_sets.values()] + [
+        dataset.fingerprint(dataset.labelled) for dataset in target_sets.values()
     ]
-    oracle = fitted(target.load(root, "train") if labels else target.images(root, "train"), "target")
+    oracle = resize(target.load(root, "train") if labels else target.images(root, "train"), "target")
     if target.unlabelled != "train":
         prints.append(oracle.fingerprint(masks=False))
     prints += [domain.classes_read for domain in (source, target) if domain.classes_read]
-    oracle_set = oracle if labels else None
-    known_by = digest(prints)
-    return Datasets(tuple(named.classes), labelled, adapt, oracle_set, known_by, named.palette)  # type: ignore[arg-type]
+    return Datasets(
+        tuple(named.classes),
+        source_sets,  # type: ignore[arg-type]
+        target_sets,  # type: ignore[arg-type]
+        oracle if labels else None,
+        digest(prints),
+        named.palette,
+    )
 
 
 def agreed(source: Sequence[str], target: Sequence[str]) -> None:
-    """Raises CycadaError where both domains have classes and they are not the same ones in the same order."""
+    """Check that two domains which both have classes have the same ones in the same order.
+
+    Raises:
+        CycadaError: They differ; the message names the classes that each domain lacks.
+    """
     if not source or not target or tuple(source) == tuple(target):
         return
     lacking = [("source", name) for name in target if name not in source] + [
@@ -157,22 +193,35 @@ def agreed(source: Sequence[str], target: Sequence[str]) -> None:
     ]
     where = "; ".join(f"the {side} lacks '{name}'" for side, name in lacking[:5]) or "their order differs"
     raise CycadaError(
-        f"data: the source has the classes {list_some(source)}, the target {list_some(target)}; they must agree ({where})."
+        f"data: the source has the classes {list_some(source)}, the target {list_some(target)}; they must "
+        f"agree ({where})."
     )
 
 
 def scene_domain(spec: Spec, side: str) -> SceneDomain:
-    """The domain that a config names for a side."""
+    """Return the segmentation domain that a config names as its source or target.
+
+    Args:
+        spec: The domain's name and options.
+        side: `source` or `target`, for messages.
+
+    Raises:
+        CycadaError: An option is unknown or of another type.
+    """
     entry = scene_domains[spec.name]
     return entry(**check_options(entry, spec.options, f"data.{side}"))
 
 
 def image_domain(spec: Spec, side: str) -> Domain:
-    """The domain with one label an image that a config names for a side."""
+    """Return the domain with image-level labels that a config names as its source or target.
+
+    See `scene_domain` for the arguments and errors.
+    """
     return domains[spec.name](**check_options(domains[spec.name], spec.options, f"data.{side}"))
 
 
-def _converted(raw: ImageDataset, data: Data, device: Device) -> ImageDataset:
+def _convert(raw: ImageDataset, data: Data, device: Device) -> ImageDataset:
+    """Return a dataset at the size and number of channels that the config asks for, on the device."""
     images = convert(raw.images, shapes_of(data.size)["source"], data.channels, data.resize)
     labels = None if raw.labels is None else raw.labels.to(device.torch_device)
     origin = replace(raw.origin, stored=f"{raw.images.shape[3]} x {raw.images.shape[2]}")
@@ -182,7 +231,17 @@ def _converted(raw: ImageDataset, data: Data, device: Device) -> ImageDataset:
 def prepared_domain(
     config: Config, plans: Sequence[StagePlan], side: str, source_classes: tuple[str, ...] = ()
 ) -> Domain:
-    """The domain of a side that knows what the experiment asks for: the target's training labels are wanted by an oracle alone."""
+    """Return the source or target domain, told what the experiment needs of it before it reads any data.
+
+    Args:
+        config: The experiment.
+        plans: Its stages; only an oracle among them needs the target's training labels.
+        side: `source` or `target`.
+        source_classes: For the target, the class names of the source.
+
+    Raises:
+        CycadaError: An option is unknown or of another type.
+    """
     domain = image_domain(config.data.source if side == "source" else config.data.target, side)
     labels = side == "source" or any(p.method.supervision == "target" for p in plans)
     prepare_domain(domain, Wanted(config.shapes()[side][0], config.data.resize, labels, source_classes), side)
@@ -190,7 +249,17 @@ def prepared_domain(
 
 
 def network(spec: Spec, kind: str, context: Mapping[str, Any], where: str) -> nn.Module:
-    """A fresh network. The factory's positional parameters are filled from `context`, its options from the spec."""
+    """Return a new network.
+
+    Args:
+        spec: Its architecture and options.
+        kind: Its kind, a key of `NETWORKS`.
+        context: Values for the positional parameters of the architecture, such as `classes`.
+        where: Path in the config for messages.
+
+    Raises:
+        CycadaError: The architecture or an option is unknown, or an option is of another type.
+    """
     factory = NETWORKS[kind][spec.name]
     options = check_options(factory, spec.options, where)
     return factory(*(context[name] for name in needs(factory)), **options)
@@ -199,9 +268,21 @@ def network(spec: Spec, kind: str, context: Mapping[str, Any], where: str) -> nn
 def build_networks(
     config: Config, plan: StagePlan, classes: int, device: Device, starts: Mapping[str, Weights]
 ) -> Networks:
-    """All networks of a stage, each initialised from (seed, role) alone, so that an ablation that drops one network
+    """Return all networks of a stage.
 
-    leaves the others as they were; then loaded from `starts` (role -> weights) where given.
+    Each network's initial weights depend on the seed and its role alone, so that an ablation without one
+    network leaves the others unchanged.
+
+    Args:
+        config: The experiment.
+        plan: The stage.
+        classes: Number of classes; 0 if the domains have no labels.
+        device: Where the networks are kept.
+        starts: Role to the weights that replace the initial ones.
+
+    Raises:
+        CycadaError: An image size does not suit a network, weights do not fit, or a classifier has no
+            classes.
     """
     data = config.data
     window = config.window(plan.stage)
@@ -211,18 +292,17 @@ def build_networks(
         for role in (*plan.specs, *plan.pools)
     }
     roles: dict[str, nn.Module] = {}
-    for role in sorted(
-        plan.specs, key=lambda r: kind_of(r) in ("d_feat", "h")
-    ):  # last: they look into f and g
+    # d_feat and h come last, since they depend on the widths of f and g.
+    for role in sorted(plan.specs, key=lambda r: kind_of(r) in ("d_feat", "h")):
         kind = kind_of(role)
         if not classes and kind in ("f", HEAD) and role not in plan.method.tensors.feature_extractors:
             raise CycadaError(
-                f"stages.{plan.name}: '{plan.stage.method}' needs a classifier ({role}), but the domains have no classes."
+                f"stages.{plan.name}: '{plan.stage.method}' needs a classifier ({role}), but the domains "
+                f"have no classes."
             )
-        whole = kind == "pair_d" and is_segmentation(
-            config
-        )  # it names whole images, which scenes are not labelled as
-        context |= {"image_channels": channels[role], "classes": 0 if whole else classes}
+        # A pair discriminator classifies images by image-level labels, which segmentation data lack.
+        without_classes = kind == "pair_d" and is_segmentation(config)
+        context |= {"image_channels": channels[role], "classes": 0 if without_classes else classes}
         if kind == "d_feat":
             width = int(roles["f_t"].width)  # type: ignore[arg-type]
             context["inputs"] = {"features": width, "product": classes * width}.get(
@@ -244,7 +324,8 @@ def build_networks(
             if shape[0] % multiple or shape[1] % multiple:
                 found = shape[0] if isinstance(data.size, int) and where == "data.size" else list(shape)
                 raise CycadaError(
-                    f"networks.{kind}: '{plan.specs[role].name}' needs {where} to be divisible by {multiple}; it is {found}."
+                    f"networks.{kind}: '{plan.specs[role].name}' needs {where} to be divisible by "
+                    f"{multiple}; it is {found}."
                 )
         if role in starts:
             load_weights(net, starts[role], f"stages.{plan.name}.init.{role}")
@@ -261,7 +342,16 @@ def build_networks(
 
 
 def load_weights(net: nn.Module, weights: Weights, where: str) -> None:
-    """Raises CycadaError where they do not fit."""
+    """Load weights into a network.
+
+    Args:
+        net: The network.
+        weights: Its whole state dict.
+        where: Path in the config for messages.
+
+    Raises:
+        CycadaError: Names or shapes differ from those of the network.
+    """
     try:
         net.load_state_dict(dict(weights))
     except RuntimeError as error:
@@ -271,7 +361,15 @@ def load_weights(net: nn.Module, weights: Weights, where: str) -> None:
 
 
 def weights_from_file(start: str, where: str) -> dict[str, Tensor]:
-    """`PATH#ROLE` -> the role's part of a weights.safetensors. Raises CycadaError."""
+    """Return the weights of one network in a safetensors file.
+
+    Args:
+        start: `PATH#ROLE`.
+        where: Path in the config for messages.
+
+    Raises:
+        CycadaError: The file cannot be read, or holds no network of this role.
+    """
     path, _, role = start.partition("#")
     file = typed(path, Home, where)
     try:
@@ -282,26 +380,49 @@ def weights_from_file(start: str, where: str) -> dict[str, Tensor]:
 
 
 def pick(everything: Weights, role: str, where: str) -> dict[str, Tensor]:
-    """The tensors `ROLE.*` of a weights file, without the prefix. Raises CycadaError."""
-    part = {key[len(role) + 1 :]: value for key, value in everything.items() if key.startswith(f"{role}.")}
-    if not part:
+    """Return the tensors `ROLE.*` of a weights file, without the prefix in their names.
+
+    Args:
+        everything: All tensors of the file.
+        role: The role.
+        where: What an error message begins with.
+
+    Raises:
+        CycadaError: There is no tensor of this role.
+    """
+    weights = {key[len(role) + 1 :]: value for key, value in everything.items() if key.startswith(f"{role}.")}
+    if not weights:
         raise CycadaError(
-            f"{where} holds no network '{role}'. It has: {', '.join(sorted({k.split('.')[0] for k in everything}))}."
+            f"{where} holds no network '{role}'. It has: "
+            f"{', '.join(sorted({k.split('.')[0] for k in everything}))}."
         )
-    return part
+    return weights
 
 
 def build_training(
-    config: Config, plan: StagePlan, datasets: Datasets, device: Device, starts: Mapping[str, Weights],
+    config: Config,
+    plan: StagePlan,
+    datasets: Datasets,
+    device: Device,
+    starts: Mapping[str, Weights],
     translate_once: TranslateOnce | None = None,
-) -> TrainState:  # fmt: skip
-    """Everything that moves, at step 0. datasets: at the size of this stage. translate_once: how, for a stage that says
+) -> TrainState:
+    """Return the state of a stage's training at step 0.
 
-    `translate: once`.
+    Args:
+        config: The experiment.
+        plan: The stage.
+        datasets: The data, at the size of this stage.
+        device: Where to train.
+        starts: Role to the weights that its network starts from.
+        translate_once: How to translate the source before training, in a stage with `translate: once`.
+
+    Raises:
+        CycadaError: The data, the weights or the networks do not suit the stage.
     """
     stage = plan.stage
     check_labels(plan, datasets)
-    source: ImageDataset | ResizedDataset | PairedDataset = _loaded(
+    source: ImageDataset | ResizedDataset | PairedDataset = _at_load_size(
         training_source(plan, datasets), config, plan, plan.method.supervision
     )
     nets = build_networks(config, plan, len(datasets.classes), device, starts)
@@ -328,17 +449,17 @@ def build_training(
     }
 
     def stream(
-        examples: ImageDataset | ResizedDataset | PairedDataset, name: Literal["source", "target"]
+        dataset: ImageDataset | ResizedDataset | PairedDataset, name: Literal["source", "target"]
     ) -> Stream | SceneStream:
-        if not isinstance(examples, ImageDataset):
+        if not isinstance(dataset, ImageDataset):
             flip = stage.augment is not None and stage.augment.flip
             crops = Crops(
-                examples, config.window(stage), seed_of(config.seed, name), flip=flip, area=stage.crop_area
+                dataset, config.window(stage), seed_of(config.seed, name), flip=flip, area=stage.crop_area
             )
             return SceneStream(
                 crops, stage.batch, device.torch_device, config.data.workers, device.rank, device.world
             )
-        return Stream(examples, stage.batch, seed_of(config.seed, name), device.rank, device.world)
+        return Stream(dataset, stage.batch, seed_of(config.seed, name), device.rank, device.world)
 
     def schedule_of(phase: ResolvedPhase) -> Schedule:
         return Schedule(**(phase.schedule or stage.schedule).model_dump())
@@ -360,7 +481,7 @@ def build_training(
         tensors=plan.method.tensors,
         options=plan.options,
         source=stream(source, "source"),
-        target=stream(_loaded(datasets.target["train"], config, plan, "target"), "target")
+        target=stream(_at_load_size(datasets.target["train"], config, plan, "target"), "target")
         if plan.needs_target
         else None,
         steps=stage.steps,
@@ -374,7 +495,7 @@ def build_training(
 
 
 def training_source(plan: StagePlan, datasets: Datasets) -> ImageDataset | ResizedDataset:
-    """What a stage learns from as its source: an oracle, the labelled target."""
+    """Return the labelled training set of a stage: the source's, or for an oracle the target's."""
     return (
         datasets.oracle
         if plan.method.supervision == "target" and datasets.oracle
@@ -383,38 +504,46 @@ def training_source(plan: StagePlan, datasets: Datasets) -> ImageDataset | Resiz
 
 
 def true_translations(plan: StagePlan, datasets: Datasets) -> ResizedDataset:
-    """What the source's training scenes truly look like in the target domain, in order. Raises CycadaError where nobody knows."""
+    """Return the true translations of the source's training images into the target domain, in the same order.
+
+    Raises:
+        CycadaError: The domains are not paired, so that no true translations are known.
+    """
     source, target = training_source(plan, datasets), datasets.target["train"]
-    found = (
+    translations = (
         source.true_translation(target)
         if isinstance(source, ResizedDataset) and isinstance(target, ResizedDataset)
         else None
     )
-    if found is None:
+    if translations is None:
         raise CycadaError(
-            f"stages.{plan.name}: the loss {plan.asks_for('pair_t')} needs the true translation of every source image, which these "
-            f"domains do not have. Use 'paired' for both, showing the two sides of the same folders, or 'streets'."
+            f"stages.{plan.name}: the loss {plan.asks_for('pair_t')} needs the true translation of every "
+            f"source image, which these domains do not have. Use 'paired' for both, showing the two sides of "
+            f"the same folders, or 'streets'."
         )
-    return found
+    return translations
 
 
-def _loaded(examples: ImageDataset | ResizedDataset, config: Config, plan: StagePlan, side: str) -> Any:
-    """SegmentationDataset at the size from which windows are cut."""
+def _at_load_size(dataset: ImageDataset | ResizedDataset, config: Config, plan: StagePlan, side: str) -> Any:
+    """Return a dataset whose segmentation images have the size from which training windows are cut."""
     return (
-        examples.resized_to(config.loads(plan.stage)[side])
-        if isinstance(examples, ResizedDataset)
-        else examples
+        dataset.resized_to(config.loads(plan.stage)[side]) if isinstance(dataset, ResizedDataset) else dataset
     )
 
 
 def check_labels(plan: StagePlan, datasets: Datasets) -> None:
-    """Raises CycadaError where a loss needs labels that the training images of a stage do not have."""
+    """Check that the training images of a stage have the labels that its losses need.
+
+    Raises:
+        CycadaError: They have none; the message names the loss.
+    """
     source = training_source(plan, datasets)
     labelled = source.labelled if isinstance(source, ResizedDataset) else source.labels is not None
     if not labelled and (term := plan.asks_for("label_s")):
         raise CycadaError(
-            f"stages.{plan.name}: the loss {term} needs labels, and the {plan.method.supervision}'s training images have none. Give each "
-            f"class a folder, the .npz file an array 'labels', scenes their masks; or set stages.{plan.name}.losses.{term}=0."
+            f"stages.{plan.name}: the loss {term} needs labels, and the {plan.method.supervision}'s training "
+            f"images have none. Give each class a folder, the .npz file an array 'labels', scenes their "
+            f"masks; or set stages.{plan.name}.losses.{term}=0."
         )
 
 

@@ -1,4 +1,4 @@
-"""What of a config goes with scenes alone, and what with whole images alone."""
+"""Config checks that depend on the task: image-level labels or segmentation masks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,20 @@ from cycada.methods import Method
 
 
 def check_scenes(config: Config, scenes: bool) -> None:
-    """What goes with images alone, and what with scenes alone."""
+    """Check that no key of a config is for the other task than that of its domains.
+
+    Args:
+        config: The experiment.
+        scenes: Whether it is about segmentation.
+
+    Raises:
+        CycadaError: The two domains have different kinds of labels, or a key does not suit the task.
+    """
     source, target = config.data.source.name, config.data.target.name
     if (source in scene_domains) != (target in scene_domains):
-        whole = source if source in domains else target
+        image_level = source if source in domains else target
         raise CycadaError(
-            f"data: '{whole}' labels whole images, the other domain every pixel; both must do alike."
+            f"data: '{image_level}' labels whole images, the other domain every pixel; both must do alike."
         )
     if not scenes and not isinstance(config.data.size, int):
         found = config.data.model_dump(mode="json")["size"]
@@ -31,10 +39,17 @@ def check_scenes(config: Config, scenes: bool) -> None:
                     f"stages.{name}.{key}: only scenes are cropped or sized by stage. Take it out."
                 )
         _check_windows(name, stage, config)
-        a = stage.augment
-        if a and scenes and (a.rotate or a.scale or a.shear or a.shift or a.domains != "both"):
+        augment = stage.augment
+        if (
+            augment
+            and scenes
+            and (
+                augment.rotate or augment.scale or augment.shear or augment.shift or augment.domains != "both"
+            )
+        ):
             raise CycadaError(
-                f"stages.{name}.augment: scenes can be mirrored (flip: true), cropped (crop), and nothing else."
+                f"stages.{name}.augment: scenes can be mirrored (flip: true), cropped (crop), and nothing "
+                f"else."
             )
 
 
@@ -59,7 +74,18 @@ def _check_windows(name: str, stage: Stage, config: Config) -> None:
 def check_terms(
     config: Config, name: str, method: Method, terms: Sequence[Term], labelled: Mapping[str, bool]
 ) -> None:
-    """What the losses of a stage ask of the data, as far as the config says it. labelled: whether each domain has labels."""
+    """Check that the data have what the losses of a stage need, as far as the config tells.
+
+    Args:
+        config: The experiment.
+        name: The stage's name.
+        method: The stage's method.
+        terms: The losses that are active.
+        labelled: `source` and `target` to whether the domain has labels.
+
+    Raises:
+        CycadaError: A loss needs labels or pairs that the domains do not have.
+    """
     scenes = config.data.source.name in scene_domains
     where = f"stages.{name}"
     for term in terms:
@@ -67,17 +93,20 @@ def check_terms(
         if not scenes and uses & method.tensors.needs_pixel_labels:
             source = config.data.source.name
             raise CycadaError(
-                f"{term.where}.{term.name}: it needs a label for every pixel; '{source}' labels whole images. Take it out."
+                f"{term.where}.{term.name}: it needs a label for every pixel; '{source}' labels whole "
+                f"images. Take it out."
             )
         if scenes and uses & method.tensors.needs_image_labels:
             source = config.data.source.name
             raise CycadaError(
-                f"{term.where}.{term.name}: it needs one label for the whole image; a scene of '{source}' has none. Set its weight to 0."
+                f"{term.where}.{term.name}: it needs one label for the whole image; a scene of '{source}' "
+                f"has none. Set its weight to 0."
             )
         if not labelled[method.supervision] and "label_s" in uses:
             found = getattr(config.data, method.supervision).name
             raise CycadaError(
-                f"{term.where}.{term.name}: it needs labels, and the {method.supervision} '{found}' has none. Take it out."
+                f"{term.where}.{term.name}: it needs labels, and the {method.supervision} '{found}' has "
+                f"none. Take it out."
             )
         if "pair_t" in uses and not scenes:
             raise CycadaError(
@@ -85,26 +114,38 @@ def check_terms(
             )
         if "pair_t" in uses and config.stages[name].translate == "once":
             raise CycadaError(
-                f"{where}.translate: found 'once' beside the loss {term.name}, which needs pairs; expected one. Take it out."
+                f"{where}.translate: found 'once' beside the loss {term.name}, which needs pairs; expected "
+                f"one. Take it out."
             )
 
 
 def check_evaluation(config: Config, scenes: bool) -> None:
-    """Windows and scales go with scenes alone, and windows lie within them."""
-    e = config.evaluation
+    """Check that windows and scales are used for segmentation only, and that they suit the images' size.
+
+    Args:
+        config: The experiment.
+        scenes: Whether it is about segmentation.
+
+    Raises:
+        CycadaError: A window or a scale is set without masks, or is larger or smaller than possible.
+    """
+    evaluation = config.evaluation
     for key in ("window", "scales"):
-        if key in e.changes() and not scenes:
+        if key in evaluation.changes() and not scenes:
             raise CycadaError(
-                f"evaluation.{key}: found {e.changes()[key]}, but images with one label are seen whole. Take it out."
+                f"evaluation.{key}: found {evaluation.changes()[key]}, but images with one label are seen "
+                f"whole. Take it out."
             )
+    window = evaluation.window
     for shape in config.shapes().values():
-        if e.window and (e.window[0] > shape[0] or e.window[1] > shape[1]):
+        if window and (window[0] > shape[0] or window[1] > shape[1]):
             raise CycadaError(
-                f"evaluation.window: found {list(e.window)}, expected at most data.size, {list(shape)}."
+                f"evaluation.window: found {list(window)}, expected at most data.size, {list(shape)}."
             )
-        for scale in e.scales:
+        for scale in evaluation.scales:
             if round(scale * min(shape)) < 4:
-                small = " x ".join(str(round(scale * side)) for side in shape)
+                scaled = " x ".join(str(round(scale * side)) for side in shape)
                 raise CycadaError(
-                    f"evaluation.scales: {scale:g} leaves {small} pixels of data.size, {list(shape)}; expected at least 4 x 4."
+                    f"evaluation.scales: {scale:g} leaves {scaled} pixels of data.size, {list(shape)}; "
+                    f"expected at least 4 x 4."
                 )

@@ -1,4 +1,4 @@
-"""How many steps the epochs of a stage are."""
+"""Conversion of a stage's epochs to training steps."""
 
 from __future__ import annotations
 
@@ -16,14 +16,20 @@ from cycada.data.domain import Wanted, prepare_domain
 from cycada.methods import methods
 
 Set = Literal["source", "target", "oracle"]
-"""A training set: the labelled source's, the unlabelled target's, the target's with the labels that an oracle sees."""
+"""A training set: the labelled source's, the unlabelled target's, or the target's with an oracle's labels."""
 MOST = 10**9
-"""Steps of a stage."""
+"""Most steps of a stage."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """How many images a training set has. official: they are not here, and counted as the official set has them."""
+    """Number of images in a training set.
+
+    Attributes:
+        of: The training set.
+        count: Its number of images.
+        official: Whether the images are missing here, so that the number is that of the official dataset.
+    """
 
     of: Set
     count: int
@@ -32,12 +38,12 @@ class Images:
 
 @dataclass(frozen=True)
 class Epochs:
-    """What `epochs:` of a stage come to.
+    """Epochs of a stage, converted to steps.
 
     Attributes:
-        count: How many epochs.
-        images: What one epoch is a pass over.
-        steps: The steps of all epochs.
+        count: Number of epochs.
+        images: The training set that one epoch is a pass over.
+        steps: Number of steps of all epochs.
     """
 
     count: int
@@ -51,15 +57,15 @@ class Epochs:
 
 
 def sets_of(kinds: Collection[str], oracle: bool) -> tuple[tuple[Set, ...], Callable[..., Images]]:
-    """Say of which sets a pass is an epoch, and which of them decides.
+    """Return the training sets that an epoch may be a pass over, and how one is chosen by its size.
 
-    Papers and their code count in different ways, and a stage is counted as the code that it follows does. One that learns a
-    generator: the longer of the two sets (CycleGAN's release, and with it CyCADA's pixel step). Else one that learns a feature
-    discriminator: the shorter (ADDA's and CyCADA's release, which draw from both loaders until one ends). All others: the labelled
-    set that they learn from.
+    Papers and their code count differently, and a stage is counted as in the code that it follows. If it
+    trains a generator, the larger of the two sets counts (CycleGAN's release, and with it CyCADA's pixel
+    step). Otherwise, if it trains a feature discriminator, the smaller counts (ADDA's and CyCADA's releases,
+    which draw from both loaders until one ends). In all other stages the labelled set counts.
 
     Args:
-        kinds: The kinds of the networks that learn.
+        kinds: Kinds of the networks that are trained.
         oracle: Whether the labelled set is the target's.
 
     Returns:
@@ -74,21 +80,22 @@ def sets_of(kinds: Collection[str], oracle: bool) -> tuple[tuple[Set, ...], Call
 
 
 def counter(config: Config) -> Callable[[Set], Images]:
-    """A function that says how many images a training set of an experiment has, looked at once and only when asked."""
+    """Return a function that counts the images of a training set, each set once and only on demand."""
     return cache(lambda of: _images(config, of))
 
 
 def _images(config: Config, of: Set) -> Images:
+    """Return the number of images of a training set; without the data, that of the official dataset."""
     data, root = config.data, config.data.resolved_root()
     side = "source" if of == "source" else "target"
     spec = data.source if of == "source" else data.target
     where = f"data.{side}"
     domain: Any
-    look: Callable[[], int]
+    count: Callable[[], int]
     if spec.name in scene_domains:
         domain = scene_domains[spec.name](**check_options(scene_domains[spec.name], spec.options, where))
         split = domain.unlabelled if of == "target" else "train"
-        look = lambda: domain.count(root, split, masks=of != "target")  # noqa: E731
+        count = lambda: domain.count(root, split, masks=of != "target")  # noqa: E731
     else:
         domain = domains[spec.name](**check_options(domains[spec.name], spec.options, where))
         labels = of == "source" or any(
@@ -96,48 +103,55 @@ def _images(config: Config, of: Set) -> Images:
         )
         prepare_domain(domain, Wanted(config.shapes()[side][0], data.resize, labels), side)
         split = "train"
-        look = lambda: domain.count(root, split, data.download)  # noqa: E731
+        count = lambda: domain.count(root, split, data.download)  # noqa: E731
     try:
-        return Images(of, look(), official=False)
+        return Images(of, count(), official=False)
     except Absent as error:
         if split in domain.counts:
             return Images(of, domain.counts[split], official=True)
         raise CycadaError(
-            f"`epochs` are counted in the training images of the {side} '{spec.name}', which are not here, and it has no official number "
-            f"of them. Give the data, or write `steps`. {error}"
+            f"`epochs` are counted in the training images of the {side} '{spec.name}', which are not here, "
+            f"and it has no official number of them. Give the data, or write `steps`. {error}"
         ) from None
 
 
 def epochs(
-    count: int, batch: int, kinds: Collection[str], oracle: bool, images_of: Callable[[Set], Images], where: str,
-) -> Epochs:  # fmt: skip
-    """Count the steps of some epochs.
+    count: int,
+    batch: int,
+    kinds: Collection[str],
+    oracle: bool,
+    images_of: Callable[[Set], Images],
+    where: str,
+) -> Epochs:
+    """Return a number of epochs, converted to steps.
 
-    An epoch is as many steps as a loader makes that keeps its short last batch, as those of the papers do: images / batch, rounded up.
-    With several processes a step shows the batches of all of them. (The batches here are all full: one that a pass would leave short is
-    filled with the first images of the next one.)
+    An epoch has images / batch steps, rounded up: as many as a loader makes that keeps its short last
+    batch, like the loaders of the papers. With several processes, the batch is that of all processes
+    together. (All batches here are full: one that a pass would leave short is filled with the first
+    images of the next pass.)
 
     Args:
-        count: How many epochs.
-        batch: Images of each domain in a step and process.
-        kinds: The kinds of the networks that learn, see `sets_of`.
+        count: Number of epochs.
+        batch: Number of images of each domain in one step of one process.
+        kinds: Kinds of the networks that are trained, see `sets_of`.
         oracle: Whether the labelled set is the target's.
-        images_of: See `counter`.
+        images_of: Function that counts the images of a set, see `counter`.
         where: The stage in messages, `stages.NAME`.
 
     Returns:
-        What they come to.
+        The epochs with their steps.
 
     Raises:
-        CycadaError: A set is not here and nobody knows its size, or the steps are too many.
+        CycadaError: A set is missing here and its official size is unknown, or there are more than `MOST`
+            steps.
     """
-    sets, decides = sets_of(kinds, oracle)
+    sets, choose = sets_of(kinds, oracle)
     try:
-        images = decides(map(images_of, sets), key=lambda found: found.count)
+        images = choose(map(images_of, sets), key=lambda candidate: candidate.count)
     except CycadaError as error:
         raise CycadaError(f"{where}.epochs: {error}") from None
-    shown = batch * int(os.environ.get("WORLD_SIZE", "1"))
-    steps = count * -(-images.count // shown)
+    images_per_step = batch * int(os.environ.get("WORLD_SIZE", "1"))
+    steps = count * -(-images.count // images_per_step)
     if steps > MOST:
         raise CycadaError(
             f"{where}.epochs: found {count} epochs, which are {steps:,} steps; expected at most {MOST:,}."

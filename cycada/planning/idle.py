@@ -1,4 +1,4 @@
-"""Settings that change nothing beside the others of their config."""
+"""Search for settings of a config that have no effect because of the other settings."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ from cycada.methods import roles_in
 from cycada.planning.plan import StagePlan, is_segmentation, network_at
 
 UNUSED = {"sgd": {"betas": "momentum"}, "adam": {"momentum": "betas"}, "adamw": {"momentum": "betas"}}
-"""optimizer -> what it does not have -> what it has in its place."""
+"""Optimizer to the setting that it does not have, and that to the one it has instead."""
 
 
 def idle(config: Config, plans: Sequence[StagePlan]) -> list[str]:
-    """A sentence for each setting that somebody wrote and that has no effect, with its path and why. plans: of the whole config."""
-    found = [*_of_config(config), *_networks(config, plans)]
+    """Return a sentence for each setting of a config that has no effect, with its path and the reason.
+
+    Args:
+        config: The experiment.
+        plans: All its stages.
+    """
+    reasons = [*_experiment(config), *_networks(config, plans)]
     for plan in plans:
-        for look in (_optimizers, _phases, _losses, _stage):
-            found += [f"stages.{plan.name}.{said}" for said in look(plan)]
-    return [f"{said} It has no effect. Take it out." for said in found]
+        for check in (_optimizers, _phases, _losses, _stage):
+            reasons += [f"stages.{plan.name}.{reason}" for reason in check(plan)]
+    return [f"{reason} It has no effect. Take it out." for reason in reasons]
 
 
-def _of_config(config: Config) -> Iterator[str]:
+def _experiment(config: Config) -> Iterator[str]:
+    """Yield reasons for keys outside the stages."""
     if "overlap" in config.evaluation.model_fields_set and not config.evaluation.window:
         yield "evaluation.overlap: windows overlap, and there is no evaluation.window."
     if config.tracking.uri and config.tracking.kind == "none":
@@ -42,7 +48,10 @@ def _of_config(config: Config) -> Iterator[str]:
 
 
 def _networks(config: Config, plans: Sequence[StagePlan]) -> Iterator[str]:
-    """Networks that no method here has; one whose losses are switched off is there on purpose."""
+    """Yield reasons for networks that no method has.
+
+    A network whose losses all have weight 0 is no mistake: somebody has switched them off.
+    """
     used = set()
     for plan in plans:
         roles = {*plan.specs, *(role for phase in plan.method.phases for role in roles_in(phase.trains))}
@@ -57,7 +66,7 @@ def _networks(config: Config, plans: Sequence[StagePlan]) -> Iterator[str]:
 
 
 def _optimizers(plan: StagePlan) -> Iterator[str]:
-    """What of an optimizer's settings no phase that has it can use."""
+    """Yield reasons for settings of an optimizer that no phase can use."""
     phases = {phase.name: phase.optimizer for phase in plan.phases if not phase.shares_optimizer_of}
     given: list[tuple[str, OptimizerConfig, list[str]]] = [("optimizer", plan.stage.optimizer, list(phases))]
     given += [
@@ -73,7 +82,7 @@ def _optimizers(plan: StagePlan) -> Iterator[str]:
 
 
 def _phases(plan: StagePlan) -> Iterator[str]:
-    """Settings of phases that are left out, since none of their losses counts."""
+    """Yield reasons for settings of phases that are left out, since all their losses have weight 0."""
     active = {phase.name for phase in plan.phases}
     for key in ("optimizers", "every", "repeat"):
         yield from (
@@ -84,6 +93,7 @@ def _phases(plan: StagePlan) -> Iterator[str]:
 
 
 def _losses(plan: StagePlan) -> Iterator[str]:
+    """Yield reasons for losses and ramps."""
     active = {term.name for phase in plan.phases for term in phase.terms}
     for name, loss in plan.stage.losses.items():
         if loss.weight and name not in active:
@@ -95,6 +105,7 @@ def _losses(plan: StagePlan) -> Iterator[str]:
 
 
 def _stage(plan: StagePlan) -> Iterator[str]:
+    """Yield reasons for the schedule and the augmentation."""
     stage: Stage = plan.stage
     if stage.schedule.name == "constant" and "after" in stage.schedule.model_fields_set:
         yield "schedule.after: the schedule is constant."

@@ -1,4 +1,4 @@
-"""A config, checked against everything that is registered, before anything is loaded."""
+"""Plan of an experiment: its config, checked against all registries before anything is loaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,18 @@ from cycada.planning.epochs import Epochs, Images, Set, counter, epochs
 
 @dataclass(frozen=True)
 class ResolvedPhase:
-    """A phase with what is left of it: active terms, and only the networks (or parts of them) that they need."""
+    """Phase of a stage, reduced to its active terms and to the networks that they need.
+
+    Attributes:
+        name: Name of the phase.
+        trains: Roles of the networks that it trains, or paths of their submodules (`f_t.head`).
+        terms: Its losses with a weight other than 0.
+        optimizer: Settings of its optimizer: those of the method, replaced by those of the config.
+        every: The phase runs in every so many-th step.
+        repeat: How many times it runs within a step.
+        shares_optimizer_of: Name of the phase whose optimizer it uses; None for its own.
+        schedule: Its own learning-rate schedule; None for that of the stage.
+    """
 
     name: str
     trains: tuple[str, ...]
@@ -35,14 +46,27 @@ class ResolvedPhase:
 
     @property
     def roles(self) -> tuple[str, ...]:
+        """Roles of the networks that the phase trains, wholly or in part."""
         return roles_in(self.trains)
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage, resolved. stage: with its epochs as steps. specs: role -> network. frozen: roles that no phase moves.
+    """One stage, checked and resolved.
 
-    epochs: what the steps were counted from; None where the config gives steps.
+    Attributes:
+        name: Name of the stage.
+        stage: Its settings, with epochs converted to steps.
+        method: Its method.
+        options: The method's options, a dataclass.
+        phases: The phases that have a loss, in order.
+        specs: Role to the architecture of its network, without image pools.
+        frozen: Roles of networks that no phase trains.
+        pools: Roles of image pools.
+        needs_target: Whether any loss depends on target images.
+        has_teacher: Whether any loss depends on an EMA of f_t.
+        evaluation: How its predictions are made for scores.
+        epochs: The epochs that its steps come from; None where the config gives steps.
     """
 
     name: str
@@ -58,29 +82,33 @@ class StagePlan:
     evaluation: EvaluationConfig
     epochs: Epochs | None = None
 
-    def asks_for(self, view: str) -> str | None:
-        """The first loss for which a view may be computed."""
+    def asks_for(self, tensor: str) -> str | None:
+        """Return the name of the first loss that depends on a tensor, such as `pair_t`; None if none does."""
         return next(
             (
                 t.name
                 for p in self.phases
                 for t in p.terms
-                if view in self.method.tensors.dependencies(t.needs)
+                if tensor in self.method.tensors.dependencies(t.needs)
             ),
             None,
         )
 
     def recipe(self) -> str:
-        """12 hex characters that stages share which differ in seed, data and start alone: they take equally long."""
+        """Return a hash of the stage that does not depend on its seed, its data or its initial weights.
+
+        Returns:
+            12 hex characters; stages that share them take equally long to train.
+        """
         return digest(self.identity())
 
     def identity(self) -> dict[str, Any]:
-        """Everything of the config that determines what is learnt, as plain values."""
-        s = self.stage
+        """Return all settings that determine what the stage learns, as plain values."""
+        stage = self.stage
         kept = {"method", "steps", "batch", "schedule", "precision", "augment", "ema", "compile"}
-        kept |= {key for key in ("crop", "size", "load_size", "crop_area") if getattr(s, key)}
-        kept |= {"translate"} if s.translate == "once" else set()
-        return s.model_dump(mode="json", include=kept) | {
+        kept |= {key for key in ("crop", "size", "load_size", "crop_area") if getattr(stage, key)}
+        kept |= {"translate"} if stage.translate == "once" else set()
+        return stage.model_dump(mode="json", include=kept) | {
             "options": self.options.identity(),
             "networks": {role: spec.model_dump() for role, spec in self.specs.items()},
             "phases": [
@@ -88,7 +116,7 @@ class StagePlan:
                     "name": p.name,
                     "every": p.every,
                     "optimizer": {k: v for k, v in p.optimizer.items() if v is not None},
-                    "terms": [(t.name, t.weight, asdict(t.ramp), _hashed(t)) for t in p.terms],
+                    "terms": [(t.name, t.weight, asdict(t.ramp), _identity_of_options(t)) for t in p.terms],
                 }
                 | ({"repeat": p.repeat} if p.repeat != 1 else {})
                 | ({"schedule": p.schedule.model_dump()} if p.schedule else {})
@@ -103,10 +131,14 @@ RENAMED = {
         "probabilities": "mean_probabilities",
     }
 }
-"""(loss, option) -> a value's name -> how an id spells it, where a name has changed its meaning: an old id keeps the old one."""
+"""(loss, option) to a value's name, and that to its name in ids.
+
+These names have changed their meaning since; ids keep the earlier names, so that trained stages keep their
+ids."""
 
 
-def _hashed(term: Term) -> dict[str, Any]:
+def _identity_of_options(term: Term) -> dict[str, Any]:
+    """Return the options of a loss as they enter the stage's id."""
     return {
         key: RENAMED.get((term.name, key), {}).get(value, value) if isinstance(value, str) else value
         for key, value in term.options.items()
@@ -114,23 +146,33 @@ def _hashed(term: Term) -> dict[str, Any]:
 
 
 def load_plugins(config: Config) -> None:
-    """Import `plugins:`, so that what they register is known. Raises CycadaError."""
+    """Import the modules under `plugins:`, which register themselves.
+
+    Raises:
+        CycadaError: A module cannot be imported.
+    """
     for module in config.plugins:
         try:
             importlib.import_module(module)
         except CycadaError:
             raise
-        except (
-            Exception
-        ) as error:  # also of a name that is none, such as ../x, and of what the module itself does
-            said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        except Exception as error:  # a module may raise anything when it is imported
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             raise CycadaError(
-                f"plugins: cannot import {shown(module)} ({said}). Is its folder on PYTHONPATH, and is it PACKAGE.MODULE?"
+                f"plugins: cannot import {shown(module)} ({reason}). Is its folder on PYTHONPATH, and is it "
+                f"PACKAGE.MODULE?"
             ) from error
 
 
 def plan(config: Config) -> list[StagePlan]:
-    """All stages. Raises CycadaError for the first mistake, with its path and the nearest name."""
+    """Return the plans of all stages of an experiment, in order.
+
+    It checks the whole config against the registries, and reads no images; for a stage with `epochs` it
+    counts them.
+
+    Raises:
+        CycadaError: The config has a mistake: the first one, with its path and the nearest known name.
+    """
     load_plugins(config)
     known: dict[str, Any] = {**domains, **scene_domains}
     sides: dict[str, Spec] = {"source": config.data.source, "target": config.data.target}
@@ -142,15 +184,15 @@ def plan(config: Config) -> list[StagePlan]:
     labelled = {}
     for side, spec in sides.items():
         domain = known[spec.name](**check_options(known[spec.name], spec.options, f"data.{side}"))
-        labelled[side] = getattr(
-            domain, "labelled", True
-        )  # of folders of images one knows when they are read
+        # Whether a folder of images has labels shows when it is read; until then it counts as labelled.
+        labelled[side] = getattr(domain, "labelled", True)
         if isinstance(domain, Domain):
             prepare_domain(domain, Wanted(config.shapes()[side][0], config.data.resize), side)
         if config.evaluation.flip and not domain.flip_safe:
             raise CycadaError(
-                f"evaluation.flip: images of the {side} {shown(spec.name)} may not be mirrored, they would show another class. "
-                f"Set it to false; for your own images that look the same mirrored, set data.{side}.flip_safe: true."
+                f"evaluation.flip: images of the {side} {shown(spec.name)} may not be mirrored, they would "
+                f"show another class. Set it to false; for your own images that look the same mirrored, set "
+                f"data.{side}.flip_safe: true."
             )
         for name, stage in config.stages.items():
             if (
@@ -160,8 +202,9 @@ def plan(config: Config) -> list[StagePlan]:
                 and not domain.flip_safe
             ):
                 raise CycadaError(
-                    f"stages.{name}.augment.flip: images of the {side} {shown(spec.name)} may not be mirrored, they would show another "
-                    f"class. Take it out; for your own images that look the same mirrored, set data.{side}.flip_safe: true."
+                    f"stages.{name}.augment.flip: images of the {side} {shown(spec.name)} may not be "
+                    f"mirrored, they would show another class. Take it out; for your own images that look "
+                    f"the same mirrored, set data.{side}.flip_safe: true."
                 )
     _check_kinds(config)
     images_of = counter(config)
@@ -175,23 +218,31 @@ def plan(config: Config) -> list[StagePlan]:
 
 
 def counted(config: Config, plans: Sequence[StagePlan]) -> Config:
-    """The experiment with the epochs of every stage as steps, as it is stored: whoever reads it needs no data to count them."""
+    """Return the experiment with all epochs converted to steps, as it is stored.
+
+    So nobody who reads a stored experiment needs its data to count steps.
+
+    Args:
+        config: The experiment.
+        plans: All its stages.
+    """
     return config.model_copy(update={"stages": {p.name: p.stage for p in plans}})
 
 
 def _in_steps(this: StagePlan, images_of: Callable[[Set], Images]) -> StagePlan:
+    """Return the plan with its epochs converted to steps."""
     if this.stage.epochs is None:
         return this
     kinds = {kind_of(role) for p in this.phases for role in p.roles}
     oracle = this.method.supervision == "target"
-    found = epochs(this.stage.epochs, this.stage.batch, kinds, oracle, images_of, f"stages.{this.name}")
+    converted = epochs(this.stage.epochs, this.stage.batch, kinds, oracle, images_of, f"stages.{this.name}")
     return replace(
-        this, stage=this.stage.model_copy(update={"steps": found.steps, "epochs": None}), epochs=found
+        this, stage=this.stage.model_copy(update={"steps": converted.steps, "epochs": None}), epochs=converted
     )
 
 
 def _check_kinds(config: Config) -> None:
-    """`networks` may name kinds (f, g, d_feat) and roles of theirs (f_t, d_s). Raises CycadaError for what is neither."""
+    """Raise CycadaError where a key of `networks` is neither a kind (f, g, d_feat) nor a role (f_t, d_s)."""
     roles = {
         *NETWORKS,
         "f_s",
@@ -219,7 +270,7 @@ def _check_kinds(config: Config) -> None:
 
 
 def is_segmentation(config: Config) -> bool:
-    """Whether the experiment is about images with masks."""
+    """Return whether the experiment is about segmentation, with a mask for each image."""
     return config.data.source.name in scene_domains
 
 
@@ -256,7 +307,8 @@ def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, 
         for phase in getattr(stage, key):
             if phase not in [p.name for p in method.phases]:
                 raise CycadaError(
-                    f"{where}.{key}: unknown phase {shown(phase)}.{nearest(phase, [p.name for p in method.phases])}"
+                    f"{where}.{key}: unknown phase "
+                    f"{shown(phase)}.{nearest(phase, [p.name for p in method.phases])}"
                 )
     specs = {
         role: _spec(config, name, stage, role)
@@ -274,7 +326,8 @@ def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, 
     pools = tuple(sorted(role for role in used if kind_of(role) == "pool"))
     if TEACHER in used and "f_t" not in stage.ema:
         raise CycadaError(
-            f"{where}.ema: {shown(stage.method)} is taught by the moving average of f_t. Add ema: {{f_t: 0.99}}."
+            f"{where}.ema: {shown(stage.method)} is taught by the moving average of f_t. Add ema: {{f_t: "
+            f"0.99}}."
         )
     return StagePlan(
         name,
@@ -292,13 +345,15 @@ def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, 
 
 
 def _options(method: Method, given: Mapping[str, Any], where: str, scenes: bool) -> Any:
+    """Return the method's options with those that YAML sets, checked and converted."""
     fields = method.options.__dataclass_fields__
     for key in given:
         if key not in fields:
             raise CycadaError(f"{where}: unknown option {shown(key)}.{nearest(key, fields)}")
         if scenes and given[key] and fields[key].metadata.get("image_labels_only"):
             raise CycadaError(
-                f"{where}.{key}: it is for whole images; a scene's pixels would leave their labels. Take it out."
+                f"{where}.{key}: it is for whole images; a scene's pixels would leave their labels. Take it "
+                f"out."
             )
     hints = get_type_hints(method.options, include_extras=True)
     given = {key: value for key, value in given.items() if value is not None or takes_none(hints[key])}
@@ -307,29 +362,33 @@ def _options(method: Method, given: Mapping[str, Any], where: str, scenes: bool)
 
 
 def _terms(method: Method, stage: Stage, options: Any, where: str) -> dict[str, list[Term]]:
-    """Phase -> terms whose weight is not 0. A term goes to the phase that YAML names, else to all that list it, else to
-    the first; a weight of YAML's is its weight in all of them."""
+    """Return the terms of each phase whose weight is not 0.
+
+    A term goes to the phase that YAML names, else to all phases that list it, else to the first phase; a
+    weight in YAML is its weight in all of them.
+    """
     homes: dict[str, dict[str, float]] = {}
     for p in method.phases:
         for term_name, usual_weight in p.terms.items():
             homes.setdefault(term_name, {})[p.name] = usual_weight
     names = [p.name for p in method.phases]
     known = method.tensors.names()
-    found: dict[str, list[Term]] = {name: [] for name in names}
+    terms: dict[str, list[Term]] = {name: [] for name in names}
     for name in {**homes, **stage.losses}:
         if name not in losses:
             raise CycadaError(f"{where}.losses: unknown loss {shown(name)}.{nearest(name, losses)}")
         given = stage.losses.get(name, Loss(weight=None))
         if given.phase and given.phase not in names:
             raise CycadaError(
-                f"{where}.losses.{name}.phase: unknown phase {shown(given.phase)}.{nearest(given.phase, names)}"
+                f"{where}.losses.{name}.phase: unknown phase "
+                f"{shown(given.phase)}.{nearest(given.phase, names)}"
             )
         term = Term(name, 0.0, Ramp(**given.ramp.model_dump()), given.options, f"{where}.losses")
         if missing := [n for n in term.needs if n not in known]:
             able = [m for m in methods if not set(term.needs) - set(methods[m].tensors.names())]
             raise CycadaError(
-                f"{where}.losses.{name}: it needs {', '.join(missing)}, which the method {shown(stage.method)} does not compute. "
-                f"Methods that do: {', '.join(able) or 'none'}."
+                f"{where}.losses.{name}: it needs {', '.join(missing)}, which the method "
+                f"{shown(stage.method)} does not compute. Methods that do: {', '.join(able) or 'none'}."
             )
         if term.accepts("mode") and "mode" not in term.options and hasattr(options, "gan"):
             term = replace(term, options={**term.options, "mode": options.gan})
@@ -337,18 +396,19 @@ def _terms(method: Method, stage: Stage, options: Any, where: str) -> dict[str, 
         for phase in [given.phase] if given.phase else usual or names[:1]:
             default = usual.get(phase, max(usual.values(), default=0.0)) or float(name in stage.losses)
             if weight := default if given.weight is None else given.weight:
-                found[phase].append(replace(term, weight=weight))
+                terms[phase].append(replace(term, weight=weight))
     if getattr(options, "gan", None) == "wgan-gp" and not any(
-        t.name.startswith("gradient_penalty") for ts in found.values() for t in ts
+        t.name.startswith("gradient_penalty") for ts in terms.values() for t in ts
     ):
         raise CycadaError(
-            f"{where}.options.gan: wgan-gp needs its gradient penalty. Add losses: {{gradient_penalty_t: 10, gradient_penalty_s: 10}}."
+            f"{where}.options.gan: wgan-gp needs its gradient penalty. Add losses: {{gradient_penalty_t: 10, "
+            f"gradient_penalty_s: 10}}."
         )
-    return found
+    return terms
 
 
 def _without_idle(method: Method, terms: dict[str, list[Term]]) -> dict[str, list[Term]]:
-    """A discriminator that no other phase asks has nobody to play against: its terms go too."""
+    """Return the terms without those of discriminators that no other phase uses."""
     roles = {id(t): method.tensors.roles_of(t.needs) for ts in terms.values() for t in ts}
 
     def plays(phase: PhaseSpec, term: Term) -> bool:
@@ -361,11 +421,13 @@ def _without_idle(method: Method, terms: dict[str, list[Term]]) -> dict[str, lis
 
 
 def _optimizer(method: Method, phase: PhaseSpec, stage: Stage, where: str) -> dict[str, Any]:
+    """Return the settings of a phase's optimizer: the method's, with the stage's own over them."""
     if phase.shares_optimizer_of:
         for key in ("optimizers", "schedules"):
             if phase.name in getattr(stage, key):
                 raise CycadaError(
-                    f"{where}.{key}.{phase.name}: it learns with the optimizer of '{phase.shares_optimizer_of}'. Set that one."
+                    f"{where}.{key}.{phase.name}: it learns with the optimizer of "
+                    f"'{phase.shares_optimizer_of}'. Set that one."
                 )
         phase = next(p for p in method.phases if p.name == phase.shares_optimizer_of)
     settings = dict(phase.optimizer)
@@ -375,8 +437,18 @@ def _optimizer(method: Method, phase: PhaseSpec, stage: Stage, where: str) -> di
 
 
 def network_at(config: Config, name: str, stage: Stage, role: str) -> tuple[str, str] | None:
-    """Where a config says what a role's network is: the path of the mapping and the key in it; None where it does not."""
-    if kind_of(role) == HEAD:  # built like the network whose head it is the twin of
+    """Return where a config gives the architecture of a role.
+
+    Args:
+        config: The experiment.
+        name: The stage's name.
+        stage: The stage.
+        role: The role.
+
+    Returns:
+        The path of the mapping and the key in it, such as `("networks", "f")`; None where it is not given.
+    """
+    if kind_of(role) == HEAD:  # a second head is built like the classifier to which it belongs
         role = role.replace(HEAD, "f", 1)
     for where, networks in ((f"stages.{name}.networks", stage.networks), ("networks", config.networks)):
         for key in (role, kind_of(role)):
@@ -386,31 +458,36 @@ def network_at(config: Config, name: str, stage: Stage, role: str) -> tuple[str,
 
 
 def _spec(config: Config, name: str, stage: Stage, role: str) -> Spec:
+    """Return the architecture of a role, checked."""
     kind = "f" if kind_of(role) == HEAD else kind_of(role)
     place = network_at(config, name, stage, role)
     if place is None:
         known = nearest("", NETWORKS[kind])
         raise CycadaError(
-            f"stages.{name}: the method {shown(stage.method)} needs a network for {shown(role)}. Add networks: {{{kind}: ...}}.{known}"
+            f"stages.{name}: the method {shown(stage.method)} needs a network for {shown(role)}. Add "
+            f"networks: {{{kind}: ...}}.{known}"
         )
     where, key = place
     spec = (config.networks if where == "networks" else stage.networks)[key]
     if spec.name not in NETWORKS[kind]:
         raise CycadaError(
-            f"{where}.{key}: unknown {NETWORKS[kind].kind} {shown(spec.name)}.{nearest(spec.name, NETWORKS[kind])}"
+            f"{where}.{key}: unknown {NETWORKS[kind].kind} "
+            f"{shown(spec.name)}.{nearest(spec.name, NETWORKS[kind])}"
         )
     check_options(NETWORKS[kind][spec.name], spec.options, f"{where}.{key}")
     return spec
 
 
 def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
+    """Raise CycadaError where a stage's `init` names no network, or another one, or leaves one untrained."""
     where = f"stages.{this.name}.init"
     for role, start in this.stage.init.items():
         if role not in this.specs:
-            if any(role in this.method.tensors.roles_of(losses_of) for losses_of in _all_needs(this.method)):
-                continue  # a role that only terms of weight 0 need
+            if any(role in this.method.tensors.roles_of(tensors) for tensors in _all_needs(this.method)):
+                continue  # only losses of weight 0 need the role
             raise CycadaError(
-                f"{where}: the method '{this.stage.method}' has no network {shown(role)}.{nearest(role, this.specs)}"
+                f"{where}: the method '{this.stage.method}' has no network "
+                f"{shown(role)}.{nearest(role, this.specs)}"
             )
         if "#" in start:
             continue
@@ -418,9 +495,10 @@ def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
         parent = plans[stage]
         if parent_role not in parent.specs:
             raise CycadaError(
-                f"{where}.{role}: stage '{stage}' has no network {shown(parent_role)}.{nearest(parent_role, parent.specs)}"
+                f"{where}.{role}: stage '{stage}' has no network "
+                f"{shown(parent_role)}.{nearest(parent_role, parent.specs)}"
             )
-        if _built(parent.specs[parent_role]) != _built(this.specs[role]):
+        if _architecture(parent.specs[parent_role]) != _architecture(this.specs[role]):
             raise CycadaError(
                 f"{where}.{role}: {start} is {parent.specs[parent_role].model_dump()}, but {role} is "
                 f"{this.specs[role].model_dump()} here. Give both the same network."
@@ -432,13 +510,14 @@ def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
         ):
             raise CycadaError(
                 f"{where}: {shown(role)} is frozen in this stage, so it must start from a trained network, "
-                f"for example {role}: source.f_t{', or name a file of weights: in networks' if features else ''}. "
-                f"An untrained one would teach noise."
+                f"for example {role}: "
+                f"source.f_t{', or name a file of weights: in networks' if features else ''}. An untrained "
+                f"one would teach noise."
             )
 
 
-def _built(spec: Spec) -> dict[str, Any]:
-    """What of a network has to agree where weights are handed on: not what it would have started from, nor how it saves memory."""
+def _architecture(spec: Spec) -> dict[str, Any]:
+    """Return what must agree where weights are passed on: all but the initial weights and saving memory."""
     return {
         key: value
         for key, value in spec.model_dump().items()
@@ -447,17 +526,20 @@ def _built(spec: Spec) -> dict[str, Any]:
 
 
 def _check_once(this: StagePlan) -> None:
+    """Raise CycadaError where `translate: once` is set without a loss on translations or a frozen g_st."""
     where = f"stages.{this.name}.translate"
     if not any("fake_t" in this.method.tensors.dependencies(t.needs) for p in this.phases for t in p.terms):
         raise CycadaError(
             f"{where}: no loss of this stage looks at translated source images (fake_t). Take it out."
         )
     if "g_st" not in this.frozen:
-        found = "learns" if "g_st" in this.specs else "is not there"
+        state = "learns" if "g_st" in this.specs else "is not there"
         raise CycadaError(
-            f"{where}: found that g_st {found} in this stage, expected a frozen one, as in cycada_task. Take it out."
+            f"{where}: found that g_st {state} in this stage, expected a frozen one, as in cycada_task. Take "
+            f"it out."
         )
 
 
 def _all_needs(method: Method) -> list[tuple[str, ...]]:
+    """Return the tensors that each loss of a method needs."""
     return [Term(name).needs for p in method.phases for name in p.terms]

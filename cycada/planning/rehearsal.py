@@ -1,6 +1,7 @@
-"""A stage rehearsed before it starts: one whole training step, and one image scored, on tensors that have shapes and no memory.
+"""Rehearsal of a stage before it starts: one training step and one prediction on meta tensors.
 
-What fails here would fail at the first step or the first score. What depends on values cannot be known and is passed over.
+Meta tensors have shapes but no memory. What fails here would fail at the first step or the first score; what
+depends on values cannot be known and is skipped.
 """
 
 from __future__ import annotations
@@ -31,13 +32,19 @@ from cycada.train.step import submodules, trainable_only
 NO_MACHINE = 2e12
 """Bytes of memory that no machine has for one step."""
 SWAPPED = 2
-"""So many times its memory a machine may get along with, slowly; beyond that a step does not end."""
+"""Multiple of its memory that a machine can use, slowly, by swapping; with more, a step does not end."""
 
 
 def rehearse(config: Config, plan: StagePlan, memory: float = NO_MACHINE) -> float:
-    """One step of a stage without data, weights or memory. -> the bytes that it takes at the least.
+    """Run one step of a stage without data, weights or memory, and return the bytes that it takes at least.
 
-    memory: the bytes that there are. Raises CycadaError that names the stage, the network and what to change.
+    Args:
+        config: The experiment.
+        plan: The stage.
+        memory: Bytes of memory that are available.
+
+    Raises:
+        CycadaError: The step would fail; the message names the stage, the network, and what to change.
     """
     key = digest(
         [
@@ -47,42 +54,44 @@ def rehearse(config: Config, plan: StagePlan, memory: float = NO_MACHINE) -> flo
             plan.identity(),
         ]
     )
-    if key not in _TAKEN:
-        _TAKEN[key] = _taken(config, plan)
-    if (taken := _TAKEN[key]) > SWAPPED * memory:
+    if key not in _BYTES:
+        _BYTES[key] = _rehearse(config, plan)
+    if (needed := _BYTES[key]) > SWAPPED * memory:
         raise CycadaError(
-            f"stages.{plan.name}: a step takes {taken / 1e9:,.0f} GB of memory at the least, and there are {memory / 1e9:,.0f}. Lower "
-            f"its batch, {'its crop, ' if is_segmentation(config) else ''}data.size, or the channels of its networks."
+            f"stages.{plan.name}: a step takes {needed / 1e9:,.0f} GB of memory at the least, and there are "
+            f"{memory / 1e9:,.0f}. Lower its batch, "
+            f"{'its crop, ' if is_segmentation(config) else ''}data.size, or the channels of its networks."
         )
-    return taken
+    return needed
 
 
-_TAKEN: dict[str, float] = {}
-"""What was rehearsed in this process already, as a sweep's cells are."""
+_BYTES: dict[str, float] = {}
+"""Hash of a stage to its bytes; a process rehearses equal stages, such as those of a sweep, once."""
 
 
-def _taken(config: Config, plan: StagePlan) -> float:
+def _rehearse(config: Config, plan: StagePlan) -> float:
+    """Run the rehearsal and return the bytes of the training step."""
     specs = {role: _from_scratch(spec, role) for role, spec in plan.specs.items()}
-    bare = replace(plan, specs=specs, stage=plan.stage.model_copy(update={"compile": False}))
+    uncompiled = replace(plan, specs=specs, stage=plan.stage.model_copy(update={"compile": False}))
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        rehearsal = _Rehearsal(config, bare)
+        rehearsal = _Rehearsal(config, uncompiled)
         pools = _bytes(rehearsal.nets.buffers())
         for role in plan.pools:
             rehearsal.nets.add_module(role, nn.Identity())
-        taken = pools + rehearsal.train()
+        needed = pools + rehearsal.train()
         rehearsal.score()
-    return taken
+    return needed
 
 
 def memory_of(device: torch.device) -> float:
-    """Bytes of memory that a device has in all."""
+    """Return the memory of a device in bytes, free or not."""
     if device.type == "cuda":
         return float(torch.cuda.get_device_properties(device).total_memory)
     return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 class _Rehearsal:
-    """The networks of a stage without memory, and what is done with them."""
+    """The networks of a stage as meta tensors, with one training step and one prediction on them."""
 
     def __init__(self, config: Config, plan: StagePlan) -> None:
         self.config, self.plan, self.device = config, plan, Device(torch.device("meta"))
@@ -98,34 +107,36 @@ class _Rehearsal:
 
     @contextmanager
     def explained(self, what: str) -> Iterator[None]:
-        """What goes wrong inside becomes a CycadaError that says so; what needs values is passed over."""
+        """Turn an error in a `with` block into a CycadaError; skip errors for want of values."""
         try:
             yield
         except CycadaError:
             raise
         except Exception as error:
             if "meta" in str(error).lower():
-                return  # there are no values to look at
+                return  # a meta tensor has no values
             raise CycadaError(f"stages.{self.plan.name}: {what}. {self._reason(error)}") from error
 
     def _reason(self, error: Exception) -> str:
-        found = " ".join(str(error).split())[:300]
+        """Return what is wrong and what to change, for an exception of PyTorch."""
+        text = " ".join(str(error).split())[:300]
         role = self._where(error)
         spec = self.plan.specs.get(role.split(".")[0])
         net = f"{role} ({spec.name})" if spec else role
-        if "more than 1 value per channel" in found:
+        if "more than 1 value per channel" in text:
             return (
-                f"Found batch: {self.plan.stage.batch}, and {net or 'a network'} has batch normalization of one value per channel, which "
-                f"needs at least 2 images. Set stages.{self.plan.name}.batch to 2 or more, or take a network without it."
+                f"Found batch: {self.plan.stage.batch}, and {net or 'a network'} has batch normalization of "
+                f"one value per channel, which needs at least 2 images. Set stages.{self.plan.name}.batch to "
+                f"2 or more, or take a network without it."
             )
         size = " x ".join(map(str, self.shape[1:]))
-        if "more than 1 spatial element" in found:
+        if "more than 1 spatial element" in text:
             return (
-                f"On {size} pixels nothing but one pixel is left in {net}, which instance normalization cannot take. Enlarge "
-                + self.sizes
+                f"On {size} pixels nothing but one pixel is left in {net}, which instance normalization "
+                f"cannot take. Enlarge " + self.sizes
             )
         if net and any(
-            hint in found
+            hint in text
             for hint in (
                 "too small",
                 "Kernel size can't be greater",
@@ -133,11 +144,15 @@ class _Rehearsal:
                 "negative",
             )
         ):
-            return f"{net} is too deep for {size} pixels ({found}). Enlarge {self.sizes}, or give it fewer layers."
-        return f"{f'In {net}: ' if net else ''}{type(error).__name__}: {found}"
+            return (
+                f"{net} is too deep for {size} pixels ({text}). Enlarge {self.sizes}, or give it "
+                "fewer layers."
+            )
+        return f"{f'In {net}: ' if net else ''}{type(error).__name__}: {text}"
 
     @property
     def sizes(self) -> str:
+        """Path of the key that sets the size of the stage's images."""
         stage = self.plan.stage
         return (
             f"stages.{self.plan.name}.crop"
@@ -148,7 +163,7 @@ class _Rehearsal:
         )
 
     def _where(self, error: Exception) -> str:
-        """The role of the network in whose code an exception was raised, '' where none was."""
+        """Return the role of the network in whose code an exception was raised, or '' for none."""
         owners = {id(module): role for role, net in self.nets.named_children() for module in net.modules()}
         role, trace = "", error.__traceback__
         while trace:
@@ -156,10 +171,12 @@ class _Rehearsal:
             trace = trace.tb_next
         return role
 
-    def images(self, count: int, pictures: int = 1) -> Tensor:
-        return torch.zeros(count, pictures * self.shape[0], *self.shape[1:])
+    def images(self, count: int) -> Tensor:
+        """Return `count` training images, (N, C, H, W)."""
+        return torch.zeros(count, *self.shape)
 
     def batch(self) -> Batch:
+        """Return a training batch of the stage's size."""
         count = self.plan.stage.batch
         labels = torch.zeros(
             count, *(self.shape[1:] if is_segmentation(self.config) else ()), dtype=torch.long
@@ -170,61 +187,63 @@ class _Rehearsal:
         return Batch(self.images(count), labels, self.images(count), **more)
 
     def check_answers(self) -> None:
-        """One label for an image, or one for every pixel."""
+        """Check that classifiers predict what the data label: images or pixels."""
         scenes = is_segmentation(self.config)
         for role, net in self.nets.named_children():
             if kind_of(role) != "f" or role in self.plan.method.tensors.feature_extractors:
                 continue
             with torch.no_grad():
-                found = net.eval()(self.images(1)).logits
-            if found.ndim != (4 if scenes else 2):
+                logits = net.eval()(self.images(1)).logits
+            if logits.ndim != (4 if scenes else 2):
                 has, need = (
                     ("for every pixel", "for the whole image")
-                    if found.ndim == 4
+                    if logits.ndim == 4
                     else ("for the whole image", "for every pixel")
                 )
                 raise CycadaError(
-                    f"networks.f: '{self.plan.specs[role].name}' answers {has}; the data of stages.{self.plan.name} need it {need}."
+                    f"networks.f: '{self.plan.specs[role].name}' answers {has}; the data of "
+                    f"stages.{self.plan.name} need it {need}."
                 )
 
     def train(self) -> float:
-        """Every phase's terms and their gradients. -> bytes of the dearest phase."""
+        """Compute the losses and gradients of all phases, and return the bytes of the largest phase."""
         plan, nets = self.plan, self.nets
         nets.train()
         tensors = plan.method.tensors(nets, self.batch(), plan.options)
-        weights, most = _bytes(nets.parameters()), 0.0
+        weights, largest = _bytes(nets.parameters()), 0.0
         for phase in plan.phases:
             with self.explained(f"optimizers.{phase.name} cannot be made"):
                 optimizer(phase.optimizer, submodules(phase.trains, nets), phase.name)
-            held = _Held()
-            with trainable_only(phase.trains, nets) as parameters, held:
+            saved = _SavedTensors()
+            with trainable_only(phase.trains, nets) as parameters, saved:
                 values: list[Tensor] = []
                 for term in phase.terms:
                     with self.explained(f"the loss {term.name} cannot be computed"):
                         values.append(term(tensors))
-                if learnt := [v for v in values if v.requires_grad]:
+                if with_gradient := [v for v in values if v.requires_grad]:
                     with self.explained(f"phase {phase.name} cannot learn"):
-                        torch.stack(learnt).sum().backward()
-            most = max(most, weights + 2 * _bytes(parameters) + held.bytes)
+                        torch.stack(with_gradient).sum().backward()
+            largest = max(largest, weights + 2 * _bytes(parameters) + saved.bytes)
             nets.zero_grad(set_to_none=True)
             tensors = tensors.detached()
-        return most
+        return largest
 
     def score(self) -> None:
-        """An image through what is scored, at the size at which it is."""
+        """Classify one image with each classifier that is scored, at the size of test images."""
         self.nets.eval()
         shapes = self.config.shapes(self.plan.stage)
-        if self.plan.stage.translate == "once":  # whole scenes, larger than the windows
+        if self.plan.stage.translate == "once":
+            # Whole images are translated, which are larger than training windows.
             with self.explained("the source's training images cannot be translated"), torch.no_grad():
-                whole = torch.zeros(1, self.shape[0], *shapes["source"])
+                image = torch.zeros(1, self.shape[0], *shapes["source"])
                 tensors: Any = self.plan.method.tensors(
-                    self.nets, Batch(whole, torch.empty(0), whole), self.plan.options
+                    self.nets, Batch(image, torch.empty(0), image), self.plan.options
                 )
                 _ = tensors.fake_t
-        ways: dict[str, Callable[[Tensor], Tensor]] = {}
+        classifiers: dict[str, Callable[[Tensor], Tensor]] = {}
         with self.explained("it cannot be scored"):
-            ways = self.plan.method.classifiers(self.nets) if classes_of(self.config) else {}
-        for side, classify in ways.items():
+            classifiers = self.plan.method.classifiers(self.nets) if classes_of(self.config) else {}
+        for side, classify in classifiers.items():
             shape = self.plan.evaluation.window or shapes[side]
             with (
                 self.explained(
@@ -236,20 +255,24 @@ class _Rehearsal:
 
 
 def classes_of(config: Config) -> int:
-    """How many classes there are, as far as a config says it: 2 where the data will."""
-    found: Any = None
+    """Return the number of classes, as far as the config tells.
+
+    Returns:
+        The number; 2 where only the data tell it, and 0 for domains without labels.
+    """
+    first: Any = None
     for side in ("source", "target"):
         spec = getattr(config.data, side)
         entry: Any = domains[spec.name] if spec.name in domains else scene_domains[spec.name]
         domain = entry(**check_options(entry, spec.options, f"data.{side}"))
         if names := tuple(getattr(domain, "classes", ())):
             return len(names)
-        found = domain if found is None else found
-    return 2 if getattr(found, "labelled", True) else 0
+        first = domain if first is None else first
+    return 2 if getattr(first, "labelled", True) else 0
 
 
-class _Held(torch.autograd.graph.saved_tensors_hooks):
-    """Counts the bytes that are kept for the backward pass, every storage once."""
+class _SavedTensors(torch.autograd.graph.saved_tensors_hooks):
+    """Counter of the bytes that autograd keeps for the backward pass, each storage once."""
 
     def __init__(self) -> None:
         self.bytes, self._seen = 0.0, set[int]()
@@ -268,7 +291,7 @@ def _bytes(tensors: Any) -> float:
 
 
 def _from_scratch(spec: Spec, role: str) -> Spec:
-    """The same network without the file, or the download, that it would start from."""
+    """Return the same architecture without the file, or the download, that it would start from."""
     factory = NETWORKS["f" if kind_of(role) == "head" else kind_of(role)][spec.name]
     defaults = option_defaults(factory)
     if not spec.options.get("weights") and not spec.options.get("pretrained", defaults.get("pretrained")):

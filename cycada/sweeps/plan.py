@@ -41,7 +41,7 @@ class Variant(Strict):
     )
     set: dict[str, Any] = Field(
         default_factory=dict,
-        description="Config keys, which may be dotted (`stages.pixel.steps`), to their values in this row.",
+        description="Values of config keys in this row, by key, which may be dotted (`stages.pixel.steps`).",
     )
 
 
@@ -73,7 +73,7 @@ class Sweep(Strict):
     experiment: PathText = Field(description="YAML file of the experiment that is varied.")
     set: dict[str, Any] = Field(
         default_factory=dict,
-        description="Config keys, which may be dotted (`stages.pixel.steps`), to their values in all rows.",
+        description="Values of config keys in all rows, by key, which may be dotted (`stages.pixel.steps`).",
     )
     seeds: list[Seed] = Field(
         default=[0], min_length=1, description="Seeds that every row is trained with, each 0 to below 2^63."
@@ -85,7 +85,7 @@ class Sweep(Strict):
         None, description="Label of the row that all others are compared with; null takes the base."
     )
     variants: dict[str, Variant] = Field(
-        default_factory=dict, description="Label of each further row to its changes; null changes nothing."
+        default_factory=dict, description="Changes of each further row, by its label; null changes nothing."
     )
     drop_one: list[Terms] = Field(
         default_factory=list, description="Rows that each lack one of the listed losses."
@@ -98,10 +98,12 @@ class Sweep(Strict):
         description="Rows that each keep only one of the listed losses, of all that its phase has.",
     )
     vary: dict[str, Values] = Field(
-        default_factory=dict, description="Config key to its values, one row each, one key at a time."
+        default_factory=dict,
+        description="Values of config keys, by key, which are varied one at a time; each value is one row.",
     )
     grid: dict[str, Values] = Field(
-        default_factory=dict, description="Config key to its values; every combination is one row."
+        default_factory=dict,
+        description="Values of config keys, by key, of which every combination is one row.",
     )
     cluster: dict[str, Any] = Field(
         default_factory=dict,

@@ -1,1 +1,1 @@
-"""TrainState: one step, one loop, one device file, checkpoints and evaluation."""
+"""Training: one step, one loop, devices, optimizers, schedules, meters and checkpoints."""

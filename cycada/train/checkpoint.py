@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, and that know when they are damaged."""
+"""Checkpoints, which are written atomically and whose damage is noticed."""
 
 from __future__ import annotations
 
@@ -12,28 +12,36 @@ from cycada.core import files
 from cycada.core.errors import CycadaError
 
 KEEP = 2
+"""Number of checkpoints that a run keeps."""
 
 
 def save(folder: Path, state: dict[str, Any]) -> Path:
-    """Write `checkpoint-STEP-DIGEST.pt` at once or not at all; the two newest stay.
+    """Write a checkpoint atomically, remove all but the newest `KEEP`, and return its path.
 
-    The digest in the name is of the file's bytes, so that damage shows. `state` holds tensors and plain python values. The old ones
-    go when the new one has reached the disk.
+    Its name is `checkpoint-STEP-DIGEST.pt`, with a hash of the file's bytes, by which damage is noticed. Old
+    checkpoints are removed once the new one has reached the disk.
+
+    Args:
+        folder: Folder of the run.
+        state: Tensors and plain Python values, with the number of steps done as `step`.
+
+    Raises:
+        OSError: The file cannot be written.
     """
-    with files.temporary(folder / "checkpoint") as part:
-        with part.open("wb") as file:
-            _save(state, _Heard(file))
-        files.sync(part)
-        path = folder / f"checkpoint-{state['step']:08d}-{files.file_digest(part, size=6)}.pt"
-        part.replace(path)
+    with files.temporary(folder / "checkpoint") as temporary:
+        with temporary.open("wb") as file:
+            _save(state, _ErrorKeeper(file))
+        files.sync(temporary)
+        path = folder / f"checkpoint-{state['step']:08d}-{files.file_digest(temporary, size=6)}.pt"
+        temporary.replace(path)
     files.sync(folder)
     for old in checkpoints(folder)[:-KEEP]:
         old.unlink()
     return path
 
 
-class _Heard:
-    """A file that remembers what the operating system said: torch answers a full disk with a sentence about its own source."""
+class _ErrorKeeper:
+    """File that keeps the operating system's error, which torch.save replaces with one about its source."""
 
     def __init__(self, file: Any) -> None:
         self.file = file
@@ -50,28 +58,33 @@ class _Heard:
         self.file.flush()
 
 
-def _save(state: dict[str, Any], heard: _Heard) -> None:
+def _save(state: dict[str, Any], file: _ErrorKeeper) -> None:
+    """Save a state, and raise the operating system's own error where there is one."""
     try:
-        torch.save(state, heard)  # type: ignore[arg-type]
-        heard.flush()
+        torch.save(state, file)  # type: ignore[arg-type]
+        file.flush()
     except RuntimeError:
-        if heard.error:
-            raise heard.error from None
+        if file.error:
+            raise file.error from None
         raise
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """Oldest first."""
+    """Return the checkpoints in a folder, oldest first."""
     return sorted(folder.glob("checkpoint-*.pt"))
 
 
 def step_of(path: Path) -> int:
-    """Return the step that a checkpoint's name says."""
+    """Return the number of steps in a checkpoint's name."""
     return int(path.name.split("-")[1])
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Raises CycadaError that names a damaged file. Loads with weights_only: no code in the file is run."""
+    """Return the state in a checkpoint; no code in the file is run (`weights_only`).
+
+    Raises:
+        CycadaError: The file is damaged, cannot be read, or holds another step than its name says.
+    """
     if files.file_digest(path, size=6) != path.stem.rsplit("-", 1)[-1]:
         raise CycadaError(
             f"{path}: the checkpoint is damaged (its bytes do not match the digest in its name)."
@@ -89,12 +102,18 @@ def load(path: Path) -> dict[str, Any]:
 def load_latest(
     folder: Path, warn: Callable[[str], None], check: Callable[[dict[str, Any]], None] = lambda state: None
 ) -> dict[str, Any] | None:
-    """The newest sound state, None where there is no checkpoint. `warn` is told of every one that is damaged.
+    """Return the state in the newest sound checkpoint of a folder, or None where there is no checkpoint.
 
-    check: raises CycadaError for a state that what trains cannot go on from. Raises CycadaError where no checkpoint is sound.
+    Args:
+        folder: Folder of the run.
+        warn: Receives a message for each damaged checkpoint.
+        check: Raises CycadaError for a state from which the training cannot be resumed.
+
+    Raises:
+        CycadaError: There are checkpoints, but none of them is sound.
     """
-    found = checkpoints(folder)
-    for path in reversed(found):
+    paths = checkpoints(folder)
+    for path in reversed(paths):
         try:
             state = load(path)
             try:
@@ -104,7 +123,7 @@ def load_latest(
             return state
         except CycadaError as error:
             warn(f"{error} Trying the one before.")
-    if found:
+    if paths:
         raise CycadaError(
             f"{folder}: every checkpoint of this run is damaged. Delete the folder to train the stage anew."
         )

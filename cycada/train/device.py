@@ -1,7 +1,8 @@
-"""Where tensors live: precision, seeds, and the few things that several processes have to agree on.
+"""Devices, precision, seeds, and communication between processes.
 
-Plain torch. Under `torchrun` every process runs the same program on its own share of the batch; weights are broadcast
-once, gradients are averaged in one flat all-reduce per phase. Modules keep their class and their state_dict keys.
+It is plain PyTorch. Under `torchrun` every process runs the same program on its own batches; weights are
+broadcast once, and gradients are averaged in one flat all-reduce for each phase. Modules keep their class and
+their state_dict keys.
 """
 
 from __future__ import annotations
@@ -24,13 +25,19 @@ Precision = Literal["fp32", "bf16"]
 
 
 def seed_of(*parts: object) -> int:
-    """A 56-bit seed that depends on every part, the same on every machine."""
+    """Return a 56-bit seed that depends on all parts and is the same on every machine."""
     return int.from_bytes(hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=7).digest(), "big")
 
 
 @dataclass(frozen=True)
 class Device:
-    """One process's device. rank 0 is the one that writes."""
+    """Device of one process, and its place among all processes.
+
+    Attributes:
+        torch_device: The device in PyTorch.
+        rank: Number of the process, from 0; process 0 writes all files.
+        world: Number of processes.
+    """
 
     torch_device: torch.device
     rank: int = 0
@@ -38,7 +45,14 @@ class Device:
 
     @staticmethod
     def find(name: str = "auto") -> Device:
-        """auto: this process's GPU where there is one, else the CPU. Joins the process group that torchrun announces."""
+        """Return the device of a name, after joining the process group if torchrun has started the process.
+
+        Args:
+            name: `cpu`, `cuda`, `cuda:NUMBER` or `mps`; `auto` is a CUDA GPU if there is one, else the CPU.
+
+        Raises:
+            CycadaError: The name is unknown, or this machine has no such device.
+        """
         rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         try:
             known_device(name)
@@ -52,11 +66,13 @@ class Device:
             )
         if name == "mps" and not torch.backends.mps.is_available():
             raise CycadaError(
-                "device: 'mps' was asked for, but this is no Mac with a GPU that torch can use. Use device=cpu or device=auto."
+                "device: 'mps' was asked for, but this is no Mac with a GPU that torch can use. Use "
+                "device=cpu or device=auto."
             )
         if name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
             raise CycadaError(
-                f"device: '{name}' was asked for, but torch sees {torch.cuda.device_count()} here, counted from cuda:0."
+                f"device: '{name}' was asked for, but torch sees {torch.cuda.device_count()} here, counted "
+                f"from cuda:0."
             )
         if name == "cuda" and world > 1:
             name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
@@ -70,35 +86,46 @@ class Device:
 
     @property
     def main(self) -> bool:
+        """Whether this is process 0, which writes all files."""
         return self.rank == 0
 
     def autocast(self, precision: Precision) -> AbstractContextManager[Any]:
+        """Return a context in which forward passes have a precision."""
         return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=precision == "bf16")
 
     def seed(self, *parts: object) -> None:
-        """Everything random from here on depends on `parts` and the rank alone: no generator state is ever saved."""
+        """Seed all random numbers from here on by `parts` and the rank.
+
+        So no state of a generator ever has to be saved.
+        """
         torch.manual_seed(seed_of(*parts, self.rank))
 
     def broadcast(self, modules: Iterable[nn.Module]) -> None:
-        """Every process gets rank 0's parameters and buffers."""
+        """Copy process 0's parameters and buffers to all processes."""
         if self.world > 1:
             for module in modules:
                 for tensor in (*module.parameters(), *module.buffers()):
                     dist.broadcast(tensor.data, 0)
 
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """One flat all-reduce. Parameters without a gradient count as zero, so that all processes send the same size."""
+        """Average the gradients of parameters over all processes, in one flat all-reduce.
+
+        A parameter without a gradient counts as 0, so that all processes send the same number of values.
+        """
         if self.world == 1:
             return
         flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
         dist.all_reduce(flat)
         flat /= self.world
-        for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        for parameter, mean in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
             if parameter.grad is not None:
-                parameter.grad.copy_(part.view_as(parameter))
+                parameter.grad.copy_(mean.view_as(parameter))
 
     def average(self, value: Tensor) -> Tensor:
-        """The mean of a float tensor over all processes; a gate is averaged before it decides."""
+        """Return the mean of a float tensor over all processes.
+
+        A gate is averaged before it decides, so that all processes decide alike.
+        """
         if self.world == 1:
             return value
         value = value.clone()
@@ -106,14 +133,14 @@ class Device:
         return value / self.world
 
     def average_buffers(self, module: nn.Module) -> None:
-        """Batch-norm statistics become the mean over the processes (before eval_mode or saving)."""
+        """Average batch-norm statistics over all processes, before evaluating or saving."""
         if self.world > 1:
             for name, buffer in module.named_buffers():
                 if buffer.is_floating_point() and not name.startswith("pool"):
                     buffer.copy_(self.average(buffer))
 
     def share(self, value: Any) -> Any:
-        """Every process gets rank 0's picklable value."""
+        """Return process 0's value, which must be picklable, in all processes."""
         if self.world == 1:
             return value
         box = [value]
@@ -121,7 +148,7 @@ class Device:
         return box[0]
 
     def gather(self, value: Any) -> list[Any]:
-        """Rank 0 gets every process's value, in order; the others get an empty list."""
+        """Return all processes' values, in order, in process 0, and an empty list in the others."""
         if self.world == 1:
             return [value]
         box: list[Any] | None = [None] * self.world if self.main else None
@@ -129,6 +156,7 @@ class Device:
         return box or []
 
     def describe(self) -> str:
+        """Return the device in words, such as `1 x NVIDIA H100`."""
         if self.torch_device.type == "cuda":
             return f"{self.world} x {torch.cuda.get_device_name(self.torch_device)}"
         return f"CPU, {torch.get_num_threads()} threads" + (

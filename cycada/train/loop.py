@@ -1,4 +1,4 @@
-"""The one loop: a generator of reports. It knows no file, no tracker and no progress bar."""
+"""The training loop of all methods: a generator of reports that knows no files, tracker or progress bar."""
 
 from __future__ import annotations
 
@@ -22,14 +22,21 @@ from cycada.train.state import check_state
 from cycada.train.step import Phase, train_step
 
 NORMS_EVERY = 5
-"""Reports between two with gradient norms, each of which is a backward pass of its own: at every report they took 8 % of the time."""
+"""Every so many-th report holds gradient norms, each of which takes a backward pass of its own.
+
+At every report they took 8 % of the time."""
 
 
 @dataclass(frozen=True)
 class TrainLog:
-    """What happened since the last one. step: steps done. values: means over these steps. rate: image pairs a second.
+    """Report on the steps since the last report.
 
-    early: it comes before its time because somebody stops; its steps count again in the next one.
+    Attributes:
+        step: Number of steps done.
+        values: Name to the mean over the steps since the last report, as `train_step` names them.
+        rate: Image pairs for each second.
+        early: Whether it comes before its time, because training was stopped; its steps count again in the
+            next report.
     """
 
     step: int
@@ -40,10 +47,26 @@ class TrainLog:
 
 @dataclass
 class TrainState:
-    """All that moves while a stage trains, and what it is fed with. target is None where no term looks at it.
+    """All that changes while a stage trains, with its data and settings.
 
-    behind: what of a batch comes behind the source's images, (N, 2C, H, W): their translations, or their true partners.
-    Where the source has no labels, label_s is empty; `build_training` has seen that no term looks at it.
+    Attributes:
+        nets: The networks, with image pools.
+        phases: The phases of a step, in order.
+        tensors: Class of the method's step tensors.
+        options: The method's options.
+        source: Batches of source images and labels. Without labels `label_s` of a batch is empty;
+            `build_training` has checked that no loss needs it.
+        target: Batches of target images; None where no loss needs them.
+        steps: Number of steps of the whole stage.
+        device: Where to train.
+        seed: The experiment's seed; all random numbers of a step depend on it and on the step.
+        precision: Precision of the forward passes.
+        augment: `source` and `target` to the augmentation of their images; empty for none.
+        ema: Role to the moving average of its weights.
+        partner_name: The batch's field for the second image that source images carry along their channels,
+            (N, 2C, H, W): their translation or their true translation; None where they carry none.
+        step: Number of steps done.
+        meter: Means of the values since the last report.
     """
 
     nets: Networks
@@ -63,9 +86,10 @@ class TrainState:
     meter: Meter = field(default_factory=Meter)
 
     def state(self) -> dict[str, Any]:
-        """Everything that a resumed run needs. Random generators are not in it: they are seeded by the step.
+        """Return everything that resuming needs; all processes must call it at once.
 
-        Pools are each process's own; all else is rank 0's. To be called by every process at once.
+        It holds no states of random generators, which are seeded by the step. Image pools are stored for each
+        process, all else from process 0.
         """
         self.device.average_buffers(self.nets)
         pools = self.device.gather(
@@ -81,7 +105,11 @@ class TrainState:
         }
 
     def check(self, state: Mapping[str, Any]) -> None:
-        """Raises CycadaError where this training cannot go on from a state."""
+        """Check that this training can be resumed from a state.
+
+        Raises:
+            CycadaError: It cannot; the message says what is missing or different.
+        """
         own = {
             "nets": {r: n.state_dict() for r, n in self.nets.named_children() if kind_of(r) != "pool"},
             "pools": [{r: n.state_dict() for r, n in self.nets.named_children() if kind_of(r) == "pool"}],
@@ -93,7 +121,7 @@ class TrainState:
         fresh.load_state(state.get("meter", []), self.device)
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """What `check` found sound. A checkpoint of an older version has no running means."""
+        """Resume from a state that `check` accepts; one of an older version lacks the running means."""
         self.step = state["step"]
         self.meter.load_state(state.get("meter", []), self.device)
         for role, values in {**state["nets"], **state["pools"][self.device.rank]}.items():
@@ -104,15 +132,16 @@ class TrainState:
             phase.optimizer.load_state_dict(state["optimizers"][phase.name])
 
     def outcome(self) -> Networks:
-        """The networks to score and to hand on: the moving average where a role has one."""
+        """Return the networks to evaluate and to pass on: the moving average where a role has one."""
         roles: dict[str, nn.Module] = dict(self.nets.named_children())
         roles.pop(TEACHER, None)
         return Networks(roles | {role: ema.module for role, ema in self.ema.items()})
 
     def batch(self, step: int) -> Batch:
+        """Return the batch of a step."""
         real_s, label_s = self.source.draw(step)
         if self.augment:
-            real_s = self.augment["source"](real_s)  # what is behind moves with it
+            real_s = self.augment["source"](real_s)  # a partner image is transformed with it
         more: dict[str, Tensor] = {}
         if self.partner_name:
             real_s, more[self.partner_name] = (half.contiguous() for half in real_s.chunk(2, 1))
@@ -129,12 +158,21 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     gradients: bool = True,
 ) -> Iterator[TrainLog]:
-    """Train from `training.step` to the end, with a report every so many steps and after the last.
+    """Train from `training.step` to the last step, and yield reports.
 
-    gradients: every fifth report and the last hold the norm of every term's gradient.
-    `stop` is asked between steps; when it says yes, a last report follows, an early one where it is not its time, and the loop ends,
-    resumable: the reports of a resumed training are those of one that was never stopped.
-    Raises Diverged, naming the term, before a report with a value that is no number would be given, or weights that are none.
+    Args:
+        training: The state, which is changed in place.
+        report_every: Number of steps between two reports.
+        stop: Asked after each step; when it returns True, a report follows, and the loop ends. The reports of
+            a training that is resumed from there are those of one that was never stopped.
+        gradients: Whether every fifth report, and the last one, hold the norm of each loss's gradient.
+
+    Yields:
+        The reports.
+
+    Raises:
+        Diverged: A loss, a gradient or a weight is not a finite number; it is raised before such a report
+            would be given, and names the loss.
     """
     t, device, meter = training, training.device, training.meter
     meter.weights = {term.name: term.weight for phase in t.phases for term in phase.terms}
@@ -166,25 +204,30 @@ def train(
 
 
 def check_weights(training: TrainState) -> None:
-    """Raises Diverged where a weight or a statistic is no finite number: it names the networks and the terms that moved them.
+    """Check that all weights and batch-norm statistics are finite numbers.
 
-    The last step breaks what no loss sees any more, and in training mode none sees the statistics of batch norm.
+    Losses alone do not tell: none is computed after the last step, and in training mode none depends on the
+    statistics of batch norm.
+
+    Raises:
+        Diverged: One is not finite; the message names the networks and the losses that trained them.
     """
     t = training
     nets = {role: net for role, net in t.nets.named_children() if kind_of(role) != "pool"}
-    sound = t.device.average(torch.stack([_finite(net, t.device) for net in nets.values()]))
-    if broken := [role for role, whole in zip(nets, sound.tolist(), strict=True) if whole < 1]:
+    finite = t.device.average(torch.stack([_finite(net, t.device) for net in nets.values()]))
+    if broken := [role for role, share in zip(nets, finite.tolist(), strict=True) if share < 1]:
         terms = dict.fromkeys(
             term.name for phase in t.phases if set(broken) & set(phase.roles) for term in phase.terms
         )
         raise Diverged(
-            f"Step {t.step}: {', '.join(broken)} no longer {'has' if len(broken) == 1 else 'have'} finite weights, though every "
-            f"loss was finite. What moved them: {', '.join(terms) or 'no term'}. Nothing after the last checkpoint was kept. "
+            f"Step {t.step}: {', '.join(broken)} no longer {'has' if len(broken) == 1 else 'have'} finite "
+            f"weights, though every loss was finite. What moved them: {', '.join(terms) or 'no term'}. "
+            f"Nothing after the last checkpoint was kept. "
             "Lower the learning rate."
         )
 
 
 def _finite(net: nn.Module, device: Device) -> Tensor:
-    """1.0 where all that a network is saved with is finite, else 0.0: one look at the device for all of it."""
+    """Return 1.0 if all weights and buffers of a network are finite, else 0.0, as a scalar on the device."""
     values = [v.isfinite().all() for v in net.state_dict().values() if v.is_floating_point()]
     return torch.stack(values).all().float() if values else torch.ones((), device=device.torch_device)

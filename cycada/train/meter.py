@@ -1,4 +1,4 @@
-"""Means of scalars over the steps between two reports, read from the device only when they are reported."""
+"""Means of scalars over the steps between two reports, read from the device only for a report."""
 
 from __future__ import annotations
 
@@ -15,20 +15,24 @@ from cycada.train.device import Device
 
 
 class Diverged(CycadaError):
-    """A loss, a gradient, a weight or an answer is no longer a number that means something."""
+    """A loss, a gradient, a weight or a prediction is no longer a meaningful number."""
 
 
 LOST = 1e12
-"""A mean loss beyond this, above or below 0, has diverged, though it still is a finite number: no training comes back from there."""
+"""A mean loss of this absolute value has diverged, though it is finite: no training recovers from there."""
 OUTWEIGHS = 1e6
-"""How many times heavier than every other a term is that is blamed for what broke elsewhere."""
+"""How many times heavier than any other a term must be to be blamed for a failure elsewhere."""
 
 
 @dataclass
 class _Group:
-    """The values of the steps that had the same names. first_bad: the first step at which each was not finite. last: each
+    """Values of all steps that reported the same names.
 
-    as it was last, while it was finite.
+    Attributes:
+        total: (n,) sums over the steps.
+        first_bad: (n,) first step at which each value was not finite; infinity for none.
+        last: (n,) last finite values.
+        count: Number of steps.
     """
 
     total: Tensor
@@ -38,13 +42,18 @@ class _Group:
 
 
 class Meter:
-    """Add every step's scalars; `means` answers and starts anew. weights: of the terms, to say which one was too heavy."""
+    """Running means of the scalars that training steps report.
+
+    Args:
+        weights: Weights of the losses, to name one that was too heavy.
+    """
 
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:
         self.weights = weights or {}
         self._groups: dict[tuple[str, ...], _Group] = {}
 
     def add(self, step: int, values: Mapping[str, Tensor]) -> None:
+        """Add the scalars of a step by their names, without waiting for the device."""
         row = torch.stack([value.float() for value in values.values()])
         bad = torch.where(row.abs() < LOST, math.inf, float(step))
         group = self._groups.get(tuple(values))
@@ -59,14 +68,18 @@ class Meter:
             group.last = torch.where(row.isfinite(), row, group.last)
 
     def state(self) -> list[Any]:
-        """What was added since the last means, to go on from bit for bit."""
+        """Return what was added since the last means, so that resuming is exact to the last bit."""
         return [
             [list(names), group.total, group.first_bad, group.last, group.count]
             for names, group in self._groups.items()
         ]
 
     def load_state(self, state: list[Any], device: Device) -> None:
-        """Raises CycadaError where it is none."""
+        """Resume from what `state` returned.
+
+        Raises:
+            CycadaError: It is of another form.
+        """
         try:
             place = device.torch_device
             self._groups = {
@@ -83,9 +96,14 @@ class Meter:
             raise CycadaError("its running means are not what a stage keeps")
 
     def means(self, device: Device, keep: bool = False) -> dict[str, float]:
-        """Over all steps and processes. keep: they count in the next means too.
+        """Return the mean of each value over the steps since the last call, and over all processes.
 
-        Raises Diverged that names the value that was the first to be no number, or no loss of a training that learns.
+        Args:
+            device: Which processes there are.
+            keep: Whether the same steps count in the next means too.
+
+        Raises:
+            Diverged: A value is not finite, or a loss beyond `LOST`; the message names the first such value.
         """
         totals: dict[str, float] = {}
         counts: dict[str, int] = {}
@@ -95,8 +113,9 @@ class Meter:
             for name, value, step in zip(names, total, first_bad, strict=True):
                 totals[name] = totals.get(name, 0.0) + value
                 counts[name] = counts.get(name, 0) + group.count
-                mean, most = value / group.count, LOST if name.startswith("loss/") else math.inf
-                if not abs(mean) < most and (worst is None or step < worst[0]):  # NaN is below nothing
+                mean, limit = value / group.count, LOST if name.startswith("loss/") else math.inf
+                # `not <` also holds for NaN.
+                if not abs(mean) < limit and (worst is None or step < worst[0]):
                     worst = (step, name, mean)
         heavy = self._heaviest() if worst else ""
         if not keep:
@@ -106,20 +125,22 @@ class Meter:
             heavy = heavy or "Lower the learning rate or that term's weight, or use precision: fp32."
             when = f"Step {int(step) + 1}" if math.isfinite(step) else "Another process"
             kind, _, term = name.partition("/")
-            what = (
+            problem = (
                 f"has diverged: it came to {mean:.3g}"
                 if math.isfinite(mean)
                 else "is no longer a finite number"
             )
             raise Diverged(
-                f"{when}: '{term}' ({kind}) {what}. Nothing after the last checkpoint was kept. {heavy}"
+                f"{when}: '{term}' ({kind}) {problem}. Nothing after the last checkpoint was kept. {heavy}"
             )
         return {name: total / counts[name] for name, total in totals.items()}
 
     def _heaviest(self) -> str:
-        """The term whose weight outweighed all others before a value broke: its gradient moved the weights there. '' where none did.
+        """Return a sentence that blames the loss whose weight far outweighed all others, or '' for none.
 
-        A loss counts for 1 at most: it is large because something broke, and its weight is not to blame for that.
+        Its gradient drove the weights to where a value broke. Each loss counts with its weight times its
+        absolute value, which counts as 1 at most: a larger value is a consequence of the failure, not its
+            cause.
         """
         pulls: dict[str, float] = {}
         for names, group in self._groups.items():
@@ -132,4 +153,7 @@ class Meter:
             (pull for other, pull in pulls.items() if other != term), default=1.0
         ):
             return ""
-        return f"The cause is '{term}': its weight of {self.weights[term]:g} is far above all others. Lower losses.{term}."
+        return (
+            f"The cause is '{term}': its weight of {self.weights[term]:g} is far above all others. "
+            f"Lower losses.{term}."
+        )

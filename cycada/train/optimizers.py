@@ -1,4 +1,4 @@
-"""An optimizer by the name and the settings that a phase has."""
+"""Construction of a phase's optimizer from its settings."""
 
 from __future__ import annotations
 
@@ -11,35 +11,42 @@ from torch import nn
 from cycada.core.errors import CycadaError
 
 
-def optimizer(settings: Mapping[str, Any], moving: Sequence[nn.Module], phase: str) -> torch.optim.Optimizer:
-    """`name` (adam, adamw, sgd), lr, betas, momentum, weight_decay as torch has them; what another kind takes is left out.
+def optimizer(settings: Mapping[str, Any], modules: Sequence[nn.Module], phase: str) -> torch.optim.Optimizer:
+    """Return the optimizer of a phase, whose parameter groups keep their learning rate as `initial_lr`.
 
-    head_lr: the rate of the part `head` of what moves. Every group keeps its rate as `initial_lr`. Raises CycadaError where
-    head_lr is given and nothing has a head.
+    Args:
+        settings: `name` (adam, adamw or sgd), and lr, betas, momentum and weight_decay as in torch.optim, of
+            which those for another kind of optimizer are ignored; `head_lr` is the learning rate of
+            submodules `head`.
+        modules: What the phase trains.
+        phase: Name of the phase, for messages.
+
+    Raises:
+        CycadaError: `head_lr` is set, and no module has a submodule `head`.
     """
-    o = dict(settings)
-    name, parameters = o.pop("name", "adam"), _groups(moving, o.pop("head_lr", None), phase)
-    found: torch.optim.Optimizer
+    options = dict(settings)
+    name, parameters = options.pop("name", "adam"), _groups(modules, options.pop("head_lr", None), phase)
+    result: torch.optim.Optimizer
     if name == "sgd":
-        o.pop("betas", None)
-        found = torch.optim.SGD(parameters, **o)
+        options.pop("betas", None)
+        result = torch.optim.SGD(parameters, **options)
     else:
-        o.pop("momentum", None)
+        options.pop("momentum", None)
         kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
-        found = kind(parameters, fused=True, capturable=False, **o)
-    for group in found.param_groups:
+        result = kind(parameters, fused=True, capturable=False, **options)
+    for group in result.param_groups:
         group["initial_lr"] = group["lr"]
-    return found
+    return result
 
 
-def _groups(moving: Sequence[nn.Module], head_lr: float | None, phase: str) -> list[Any]:
-    """The parameters, those of heads with a rate of their own where there is one."""
-    parameters = [p for module in moving for p in module.parameters()]
+def _groups(modules: Sequence[nn.Module], head_lr: float | None, phase: str) -> list[Any]:
+    """Return the parameters; with `head_lr`, as two groups, the second of which is of heads."""
+    parameters = [p for module in modules for p in module.parameters()]
     if head_lr is None:
         return parameters
     heads = [
         p
-        for module in moving
+        for module in modules
         if isinstance(head := getattr(module, "head", None), nn.Module)
         for p in head.parameters()
     ]

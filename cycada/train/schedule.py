@@ -1,4 +1,4 @@
-"""Learning rates over a stage."""
+"""Learning-rate schedules over a stage."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ import torch
 
 @dataclass(frozen=True)
 class Schedule:
-    """The factor on the learning rate at step k of N (k from 0). `after` is the share of the stage that stays constant.
+    """Factor in [0, 1] on the learning rate at each step of a stage.
 
-    constant: 1. linear: 1, then in equal steps towards 0, which would be reached at step N; `after: 0.5` is CycleGAN's
-    100 + 100 epochs. cosine: 1, then half a cosine to 0. poly: as linear, to the power of 0.9 (Chen et al. 2018, DeepLab,
-    section 4.1; with `after: 0`). warmup: first so many steps rise linearly.
+    `constant` is 1. `linear` is 1, then falls in equal steps towards 0, which would be reached after the last
+    step; with `after: 0.5` this is CycleGAN's schedule of 100 + 100 epochs. `cosine` is 1, then half a cosine
+    to 0. `poly` is `linear` to the power of 0.9 (Chen et al. 2018, DeepLab, section 4.1; there with `after:
+    0`).
+
+    Attributes:
+        name: The shape.
+        after: Fraction of the stage in [0, 1] before the factor begins to fall.
+        warmup: Number of first steps over which the factor also rises linearly.
     """
 
     name: Literal["constant", "linear", "cosine", "poly"] = "linear"
@@ -23,6 +29,7 @@ class Schedule:
     warmup: int = 0
 
     def __call__(self, step: int, total: int) -> float:
+        """Return the factor at step `step`, from 0, of `total`."""
         start = self.after * total
         share = min(1.0, max(0.0, (step - start) / max(1.0, total - start)))
         factor = 1.0
@@ -36,6 +43,6 @@ class Schedule:
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Every group's rate becomes its `initial_lr` times `factor`."""
+    """Set the learning rate of each parameter group to its `initial_lr` times `factor`."""
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * factor

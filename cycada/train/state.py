@@ -1,4 +1,7 @@
-"""Whether a stored state is one that a training can go on from: a digest says that bytes are whole, not that they are the right ones."""
+"""Check that a training can be resumed from a stored state.
+
+A checkpoint's hash only shows that its bytes are undamaged, not that they belong to this training.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,16 @@ from cycada.core.errors import CycadaError
 
 
 def check_state(state: Mapping[str, Any], own: Mapping[str, Any], steps: int, processes: int) -> None:
-    """state: what was stored. own: what the training says of itself before it takes it. steps: of the whole stage.
+    """Check that a stored state has the networks, optimizers and step of a training.
 
-    Raises CycadaError that says what is missing, of another shape, or no number.
+    Args:
+        state: The stored state.
+        own: The training's own state before it is resumed.
+        steps: Number of steps of the whole stage.
+        processes: Number of processes.
+
+    Raises:
+        CycadaError: Something is missing, has another shape, or is not a finite number.
     """
     step, seconds = state.get("step"), state.get("seconds", 0.0)
     if type(step) is not int or not 0 < step <= steps:
@@ -23,30 +33,31 @@ def check_state(state: Mapping[str, Any], own: Mapping[str, Any], steps: int, pr
     if not isinstance(seconds, (int, float)) or not math.isfinite(seconds) or seconds < 0:
         raise CycadaError(f"it says that it took {seconds!r} seconds")
     for name in ("nets", "ema"):
-        _alike(state.get(name), own[name], name)
+        _check_tensors(state.get(name), own[name], name)
     pools = state.get("pools")
     if not isinstance(pools, list) or len(pools) != processes:
         raise CycadaError(f"its pools are not those of {processes} processes")
     for pool in pools:
-        _alike(pool, own["pools"][0] if own["pools"] else pool, "pools")
+        _check_tensors(pool, own["pools"][0] if own["pools"] else pool, "pools")
     optimizers = state.get("optimizers")
-    _same_keys(optimizers, own["optimizers"], "optimizers")
+    _check_keys(optimizers, own["optimizers"], "optimizers")
     for phase, stored in optimizers.items():  # type: ignore[union-attr]
-        _of_optimizer(stored, own["optimizers"][phase], f"optimizers.{phase}")
+        _check_optimizer(stored, own["optimizers"][phase], f"optimizers.{phase}")
     meter = state.get("meter", [])
     if not isinstance(meter, list):
         raise CycadaError("its running means are no list")
 
 
-def _same_keys(found: Any, expected: Mapping[Any, Any], where: str) -> None:
-    if not isinstance(found, Mapping):
+def _check_keys(stored: Any, expected: Mapping[Any, Any], where: str) -> None:
+    """Check that a stored mapping has the expected keys."""
+    if not isinstance(stored, Mapping):
         raise CycadaError(
-            f"it has no {where}" if found is None else f"its {where} are a {type(found).__name__}"
+            f"it has no {where}" if stored is None else f"its {where} are a {type(stored).__name__}"
         )
-    if set(found) != set(expected):
+    if set(stored) != set(expected):
         missing, more = (
-            sorted(map(str, set(expected) - set(found))),
-            sorted(map(str, set(found) - set(expected))),
+            sorted(map(str, set(expected) - set(stored))),
+            sorted(map(str, set(stored) - set(expected))),
         )
         words = [f"lacks {', '.join(missing[:3])}"] * bool(missing) + [f"has {', '.join(more[:3])}"] * bool(
             more
@@ -54,35 +65,37 @@ def _same_keys(found: Any, expected: Mapping[Any, Any], where: str) -> None:
         raise CycadaError(f"{where}: it {' and '.join(words)}, unlike this stage")
 
 
-def _alike(found: Any, expected: Any, where: str) -> None:
-    """The same names, shapes and types of tensors, all of them numbers."""
+def _check_tensors(stored: Any, expected: Any, where: str) -> None:
+    """Check that stored tensors have the expected names, shapes and types, and are finite."""
     if isinstance(expected, Mapping):
-        _same_keys(found, expected, where)
+        _check_keys(stored, expected, where)
         for key, value in expected.items():
-            _alike(found[key], value, f"{where}.{key}")
+            _check_tensors(stored[key], value, f"{where}.{key}")
     elif isinstance(expected, Tensor):
-        if not isinstance(found, Tensor) or found.shape != expected.shape or found.dtype != expected.dtype:
-            said = (
-                f"{tuple(found.shape)} {found.dtype}"
-                if isinstance(found, Tensor)
-                else f"a {type(found).__name__}"
+        if not isinstance(stored, Tensor) or stored.shape != expected.shape or stored.dtype != expected.dtype:
+            kind = (
+                f"{tuple(stored.shape)} {stored.dtype}"
+                if isinstance(stored, Tensor)
+                else f"a {type(stored).__name__}"
             )
-            raise CycadaError(f"{where}: it is {said}, expected {tuple(expected.shape)} {expected.dtype}")
-        _numbers(found, where)
+            raise CycadaError(f"{where}: it is {kind}, expected {tuple(expected.shape)} {expected.dtype}")
+        _check_finite(stored, where)
 
 
-def _numbers(value: Tensor, where: str) -> None:
+def _check_finite(value: Tensor, where: str) -> None:
+    """Check that a tensor is finite."""
     if value.is_floating_point() and not torch.isfinite(value).all():
         raise CycadaError(f"{where}: it holds values that are no numbers")
 
 
-def _of_optimizer(found: Any, expected: Mapping[str, Any], where: str) -> None:
-    """Groups with the same settings but for the rate, which changes, over as many parameters; and of these, numbers of their shape.
+def _check_optimizer(stored: Any, expected: Mapping[str, Any], where: str) -> None:
+    """Check that a stored optimizer has the expected settings and number of parameters, and finite values.
 
-    `expected` is of a fresh one, which has nothing to say of its parameters yet.
+    The learning rate may differ, since it changes. `expected` is the state of a new optimizer, which holds
+    nothing about its parameters yet.
     """
-    _same_keys(found, dict.fromkeys(("state", "param_groups")), where)
-    groups, state = found["param_groups"], found["state"]
+    _check_keys(stored, dict.fromkeys(("state", "param_groups")), where)
+    groups, state = stored["param_groups"], stored["state"]
     if (
         not isinstance(groups, list)
         or len(groups) != len(expected["param_groups"])
@@ -90,23 +103,23 @@ def _of_optimizer(found: Any, expected: Mapping[str, Any], where: str) -> None:
     ):
         raise CycadaError(f"{where}: it has other groups of parameters than this stage")
     for group, own in zip(groups, expected["param_groups"], strict=True):
-        _same_keys(group, own, f"{where}.param_groups")
-        if other := [
+        _check_keys(group, own, f"{where}.param_groups")
+        if changed := [
             key
             for key in own
-            if key != "lr" and group[key] != own[key] and list(_plain(group[key])) != list(_plain(own[key]))
+            if key != "lr" and group[key] != own[key] and _as_tuple(group[key]) != _as_tuple(own[key])
         ]:
-            raise CycadaError(
-                f"{where}.{other[0]}: it is {str(group[other[0]])[:60]}, expected {str(own[other[0]])[:60]}"
-            )
+            key = changed[0]
+            raise CycadaError(f"{where}.{key}: it is {str(group[key])[:60]}, expected {str(own[key])[:60]}")
     count = sum(len(group["params"]) for group in expected["param_groups"])
     for index, values in state.items():
         if type(index) is not int or not 0 <= index < count or not isinstance(values, Mapping):
             raise CycadaError(f"{where}: it knows a parameter that this stage has not")
         for name, value in values.items():
             if isinstance(value, Tensor):
-                _numbers(value, f"{where}.{index}.{name}")
+                _check_finite(value, f"{where}.{index}.{name}")
 
 
-def _plain(value: Any) -> tuple[Any, ...]:
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    """Return a list or tuple as a tuple, and any other value as a tuple of it alone."""
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)

@@ -1,4 +1,4 @@
-"""The one training step of every method."""
+"""The training step of all methods."""
 
 from __future__ import annotations
 
@@ -20,9 +20,16 @@ from cycada.train.schedule import Schedule
 
 @dataclass(frozen=True)
 class Phase:
-    """Some networks (or parts of them: `f_t.head`), the terms that move them, one optimizer and how its rate changes.
+    """Part of a training step: the losses that train some networks with one optimizer.
 
-    It runs in every `every`-th step, and there `repeat` times.
+    Attributes:
+        name: Name of the phase.
+        trains: Roles of the networks that it trains, or paths of their submodules (`f_t.head`).
+        terms: The losses.
+        optimizer: The optimizer, which may be shared with another phase.
+        every: The phase runs in every so many-th step.
+        repeat: How many times it runs within a step.
+        schedule: Schedule of the learning rate.
     """
 
     name: str
@@ -35,34 +42,55 @@ class Phase:
 
     @property
     def roles(self) -> tuple[str, ...]:
+        """Roles of the networks that the phase trains, wholly or in part."""
         return roles_in(self.trains)
 
 
 def submodule(net: nn.Module, name: str, role: str) -> nn.Module:
-    """net.NAME; '' is the network itself. Raises CycadaError where it has no such part."""
+    """Return a submodule of a network.
+
+    Args:
+        net: The network.
+        name: Path of the submodule; '' is the network itself.
+        role: The network's role, for messages.
+
+    Raises:
+        CycadaError: The network has no such submodule.
+    """
     try:
         return net.get_submodule(name)
     except AttributeError:
         raise CycadaError(
-            f"networks.{role}: the method needs its part '{name}', which a {type(net).__name__} does not have. Take a network "
-            f"that keeps its encoder and its head apart, such as lenet, dtn or convnet."
+            f"networks.{role}: the method needs its part '{name}', which a {type(net).__name__} does not "
+            f"have. Take a network that keeps its encoder and its head apart, such as lenet, dtn or convnet."
         ) from None
 
 
 def submodules(trains: Sequence[str], nets: Networks) -> list[nn.Module]:
-    """The networks, or parts of networks, that a phase moves. Raises CycadaError."""
+    """Return the networks, or submodules of networks, that a phase trains.
+
+    Args:
+        trains: Roles, or paths such as `f_t.head`.
+        nets: The networks.
+
+    Raises:
+        CycadaError: A network has no such submodule.
+    """
     split = [path.partition(".") for path in trains]
     return [submodule(nets.get_submodule(role), name, role) for role, _, name in split]
 
 
 @contextmanager
 def trainable_only(trains: Sequence[str], nets: Networks) -> Iterator[list[nn.Parameter]]:
-    """Inside, the parameters of these networks or parts learn (they are yielded) and all others are constants."""
-    moving = submodules(trains, nets)
+    """Make only the parameters of some networks or submodules trainable in a `with` block, and yield them.
+
+    All other parameters are constants there.
+    """
+    trained = submodules(trains, nets)
     nets.requires_grad_(False)
-    for module in moving:
+    for module in trained:
         module.requires_grad_(True)
-    yield [p for module in moving for p in module.parameters()]
+    yield [p for module in trained for p in module.parameters()]
 
 
 def train_step(
@@ -74,12 +102,24 @@ def train_step(
     precision: Precision = "fp32",
     gradients: bool = False,
 ) -> dict[str, Tensor]:
-    """Step `step` of `total`: every phase in turn, on the same images. -> detached scalars by name.
+    """Train all phases in turn on the same images, and return detached scalars.
 
-    `loss/TERM` (unweighted), `weight/TERM` where it changes, `monitor/NAME`, and with `gradients` also
-    `gradient/TERM`, the norm of the term's weighted gradient over the phase's parameters; the last of a term's values where
-    phases repeat or share it.
-    Raises CycadaError where a term reaches none of the parameters that it should move.
+    Args:
+        phases: The phases, in order.
+        tensors: The step's tensors, which are computed when a loss needs them.
+        device: Where to train, and with which processes.
+        step: Number of the step, from 0.
+        total: Number of steps of the stage.
+        precision: Precision of the forward passes.
+        gradients: Whether to compute gradient norms, each by a backward pass of its own.
+
+    Returns:
+        `loss/TERM` (unweighted), `monitor/NAME`, and with `gradients` also `gradient/TERM`, the L2 norm of
+        the term's weighted gradient over the phase's parameters. Where a phase repeats, or phases share a
+        term, the last value counts.
+
+    Raises:
+        CycadaError: A loss depends on none of the parameters that its phase trains.
     """
     values: dict[str, Tensor] = {}
     for phase, turn in ((p, turn) for p in phases for turn in range(p.repeat) if step % p.every == 0):
@@ -91,7 +131,8 @@ def train_step(
             for term, value in terms:
                 if not value.requires_grad:
                     raise CycadaError(
-                        f"The loss '{term.name}' reaches no parameter of phase '{phase.name}' ({', '.join(phase.trains)})."
+                        f"The loss '{term.name}' reaches no parameter of phase '{phase.name}' "
+                        f"({', '.join(phase.trains)})."
                     )
                 weighted.append(term.weight_at(step, total) * value)
                 values[f"loss/{term.name}"] = value.detach()
@@ -104,12 +145,17 @@ def train_step(
         for name, monitor in monitors.items():
             if f"monitor/{name}" not in values and all(tensors.is_cached(n) for n in needs(monitor)):
                 values[f"monitor/{name}"] = monitor(*(getattr(tensors, n) for n in needs(monitor))).detach()
-        again = turn + 1 < phase.repeat  # a phase that comes again makes anew what its own networks made
+        again = turn + 1 < phase.repeat  # a repeated phase recomputes the tensors that its networks made
         tensors = tensors.detached(but=tensors.invalidated_by(phase.roles, before) if again else ())
     return values
 
 
 def gradient_norm(value: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
-    """L2 norm of d value / d parameters; the graph stays."""
-    found = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
-    return torch.stack([g.norm() for g in found if g is not None]).norm()
+    """Return the L2 norm of the gradient of a scalar over all parameters; the graph stays usable.
+
+    Args:
+        value: A scalar that depends on at least one parameter.
+        parameters: The parameters.
+    """
+    gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+    return torch.stack([g.norm() for g in gradients if g is not None]).norm()
