@@ -161,7 +161,7 @@ def test_scores_in_the_card(finished, tmp_path):
 def test_what_is_refused(exported, cycle, tmp_path, cycada):
     out, _ = exported
     code, _, err = cycada("export", cycle, out, "--direction", "st")
-    assert (code, "is there already" in err) == (2, True)
+    assert (code, "already holds the generator" in err) == (2, True)
     assert cycada("export", cycle, out, "--direction", "ts")[0] == 0
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes((out / "generator.safetensors").read_bytes()[:500])
