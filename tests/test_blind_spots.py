@@ -92,7 +92,7 @@ def test_scenes_are_left_alone():
 
 def test_a_run_says_it_once_and_a_finished_one_not_again(tmp_path, monkeypatch):
     warned = []
-    monkeypatch.setattr("cycada.core.progress.Screen.warn", lambda _, text: warned.append(text))
+    monkeypatch.setattr("cycada.core.progress.Progress.warn", lambda _, text: warned.append(text))
     config = tiny_config({k: CYCADA[k] for k in ("source", "pixel")}, results=str(tmp_path))
     run(config)
     found = [text for text in warned if "hardly ever" in text]
