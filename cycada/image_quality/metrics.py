@@ -26,7 +26,7 @@ from cycada.metrics.structure import structure_distance
 from cycada.networks.inception import InceptionFeatures
 
 Split = Literal["test", "train"]
-WAY: dict[str, Direction] = {"source": "st", "target": "ts"}
+DIRECTIONS: dict[str, Direction] = {"source": "st", "target": "ts"}
 """The domain that images come from -> the direction in which they are translated."""
 LABELS_DECODE = 0.75
 """Pixel accuracy from which on a source's own images count as masks in the palette's colours.
@@ -56,9 +56,9 @@ class Batch:
     truth: Tensor | None = None
 
     @property
-    def way(self) -> Direction:
+    def direction(self) -> Direction:
         """The direction in which images of this domain are translated."""
-        return WAY[self.side]
+        return DIRECTIONS[self.side]
 
 
 class StreamingMetric(Protocol):
@@ -208,14 +208,14 @@ class Pixels:
         self.small[batch.side].append(thumbnails(batch.real).cpu())
         if batch.fake is None:
             return
-        self.small[batch.way].append(thumbnails(batch.fake).cpu())
+        self.small[batch.direction].append(thumbnails(batch.fake).cpu())
         if batch.truth is None:
             return
-        for name, made in (("", batch.fake), ("untranslated_", batch.real)):
-            apart = (made - batch.truth).double().flatten(1)
-            self.errors[f"{batch.way} {name}l1"].append(apart.abs().mean(1).cpu())
-            self.errors[f"{batch.way} {name}psnr"].append(
-                (-10 * (apart.square().mean(1) / 4).clamp_min(1e-10).log10()).cpu()
+        for name, images in (("", batch.fake), ("untranslated_", batch.real)):
+            difference = (images - batch.truth).double().flatten(1)
+            self.errors[f"{batch.direction} {name}l1"].append(difference.abs().mean(1).cpu())
+            self.errors[f"{batch.direction} {name}psnr"].append(
+                (-10 * (difference.square().mean(1) / 4).clamp_min(1e-10).log10()).cpu()
             )
 
     def compute(self) -> dict[str, Any]:
@@ -265,9 +265,9 @@ class Distances:
         real = self._keep(f"{batch.side} {batch.split}", batch.real)
         if batch.fake is None:
             return
-        fake = self._keep(batch.way, batch.fake)
+        fake = self._keep(batch.direction, batch.fake)
         if real.maps is not None and fake.maps is not None:
-            self.structure[batch.way].append(structure_distance(real.maps, fake.maps).cpu())
+            self.structure[batch.direction].append(structure_distance(real.maps, fake.maps).cpu())
 
     def _keep(self, name: str, images: Tensor) -> InceptionFeatures:
         features = self.extract(images)

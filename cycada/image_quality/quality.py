@@ -19,7 +19,15 @@ from cycada.core.progress import Progress
 from cycada.data import ImageDataset, ResizedDataset, to_bytes, to_float
 from cycada.data.scenes import evenly_spaced
 from cycada.evaluation.predict import eval_mode, max_batch
-from cycada.image_quality.metrics import WAY, Batch, Distances, FcnScore, LabelScore, Pixels, StreamingMetric
+from cycada.image_quality.metrics import (
+    DIRECTIONS,
+    Batch,
+    Distances,
+    FcnScore,
+    LabelScore,
+    Pixels,
+    StreamingMetric,
+)
 from cycada.image_quality.scorers import Extractor, Scorer, find_extractor, find_scorer
 from cycada.methods import Translate
 from cycada.planning.build import Datasets, load_datasets
@@ -175,7 +183,7 @@ def _measure(
     with eval_mode(nets), eval_mode(modules[0]), eval_mode(modules[1]):
         for side, dataset in tested.items():
             other = tested["target" if side == "source" else "source"]
-            for batch in _batches(side, dataset, other, translations.get(WAY[side]), stage, device):
+            for batch in _batches(side, dataset, other, translations.get(DIRECTIONS[side]), stage, device):
                 for metric in metrics.values():
                     metric.update(batch)
                 screen.update(done := done + len(batch.real), 0.0, {})

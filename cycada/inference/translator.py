@@ -38,7 +38,7 @@ class Translator:
     `translator(picture)` takes a PIL image or a uint8 array (H, W) or (H, W, C), and returns the same kind.
 
     Attributes:
-        way: Images (N, C, H, W) float in [-1, 1] -> the same shape and range.
+        translate: Images (N, C, H, W) float in [-1, 1] -> the same shape and range.
         channels: The number of image channels in training.
         size: Height and width of the images in training.
         resize: How images were brought to that size.
@@ -47,7 +47,7 @@ class Translator:
         device: Where it computes.
     """
 
-    way: Translate
+    translate: Translate
     channels: int
     size: tuple[int, int]
     resize: Resize
@@ -62,12 +62,12 @@ class Translator:
         Raises:
             CycadaError: The method translates without a generator.
         """
-        if not isinstance(self.way, nn.Module):
+        if not isinstance(self.translate, nn.Module):
             raise CycadaError(
                 f"{self.identity}: it translates by a search and not by a generator, so there is no network "
                 "to take out."
             )
-        return self.way
+        return self.translate
 
     @overload
     def __call__(
@@ -121,7 +121,7 @@ class Translator:
 
     def check(self, size: Size) -> None:
         """Raise CycadaError for a size that this method cannot translate at."""
-        if size != "run" and not isinstance(self.way, nn.Module):
+        if size != "run" and not isinstance(self.translate, nn.Module):
             raise CycadaError(
                 f"size: found {size}, but {self.identity} translates by a search, which works at the size of "
                 "the "
@@ -142,10 +142,10 @@ class Translator:
         )[0]
 
     def _translate(self, pixels: Tensor, tile: int, report: ProgressCallback) -> Tensor:
-        if isinstance(self.way, nn.Module):
-            return translate_picture(self.way, pixels, tile, report)
+        if isinstance(self.translate, nn.Module):
+            return translate_picture(self.translate, pixels, tile, report)
         with torch.no_grad():
-            result = to_bytes(self.way(to_float(pixels[None].to(self.device))))[0].cpu()
+            result = to_bytes(self.translate(to_float(pixels[None].to(self.device))))[0].cpu()
         report(1.0)
         return result
 
