@@ -90,7 +90,7 @@ def test_translate_takes_an_export_and_knows_its_pictures(exported, cycle, tmp_p
     code, text, _ = cycada("translate", cycle, tmp_path / "in", tmp_path / "out", "--direction", "ts")
     assert (code, "1 were there already" in text) == (0, True)  # the run's pictures are the same
     code, _, err = cycada("translate", out, tmp_path / "in", tmp_path / "out", "--direction", "st")
-    assert (code, "the direction 'ts' alone" in err) == (2, True)
+    assert (code, "the direction 'ts' only" in err) == (2, True)
 
 
 def test_onnx_gives_the_same_pixels_at_any_size_and_batch(exported):
