@@ -1,1 +1,1 @@
-"""FID, LPIPS diversity, FCN score and other measures of translated images."""
+"""Image quality of translations: FCN score, FID, KID, structure distance, diversity, and their table."""

@@ -1,6 +1,6 @@
-"""Who looks at test pictures and their translations while they pass by, and what each has found in the end.
+"""Streaming metrics over test images and their translations.
 
-A judge sees every batch of both sides once and keeps counts or small vectors, never pictures.
+A metric sees every batch of both domains once, and keeps counts or small vectors, never images.
 """
 
 from __future__ import annotations
@@ -25,18 +25,26 @@ from cycada.metrics.structure import structure_distance
 from cycada.networks.inception import InceptionFeatures
 
 Split = Literal["test", "train"]
-WAY: dict[str, Direction] = {"source": "st", "target": "ts"}
-"""The side that pictures come from -> the direction that they are translated in."""
+DIRECTIONS: dict[str, Direction] = {"source": "st", "target": "ts"}
+"""The domain that images come from -> the direction in which they are translated."""
 LABELS_DECODE = 0.75
-"""Share of pixels from which on a source's own pictures count as its masks in the palette's colours: else nearest colours mean nothing."""
+"""Pixel accuracy from which on a source's own images count as masks in the palette's colours.
+
+Below it, the nearest colour of the palette means nothing, and there is no label score.
+"""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures of one side as (n, C, H, W) float in [-1, 1] on the device, in the values that 8 bits have.
+    """Images of one domain, (n, C, H, W) float in [-1, 1] on the device, with values that 8 bits can hold.
 
-    labels: (n,) classes or n masks at sizes of their own; None without. fake: their translations; None where there is no way to
-    translate them. truth: what these ought to be; None where nobody knows. split: `train` are pictures to compare with alone.
+    Attributes:
+        side: The domain that the images are from.
+        split: `test`, or `train` for images that serve for comparison only.
+        real: The images.
+        labels: Classes (n,), or n masks at their own sizes; None without labels.
+        fake: Their translations, or None where there is no translation in this direction.
+        truth: Their true translations, or None where these are not known.
     """
 
     side: Literal["source", "target"]
@@ -47,61 +55,87 @@ class Batch:
     truth: Tensor | None = None
 
     @property
-    def way(self) -> Direction:
-        return WAY[self.side]
+    def direction(self) -> Direction:
+        """The direction in which images of this domain are translated."""
+        return DIRECTIONS[self.side]
 
 
 class StreamingMetric(Protocol):
-    def update(self, batch: Batch) -> None: ...
+    """A metric that is updated batch by batch, with torchmetrics' method names."""
+
+    def update(self, batch: Batch) -> None:
+        """Add the images of a batch."""
 
     def compute(self) -> dict[str, Any]:
-        """Plain values for JSON; empty where there was nothing to measure."""
+        """Return plain values for JSON; an empty dictionary where there was nothing to measure."""
 
 
-def count_answers(logits: Tensor, labels: Sequence[Tensor] | Tensor, classes: int) -> Tensor:
-    """(K, K) of the answers (n, K[, h, w]) for (n,) labels, or n masks: each answered at the mask's own size."""
+def confusion(logits: Tensor, labels: Sequence[Tensor] | Tensor, classes: int) -> Tensor:
+    """Count predictions against labels.
+
+    Args:
+        logits: (n, K), or (n, K, h, w), which are resized to each mask's own size.
+        labels: Classes (n,), or n masks.
+        classes: K, the number of classes.
+
+    Returns:
+        The confusion matrix (K, K), true classes in rows, predicted ones in columns.
+    """
     if logits.ndim == 2:
         return confusion_matrix(logits.argmax(1).cpu(), torch.as_tensor(labels).cpu(), classes)  # type: ignore[arg-type]
     counts = torch.zeros(classes, classes, dtype=torch.long)
-    for answer, mask in zip(logits, labels, strict=True):
-        said = resize_logits(answer[None].float(), mask.shape).argmax(1)[0]
-        counts += confusion_matrix(said, mask.to(said.device), classes).cpu()
+    for logits_of_image, mask in zip(logits, labels, strict=True):
+        predicted = resize_logits(logits_of_image[None].float(), mask.shape).argmax(1)[0]
+        counts += confusion_matrix(predicted, mask.to(predicted.device), classes).cpu()
     return counts
 
 
 class ConfusionMetric:
-    """Scores of answers, under the names that they were counted by."""
+    """Scores of predictions, by the names of the image sets that they were made on.
+
+    Args:
+        classes: The number of classes.
+    """
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
         self.counts: dict[str, Tensor] = {}
         self.n: dict[str, int] = defaultdict(int)
-        self.of_scenes = False
+        self.is_segmentation = False
 
-    def add(self, name: str, logits: Tensor, labels: Sequence[Tensor] | Tensor) -> None:
-        self.of_scenes = logits.ndim == 4
-        self.counts[name] = self.counts.get(name, 0) + count_answers(logits, labels, self.classes)
+    def update(self, name: str, logits: Tensor, labels: Sequence[Tensor] | Tensor) -> None:
+        """Add predictions on images of the set `name`; see `confusion` for the shapes."""
+        self.is_segmentation = logits.ndim == 4
+        self.counts[name] = self.counts.get(name, 0) + confusion(logits, labels, self.classes)
         self.n[name] += len(logits)
 
     def compute(self) -> dict[str, Any]:
+        """Return the scores of each image set, and its number of images n."""
         return {
-            name: as_scores(count, self.of_scenes) | {"n": self.n[name]}
+            name: as_scores(count, self.is_segmentation) | {"n": self.n[name]}
             for name, count in self.counts.items()
         }
 
 
 class FcnScore:
-    """The FCN score (Isola et al. 2017, section 3.3; CycleGAN, section 5.1.1): a segmenter of real target photos says what it sees on
+    """The FCN score of translations (Isola et al. 2017, section 3.3; CycleGAN, section 5.1.1).
 
-    translated source scenes, which is held against the scenes' own masks. `st`: that. `untranslated`: on the scenes as they were.
-    `real`: on the real target photos, the row that no translation is expected to beat. On images with one label each: a classifier
-    and its accuracy.
+    A segmenter of real target images predicts masks of translated source images, which are compared with the
+    source's own masks (`st`). For comparison: `untranslated`, the same on the source images themselves, and
+    `real`, on real target images, which no translation is expected to beat. With image labels, a classifier
+    and its accuracy take their place.
+
+    Args:
+        classify: The scorer: images -> logits.
+        size: Height and width of the images that the scorer takes.
+        classes: The number of classes.
     """
 
     def __init__(self, classify: Classify, size: tuple[int, int], classes: int) -> None:
-        self.classify, self.size, self.counting = classify, size, ConfusionMetric(classes)
+        self.classify, self.size, self.predictions = classify, size, ConfusionMetric(classes)
 
     def update(self, batch: Batch) -> None:
+        """Add the images of a batch of the test split that has labels."""
         if batch.split != "test" or batch.labels is None:
             return
         shown = (
@@ -109,42 +143,50 @@ class FcnScore:
         )
         for name, images in shown.items():
             if images is not None:
-                self.counting.add(name, self.classify(resize_images(images, self.size)).float(), batch.labels)
+                logits = self.classify(resize_images(images, self.size)).float()
+                self.predictions.update(name, logits, batch.labels)
 
     def compute(self) -> dict[str, Any]:
-        return self.counting.compute()
+        """Return the scores of `st`, `untranslated` and `real`."""
+        return self.predictions.compute()
 
 
 class LabelScore:
-    """Labels from photos: translations of target photos into label maps, every pixel by the nearest colour of the palette, against the
+    """The accuracy of label maps that are translated from photos.
 
-    photos' masks (`ts`). `real`: the source's own pictures so decoded, what their size and compression alone cost. Nothing is
-    found where these are no label maps in the palette's colours.
+    Every pixel of a translated target image gets the class of the palette's nearest colour, and is compared
+    with the target's mask (`ts`). `real` are the source's own label maps decoded in the same way: what their
+    size and compression alone cost. Where these are no label maps in the palette's colours, there is no
+    score.
+
+    Args:
+        palette: A colour for each class.
     """
 
     def __init__(self, palette: Palette) -> None:
-        self.palette, self.counting = palette, ConfusionMetric(len(palette))
+        self.palette, self.predictions = palette, ConfusionMetric(len(palette))
 
     def update(self, batch: Batch) -> None:
-        shown = {"source": ("real", batch.real), "target": ("ts", batch.fake)}[batch.side]
-        if (
-            batch.split == "test"
-            and batch.labels is not None
-            and shown[1] is not None
-            and shown[1].shape[1] == 3
-        ):
-            self.counting.add(shown[0], colour_scores(shown[1], self.palette), batch.labels)
+        """Add the images of a batch of the test split that has labels."""
+        name, images = {"source": ("real", batch.real), "target": ("ts", batch.fake)}[batch.side]
+        if batch.split != "test" or batch.labels is None or images is None or images.shape[1] != 3:
+            return
+        self.predictions.update(name, colour_scores(images, self.palette), batch.labels)
 
     def compute(self) -> dict[str, Any]:
-        found = self.counting.compute()
-        return found if found.get("real", {}).get("pixel_accuracy", 0.0) >= LABELS_DECODE else {}
+        """Return the scores of `ts` and `real`, or nothing where the source's images are no label maps."""
+        scores = self.predictions.compute()
+        return scores if scores.get("real", {}).get("pixel_accuracy", 0.0) >= LABELS_DECODE else {}
 
 
 class Pixels:
-    """What needs no network, by direction. diversity: mean distance of two translations over that of two real pictures of the domain
+    """Metrics that need no network, by direction.
 
-    that they should look like, shrunk. l1, psnr: against the true translation, where it is known: mean absolute difference of
-    pixels in [-1, 1], and decibels, the mean over pictures. untranslated_l1, untranslated_psnr: of the picture as it was.
+    - diversity: mean distance of two translations, divided by that of two real images of the domain that they
+      should look like; on thumbnails.
+    - l1, psnr: mean absolute difference in [-1, 1] and decibels, against the true translation where it is
+      known; the mean over images.
+    - untranslated_l1, untranslated_psnr: the same of the untranslated image.
     """
 
     def __init__(self) -> None:
@@ -152,46 +194,56 @@ class Pixels:
         self.errors: dict[str, list[Tensor]] = defaultdict(list)
 
     def update(self, batch: Batch) -> None:
+        """Add the images of a batch of the test split."""
         if batch.split != "test":
             return
         self.small[batch.side].append(thumbnails(batch.real).cpu())
         if batch.fake is None:
             return
-        self.small[batch.way].append(thumbnails(batch.fake).cpu())
+        self.small[batch.direction].append(thumbnails(batch.fake).cpu())
         if batch.truth is None:
             return
-        for name, made in (("", batch.fake), ("untranslated_", batch.real)):
-            apart = (made - batch.truth).double().flatten(1)
-            self.errors[f"{batch.way} {name}l1"].append(apart.abs().mean(1).cpu())
-            self.errors[f"{batch.way} {name}psnr"].append(
-                (-10 * (apart.square().mean(1) / 4).clamp_min(1e-10).log10()).cpu()
+        for name, images in (("", batch.fake), ("untranslated_", batch.real)):
+            difference = (images - batch.truth).double().flatten(1)
+            self.errors[f"{batch.direction} {name}l1"].append(difference.abs().mean(1).cpu())
+            self.errors[f"{batch.direction} {name}psnr"].append(
+                (-10 * (difference.square().mean(1) / 4).clamp_min(1e-10).log10()).cpu()
             )
 
     def compute(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for way, real in (("st", "target"), ("ts", "source")):
-            if made := self.small.get(way):
-                diversity = relative_diversity(torch.cat(made), torch.cat(self.small[real]))
-                known = {
+        """Return diversity, and errors against true translations, by direction."""
+        values: dict[str, Any] = {}
+        for direction, real in (("st", "target"), ("ts", "source")):
+            if fakes := self.small.get(direction):
+                diversity = relative_diversity(torch.cat(fakes), torch.cat(self.small[real]))
+                errors = {
                     k.split()[1]: round(float(torch.cat(v).mean()), 6)
                     for k, v in self.errors.items()
-                    if k.startswith(f"{way} ")
+                    if k.startswith(f"{direction} ")
                 }
-                n = sum(map(len, made))
-                found[way] = (
+                n = sum(map(len, fakes))
+                values[direction] = (
                     {"n": n}
                     | ({} if diversity.isnan() else {"diversity": round(float(diversity), 6)})
-                    | known
+                    | errors
                 )
-        return found
+        return values
 
 
 class Distances:
-    """FID, KID, structure distance and diversity of translations as an extractor sees them, by direction.
+    """FID, KID, structure distance and diversity of translations, on an extractor's features.
 
-    fid, kid: of translations and real test pictures of the domain that they should look like. untranslated_: of the pictures as they
-    were. real_: of as many real training pictures of that domain, how low chance alone gets with so few. fid_full_rank: whether
-    there are more pictures than features. structure: the mean over pictures; absent where the extractor keeps no places.
+    All values are given by direction.
+
+    - fid, kid: of translations and real test images of the domain that they should look like.
+    - untranslated_*: the same of the untranslated images.
+    - real_*: the same of as many real training images of that domain: how low values get by chance with so
+      few images.
+    - fid_full_rank: whether there are more images than features.
+    - structure: the mean over images; absent where the extractor returns no maps.
+
+    Args:
+        extract: Images (N, C, H, W) in [-1, 1] -> features.
     """
 
     def __init__(self, extract: Callable[[Tensor], InceptionFeatures]) -> None:
@@ -201,46 +253,54 @@ class Distances:
         self.structure: dict[str, list[Tensor]] = defaultdict(list)
 
     def update(self, batch: Batch) -> None:
+        """Add the images of a batch."""
         real = self._keep(f"{batch.side} {batch.split}", batch.real)
         if batch.fake is None:
             return
-        fake = self._keep(batch.way, batch.fake)
+        fake = self._keep(batch.direction, batch.fake)
         if real.maps is not None and fake.maps is not None:
-            self.structure[batch.way].append(structure_distance(real.maps, fake.maps).cpu())
+            self.structure[batch.direction].append(structure_distance(real.maps, fake.maps).cpu())
 
     def _keep(self, name: str, images: Tensor) -> InceptionFeatures:
-        seen = self.extract(images)
-        self.moments[name].add(seen.pooled)
-        self.features[name].append(seen.pooled.float().cpu())
-        return seen
+        features = self.extract(images)
+        self.moments[name].add(features.pooled)
+        self.features[name].append(features.pooled.float().cpu())
+        return features
 
     def compute(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for way, source, target in (("st", "source", "target"), ("ts", "target", "source")):
+        """Return the distances by direction."""
+        by_direction: dict[str, Any] = {}
+        for direction, source, target in (("st", "source", "target"), ("ts", "target", "source")):
             real = f"{target} test"
-            if way not in self.features or real not in self.features:
+            if direction not in self.features or real not in self.features:
                 continue
-            values: dict[str, Any] = {"n": self.moments[way].n, "n_real": self.moments[real].n}
+            values: dict[str, Any] = {"n": self.moments[direction].n, "n_real": self.moments[real].n}
             for prefix, name in (
-                ("", way),
+                ("", direction),
                 ("untranslated_", f"{source} test"),
                 ("real_", f"{target} train"),
             ):
-                values |= {f"{prefix}{key}": value for key, value in self._apart(name, real).items()}
-            diversity = relative_diversity(torch.cat(self.features[way]), torch.cat(self.features[real]))
+                values |= {f"{prefix}{key}": value for key, value in self._distances(name, real).items()}
+            diversity = relative_diversity(
+                torch.cat(self.features[direction]), torch.cat(self.features[real])
+            )
             values |= {} if diversity.isnan() else {"diversity": round(float(diversity), 6)}
-            if parts := self.structure.get(way):
-                values["structure"] = round(float(torch.cat(parts).double().mean()), 8)
-            found[way] = values
-        return found
+            if distances := self.structure.get(direction):
+                values["structure"] = round(float(torch.cat(distances).double().mean()), 8)
+            by_direction[direction] = values
+        return by_direction
 
-    def _apart(self, name: str, real: str) -> dict[str, Any]:
+    def _distances(self, name: str, real: str) -> dict[str, Any]:
+        """Return FID and KID of two sets of images; nothing for less than 4 images in one of them."""
         a, b = self.moments[name], self.moments[real]
         if min(a.n, b.n) < 4:
             return {}
         frechet = frechet_distance(a, b)
         kid = kernel_distance(torch.cat(self.features[name]), torch.cat(self.features[real]))
         return {
-            "fid": round(frechet.distance, 6), "fid_full_rank": frechet.full_rank,
-            "kid": round(kid.mean, 8), "kid_error": round(kid.error, 8), "kid_subset": kid.size,
-        }  # fmt: skip
+            "fid": round(frechet.distance, 6),
+            "fid_full_rank": frechet.full_rank,
+            "kid": round(kid.mean, 8),
+            "kid_error": round(kid.error, 8),
+            "kid_subset": kid.size,
+        }

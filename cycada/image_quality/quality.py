@@ -1,6 +1,7 @@
-"""How good the translations of a finished stage are: FCN score, labels from photos, FID and KID, structure, diversity, truth.
+"""Measurement of the image quality of a finished stage's translations.
 
-It is no part of a stage: measured afterwards on test pictures, written into the run folder as quality.json, never measured twice.
+It is no part of a stage: it is measured afterwards on test images and written into the run folder as
+quality.json; what is there is not measured again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,15 @@ from cycada.core.progress import Progress
 from cycada.data import ImageDataset, ResizedDataset, to_bytes, to_float
 from cycada.data.scenes import evenly_spaced
 from cycada.evaluation.predict import eval_mode, max_batch
-from cycada.image_quality.metrics import WAY, Batch, Distances, FcnScore, LabelScore, Pixels, StreamingMetric
+from cycada.image_quality.metrics import (
+    DIRECTIONS,
+    Batch,
+    Distances,
+    FcnScore,
+    LabelScore,
+    Pixels,
+    StreamingMetric,
+)
 from cycada.image_quality.scorers import Extractor, Scorer, find_extractor, find_scorer
 from cycada.methods import Translate
 from cycada.planning.build import Datasets, load_datasets
@@ -30,9 +39,12 @@ from cycada.train.device import Device
 
 FILE = "quality.json"
 FORMAT = 1
-"""Raise it when the same networks would no longer get the same numbers: what was measured before is then measured again."""
+"""Version of the measurements; increase it when the same networks would get other numbers.
+
+What was measured before is then measured again.
+"""
 PART = 100
-"""Small images that are looked at together."""
+"""The number of small images in a batch."""
 
 
 def quality(
@@ -43,59 +55,81 @@ def quality(
     results: Path | str = "results",
     screen: Progress | None = None,
 ) -> dict[str, Any]:
-    """Measure the translations of a finished stage on all test pictures, at the size of the stage; what quality.json has is read.
+    """Measure the translations of a finished stage on all test images, at the size of the stage.
 
-    scorer: `RUN[#ROLE]`, a classifier of the target's real pictures; null: no FCN score. extractor: an Inception file, or
-    `RUN[#ROLE]`; null: no FID, KID or structure. Translations are rounded to 8 bits first, as in a PNG file.
-    -> {experiment, stage, method, label, seed, id, seconds, and what was measured: pixels, labels, fcn, features}, each with its
-    protocol; see the judges for what they hold, by direction: st, ts. What is new goes to the run's tracker too. Raises CycadaError.
+    What quality.json holds is read and not measured again; what is new also goes to the run's tracker.
+    Translations are rounded to 8 bits first, as in a PNG file.
+
+    Args:
+        run: A run folder, or the beginning of a run's id.
+        scorer: `RUN[#ROLE]`, a classifier of the target's real images, or None for no FCN score.
+        extractor: An Inception file, or `RUN[#ROLE]`, or None for no FID, KID or structure distance.
+        data_root: The folder of the data, where it is not the run's own.
+        results: The folder of the runs.
+        screen: Shows the progress; nothing is shown without it.
+
+    Returns:
+        experiment, stage, method, label, seed, id, seconds of training, and the measurements: pixels, labels,
+        fcn and features, each with its protocol and its values by direction, `st` and `ts`.
+        `cycada.image_quality.metrics` says what the values are.
+
+    Raises:
+        CycadaError: There is no such run, scorer or extractor, the stage translates nothing, the data are not
+            those of the training, or the scorer does not fit.
     """
     folder = find_run(run, results)
     config, stage = load_stage(folder, data_root)
     device = Device.find(config.device)
-    rulers = (
+    networks = (
         find_scorer(str(scorer), results, device) if scorer else None,
         find_extractor(str(extractor), results, device) if extractor else None,
     )
-    names = {"pixels": "pixels", "labels": "labels"} | {
-        part: ruler.key for part, ruler in zip(("fcn", "features"), rulers, strict=True) if ruler
+    keys = {"pixels": "pixels", "labels": "labels"} | {
+        part: network.key for part, network in zip(("fcn", "features"), networks, strict=True) if network
     }
-    kept = measured(folder)
-    if missing := {part for part, key in names.items() if key not in kept}:
+    stored = measured(folder)
+    if missing := {part for part, key in keys.items() if key not in stored}:
         screen = screen or Progress(quiet=True)
-        found = _measure(folder, config, stage, device, *rulers, missing, screen)
-        kept = measured(folder) | {names[part]: block for part, block in found.items()}
+        blocks = _measure(folder, config, stage, device, *networks, missing, screen)
+        stored = measured(folder) | {keys[part]: block for part, block in blocks.items()}
         with unless_read_only(FILE, screen.warn):
-            folder.write_json(FILE, {"format": FORMAT, "measured": kept})
-            watcher = open_tracker(
+            folder.write_json(FILE, {"format": FORMAT, "measured": stored})
+            to_tracker = open_tracker(
                 config.tracking.kind, config.tracking.uri, folder.path.parents[1], screen.warn
             )
-            watcher.measured(
-                folder.id, folder.path / FILE, _flat({part: kept[key] for part, key in names.items()})
+            to_tracker.measured(
+                folder.id, folder.path / FILE, _flat({part: stored[key] for part, key in keys.items()})
             )
-    manifest = folder.read_json("manifest.json")
     return {
-        "experiment": config.name, "stage": stage.name, "method": stage.stage.method, "label": stage.method.label, "seed": config.seed,
-        "id": folder.id, "seconds": manifest["seconds"],
-    } | {part: kept[key] for part, key in names.items()}  # fmt: skip
+        "experiment": config.name,
+        "stage": stage.name,
+        "method": stage.stage.method,
+        "label": stage.method.label,
+        "seed": config.seed,
+        "id": folder.id,
+        "seconds": folder.read_json("manifest.json")["seconds"],
+    } | {part: stored[key] for part, key in keys.items()}
 
 
 def _flat(blocks: Mapping[str, Any]) -> dict[str, float]:
-    """`quality/fcn/st/miou`, ...: what a tracker takes."""
-    found: dict[str, float] = {}
+    """Return numbers by flat names, such as `quality/fcn/st/miou`, for a tracker."""
+    flat: dict[str, float] = {}
     for part, block in blocks.items():
-        for way, values in block.items():
-            if way != "protocol":
-                found |= {
-                    f"quality/{part}/{way}/{name}": float(v)
+        for direction, values in block.items():
+            if direction != "protocol":
+                flat |= {
+                    f"quality/{part}/{direction}/{name}": float(v)
                     for name, v in values.items()
                     if isinstance(v, (int, float))
                 }
-    return found
+    return flat
 
 
 def measured(folder: RunFolder) -> dict[str, Any]:
-    """What quality.json holds, by what it was measured with."""
+    """Return the measurements in quality.json, by what they were made with.
+
+    They are empty where there is no such file, or where its format is another one.
+    """
     if not (folder.path / FILE).exists():
         return {}
     content = folder.read_json(FILE)
@@ -103,92 +137,107 @@ def measured(folder: RunFolder) -> dict[str, Any]:
 
 
 def _measure(
-    folder: RunFolder, config: Config, stage: StagePlan, device: Device, scorer: Scorer | None, extractor: Extractor | None,
-    missing: set[str], screen: Progress,
-) -> dict[str, Any]:  # fmt: skip
-    """The missing blocks, all in one pass over the test pictures of both sides: every picture is translated once."""
+    folder: RunFolder,
+    config: Config,
+    stage: StagePlan,
+    device: Device,
+    scorer: Scorer | None,
+    extractor: Extractor | None,
+    missing: set[str],
+    screen: Progress,
+) -> dict[str, Any]:
+    """Measure what is missing, in one pass over both domains' test images: every image is translated once."""
     datasets = load_datasets(config, [stage], device).resized_to(config, stage.stage)
     nets = trained_networks(folder, config, stage, len(datasets.classes), device)
     if (before := folder.read_json("manifest.json")["data_fingerprint"]) != datasets.fingerprint:
         raise CycadaError(
-            f"{folder.path}: found other data than the stage was trained with (fingerprint {datasets.fingerprint}, expected {before}). "
-            "Give the data root that it had."
+            f"{folder.path}: found other data than the stage was trained with (fingerprint "
+            f"{datasets.fingerprint}, "
+            f"expected {before}). Give the data root that it had."
         )
-    ways = stage.method.translations(nets, stage.options)
-    if not ways:
+    translations = stage.method.translations(nets, stage.options)
+    if not translations:
         raise CycadaError(
-            f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) translates nothing, so there is no quality to measure."
+            f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) translates nothing, so there is no "
+            "quality "
+            "to measure."
         )
-    judges: dict[str, StreamingMetric] = {"pixels": Pixels()}
+    metrics: dict[str, StreamingMetric] = {"pixels": Pixels()}
     if datasets.palette and "labels" in missing:
-        judges["labels"] = LabelScore(datasets.palette)
+        metrics["labels"] = LabelScore(datasets.palette)
     if scorer and "fcn" in missing:
         _check_scorer(folder, scorer, config, datasets)
-        judges["fcn"] = FcnScore(scorer.classify, scorer.size, len(scorer.classes))
+        metrics["fcn"] = FcnScore(scorer.classify, scorer.size, len(scorer.classes))
     if extractor and "features" in missing:
-        judges["features"] = Distances(extractor.extract)
+        metrics["features"] = Distances(extractor.extract)
     sides: dict[str, Mapping[Any, ImageDataset | ResizedDataset]] = {
         "source": datasets.source,
         "target": datasets.target,
     }
-    seen = {side: sets.get("test", sets["train"]) for side, sets in sides.items()}
-    references = {s: sets["train"] for s, sets in sides.items() if "test" in sets and "features" in judges}
-    nothing = torch.nn.Module()
-    rulers = [ruler.net if ruler else nothing for ruler in (scorer, extractor)]
+    tested = {side: sets.get("test", sets["train"]) for side, sets in sides.items()}
+    references = {s: sets["train"] for s, sets in sides.items() if "test" in sets and "features" in metrics}
+    modules = [network.net if network else torch.nn.Module() for network in (scorer, extractor)]
     device.seed(config.seed, "quality")
-    screen.begin(f"{stage.name}: quality", 0, sum(map(len, seen.values())))
+    screen.begin(f"{stage.name}: quality", 0, sum(map(len, tested.values())))
     done = 0
-    with eval_mode(nets), eval_mode(rulers[0]), eval_mode(rulers[1]):
-        for side, examples in seen.items():
-            other = seen["target" if side == "source" else "source"]
-            for batch in _batches(side, examples, other, ways.get(WAY[side]), stage, device):
-                for judge in judges.values():
-                    judge.update(batch)
+    with eval_mode(nets), eval_mode(modules[0]), eval_mode(modules[1]):
+        for side, dataset in tested.items():
+            other = tested["target" if side == "source" else "source"]
+            for batch in _batches(side, dataset, other, translations.get(DIRECTIONS[side]), stage, device):
+                for metric in metrics.values():
+                    metric.update(batch)
                 screen.update(done := done + len(batch.real), 0.0, {})
-        for side, examples in references.items():
-            rows = evenly_spaced(len(examples), len(seen[side]))
-            for real, _ in _pictures(examples, rows, device):
-                judges["features"].update(Batch(side, "train", real))  # type: ignore[arg-type]
+        for side, dataset in references.items():
+            indices = evenly_spaced(len(dataset), len(tested[side]))
+            for real, _ in _pictures(dataset, indices, device):
+                metrics["features"].update(Batch(side, "train", real))  # type: ignore[arg-type]
     screen.end()
-    protocol = _protocol(config, stage, datasets, seen)
-    about = {"fcn": scorer, "features": extractor}
-    found = {}
+    protocol = _protocol(config, stage, datasets, tested)
+    networks: Mapping[str, Scorer | Extractor | None] = {"fcn": scorer, "features": extractor}
+    blocks = {}
     for part in missing:
-        ruler = about.get(part)
-        block = judges[part].compute() if part in judges else {}
-        found[part] = (
-            {"protocol": protocol | ({part: ruler.protocol} if ruler else {})} | block
-            if block or ruler
+        network = networks.get(part)
+        values = metrics[part].compute() if part in metrics else {}
+        blocks[part] = (
+            {"protocol": protocol | ({part: network.protocol} if network else {})} | values
+            if values or network
             else {}
         )
-    if scorer and "fcn" in missing and not {"st", "real"} & set(found["fcn"]):
+    if scorer and "fcn" in missing and not {"st", "real"} & set(blocks["fcn"]):
         raise CycadaError(
-            f"{folder.path}: neither the source's nor the target's test pictures have labels to hold the scorer's answers against."
+            f"{folder.path}: neither the source's nor the target's test images have labels, so the scorer's "
+            "predictions "
+            "cannot be scored."
         )
-    return found
+    return blocks
 
 
 def _check_scorer(folder: RunFolder, scorer: Scorer, config: Config, datasets: Datasets) -> None:
+    """Refuse a scorer whose classes or image channels differ from those of the run."""
     if scorer.classes != tuple(datasets.classes):
         raise CycadaError(
-            f"{scorer.key}: found a scorer of the classes {list_some(scorer.classes)}, expected those of {folder.path}, "
+            f"{scorer.key}: found a scorer of the classes {list_some(scorer.classes)}, expected those of "
+            f"{folder.path}, "
             f"{list_some(datasets.classes)}."
         )
     if scorer.channels != config.data.channels:
         raise CycadaError(
-            f"{scorer.key}: it looks at {scorer.channels} channels, {folder.path} has {config.data.channels}."
+            f"{scorer.key}: it takes images of {scorer.channels} channels, {folder.path} has "
+            f"{config.data.channels}."
         )
 
 
 def _protocol(
-    config: Config, stage: StagePlan, datasets: Datasets, seen: Mapping[str, ImageDataset | ResizedDataset]
+    config: Config, stage: StagePlan, datasets: Datasets, tested: Mapping[str, ImageDataset | ResizedDataset]
 ) -> dict[str, Any]:
+    """Return how the images were measured: what numbers must have in common to be compared."""
     shapes = config.shapes(stage.stage)
     return {
-        "split": {side: "test" if "test" in getattr(datasets, side) else "train" for side in seen},
-        "images": {side: len(examples) for side, examples in seen.items()},
-        "size": {side: list(shapes[side]) for side in seen},
-        "resizing": "pictures bilinear and antialiased to the size; class scores bilinear to the masks' own size",
+        "split": {side: "test" if "test" in getattr(datasets, side) else "train" for side in tested},
+        "images": {side: len(dataset) for side, dataset in tested.items()},
+        "size": {side: list(shapes[side]) for side in tested},
+        "resizing": "pictures bilinear and antialiased to the size; class scores bilinear to the masks' own "
+        "size",
         "translations": "rounded to 8 bits",
         "averages": "over the classes that occur in truth or answer",
         "data_fingerprint": datasets.fingerprint,
@@ -197,42 +246,43 @@ def _protocol(
 
 
 def _pictures(
-    examples: ImageDataset | ResizedDataset, rows: list[int] | None, device: Device
+    dataset: ImageDataset | ResizedDataset, indices: list[int] | None, device: Device
 ) -> Iterator[tuple[torch.Tensor, Any]]:
-    """Float images on the device and their labels, some at a time: memory is the same for 10 scenes and 10,000."""
-    rows = list(range(len(examples))) if rows is None else rows
-    if isinstance(examples, ResizedDataset):
-        step = max_batch(examples.size)
-        for start in range(0, len(rows), step):
-            images, masks = zip(*(examples.read(i) for i in rows[start : start + step]), strict=True)
+    """Yield images (n, C, H, W) in [-1, 1] on the device with their labels, in batches of bounded memory."""
+    indices = list(range(len(dataset))) if indices is None else indices
+    if isinstance(dataset, ResizedDataset):
+        step = max_batch(dataset.size)
+        for start in range(0, len(indices), step):
+            images, masks = zip(*(dataset.read(i) for i in indices[start : start + step]), strict=True)
             yield (
                 to_float(torch.stack(images).to(device.torch_device)),
-                list(masks) if examples.labelled else None,
+                list(masks) if dataset.labelled else None,
             )
         return
-    for part in torch.tensor(rows).split(PART):
-        place = part.to(examples.images.device)
+    for batch in torch.tensor(indices).split(PART):
+        on_device = batch.to(dataset.images.device)
         yield (
-            to_float(examples.images[place].to(device.torch_device)),
-            None if examples.labels is None else examples.labels[place],
+            to_float(dataset.images[on_device].to(device.torch_device)),
+            None if dataset.labels is None else dataset.labels[on_device],
         )
 
 
 def _batches(
     side: Any,
-    examples: ImageDataset | ResizedDataset,
+    dataset: ImageDataset | ResizedDataset,
     other: ImageDataset | ResizedDataset,
     translate: Translate | None,
     stage: StagePlan,
     device: Device,
 ) -> Iterator[Batch]:
-    known = (
-        examples.true_translation(other)
-        if isinstance(examples, ResizedDataset) and isinstance(other, ResizedDataset) and translate
+    """Yield a domain's test images with their translations and, if known, their true translations."""
+    true_translation = (
+        dataset.true_translation(other)
+        if isinstance(dataset, ResizedDataset) and isinstance(other, ResizedDataset) and translate
         else None
     )
-    truths = _pictures(known, None, device) if known else None
-    for real, labels in _pictures(examples, None, device):
+    truths = _pictures(true_translation, None, device) if true_translation else None
+    for real, labels in _pictures(dataset, None, device):
         fake = None
         if translate:
             with device.autocast(stage.stage.precision):

@@ -1,4 +1,4 @@
-"""What translations are measured with: the classifier of a finished run as scorer; that, or an Inception file, as extractor."""
+"""Networks that measure translations: scorers, which classify, and extractors, which give features."""
 
 from __future__ import annotations
 
@@ -27,11 +27,19 @@ from cycada.storage.store import RunFolder
 from cycada.train.device import Device
 
 FILES = (".pt", ".pth", ".ts", ".bin", ".safetensors")
+"""Suffixes of files that hold an Inception network."""
 
 
 @dataclass(frozen=True)
 class ScoringNetwork:
-    """key: what stands for it in quality.json; it holds a hash of the weights. protocol: what is stored beside the numbers."""
+    """A network that translations are measured with.
+
+    Attributes:
+        key: The name of the network in quality.json; it holds a hash of the weights.
+        net: The network.
+        protocol: What is stored beside the numbers: where the network is from, and how images are resized for
+            it.
+    """
 
     key: str
     net: nn.Module
@@ -40,7 +48,14 @@ class ScoringNetwork:
 
 @dataclass(frozen=True)
 class Scorer(ScoringNetwork):
-    """classify: at `size` = (height, width), which it was trained at. classes: their names."""
+    """A classifier or segmenter of real target images.
+
+    Attributes:
+        classify: Images (N, C, H, W) -> logits.
+        size: Height and width of the images that it was trained with.
+        classes: The names of the classes.
+        channels: The number of image channels.
+    """
 
     classify: Classify
     size: tuple[int, int]
@@ -50,12 +65,18 @@ class Scorer(ScoringNetwork):
 
 @dataclass(frozen=True)
 class Extractor(ScoringNetwork):
+    """A network whose features FID, KID and structure distance compare.
+
+    Attributes:
+        extract: Images (N, C, H, W) in [-1, 1] -> features.
+    """
+
     extract: Callable[[Tensor], InceptionFeatures]
 
 
 @dataclass(frozen=True)
 class _Trained:
-    """A classifier of a finished run, and where it is from."""
+    """A classifier of a finished run, with where it is from."""
 
     net: nn.Module
     config: Config
@@ -66,6 +87,7 @@ class _Trained:
 
     @property
     def size(self) -> tuple[int, int]:
+        """Height and width of the target's images in training."""
         return self.config.shapes(self.stage.stage)["target"]
 
     @property
@@ -75,13 +97,19 @@ class _Trained:
     @property
     def protocol(self) -> dict[str, Any]:
         return {
-            "run": self.folder.id, "experiment": self.config.name, "stage": self.stage.name, "method": self.stage.stage.method,
-            "role": self.role, "weights": self.digest, "size": list(self.size),
+            "run": self.folder.id,
+            "experiment": self.config.name,
+            "stage": self.stage.name,
+            "method": self.stage.stage.method,
+            "role": self.role,
+            "weights": self.digest,
+            "size": list(self.size),
             "resizing": f"bilinear, antialiased, to {self.size[0]} x {self.size[1]}",
-        }  # fmt: skip
+        }
 
 
-def _trained(name: str, results: Path | str, device: Device) -> _Trained:
+def _load(name: str, results: Path | str, device: Device) -> _Trained:
+    """Load the classifier that `RUN` or `RUN#ROLE` names."""
     run, _, role = name.partition("#")
     role = role or "f_t"
     path = typed(run, Home, "run")
@@ -90,8 +118,11 @@ def _trained(name: str, results: Path | str, device: Device) -> _Trained:
     if role not in stage.specs or kind_of(role) != "f":
         known = ", ".join(r for r in stage.specs if kind_of(r) == "f") or "none"
         raise CycadaError(
-            f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier '{role}'. It has: {known}. A scorer is a "
-            "classifier or segmenter trained on the target's real photos, such as the f_t of a stage with the method target_only."
+            f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier '{role}'. It has: "
+            f"{known}. "
+            "A scorer is a classifier or segmenter that was trained on the target's real images, such as the "
+            "f_t of a "
+            "stage with the method target_only."
         )
     classes = class_names(folder)
     net = trained_network(folder, config, stage, role, len(classes)).to(device.torch_device)
@@ -100,33 +131,64 @@ def _trained(name: str, results: Path | str, device: Device) -> _Trained:
 
 
 def class_names(folder: RunFolder) -> tuple[str, ...]:
-    """What a finished run tells apart. Raises CycadaError."""
-    found = folder.arrays("analysis.npz").get("classes")
-    if found is None:
+    """Return the names of the classes of a finished run.
+
+    Raises:
+        CycadaError: The run was made by an older version, which did not store them.
+    """
+    classes = folder.arrays("analysis.npz").get("classes")
+    if classes is None:
         raise CycadaError(
-            f"{folder.path}: made by an older version, which did not keep its classes. Run `cycada evaluate {folder.id}` once."
+            f"{folder.path}: made by an older version, which did not store the names of its classes. "
+            f"Run `cycada evaluate {folder.id}` once."
         )
-    return tuple(map(str, found))
+    return tuple(map(str, classes))
 
 
 def find_scorer(name: str, results: Path | str, device: Device) -> Scorer:
-    """`RUN` or `RUN#ROLE`: a run folder, its id, or its weights.safetensors; the role is f_t without. Raises CycadaError."""
-    t = _trained(name, results, device)
-    way = as_evaluated(classify_by(t.net), t.stage, Networks({t.role: t.net}))
+    """Load a scorer from a finished run.
+
+    Args:
+        name: `RUN` or `RUN#ROLE`: a run folder, the beginning of a run's id, or a run's weights.safetensors.
+            The role is f_t where none is given.
+        results: The folder of the runs.
+        device: Where the scorer computes.
+
+    Raises:
+        CycadaError: There is no such run, or it has no such classifier.
+    """
+    trained = _load(name, results, device)
+    evaluated = as_evaluated(classify_by(trained.net), trained.stage, Networks({trained.role: trained.net}))
 
     def classify(images: Tensor) -> Tensor:
-        with device.autocast(t.stage.stage.precision):
-            return way(images)
+        with device.autocast(trained.stage.stage.precision):
+            return evaluated(images)
 
-    own = stored_scores(t.folder).get("target")
-    protocol = t.protocol | {"evaluation": t.stage.evaluation.changes(), "own_scores": own}
+    own_scores = stored_scores(trained.folder).get("target")
+    evaluation = trained.stage.evaluation.changes()
     return Scorer(
-        f"scorer {t.key}", t.net, protocol, classify, t.size, class_names(t.folder), t.config.data.channels
+        f"scorer {trained.key}",
+        trained.net,
+        trained.protocol | {"evaluation": evaluation, "own_scores": own_scores},
+        classify,
+        trained.size,
+        class_names(trained.folder),
+        trained.config.data.channels,
     )
 
 
 def find_extractor(name: str, results: Path | str, device: Device) -> Extractor:
-    """An Inception file (see `read_inception`), or `RUN[#ROLE]`: the features of a finished run's classifier. Raises CycadaError."""
+    """Load a feature extractor from an Inception file or from a finished run.
+
+    Args:
+        name: An Inception file (see `read_inception`), or `RUN` or `RUN#ROLE` as in `find_scorer`: then the
+            features are those of the run's classifier.
+        results: The folder of the runs.
+        device: Where the extractor computes.
+
+    Raises:
+        CycadaError: There is no such file or run, the file cannot be read, or the run has no such classifier.
+    """
     path = typed(name, Home, "extractor")
     if path.suffix in FILES and not (path.parent / "config.yaml").is_file():
         if not path.is_file():
@@ -138,17 +200,18 @@ def find_extractor(name: str, results: Path | str, device: Device) -> Extractor:
             if hasattr(inception.body, "Mixed_7c")
             else "FID's Inception, TorchScript"
         )
-        about = {"network": kind, "file": path.name, "weights": digest, "resizing": inception.resizing}
-        return Extractor(f"extractor inception:{digest}", inception, about, inception)
-    t = _trained(name, results, device)
-    channels = t.config.data.channels
+        protocol = {"network": kind, "file": path.name, "weights": digest, "resizing": inception.resizing}
+        return Extractor(f"extractor inception:{digest}", inception, protocol, inception)
+    trained = _load(name, results, device)
+    channels = trained.config.data.channels
 
     def extract(images: Tensor) -> InceptionFeatures:
         if images.shape[1] != channels:
             raise CycadaError(
-                f"extractor: {t.folder.path} looks at {channels} channels, the pictures have {images.shape[1]}."
+                f"extractor: {trained.folder.path} takes images of {channels} channels; these have "
+                f"{images.shape[1]}."
             )
-        features = t.net(resize_images(images, t.size)).features.float()
+        features = trained.net(resize_images(images, trained.size)).features.float()
         return (
             InceptionFeatures(features.mean((2, 3)), features)
             if features.ndim == 4
@@ -156,8 +219,8 @@ def find_extractor(name: str, results: Path | str, device: Device) -> Extractor:
         )
 
     return Extractor(
-        f"extractor {t.key}",
-        t.net,
-        t.protocol | {"network": "the toolkit's own classifier, features"},
+        f"extractor {trained.key}",
+        trained.net,
+        trained.protocol | {"network": "the toolkit's own classifier, features"},
         extract,
     )

@@ -1,4 +1,4 @@
-"""One table of several runs' translations: FCN score, labels from photos, FID, KID, structure, diversity, truth, seconds."""
+"""A table of several runs' image quality, for each direction, as Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -24,20 +24,33 @@ COLUMNS: Mapping[str, tuple[str, int, tuple[str, str]]] = {
     "l1": ("L1 to truth", 3, ("pixels", "l1")),
     "psnr": ("PSNR, dB", 1, ("pixels", "psnr")),
 }
-"""column -> its head, decimals, and where its value is. `answers`: the scorer's on translations st, decoded labels ts."""
+"""Column -> its heading, its number of decimals, and where its value is stored.
+
+`answers` stands for the scorer's predictions on translations (st) and for the decoded labels (ts).
+"""
 ANSWERS = {"st": "fcn", "ts": "labels"}
+"""Direction -> the block of measurements that `answers` stands for."""
 TITLES = {"st": "Source to target", "ts": "Target to source"}
+"""Direction -> the title of its table."""
 REFERENCES = {"untranslated": "untranslated_", "real": "real_"}
 """Rows that need no translation -> the prefix of their values."""
 NAMES = {"untranslated": "untranslated", "real": "real pictures"}
+"""Rows that need no translation -> how they are written."""
 
 Value = tuple[float, float | None]
-"""Mean and standard error over seeds; None of one seed."""
+"""Mean and standard error over seeds; the error is None for a single seed."""
 
 
 @dataclass(frozen=True)
 class QualityRow:
-    """values: by column. seconds: of training; None where nothing was trained."""
+    """A row of the table.
+
+    Attributes:
+        name: The name of the method.
+        seeds: The seeds that the means are taken over.
+        values: The values, by column.
+        seconds: Seconds of training; None where nothing was trained.
+    """
 
     name: str
     seeds: tuple[int, ...]
@@ -47,90 +60,110 @@ class QualityRow:
 
 @dataclass(frozen=True)
 class QualityTable:
-    """One direction. rows: the runs', then the untranslated pictures and the real ones."""
+    """A table of one direction.
+
+    Attributes:
+        direction: `st` or `ts`.
+        rows: The runs, then the untranslated images and the real ones.
+    """
 
     direction: str
     rows: tuple[QualityRow, ...]
 
     @property
     def columns(self) -> list[str]:
+        """The columns that have a value in any row."""
         return [c for c in COLUMNS if any(c in row.values for row in self.rows)]
 
     @property
     def heads(self) -> list[str]:
+        """The headings of all columns."""
         return ["method", *(COLUMNS[c][0] for c in self.columns), "seconds", "seeds"]
 
     def cells(self, row: QualityRow) -> list[str]:
+        """Return the cells of a row as text."""
         values = [_written(row.values.get(c), COLUMNS[c][1]) for c in self.columns]
         return [row.name, *values, _written(row.seconds, 0), ", ".join(map(str, row.seeds)) or "-"]
 
 
 def quality_tables(entries: Iterable[tuple[str, Mapping[str, Any]]]) -> list[QualityTable]:
-    """A table a direction, of (row's name, what `quality` says of one seed). Raises CycadaError where they were not measured alike."""
+    """Make a table of each direction.
+
+    Args:
+        entries: The name of a row, and what `quality` returns for one seed of it.
+
+    Raises:
+        CycadaError: The entries were not measured alike.
+    """
     rows: dict[str, list[Mapping[str, Any]]] = {}
-    for name, found in entries:
-        rows.setdefault(name, []).append(found)
-    everything = [found for of in rows.values() for found in of]
+    for name, entry in entries:
+        rows.setdefault(name, []).append(entry)
+    everything = [entry for of_row in rows.values() for entry in of_row]
     for part in ("fcn", "features", "pixels"):
-        _alike(part, everything)
+        _check_alike(part, everything)
     tables = []
     for direction in TITLES:
-        made = [row for name, of in rows.items() if (row := _row(name, direction, of)).values]
-        if made:
-            tables.append(QualityTable(direction, (*made, *_references(direction, everything))))
+        translated = [row for name, of_row in rows.items() if (row := _row(name, direction, of_row)).values]
+        if translated:
+            tables.append(QualityTable(direction, (*translated, *_references(direction, everything))))
     return tables
 
 
-def row_names(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The label of each run's method, with experiment and stage behind where two have one label."""
-    kinds = {(f["label"], f["experiment"], f["stage"]) for f in found}
+def row_names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the label of each run's method, with experiment and stage where labels are ambiguous."""
+    kinds = {(e["label"], e["experiment"], e["stage"]) for e in entries}
     labels = [label for label, _, _ in kinds]
     return [
-        f["label"] if labels.count(f["label"]) == 1 else f"{f['label']} ({f['experiment']}, {f['stage']})"
-        for f in found
+        e["label"] if labels.count(e["label"]) == 1 else f"{e['label']} ({e['experiment']}, {e['stage']})"
+        for e in entries
     ]
 
 
-def _alike(part: str, everything: Sequence[Mapping[str, Any]]) -> None:
-    """Numbers with other rulers, pictures or sizes stand in no common table."""
-    asked = ("images", "size", "split", "data_fingerprint")
-    seen: dict[str, str] = {}
-    for found in everything:
-        if protocol := found.get(part, {}).get("protocol"):
-            what = {key: protocol[key] for key in asked} | {"weights": protocol.get(part, {}).get("weights")}
-            seen.setdefault(json.dumps(what, sort_keys=True), found["id"])
-    if len(seen) > 1:
-        (one, first), (two, second) = list(seen.items())[:2]
+def _check_alike(part: str, everything: Sequence[Mapping[str, Any]]) -> None:
+    """Raise CycadaError unless all entries have been measured with the same networks, images and sizes."""
+    keys = ("images", "size", "split", "data_fingerprint")
+    runs: dict[str, str] = {}
+    for entry in everything:
+        if protocol := entry.get(part, {}).get("protocol"):
+            shared = {key: protocol[key] for key in keys}
+            shared["weights"] = protocol.get(part, {}).get("weights")
+            runs.setdefault(json.dumps(shared, sort_keys=True), entry["id"])
+    if len(runs) > 1:
+        (one, first), (two, second) = list(runs.items())[:2]
         raise CycadaError(
-            f"{part}: {first} was measured with {one}, {second} with {two}. What is compared must be measured alike."
+            f"{part}: {first} was measured with {one}, {second} with {two}. "
+            "Runs that are compared must be measured alike."
         )
 
 
-def _row(name: str, direction: str, of: Sequence[Mapping[str, Any]]) -> QualityRow:
+def _row(name: str, direction: str, entries: Sequence[Mapping[str, Any]]) -> QualityRow:
+    """Average the measurements of one row over its seeds."""
     values = {}
     for column, (_, _, (where, key)) in COLUMNS.items():
         part = ANSWERS[direction] if where == "answers" else where
         numbers = [
-            value for found in of if (value := found.get(part, {}).get(direction, {}).get(key)) is not None
+            value
+            for entry in entries
+            if (value := entry.get(part, {}).get(direction, {}).get(key)) is not None
         ]
         if numbers:
             values[column] = mean_and_error(numbers)
-    seeds = tuple(sorted(found["seed"] for found in of))
-    return QualityRow(name, seeds, values, mean_and_error([found["seconds"] for found in of]))
+    seeds = tuple(sorted(entry["seed"] for entry in entries))
+    return QualityRow(name, seeds, values, mean_and_error([entry["seconds"] for entry in entries]))
 
 
 def _references(direction: str, everything: Sequence[Mapping[str, Any]]) -> list[QualityRow]:
-    """What the pictures have as they were, and what real ones have: the same in every run that was measured alike."""
+    """Return the rows of untranslated and real images, the same for all runs that were measured alike."""
     rows = []
     for name, prefix in REFERENCES.items():
         values: dict[str, Value] = {}
         for column, (_, _, (part, key)) in COLUMNS.items():
-            for found in everything:
-                answers = found.get(ANSWERS[direction], {}).get(name, {})
+            for entry in everything:
+                predictions = entry.get(ANSWERS[direction], {}).get(name, {})
                 value = (
-                    answers.get(key)
+                    predictions.get(key)
                     if part == "answers"
-                    else found.get(part, {}).get(direction, {}).get(prefix + key)
+                    else entry.get(part, {}).get(direction, {}).get(prefix + key)
                 )
                 if value is not None:
                     values.setdefault(column, (value, None))
@@ -140,6 +173,7 @@ def _references(direction: str, everything: Sequence[Mapping[str, Any]]) -> list
 
 
 def _written(value: Value | None, decimals: int) -> str:
+    """Write a mean and its standard error; `-` where there is none."""
     if value is None:
         return "-"
     mean, error = value
@@ -147,45 +181,55 @@ def _written(value: Value | None, decimals: int) -> str:
 
 
 def notes(everything: Sequence[Mapping[str, Any]]) -> list[str]:
-    """How the numbers came about, a sentence each."""
-    found = [note for note in map(_of_scorer, everything) if note] + _of_extractors(everything)
+    """Return sentences about how the numbers were measured."""
+    sentences = [note for note in map(_of_scorer, everything) if note] + _of_extractors(everything)
     if any(entry.get("labels") for entry in everything):
-        found.append(
-            "Labels from photos: every pixel by the nearest palette colour; `real pictures` are real label maps so decoded."
+        sentences.append(
+            "Labels from photos: every pixel has the class of the palette's nearest colour; `real pictures` "
+            "are real label "
+            "maps that are decoded in the same way."
         )
-    return [*dict.fromkeys(found), "± is the standard error over seeds."]
+    return [*dict.fromkeys(sentences), "± is the standard error over seeds."]
 
 
 def _of_scorer(entry: Mapping[str, Any]) -> str | None:
+    """Return a sentence about the scorer of an entry, or None."""
     if not (protocol := entry.get("fcn", {}).get("protocol")):
         return None
-    ruler, own = protocol["fcn"], protocol["fcn"].get("own_scores") or {}
-    shown = ("pixel_accuracy", "mean_class_accuracy", "miou", "accuracy")
-    said = ", ".join(f"{key} {own[key]:.3f}" for key in shown if own.get(key) is not None) or "no labels"
+    scorer, own = protocol["fcn"], protocol["fcn"].get("own_scores") or {}
+    names = ("pixel_accuracy", "mean_class_accuracy", "miou", "accuracy")
+    scores = (
+        ", ".join(f"{name} {own[name]:.3f}" for name in names if own.get(name) is not None) or "no labels"
+    )
     return (
-        f"Per-pixel, per-class accuracy and IoU: scorer {ruler['role']} of run {ruler['run']} ({ruler['method']}, weights "
-        f"{ruler['weights']}, {_size(ruler['size'])}; on its own test set {said}), on {protocol['images']['source']} translations of "
-        f"{_size(protocol['size']['source'])}. Another scorer gives other numbers: compare orders, not values, with papers."
+        f"Per-pixel, per-class accuracy and IoU: scorer {scorer['role']} of run {scorer['run']} "
+        f"({scorer['method']}, "
+        f"weights {scorer['weights']}, {_size(scorer['size'])}; on its own test set {scores}), on "
+        f"{protocol['images']['source']} translations of {_size(protocol['size']['source'])}. "
+        "Another scorer gives other numbers: compare orders, not values, with papers."
     )
 
 
 def _of_extractors(everything: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A sentence for each extractor, with the numbers of pictures of all directions: a row may have one alone."""
+    """Return a sentence for each extractor, with the numbers of images of both directions."""
     counts: dict[str, dict[str, None]] = {}
     few: set[str] = set()
     for features in (entry["features"] for entry in everything if entry.get("features", {}).get("protocol")):
-        ruler = features["protocol"]["features"]
-        who = f"{ruler['role']} of run {ruler['run']}" if "run" in ruler else ruler["file"]
-        about = f"{ruler['network']}, {who}, weights {ruler['weights']}"
-        for way in (way for way in TITLES if way in features):
-            counts.setdefault(about, {})[f"{way} {features[way]['n']} and {features[way]['n_real']}"] = None
-            if not features[way].get("fid_full_rank", True):
-                few.add(about)
-    warning = " There are fewer pictures than features: FID is too large, and comparable in this table alone."
+        protocol = features["protocol"]["features"]
+        origin = f"{protocol['role']} of run {protocol['run']}" if "run" in protocol else protocol["file"]
+        extractor = f"{protocol['network']}, {origin}, weights {protocol['weights']}"
+        for direction in (direction for direction in TITLES if direction in features):
+            values = features[direction]
+            counts.setdefault(extractor, {})[f"{direction} {values['n']} and {values['n_real']}"] = None
+            if not values.get("fid_full_rank", True):
+                few.add(extractor)
+    warning = (
+        " There are fewer pictures than features: FID is too large, and comparable within this table only."
+    )
     return [
-        f"FID, KID, structure, diversity: {about}; n of translations and of real pictures: {', '.join(numbers)}."
-        + warning * (about in few)
-        for about, numbers in counts.items()
+        f"FID, KID, structure, diversity: {extractor}; n of translations and of real pictures: "
+        f"{', '.join(numbers)}." + warning * (extractor in few)
+        for extractor, numbers in counts.items()
     ]
 
 
@@ -194,6 +238,7 @@ def _size(size: Sequence[int]) -> str:
 
 
 def markdown(tables: Sequence[QualityTable], remarks: Sequence[str]) -> str:
+    """Write the tables and their notes as Markdown."""
     lines: list[str] = []
     for table in tables:
         lines += [
@@ -208,7 +253,7 @@ def markdown(tables: Sequence[QualityTable], remarks: Sequence[str]) -> str:
 
 
 def as_csv(tables: Sequence[QualityTable]) -> str:
-    """A line a row and direction: numbers with all their digits, and their standard errors."""
+    """Write the tables as CSV: a line for each row and direction, with all digits and the standard errors."""
     columns = [c for c in COLUMNS if any(c in table.columns for table in tables)]
     numbers = [*columns, "seconds"]
     lines = [["method", "direction", "seeds", *(f"{c}{end}" for c in numbers for end in ("", "_error"))]]
@@ -222,11 +267,15 @@ def as_csv(tables: Sequence[QualityTable]) -> str:
 
 
 def as_plain(tables: Sequence[QualityTable]) -> list[dict[str, Any]]:
-    """For JSON."""
+    """Return the tables as plain values, for JSON."""
     return [
         {
-            "direction": table.direction, "method": row.name, "seeds": list(row.seeds),
-            "seconds": None if row.seconds is None else list(row.seconds), "values": {c: list(v) for c, v in row.values.items()},
+            "direction": table.direction,
+            "method": row.name,
+            "seeds": list(row.seeds),
+            "seconds": None if row.seconds is None else list(row.seconds),
+            "values": {column: list(value) for column, value in row.values.items()},
         }
-        for table in tables for row in table.rows
-    ]  # fmt: skip
+        for table in tables
+        for row in table.rows
+    ]

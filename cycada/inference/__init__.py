@@ -1,1 +1,1 @@
-"""Trained generators in use: translating folders, tiling and export."""
+"""Trained generators in use: translating pictures and folders, tiling, and export."""

@@ -1,4 +1,4 @@
-"""A generator taken out of its run, with all that one has to know of it."""
+"""Export of a trained generator from its run, with all that is needed to use it."""
 
 from __future__ import annotations
 
@@ -25,38 +25,64 @@ def export(
     onnx: bool = False,
     results: Path | str = "results",
 ) -> tuple[Path, ...]:
-    """generator.safetensors, config.json, README.md (a model card) and, where asked for, generator.onnx, in the folder `out`.
+    """Export a generator from a run into a folder.
 
-    run: a run folder, or the beginning of a run's id. `load_generator` and `cycada translate` take the folder, or the
-    .safetensors file alone. -> the files. Raises CycadaError for a direction that the run does not have, for a way of translating
-    that is no generator, and for a folder that holds another generator.
+    The folder receives generator.safetensors, config.json, README.md (a model card) and, if asked for,
+    generator.onnx. `load_generator` and `cycada translate` take this folder, or the .safetensors file alone.
+
+    Args:
+        run: A run folder, or the beginning of a run's id.
+        out: The folder to write to.
+        direction: `st`, source to target, or `ts`.
+        onnx: Write the generator as ONNX, too.
+        results: The folder of the runs.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        CycadaError: The run does not have this direction, its stage translates without a generator, `out`
+            holds another generator, or the packages for ONNX are missing.
     """
     folder, out = find_run(run, results), Path(out)
     config, stage = load_stage(folder)
-    way = translation(folder, config, stage, direction, Device.find("cpu"))
-    if not isinstance(way, nn.Module):
+    net = translation(folder, config, stage, direction, Device.find("cpu"))
+    if not isinstance(net, nn.Module):
         raise CycadaError(
-            f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) translates by a search; only generators are exported."
+            f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) translates by a search and not by a "
+            "generator; "
+            "only generators can be exported."
         )
-    net, role = way, f"g_{direction}"
-    names = [data_name(spec) for spec in (config.data.source, config.data.target)]
+    role = f"g_{direction}"
     about = Exported(
-        architecture=stage.specs[role].model_dump(), channels=config.data.channels,
-        size=config.shapes(stage.stage)["source" if direction == "st" else "target"], window=config.window(stage.stage),
-        multiple_of=int(getattr(net, "multiple_of", 1)), resize=config.data.resize, direction=direction, role=role,
-        source=names[0], target=names[1], run=folder.id, experiment=config.name, stage=stage.name, method=stage.stage.method,
-        seed=config.seed, steps=stage.stage.steps, plugins=tuple(config.plugins),
-        versions={name: version for name, version in environment().items() if name in ("cycada", "torch", "git")},
-    )  # fmt: skip
+        architecture=stage.specs[role].model_dump(),
+        channels=config.data.channels,
+        size=config.shapes(stage.stage)["source" if direction == "st" else "target"],
+        window=config.window(stage.stage),
+        multiple_of=int(getattr(net, "multiple_of", 1)),
+        resize=config.data.resize,
+        direction=direction,
+        role=role,
+        source=data_name(config.data.source),
+        target=data_name(config.data.target),
+        run=folder.id,
+        experiment=config.name,
+        stage=stage.name,
+        method=stage.stage.method,
+        seed=config.seed,
+        steps=stage.stage.steps,
+        plugins=tuple(config.plugins),
+        versions={name: v for name, v in environment().items() if name in ("cycada", "torch", "git")},
+    )
     if out.is_file():
         raise CycadaError(f"{out}: this is a file, expected a folder for the generator.")
-    if (out / WEIGHTS).exists() and ((other := read_export(out)[1]).run, other.direction) != (
-        about.run,
-        about.direction,
-    ):
-        raise CycadaError(
-            f"{out}: the generator of run {other.run}, {other.direction}, is there already. Choose another folder, or remove it."
-        )
+    if (out / WEIGHTS).exists():
+        other = read_export(out)[1]
+        if (other.run, other.direction) != (about.run, about.direction):
+            raise CycadaError(
+                f"{out}: this folder already holds the generator of run {other.run}, {other.direction}. "
+                "Choose another folder, or remove it."
+            )
     ready(out)
     write_weights(out, net, about)
     write_text(out / CARD, card(about, folder, onnx))
@@ -66,9 +92,18 @@ def export(
 
 
 def write_onnx(net: nn.Module, about: Exported, file: Path) -> None:
-    """An ONNX file: `image` (batch, C, height, width) float32 in [-1, 1] -> `translated`, alike. Any batch; height and width are
+    """Write a generator as an ONNX file.
 
-    multiples of `multiple_of`, 2 of them at least. Raises CycadaError where the packages are missing.
+    Its input `image` and its output `translated` are (batch, C, height, width) float32 in [-1, 1]. The batch
+    can have any size; height and width are multiples of `multiple_of`, and at least twice that.
+
+    Args:
+        net: The generator.
+        about: Its description.
+        file: The file to write.
+
+    Raises:
+        CycadaError: The packages for ONNX are missing.
     """
     try:
         import onnxscript  # noqa: F401
@@ -94,5 +129,5 @@ def write_onnx(net: nn.Module, about: Exported, file: Path) -> None:
         verbose=False,
     )
     assert program is not None
-    with whole(file) as part:
-        program.save(str(part))
+    with whole(file) as temporary:
+        program.save(str(temporary))

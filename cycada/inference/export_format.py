@@ -1,4 +1,4 @@
-"""A generator taken out of its run: generator.safetensors, which knows what it is, and the same knowledge as config.json."""
+"""The format of an exported generator: generator.safetensors, which describes itself, and config.json."""
 
 from __future__ import annotations
 
@@ -21,16 +21,34 @@ from cycada.planning.build import load_weights, network
 
 WEIGHTS, CONFIG, CARD, ONNX = "generator.safetensors", "config.json", "README.md", "generator.onnx"
 FORMAT = 1
-"""Of the knowledge beside the weights: raise it when older versions could no longer read it."""
+"""Version of the description of the weights; increase it when older versions can no longer read it."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What one has to know of a generator's weights.
+    """The description of an exported generator, as config.json and the .safetensors file hold it.
 
-    architecture: name and options of the network. channels: of its images, whose values are in `range`. size: (height, width) of
-    the scenes it was trained on, window: of what it saw of them at once. multiple_of: of height and width that it takes. resize:
-    how images came to the size. direction: st or ts, role: of the network in its stage. source, target: names of the data. run: its id.
+    Attributes:
+        architecture: Name and options of the network.
+        channels: The number of image channels.
+        size: Height and width of the images that it was trained on.
+        window: Height and width of the crops of them that it saw at once.
+        multiple_of: The number that divides height and width of its images.
+        resize: How images were brought to `size`.
+        direction: `st`, source to target, or `ts`.
+        role: The role of the network in its stage.
+        source: The name of the source data.
+        target: The name of the target data.
+        run: The id of the run.
+        experiment: The name of the experiment.
+        stage: The name of the stage.
+        method: The name of the stage's method.
+        seed: The seed of the run.
+        steps: The number of training steps.
+        plugins: The plug-ins that the run had loaded.
+        versions: Versions of cycada and torch, and the git commit.
+        range: The smallest and largest value of an image.
+        format: `FORMAT` of the version that wrote it.
     """
 
     architecture: dict[str, Any]
@@ -55,16 +73,17 @@ class Exported:
     format: int = FORMAT
 
     def text(self) -> str:
+        """Return the description as JSON."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
 
 def is_export(path: Path) -> bool:
-    """Whether this is a folder or a file of `cycada export`, and no run."""
+    """Return whether a path is a folder or a file of `cycada export`, and not a run."""
     return path.suffix == ".safetensors" or (path / WEIGHTS).exists()
 
 
 def write_weights(folder: Path, net: nn.Module, about: Exported) -> None:
-    """generator.safetensors and config.json, each whole or not at all."""
+    """Write generator.safetensors and config.json, each completely or not at all."""
     weights = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     for name, content in (
         (WEIGHTS, save(weights, {"cycada": about.text()})),
@@ -74,7 +93,17 @@ def write_weights(folder: Path, net: nn.Module, about: Exported) -> None:
 
 
 def read_export(path: Path) -> tuple[nn.Module, Exported]:
-    """The generator in eval mode on the CPU, and what it is. The .safetensors file alone is enough. Raises CycadaError."""
+    """Read an exported generator.
+
+    Args:
+        path: A folder of `cycada export`, or its .safetensors file alone.
+
+    Returns:
+        The generator, in eval mode and on the CPU, and its description.
+
+    Raises:
+        CycadaError: The file cannot be read, does not describe itself, or needs a plug-in that is not loaded.
+    """
     file = path / WEIGHTS if path.is_dir() else path
     try:
         with safe_open(file, "pt") as opened:
@@ -89,7 +118,7 @@ def read_export(path: Path) -> tuple[nn.Module, Exported]:
         net = network(Spec(**about.architecture), "g", context, "architecture")
     except CycadaError as error:
         hint = (
-            f" It was made with the plugins {', '.join(about.plugins)}: import them first."
+            f" It was made with the plug-ins {', '.join(about.plugins)}: import them first."
             if about.plugins
             else ""
         )
@@ -99,21 +128,24 @@ def read_export(path: Path) -> tuple[nn.Module, Exported]:
 
 
 def _parsed(text: str | None, file: Path) -> Exported:
+    """Parse the description of an exported generator."""
     if text is None:
         raise CycadaError(
-            f"{file}: it does not say which network its weights are of, expected a file of `cycada export`. "
+            f"{file}: it does not say which network its weights belong to, expected a file of `cycada "
+            "export`. "
             "Name the run instead, or export it: cycada export RUN OUT"
         )
     try:
-        found = json.loads(text)
-        if found["format"] != FORMAT:
+        values = json.loads(text)
+        if values["format"] != FORMAT:
             raise CycadaError(
-                f"{file}: its format is {found['format']}, this version reads {FORMAT}. Export it again."
+                f"{file}: its format is {values['format']}, this version reads {FORMAT}. Export it again."
             )
-        known = {f.name for f in fields(Exported)}
-        about = TypeAdapter(Exported).validate_python({k: v for k, v in found.items() if k in known})
+        names = {f.name for f in fields(Exported)}
+        about = TypeAdapter(Exported).validate_python({k: v for k, v in values.items() if k in names})
     except (ValueError, TypeError, KeyError, ValidationError) as error:
         raise CycadaError(
-            f"{file}: what it says of itself cannot be read ({' '.join(str(error).split())[:300]}). Export it again."
+            f"{file}: its description of itself cannot be read ({' '.join(str(error).split())[:300]}). "
+            "Export it again."
         ) from None
     return about

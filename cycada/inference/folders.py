@@ -1,4 +1,4 @@
-"""Folders of pictures through a translator: names and EXIF kept, bad files named, gone on with after an interruption."""
+"""Translation of folders of pictures: names and EXIF are kept, and an interrupted call can be continued."""
 
 from __future__ import annotations
 
@@ -23,9 +23,14 @@ from cycada.methods import Direction
 
 @dataclass
 class Translation:
-    """What became of the pictures: how many were translated, how many were there already, and why others could not be.
+    """The result of translating pictures.
 
-    doubts: file -> what of it could not be known, of those that were translated now.
+    Attributes:
+        out: The folder, or the file, with the translations.
+        done: How many pictures were translated.
+        there: How many were translated already, by an earlier call.
+        bad: Pictures that could not be translated, and why.
+        doubts: For each picture that was translated now, what could not be known about it.
     """
 
     out: Path
@@ -35,13 +40,15 @@ class Translation:
     doubts: dict[str, list[str]] = field(default_factory=dict)
 
     def complaint(self) -> str:
-        """One line for every bad picture below how many there were; empty where there were none."""
+        """Return how many pictures failed, and why the first 20 did; empty where none failed."""
         if not self.bad:
             return ""
         count = len(self.bad) + self.done + self.there
-        some = [f"  {why}" for why in list(self.bad.values())[:20]] + ["  ..."] * (len(self.bad) > 20)
+        reasons = [f"  {reason}" for reason in list(self.bad.values())[:20]] + ["  ..."] * (
+            len(self.bad) > 20
+        )
         return "\n".join(
-            [f"{len(self.bad)} of {count} images could not be translated; all others are done.", *some]
+            [f"{len(self.bad)} of {count} images could not be translated; all others are done.", *reasons]
         )
 
 
@@ -60,29 +67,50 @@ def translate(
     device: str | None = None,
     screen: Progress | None = None,
 ) -> Translation:
-    """Every picture of a folder, or one picture, through a run's generator, an exported one, or a `Translator`.
+    """Translate one picture, or all pictures of a folder.
 
-    what: a run folder, the beginning of a run's id, a folder or file of `cycada export`, or what `load_generator` gives. source: a
-    folder (with its sub-folders if `recursive`) or a file. out: a folder, where pictures keep their names; or a file, of one
-    picture. direction: st or ts. size: `run`, that of the training; `keep`, each picture's own; or pixels on the shorter side.
-    tile: pictures of more than tile ** 2 pixels go by tiles, without seams (`train/tiles.py`). form: png or jpg.
+    Each picture is written completely or not at all, with the EXIF of its original and with a mark of what
+    made it. A picture in `out` with the same mark is left alone, so that the same call continues after an
+    interruption. If any other file has the name of a translation, the call is refused before the first
+    picture is translated.
 
-    Pictures are written whole or not at all, with the EXIF of their originals, and with a mark of what made them: what is in `out`
-    already with the same mark is left alone, so that the same call goes on after an interruption; anything else of such a name is
-    refused before the first is translated. A bad picture is named in the result, or raises if `strict`. Raises CycadaError, and
-    Interrupted after Ctrl-C.
+    Args:
+        what: A run folder, the beginning of a run's id, a folder or a file of `cycada export`, or a
+            `Translator`.
+        source: A picture, or a folder of pictures.
+        out: A folder, where pictures keep their names; or a file, for one picture.
+        direction: `st`, source to target, or `ts`.
+        size: `run`: the size of the training. `keep`: each picture's own size. A number: pixels of the
+            shorter side.
+        recursive: Take the pictures of sub-folders, too.
+        form: The format of the translations, `png` or `jpg`.
+        tile: Pictures of more than tile ** 2 pixels are translated in tiles, without seams
+            (`inference/tiling.py`).
+        strict: Raise for a bad picture, in place of noting it in the result.
+        results: The folder of the runs.
+        device: `auto`, `cpu` or `cuda`; the run's own where it is not given.
+        screen: Shows the progress; nothing is shown without it.
+
+    Raises:
+        CycadaError: There is no such generator or picture, a file is in the way, or a picture is bad and
+            `strict` is set.
+        Interrupted: The call was stopped by Ctrl-C or a signal.
     """
     screen = screen or Progress(quiet=True)
     translator = what if isinstance(what, Translator) else load_generator(what, direction, results, device)
     translator.check(size)
     source, out = Path(source), Path(out)
-    todo = _one(source, out, form) if source.is_file() else _folder(source, out, recursive, form)
-    for place in {to.parent for _, to in todo if to.parent.is_dir()}:
-        ready(place)
+    pairs = (
+        _pair_of_file(source, out, form)
+        if source.is_file()
+        else _pairs_of_folder(source, out, recursive, form)
+    )
+    for folder in {to.parent for _, to in pairs if to.parent.is_dir()}:
+        ready(folder)
     mark = f"{translator.identity} {translator.direction} size={size}"
     result = Translation(out)
-    missing = [(file, to) for file, to in todo if not _is_there(to, mark)]
-    result.there = len(todo) - len(missing)
+    missing = [(file, to) for file, to in pairs if not _is_there(to, mark)]
+    result.there = len(pairs) - len(missing)
     _translate(translator, missing, size, tile, mark, strict, screen, result)
     return result
 
@@ -97,17 +125,21 @@ def _translate(
     screen: Progress,
     result: Translation,
 ) -> None:
+    """Translate the missing pictures, and note the outcome in `result`."""
     count = len(missing) + result.there
     screen.begin("translate", result.there, count)
     began = time.perf_counter()
     with stop_on_signal(enabled=True) as stopped:
 
         def report(share: float) -> None:
-            """Of the picture at hand. Between two tiles, too, one may stop."""
-            past = result.there + result.done + len(result.bad)
-            screen.update(past + share, result.done / (time.perf_counter() - began), {})
-            if stopped.is_set() and share < 1 and past + share < count:
-                raise Interrupted(_stopped(past, count))
+            """Report the share done of the current picture; stop, also between two tiles, if asked to."""
+            finished = result.there + result.done + len(result.bad)
+            screen.update(finished + share, result.done / (time.perf_counter() - began), {})
+            if stopped.is_set() and share < 1 and finished + share < count:
+                raise Interrupted(
+                    f"Stopped after {finished} of {count} translations. "
+                    "The same command continues from there."
+                )
 
         try:
             for file, to in missing:
@@ -137,58 +169,68 @@ def _translate(
                 screen.warn(doubt)
 
 
-def _stopped(past: int, count: int) -> str:
-    return f"Stopped after {past} of {count} translations. The same command goes on from there."
-
-
 def _is_there(to: Path, mark: str) -> bool:
-    """Whether this very translation is there. Raises CycadaError where something else is."""
+    """Return whether this very translation exists.
+
+    Raises:
+        CycadaError: There is another file of this name.
+    """
     if not to.exists() or to.stat().st_size == 0:
         return False
-    if (found := mark_of(to)) == mark:
+    other = mark_of(to)
+    if other == mark:
         return is_whole(to)
-    made = f"was made by '{found}'" if found else "was not made by cycada translate"
+    made = f"was made by '{other}'" if other else "was not made by cycada translate"
     raise CycadaError(
-        f"{to}: a picture of this name is there already, but it {made}, expected '{mark}'. Choose another place, or remove it."
+        f"{to}: there is already a picture of this name, but it {made}, expected '{mark}'. "
+        "Choose another folder, or remove it."
     )
 
 
-def _one(source: Path, out: Path, form: Format) -> list[tuple[Path, Path]]:
+def _pair_of_file(source: Path, out: Path, form: Format) -> list[tuple[Path, Path]]:
+    """Return a picture with the file of its translation."""
     if out.is_dir() or not out.suffix:
         return [(source, out / f"{source.stem}.{form}")]
     if out.suffix not in (".png", ".jpg"):
         raise CycadaError(f"{out}: pictures are written as .png or .jpg.")
     if out.resolve() == source.resolve():
-        raise CycadaError(f"{out}: this is the picture to be translated. Choose another place.")
+        raise CycadaError(f"{out}: this is the picture to be translated. Choose another file.")
     return [(source, out)]
 
 
-def _folder(source: Path, out: Path, recursive: bool, form: Format) -> list[tuple[Path, Path]]:
-    """Every picture with the place of its translation. Raises CycadaError for no pictures, and for `out` in the way of them."""
+def _pairs_of_folder(source: Path, out: Path, recursive: bool, form: Format) -> list[tuple[Path, Path]]:
+    """Return every picture of a folder with the file of its translation.
+
+    Raises:
+        CycadaError: There are no pictures, or `out` is in the way of them.
+    """
     if not source.is_dir():
         raise CycadaError(f"{source.resolve()}: no such folder of images, and no such image.")
     if out.is_file():
         raise CycadaError(f"{out}: this is a file, expected a folder for the translations of {source}.")
     if out.resolve() == source.resolve():
         raise CycadaError(
-            f"{out}: translations would lie among the pictures that they are made from. Choose another folder."
+            f"{out}: the translations would lie among the pictures that they are made from. Choose another "
+            "folder."
         )
     folders = [source, *sorted(p for p in source.rglob("*") if p.is_dir())] if recursive else [source]
     folders = [f for f in folders if not f.resolve().is_relative_to(out.resolve())]
-    found = [pair for f in folders for pair in _named(image_files(f), out / f.relative_to(source), form)]
-    if not found:
-        hint = "" if recursive else " Its sub-folders are looked into with --recursive."
+    pairs = [pair for f in folders for pair in _named(image_files(f), out / f.relative_to(source), form)]
+    if not pairs:
+        hint = "" if recursive else " With --recursive its sub-folders are searched, too."
         raise CycadaError(
-            f"{source.resolve()}: found no images in this folder, expected files ending in {', '.join(SUFFIXES)}. "
+            f"{source.resolve()}: found no images in this folder, expected files ending in "
+            f"{', '.join(SUFFIXES)}. "
             f"{describe_folder(source)}{hint}"
         )
-    return found
+    return pairs
 
 
 def _named(files: Sequence[Path], out: Path, form: Format) -> list[tuple[Path, Path]]:
-    """`a.jpg` becomes `a.png`; beside an `a.tif` both keep their whole names, `a.jpg.png` and `a.tif.png`, and so do all where a third
+    """Return files with those of their translations, whose names must differ.
 
-    is called that.
+    `a.jpg` becomes `a.png`. Beside an `a.tif`, both keep their whole names, `a.jpg.png` and `a.tif.png`; and
+    so do all files where that would collide with a third one.
     """
     stems = Counter(f.stem.casefold() for f in files)
     names = [f"{f.stem if stems[f.stem.casefold()] == 1 else f.name}.{form}" for f in files]

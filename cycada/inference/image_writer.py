@@ -1,4 +1,4 @@
-"""Pictures written with what belongs to the picture that they were made from: EXIF, colour profile, and who made them."""
+"""Writing pictures with the EXIF and colour profile of their originals, and a mark of what made them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,27 @@ from cycada.data.picture import UNREADABLE
 Format = Literal["png", "jpg"]
 MARK = "cycada"
 MOST_EXIF = 65_000
-"""Bytes of EXIF that a JPEG file can hold, a little less."""
+"""The largest number of bytes of EXIF that is written into a JPEG file, a little below what it can hold."""
 
 
 def save_like(file: Path, array: np.ndarray, original: Path, mark: str) -> None:
-    """(H, W, C) uint8, C = 1 or 3, as .png or .jpg, whole or not at all.
+    """Write a picture as .png or .jpg, completely or not at all, with the metadata of its original.
 
-    With the EXIF of `original`, which is taken to stand upright here (orientation 1), and its ICC profile where that is one for
-    these channels. mark: one line about how it was made, which `mark_of` reads again.
+    The EXIF is that of `original`, with its orientation set to upright; the ICC profile is kept where it is
+    one for these channels.
+
+    Args:
+        file: The file to write.
+        array: (H, W, C) uint8, C = 1 or 3.
+        original: The picture that the metadata are taken from.
+        mark: One line about what made the picture; `mark_of` reads it.
     """
-    exif, icc = _belongings(original)
+    exif, icc = _metadata(original)
     if ExifTags.Base.Orientation in exif:
         exif[ExifTags.Base.Orientation] = 1
     kept: dict[str, Any] = {"exif": exif} if len(exif) else {}
-    if icc[16:20] == (
-        b"GRAY" if array.shape[-1] == 1 else b"RGB "
-    ):  # of CMYK, or of grey that became RGB, it would be wrong
+    # A profile of CMYK, or of grey that became RGB, would be wrong.
+    if icc[16:20] == (b"GRAY" if array.shape[-1] == 1 else b"RGB "):
         kept["icc_profile"] = icc
     if file.suffix == ".png":
         text = PngInfo()
@@ -41,12 +46,12 @@ def save_like(file: Path, array: np.ndarray, original: Path, mark: str) -> None:
         if len(exif.tobytes()) > MOST_EXIF:
             del kept["exif"]
         kept |= {"format": "JPEG", "quality": 95, "subsampling": 0, "comment": f"{MARK}: {mark}"}
-    with whole(file) as part:
-        Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(part, **kept)
+    with whole(file) as temporary:
+        Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(temporary, **kept)
 
 
 def mark_of(file: Path) -> str | None:
-    """What `save_like` was told; None of pictures that it did not make, and of what is no picture."""
+    """Return the mark that `save_like` wrote into a file; None for any other file."""
     try:
         with Pil.open(file) as opened:
             mark, comment = opened.info.get(MARK), opened.info.get("comment")
@@ -57,8 +62,8 @@ def mark_of(file: Path) -> str | None:
     return mark if isinstance(mark, str) else None
 
 
-def _belongings(original: Path) -> tuple[Pil.Exif, bytes]:
-    """EXIF and ICC profile; empty where there is none that can be read."""
+def _metadata(original: Path) -> tuple[Pil.Exif, bytes]:
+    """Return EXIF and ICC profile of a picture; empty where there are none that can be read."""
     try:
         with Pil.open(original) as opened:
             exif, icc = opened.getexif(), opened.info.get("icc_profile") or b""

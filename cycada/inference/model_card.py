@@ -1,4 +1,4 @@
-"""A model card: README.md with YAML front matter, as model hubs read it (Mitchell et al. 2019; Hugging Face's fields)."""
+"""Model cards (Mitchell et al. 2019): README.md with YAML front matter in Hugging Face's fields."""
 
 from __future__ import annotations
 
@@ -16,8 +16,17 @@ from cycada.storage.store import RunFolder
 
 
 def card(about: Exported, folder: RunFolder, onnx: bool) -> str:
-    """The text. Scores are those of the run folder: scores.json and, where it was measured, quality.json."""
-    looks, becomes = (about.source, about.target) if about.direction == "st" else (about.target, about.source)
+    """Write the model card of an exported generator.
+
+    Args:
+        about: The description of the generator.
+        folder: Its run folder: the scores are those of scores.json and, where it exists, of quality.json.
+        onnx: Whether there is an ONNX file.
+
+    Returns:
+        The text of README.md.
+    """
+    before, after = (about.source, about.target) if about.direction == "st" else (about.target, about.source)
     head = {
         "library_name": "cycada",
         "pipeline_tag": "image-to-image",
@@ -32,7 +41,8 @@ def card(about: Exported, folder: RunFolder, onnx: bool) -> str:
         "run": f"`{about.run}` ({about.experiment}, stage {about.stage})",
         "method": about.method,
         "network": f"`{about.role}`: {', '.join(f'{k} {v}' for k, v in about.architecture.items())}",
-        "images": f"{about.channels} channels, values in [-1, 1], height and width multiples of {about.multiple_of}",
+        "images": f"{about.channels} channels, values in [-1, 1], height and width multiples of "
+        "{about.multiple_of}",
         "size in training": f"{height} x {width}"
         + ("" if about.window == about.size else f", windows of {about.window[0]} x {about.window[1]}"),
         "steps": f"{about.steps} of {folder.read_json('manifest.json')['batch']} images",
@@ -40,33 +50,62 @@ def card(about: Exported, folder: RunFolder, onnx: bool) -> str:
         "selection": "last step",
     }
     counts = folder.read_json("manifest.json").get("images", {})
-    onnx_line = f"`{ONNX}` takes `image` (batch, {about.channels}, height, width), float32 in [-1, 1], and gives `translated`."
+    images = ", ".join(f"{name} {n}" for name, n in counts.items())
+    onnx_line = (
+        f"`{ONNX}` takes `image` (batch, {about.channels}, height, width), float32 in [-1, 1], "
+        "and gives `translated`."
+    )
     return "\n".join(
         [
-            "---", yaml.safe_dump(head, sort_keys=False).strip(), "---", "",
-            f"# {looks} → {becomes}", "",
-            f"Translates images that look like `{looks}` so that they look like `{becomes}`.", "",
-            *_table(facts), "",
-            "## Trained on", "",
-            f"Source `{about.source}`, target `{about.target}`. Images: {', '.join(f'{name} {n}' for name, n in counts.items())}.", "",
+            "---",
+            yaml.safe_dump(head, sort_keys=False).strip(),
+            "---",
+            "",
+            f"# {before} → {after}",
+            "",
+            f"Translates images that look like `{before}` so that they look like `{after}`.",
+            "",
+            *_table(facts),
+            "",
+            "## Trained on",
+            "",
+            f"Source `{about.source}`, target `{about.target}`. Images: {images}.",
+            "",
             *_section("Losses at the last step", _losses(folder)),
             *_section("Scores", _scores(folder)),
-            "## Use", "",
-            "```python", "import cycada", "from PIL import Image", "",
+            "## Use",
+            "",
+            "```python",
+            "import cycada",
+            "from PIL import Image",
+            "",
             f'translator = cycada.load_generator("{WEIGHTS}")',
-            'translator(Image.open("photo.jpg"), size="keep").save("translated.png")', "```", "",
-            f"`translator.net` is the torch module. A whole folder: `cycada translate {WEIGHTS} photos/ out/ --size keep`.",
+            'translator(Image.open("photo.jpg"), size="keep").save("translated.png")',
+            "```",
+            "",
+            "`translator.net` is the torch module. A whole folder: "
+            f"`cycada translate {WEIGHTS} photos/ out/ --size keep`.",
             *([onnx_line] if onnx else []),
-            "", "## Licence", "",
-            "The weights were learnt from the data named above. Whether they may be used, passed on or sold is decided by the terms of",
-            "those data, which this file does not know: look them up, and put the licence into the head of this card.",
-            "A translated image shows what the generator makes up, not what was there: it is no evidence of anything.", "",
+            "",
+            "## Licence",
+            "",
+            "The weights were learnt from the data named above. The terms of those data decide whether the "
+            "weights",
+            "may be used, passed on or sold. This file does not know them: look them up, and put the licence "
+            "into",
+            "the head of this card.",
+            "A translated image shows what the generator makes up, not what was there: it is no evidence of "
+            "anything.",
+            "",
         ]
-    )  # fmt: skip
+    )
 
 
 def data_name(spec: Spec) -> str:
-    """A domain and the words among its options that training pictures depend on: `camvid (dusk)`. Of an absolute path the last part."""
+    """Return the name of a domain with the options that its training pictures depend on.
+
+    An example is `camvid (dusk)`. Of an absolute path, only the last part is shown.
+    """
     kept = [
         v
         for key, v in spec.options.items()
@@ -94,16 +133,16 @@ def _losses(folder: RunFolder) -> dict[str, float]:
 
 
 def _scores(folder: RunFolder) -> dict[str, float]:
-    found = {"scores": stored_scores(folder)}
+    scores = {"scores": stored_scores(folder)}
     if (folder.path / "quality.json").exists():
-        found["quality"] = folder.read_json("quality.json")
-    return {name.removeprefix("scores "): value for name, value in _numbers(found)}
+        scores["quality"] = folder.read_json("quality.json")
+    return {name.removeprefix("scores "): value for name, value in _numbers(scores)}
 
 
-def _numbers(found: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """The single numbers of nested dictionaries; what is a list, such as scores by class, is left out."""
-    if isinstance(found, Mapping):
-        for key, value in found.items():
+def _numbers(values: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """Yield the single numbers of nested dictionaries by name; lists, as of classes, are left out."""
+    if isinstance(values, Mapping):
+        for key, value in values.items():
             yield from _numbers(value, f"{name} {key}".strip())
-    elif isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found):
-        yield name, float(found)
+    elif isinstance(values, int | float) and not isinstance(values, bool) and math.isfinite(values):
+        yield name, float(values)

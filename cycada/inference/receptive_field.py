@@ -1,4 +1,4 @@
-"""A generator as a local function: its statistics measured once and then kept, and how far around a pixel it looks."""
+"""Generators as local functions: fixed normalisation statistics, and the size of the receptive field."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 FARTHEST = 256
-"""Pixels in each direction beyond which nobody asks: that much context would cost more than the picture itself."""
+"""The largest receptive field that is looked for, in pixels from the centre.
+
+More context than that would cost more than the picture itself.
+"""
 
 
 class PooledNorm(nn.Module):
-    """Instance (or group) normalisation whose statistics are those of all images of its first batch together.
+    """Instance or group normalisation with the statistics of its first batch.
 
-    It keeps them: whatever comes later is normalised by the very same means and variances, so that no pixel depends on what else
-    is in its image. Of a single image the first answer is that of the module it stands for. (N, C, H, W) -> the same.
+    Maps (N, C, H, W) keep their shape. The statistics are those of all images of the first batch together;
+    everything that comes later is normalised by the same means and variances, so that no pixel depends on the
+    rest of its image. For a first batch of one image, the output is that of the module that it replaces.
+
+    Args:
+        norm: The module that it replaces.
     """
 
     mean: Tensor | None
@@ -32,6 +39,7 @@ class PooledNorm(nn.Module):
         self.register_buffer("variance", None)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise maps (N, C, H, W); the first call sets the statistics."""
         if self.mean is None:
             variance, mean = torch.var_mean(x.reshape(len(x), self.groups, -1), (0, 2), correction=0)
             within = x.shape[1] // self.groups
@@ -40,14 +48,18 @@ class PooledNorm(nn.Module):
 
 
 def normalises_by_image(net: nn.Module) -> bool:
-    """Whether what becomes of a pixel depends on mean and variance of the image that it is in."""
+    """Return whether a generator normalises by mean and variance of each image."""
     return any(_by_image(module) is not None for module in net.modules())
 
 
 def with_statistics_of(net: nn.Module, images: Tensor) -> nn.Module:
-    """A copy of a generator, in eval mode, that normalises everything by the statistics of `images` (N, C, H, W), pooled over all
+    """Return a copy of a generator that normalises everything by the statistics of some images.
 
-    of them, layer after layer. Batch norm stays as it is: in eval mode it depends on no image.
+    The copy is in eval mode. Batch normalisation stays as it is: in eval mode it depends on no image.
+
+    Args:
+        net: The generator.
+        images: (N, C, H, W) in [-1, 1]; the statistics are pooled over all of them, layer after layer.
     """
     fixed = _replaced(net, PooledNorm).eval()
     with torch.no_grad():
@@ -57,38 +69,47 @@ def with_statistics_of(net: nn.Module, images: Tensor) -> nn.Module:
 
 @lru_cache(maxsize=1)
 def reach(net: nn.Module, channels: int) -> int | None:
-    """How many pixels away a pixel may be and still matter, statistics apart; None beyond `FARTHEST`, as in deep U-Nets.
+    """Return the receptive field of a generator: how far away a pixel still has an influence.
 
-    For images whose borders stand at multiples of `multiple_of`, and such a multiple itself. Found by trial, so that it holds for
-    any network: half of an image is NaN, and every layer hands that on to all that looks at it. channels: of its images.
+    Statistics of normalisation are left out of account. The field is found by trial, so that it holds for any
+    network: half of an image is NaN, and every layer passes NaN on to all outputs that depend on it.
+
+    Args:
+        net: The generator.
+        channels: The number of image channels.
+
+    Returns:
+        Pixels from the centre, a multiple of `multiple_of`, for images whose borders lie at multiples of it;
+        None beyond `FARTHEST`, as in deep U-Nets.
     """
     probe = _replaced(net, lambda norm: nn.Identity()).eval().double().cpu()
     multiple, low = int(getattr(net, "multiple_of", 1)), smallest(net)
     far = 32 * multiple // min(32, multiple)  # a multiple of both, as `multiple_of` is a power of 2
     while far <= FARTHEST:
-        found = max(_handed_on(probe, channels, low, far, upright) for upright in (False, True))
-        if found < far:
-            return -(-found // multiple) * multiple
+        pixels = max(_reach_of_nan(probe, channels, low, far, upright) for upright in (False, True))
+        if pixels < far:
+            return -(-pixels // multiple) * multiple
         far *= 2
     return None
 
 
 def smallest(net: nn.Module) -> int:
-    """The least height and width that a generator takes, a multiple of its `multiple_of`."""
+    """Return the smallest height and width that a generator takes, a multiple of its `multiple_of`."""
     return int(getattr(net, "smallest", getattr(net, "multiple_of", 1)))
 
 
-def _handed_on(probe: nn.Module, channels: int, low: int, far: int, upright: bool) -> int:
-    """How many pixels beyond the half that is NaN are NaN too, to the left or to the right; `far` where all of them are."""
+def _reach_of_nan(probe: nn.Module, channels: int, low: int, far: int, upright: bool) -> int:
+    """Return how many pixels beyond the NaN half become NaN on either side; `far` for all of them."""
     image = torch.zeros(2, channels, low, 2 * far, dtype=torch.double)
     image[0, ..., :far] = image[1, ..., far:] = torch.nan
     with torch.no_grad():
-        lost = probe(image.mT if upright else image).isnan()
-    columns = (lost.mT if upright else lost).any(1).any(1)  # (2, 2 * far)
+        is_nan = probe(image.mT if upright else image).isnan()
+    columns = (is_nan.mT if upright else is_nan).any(1).any(1)  # (2, 2 * far)
     return max(int(columns[0, far:].sum()), int(columns[1, :far].sum()))
 
 
 def _by_image(module: nn.Module) -> nn.GroupNorm | nn.InstanceNorm2d | None:
+    """Return a module that normalises by image, or None for any other module."""
     if isinstance(module, nn.GroupNorm) or (
         isinstance(module, nn.InstanceNorm2d) and not module.track_running_stats
     ):
@@ -97,7 +118,7 @@ def _by_image(module: nn.Module) -> nn.GroupNorm | nn.InstanceNorm2d | None:
 
 
 def _replaced(net: nn.Module, by: Callable[[nn.GroupNorm | nn.InstanceNorm2d], nn.Module]) -> nn.Module:
-    """A copy with another module for each that normalises by image."""
+    """Return a copy of `net` in which other modules replace those that normalise by image."""
     result = copy.deepcopy(net)
     for module in list(result.modules()):
         for name, child in module.named_children():

@@ -1,4 +1,4 @@
-"""One way of translating, of a finished stage or of an exported generator: pictures in, pictures out."""
+"""Translators: pictures in, pictures out, from a finished stage or from an exported generator."""
 
 from __future__ import annotations
 
@@ -28,18 +28,26 @@ from cycada.storage.store import RunFolder
 from cycada.train.device import Device
 
 Size = Literal["keep", "run"] | int
-"""At which size pictures go through: their own, that of the training, or so many pixels on the shorter side."""
+"""The size of translated pictures: their own, that of the training, or pixels of the shorter side."""
 
 
 @dataclass(frozen=True)
 class Translator:
-    """`translator(picture)` gives the picture in the other domain; pictures are PIL images, or uint8 arrays (H, W[, C]).
+    """A function that translates a picture into the other domain.
 
-    way: images (N, C, H, W) float in [-1, 1] -> the same shape and range. channels, size = (height, width), resize: those of the
-    training. identity: the run that it comes from.
+    `translator(picture)` takes a PIL image or a uint8 array (H, W) or (H, W, C), and returns the same kind.
+
+    Attributes:
+        translate: Images (N, C, H, W) float in [-1, 1] -> the same shape and range.
+        channels: The number of image channels in training.
+        size: Height and width of the images in training.
+        resize: How images were brought to that size.
+        direction: `st`, source to target, or `ts`.
+        identity: The id of the run that it comes from.
+        device: Where it computes.
     """
 
-    way: Translate
+    translate: Translate
     channels: int
     size: tuple[int, int]
     resize: Resize
@@ -49,12 +57,17 @@ class Translator:
 
     @property
     def net(self) -> nn.Module:
-        """The generator itself, in eval mode: (N, C, H, W) float in [-1, 1] -> the same. Raises CycadaError where there is none."""
-        if not isinstance(self.way, nn.Module):
+        """The generator, in eval mode: (N, C, H, W) float in [-1, 1] -> the same.
+
+        Raises:
+            CycadaError: The method translates without a generator.
+        """
+        if not isinstance(self.translate, nn.Module):
             raise CycadaError(
-                f"{self.identity}: it translates by a search and not by a generator, which alone can be taken out of its run."
+                f"{self.identity}: it translates by a search and not by a generator, so there is no network "
+                "to take out."
             )
-        return self.way
+        return self.translate
 
     @overload
     def __call__(
@@ -73,11 +86,20 @@ class Translator:
         tile: int = TILE,
         report: ProgressCallback = no_progress,
     ) -> np.ndarray | Pil.Image:
-        """A PIL image is read as a file is: upright, on white, 16 bits scaled to 8.
+        """Translate a picture.
 
-        At `size`; what has more than tile ** 2 pixels goes by tiles of that many pixels on each side, without seams.
+        A PIL image is read as a file would be: turned upright, transparency on white, 16 bits scaled to 8.
 
-        report: told which share is done, for a progress bar. Raises CycadaError for a size that this way cannot do.
+        Args:
+            picture: A PIL image, or a uint8 array (H, W), (H, W, 1) or (H, W, 3).
+            size: `run`: the size of the training. `keep`: the picture's own size. A number: pixels of the
+                shorter side.
+            tile: A picture of more than tile ** 2 pixels is translated in tiles of that height and width,
+                without seams.
+            report: Is told which share is done, for a progress bar.
+
+        Raises:
+            CycadaError: The picture cannot be read, or this method cannot translate at this size.
         """
         if isinstance(picture, Pil.Image):
             try:
@@ -91,20 +113,23 @@ class Translator:
             or picture.shape[2:] not in ((), (1,), (3,))
         ):
             raise CycadaError(
-                f"Found an array {picture.dtype}{picture.shape}, expected uint8 of (H, W), (H, W, 1) or (H, W, 3)."
+                f"Found an array {picture.dtype}{picture.shape}, expected uint8 of (H, W), (H, W, 1) or (H, "
+                "W, 3)."
             )
         pixels = torch.from_numpy(np.array(picture)).reshape(*picture.shape[:2], -1).permute(2, 0, 1)
-        return self._translated(self._sized(pixels, size), tile, report).permute(1, 2, 0).numpy()
+        return self._translate(self._resized(pixels, size), tile, report).permute(1, 2, 0).numpy()
 
     def check(self, size: Size) -> None:
-        """Raises CycadaError for a size that this way cannot do."""
-        if size != "run" and not isinstance(self.way, nn.Module):
+        """Raise CycadaError for a size that this method cannot translate at."""
+        if size != "run" and not isinstance(self.translate, nn.Module):
             raise CycadaError(
-                f"size: found {size}, but {self.identity} translates by a search, at its own size alone. Use run."
+                f"size: found {size}, but {self.identity} translates by a search, which works at the size of "
+                "the "
+                "training only. Use run."
             )
 
-    def _sized(self, pixels: Tensor, size: Size) -> Tensor:
-        """(C, H, W) uint8 -> the same with the channels and the size that were asked for."""
+    def _resized(self, pixels: Tensor, size: Size) -> Tensor:
+        """Bring a picture (C, H, W) uint8 to the channels and the size that are asked for."""
         self.check(size)
         height, width = pixels.shape[1:]
         if size == "run":
@@ -116,11 +141,11 @@ class Translator:
             pixels[None], (height, width), self.channels, "bilinear" if self.resize == "pad" else self.resize
         )[0]
 
-    def _translated(self, pixels: Tensor, tile: int, report: ProgressCallback) -> Tensor:
-        if isinstance(self.way, nn.Module):
-            return translate_picture(self.way, pixels, tile, report)
+    def _translate(self, pixels: Tensor, tile: int, report: ProgressCallback) -> Tensor:
+        if isinstance(self.translate, nn.Module):
+            return translate_picture(self.translate, pixels, tile, report)
         with torch.no_grad():
-            result = to_bytes(self.way(to_float(pixels[None].to(self.device))))[0].cpu()
+            result = to_bytes(self.translate(to_float(pixels[None].to(self.device))))[0].cpu()
         report(1.0)
         return result
 
@@ -131,38 +156,68 @@ def load_generator(
     results: Path | str = "results",
     device: str | None = None,
 ) -> Translator:
-    """A translator from a run (its folder, or the beginning of its id) or from what `cycada export` wrote (folder or file).
+    """Load a translator from a run or from an exported generator.
 
-    direction: st, source to target, or ts. An export has one of them; of a run it is st where nothing is said. device: `auto`,
-    `cpu` or `cuda`; the run's own where nothing is said. Raises CycadaError, also for a direction that is not there.
+    Args:
+        what: A run folder, the beginning of a run's id, or a folder or a file of `cycada export`.
+        direction: `st`, source to target, or `ts`. An export has one direction; for a run the default is
+            `st`.
+        results: The folder of the runs.
+        device: `auto`, `cpu` or `cuda`; the run's own where it is not given.
+
+    Raises:
+        CycadaError: There is no such run or export, or it does not have this direction.
     """
     if is_export(Path(what)):
         net, about = read_export(Path(what))
         if direction not in (None, about.direction):
             raise CycadaError(
-                f"{what}: found the direction '{about.direction}' alone, not '{direction}'. Export that one too, or name the run."
+                f"{what}: found the direction '{about.direction}' only, not '{direction}'. Export that one, "
+                "too, or "
+                "name the run."
             )
-        place = Device.find(device or "auto").torch_device
+        torch_device = Device.find(device or "auto").torch_device
         return Translator(
-            net.to(place), about.channels, about.size, about.resize, about.direction, about.run, place
+            net.to(torch_device),
+            about.channels,
+            about.size,
+            about.resize,
+            about.direction,
+            about.run,
+            torch_device,
         )
     folder, direction = find_run(what, results), direction or "st"
     config, stage = load_stage(folder)
-    found = Device.find(device or config.device)
-    way = translation(folder, config, stage, direction, found)
+    run_device = Device.find(device or config.device)
+    translate = translation(folder, config, stage, direction, run_device)
     size = config.shapes(stage.stage)["source" if direction == "st" else "target"]
     return Translator(
-        way, config.data.channels, size, config.data.resize, direction, folder.id, found.torch_device
+        translate,
+        config.data.channels,
+        size,
+        config.data.resize,
+        direction,
+        folder.id,
+        run_device.torch_device,
     )
 
 
 def translation(
     folder: RunFolder, config: Config, stage: StagePlan, direction: Direction, device: Device
 ) -> Translate:
-    """How a finished stage translates in a direction. Raises CycadaError where it does not."""
-    if (
-        stage.method.translations is generators_translate
-    ):  # nothing but generators: whatever else there is stays on the disk
+    """Return how a finished stage translates in one direction.
+
+    Args:
+        folder: The run folder.
+        config: The config of the run.
+        stage: The plan of the stage.
+        direction: `st` or `ts`.
+        device: Where to compute.
+
+    Raises:
+        CycadaError: The stage does not translate in this direction.
+    """
+    if stage.method.translations is generators_translate:  # only generators are needed: load nothing else
         roles = {
             role: trained_network(folder, config, stage, role) for role in stage.specs if kind_of(role) == "g"
         }
@@ -171,14 +226,15 @@ def translation(
         nets = trained_networks(
             folder, config, stage, len(folder.arrays("analysis.npz").get("classes", ())), device
         )
-    ways = stage.method.translations(nets.eval(), stage.options)
-    if direction not in ways:
-        there = (
-            f"It has: {', '.join(ways)}."
-            if ways
+    translations = stage.method.translations(nets.eval(), stage.options)
+    if direction not in translations:
+        hint = (
+            f"It has: {', '.join(translations)}."
+            if translations
             else "It does not translate: name a stage that learns or uses g_st."
         )
         raise CycadaError(
-            f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no direction '{direction}'. {there}"
+            f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no direction '{direction}'. "
+            f"{hint}"
         )
-    return ways[direction]
+    return translations[direction]

@@ -360,7 +360,7 @@ def test_inception_is_torchvisions(tmp_path):
         assert torch.allclose(seen.pooled, reference.body(images).unflatten(1, (2048, 64)).mean(2), atol=1e-6)
         assert seen.maps.shape == (1, 2048, 8, 8)
     torch.save({"fc.weight": torch.zeros(1008, 2048)}, tmp_path / "port.pth")
-    with pytest.raises(CycadaError, match="pools otherwise"):
+    with pytest.raises(CycadaError, match="pools in another way"):
         read_inception(str(tmp_path / "port.pth"))
 
 
