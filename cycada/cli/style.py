@@ -166,8 +166,8 @@ def style(
     if stopped.is_set() and taken < steps:
         raise Interrupted(f"Stopped after step {taken} of {steps}; {out} holds the picture at that step.")
     print(
-        f"{out}: {image.shape[-1]} x {image.shape[-2]} pixels after {taken} steps. "
-        f"Content: {layer_of_content}. Style: {', '.join(layers_of_style)}."
+        f"{out}: {image.shape[-1]} x {image.shape[-2]} pixels after {taken} steps. Content: "
+        f"{layer_of_content}. Style: {', '.join(layers_of_style)}."
     )
 
 
