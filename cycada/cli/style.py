@@ -108,7 +108,7 @@ def style(
     device: Annotated[str, typer.Option(help="The device: auto, cpu or cuda.")] = "auto",
     results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
 ) -> None:
-    """Give one picture the style of another by optimising its pixels (Gatys et al. 2016)."""
+    """Give one picture the style of another. Its pixels are optimised (Gatys et al. 2016), no network is."""
     from cycada.core.interrupt import Interrupted, stop_on_signal
     from cycada.core.progress import Progress
     from cycada.data.doubts import grouped
