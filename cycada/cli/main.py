@@ -37,7 +37,7 @@ app.add_typer(data_app, name="data", help="List the data sets, and check those o
 app.add_typer(
     study_app,
     name="study",
-    help="Ask people which of two pictures is real, and count how often they are fooled.",
+    help="Ask people which of two pictures is real. The score is how often they are fooled.",
 )
 Overrides = Annotated[
     list[str] | None,
@@ -54,7 +54,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the
 
 @app.command()
 def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
-    """Run the stages of an experiment that are not finished yet, each from where it stopped."""
+    """Run all stages of an experiment that are not finished yet. Each continues from where it stopped."""
     from cycada.config import schema as configs
     from cycada.core.progress import Progress
     from cycada.planning.idle import idle
@@ -111,7 +111,7 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Check configs, try one step of every stage without data, and print the plans."""
+    """Check configs without data, and print their plans. One step of every stage is tried on random images."""
     files = [word for word in more or () if word.endswith((".yaml", ".yml")) and "=" not in word]
     for file in (config, *map(Path, files)):
         _check_one(file, [word for word in more or () if word not in files])
@@ -175,7 +175,7 @@ def sweep(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train variants of an experiment over several seeds, with stages that they share trained only once."""
+    """Train variants of an experiment over several seeds. A stage that they share is trained only once."""
     from cycada.core.progress import Progress
     from cycada.sweeps.dry_run import print_plan
     from cycada.sweeps.plan import plan_sweep
@@ -258,7 +258,7 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Score a finished stage again, on its own test sets or on that of another domain."""
+    """Score a finished stage again, on its own or another test set."""
     from cycada.cli.scores import print_scores
     from cycada.runs.reuse import evaluate_run
 
@@ -295,7 +295,7 @@ def report(
     ] = None,
     title: Annotated[str | None, typer.Option(help="The title of the page.")] = None,
 ) -> None:
-    """Write tables, statistical tests and one self-contained HTML page from finished runs."""
+    """Write tables, tests and one HTML page from finished runs. The page is self-contained."""
     from cycada.report.report import report as make_report
 
     written = make_report(what, results, out, against, title)
@@ -362,7 +362,7 @@ def data_check(
         ),
     ] = None,
 ) -> None:
-    """Read a sample of the data, check its pairs, sizes and values, and print how common each class is."""
+    """Check a sample of the data, and print how common each class is."""
     from cycada.cli.data_check import check_named, print_checked
 
     checked, default_sheet = check_named(what, settings or (), root, split, samples)

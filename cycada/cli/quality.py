@@ -46,7 +46,7 @@ def quality(
         bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
     ] = False,
 ) -> None:
-    """Measure the quality of translated images (FCN score, FID, KID and more) into quality.json."""
+    """Measure the quality of translated images. FCN score, FID, KID and more are stored in quality.json."""
     from cycada.core.progress import Progress
     from cycada.image_quality.quality import quality as measure
     from cycada.image_quality.table import TITLES, as_plain, notes, quality_tables, row_names

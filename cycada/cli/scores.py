@@ -42,8 +42,7 @@ def print_scores(scores: Mapping[str, Any]) -> None:
     if len(classes) > ACROSS and len(shown) < len(classes):
         out.print(
             f"Shown are the {len(shown)} of {len(classes)} classes with the lowest values of "
-            f"{list(domains)[-1]}; "
-            "--json has all."
+            f"{list(domains)[-1]}; --json has all."
         )
     for name, values in domains.items():
         if absent := [c for c, share in zip(classes, values["class_accuracy"], strict=True) if share is None]:

@@ -146,7 +146,7 @@ def serve(
         int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")
     ] = 8000,
 ) -> None:
-    """Serve a page on this machine only, and receive its answers until Ctrl-C."""
+    """Serve a page on this machine, and receive its answers. No other machine can reach it. Ctrl-C stops it."""
     from cycada.study.serve import serve_study
 
     serve_study(page, out, port, lambda line: print(line, flush=True))
@@ -195,7 +195,7 @@ def score(
         bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
     ] = False,
 ) -> None:
-    """Compute how often each method fooled people, with intervals, and list what is left out."""
+    """Compute how often each method fooled people. It lists what is left out, with reasons."""
     from cycada.study.score import score_study
     from cycada.study.sheets import sheet
 

@@ -108,7 +108,7 @@ def style(
     device: Annotated[str, typer.Option(help="The device: auto, cpu or cuda.")] = "auto",
     results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
 ) -> None:
-    """Give one picture the style of another by optimising its pixels (Gatys et al. 2016)."""
+    """Give one picture the style of another. Its pixels are optimised (Gatys et al. 2016), no network is."""
     from cycada.core.interrupt import Interrupted, stop_on_signal
     from cycada.core.progress import Progress
     from cycada.data.doubts import grouped
@@ -166,8 +166,8 @@ def style(
     if stopped.is_set() and taken < steps:
         raise Interrupted(f"Stopped after step {taken} of {steps}; {out} holds the picture at that step.")
     print(
-        f"{out}: {image.shape[-1]} x {image.shape[-2]} pixels after {taken} steps. "
-        f"Content: {layer_of_content}. Style: {', '.join(layers_of_style)}."
+        f"{out}: {image.shape[-1]} x {image.shape[-2]} pixels after {taken} steps. Content: "
+        f"{layer_of_content}. Style: {', '.join(layers_of_style)}."
     )
 
 

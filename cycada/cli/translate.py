@@ -83,7 +83,7 @@ def translate(
     ] = None,
     results: Results = Path("results"),
 ) -> None:
-    """Translate images with a run's or an exported generator. Run it again after an interruption."""
+    """Translate images with a run's or an exported generator. The same command continues after a stop."""
     from cycada.core.progress import Progress
     from cycada.inference.folders import translate as translate_pictures
 
@@ -135,7 +135,7 @@ def export(
     ] = False,
     results: Results = Path("results"),
 ) -> None:
-    """Export a generator from its run, with a model card, and as ONNX if asked for."""
+    """Export a generator, with a model card and optionally as ONNX."""
     from cycada.inference.export import export as export_generator
 
     for file in export_generator(run, out, direction.value, onnx, results):  # type: ignore[arg-type]

@@ -66,7 +66,7 @@ def tex(text: str) -> str:
 
 
 def csv_lines(rows: Iterable[Sequence[object]]) -> str:
-    """Return a CSV file: None is empty, floats have six decimals, a row is a line, and no text is a formula."""
+    """Return a CSV file, in which None is empty, floats have six decimals, and no text is a formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerows([_csv_cell(cell) for cell in row] for row in rows)

@@ -99,10 +99,8 @@ def _run(word: str, name: str, results: Path) -> Record:
             raise error from None
         raise CycadaError(
             f"There is nothing called {shown(name)} in {results}: no sweep, no experiment that was run, and "
-            "no run id."
-            f"{nearest(name, [*sweeps, *experiments])} Run it first (`cycada run CONFIG`), or name another "
-            "folder "
-            "with --results."
+            f"no run id.{nearest(name, [*sweeps, *experiments])} Run it first (`cycada run CONFIG`), or name "
+            "another folder with --results."
         ) from None
 
 
@@ -231,8 +229,7 @@ def _row(name: str, outcomes: list[Outcome], report: ReportData) -> Variant | No
     if len({o.last.settings() for o in scored}) > 1:
         report.notes.append(
             f"{name}: not all of its seeds were trained with the same settings, so its standard error shows "
-            "more than "
-            "the choice of the seed."
+            "more than the choice of the seed."
         )
     return Variant(name, tuple(sorted(scored, key=lambda o: o.seed)))
 
@@ -242,8 +239,8 @@ def _check_one_pair(report: ReportData) -> None:
     if len(pairs) > 1:
         listed = "; ".join(f"{s} -> {t}, {metric} ({row})" for (s, t, metric), row in pairs.items())
         raise CycadaError(
-            f"A report covers one pair of domains and one kind of score, found {len(pairs)}: {listed}. "
-            "Make one report for each."
+            f"A report covers one pair of domains and one kind of score, found {len(pairs)}: {listed}. Make "
+            "one report for each."
         )
 
 
@@ -263,8 +260,7 @@ def _choose_reference(report: ReportData, against: str | None) -> None:
     if report.reference and not wanted:
         report.notes.append(
             f"The sweep compares its variants to '{report.reference}', which has no finished run; the tests "
-            "use another "
-            "row as the reference."
+            "use another row as the reference."
         )
     full = [row.name for row in report.rows if row.method in FULL_METHODS]
     others = [row.name for row in report.rows if not row.oracle] or names

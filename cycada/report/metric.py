@@ -42,15 +42,12 @@ IMAGE_LABELS = Wording(
     drift=(
         "Does an image keep its class when it is translated? A row is the class that the frozen source "
         "classifier f_s predicts before the translation, a column the class that it predicts after it; "
-        "numbers "
-        "are % of the row."
+        "numbers are % of the row."
     ),
     features=(
         "Each point is the task network's feature vector of one test image, in two dimensions (t-SNE, one "
-        "seed, "
-        "at most 300 images of each domain). Where adaptation worked, target images lie among the images "
-        "that "
-        "the network was trained on, and the classes are apart."
+        "seed, at most 300 images of each domain). Where adaptation worked, target images lie among the "
+        "images that the network was trained on, and the classes are apart."
     ),
     domain_classifier="the half of the images",
 )
@@ -62,16 +59,14 @@ SEGMENTATION_MASKS = Wording(
     drift=(
         "Do pixels keep their class when an image is translated? A row is the class that the frozen source "
         "segmenter f_s predicts before the translation, a column the class that it predicts for the same "
-        "pixels "
-        "after it; numbers are % of the row."
+        "pixels after it; numbers are % of the row."
     ),
     features=(
         "Each point is the task network's feature vector at one position of a test image, in two dimensions "
         "(t-SNE, one seed, at most 300 positions of each domain). Where adaptation worked, target positions "
-        "lie "
-        "among the positions that the network was trained on, and the classes are apart."
+        "lie among the positions that the network was trained on, and the classes are apart."
     ),
-    domain_classifier="the half of the positions in images",
+    domain_classifier="the half of the image positions",
     distance_caution=(
         " Positions of one image may lie in both halves, which makes the domains look further apart."
     ),

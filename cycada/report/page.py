@@ -94,10 +94,8 @@ def sections(report: ReportData, lines: Sequence[TableRow], sheets: dict[str, Ta
             "selection",
             "Choosing without target labels",
             "Without target labels, one cannot see which step or which method is best on the target. These "
-            "tables show the "
-            "choices of criteria that need no target labels, next to the last step, which every other "
-            "section uses, and "
-            "next to an oracle that sees the labels.",
+            "tables show the choices of criteria that need no target labels, next to the last step, which "
+            "every other section uses, and next to an oracle that sees the labels.",
             sheets=selection,
             absent="No run here stored label-free criteria. New runs compute them at every evaluation.",
         ),
@@ -132,8 +130,7 @@ def sections(report: ReportData, lines: Sequence[TableRow], sheets: dict[str, Ta
             + (", counts added over seeds" if several else "")
             + ". A row is a true class, a "
             "column a predicted class; numbers are % of the row, and a row adds up to 100. Everything off "
-            "the diagonal "
-            "is an error.",
+            "the diagonal is an error.",
             sheets=tuple(s for k, s in sheets.items() if k == "errors"),
             panels=tuple(confusions(rows)),
             absent="These runs have no file confusion.json.",
@@ -143,10 +140,9 @@ def sections(report: ReportData, lines: Sequence[TableRow], sheets: dict[str, Ta
             "translations",
             "Translations",
             "From left to right: a real source image, the same image translated to the target, and "
-            "translated back; a real "
-            "target image, the same image translated to the source, and translated back. A good translation "
-            "keeps the class "
-            "(compare the first two columns) and looks like the fourth column. One seed is shown.",
+            "translated back; a real target image, the same image translated to the source, and translated "
+            "back. A good translation keeps the class (compare the first two columns) and looks like the "
+            "fourth column. One seed is shown.",
             pictures=tuple(grids(rows)),
             kind="pictures",
             absent="No stage here translates images.",
@@ -155,13 +151,10 @@ def sections(report: ReportData, lines: Sequence[TableRow], sheets: dict[str, Ta
             "drift",
             "Semantic drift",
             f"{metric.wording.drift} Everything off the diagonal is a label flip: semantic drift, because "
-            "the translation "
-            "keeps the source label, which may then be wrong for the task network that trains on it. Two "
-            "cautions: the "
-            "semantic loss trains for exactly this agreement, so check a low rate against the images above; "
-            "and f_s is "
-            "often wrong about real target images, so target → source shows its own confusion, too."
-            + (" Counts are added over seeds." if several else ""),
+            "the translation keeps the source label, which may then be wrong for the task network that "
+            "trains on it. Two cautions: the semantic loss trains for exactly this agreement, so check a "
+            "low rate against the images above; and f_s is often wrong about real target images, so target "
+            "→ source shows its own confusion, too." + (" Counts are added over seeds." if several else ""),
             sheets=tuple(s for k, s in sheets.items() if k == "drift"),
             panels=(*flip_matrices(translations), *flip_matrices(translations, "s")),
             absent=f"No translation was analysed in these runs. {evaluate}",
@@ -170,10 +163,8 @@ def sections(report: ReportData, lines: Sequence[TableRow], sheets: dict[str, Ta
             "features",
             "Features",
             f"{metric.wording.features} A network that was trained on translated images only may well put "
-            "real source "
-            "images elsewhere. In t-SNE, the distance between far groups means nothing; the A-distance below "
-            "is the number "
-            "to trust. Test labels only colour the points.",
+            "real source images elsewhere. In t-SNE, the distance between far groups means nothing; the "
+            "A-distance below is the number to trust. Test labels only colour the points.",
             sheets=tuple(s for k, s in sheets.items() if k == "distance"),
             panels=tuple(feature_charts(rows)),
             kind="pairs",
@@ -188,8 +179,7 @@ def _predictions(report: ReportData) -> Section:
         "answers",
         "Predicted masks",
         "First, some target test images and their true masks; then each row's predicted masks of them and, "
-        "in white, "
-        "where these are wrong (ignored pixels are never wrong). One seed is shown.",
+        "in white, where these are wrong (ignored pixels are never wrong). One seed is shown.",
         pictures=tuple(predicted_masks(report.rows)),
         kind="pictures",
         absent="These runs have no pictures of predicted masks.",
@@ -208,8 +198,8 @@ def _of_many(report: ReportData) -> str:
     if k <= MANY:
         return ""
     return (
-        f" Of {k:,} classes each chart shows the {EACH} worst and the {EACH} best; "
-        "the file scores.json of a run has all."
+        f" Of {k:,} classes each chart shows the {EACH} worst and the {EACH} best; the file scores.json of a "
+        "run has all."
     )
 
 

@@ -66,11 +66,9 @@ def missing(report: ReportData) -> list[str]:
     old = [f"{o.last.id} ({name}, seed {o.seed})" for name, o in outcomes if o.last.predictions() is None]
     if old:
         notes.append(
-            "There are no predictions for single test images, and so no test over images, no features and no "
-            "A-distance, "
-            f"for {list_some(old, 4)}: an older version made these runs. `cycada evaluate RUN` writes "
-            "analysis.npz, which "
-            "holds them."
+            "There are no predictions for single test images, and so no test over images, no features and "
+            f"no A-distance, for {list_some(old, 4)}: an older version made these runs. `cycada evaluate "
+            "RUN` writes analysis.npz, which holds them."
         )
     undrifted = sorted(
         {
@@ -95,8 +93,7 @@ def missing(report: ReportData) -> list[str]:
     if unchosen:
         notes.append(
             f"There are no label-free criteria for {list_some(unchosen, 4)}: they are stored while training. "
-            "To get them, "
-            "delete the run folder and run its experiment again."
+            "To get them, delete the run folder and run its experiment again."
         )
     if all(o.translation is None for _, o in outcomes):
         notes.append("There are no image grids: no stage here translates images.")

@@ -150,9 +150,9 @@ def flags(entry: dict[str, Any], row: Variant) -> list[str]:
         unstated.append("number of runs")
     elif runs != len(row.outcomes):
         differences.append(
-            f"mean of {runs}, ours of {len(row.outcomes)}"
+            f"mean of {runs} runs, ours of {len(row.outcomes)}"
             if runs > 1
-            else f"a single run, ours {len(row.outcomes)}"
+            else f"a single run, ours the mean of {len(row.outcomes)}"
         )
     ours, theirs = record.config["networks"].get("f", {}).get("name", "not named"), entry.get("architecture")
     if not theirs:

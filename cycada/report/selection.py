@@ -17,25 +17,30 @@ from cycada.report.table import Mean
 PREFIX = "selection/"
 """How the keys of the criteria begin in metrics.jsonl."""
 CRITERIA = {
-    "certainty": ("certainty", "minus the mean entropy of the predictions (Morerio et al. 2018)"),
+    "certainty": ("certainty", "Certainty: minus the mean entropy of the predictions (Morerio et al. 2018)."),
     "information_maximisation": (
         "InfoMax",
-        "information maximisation: the entropy of the mean prediction minus the mean entropy "
-        "(Shi & Sha 2012)",
+        "InfoMax (information maximisation): the entropy of the mean prediction minus the mean entropy of "
+        "the predictions (Shi & Sha 2012).",
     ),
-    "bnm": ("BNM", "batch nuclear-norm maximisation: the nuclear norm of the predictions (Cui et al. 2020)"),
+    "bnm": (
+        "BNM",
+        "BNM (batch nuclear-norm maximisation): the nuclear norm of all predictions as a matrix, divided by "
+        "its largest possible value (Cui et al. 2020).",
+    ),
     "snd": (
         "SND",
-        "soft neighbourhood density: the mean entropy of each image's similarities to all others (Saito et "
-        "al. 2021)",
+        "SND (soft neighbourhood density): the mean entropy of each image's similarities to all others "
+        "(Saito et al. 2021).",
     ),
-    "source_accuracy": ("source accuracy", "the accuracy on the source test set"),
+    "source_accuracy": ("source accuracy", "Source accuracy: the accuracy on the source test set."),
     "agreement": (
         "agreement",
-        "how often a translated source image (segmentation: each of its pixels) keeps its class",
+        "Agreement: how often a source image (segmentation: each of its pixels) keeps its class when it is "
+        "translated.",
     ),
 }
-"""Key of a criterion -> how tables write it, and what it is."""
+"""Key of a criterion -> how tables write it, and a sentence that explains it."""
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,10 @@ from cycada.report.table import Mean
 DRIFT = {
     "flip_rate_t": (
         "flips, s→t",
-        "label flips: the share of {source} for which the class that the frozen source classifier f_s "
-        "predicts changes "
-        "when G_st translates the image. It includes f_s's own mistakes: a translation that looks exactly "
-        "like the "
-        "target flips as often as f_s is wrong on the target, so fewer flips are not always better.",
+        "the rate of label flips, which is the share of {source} for which the class that the frozen source "
+        "classifier f_s predicts changes when G_st translates the image. It includes f_s's own mistakes: a "
+        "translation that looks exactly like the target flips as often as f_s is wrong on the target, so "
+        "fewer flips are not always better.",
     ),
     "flip_rate_s": ("flips, t→s", "the same for {target} and G_ts."),
     "translation_accuracy": (
@@ -30,8 +29,7 @@ DRIFT = {
     "reconstruction_accuracy": (
         "reconstructed, right",
         "the same after the image is translated back. If it is far above the value before, the cycle "
-        "restores from a "
-        "hidden signal what the translation lost.",
+        "restores from a hidden signal what the translation lost.",
     ),
     "cycle_l1": ("cycle L1", "mean |G_ts(G_st(x)) - x| for images in [-1, 1]."),
     "cycle_l1_noisy": (
@@ -41,22 +39,19 @@ DRIFT = {
     "noise_sensitivity": (
         "noise sensitivity",
         "the mean change of the reconstruction divided by the mean noise. If it is far above 1, the way back "
-        "reads a "
-        "hidden code of small amplitude (steganography: Chu et al. 2017, Bashkirova et al. 2019).",
+        "reads a hidden code of small amplitude (steganography: Chu et al. 2017, Bashkirova et al. 2019).",
     ),
     "translation_error_l1": (
         "error, L1",
         "mean |G_st(x) - y|, where y is the true translation: the same scene in the target's look, which is "
-        "known for "
-        "drawn scenes. The camera noise in y cannot be predicted, so 0 is out of reach.",
+        "known for drawn scenes. The camera noise in y cannot be predicted, so 0 is out of reach.",
     ),
     "untranslated_l1": ("untranslated, L1", "mean |x - y|: the error of a translation that changes nothing."),
 }
 """Key of drift.json -> the head of its column, and its meaning with the fields of `Wording` in braces."""
 MISSING_CLASSES = (
     "A semantic loss then keeps the translations of these classes from looking like the target, and the task "
-    "network "
-    "from learning the target's look of them."
+    "network from learning the target's look of them."
 )
 PERCENT = ("flip_rate_t", "flip_rate_s", "translation_accuracy", "reconstruction_accuracy")
 """Keys of drift.json that are shown in percent."""

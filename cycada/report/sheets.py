@@ -27,12 +27,9 @@ from cycada.report.table import Mean, TableRow, covers, mean_by_class
 
 MIOU = (
     "mIoU is the mean of IoU (intersection over union) over the classes that the true masks of all test "
-    "images hold: the "
-    "same classes for every method, seed and resample. The counts are first added over all pixels of all "
-    "test images, at "
-    "the masks' own size. The column `images / classes` says how many images and classes these are. A "
-    "resample of the "
-    "bootstrap adds the counts of the images that it drew."
+    "images hold: the same classes for every method, seed and resample. The counts are first added over all "
+    "pixels of all test images, at the masks' own size. The column `images / classes` says how many images "
+    "and classes these are. A resample of the bootstrap adds the counts of the images that it drew."
 )
 OTHERS = {"fwiou": "fwIoU", "pixel_accuracy": "pixel accuracy", "mean_class_accuracy": "class accuracy"}
 """The other scores of segmentation, and how tables write them."""
@@ -94,13 +91,10 @@ def main(lines: Sequence[TableRow], reference: str) -> Table:
         )
     notes = [
         f"Target {metric.word} is in %, at the last step: no checkpoint was chosen by its score. n is the "
-        "number of seeds. "
-        "± is the standard error over seeds (with n - 1); one seed has none. The gain is compared with the "
-        "source-only "
-        "network of the same seed.",
+        "number of seeds. ± is the standard error over seeds; one seed has none. The gain is compared with "
+        "the source-only network of the same seed.",
         f"Difference: the row minus '{reference}', in points, over the seeds that both have, with the 95 % "
-        "interval of the "
-        "bootstrap in brackets.",
+        "interval of the bootstrap in brackets.",
         *covers(lines).values(),
     ]
     if metric.of_pixels:
@@ -109,8 +103,7 @@ def main(lines: Sequence[TableRow], reference: str) -> Table:
     if any(line.row.oracle for line in lines):
         notes.append(
             "* An oracle, which was trained with target labels: it is not a result, and not a bound on rows "
-            "with more "
-            "training steps. It is never set in bold."
+            "with more training steps. It is never set in bold."
         )
     heads = (
         "method",
@@ -149,8 +142,7 @@ def left_out(rows: Sequence[Variant]) -> list[str]:
         item = "pixel" if row.metric.of_pixels else "image"
         sentence = (
             f"The mean is over {len(names) - len(absent)} of {len(names)} classes; no {item} of the test set "
-            "is: "
-            f"{list_some(absent)}."
+            f"is: {list_some(absent)}."
         )
         groups.setdefault(sentence if absent else "", []).append(row.name)
     several = len(groups) > 1
@@ -187,21 +179,16 @@ def class_sheet(lines: Sequence[TableRow], reference: str) -> Table:
         )
     notes = [
         "All numbers are in %, on the target's test images at the masks' own size, at the last step, as "
-        "means over seeds. "
-        "IoU of a class: the correctly predicted pixels divided by all pixels that are of the class or were "
-        "predicted to "
-        "be. fwIoU (frequency-weighted): the mean of IoU weighted by how often a class occurs. Class "
-        "accuracy: the mean "
-        "over classes of the share of a class's pixels that were predicted correctly. – stands where the "
-        "true masks do "
-        "not hold a class.",
+        "means over seeds. IoU of a class: the correctly predicted pixels divided by all pixels that are of "
+        "the class or were predicted to be. fwIoU (frequency-weighted): the mean of IoU weighted by how "
+        "often a class occurs. Class accuracy: the mean over classes of the share of a class's pixels that "
+        "were predicted correctly. – stands where the true masks do not hold a class.",
         *left_out([line.row for line in lines]),
     ]
     if len(shown) < len(names):
         notes.append(
             f"Of {len(names)} classes the {EACH} worst and the {EACH} best of '{reference}' are shown, "
-            "lowest first; "
-            "table.json has all."
+            "lowest first; table.json has all."
         )
     heads = ("method", *(names[k] for k in shown), "mIoU", *OTHERS.values())
     return Table(
@@ -273,13 +260,10 @@ def published_sheet(entries: Sequence[Published], metric: Metric) -> Table:
         )
     notes = [
         f"{metric.title} in %. The published numbers were not measured here. The column `does not match` "
-        "lists every way in "
-        "which their protocol is known to differ from ours, or is not known to agree; a number with such a "
-        "flag is context, "
-        "not a fair comparison.",
+        "lists every way in which their protocol is known to differ from ours, or is not known to agree; a "
+        "number with such a flag is context, not a fair comparison.",
         "Status: read (the number was seen in print or in a file), recalled (it was written from memory), or "
-        "recalled and "
-        "checked (it was written from memory, and agrees with one that was read).",
+        "recalled and checked (it was written from memory, and agrees with one that was read).",
     ]
     if common:
         notes.insert(1, f"All of the published numbers: {'; '.join(common)}.")
@@ -302,12 +286,11 @@ def step_sheets(steps: Sequence[StepChoices]) -> list[Table]:
         regret.append((label, str(s.evaluations), *(cell(c.regret if c else None) for c in shown), "0"))
     note = (
         "Evaluations: how many there were to choose from. Last: the last step, as in the results table. Each "
-        "criterion "
-        "chooses, without target labels, the evaluation at which it was highest. * The oracle chooses with "
-        "target labels: "
-        "it is a bound, never a result. A method marked * was trained with target labels."
+        "criterion chooses, without target labels, the evaluation at which it was highest. * The oracle "
+        "chooses with target labels: it is a bound, never a result. A method marked * was trained with "
+        "target labels."
     )
-    explained = [f"{CRITERIA[c][0]}: {CRITERIA[c][1]}." for c in criteria if c in CRITERIA]
+    explained = [CRITERIA[c][1] for c in criteria if c in CRITERIA]
     return [
         Table(
             "selection_accuracy",
@@ -342,10 +325,8 @@ def row_sheet(choices: Sequence[RowChoice], metric: Metric) -> Table:
         rows.append((_criterion_title(c.criterion), cell(c.choice.accuracy), cell(c.choice.regret), chosen))
     note = (
         "Each criterion chooses one of the rows (without the oracles) for each seed, by its value at the "
-        "last step. Regret: "
-        "the best row of each seed minus the chosen one. Compare the values of networks that were trained by "
-        "different "
-        "losses only with caution."
+        "last step. Regret: the best row of each seed minus the chosen one. Compare the values of networks "
+        "that were trained by different losses only with caution."
     )
     heads = ("criterion", f"target {metric.word}", "regret", "chooses")
     return Table("selection_rows", "Choosing the method without target labels", heads, rows, notes=(note,))
@@ -366,8 +347,7 @@ def drift_sheet(groups: Iterable[SharedTranslation], metric: Metric) -> Table:
         whose = f" ({'; '.join(titles)})" if len(titles_by_classes) > 1 else ""
         notes.append(
             f"f_s{whose} hardly ever predicts {classes}: it does not recognise them in target images, unless "
-            "the target "
-            f"holds so few. {MISSING_CLASSES}"
+            f"the target holds so few. {MISSING_CLASSES}"
         )
     return Table("drift", "Semantic drift", heads, rows, notes=tuple(notes))
 
@@ -378,10 +358,9 @@ def distance_sheet(distances: Sequence[Distance]) -> Table:
     rows = [(d.row.name, cell(d.source_target, 2), cell(d.translated_target, 2)) for d in distances]
     note = (
         "Proxy A-distance 2 (1 - 2 err) of the task network's features (Ben-David et al. 2007). err is the "
-        "error of a "
-        f"logistic regression that tells the domains apart, on {wording.domain_classifier} that it was not "
-        "fitted on. "
-        f"0: the domains cannot be told apart; 2: a hyperplane separates them.{wording.distance_caution}"
+        f"error of a logistic regression that tells the domains apart, on {wording.domain_classifier} that "
+        "it was not fitted on. 0: the domains cannot be told apart; 2: a hyperplane separates "
+        f"them.{wording.distance_caution}"
     )
     return Table(
         "distance", "A-distance", ("method", "source, target", "translated, target"), rows, notes=(note,)

@@ -23,21 +23,17 @@ from cycada.report.rows import ReportData, Variant
 COVERS = {
     "bootstrap": (
         "p, images: paired bootstrap over test images (10,000 resamples) of the mean over the seeds that "
-        "both rows "
-        "have. It covers the choice of test images, but not the choice of seeds: the trained networks are "
-        "held fixed."
+        "both rows have. It covers the choice of test images, but not the choice of seeds: the trained "
+        "networks are held fixed."
     ),
     "wilcoxon": (
         "p, seeds: Wilcoxon signed-rank test with one difference per seed. It covers the choice of seeds, "
-        "but not of "
-        f"test images. With fewer than {WILCOXON_NEEDS} common seeds that differ, it cannot fall below 0.05 "
-        "(its "
-        "smallest p is 2 / 2^n), and no p is printed."
+        f"but not of test images. With fewer than {WILCOXON_NEEDS} common seeds that differ, it cannot fall "
+        "below 0.05 (its smallest p is 2 / 2^n), and no p is printed."
     ),
     "holm": (
         "Holm: the p value in brackets is corrected for all rows of this table (Holm's step-down method), "
-        "separately "
-        "for each of the two tests."
+        "separately for each of the two tests."
     ),
 }
 """What each test covers, as notes below the table."""
@@ -51,13 +47,13 @@ def covers(lines: Sequence[TableRow]) -> dict[str, str]:
     block, blocks = test.bootstrap.block, -(-test.images // test.bootstrap.block)
     caution = (
         " The test images are successive frames of one video and look alike, so they are not drawn one by "
-        "one: each "
-        f"resample consists of {blocks} blocks of {block} successive frames (circular block bootstrap)."
+        f"one: each resample consists of {blocks} blocks of {block} successive frames (circular block "
+        "bootstrap)."
     )
     if test.bootstrap.p is None:
         caution += (
-            f" With fewer than {BLOCKS_NEEDED} blocks no p is printed, and the interval is too narrow "
-            "rather than too wide."
+            f" With fewer than {BLOCKS_NEEDED} blocks no p is printed, and the interval is too narrow rather "
+            "than too wide."
         )
     return COVERS | {"bootstrap": COVERS["bootstrap"] + caution}
 

@@ -167,8 +167,7 @@ def _check(
     if trials < 1 or practice < 0 or scored < trials:
         raise CycadaError(
             f"Found {practice} practice pairs and {trials} trials from {scored} pairs, expected 0 or more "
-            "practice pairs, "
-            "1 or more trials, and no fewer pairs than trials."
+            "practice pairs, 1 or more trials, and no fewer pairs than trials."
         )
     if not 0.05 <= seconds <= 60:
         raise CycadaError(f"--seconds: found {seconds:g}, expected 0.05 to 60.")
@@ -192,9 +191,8 @@ def _check_pair(pair: Pair, read: Mapping[Path, _Read], pairing: Pairing) -> Non
         sizes = " and ".join(f"{h} x {w}" for h, w in (real.shape, fake.shape))
         raise CycadaError(
             f"{pair.real} and {pair.fake}: found {sizes} pixels, expected the same aspect ratio. Cropped to "
-            "the page's size, "
-            "they would show different parts of the scene. First crop the photos to what the method was "
-            "given."
+            "the page's size, they would show different parts of the scene. First crop the photos to what "
+            "the method was given."
         )
 
 
@@ -282,8 +280,7 @@ def _check_no_other_key(path: Path, key: Key) -> None:
     if path.exists() and parsed(Key, content(path), str(path)).study != key.study:
         raise CycadaError(
             f"{path}: found the key of another study, whose answers need it. Choose another name, or remove "
-            "its page and "
-            "key if nobody has answered."
+            "its page and key if nobody has answered."
         )
 
 
@@ -326,8 +323,7 @@ def _notes(
             )
             notes.append(
                 f"{method}: the photos and its pictures have {sizes} pixels, so sharpness alone may tell "
-                "them apart. First "
-                "resize the photos to the method's size."
+                "them apart. First resize the photos to the method's size."
             )
     smallest = min((r.shape for r in read.values()), key=math.prod)
     if smallest[0] < shape[0] or smallest[1] < shape[1]:

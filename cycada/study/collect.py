@@ -80,8 +80,7 @@ def collect(
     if not known:
         raise CycadaError(
             "Found no key, expected the *.key.json that `cycada study build` wrote next to the page: the "
-            "page itself does "
-            "not know which pictures are real. Give the key with --key FILE."
+            "page itself does not know which pictures are real. Give the key with --key FILE."
         )
     sessions: list[Session] = []
     left_out: list[LeftOut] = []
@@ -110,8 +109,7 @@ def _key_for(answers: Answers, known: dict[str, Key]) -> Key:
     if key is None:
         raise CycadaError(
             f"foreign: these are answers to the page {answers.study}, expected {_listed(known)}. Give its "
-            "key with "
-            "--key FILE."
+            "key with --key FILE."
         )
     if answers.method not in key.methods:
         raise CycadaError(
@@ -131,8 +129,7 @@ def _key_for(answers: Answers, known: dict[str, Key]) -> Key:
         if unknown := set(shown) - {frozenset(pair) for pair in known_pairs}:
             raise CycadaError(
                 f"foreign: the pictures {' and '.join(sorted(unknown.pop()))} are none of the page's {word} "
-                "of group "
-                f"{answers.method}."
+                f"of group {answers.method}."
             )
         if max(shown.values(), default=0) > 1:
             raise CycadaError(f"damaged: a pair was shown twice among the {word}, expected once.")

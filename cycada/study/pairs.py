@@ -77,8 +77,7 @@ def named(folder: Path) -> dict[str, Path]:
         if file.stem in pictures:
             raise CycadaError(
                 f"{folder}: found {pictures[file.stem].name} and {file.name}, expected one picture of each "
-                "name. Remove one "
-                "of them."
+                "name. Remove one of them."
             )
         pictures[file.stem] = file
     if not pictures:

@@ -17,8 +17,7 @@ from cycada.study.rates import Scored
 
 LEAD = (
     "The fooling rate is the share of scored trials in which the generated picture was taken for the real "
-    "one. At 50 % "
-    "nobody can tell them apart."
+    "one. At 50 % nobody can tell them apart."
 )
 
 
@@ -64,21 +63,17 @@ def notes(scored: Scored) -> list[str]:
     rules, dropped = scored.rules, scored.trials_left_out
     notes = [
         "Wilson's interval treats all trials as independent, which those of one person are not. The interval "
-        "over people "
-        "resamples people, each with all of their trials, and is the one to trust from about ten people on; "
-        "with fewer it "
-        "is too narrow.",
+        "over people resamples people, each with all of their trials, and is the one to trust from about ten "
+        "people on; with fewer it is too narrow.",
         *(
             f"Page {study}: {s['trials']} scored pairs after {s['practice']} practice pairs, "
-            f"{s['seconds']:g} s each, "
-            f"{s['size'][0]} x {s['size'][1]} pixels, "
+            f"{s['seconds']:g} s each, {s['size'][0]} x {s['size'][1]} pixels, "
             f"{'a photo and its translation' if s['pairing'] == 'same' else 'random pairs'}."
             for study, s in scored.studies.items()
         ),
-        f"Trials left out: {dropped['hidden']} with a hidden tab"
-        f"{' (they count, by --keep-hidden)' if rules.keep_hidden else ''}, "
-        f"{dropped['exposure_off']} whose time on screen was wrong by more than {100 * rules.exposure_off:g} "
-        "%.",
+        f"Trials left out: {dropped['hidden']} with a hidden "
+        f"tab{' (they count, by --keep-hidden)' if rules.keep_hidden else ''}, {dropped['exposure_off']} "
+        f"whose time on screen was wrong by more than {100 * rules.exposure_off:g} %.",
         f"Sessions: {len(scored.people)} counted, {len(scored.left_out)} left out. "
         + (
             f"Sessions with less than {100 * rules.min_practice:g} % right answers in practice are left out."

@@ -72,15 +72,14 @@ def forward(net: nn.Module, images: Tensor) -> None:
     except torch.OutOfMemoryError:
         raise CycadaError(
             f"There is not enough memory for pictures of {images.shape[-1]} x {images.shape[-2]} pixels. "
-            "Choose a "
-            "smaller size."
+            "Choose a smaller size."
         ) from None
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise CycadaError(
             f"The network does not take pictures of {images.shape[-1]} x {images.shape[-2]} pixels "
-            f"({reason}). Take another "
-            "size, or a network that takes any size, such as vgg19_features or a segmenter."
+            f"({reason}). Take another size, or a network that takes any size, such as vgg19_features or a "
+            "segmenter."
         ) from None
 
 

@@ -31,8 +31,8 @@ def vgg(name: str, weights: Path | None, pretrained: bool, layers: Sequence[str]
         url = torchvision.models.get_model_weights(name).DEFAULT.url
         raise CycadaError(
             f"The style transfer needs the weights of {name}. Download {url} and give the file as --weights "
-            "FILE, or let "
-            "torchvision download it by --pretrained; or use the task network of a finished stage, --run RUN."
+            "FILE, or let torchvision download it by --pretrained; or use the task network of a finished "
+            "stage, --run RUN."
         )
     deepest = max((layer.rpartition(".")[2] for layer in layers), key=lambda layer: layer[-3:])
     if not deepest.startswith("relu"):

@@ -178,14 +178,14 @@ def test_published_numbers_are_flagged(results):
     found = {e.id: e for e in published(table)}
     full = found["digits/cycada_pixel_feat/mnist_to_usps"]
     assert (full.value, full.ours.row.name, full.status) == (95.6, "CyCADA", "read, ± recalled")
-    assert "mean of 4, ours of 3" in full.flags
+    assert "mean of 4 runs, ours of 3" in full.flags
     assert "ours saw 200 of 10,000 mnist test images" in full.flags
     assert any("choice of checkpoint" in f for f in full.flags)
     assert "other setting: not comparable" in found["digits/pixelda/mnist_to_usps"].flags
     assert "recalled, not read" in found["digits/cycada_target_only/mnist_to_usps"].flags
     joint = next(e for e in read_published() if e["id"] == "digits/tkhkaeio_cycada/mnist_to_usps")
     assert {
-        "a single run, ours 3",
+        "a single run, ours the mean of 3",
         "checkpoint chosen with target test labels, ours is the last step",
     } <= set(flags(joint, table[0].row))
     assert all(e.flags for e in found.values())
