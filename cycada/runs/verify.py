@@ -23,7 +23,7 @@ from cycada.train.device import Device
 MOVED = 0.005
 """Fraction of predictions that may differ on another machine or version of torch.
 
-Predictions are of test images, or of pixels in segmentation. On the same machine and versions, none may differ.
+Predictions are of test images, or of pixels in segmentation. On the same machine and versions, none may.
 """
 
 
@@ -262,7 +262,7 @@ def _check_scores(
 def _compare(
     again: Evaluation, stored: dict[str, Any], counts: dict[str, Any], same: bool, found: Verified
 ) -> None:
-    """Compare scores and confusion matrices; `same` says whether machine and versions are those of the run."""
+    """Compare scores and confusion matrices; `same`: machine and versions are those of the run."""
     for side, scores in again.scores.items():
         before, now = np.array(counts[side], np.int64), again.counts[side].cpu().numpy().astype(np.int64)
         if before.shape != now.shape or before.sum() != now.sum():
