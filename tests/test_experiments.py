@@ -65,7 +65,7 @@ def test_baselines_are_those_that_fit(config):
     assert (
         sweep.variants["cycada_pixel" if "cycada_pixel" in sweep.variants else "cycada_task"].stage == "task"
     )
-    assert left_out["cyclegan"] == "it trains no classifier."
+    assert left_out["cyclegan"] == "it trains no f_t."
     assert "source_only" not in sweep.variants
     with pytest.raises(CycadaError, match="no method 'dan_n'"):
         compose_baselines(config, ["dan_n"])

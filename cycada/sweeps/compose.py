@@ -14,8 +14,7 @@ from cycada.config.schema import Config
 from cycada.core import files
 from cycada.core.errors import CycadaError, nearest
 from cycada.core.yaml_files import merge, override
-from cycada.methods import methods
-from cycada.networks import HEAD, kind_of
+from cycada.methods import methods, roles_in
 from cycada.planning.plan import plan
 from cycada.sweeps.plan import Sweep, Terms, Variant, slug
 
@@ -105,8 +104,8 @@ def compose_baselines(
 
 def _variant(config: Config, data: Mapping[str, Any], source: str, method: str) -> Variant:
     """Return the row of one method. Raises CycadaError where the method does not fit into the experiment."""
-    if not any(kind_of(role) == HEAD for phase in methods[method].phases for role in phase.trains):
-        raise CycadaError("it trains no classifier.")
+    if "f_t" not in {role for phase in methods[method].phases for role in roles_in(phase.trains)}:
+        raise CycadaError("it trains no f_t.")
     if stage := next((name for name, stage in config.stages.items() if stage.method == method), None):
         return Variant(stage=stage)
     given = data["stages"][source]
