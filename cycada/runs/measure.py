@@ -71,9 +71,14 @@ def measure_stages(
         summary, peak_gb = run_and_measure(command)
         result = summary["stages"][names[i]]
         row = {
-            "config": file.stem, "stage": names[i], "id": result["id"], "batch": stage.batch,
-            "window": list(recipe.window(stage)), "precision": stage.precision, "steps": steps,
-        }  # fmt: skip
+            "config": file.stem,
+            "stage": names[i],
+            "id": result["id"],
+            "batch": stage.batch,
+            "window": list(recipe.window(stage)),
+            "precision": stage.precision,
+            "steps": steps,
+        }
         if result["reused"]:
             row |= measured_before(folder, result["id"])
         else:

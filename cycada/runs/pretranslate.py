@@ -90,11 +90,11 @@ def _translate_in_memory(
 def _translate_on_disk(
     folder: Path, plan: StagePlan, device: Device, screen: Progress, g_st: nn.Module, scenes: ResizedDataset
 ) -> Translated:
-    """Translate whole images at the stage's size (times `translate_at`) and precision to `folder`/KEY/NAME.png.
+    """Translate whole images at the stage's size and precision to `folder`/KEY/NAME.png.
 
-    Files that exist are kept. KEY is a hash of everything that the translations depend on, so that stages and
-    experiments with the same g_st share them. One run translates while the others wait; several processes of
-    one stage share the work.
+    With the option `translate_at` their size is multiplied by it. Files that exist are kept. KEY is a hash of
+    everything that the translations depend on, so that stages and experiments with the same g_st share them.
+    One run translates while the others wait; several processes of one stage share the work.
     """
     key = _key(plan, g_st, scenes)
     files = [folder / key / f"{name}.png" for name in scenes.names]

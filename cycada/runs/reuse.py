@@ -42,8 +42,8 @@ def find_run(run: Path | str, results: Path | str = "results", check: bool = Tru
         matches = [i for i in ids if i == run] or [i for i in ids if i.startswith(run)]
         if len(matches) != 1:
             raise CycadaError(
-                f"No run {shown(run)}: it is no folder, and {len(matches)} ids in {results / 'runs'} begin so."
-                f"{nearest(run, ids)}"
+                f"No run {shown(run)}: it is no folder, and {len(matches)} ids in {results / 'runs'} "
+                f"begin so.{nearest(run, ids)}"
             )
         path = results / "runs" / matches[0]
     folder = RunFolder(path)
@@ -66,8 +66,8 @@ def checked(folder: RunFolder, warn: Callable[[str], None]) -> RunFolder:
     if folder.digests() is None and not _warned:
         _warned.append(folder.path)
         warn(
-            f"{folder.path}: made by an older version, which kept no digests of its files, as others may be too. "
-            f"It is used as it is; `cycada verify {folder.path}` scores it again."
+            f"{folder.path}: made by an older version, which kept no digests of its files, as others may be "
+            f"too. It is used as it is; `cycada verify {folder.path}` scores it again."
         )
     return folder
 

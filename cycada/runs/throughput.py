@@ -59,24 +59,32 @@ def measure_rows(
     same = {key: content.get(key) for key in header} == header
     rows: list[dict[str, Any]] = content["rows"] if same else []
     tracker.begin(config.name, config.seed, digest(header), environment())
-    for step, terms in dropped.items():
-        changes = [("fp32", False), ("bf16", False)] + [("bf16", True)] * (compiled and not terms)
-        for precision, is_compiled in changes:
-            label = precision + " compiled" * is_compiled
-            row = next((r for r in rows if (r["step"], r["precision"]) == (step, label)), None)
-            if row is None:
-                settings = {"losses": dict.fromkeys(terms, 0), "precision": precision, "compile": is_compiled}
-                variant = parse(merge(experiment, {"stages": {name: settings}}))
-                row = {"step": step, "precision": label} | _measure(variant, device, seconds)
-                rows.append(row)
-                if kept:
-                    write_json(kept, header | {"rows": rows})
-            measured = {key: float(row[key]) for key in ("gflop_per_pair", "pairs_per_second")}
-            identity = digest(header | {"step": step, "precision": label})
-            tracker.begin_stage(f"{step}, {label}", identity, header, environment())
-            tracker.end_stage([], measured)
-            yield row
-    tracker.end({})
+    is_complete = False
+    try:
+        for step, terms in dropped.items():
+            changes = [("fp32", False), ("bf16", False)] + [("bf16", True)] * (compiled and not terms)
+            for precision, is_compiled in changes:
+                label = precision + " compiled" * is_compiled
+                row = next((r for r in rows if (r["step"], r["precision"]) == (step, label)), None)
+                if row is None:
+                    settings = {
+                        "losses": dict.fromkeys(terms, 0),
+                        "precision": precision,
+                        "compile": is_compiled,
+                    }
+                    variant = parse(merge(experiment, {"stages": {name: settings}}))
+                    row = {"step": step, "precision": label} | _measure(variant, device, seconds)
+                    rows.append(row)
+                    if kept:
+                        write_json(kept, header | {"rows": rows})
+                measured = {key: float(row[key]) for key in ("gflop_per_pair", "pairs_per_second")}
+                identity = digest(header | {"step": step, "precision": label})
+                tracker.begin_stage(f"{step}, {label}", identity, header, environment())
+                tracker.end_stage([], measured)
+                yield row
+        is_complete = True
+    finally:
+        tracker.end({}, failed=not is_complete)
 
 
 def _measure(config: Config, device: Device, seconds: float) -> dict[str, float]:

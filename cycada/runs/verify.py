@@ -23,7 +23,7 @@ from cycada.train.device import Device
 MOVED = 0.005
 """Fraction of predictions that may differ on another machine or version of torch.
 
-Predictions are of test images, or of pixels in segmentation. On the same machine and versions, none may differ.
+Predictions are of test images, or of pixels in segmentation. On the same machine and versions, none may.
 """
 
 
@@ -89,46 +89,46 @@ def verify(
         CycadaError: Where there is no such finished run.
     """
     folder = find_run(run, results, check=False)
-    found = Verified(folder.id, folder.path)
-    _check_files(folder, found)
+    outcome = Verified(folder.id, folder.path)
+    _check_files(folder, outcome)
     try:
         config, stage = load_stage(folder, data_root)
         manifest = folder.read_json("manifest.json")
     except CycadaError as error:
-        found.add("config", False, str(error))
-        return found
-    found.stage = stage.name
-    _check_agreement(folder, stage, manifest, found)
+        outcome.add("config", False, str(error))
+        return outcome
+    outcome.stage = stage.name
+    _check_agreement(folder, stage, manifest, outcome)
     if not score:
-        return found
+        return outcome
     try:
         device = Device.find(config.device)
         datasets = load_datasets(config, [stage], device)
     except (CycadaError, OSError) as error:
-        found.add("data", None, f"not found, so nothing was scored: {error}")
-        return found
-    _check_identity(folder, config, stage, datasets, device, manifest, found)
-    if found.sound:
+        outcome.add("data", None, f"not outcome, so nothing was scored: {error}")
+        return outcome
+    _check_identity(folder, config, stage, datasets, device, manifest, outcome)
+    if outcome.sound:
         resized = datasets.resized_to(config, stage.stage)
-        _check_scores(folder, config, stage, resized, device, manifest, found)
-    return found
+        _check_scores(folder, config, stage, resized, device, manifest, outcome)
+    return outcome
 
 
-def _check_files(folder: RunFolder, found: Verified) -> None:
+def _check_files(folder: RunFolder, outcome: Verified) -> None:
     """Compare digests, then check that each file can be read and matches its schema."""
     try:
         digests, changed = folder.digests(), folder.changed()
     except CycadaError as error:
         digests, changed = None, {"done": str(error)}
     for name, fault in changed.items():
-        found.add(name, False, fault)
+        outcome.add(name, False, fault)
     if not changed:
         seen = (
             f"{len(digests)} files as they were written"
             if digests
             else "made by an older version, which kept no digests"
         )
-        found.add("files", True if digests else None, seen)
+        outcome.add("files", True if digests else None, seen)
     reads = {
         "scores.json": folder.read_json,
         "manifest.json": folder.read_json,
@@ -144,16 +144,18 @@ def _check_files(folder: RunFolder, found: Verified) -> None:
             try:
                 read(name)
             except CycadaError as error:
-                found.add(name, False, str(error))
+                outcome.add(name, False, str(error))
     for picture in sorted(folder.images.glob("*.png")):
         try:
             with Image.open(picture) as opened:
                 opened.load()
         except (OSError, SyntaxError, ValueError) as error:
-            found.add(f"images/{picture.name}", False, f"not readable ({error})")
+            outcome.add(f"images/{picture.name}", False, f"not readable ({error})")
 
 
-def _check_agreement(folder: RunFolder, stage: StagePlan, manifest: dict[str, Any], found: Verified) -> None:
+def _check_agreement(
+    folder: RunFolder, stage: StagePlan, manifest: dict[str, Any], outcome: Verified
+) -> None:
     """Check that the files agree with each other, and that the stages that this one started from exist."""
     expected = {
         "stage": stage.name,
@@ -162,7 +164,7 @@ def _check_agreement(folder: RunFolder, stage: StagePlan, manifest: dict[str, An
         "id": folder.id,
     }
     if other := [key for key, value in expected.items() if manifest.get(key, value) != value]:
-        found.add(
+        outcome.add(
             "manifest.json",
             False,
             f"its {other[0]} is {manifest[other[0]]!r}, the config's {expected[other[0]]!r}",
@@ -172,24 +174,24 @@ def _check_agreement(folder: RunFolder, stage: StagePlan, manifest: dict[str, An
         if "#" in parent:
             continue
         if not parent_folder.done:
-            found.add(f"parent {parent}", None, f"where {role} started from is no longer there")
+            outcome.add(f"parent {parent}", None, f"where {role} started from is no longer there")
             continue
         try:
             parent_folder.check()
         except CycadaError as error:
-            found.add(f"parent {parent}", False, str(error))
+            outcome.add(f"parent {parent}", False, str(error))
     try:
         rows, scores = folder.metrics(), folder.read_json("scores.json")
     except CycadaError:
         return  # reported by `_check_files`
     last = rows[-1] if rows else {}
     if last.get("step") != stage.stage.steps:
-        found.add("metrics.jsonl", False, f"ends at step {last.get('step')} of {stage.stage.steps}")
+        outcome.add("metrics.jsonl", False, f"ends at step {last.get('step')} of {stage.stage.steps}")
     for side, values in scores.items():
         for name in ("accuracy", "miou"):
             stored = values.get(name)
             if stored is not None and last.get(f"{side}/{name}", stored) != stored:
-                found.add(
+                outcome.add(
                     "scores.json",
                     False,
                     f"{side} {name} is {stored}, in the last row of metrics.jsonl {last[f'{side}/{name}']}",
@@ -203,12 +205,12 @@ def _check_identity(
     datasets: Datasets,
     device: Device,
     manifest: dict[str, Any],
-    found: Verified,
+    outcome: Verified,
 ) -> None:
     """Compute the id again from config, data, plug-ins and parents."""
     if (before := manifest.get("data_fingerprint")) and before != datasets.fingerprint:
         fingerprints = f"fingerprint {datasets.fingerprint}, expected {before}"
-        found.add("data", False, f"other data than the stage was trained with ({fingerprints})")
+        outcome.add("data", False, f"other data than the stage was trained with ({fingerprints})")
         return
     starts = {role: start for role, start in stage.stage.init.items() if "#" not in start}
     parents = {start.partition(".")[0]: manifest["parents"].get(role, "") for role, start in starts.items()}
@@ -216,14 +218,14 @@ def _check_identity(
     try:
         again = stage_id(config, stage, parents, datasets, replace(device, world=processes))
     except (CycadaError, KeyError) as error:
-        found.add("id", None, f"not computed again: {error}")
+        outcome.add("id", None, f"not computed again: {error}")
         return
     seen = (
         "follows from config, data and parents"
         if again == folder.id
         else f"{again} follows from config, data, plug-ins and parents"
     )
-    found.add("id", again == folder.id, seen)
+    outcome.add("id", again == folder.id, seen)
 
 
 def _check_scores(
@@ -233,7 +235,7 @@ def _check_scores(
     datasets: Datasets,
     device: Device,
     manifest: dict[str, Any],
-    found: Verified,
+    outcome: Verified,
 ) -> None:
     """Repeat the stage's evaluation with the stored weights, without its images."""
     try:
@@ -241,32 +243,32 @@ def _check_scores(
         again = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps)
         stored, counts = stored_scores(folder), folder.read_json("confusion.json")
     except CycadaError as error:
-        found.add("scores", False, str(error))
+        outcome.add("scores", False, str(error))
         return
     now, then = environment(), manifest.get("environment", {})
     same = manifest.get("device") == device.describe() and all(
         then.get(key) == now[key] for key in ("torch", "platform")
     )
     if not again.scores and not stored:
-        found.add("scores", True, "none, as its networks classify nothing")
+        outcome.add("scores", True, "none, as its networks classify nothing")
     elif set(again.scores) != set(stored) or set(counts) != set(stored):
-        found.add(
+        outcome.add(
             "scores",
             False,
             f"scored {', '.join(again.scores) or 'nothing'}, stored {', '.join(stored) or 'nothing'}",
         )
     else:
-        _compare(again, stored, counts, same, found)
+        _compare(again, stored, counts, same, outcome)
 
 
 def _compare(
-    again: Evaluation, stored: dict[str, Any], counts: dict[str, Any], same: bool, found: Verified
+    again: Evaluation, stored: dict[str, Any], counts: dict[str, Any], same: bool, outcome: Verified
 ) -> None:
-    """Compare scores and confusion matrices; `same` says whether machine and versions are those of the run."""
+    """Compare scores and confusion matrices; `same`: machine and versions are those of the run."""
     for side, scores in again.scores.items():
         before, now = np.array(counts[side], np.int64), again.counts[side].cpu().numpy().astype(np.int64)
         if before.shape != now.shape or before.sum() != now.sum():
-            found.add(
+            outcome.add(
                 f"{side} scores",
                 False,
                 f"{now.sum()} predictions of {len(now)} classes, stored {before.sum()} of {len(before)}",
@@ -277,7 +279,7 @@ def _compare(
             name for name, value in scores.items() if name in stored[side] and stored[side][name] != value
         ]
         if moved == 0:
-            found.add(
+            outcome.add(
                 f"{side} scores",
                 not wrong,
                 f"equal to the last digit{f' but for {wrong[0]}' if wrong else ''}",
@@ -288,21 +290,21 @@ def _compare(
                 if same
                 else f"another machine or version: {100 * MOVED:g} % may be"
             )
-            found.add(
+            outcome.add(
                 f"{side} scores",
                 not same and moved <= MOVED,
                 f"{100 * moved:.3g} % of the predictions are others ({why})",
             )
 
 
-def complaint(found: Sequence[Verified]) -> str:
+def complaint(outcomes: Sequence[Verified]) -> str:
     """Return a message with one line for everything that is wrong; empty where nothing is."""
-    bad = [f for f in found if not f.sound]
+    bad = [outcome for outcome in outcomes if not outcome.sound]
     if not bad:
         return ""
     lines = [f"  {f.path}: {what}: {seen}" for f in bad for what, right, seen in f.checks if right is False]
     first = (
-        f"{len(bad)} of {len(found)} runs are not as they were made. "
+        f"{len(bad)} of {len(outcomes)} runs are not as they were made. "
         "Put the files back from a copy, or delete the folders."
     )
     return "\n".join([first, *lines])

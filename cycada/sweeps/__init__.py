@@ -1,1 +1,1 @@
-"""Many experiments from one file: planning, launching and progress."""
+"""Sweeps: many experiments from one file, planned, launched and shown."""

@@ -15,7 +15,6 @@ from cycada.core import files
 from cycada.core.errors import CycadaError, nearest
 from cycada.core.yaml_files import merge, override
 from cycada.methods import methods
-from cycada.networks import HEAD, kind_of
 from cycada.planning.plan import plan
 from cycada.sweeps.plan import Sweep, Terms, Variant, slug
 
@@ -23,6 +22,7 @@ SHARED_SETTINGS = ("steps", "epochs", "batch", "precision", "augment", "crop", "
 """Settings that every method takes over from the source-only stage: the same budget and images for all."""
 CONTINUED = {
     "adabn": {"init": {"f_t": "{}.f_t"}},
+    "cycada": {"init": {"f_s": "{}.f_t"}},
     "adda": {"init": {"f_s": "{}.f_t", "f_t": "{}.f_t"}},
     "self_training": {
         "init": {"f_t": "{}.f_t"},
@@ -105,19 +105,22 @@ def compose_baselines(
 
 def _variant(config: Config, data: Mapping[str, Any], source: str, method: str) -> Variant:
     """Return the row of one method. Raises CycadaError where the method does not fit into the experiment."""
-    if not any(kind_of(role) == HEAD for phase in methods[method].phases for role in phase.trains):
-        raise CycadaError("it trains no classifier.")
-    if stage := next((name for name, stage in config.stages.items() if stage.method == method), None):
-        return Variant(stage=stage)
-    given = data["stages"][source]
-    stage = method if method not in config.stages else f"{method}_baseline"
-    settings = {"method": method} | {key: given[key] for key in SHARED_SETTINGS if given.get(key) is not None}
-    settings |= _with_stage(CONTINUED.get(method, {}), source)
-    change = {"stages": {stage: settings}}
-    candidate = configs.parse(merge(dict(data), change), method)
-    keep = {source, stage}
-    plan(candidate.model_copy(update={"stages": {n: s for n, s in candidate.stages.items() if n in keep}}))
-    return Variant(stage=stage, set=change)
+    stage = next((name for name, stage in config.stages.items() if stage.method == method), None)
+    if stage is not None:
+        variant = Variant(stage=stage)
+    else:
+        given = data["stages"][source]
+        stage = method if method not in config.stages else f"{method}_baseline"
+        shared = {key: given[key] for key in SHARED_SETTINGS if given.get(key) is not None}
+        settings = {"method": method, **shared, **_with_stage(CONTINUED.get(method, {}), source)}
+        variant = Variant(stage=stage, set={"stages": {stage: settings}})
+        config = configs.parse(merge(dict(data), variant.set), method)
+        kept = {name: config.stages[name] for name in (source, stage)}
+        config = config.model_copy(update={"stages": kept})
+    resolved = next(p for p in plan(config) if p.name == stage)
+    if "f_t" not in {role for phase in resolved.phases for role in phase.roles}:
+        raise CycadaError("it trains no f_t.")
+    return variant
 
 
 def _with_stage(value: Any, stage: str) -> Any:

@@ -63,7 +63,8 @@ def print_plan(planned: SweepPlan, slots: int, as_json: bool) -> None:
             else ""
         )
         out.print(
-            f"{about} {sum(known) / slots / 60:.0f} minutes with {slots} at a time, going by finished stages{rest}."
+            f"{about} {sum(known) / slots / 60:.0f} minutes with {slots} at a time, "
+            f"going by finished stages{rest}."
         )
     elif left:
         out.print("How long this takes is not known: no stage of these methods was finished here before.")

@@ -1,4 +1,4 @@
-"""Where a sweep's stages are trained: in this process, in several processes of this machine, or on a cluster."""
+"""Launchers train a sweep's stages in this process, in several processes, or on a cluster."""
 
 from __future__ import annotations
 
@@ -21,55 +21,70 @@ Task = Callable[[], None]
 
 
 class Handle(Protocol):
-    """A stage that was sent off. result() raises what the stage raised."""
+    """Interface of a stage that was submitted."""
 
-    def done(self) -> bool: ...
-    def result(self) -> Any: ...
+    def done(self) -> bool:
+        """Return whether the stage has ended, in whatever way."""
+
+    def result(self) -> Any:
+        """Wait for the stage, and raise what it raised."""
 
 
 class WorkerDied(CycadaError):
-    """The process that trained a stage died: out of memory, killed, or a crash below Python."""
+    """Error for a stage whose process died: out of memory, killed, or a crash below Python."""
 
 
 class Launcher(Protocol):
-    """slots: how many stages run at once. threads: what each may use; None leaves it to the config."""
+    """Interface of the places where stages are trained.
+
+    Attributes:
+        slots: How many stages run at the same time.
+        threads: How many threads each may use; None leaves that to the config.
+    """
 
     slots: int
     threads: int | None
 
-    def submit(self, task: Task, name: str) -> Handle: ...
-    def stop(self) -> None:
-        """Ask everything that runs to save and end."""
+    def submit(self, task: Task, name: str) -> Handle:
+        """Start a stage; `name` is what a cluster's queue shows."""
 
-    def close(self) -> None: ...
+    def stop(self) -> None:
+        """Ask all stages that run to save and end."""
+
+    def close(self) -> None:
+        """Release processes and files."""
 
 
 class InProcess:
-    """One stage at a time, in this process, with its progress on the screen."""
+    """Launcher that trains one stage at a time in this process, with its progress on the screen."""
 
     slots: int = 1
     threads: int | None = None
 
     def submit(self, task: Task, name: str) -> Handle:
+        """Train the stage at once; the handle is done when this returns."""
         future: Future[None] = Future()
         try:
             task()
             future.set_result(None)
-        except Exception as error:  # reported by the sweep, as from any other process
+        except Exception as error:  # the sweep reports it, as it does for other launchers
             future.set_exception(error)
         return future
 
     def stop(self) -> None:
-        """Nothing runs between two stages."""
+        """Do nothing: no stage runs when this is called."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resource is held."""
 
 
 class ProcessPool:
-    """`jobs` worker processes of this machine (joblib's loky), each with its share of the threads.
+    """Launcher with worker processes on this machine (joblib's loky), each with its share of the threads.
 
-    A worker that dies takes the pool with it; the next submit makes a new one.
+    A worker that dies breaks the pool; the next submit creates a new one.
+
+    Args:
+        jobs: Number of worker processes.
     """
 
     def __init__(self, jobs: int) -> None:
@@ -78,6 +93,11 @@ class ProcessPool:
         self._pool: Any = None
 
     def submit(self, task: Task, name: str) -> Handle:
+        """Send the stage to a worker.
+
+        Raises:
+            WorkerDied: Where workers die as soon as they start.
+        """
         from joblib.externals.loky import ProcessPoolExecutor
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
@@ -94,17 +114,19 @@ class ProcessPool:
         raise WorkerDied("The worker processes die as soon as they start.")
 
     def stop(self) -> None:
+        """Send SIGTERM to all workers, at which stages save and end."""
         for pid in list(getattr(self._pool, "_processes", None) or {}):
             os.kill(pid, signal.SIGTERM)
 
     def close(self) -> None:
+        """End all workers."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, kill_workers=True)
             self._pool = None
 
 
 class _Remote:
-    """A future whose broken pool reads as `Lost`."""
+    """Future of a worker process; a broken pool is raised as `WorkerDied`."""
 
     def __init__(self, future: Any) -> None:
         self._future = future
@@ -122,10 +144,15 @@ class _Remote:
 
 
 def _begin_worker(parent: int) -> None:
-    """Leave Ctrl-C, which a terminal sends to every process, to the parent: it passes it on once, as SIGTERM.
+    """Prepare a worker for Ctrl-C and for the death of its parent.
 
-    It is heard for as long as the worker lives: one that died of it between two stages would take the others along before they have saved.
-    The parent says its own number: a worker that asked for it might have lost its parent already, while it started.
+    A terminal sends Ctrl-C to every process. Workers ignore it, and the parent passes it on once, as SIGTERM.
+    They handle SIGTERM for as long as they live: a worker that died of it between two stages would break the
+    pool before the others have saved.
+
+    Args:
+        parent: The parent's process id. The parent gives it itself, because a worker that asked for it might
+            have lost its parent while it started.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     _while_it_lives.enter_context(stop_on_signal(enabled=True))
@@ -133,7 +160,7 @@ def _begin_worker(parent: int) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End this worker soon after its parent was killed: first as after Ctrl-C, so that it saves, then at once."""
+    """End this worker soon after its parent was killed: first by SIGTERM, at which it saves, then at once."""
     while os.getppid() == parent:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -145,10 +172,16 @@ _while_it_lives = ExitStack()
 
 
 class Submitit:
-    """Through submitit: `slurm`, or `local`, which runs the same code as processes of this machine.
+    """Launcher that submits stages to a cluster through submitit.
 
-    options: for the executor (timeout_min, cpus_per_task, gpus_per_node, slurm_partition, ...). `folder` is for logs and
-    has to be seen from every node.
+    Args:
+        kind: `slurm`, or `local`, which runs the same code as processes on this machine.
+        folder: Where logs go; every node has to see it.
+        jobs: How many stages are submitted at the same time.
+        options: For submitit's executor: timeout_min, cpus_per_task, gpus_per_node, slurm_partition, ...
+
+    Raises:
+        CycadaError: Where submitit is not installed, or there is no such cluster or option.
     """
 
     def __init__(self, kind: str, folder: Path, jobs: int, options: Mapping[str, Any]) -> None:
@@ -163,27 +196,32 @@ class Submitit:
         try:
             self._executor = submitit.AutoExecutor(folder=folder / "%j", cluster=kind)
             self._executor.update_parameters(**{"timeout_min": 24 * 60, **options})
-        except Exception as error:  # whatever submitit finds wrong with the cluster or the options
+        except Exception as error:  # submitit raises many kinds, for the cluster and for the options
             raise CycadaError(
-                f"--cluster {kind}: {error}. Expected slurm, on a machine that has srun, or local; the sweep's `cluster:` holds options."
+                f"--cluster {kind}: {error}. Expected slurm, on a machine that has srun, or local; "
+                "the sweep's `cluster:` holds options."
             ) from None
 
     def submit(self, task: Task, name: str) -> Handle:
+        """Submit the stage as a job of this name."""
         self._executor.update_parameters(name=name)
         handle = _Submitted(self._executor.submit(task), self._submitit)
         self._handles.append(handle)
         return handle
 
     def stop(self) -> None:
+        """Cancel all jobs that run; they save first."""
         for handle in self._handles:
             if not handle.done():
                 handle.job.cancel()
 
     def close(self) -> None:
-        """Logs stay."""
+        """Do nothing: logs are kept."""
 
 
 class _Submitted:
+    """Handle of a job that submitit submitted."""
+
     def __init__(self, job: Any, submitit: Any) -> None:
         self.job, self._submitit = job, submitit
 
@@ -195,16 +233,30 @@ class _Submitted:
             return self.job.result()
         except self._submitit.core.utils.FailedJobError as error:  # holds the traceback as text
             raise CycadaError(
-                f"{str(error).strip().splitlines()[-1]} (job {self.job.job_id}, logs: {self.job.paths.stderr})"
+                f"{str(error).strip().splitlines()[-1]} "
+                f"(job {self.job.job_id}, logs: {self.job.paths.stderr})"
             ) from None
         except self._submitit.core.utils.UncompletedJobError as error:
             raise WorkerDied(
-                f"{str(error).strip().splitlines()[0][:300]} (job {self.job.job_id}, logs: {self.job.paths.stderr})"
+                f"{str(error).strip().splitlines()[0][:300]} "
+                f"(job {self.job.job_id}, logs: {self.job.paths.stderr})"
             ) from None
 
 
-def launcher(cluster: str | None, jobs: int | None, folder: Path, options: Mapping[str, Any]) -> Launcher:
-    """What `--cluster` and `--jobs` ask for."""
+def make_launcher(
+    cluster: str | None, jobs: int | None, folder: Path, options: Mapping[str, Any]
+) -> Launcher:
+    """Return the launcher that `--cluster` and `--jobs` ask for.
+
+    Args:
+        cluster: `slurm` or `local` through submitit; None for this machine.
+        jobs: How many stages at the same time; None for one, or 16 on a cluster.
+        folder: Where a cluster's logs go.
+        options: For submitit's executor.
+
+    Raises:
+        CycadaError: Where submitit is not installed, or there is no such cluster or option.
+    """
     if cluster:
         return Submitit(cluster, folder, jobs or 16, options)
     return ProcessPool(jobs) if jobs and jobs > 1 else InProcess()

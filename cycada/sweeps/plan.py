@@ -1,4 +1,4 @@
-"""Sweeps: variants of an experiment with several seeds, from one YAML file to the stages to train once each."""
+"""Plan a sweep: variants of an experiment, times seeds, as stages that are trained once each."""
 
 from __future__ import annotations
 
@@ -116,7 +116,8 @@ class Sweep(Strict):
     def _names_a_file(cls, value: str) -> str:
         if not re.fullmatch(r"[\w-][\w.-]*", value) or len(value.encode()) > 100:
             raise ValueError(
-                f"found {shown(value)}; a sweep's name is its file's name under results/sweeps: at most 100 letters, digits, '_', '-', '.'."
+                f"found {shown(value)}; a sweep's name is its file's name under results/sweeps: "
+                "at most 100 letters, digits, '_', '-', '.'."
             )
         return value
 
@@ -133,7 +134,14 @@ class Sweep(Strict):
 
 @dataclass(frozen=True)
 class Job:
-    """One stage to train once, whichever cells want it. config: an experiment that ends with the stage. parents: ids."""
+    """Stage that is trained once for all cells that need it.
+
+    Attributes:
+        id: Its id.
+        config: An experiment that ends with the stage.
+        plan: The stage.
+        parents: Ids of the stages that it starts from.
+    """
 
     id: str
     config: Config
@@ -142,12 +150,21 @@ class Job:
 
     @property
     def folder(self) -> RunFolder:
+        """The stage's run folder."""
         return RunFolder(self.config.results / "runs" / self.id)
 
 
 @dataclass
 class Cell:
-    """One variant with one seed: its config, cut down to the outcome's stages, and the ids of these, in order."""
+    """One variant with one seed.
+
+    Attributes:
+        variant: The row's label.
+        seed: The seed.
+        config: The experiment, cut down to the stages that the outcome needs.
+        plans: These stages, in order.
+        ids: Name -> id of these stages.
+    """
 
     variant: str
     seed: int
@@ -158,7 +175,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """jobs: by id, parents before children."""
+    """Everything that a sweep would do.
+
+    Attributes:
+        sweep: The sweep's file as read.
+        file: Its path.
+        results: The results folder.
+        cells: All variants with all seeds.
+        jobs: Id -> stage, parents before children.
+    """
 
     sweep: Sweep
     file: Path
@@ -168,7 +193,11 @@ class SweepPlan:
 
 
 def load_sweep(path: Path | str) -> Sweep:
-    """Raises CycadaError with one line per mistake."""
+    """Return the sweep in a YAML file.
+
+    Raises:
+        CycadaError: For mistakes in it, with one line each.
+    """
     data = configs.read_as("a sweep", path)
     try:
         return Sweep.model_validate(data)
@@ -177,21 +206,27 @@ def load_sweep(path: Path | str) -> Sweep:
 
 
 def plan_sweep(path: Path | str, assignments: Sequence[str] = (), seeds: Sequence[int] = ()) -> SweepPlan:
-    """Everything that a sweep would do. Reads the data, for its fingerprint. `assignments` go over every experiment."""
+    """Return everything that a sweep would do; the data is read, because ids hold its fingerprint.
+
+    Args:
+        path: The sweep's YAML file.
+        assignments: Settings over every experiment, as in `data.root=DATA`.
+        seeds: Seeds instead of the file's.
+
+    Raises:
+        CycadaError: For mistakes in the sweep, its experiments or the data.
+    """
     path = Path(path)
     sweep = load_sweep(path)
     seeds = seeds or sweep.seeds
-    if twice := sorted(
-        {s for s in seeds if seeds.count(s) > 1}
-    ):  # one run would count as two in every mean and test
+    # one run would count as two in every mean and test
+    if twice := sorted({s for s in seeds if seeds.count(s) > 1}):
         raise CycadaError(f"{path}: seeds: found {twice[0]} twice in {list(seeds)}, expected each seed once.")
     cells = []
     for label, (data, stage) in _variants(sweep, path, assignments).items():
         for seed in seeds:
-            parsed = configs.parse(
-                data | {"seed": seed, "name": f"{sweep.name}/{slug(label)}"}, f"{path}, '{label}'"
-            )
-            cells.append(_cell(label, seed, parsed, stage))
+            named = data | {"seed": seed, "name": f"{sweep.name}/{slug(label)}"}
+            cells.append(_cell(label, seed, configs.parse(named, f"{path}, '{label}'"), stage))
     compare = sweep.compare_to
     if compare is not None and compare not in {c.variant for c in cells}:
         raise CycadaError(
@@ -200,13 +235,14 @@ def plan_sweep(path: Path | str, assignments: Sequence[str] = (), seeds: Sequenc
     results = {c.config.results for c in cells}
     if len(results) != 1:
         raise CycadaError(
-            f"{path}: its experiments write to different places ({', '.join(map(str, sorted(results)))}). Set results once."
+            f"{path}: its experiments write to different places ({', '.join(map(str, sorted(results)))}). "
+            "Set results once."
         )
     return SweepPlan(sweep, path, results.pop(), cells, _jobs(cells))
 
 
 def slug(label: str) -> str:
-    """A label as a part of a name: `- cycle` -> `minus_cycle`."""
+    """Return a label as a part of a name: `- cycle` -> `minus_cycle`."""
     words = re.sub(r"^\+ ?", "plus ", re.sub(r"^- ?", "minus ", label))
     return shortened(re.sub(r"[^\w.=-]+", "_", words).strip("_").lstrip(".") or "variant", 90)
 
@@ -214,8 +250,7 @@ def slug(label: str) -> str:
 def _variants(
     sweep: Sweep, path: Path, assignments: Sequence[str]
 ) -> dict[str, tuple[dict[str, Any], str | None]]:
-    """Row label -> (the experiment's mapping, its outcome's stage)."""
-
+    """Return row label -> (the experiment as a mapping, the stage of its outcome)."""
     base = _experiment(sweep, path, sweep.experiment, assignments)
     rows: dict[str, tuple[dict[str, Any], str | None]] = {}
 
@@ -233,13 +268,8 @@ def _variants(
     ):
         for group in groups:
             for label, weights in _weights(kind, group, base, path).items():
-                add(
-                    label,
-                    merge(
-                        base,
-                        {"stages": {group.stage: {"losses": {t: {"weight": w} for t, w in weights.items()}}}},
-                    ),
-                )
+                terms = {t: {"weight": w} for t, w in weights.items()}
+                add(label, merge(base, {"stages": {group.stage: {"losses": terms}}}))
     for key, values in sweep.vary.items():
         for value in values:
             add(f"{_short(key)}={value}", put(base, key, value))
@@ -266,7 +296,17 @@ def _experiment(sweep: Sweep, path: Path, file: str, assignments: Sequence[str])
 def one_stage(
     path: Path | str, stage: str, assignments: Sequence[str] = (), seed: int | None = None
 ) -> Config:
-    """A stage of a sweep's experiment with what it starts from, such as the scorer that measures all cells. Raises CycadaError."""
+    """Return an experiment of one stage of a sweep's experiment and the stages that it starts from.
+
+    Args:
+        path: The sweep's YAML file.
+        stage: The stage, for example the scorer that measures all cells.
+        assignments: Settings over the experiment's.
+        seed: The seed; None means the first of the sweep.
+
+    Raises:
+        CycadaError: For mistakes in the files, or where there is no such stage.
+    """
     path = Path(path)
     sweep = load_sweep(path)
     data = _experiment(sweep, path, sweep.experiment, assignments)
@@ -288,12 +328,12 @@ def _with(data: dict[str, Any], pairs: Iterable[tuple[str, Any]]) -> dict[str, A
 
 
 def _short(key: str) -> str:
-    """`stages.pixel.losses.cycle_s` -> `pixel.cycle_s`."""
+    """Return a key as labels show it: `stages.pixel.losses.cycle_s` -> `pixel.cycle_s`."""
     return ".".join(part for part in key.split(".") if part not in ("stages", "losses", "weight"))
 
 
 def _weights(kind: str, group: Terms, base: Mapping[str, Any], path: Path) -> dict[str, dict[str, float]]:
-    """Row label -> loss weights that differ from the base."""
+    """Return row label -> the loss weights that differ from the base."""
     where = f"{path}: {kind}"
     plans = {p.name: p for p in plan(configs.parse(base, str(path)))}
     if group.stage not in plans:
@@ -312,7 +352,7 @@ def _weights(kind: str, group: Terms, base: Mapping[str, Any], path: Path) -> di
         terms = [t for name in names for t in _named(name, active, where)]
         if kind == "drop_one":
             rows[f"- {' - '.join(names)}"] = dict.fromkeys(terms, 0.0)
-        else:  # only these of the phase; what plays against them stays, what has nobody left to play against goes by itself
+        else:  # other terms of the same phases; a discriminator without an opponent is dropped by the plan
             phases = {active[t] for t in terms}
             rows[f"only {', '.join(names)}"] = {
                 t: 0.0 for t, phase in active.items() if phase in phases and t not in terms
@@ -322,25 +362,28 @@ def _weights(kind: str, group: Terms, base: Mapping[str, Any], path: Path) -> di
 
 def _named(name: str, known: Iterable[str], where: str) -> list[str]:
     known = set(known)
-    found = [name] if name in known else [n for n in (f"{name}_s", f"{name}_t") if n in known]
-    if not found:
+    terms = [name] if name in known else [n for n in (f"{name}_s", f"{name}_t") if n in known]
+    if not terms:
         raise CycadaError(f"{where}.terms: there is no active loss '{name}' here.{nearest(name, known)}")
-    return found
+    return terms
 
 
 def _cell(label: str, seed: int, config: Config, stage: str | None) -> Cell:
-    """The config cut down to what the outcome needs: its ancestors, and source-only stages, which gains are counted from."""
+    """Return the cell with the stages that its outcome needs.
+
+    These are its ancestors, and source-only stages, over which gains are counted.
+    """
     outcome = stage or list(config.stages)[-1]
     if outcome not in config.stages:
         raise CycadaError(f"'{label}': there is no stage '{outcome}'.{nearest(outcome, config.stages)}")
-    wanted = config.ancestors(outcome) | {n for n, s in config.stages.items() if s.method == "source_only"}
-    first = [n for n in config.stages if n in wanted and n != outcome]
-    cut = config.model_copy(update={"stages": {n: config.stages[n] for n in [*first, outcome]}})
+    needed = config.ancestors(outcome) | {n for n, s in config.stages.items() if s.method == "source_only"}
+    before = [n for n in config.stages if n in needed and n != outcome]
+    cut = config.model_copy(update={"stages": {n: config.stages[n] for n in [*before, outcome]}})
     return Cell(label, seed, cut, plan(cut))
 
 
 def _jobs(cells: list[Cell]) -> dict[str, Job]:
-    """Every stage once. Fills in the ids of the cells."""
+    """Return every stage once, by id, and fill in the ids of the cells."""
     jobs: dict[str, Job] = {}
     loaded: dict[str, Datasets] = {}
     for cell in cells:

@@ -16,12 +16,20 @@ from cycada.sweeps.plan import Job
 
 
 class SweepProgress:
-    """One bar over all stages of a sweep with what runs now, or one line per finished stage where there is no terminal."""
+    """Context manager that shows how far a sweep is.
+
+    On a terminal it is one bar over all stages with those that run now; elsewhere one line per finished
+    stage.
+
+    Args:
+        screen: Where to write.
+        jobs: Id -> stage of the sweep.
+    """
 
     def __init__(self, screen: Progress, jobs: Mapping[str, Job]) -> None:
         self.screen, self.jobs = screen, jobs
         self._bar: Bars | None = None
-        self._began, self._seen = time.perf_counter(), 0
+        self._began = time.perf_counter()
 
     def __enter__(self) -> SweepProgress:
         return self
@@ -31,11 +39,18 @@ class SweepProgress:
             self._bar.stop()
 
     def info(self, text: str) -> None:
+        """Print a line."""
         self.screen.info(text)
 
     def finished(self, identity: str, state: str, error: str | None) -> None:
+        """Print that a stage is done, or warn that it failed.
+
+        Args:
+            identity: The stage's id.
+            state: `done` or `failed`.
+            error: Why it failed.
+        """
         job = self.jobs[identity]
-        self._seen += 1
         name = f"{job.config.name}, seed {job.config.seed}: {job.plan.name}"
         minutes = (time.perf_counter() - self._began) / 60
         if error:
@@ -44,6 +59,12 @@ class SweepProgress:
             self.info(f"[{minutes:6.1f} min] {name} {state}")
 
     def update(self, running: list[str], done: int) -> None:
+        """Move the bar.
+
+        Args:
+            running: Ids of the stages that run now.
+            done: How many stages are done.
+        """
         if not self.screen.console.is_terminal or self.screen.quiet or not running:
             return
         if self._bar is None:
@@ -66,7 +87,8 @@ class SweepProgress:
     def _now(self, identity: str) -> str:
         job = self.jobs[identity]
         rows: list[dict[str, float]] = []
-        with suppress(CycadaError):  # half a row, while another process writes it
+        with suppress(CycadaError):  # another process may have written half a row
             rows = job.folder.metrics()
         step = int(rows[-1]["step"]) if rows else 0
-        return f"{job.config.name.rsplit('/', 1)[-1]}/{job.config.seed} {job.plan.name} {step}/{job.plan.stage.steps}"
+        variant = job.config.name.rsplit("/", 1)[-1]
+        return f"{variant}/{job.config.seed} {job.plan.name} {step}/{job.plan.stage.steps}"

@@ -1,4 +1,4 @@
-"""Train a sweep: every stage once, children after their parents, what fails set aside, all else to the end."""
+"""Train a sweep: every stage once, parents first; where one fails, all others are still trained."""
 
 from __future__ import annotations
 
@@ -19,28 +19,35 @@ from cycada.core.progress import Progress
 from cycada.runs.reuse import checked
 from cycada.runs.run import run, run_stages
 from cycada.storage.store import RunFolder
-from cycada.sweeps.launchers import Handle, InProcess, Launcher, WorkerDied, launcher
+from cycada.sweeps.launchers import Handle, InProcess, Launcher, WorkerDied, make_launcher
 from cycada.sweeps.plan import Cell, Job, SweepPlan, plan_sweep
 from cycada.sweeps.progress import SweepProgress
 from cycada.tracking.tracker import NullTracker
 
 POLL = 0.3
-"""Seconds between two looks at what runs."""
+"""Seconds between two checks of what runs."""
 TRIES = 2
-"""How often a stage is started whose process dies."""
+"""How often a stage is started again whose process died, the first time included."""
 
 State = Literal["waiting", "running", "done", "failed", "skipped"]
 
 
 @dataclass
 class SweepState:
-    """The state of every job, and why one failed."""
+    """State of every stage of a sweep.
+
+    Attributes:
+        states: Id -> state.
+        errors: Id -> why the stage failed.
+        reused: Ids of stages that were finished before.
+    """
 
     states: dict[str, State]
     errors: dict[str, str] = field(default_factory=dict)
     reused: set[str] = field(default_factory=set)
 
     def of(self, *states: State) -> list[str]:
+        """Return the ids of the stages in these states."""
         return [i for i, s in self.states.items() if s in states]
 
 
@@ -52,49 +59,72 @@ def sweep(
     cluster: str | None = None,
     screen: Progress | None = None,
 ) -> dict[str, Any]:
-    """What `cycada sweep` does: plan the YAML file, train what is not done, -> the content of results/sweeps/NAME.json.
+    """Plan a sweep and train every stage that is not done, as `cycada sweep` does.
 
-    jobs: stages at once, each with its share of this machine's threads. cluster: `slurm` or `local` through submitit.
-    Raises CycadaError for a mistake in the file; a cell that fails is in the content with its error.
+    Args:
+        file: The sweep's YAML file.
+        assignments: Settings over every experiment, as in `data.root=DATA`.
+        seeds: Seeds instead of the file's.
+        jobs: Stages at the same time, each with its share of this machine's threads; None means 1, or 16 on a
+            cluster.
+        cluster: `slurm`, or `local`, through submitit; None trains in this process or its children.
+        screen: Where progress is shown; None shows warnings only.
+
+    Returns:
+        The content of results/sweeps/NAME.json. A cell that failed is in it with its error.
+
+    Raises:
+        CycadaError: For mistakes in the sweep, its experiments or the data.
+        Interrupted: After Ctrl-C, when all that ran is saved.
     """
     planned = plan_sweep(file, assignments, seeds)
-    return run_sweep(
-        planned, launcher(cluster, jobs, planned.results / "sweeps" / "logs", planned.sweep.cluster), screen
-    )
+    logs = planned.results / "sweeps" / "logs"
+    return run_sweep(planned, make_launcher(cluster, jobs, logs, planned.sweep.cluster), screen)
 
 
 def run_sweep(
-    planned: SweepPlan, place: Launcher | None = None, screen: Progress | None = None
+    planned: SweepPlan, launcher: Launcher | None = None, screen: Progress | None = None
 ) -> dict[str, Any]:
-    """Train what is not done, write `results/sweeps/NAME.json`, mirror the cells into the tracker. -> that file's content.
+    """Train a planned sweep, write results/sweeps/NAME.json, and mirror the cells into the tracker.
 
-    A failed stage takes along only the cells that need it. Raises Interrupted after Ctrl-C, when all that ran is saved.
+    Args:
+        planned: The sweep.
+        launcher: Where stages are trained; None means in this process. It is closed at the end.
+        screen: Where progress is shown; None shows warnings only.
+
+    Returns:
+        The file's content. Of a failed stage only the cells fail that need it.
+
+    Raises:
+        Interrupted: After Ctrl-C, when all that ran is saved.
     """
-    place = place or InProcess()
+    launcher = launcher or InProcess()
     screen = screen or Progress(quiet=True)
-    progress = _found(planned, screen)
+    progress = _find_finished(planned, screen)
     write = partial(_write, planned, progress, screen)
     try:
         with stop_on_signal(enabled=True) as stopped, SweepProgress(screen, planned.jobs) as show:
-            _train_all(planned, place, progress, show, write, stopped.is_set)
+            _train_all(planned, launcher, progress, show, write, stopped.is_set)
     finally:
-        place.close()
-    lost: set[str | None] = set()  # an address that fails is waited for once
+        launcher.close()
+    unreachable: set[str | None] = set()  # so that an address is waited for once
     for cell in planned.cells:
         uri = cell.config.tracking.uri
         if (
             cell.config.tracking.kind != "none"
-            and uri not in lost
+            and uri not in unreachable
             and all(progress.states[i] == "done" for i in cell.ids.values())
         ):
-            summary = run(cell.config, Progress(quiet=True))  # everything is there: this only mirrors it
+            summary = run(
+                cell.config, Progress(quiet=True)
+            )  # all stages are finished: this only mirrors them
             if not summary.tracking:
-                lost.add(uri)
+                unreachable.add(uri)
     return write()
 
 
-def _found(planned: SweepPlan, screen: Progress) -> SweepState:
-    """What is finished already. A finished stage whose files are not those that it wrote has failed."""
+def _find_finished(planned: SweepPlan, screen: Progress) -> SweepState:
+    """Return the state at the beginning; a finished stage whose files changed counts as failed."""
     progress = SweepState(dict.fromkeys(planned.jobs, "waiting"))
     for identity, job in planned.jobs.items():
         if job.folder.done:
@@ -110,35 +140,34 @@ def _found(planned: SweepPlan, screen: Progress) -> SweepState:
 
 def _train_all(
     planned: SweepPlan,
-    place: Launcher,
+    launcher: Launcher,
     progress: SweepState,
     show: SweepProgress,
     write: Callable[[], Any],
     stopped: Callable[[], bool],
 ) -> None:
+    """Submit stages whose parents are done and collect those that ended, to the end or until Ctrl-C."""
     running: dict[str, Handle] = {}
     tries: dict[str, int] = {}
     ending = False
     while True:
         if stopped() and not ending:
             ending = True
-            place.stop()
+            launcher.stop()
             show.info("Stopping: every stage that runs saves first.")
-        for identity in () if ending else _ready(planned, progress)[: place.slots - len(running)]:
+        for identity in () if ending else _ready(planned, progress)[: launcher.slots - len(running)]:
             job = planned.jobs[identity]
             progress.states[identity] = "running"
             tries[identity] = tries.get(identity, 0) + 1
-            inside = show.screen if isinstance(place, InProcess) else None
-            running[identity] = place.submit(
-                partial(train_job, _on_its_own(job.config), place.threads, inside), _title(job)
-            )
+            screen = show.screen if isinstance(launcher, InProcess) else None
+            task = partial(train_job, _for_any_process(job.config), launcher.threads, screen)
+            running[identity] = launcher.submit(task, _title(job))
         for identity in [i for i, handle in running.items() if handle.done()]:
-            progress.states[identity] = _ended(
-                running.pop(identity), identity, progress, retry=tries[identity] < TRIES and not ending
-            )
+            retry = tries[identity] < TRIES and not ending
+            progress.states[identity] = _collect(running.pop(identity), identity, progress, retry)
             if progress.states[identity] in ("done", "failed"):
                 show.finished(identity, progress.states[identity], progress.errors.get(identity))
-            if progress.states[identity] == "waiting" and isinstance(place, InProcess):
+            if progress.states[identity] == "waiting" and isinstance(launcher, InProcess):
                 ending = True  # Ctrl-C reached the stage itself
             write()
         if not running and (ending or not _ready(planned, progress)):
@@ -154,18 +183,19 @@ def _train_all(
 
 
 def _ready(planned: SweepPlan, progress: SweepState) -> list[str]:
-    """Waiting jobs whose parents are done. Those of a failed parent are set aside on the way."""
-    found = []
+    """Return the waiting stages whose parents are done; those of a failed parent become `skipped`."""
+    ready_ids = []
     for identity in progress.of("waiting"):
         parents = [progress.states[p] for p in planned.jobs[identity].parents]
         if any(s in ("failed", "skipped") for s in parents):
             progress.states[identity] = "skipped"
         elif all(s == "done" for s in parents):
-            found.append(identity)
-    return found
+            ready_ids.append(identity)
+    return ready_ids
 
 
-def _ended(handle: Handle, identity: str, progress: SweepState, retry: bool) -> State:
+def _collect(handle: Handle, identity: str, progress: SweepState, retry: bool) -> State:
+    """Return the state of a stage that has ended, and note its error."""
     try:
         handle.result()
     except Interrupted:
@@ -178,7 +208,7 @@ def _ended(handle: Handle, identity: str, progress: SweepState, retry: bool) -> 
     except OSError as error:
         progress.errors[identity] = os_message(error)
         return "failed"
-    except Exception as error:  # one stage's mistake must not end the others
+    except Exception as error:  # one stage's error must not end the others
         progress.errors[identity] = (
             str(error) if isinstance(error, CycadaError) else f"{type(error).__name__}: {error}"
         )
@@ -186,8 +216,8 @@ def _ended(handle: Handle, identity: str, progress: SweepState, retry: bool) -> 
     return "done"
 
 
-def _on_its_own(config: Config) -> Config:
-    """Paths that mean the same in another process; tracking is the sweep's own business."""
+def _for_any_process(config: Config) -> Config:
+    """Return the config with absolute paths and without tracking, which the sweep does itself."""
     data = config.data.model_copy(update={"root": config.data.resolved_root().resolve()})
     return config.model_copy(
         update={"results": config.results.resolve(), "data": data, "tracking": Tracking(kind="none")}
@@ -195,13 +225,18 @@ def _on_its_own(config: Config) -> Config:
 
 
 def train_job(config: Config, threads: int | None, screen: Progress | None = None) -> None:
-    """Train the last stage of a config whose other stages are done. Runs in whichever process the launcher chose."""
+    """Train the last stage of a config whose other stages are done, in whichever process the launcher chose.
+
+    Args:
+        config: The experiment, with absolute paths.
+        threads: How many threads PyTorch uses; None leaves that to the config.
+        screen: Where progress is shown; None shows warnings only, with the experiment's name.
+    """
     if threads:
         torch.set_num_threads(threads)
         config = config.model_copy(update={"threads": config.threads or threads})
-    run_stages(
-        config, NullTracker(), screen or Progress(quiet=True, whose=f"{config.name}, seed {config.seed}")
-    )
+    screen = screen or Progress(quiet=True, whose=f"{config.name}, seed {config.seed}")
+    run_stages(config, NullTracker(), screen)
 
 
 def _title(job: Job) -> str:
@@ -209,7 +244,7 @@ def _title(job: Job) -> str:
 
 
 def _write(planned: SweepPlan, progress: SweepState, screen: Progress) -> dict[str, Any]:
-    """results/sweeps/NAME.json: what a report reads. Written after every stage, so that a report can be made half-way."""
+    """Write results/sweeps/NAME.json after every stage, so that a report can be made of half a sweep."""
     sweep = planned.sweep
     content = {
         "name": sweep.name,
@@ -225,7 +260,7 @@ def _write(planned: SweepPlan, progress: SweepState, screen: Progress) -> dict[s
 
 
 def sweep_file(results: Path, name: str) -> Path:
-    """Where a sweep's cells are listed."""
+    """Return the path of the file that lists a sweep's cells."""
     return results / "sweeps" / f"{name}.json"
 
 
@@ -253,8 +288,18 @@ def _cell(cell: Cell, progress: SweepState) -> dict[str, Any]:
 
 
 def seconds_left(jobs: Iterable[Job], results: Path) -> dict[str, float | None]:
-    """Job id -> how long it would take by itself, from finished stages: of the same recipe, else of the same method by
-    images trained on; None where no stage of the method was ever finished here."""
+    """Estimate how long each stage takes by itself, in seconds.
+
+    An estimate is the mean of finished stages of the same recipe; else, by images trained on, that of
+    finished stages of the same method; None where none was finished here.
+
+    Args:
+        jobs: The stages.
+        results: The results folder with finished stages.
+
+    Returns:
+        Id -> seconds.
+    """
     by_recipe: dict[str, list[float]] = {}
     by_method: dict[str, list[float]] = {}
     for path in (results / "runs").glob("*/manifest.json"):
@@ -262,19 +307,20 @@ def seconds_left(jobs: Iterable[Job], results: Path) -> dict[str, float | None]:
         if not folder.done:
             continue
         try:
-            m = folder.read_json("manifest.json")
+            manifest = folder.read_json("manifest.json")
         except CycadaError:
-            continue  # whoever wants that stage hears of it
-        if "seconds" in m:
-            by_recipe.setdefault(m.get("recipe", ""), []).append(m["seconds"])
-            by_method.setdefault(m["method"], []).append(m["seconds"] / (m["steps"] * m["batch"]))
-    found: dict[str, float | None] = {}
+            continue  # reported where that stage is needed
+        if "seconds" in manifest:
+            seconds, images = manifest["seconds"], manifest["steps"] * manifest["batch"]
+            by_recipe.setdefault(manifest.get("recipe", ""), []).append(seconds)
+            by_method.setdefault(manifest["method"], []).append(seconds / images)
+    estimates: dict[str, float | None] = {}
     for job in jobs:
         stage = job.plan.stage
         if same := by_recipe.get(job.plan.recipe()):
-            found[job.id] = sum(same) / len(same)
+            estimates[job.id] = sum(same) / len(same)
         elif alike := by_method.get(stage.method):
-            found[job.id] = sum(alike) / len(alike) * stage.steps * stage.batch
+            estimates[job.id] = sum(alike) / len(alike) * stage.steps * stage.batch
         else:
-            found[job.id] = None
-    return found
+            estimates[job.id] = None
+    return estimates
