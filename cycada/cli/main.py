@@ -231,7 +231,7 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to list.")]) -> None
     title, columns, rows = listing.rows(what.value)
     table = Table(title=title, show_lines=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("name", "kind"))
     for row in rows:
         table.add_row(*map(escape, row))  # brackets in a text are no markup
     Console(highlight=False).print(table)

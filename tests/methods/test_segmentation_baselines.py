@@ -140,7 +140,7 @@ def test_the_discriminator_learns_from_the_very_answers_that_f_t_was_judged_on()
     later = tensors.detached()
     tensors.nets.f_t.body.weight.data.zero_()
     assert torch.equal(later.discriminator_input_target, before[1])
-    assert torch.equal(later.discriminator_input_source, tensors._certainty(before[0]))
+    assert torch.equal(later.discriminator_input_source, tensors._discriminator_map(before[0]))
     assert not later.discriminator_input_source.requires_grad
 
 
