@@ -1,4 +1,4 @@
-"""Sweeps: variants of an experiment with several seeds, from one YAML file to the stages to train once each."""
+"""Sweeps: variants of an experiment with several seeds, planned as stages that are trained once each."""
 
 from __future__ import annotations
 
