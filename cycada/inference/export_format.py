@@ -118,7 +118,7 @@ def read_export(path: Path) -> tuple[nn.Module, Exported]:
         net = network(Spec(**about.architecture), "g", context, "architecture")
     except CycadaError as error:
         hint = (
-            f" It was made with the plug-ins {', '.join(about.plugins)}: import them first."
+            f" It was made with the plugins {', '.join(about.plugins)}: import them first."
             if about.plugins
             else ""
         )

@@ -521,4 +521,4 @@ def test_methods_without_a_generator_translate_at_their_own_size(tmp_path, cycad
         code, _, err = cycada("translate", folder, tmp_path / "in", tmp_path / "keep", "--size", "keep")
         assert (code, "at the size of the training only" in err) == (2, True)
         code, _, err = cycada("export", folder, tmp_path / "export")
-        assert (code, "only generators are exported" in err) == (2, True)
+        assert (code, "only generators can be exported" in err) == (2, True)
