@@ -111,7 +111,7 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Check configs without data, and print their plans. One step of every stage is tried on random images."""
+    """Check configs without data, and print their plans. One step of every stage is rehearsed."""
     files = [word for word in more or () if word.endswith((".yaml", ".yml")) and "=" not in word]
     for file in (config, *map(Path, files)):
         _check_one(file, [word for word in more or () if word not in files])

@@ -146,7 +146,7 @@ def serve(
         int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")
     ] = 8000,
 ) -> None:
-    """Serve a page on this machine, and receive its answers. No other machine can reach it. Ctrl-C stops it."""
+    """Serve a page on this machine, and receive its answers. Only this machine can reach it, until Ctrl-C."""
     from cycada.study.serve import serve_study
 
     serve_study(page, out, port, lambda line: print(line, flush=True))
