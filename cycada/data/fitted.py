@@ -9,6 +9,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from cycada.core.errors import CycadaError
 from cycada.data.crops import CropBatch, Crops, crop_loader
@@ -44,6 +45,7 @@ class ResizedDataset(SegmentationDataset):
         self.inner, self.size, self.full_resolution_masks = scenes, size, full_resolution_masks
         self._held: dict[int, tuple[Tensor, Tensor | None]] | None = {} if cache else None
 
+    @override
     @property
     def paths(self) -> Sequence[tuple[Path, Path | None]]:
         return self.inner.paths
@@ -56,9 +58,11 @@ class ResizedDataset(SegmentationDataset):
         """Return the doubts about the files of the dataset at its own size."""
         return self.inner.doubts(rows)
 
+    @override
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         return self.inner.pair(i)
 
+    @override
     def read(self, i: int) -> tuple[Tensor, Tensor | None]:
         if self._held is not None and i in self._held:
             return self._held[i]
@@ -70,11 +74,13 @@ class ResizedDataset(SegmentationDataset):
             self._held[i] = (image, mask)
         return image, mask
 
+    @override
     def subset(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
         return type(self)(
             self.inner.subset(rows, labelled), self.size, self.full_resolution_masks, self.cached
         )
 
+    @override
     def true_translation(self, other: SegmentationDataset) -> ResizedDataset | None:
         truth = self.inner.true_translation(other.inner if isinstance(other, ResizedDataset) else other)
         if truth is None:

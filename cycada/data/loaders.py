@@ -34,6 +34,7 @@ class Augment:
     flip: bool = False
 
     def __call__(self, images: Tensor) -> Tensor:
+        """Return the images, (N, C, H, W), each changed by a random draw of its own."""
         if self.flip:
             mirrored = (torch.rand(len(images), 1, 1, 1) < 0.5).to(images.device)
             images = torch.where(mirrored, images.flip(3), images)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import numpy as np
+from typing_extensions import override
 
 from cycada.core.errors import Absent, CycadaError
 from cycada.core.types import IGNORE
@@ -76,10 +77,12 @@ class FilePairs(SegmentationDataset):
         super().__init__(names, labelled, skipped)
         self.files, self.table, self.codes, self.shown, self.picture = files, table, codes, shown, picture
 
+    @override
     @property
     def paths(self) -> Sequence[Paths]:
         return self.files
 
+    @override
     def subset(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
         part = super().subset(rows, labelled)
         part.files = [self.files[i] if part.labelled else (self.files[i][0], None) for i in rows]
@@ -134,6 +137,7 @@ class FilePairs(SegmentationDataset):
             first = first or (palette and (mask, palette)) or None
         return doubts
 
+    @override
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         image_path, mask_path = self.files[i]
         image = _readable(self.picture, image_path, "image", self.files[i])

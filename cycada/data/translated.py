@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image as Pil
 from torch import Tensor
+from typing_extensions import override
 
 from cycada.core.files import whole
 from cycada.core.types import IGNORE
@@ -37,10 +38,12 @@ class PairedDataset(SegmentationDataset):
         self.real, self.partner = real, partner
         self.left_out = real.left_out
 
+    @override
     def read(self, i: int) -> tuple[Tensor, Tensor | None]:
         image, mask = self.real.read(i)
         return torch.cat([image, self.partner.read(i)[0]]), mask
 
+    @override
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         image, mask = self.read(i)
         return image.permute(1, 2, 0).numpy(), None if mask is None else mask.numpy()

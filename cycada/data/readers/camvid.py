@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from typing_extensions import override
+
 from cycada.core.bounds import Count, PathText
 from cycada.core.errors import CycadaError
 from cycada.core.types import IGNORE
@@ -87,6 +89,7 @@ class CamVid(SceneDomain):
         files = self._of_drive(by_stem(image_files(folder)))
         return self._in_time(files, split, folder) if self.drive == "dusk" else files
 
+    @override
     def scenes(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = self._folders(root, split)
         image_paths, mask_paths = (self._files(folder, split) for folder in (images, masks))

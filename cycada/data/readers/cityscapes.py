@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from typing_extensions import override
+
 from cycada.core.bounds import PathText
 from cycada.core.types import IGNORE
 from cycada.data.masks import MaskTable
@@ -110,6 +112,7 @@ class Cityscapes(SceneDomain):
         part = {"test": "val", "official_test": "test"}.get(split, split)
         return root / self.folder / "leftImg8bit" / part, root / self.folder / "gtFine" / part
 
+    @override
     def scenes(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = self._folders(root, split)
         if split in ("train_extra", "official_test"):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torchvision.datasets as tv
+from typing_extensions import override
 
 from cycada.core.bounds import Index
 from cycada.core.errors import CycadaError
@@ -119,6 +120,7 @@ class Mnist(OfficialDigits):
             return len(rows)
         return len(rows[: self.drop[0]]) + len(rows[self.drop[1] :])
 
+    @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         part = "train" if split == "train" else "t10k"
         paths = [root / "MNIST" / "raw" / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
@@ -154,6 +156,7 @@ class Usps(OfficialDigits):
     files = ("usps.bz2", "usps.t.bz2")
     how_to_get = "data.download=true fetches them where there is a network."
 
+    @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         path = root / ("usps.bz2" if split == "train" else "usps.t.bz2")
         try:
@@ -203,6 +206,7 @@ class Svhn(OfficialDigits):
             raise self.missing(root, ", ".join(self.files))
         return read_npz(path)
 
+    @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         official, subset = self._paths(root, split)
         if download or official.exists():
@@ -240,6 +244,7 @@ class MnistM(Domain):
         """Return the number of images in the file, which is often a subset of the release."""
         return len(self.load(root, split, download))
 
+    @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         train, test = root / "mnist_m" / "train.npz", root / "mnist_m" / "test.npz"
         file = test if split == "test" and test.exists() else train

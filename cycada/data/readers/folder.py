@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+from typing_extensions import override
 
 from cycada.core.bounds import PathText, Width
 from cycada.core.errors import CycadaError, nearest
@@ -54,6 +55,7 @@ class Npz(Domain):
             range(classes) if isinstance(classes, int) else classes, "the option 'classes' of the domain npz"
         )
 
+    @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         path = root / self.paths[split]
         if not path.exists():
@@ -127,6 +129,7 @@ class Folder(Domain):
         files, left_out = self._files(root, split)
         return len(_require_files(files, left_out, root / self.paths[split]))
 
+    @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         files, left_out = self._files(root, split)
         return self._read(files, left_out, root / self.paths[split])

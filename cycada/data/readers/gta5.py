@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from typing_extensions import override
 
 from cycada.core.bounds import PathText
 from cycada.core.errors import CycadaError
@@ -66,6 +67,7 @@ class Gta5(SceneDomain):
         self.splits = tuple(split for split in listed if test or split != "test")
         self.counts = {"train": 24_966} if lists is None else MAT_COUNTS if lists.endswith(".mat") else {}
 
+    @override
     def load(self, root: Path, split: str) -> SegmentationDataset:
         if split == "test" and self.lists is None:
             raise CycadaError(
@@ -81,6 +83,7 @@ class Gta5(SceneDomain):
         left_out = left_out_of(images, ending=".png")
         return find_unlabelled(self, image_paths, images, self.skip_bad, left_out=left_out)
 
+    @override
     def scenes(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = root / self.folder / "images", root / self.folder / "labels"
         image_paths, mask_paths = self._listed(root, split, png_by_stem(images), png_by_stem(masks))

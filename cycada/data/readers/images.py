@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from typing_extensions import override
+
 from cycada.core.bounds import PathText
 from cycada.data.pairs import find_unlabelled
 from cycada.data.picture import image_files, read_picture
@@ -37,6 +39,7 @@ class Images(SceneDomain):
     ) -> None:
         self.folders, self.flip_safe, self.skip_bad = {"train": train, "test": test}, flip_safe, skip_bad
 
+    @override
     def scenes(self, root: Path, split: str) -> SegmentationDataset:
         folder = root / self.folders[split]
         if not folder.is_dir():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from typing_extensions import override
 
 from cycada.core.bounds import PathText
 from cycada.core.errors import CycadaError, shown
@@ -99,6 +100,7 @@ class MaskFolder(SceneDomain):
         self.palette = tuple(codes[n][0] if coloured else _hue(k) for k, n in enumerate(self.classes))  # type: ignore[misc]
         return codes, coloured
 
+    @override
     def scenes(self, root: Path, split: str) -> SegmentationDataset:
         codes, coloured = self._read_classes(root)
         class_of: dict[int, int] = {}

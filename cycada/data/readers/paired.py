@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
+from typing_extensions import override
 
 from cycada.core.bounds import PathText
 from cycada.core.errors import CycadaError, nearest
@@ -117,6 +118,7 @@ class PairedFiles(FilePairs):
                 )
         return doubts
 
+    @override
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         left, right = self.both[self.names[i]]
         if (
@@ -229,6 +231,7 @@ class Paired(SceneDomain):
         kept = {name: colours[0] for name, colours in classes.items() if name != "ignore"}
         self.classes, self.palette = tuple(kept), tuple(kept.values())
 
+    @override
     def scenes(self, root: Path, split: str) -> SegmentationDataset:
         return self._pairs(root, split, self._labels(root))
 

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_digits
+from typing_extensions import override
 
 from cycada.core.bounds import Drawn
 from cycada.data.domain import Domain, ImageDataset, Split, domains, examples
@@ -76,6 +77,7 @@ class RenderedDigits(Domain):
     def __init__(self, *, train: Drawn = 10_000, test: Drawn = 2_000) -> None:
         self.counts = {"train": train, "test": test}
 
+    @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
         fonts = [str(folder / f"{name}.ttf") for name in FONTS if (folder / f"{name}.ttf").exists()]
@@ -106,6 +108,7 @@ class OptDigits(Domain):
     channels, size = 1, 8
     counts: Mapping[Split, int] = {"train": 1_297, "test": 500}
 
+    @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         digits = load_digits()
         order = np.random.default_rng(0).permutation(len(digits.target))

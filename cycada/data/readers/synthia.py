@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from typing_extensions import override
+
 from cycada.core.bounds import Count, PathText
 from cycada.core.errors import CycadaError
 from cycada.data.masks import read_first_channel
@@ -63,6 +65,7 @@ class SynthiaRandCityscapes(SceneDomain):
         left_out = left_out_of(images, ending=".png")
         return find_unlabelled(self, image_paths, images, self.skip_bad, left_out=left_out)
 
+    @override
     def scenes(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = root / self.folder / "RGB", root / self.folder / "GT" / "LABELS"
         image_paths, mask_paths = self._of_split(split, images, png_by_stem(images), png_by_stem(masks))

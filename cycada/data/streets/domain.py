@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from cycada.core.bounds import Drawn, Seed, Side
 from cycada.data.scenes import Image, Mask, SceneDomain, SegmentationDataset, scene_domains
@@ -60,10 +61,12 @@ class DrawnScenes(SegmentationDataset):
         self.numbers: Sequence[int] = range(count)
         self.seed, self.look, self.width, self.height = seed, look, width, height
 
+    @override
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         image, mask = draw(self.seed, self.numbers[i], self.look, self.width, self.height)
         return image, mask if self.labelled else None
 
+    @override
     def subset(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
         subset = super().subset(rows, labelled)
         subset.numbers = [self.numbers[i] for i in rows]
@@ -75,6 +78,7 @@ class DrawnScenes(SegmentationDataset):
         other.look = look
         return other
 
+    @override
     def true_translation(self, other: SegmentationDataset) -> Self | None:
         return self.in_look(other.look) if isinstance(other, DrawnScenes) else None
 
@@ -121,5 +125,6 @@ class Streets(SceneDomain):
         self.counts = {"train": train, "test": test}
         self.seeds = {"train": LOOKS[look][0] if seed is None else seed, "test": test_seed}
 
+    @override
     def scenes(self, root: Path, split: str) -> DrawnScenes:
         return DrawnScenes(self.counts[split], self.seeds[split], self.look, self.width, self.height)
