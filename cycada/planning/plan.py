@@ -15,6 +15,7 @@ from cycada.data import Domain, domains, scene_domains
 from cycada.data.domain import Wanted, prepare_domain
 from cycada.losses import Ramp, Term, losses
 from cycada.methods import TEACHER, Method, PhaseSpec, methods, roles_in
+from cycada.methods.renamed_tensors import present_name
 from cycada.networks import HEAD, NETWORKS, kind_of
 from cycada.planning.checks import check_evaluation, check_scenes, check_terms
 from cycada.planning.epochs import Epochs, Images, Set, counter, epochs
@@ -386,9 +387,11 @@ def _terms(method: Method, stage: Stage, options: Any, where: str) -> dict[str, 
         term = Term(name, 0.0, Ramp(**given.ramp.model_dump()), given.options, f"{where}.losses")
         if missing := [n for n in term.needs if n not in known]:
             able = [m for m in methods if not set(term.needs) - set(methods[m].tensors.names())]
+            renamed = [f" '{n}' is called '{new}' now." for n in missing if (new := present_name(n))]
             raise CycadaError(
                 f"{where}.losses.{name}: it needs {', '.join(missing)}, which the method "
                 f"{shown(stage.method)} does not compute. Methods that do: {', '.join(able) or 'none'}."
+                f"{''.join(renamed)}"
             )
         if term.accepts("mode") and "mode" not in term.options and hasattr(options, "gan"):
             term = replace(term, options={**term.options, "mode": options.gan})

@@ -11,6 +11,7 @@ from cycada.core.errors import CycadaError
 from cycada.methods import StepTensors, depends_on, methods
 from cycada.methods.cycada import PixelTensors, translation_of
 from cycada.methods.cyclegan import CycleGANTensors
+from cycada.methods.renamed_tensors import present_name
 
 
 def helper(*arguments):
@@ -340,3 +341,19 @@ def test_every_tensor_of_every_method_is_read():
     assert methods["cycada"].tensors.roles_of(["semantic_gate"]) == {"f_s"}
     assert methods["cut"].tensors.roles_of(["query_idt_t"]) == {"g_st", "h_st"}
     assert methods["self_training"].tensors.roles_of(["label_mixed"]) == {"f_teacher"}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "present"),
+    [
+        ("source_logits_real_t", "f_s_logits_real_t"),
+        ("logits_fake_t", "f_t_logits_fake_t"),
+        ("score_fake_t", "d_t_logits_fake"),
+        ("critic_target", "domain_logits_target"),
+        ("reversed_critic_source", "domain_logits_reversed_source"),
+        ("fake_t", None),
+    ],
+)
+def test_earlier_names_of_tensors_lead_to_the_present_ones(earlier, present):
+    assert present_name(earlier) == present
+    assert present is None or any(present in method.tensors.names() for method in methods.values())
