@@ -26,8 +26,13 @@ def depends_on(*names: str) -> Callable[[Function], Function]:
     The decorator stands directly above the function, below `@cached_property`. The declared names are added
     to what the source shows.
 
-        @cached_property @depends_on("f_t", "real_t") def ensemble_logits(self):
+    Example:
+        ```python
+        @cached_property
+        @depends_on("f_t", "real_t")
+        def ensemble_logits(self):
             return ensemble(self.nets, self.real_t)
+        ```
 
     Args:
         names: Roles of networks (`"f_t"`) and tensors of the class (`"real_t"`).
