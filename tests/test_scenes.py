@@ -436,7 +436,7 @@ def test_a_coloured_mask_where_ids_are_expected(tmp_path):
 def test_a_lonely_file_is_named_or_skipped(tmp_path, gone, words):
     domain, _ = damaged(tmp_path)
     next(p for p in (tmp_path / "town" / gone).iterdir() if p.stem == "1").unlink()
-    with refused(*words, "1 files", "skip_bad"):
+    with refused(*words, "without a partner: 1", "skip_bad"):
         domain.load(tmp_path, "train")
     domain.skip_bad = True
     scenes = domain.load(tmp_path, "train")
