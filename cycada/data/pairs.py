@@ -249,8 +249,8 @@ def find_pairs(
     }
     if unmatched and not skip_bad:
         raise CycadaError(
-            f"{next(iter(unmatched.values()))} Of {len(images)} images and {len(masks)} masks, "
-            f"{len(unmatched)} have no partner. Complete or remove them, or set skip_bad=true."
+            f"{next(iter(unmatched.values()))} Files without a partner: {len(unmatched)}, "
+            f"of {len(images)} images and {len(masks)} masks. Complete or remove them, or set skip_bad=true."
         )
     names = sorted(set(images) & set(masks))
     pairs = FilePairs(

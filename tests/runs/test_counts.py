@@ -362,7 +362,7 @@ def test_a_target_of_two_folders_needs_no_partners(tmp_path):
     found = paired.images(tmp_path, "train")
     assert (found.names, found.labelled) == (["0", "1", "2"], False)
     assert found.pair(2)[1] is None
-    with pytest.raises(CycadaError, match="have no partner"):
+    with pytest.raises(CycadaError, match="without a partner: 3"):
         paired.load(tmp_path, "train")
 
 

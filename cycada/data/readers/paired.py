@@ -263,7 +263,7 @@ class Paired(SceneDomain):
         both, unmatched = _matched(*folders)
         if unmatched and partners and not self.skip_bad:
             raise CycadaError(
-                f"{next(iter(unmatched.values()))} In all, {len(unmatched)} pictures have no partner. "
+                f"{next(iter(unmatched.values()))} Pictures without a partner: {len(unmatched)}. "
                 f"Complete or remove them, or set skip_bad=true."
             )
         if split == "train" and self.part != "all":
