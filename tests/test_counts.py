@@ -12,7 +12,7 @@ import yaml
 from conftest import TINY
 from PIL import Image
 
-from cycada.cli.data_check import Pictures, check_config
+from cycada.cli.data_check import LabelledImages, check_config
 from cycada.config.schema import parse
 from cycada.core.errors import CycadaError
 from cycada.data import ImageDataset, domains, scene_domains
@@ -375,7 +375,7 @@ def test_the_last_of_many_classes_counts(classes):
     np_images = images.astype(np.uint8)
     from cycada.data.domain import examples
 
-    report = check(Pictures(examples(np_images, labels, classes, "x")), classes, list(range(classes)))
+    report = check(LabelledImages(examples(np_images, labels, classes, "x")), classes, list(range(classes)))
     assert report.ignored == 0
     assert report.counts.tolist() == [1] * classes
 

@@ -221,7 +221,7 @@ def test_the_page_is_whole_and_small(made):
     assert set(re.findall(r'(?:url\(|href=")#([\w-]+)', page)) <= set(ids)
     assert len(page) < 1 << 20
     assert 'aria-label="CyCADA: target IoU in % by class: class 0' in page
-    assert "the pixels of source test images whose class" in page
+    assert "the pixels of source test images for which the class" in page
     assert "error, L1" in page
     assert page.count('class="key chip"') == 5
 
