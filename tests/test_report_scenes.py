@@ -232,7 +232,7 @@ def test_the_page_shows_scenes_once_and_the_answers_of_every_row(made):
     )[1]
     titles = re.findall(r"<figcaption>(.*?)</figcaption>", section)
     assert titles == [
-        "Target test images and their truth",
+        "Target test images and their true masks",
         *(f"{name}, seed 0, step 300" for name in ("source only", *VARIANTS)),
     ]
     sizes = [
@@ -284,7 +284,7 @@ def test_published_numbers_of_gta5_are_flagged(tmp_path):
     assert found["gta5/cycada_b_oracle"].ours.row.name == "oracle"
     assert not any("synthia" in name for name in found)
     sheet = published_sheet(published(table), table[0].row.metric)
-    assert sheet.notes[0].startswith("mIoU in %. A number in this table was not measured here.")
+    assert sheet.notes[0].startswith("mIoU in %. The published numbers were not measured here.")
     assert len(sheet.rows) == len(found) > 30
     entry = next(e for e in read_published() if e["id"] == "gta5/cycada_b_feat")
     other = make_run(tmp_path, "eeeeee", "source", **(HOW | {"k": 13, "pair": ("gta5", "cityscapes")}))
