@@ -313,7 +313,7 @@ def test_the_colours_of_facades_are_those_of_the_files():
     assert len(seen) == 12
 
 
-# TrainState.
+# Training.
 
 CYCLE = {"cycle": {"method": "cyclegan", "crop": [16, 16], "options": {"pool": 4}}}
 STAGES = CYCLE

@@ -73,7 +73,7 @@ def test_every_class_occurs_and_in_both_sets_about_as_often():
 
 
 def test_a_class_keeps_one_colour_in_the_game_and_not_in_the_photo():
-    # the evenly_spaced of a scene's road pixels, after the marks are left out by taking the median deviation
+    # the spread of a scene's road pixels, after the marks are left out by taking the median deviation
     spread = {}
     for look in LOOKS:
         image, mask = draw(1, 3, look, 128, 64)

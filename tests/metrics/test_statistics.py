@@ -205,7 +205,7 @@ def test_blocks_of_neighbours_agree_with_the_normal_closed_form():
 
 
 def test_a_block_of_counts_is_a_block_of_images():
-    """What is alike in every block has no evenly_spaced, of accuracy and of mIoU; and as many images are drawn as there are."""
+    """What is alike in every block has no spread, of accuracy and of mIoU; and as many images are drawn as there are."""
     ours, theirs = np.tile([True, False], (1, 15)), np.zeros((1, 30), bool)
     every = paired_bootstrap(ours, theirs, block=2, resamples=99)
     assert (every.low, every.high) == (0.5, 0.5)
