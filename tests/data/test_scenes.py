@@ -1,16 +1,15 @@
 """SegmentationDataset in files: the official layouts on tiny trees, and what is said of every kind of damage."""
 
-import os
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.broken_files import broken, noise, refused
+from helpers.paths import REAL_DATA
 from PIL import Image
 from scipy.io import savemat
-from test_data import broken, noise, refused
 
 from cycada.core.errors import CycadaError
 from cycada.core.types import IGNORE
@@ -276,7 +275,7 @@ def test_camvid_by_drive_and_time(tmp_path):
         load("camvid", tmp_path, drive="dusk")
 
 
-REAL = Path(os.environ.get("CYCADA_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+REAL = REAL_DATA  # third-party data, where they are
 
 
 @pytest.mark.skipif(not (REAL / "CamVid").exists(), reason=f"no CamVid in {REAL.name} (CYCADA_DATA)")
