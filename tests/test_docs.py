@@ -1,6 +1,7 @@
 """The documentation is true: its blocks run, its commands and links exist, its lists are complete."""
 
 import ast
+import importlib
 import importlib.util
 import json
 import os
@@ -72,6 +73,8 @@ def plugins(checkout, monkeypatch):
         name = re.match(r"# (\w+)\.py", text)[1]
         names.append(name)
         (checkout / f"{name}.py").write_text(text)
+        monkeypatch.delitem(sys.modules, name, raising=False)  # another test's of the same name
+    importlib.invalidate_caches()
     from cycada.data import domains
     from cycada.losses import losses
     from cycada.metrics import criteria, scores
