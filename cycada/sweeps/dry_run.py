@@ -33,8 +33,10 @@ def print_plan(planned: SweepPlan, slots: int, as_json: bool) -> None:
             "unique": len(planned.jobs),
             "to_train": len(left),
             "to_score": to_score,
+            "seconds": sum(known),
+            "unknown": len(left) - len(known),
+            "jobs": slots,
         }
-        content |= {"seconds": sum(known), "unknown": len(left) - len(known), "jobs": slots}
         print(json.dumps(content))
         return
     table = Table(title=f"{planned.sweep.name}: {len(planned.cells)} cells")
