@@ -79,6 +79,14 @@ SECTION = re.compile(r"^(Args|Returns|Raises|Attributes|Yields):\n((?:[ ]+.*\n?|
 """A section of a docstring in Google style."""
 
 
+def attributes_of(entry: object) -> dict[str, str]:
+    """Return the text of each attribute in the Attributes section of an entry's docstring, by its name."""
+    sections = {match[1]: match[2] for match in SECTION.finditer(inspect.getdoc(entry) or "")}
+    items = re.split(r"\n(?=\S)", inspect.cleandoc("\n" + sections.get("Attributes", "")))
+    named = (re.match(r"(\w+):\s*(.*)", item, re.DOTALL) for item in items)
+    return {match[1]: escaped(match[2]) for match in named if match}
+
+
 def text_of(entry: object) -> str:
     """Return an entry's docstring for a cell of a table, with its sections in lines of their own."""
 
@@ -368,10 +376,11 @@ def method_head(name: str) -> str:
     ]
     fields = dataclasses.fields(method.options)
     if fields:
-        kinds = method.options.__mro__[:-2]  # without the base of all options, and object
-        said = " ".join(escaped(inspect.cleandoc(kind.__doc__ or "")) for kind in kinds)
-        defaults = ", ".join(f"`{f.name}={f.default}`" for f in fields)
-        lines += [f"**Options** (`options:` of the stage): {defaults}. {said}", ""]
+        meanings: dict[str, str] = {}
+        for kind in reversed(method.options.__mro__[:-2]):  # without the base of all options, and object
+            meanings |= attributes_of(kind)
+        rows = [(f"`{f.name}`", f"`{f.default}`", meanings.get(f.name, "")) for f in fields]
+        lines += ["Options (`options:` of the stage):", "", table(("option", "default", "meaning"), rows)]
     return "\n".join(lines)
 
 
