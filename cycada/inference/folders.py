@@ -12,8 +12,8 @@ from cycada.core.errors import CycadaError
 from cycada.core.files import ready
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
-from cycada.data.doubts import grouped
-from cycada.data.picture import SUFFIXES, describe_folder, image_files, picture_doubts, read_picture
+from cycada.data.doubts import grouped, listed
+from cycada.data.picture import SUFFIXES, describe_folder, list_pictures, picture_doubts, read_picture
 from cycada.data.translated import is_whole
 from cycada.inference.image_writer import Format, mark_of, save_like
 from cycada.inference.tiling import TILE
@@ -31,6 +31,7 @@ class Translation:
         there: How many were translated already, by an earlier call.
         bad: Pictures that could not be translated, and why.
         doubts: For each picture that was translated now, what could not be known about it.
+        left_out: Files and folders beside the pictures, each with the reason why it is not translated.
     """
 
     out: Path
@@ -38,6 +39,7 @@ class Translation:
     there: int = 0
     bad: dict[Path, str] = field(default_factory=dict)
     doubts: dict[str, list[str]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def complaint(self) -> str:
         """Return how many pictures failed, and why the first 20 did; empty where none failed."""
@@ -100,15 +102,16 @@ def translate(
     translator = what if isinstance(what, Translator) else load_generator(what, direction, results, device)
     translator.check(size)
     source, out = Path(source), Path(out)
-    pairs = (
-        _pair_of_file(source, out, form)
-        if source.is_file()
-        else _pairs_of_folder(source, out, recursive, form)
-    )
+    result = Translation(out)
+    if source.is_file():
+        pairs = _pair_of_file(source, out, form)
+    else:
+        pairs, result.left_out = _pairs_of_folder(source, out, recursive, form)
+    if result.left_out:
+        screen.warn(f"{source}: not translated: {listed(result.left_out)}.")
     for folder in {to.parent for _, to in pairs if to.parent.is_dir()}:
         ready(folder)
     mark = f"{translator.identity} {translator.direction} size={size}"
-    result = Translation(out)
     missing = [(file, to) for file, to in pairs if not _is_there(to, mark)]
     result.there = len(pairs) - len(missing)
     _translate(translator, missing, size, tile, mark, strict, screen, result)
@@ -198,8 +201,10 @@ def _pair_of_file(source: Path, out: Path, form: Format) -> list[tuple[Path, Pat
     return [(source, out)]
 
 
-def _pairs_of_folder(source: Path, out: Path, recursive: bool, form: Format) -> list[tuple[Path, Path]]:
-    """Return every picture of a folder with the file of its translation.
+def _pairs_of_folder(
+    source: Path, out: Path, recursive: bool, form: Format
+) -> tuple[list[tuple[Path, Path]], dict[str, str]]:
+    """Return every picture of a folder with the file of its translation, and what is no picture.
 
     Raises:
         CycadaError: There are no pictures, or `out` is in the way of them.
@@ -213,9 +218,19 @@ def _pairs_of_folder(source: Path, out: Path, recursive: bool, form: Format) -> 
             f"{out}: the translations would lie among the pictures that they are made from. Choose another "
             "folder."
         )
-    folders = [source, *sorted(p for p in source.rglob("*") if p.is_dir())] if recursive else [source]
-    folders = [f for f in folders if not f.resolve().is_relative_to(out.resolve())]
-    pairs = [pair for f in folders for pair in _named(image_files(f), out / f.relative_to(source), form)]
+    content = list_pictures(source, recursive)
+    by_folder: dict[Path, list[Path]] = {}
+    for file in content.pictures:
+        by_folder.setdefault(file.parent, []).append(file)
+    # `out` may lie within the folder: earlier translations are no pictures to translate
+    own = {f: f.resolve().is_relative_to(out.resolve()) for f in {*by_folder, *content.left_out}}
+    pairs = [
+        pair
+        for folder, files in by_folder.items()
+        if not own[folder]
+        for pair in _named(files, out / folder.relative_to(source), form)
+    ]
+    left_out = {str(path): why for path, why in content.left_out.items() if not own[path]}
     if not pairs:
         hint = "" if recursive else " With --recursive its sub-folders are searched, too."
         raise CycadaError(
@@ -223,7 +238,7 @@ def _pairs_of_folder(source: Path, out: Path, recursive: bool, form: Format) -> 
             f"{', '.join(SUFFIXES)}. "
             f"{describe_folder(source)}{hint}"
         )
-    return pairs
+    return pairs, left_out
 
 
 def _named(files: Sequence[Path], out: Path, form: Format) -> list[tuple[Path, Path]]:

@@ -359,6 +359,22 @@ def test_bad_files_are_named_and_the_others_done(cycle, tmp_path, cycada):
     assert (code, "cut.png" in err, "could not" in err) == (2, True, False)
 
 
+def test_what_is_no_picture_is_said(cycle, tmp_path, cycada):
+    folder = tmp_path / "in"
+    save(folder / "good.png", COLOUR)
+    save(folder / "below" / "deep.png", COLOUR)
+    (folder / "notes.txt").write_text("no picture")
+    os.mkfifo(folder / "pipe.png")
+    code, out, err = cycada("translate", cycle, folder, tmp_path / "out")
+    assert (code, out.startswith("1 images")) == (0, True)
+    said = " ".join(err.split())
+    assert all(
+        text in said for text in ("notes.txt: its suffix", "pipe.png: no regular file", "below: a sub")
+    )
+    found = toolkit.translate(cycle, folder, folder / "out", recursive=True)
+    assert (found.done, {Path(path).name for path in found.left_out}) == (2, {"notes.txt", "pipe.png"})
+
+
 def test_names_never_collide(cycle, tmp_path):
     folder = tmp_path / "in"
     for name in ("a.png", "a.jpg", "A.bmp", "b.png", "sub/a.png", "sub/deeper/c.jpg"):
