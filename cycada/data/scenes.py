@@ -137,6 +137,7 @@ class SceneDomain(ABC):
         counts: Number of pairs in each official split; empty where it depends on the user's files.
         consecutive: Whether the test images, in their order, are consecutive frames of one video. Reports
             then resample them in blocks.
+        without_effect: Options that have no effect because of the other options, each with the reason.
         files: Files expected under the data root, as glob patterns.
         how_to_get: Sentence that says how to get them.
     """
@@ -150,7 +151,8 @@ class SceneDomain(ABC):
     labelled: bool = True
     classes_read: str = ""
     counts: Mapping[str, int] = {}
-    consecutive: ClassVar[bool] = False
+    consecutive: bool = False
+    without_effect: Mapping[str, str] = {}
     files: ClassVar[tuple[str, ...]] = ()
     how_to_get: ClassVar[str] = ""
 

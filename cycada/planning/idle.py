@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cycada.config.schema import AugmentConfig, Config, OptimizerConfig, Stage
+from cycada.core.registry import check_options
+from cycada.data import scene_domains
 from cycada.methods import roles_in
 from cycada.planning.plan import StagePlan, is_segmentation, network_at
 
@@ -32,6 +34,11 @@ def _experiment(config: Config) -> Iterator[str]:
         yield "evaluation.overlap: windows overlap, and there is no evaluation.window."
     if config.tracking.uri and config.tracking.kind == "none":
         yield "tracking.uri: tracking.kind is none."
+    for side, spec in (("source", config.data.source), ("target", config.data.target)):
+        if spec.name in scene_domains:
+            kind = scene_domains[spec.name]
+            options = kind(**check_options(kind, spec.options, f"data.{side}")).without_effect
+            yield from (f"data.{side}.{k}: {why}." for k, why in options.items() if k in spec.options)
     scenes = is_segmentation(config)
     for key, why in {
         "resize": "scenes are scaled as scenes always are" if scenes else "",

@@ -253,10 +253,16 @@ def _variants(
     """Return row label -> (the experiment as a mapping, the stage of its outcome)."""
     base = _experiment(sweep, path, sweep.experiment, assignments)
     rows: dict[str, tuple[dict[str, Any], str | None]] = {}
+    folders: dict[str, str] = {}
 
     def add(label: str, data: dict[str, Any], stage: str | None = None) -> None:
         if label in rows:
             raise CycadaError(f"{path}: two rows are called '{label}'.")
+        if (other := folders.setdefault(slug(label), label)) != label:
+            raise CycadaError(
+                f"{path}: the rows '{other}' and '{label}' would share the folder '{slug(label)}'. "
+                "Call one of them differently."
+            )
         rows[label] = (data, stage)
 
     if sweep.base is not None:

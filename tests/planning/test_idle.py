@@ -91,6 +91,14 @@ def test_what_has_an_effect_is_not(over: dict[str, Any]) -> None:
     assert said(over) == []
 
 
+@pytest.mark.parametrize(("drive", "count"), [("day", 1), ("dusk", 0)])
+def test_an_option_of_a_domain_without_effect_is_said(drive: str, count: int) -> None:
+    data = {"source": {"name": "camvid"}, "target": {"name": "camvid", "drive": drive, "last": 9}}
+    config = parse({"name": "x", "data": data, "stages": {"source": {"method": "source_only", "steps": 1}}})
+    found = idle(config, plan(config))
+    assert sum(text.startswith("data.target.last: only the drive") for text in found) == count
+
+
 def test_check_says_it(tmp_path: Any) -> None:
     file = tmp_path / "x.yaml"
     file.write_text(yaml.safe_dump(BASE))

@@ -115,11 +115,15 @@ def test_rows_are_tested_over_scenes(results):
 @pytest.mark.parametrize(
     ("frames", "said"), [(30, "not tested: 5 blocks of frames < 6"), (36, "< 0.001 (< 0.001)")]
 )
-def test_frames_of_one_video_are_drawn_in_blocks(tmp_path, frames, said):
-    how = HOW | {
-        "n": frames,
-        "pair": ({"name": "camvid", "drive": "day"}, {"name": "camvid", "drive": "dusk"}),
-    }
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"name": "camvid", "drive": "dusk"},
+        {"name": "mask_folder", "train": "a", "test": "b", "classes": "c", "consecutive": True},
+    ],
+)
+def test_frames_of_one_video_are_drawn_in_blocks(tmp_path, frames, said, target):
+    how = HOW | {"n": frames, "pair": ({"name": "camvid", "drive": "day"}, target)}
     ids = [
         make_run(tmp_path, "aaaaaa", "source", **how),
         make_run(tmp_path, "bbbbbb", "task", parents={"g_st": "gone"}, rate=0.75, **how),

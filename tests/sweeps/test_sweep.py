@@ -119,6 +119,7 @@ def test_an_outcome_brings_its_ancestors_and_the_baseline_alone(tmp_path):
         ({"vary": {"stages.pixel.stepss": [3]}}, "stepss"),
         ({"variants": {"x": {"stage": "last"}}}, "no stage 'last'"),
         ({"variants": {"all": None}}, "two rows are called 'all'"),
+        ({"variants": {"my row": None, "my_row": None}}, "share the folder 'my_row'"),
     ],
 )
 def test_mistakes_are_answered(tmp_path, cycada, keys, message):

@@ -74,6 +74,8 @@ class CamVid(SceneDomain):
         self.classes, self.palette = tuple(table), tuple(table.values())
         self.folder, self.drive, self.skip_bad = folder, drive, skip_bad
         self.first, self.last = first, last
+        if drive != "dusk":
+            self.without_effect = dict.fromkeys(("first", "last"), "only the drive at dusk is split in time")
         self.counts = {"train": {"all": 367, "day": 305, "dusk": first}[drive]}
 
     def images(self, root: Path, split: str) -> SegmentationDataset:

@@ -45,6 +45,8 @@ class MaskFolder(SceneDomain):
         test: Folder of the test images and masks.
         classes: The YAML file.
         flip_safe: Whether a mirrored image is a possible image of the domain.
+        consecutive: Whether the test images, sorted by name, are consecutive frames of one video. Reports
+            then resample them in blocks, as neighbours are no independent samples.
         skip_bad: Leave out pairs that are damaged or incomplete. This reads every file once.
     """
 
@@ -57,9 +59,11 @@ class MaskFolder(SceneDomain):
         test: PathText,
         classes: PathText,
         flip_safe: bool = True,
+        consecutive: bool = False,
         skip_bad: bool = False,
     ) -> None:
         self.folders, self.class_file = {"train": train, "test": test}, classes
+        self.consecutive = consecutive
         self.flip_safe, self.skip_bad = flip_safe, skip_bad
         self.classes, self.palette = (), ()
 
