@@ -75,7 +75,7 @@ def spectral_transfer(source: Tensor, target: Tensor, beta: float) -> Tensor:
     return 2 * torch.fft.irfft2(mixed, s=(height, width)) - 1
 
 
-class FdaTensors(SourceTensors):
+class FdaTensors(SourceTensors[FdaOptions]):
     """Tensors of FDA."""
 
     @kept_detached

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cycada.core.types import Batch
 from cycada.data import Augment, SceneStream, Stream
-from cycada.methods import TEACHER, Networks, StepTensors
+from cycada.methods import TEACHER, Networks, Options, StepTensors
 from cycada.networks import kind_of
 from cycada.train.device import Device, Precision
 from cycada.train.meter import Diverged, Meter
@@ -71,8 +71,8 @@ class TrainState:
 
     nets: Networks
     phases: Sequence[Phase]
-    tensors: type[StepTensors]
-    options: Any
+    tensors: type[StepTensors[Any]]
+    options: Options
     source: Stream | SceneStream
     target: Stream | SceneStream | None
     steps: int

@@ -14,7 +14,7 @@ from torch import nn
 
 from cycada.core.errors import CycadaError
 from cycada.core.types import IGNORE, Output
-from cycada.methods.adda import DomainDiscriminatorOptions, DomainDiscriminatorTensors
+from cycada.methods.adda import AddaOptions, DomainDiscriminatorTensors
 from cycada.methods.cycada import PixelOptions, PixelTensors
 from cycada.networks import Frozen, classifiers, feature_discriminators
 from cycada.networks.fcn8s import Enlarge
@@ -467,7 +467,7 @@ def test_the_feature_gate_reads_maps(gate, open_):
     # right on 3 of 4 places of the source, on 4 of 8 of the target: 0.625
     source = torch.stack([torch.zeros(1, 2, 2), torch.tensor([[[1.0, 1.0], [1.0, -1.0]]])], 1)
     target = torch.stack([torch.zeros(1, 2, 4), torch.tensor([[[1.0] * 4, [-1.0] * 4]])], 1)
-    assert Answers(DomainDiscriminatorOptions(gate=gate), source, target).feature_gate.item() == open_
+    assert Answers(AddaOptions(gate=gate), source, target).feature_gate.item() == open_
 
 
 @pytest.mark.parametrize(
