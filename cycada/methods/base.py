@@ -102,7 +102,7 @@ def generators_translate(nets: Networks, options: Any = None) -> dict[Direction,
     translations: dict[Direction, Translate] = {}
     for direction in ("st", "ts"):
         if f"g_{direction}" in nets:
-            translations[direction] = nets.get_submodule(f"g_{direction}")  # type: ignore[index]
+            translations[direction] = nets.get_submodule(f"g_{direction}")
     return translations
 
 

@@ -159,4 +159,5 @@ def gradient_norm(value: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
         parameters: The parameters.
     """
     gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
-    return torch.stack([g.norm() for g in gradients if g is not None]).norm()
+    norm: Tensor = torch.stack([g.norm() for g in gradients if g is not None]).norm()
+    return norm
