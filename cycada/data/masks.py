@@ -138,13 +138,13 @@ def read_first_channel(path: Path) -> np.ndarray:
                 f"expected red, green and blue of 8 or 16 bits in a PNG file"
             )
         pixels = np.asarray(image)
-    channel: np.ndarray = pixels.reshape(*pixels.shape[:2], -1)[..., 0].astype(np.uint16)
+    channel = pixels.reshape(*pixels.shape[:2], -1)[..., 0].astype(np.uint16)
     if tile.args != "RGB;16B":
         return channel
     with open_picture(path) as image:
         image.tile = [tile._replace(args="RGB;16L")]
-        channel = channel << 8 | np.asarray(image)[..., 0]
-    return channel
+        codes: np.ndarray = channel << 8 | np.asarray(image)[..., 0]
+    return codes
 
 
 def pack(colour: np.ndarray) -> np.ndarray:

@@ -198,7 +198,7 @@ class DeepLab(nn.Module):
 
 
 @classifiers("segmenter")
-def segmenter(
+def segmenter(  # noqa: PLR0913 (each is an option of its caller)
     image_channels: int,
     classes: int,
     *,

@@ -147,10 +147,15 @@ def test_finished_results_that_can_only_be_read_are_read(things, cycada, tmp_pat
     shutil.copytree(finished[1], results)
     things = things | {name: results / "runs" / things[name].name for name in CYCADA} | {"results": results}
     reading = [
-        "verify {source} {pixel}", "evaluate {source}", "run {config} results={results}", "sweep {sweep} results={results}",
-        "quality {pixel} --scorer {source} --results {results}", "translate {pixel} {photos} {place}/t", "export {pixel} {place}/e",
+        "verify {source} {pixel}",
+        "evaluate {source}",
+        "run {config} results={results}",
+        "sweep {sweep} results={results}",
+        "quality {pixel} --scorer {source} --results {results}",
+        "translate {pixel} {photos} {place}/t",
+        "export {pixel} {place}/e",
         "report tiny --results {results} --out {place}/r",
-    ]  # fmt: skip
+    ]
     with read_only(results):
         for command in reading:
             code, _, said = cycada(*command.format(**things, place=tmp_path / "place").split())

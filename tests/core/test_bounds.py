@@ -24,8 +24,13 @@ from cycada.sweeps.plan import Sweep
 
 NONSENSE = [math.nan, math.inf, -math.inf, -1, 10**19]
 REGISTRIES: dict[str, Registry[Any]] = {
-    "domains": domains, "scene_domains": scene_domains, "losses": losses, "monitors": monitors, "scores": scores, "criteria": criteria,
-} | {f"networks.{kind}": registry for kind, registry in NETWORKS.items()}  # fmt: skip
+    "domains": domains,
+    "scene_domains": scene_domains,
+    "losses": losses,
+    "monitors": monitors,
+    "scores": scores,
+    "criteria": criteria,
+} | {f"networks.{kind}": registry for kind, registry in NETWORKS.items()}
 
 WITHOUT_LIMIT = {
     "methods.cycada.semantic_gate": "a loss: one that is never reached leaves the gate open",

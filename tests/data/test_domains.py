@@ -442,9 +442,15 @@ def test_the_chunks_of_a_conversion_do_not_show():
 
 @settings(max_examples=60, deadline=None)
 @given(
-    n=st.integers(1, 3), into=st.sampled_from([1, 3]), out=st.sampled_from([1, 3]), height=st.integers(2, 20), width=st.integers(2, 20),
-    size=st.integers(4, 24), resize=st.sampled_from(["bilinear", "bicubic", "nearest", "pad"]), seed=st.integers(0, 9),
-)  # fmt: skip
+    n=st.integers(1, 3),
+    into=st.sampled_from([1, 3]),
+    out=st.sampled_from([1, 3]),
+    height=st.integers(2, 20),
+    width=st.integers(2, 20),
+    size=st.integers(4, 24),
+    resize=st.sampled_from(["bilinear", "bicubic", "nearest", "pad"]),
+    seed=st.integers(0, 9),
+)
 def test_conversion_gives_what_was_asked_for(n, into, out, height, width, size, resize, seed):
     images = torch.from_numpy(noise(n, into, height, width, seed=seed))
     if resize == "pad" and max(height, width) > size:
@@ -461,8 +467,13 @@ def test_conversion_gives_what_was_asked_for(n, into, out, height, width, size, 
 
 
 @settings(max_examples=30, deadline=None)
-@given(value=st.integers(0, 255), into=st.sampled_from([1, 3]), out=st.sampled_from([1, 3]), size=st.integers(4, 24),
-       resize=st.sampled_from(["bilinear", "bicubic", "nearest"]))  # fmt: skip
+@given(
+    value=st.integers(0, 255),
+    into=st.sampled_from([1, 3]),
+    out=st.sampled_from([1, 3]),
+    size=st.integers(4, 24),
+    resize=st.sampled_from(["bilinear", "bicubic", "nearest"]),
+)
 def test_conversion_keeps_a_plain_image_plain(value, into, out, size, resize):
     images = torch.full((1, into, 9, 9), value, dtype=torch.uint8)
     assert convert(images, size, out, resize).unique().tolist() == [value]

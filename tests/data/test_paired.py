@@ -108,8 +108,11 @@ def bad_files(folder):
     saved(folder / "bomb.png", Image.new("1", (18000, 10000)))
     small = "expected at least 2 x 2"
     return dict.fromkeys(contents, "not a readable image") | {
-        "dot.png": small, "line.png": small, "floats.tif": "floating-point", "bomb.png": "decompression bomb",
-    }  # fmt: skip
+        "dot.png": small,
+        "line.png": small,
+        "floats.tif": "floating-point",
+        "bomb.png": "decompression bomb",
+    }
 
 
 def test_bad_pictures_are_named_or_skipped_and_counted(tmp_path):
@@ -141,8 +144,18 @@ def test_nearest_colour_is_that_of_a_naive_loop():
         (0, 0, 0),
         (255, 255, 255),
     ]  # the first is as far from two colours: the first of them has it
-    naive = np.array([[min(range(12), key=lambda k: sum((int(p) - c) ** 2 for p, c in zip(at, palette[k], strict=True))) for at in row]
-                      for row in image])  # fmt: skip
+    naive = np.array(
+        [
+            [
+                min(
+                    range(12),
+                    key=lambda k: sum((int(p) - c) ** 2 for p, c in zip(at, palette[k], strict=True)),
+                )
+                for at in row
+            ]
+            for row in image
+        ]
+    )
     found = nearest_colour(image, palette)
     assert found.dtype == np.uint8
     assert np.array_equal(found, naive)
@@ -296,8 +309,16 @@ def test_mistakes_in_options_are_answered(tmp_path):
 )
 def test_the_colours_of_facades_are_those_of_the_files():
     """Where a label map is flat, its pixels are within JPEG's error of a colour, and every class is somewhere."""
-    both = domain({"name": "paired", "train": "facades/train", "test": "facades/val", "show": "right", "labels": "right",
-                   "classes": "cmp_facades"})  # fmt: skip
+    both = domain(
+        {
+            "name": "paired",
+            "train": "facades/train",
+            "test": "facades/val",
+            "show": "right",
+            "labels": "right",
+            "classes": "cmp_facades",
+        }
+    )
     scenes = both.load(FACADES.parent, "train")
     assert (len(scenes), len(both.load(FACADES.parent, "test"))) == (400, 100)
     near, flat_pixels, seen = 0, 0, set()

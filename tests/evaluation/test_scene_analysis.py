@@ -25,12 +25,20 @@ pytestmark = pytest.mark.trains
 
 STAGES = {
     "source": {"method": "source_only"},
-    "pixel": {"method": "cycada_pixel", "crop": [16, 32], "init": {"f_s": "source.f_t"}, "options": {"pool": 4}},
+    "pixel": {
+        "method": "cycada_pixel",
+        "crop": [16, 32],
+        "init": {"f_s": "source.f_t"},
+        "options": {"pool": 4},
+    },
     "loose": {
-        "method": "cycada_pixel", "crop": [16, 32], "init": {"f_s": "source.f_t"}, "options": {"pool": 4},
+        "method": "cycada_pixel",
+        "crop": [16, 32],
+        "init": {"f_s": "source.f_t"},
+        "options": {"pool": 4},
         "losses": {"semantic_t": 0, "semantic_s": 0},
     },
-}  # fmt: skip
+}
 
 
 def streets(**over):

@@ -231,11 +231,12 @@ STREETS = {
     "data": {
         "source": {"name": "streets", "look": "game", "width": 64, "height": 32, "train": 6, "test": 2},
         "target": {"name": "streets", "look": "photo", "width": 64, "height": 32, "train": 5, "test": 2},
-        "size": [32, 64], "channels": 3,
+        "size": [32, 64],
+        "channels": 3,
     },
     "networks": {"f": {"name": "small_segmenter", "channels": 8, "width": 16}},
     "defaults": {"batch": 2, "steps": 4},
-}  # fmt: skip
+}
 STAGES = {
     "source": {"method": "source_only", "ema": {"f_t": 0.5}, "optimizer": {"lr": 0.01}},
     "pixel": {"method": "cycada_pixel", "init": {"f_s": "source.f_t"}, "options": {"pool": 4}},

@@ -24,8 +24,20 @@ STAGES = {
 
 
 def make_run(
-    results, name, stage, *, seed=0, rate=0.8, parents=None, k=10, n=200, old=False, pair=("mnist", "usps"), losses=None, scenes=False
-):  # fmt: skip
+    results,
+    name,
+    stage,
+    *,
+    seed=0,
+    rate=0.8,
+    parents=None,
+    k=10,
+    n=200,
+    old=False,
+    pair=("mnist", "usps"),
+    losses=None,
+    scenes=False,
+):
     """One finished run folder results/runs/NAME. old: of a version that kept no predictions, features or criteria. scenes: of n
 
     images with k classes of pixels each, the last of which is in few of them."""
@@ -74,10 +86,19 @@ def make_run(
     network = {"name": "drn26" if scenes else "lenet"}
     experiment = {"name": "made", "seed": seed, "data": data, "networks": {"f": network}, "stages": stages}
     manifest = {
-        "id": name, "experiment": "made", "stage": stage, "method": STAGES[stage]["method"], "seed": seed, "steps": 300, "batch": 64,
-        "parents": parents or {}, "images": {"source train": 60000, "source test": n, "target train": 7291, "target test": n},
-        "device": "CPU, 1 threads", "environment": {"git": "0" * 40, "torch": "2", "python": "3"}, "seconds": 10.0,
-    }  # fmt: skip
+        "id": name,
+        "experiment": "made",
+        "stage": stage,
+        "method": STAGES[stage]["method"],
+        "seed": seed,
+        "steps": 300,
+        "batch": 64,
+        "parents": parents or {},
+        "images": {"source train": 60000, "source test": n, "target train": 7291, "target test": n},
+        "device": "CPU, 1 threads",
+        "environment": {"git": "0" * 40, "torch": "2", "python": "3"},
+        "seconds": 10.0,
+    }
     rows, key = [], "miou" if scenes else "accuracy"
     for i, step in enumerate(range(100, 301, 100)):
         score = scores["target"][key] if step == 300 else max(0.0, scores["target"][key] - 0.1 + 0.06 * i)

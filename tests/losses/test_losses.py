@@ -299,8 +299,16 @@ def test_no_loss_changes_its_tensors(name):
     assert all(torch.equal(a, b) for a, b in zip(before, tensors, strict=True))
 
 
-@pytest.mark.parametrize(("name", "anchor"), [("semantic_t", "classifier"), ("semantic_t", "soft"), ("semantic_t", "label"),
-                                              ("semantic_s", "classifier"), ("semantic_s", "soft")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "anchor"),
+    [
+        ("semantic_t", "classifier"),
+        ("semantic_t", "soft"),
+        ("semantic_t", "label"),
+        ("semantic_s", "classifier"),
+        ("semantic_s", "soft"),
+    ],
+)
 def test_no_gradient_reaches_the_anchor(name, anchor):
     tensors = tensors_of(name)
     after, before = tensors[0].requires_grad_(True), tensors[1].requires_grad_(True)
@@ -338,10 +346,23 @@ def map_of(name, height=3, width=5):
 
 
 DENSE = [
-    "task_source", "task_translated", "task_classifier", "task_source_second", "semantic_t", "semantic_s", "entropy",
-    "robust_entropy", "heads_agree", "heads_disagree", "self_training", "masked_consistency", "class_balance",
-    "feature_gan", "discriminate_feature", "domain_adversarial",
-]  # fmt: skip
+    "task_source",
+    "task_translated",
+    "task_classifier",
+    "task_source_second",
+    "semantic_t",
+    "semantic_s",
+    "entropy",
+    "robust_entropy",
+    "heads_agree",
+    "heads_disagree",
+    "self_training",
+    "masked_consistency",
+    "class_balance",
+    "feature_gan",
+    "discriminate_feature",
+    "domain_adversarial",
+]
 """Losses that count a label map, or a map of a critic's answers, like the list of its pixels."""
 
 

@@ -49,9 +49,18 @@ def passes(nets):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"norm": "none"}, {"norm": "batch"}, {"checkpointing": True}, {"norm": "none", "checkpointing": True}, {"blocks": 0},
-     {"blocks": 1, "downs": 1}, {"blocks": 2, "downs": 0}, {"up": "resize"}],
-)  # fmt: skip
+    [
+        {},
+        {"norm": "none"},
+        {"norm": "batch"},
+        {"checkpointing": True},
+        {"norm": "none", "checkpointing": True},
+        {"blocks": 0},
+        {"blocks": 1, "downs": 1},
+        {"blocks": 2, "downs": 0},
+        {"up": "resize"},
+    ],
+)
 def test_the_two_halves_are_the_forward_and_have_its_gradient(options):
     g = generator(**options)
     expected = g(IMAGES)

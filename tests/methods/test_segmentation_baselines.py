@@ -65,13 +65,18 @@ def advent(data, options=None):
 
 def of(name, tensors):
     """The loss on what the views compute."""
-    return losses[name](*(getattr(tensors, n) for n in {
-        "task_source": ("f_t_logits_real_s", "label_s"),
-        "task_translated": ("f_t_logits_fake_t", "label_s"),
-        "robust_entropy": ("f_t_logits_real_t",),
-        "feature_gan": ("domain_logits_target", "feature_gate"),
-        "discriminate_feature": ("domain_logits_source", "domain_logits_target"),
-    }[name]))  # fmt: skip
+    return losses[name](
+        *(
+            getattr(tensors, n)
+            for n in {
+                "task_source": ("f_t_logits_real_s", "label_s"),
+                "task_translated": ("f_t_logits_fake_t", "label_s"),
+                "robust_entropy": ("f_t_logits_real_t",),
+                "feature_gan": ("domain_logits_target", "feature_gate"),
+                "discriminate_feature": ("domain_logits_source", "domain_logits_target"),
+            }[name]
+        )
+    )
 
 
 def gradients(loss, learns, nets):
@@ -318,10 +323,18 @@ def test_mistakes_are_answered(stage, message):
 
 
 TINY = [
-    "networks.f.channels=4", "networks.f.width=8", "networks.d_feat.channels=2", "defaults.batch=2",
-    *(f"data.{side}.{split}={count}" for side, count in (("source", 2), ("target", 3)) for split in ("train", "test")),
-    "stages.dann.networks.d_feat.channels=2", "tracking.kind=none",
-]  # fmt: skip
+    "networks.f.channels=4",
+    "networks.f.width=8",
+    "networks.d_feat.channels=2",
+    "defaults.batch=2",
+    *(
+        f"data.{side}.{split}={count}"
+        for side, count in (("source", 2), ("target", 3))
+        for split in ("train", "test")
+    ),
+    "stages.dann.networks.d_feat.channels=2",
+    "tracking.kind=none",
+]
 
 
 def baselines(*assignments):

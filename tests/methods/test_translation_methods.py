@@ -421,15 +421,20 @@ def folders(tmp_path_factory):
 def test_presets_run_on_folders_of_pictures(name, folders, tmp_path):
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "w.pth")
     small = {
-        "name": name, "device": "cpu", "tracking": {"kind": "none"}, "results": str(tmp_path),
+        "name": name,
+        "device": "cpu",
+        "tracking": {"kind": "none"},
+        "results": str(tmp_path),
         "data": {"root": str(folders), "size": [16, 16]},
         "networks": {
-            "g": {"channels": 4, "blocks": 1}, "d": {"channels": 4, "layers": 1},
-            "pair_g": {"name": "dcgan", "channels": 4}, "pair_d": {"name": "dcgan", "channels": 4},
+            "g": {"channels": 4, "blocks": 1},
+            "d": {"channels": 4, "layers": 1},
+            "pair_g": {"name": "dcgan", "channels": 4},
+            "pair_d": {"name": "dcgan", "channels": 4},
             "f_s": {"name": "timm", "model": "test_resnet", "weights": str(tmp_path / "w.pth")},
         },
         "stages": {"translation": {"steps": 2, "batch": 2, "crop": [16, 16], "load_size": [18, 18]}},
-    }  # fmt: skip
+    }
     (stage,) = run(parse(merge(read(PRESETS / f"{name}.yaml"), small))).stages
     assert stage.scores == {}
     assert len(list((stage.folder / "images").glob("grid_*.png"))) == 1

@@ -84,8 +84,14 @@ def test_drn26_has_the_published_number_of_parameters():
 
 def test_drn26_dilates_its_last_levels_and_smooths_them():
     encoder = build("drn26").encoder
-    found = [[m.dilation[0] for m in encoder.get_submodule(f"layer{i}").modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
-             for i in range(1, 9)]  # fmt: skip
+    found = [
+        [
+            m.dilation[0]
+            for m in encoder.get_submodule(f"layer{i}").modules()
+            if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)
+        ]
+        for i in range(1, 9)
+    ]
     assert found == [[1] * 2, [1] * 2, [1] * 4, [1] * 4, [2] * 4, [4] * 4, [2] * 2, [1] * 2]
     assert not any(block.shortcut for i in (7, 8) for block in encoder.get_submodule(f"layer{i}"))
 
@@ -278,8 +284,13 @@ def test_vgg16_of_torchvision_becomes_convolutions(released, tmp_path):
     _, found = released
     torchvision = {k.replace("vgg.", "features."): v for k, v in found.items() if k.startswith("vgg.")}
     flat = torch.randn(8, 512 * 7 * 7)
-    torchvision |= {"classifier.0.weight": flat, "classifier.0.bias": torch.randn(8), "classifier.3.weight": torch.randn(8, 8),
-                    "classifier.3.bias": torch.randn(8), "classifier.6.weight": torch.randn(1000, 8)}  # fmt: skip
+    torchvision |= {
+        "classifier.0.weight": flat,
+        "classifier.0.bias": torch.randn(8),
+        "classifier.3.weight": torch.randn(8, 8),
+        "classifier.3.bias": torch.randn(8),
+        "classifier.6.weight": torch.randn(1000, 8),
+    }
     save_file(torchvision, tmp_path / "vgg16.safetensors")
     net = build("fcn8s", weights=str(tmp_path / "vgg16.safetensors"))
     assert torch.equal(net.vgg[28].weight, found["vgg.28.weight"])

@@ -371,8 +371,11 @@ def test_no_sideways_scrolling_on_a_phone(made, tmp_path):
     ]
     shown = subprocess.run(
         ["chromium", *words, f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "frame.html").as_uri()],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     width = re.search(r"width=(\d+)", shown.stdout)
     assert width, shown.stderr[-300:]
     assert int(width.group(1)) <= 390

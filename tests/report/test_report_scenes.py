@@ -262,9 +262,12 @@ def test_titles_tell_domains_of_one_name_apart(tmp_path):
 
     assert titles("mnist", {"name": "usps", "folder": "x"}) == ("MNIST", "USPS")
     assert titles(*LOOKS) == ("drawn streets (game)", "drawn streets (photo)")
-    assert titles({"name": "folder", "folder": "/home/me/sharp", "train": 3}, {"name": "folder", "folder": "soft"}) == (
-        "folder (sharp)", "folder (soft)",
-    )  # fmt: skip
+    assert titles(
+        {"name": "folder", "folder": "/home/me/sharp", "train": 3}, {"name": "folder", "folder": "soft"}
+    ) == (
+        "folder (sharp)",
+        "folder (soft)",
+    )
 
 
 def test_published_numbers_of_gta5_are_flagged(tmp_path):
