@@ -1,4 +1,5 @@
-"""Nonsense in configs, from a fixed seed: `check` and `run` answer with a CycadaError or do what was asked, in a bounded time."""
+"""Nonsense in configs, from a fixed seed: `check` and `run` answer with a CycadaError or do what was asked,
+in a bounded time."""
 
 import copy
 import math
@@ -179,7 +180,8 @@ OPTIONS = {
 
 
 def base(kind: str) -> dict[str, Any]:
-    """A tiny experiment that trains in about a second: `one` stage, all of CyCADA, `scenes`, or a method by its name."""
+    """A tiny experiment that trains in about a second: `one` stage, all of CyCADA, `scenes`, or a method by
+    its name."""
     found = copy.deepcopy(TINY)
     found["data"]["source"] = {"name": "rendered_digits", "train": 20, "test": 10}
     if kind == "scenes" or kind in PAIRED:

@@ -1,4 +1,5 @@
-"""Places that cannot be written, or are not what they should be: a line with the path and what to do, exit code 2, no traceback."""
+"""Places that cannot be written, or are not what they should be: a line with the path and what to do, exit
+code 2, no traceback."""
 
 import errno
 import fcntl
@@ -84,7 +85,8 @@ def test_a_folder_where_a_file_is_expected_is_named(name, things, cycada, tmp_pa
 
 @contextmanager
 def files_of_at_most(size):
-    """As on a full disk, writing fails within this process: the kernel lets no file grow beyond so many bytes."""
+    """As on a full disk, writing fails within this process: the kernel lets no file grow beyond so many
+    bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

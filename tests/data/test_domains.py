@@ -350,7 +350,8 @@ def test_mnist_m_without_a_test_file_is_cut_at_four_fifths_and_follows_mnist():
     train, test = (domains["mnist_m"]().load(SHARED, s, False) for s in ("train", "test"))
     assert train.images.shape == (12_000, 3, 32, 32)
     assert test.images.shape == (3_000, 3, 32, 32)
-    # image i was made from MNIST digit i: a source that drops the digits of the test split shares none with it
+    # image i was made from MNIST digit i: a source that drops the digits of the test split shares none with
+    # it
     mnist = domains["mnist"]().load(SHARED, "train", False)
     assert torch.equal(torch.cat([train.labels, test.labels]), mnist.labels[:15_000])
     dropped = domains["mnist"](drop=(12_000, 15_000)).load(SHARED, "train", False)
@@ -536,7 +537,8 @@ def test_the_range_of_networks():
 
 
 def naive_sample(image, matrix, shift):
-    """Every output pixel from where the map (about the centre, in pixels) points to; outside the border repeats."""
+    """Every output pixel from where the map (about the centre, in pixels) points to; outside the border
+    repeats."""
     side = image.shape[-1]
     centre = (side - 1) / 2
     out = torch.empty_like(image)

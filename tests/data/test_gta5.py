@@ -1,4 +1,5 @@
-"""The full GTA5 -> Cityscapes recipes on drawn stand-ins in the official layouts, a tenth as large: every stage, two steps."""
+"""The full GTA5 -> Cityscapes recipes on drawn stand-ins in the official layouts, a tenth as large: every
+stage, two steps."""
 
 import json
 import math

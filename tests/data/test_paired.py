@@ -1,4 +1,5 @@
-"""Folders of pictures and pix2pix's pairs: read right or refused by name, trained on without labels, partners under one window."""
+"""Folders of pictures and pix2pix's pairs: read right or refused by name, trained on without labels, partners
+under one window."""
 
 import os
 from pathlib import Path
@@ -308,7 +309,8 @@ def test_mistakes_in_options_are_answered(tmp_path):
     not FACADES.is_dir(), reason="needs the CMP facades of pix2pix under the data root (CYCADA_DATA)"
 )
 def test_the_colours_of_facades_are_those_of_the_files():
-    """Where a label map is flat, its pixels are within JPEG's error of a colour, and every class is somewhere."""
+    """Where a label map is flat, its pixels are within JPEG's error of a colour, and every class is
+    somewhere."""
     both = domain(
         {
             "name": "paired",
@@ -466,7 +468,8 @@ def toy():
 
 
 def pairs_of(batch, scenes, truths):
-    """Every row of a batch, found again in the scenes: (scene, mirrored) -> whether its partner is the same window of the truth."""
+    """Every row of a batch, found again in the scenes: (scene, mirrored) -> whether its partner is the same
+    window of the truth."""
     height, width = batch.real_s.shape[2:]
     for image, partner in zip(batch.real_s, batch.pair_t, strict=True):
         hits = []
@@ -567,7 +570,8 @@ def test_where_nobody_knows_the_partners_it_is_refused(tmp_path, toy):
 
 
 def test_label_maps_and_photos_are_scored_where_they_have_masks(tmp_path):
-    """A segmenter of photos, trained on the target's masks, is an ordinary oracle: what an FCN score is measured with."""
+    """A segmenter of photos, trained on the target's masks, is an ordinary oracle: what an FCN score is
+    measured with."""
     data = {"source": paired("right", part="even"), "target": paired("left", part="odd")}
     networks = {"f": {"name": "small_segmenter", "channels": 4, "width": 8}}
     stages = {"scorer": {"method": "target_only", "networks": networks}}

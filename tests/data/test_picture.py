@@ -1,4 +1,5 @@
-"""One way to read a picture, one way to read a mask: every kind of file through every entry, and what cannot be known is said."""
+"""One way to read a picture, one way to read a mask: every kind of file through every entry, and what cannot
+be known is said."""
 
 import os
 import struct

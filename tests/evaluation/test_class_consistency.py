@@ -98,7 +98,8 @@ class Counting(nn.Module):
 
 @pytest.mark.parametrize(("scale", "size"), [(None, (8, 12)), (0.5, (4, 6))])
 def test_the_translation_is_that_of_the_stage(scale, size):
-    """A generator that learnt on smaller scenes sees smaller ones here too, and the classifier its answers at full size."""
+    """A generator that learnt on smaller scenes sees smaller ones here too, and the classifier its answers at
+    full size."""
     net, read = nn.ModuleList([Brightest(False), Counting()]), []
     with eval_mode(net):
         class_consistency(

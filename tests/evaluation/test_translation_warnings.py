@@ -1,4 +1,5 @@
-"""Inverted colours, a copy of the input, one picture for all: each rings alone, healthy translations ring nothing, nothing else moves."""
+"""Inverted colours, a copy of the input, one picture for all: each rings alone, healthy translations ring
+nothing, nothing else moves."""
 
 import json
 

@@ -21,10 +21,14 @@ KEYS = {
     "Enter": ("Enter", 13, "\r"),
 }
 AT_3_AND_4 = (
-    "import os, sys; from fcntl import F_DUPFD, fcntl; high = [fcntl(int(word), F_DUPFD, 10) for word in sys.argv[1:3]]; "
+    "import os, sys; from fcntl import F_DUPFD, fcntl; "
+    "high = [fcntl(int(word), F_DUPFD, 10) for word in sys.argv[1:3]]; "
     "[os.dup2(high[i], 3 + i) for i in (0, 1)]; os.execv(sys.argv[3], sys.argv[3:])"
 )
-"""Where --remote-debugging-pipe reads and writes. In a process of its own: Python code between fork and exec is unsafe beside threads."""
+"""Where --remote-debugging-pipe reads and writes.
+
+In a process of its own: Python code between fork and exec is unsafe beside threads.
+"""
 
 
 def find():

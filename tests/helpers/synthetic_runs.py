@@ -23,7 +23,7 @@ STAGES = {
 }
 
 
-def make_run(
+def make_run(  # noqa: PLR0913 (all that a report reads may be set)
     results,
     name,
     stage,
@@ -38,9 +38,12 @@ def make_run(
     losses=None,
     scenes=False,
 ):
-    """One finished run folder results/runs/NAME. old: of a version that kept no predictions, features or criteria. scenes: of n
+    """Make one finished run folder results/runs/NAME.
 
-    images with k classes of pixels each, the last of which is in few of them."""
+    Args:
+        old: It is of a version that kept no predictions, features or criteria.
+        scenes: It is of n images with k classes of pixels each, the last of which is in few of them.
+    """
     folder = results / "runs" / name
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng([seed, len(name), sum(map(ord, name))])
@@ -158,7 +161,8 @@ def make_run(
 
 
 def scene_counts(fixed, rng, n, k, rate):
-    """(n, K, K) int32: of pixels whose truth is drawn by `fixed` alone, the same for every run, answers by `rng`."""
+    """(n, K, K) int32: of pixels whose truth is drawn by `fixed` alone, the same for every run, answers by
+    `rng`."""
     shares = fixed.dirichlet(np.ones(k) / 2, n)
     shares[n // 4 :, -1] = 0
     truth = np.stack([fixed.multinomial(200, s / s.sum()) for s in shares])
@@ -172,7 +176,8 @@ def scene_counts(fixed, rng, n, k, rate):
 
 
 def draw_scenes(folder, stage, fixed, rng):
-    """The pictures of a stage: two test scenes with their truth, the same in every run, and answers; a grid of six scenes."""
+    """The pictures of a stage: two test scenes with their truth, the same in every run, and answers; a grid
+    of six scenes."""
 
     def columns(generators, rows):
         return [torch.from_numpy(g.random((rows, 3, 24, 48)) * 2 - 1) for g in generators]
@@ -184,7 +189,8 @@ def draw_scenes(folder, stage, fixed, rng):
 
 
 def make_sweep(results, variants, seeds=(0, 1, 2), name="made_ablation", compare_to="CyCADA", **how):
-    """A sweep of variants {name: target rate}, each a chain source -> pixel -> task -> feature; `oracle` is one stage."""
+    """A sweep of variants {name: target rate}, each a chain source -> pixel -> task -> feature; `oracle` is
+    one stage."""
     cells = []
     for seed in seeds:
         source = make_run(results, f"s{seed:011d}", "source", seed=seed, rate=0.6, **how)

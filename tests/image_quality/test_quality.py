@@ -1,4 +1,5 @@
-"""Distances against closed forms and naive loops; scores of translations against a loop over files; nothing measured twice; one table."""
+"""Distances against closed forms and naive loops; scores of translations against a loop over files; nothing
+measured twice; one table."""
 
 import csv
 import json

@@ -1,4 +1,5 @@
-"""Generators taken out of their runs: the same pixels from safetensors and from ONNX, and a card that says what they are."""
+"""Generators taken out of their runs: the same pixels from safetensors and from ONNX, and a card that says
+what they are."""
 
 import json
 import shutil

@@ -42,7 +42,8 @@ def logits(height):
 
 
 def logit_maps(*heights):
-    """(N, K, 1, 3), one image a height (or three heights, one a pixel): class 2 stands so much higher than the others."""
+    """(N, K, 1, 3), one image a height (or three heights, one a pixel): class 2 stands so much higher than
+    the others."""
     maps = torch.zeros(len(heights), K, 1, 3)
     for image, height in zip(maps, heights, strict=True):
         image[2, 0] = torch.tensor(height, dtype=torch.float32)
@@ -337,7 +338,8 @@ def test_a_soft_anchor_with_impossible_classes_is_finite():
 
 
 def map_of(name, height=3, width=5):
-    """A random map of the kind that the name of a view stands for: segmentation's (N, K, H, W), (N, H, W), (N, 2, h, w)."""
+    """A random map of the kind that the name of a view stands for: segmentation's (N, K, H, W), (N, H, W),
+    (N, 2, h, w)."""
     if name == "label_s":
         return torch.where(torch.rand(2, height, width) < 0.3, IGNORE, torch.randint(K, (2, height, width)))
     if "logits" in name:

@@ -1,4 +1,5 @@
-"""ADVENT and FDA against their formulas in plain loops, what their gradients reach, and the baselines' config on tiny streets."""
+"""ADVENT and FDA against their formulas in plain loops, what their gradients reach, and the baselines' config
+on tiny streets."""
 
 import json
 import math
@@ -191,7 +192,8 @@ def test_ignored_pixels_teach_no_class_and_are_judged_all_the_same():
 
 
 def naive_transfer(source, target, beta):
-    """FDA eq. 3 and 4 on colours from 0 to 255: (C, H, W) each, in numpy's complex Fourier transform, place by place."""
+    """FDA eq. 3 and 4 on colours from 0 to 255: (C, H, W) each, in numpy's complex Fourier transform, place
+    by place."""
     own, other = np.fft.fft2(source, axes=(-2, -1)), np.fft.fft2(target, axes=(-2, -1))
     amplitude, phase = np.abs(own), np.angle(own)
     height, width = source.shape[-2:]
@@ -221,7 +223,8 @@ SIZES = [(8, 12), (7, 9), (12, 7), (16, 32)]
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("ranges", [((0, 90), (150, 256)), ((0, 256), (0, 256))])
 def test_the_transfer_is_the_papers_on_colours_from_0_to_255(ranges, size, beta):
-    """Dark images to bright ones: in [-1, 1] their means differ in sign, and eq. 4 would give another image."""
+    """Dark images to bright ones: in [-1, 1] their means differ in sign, and eq. 4 would give another
+    image."""
     source, real_s = pictures(*ranges[0], (2, 3, *size))
     target, real_t = pictures(*ranges[1], (2, 3, *size), seed=1)
     fake_t = spectral_transfer(real_s, real_t, beta)

@@ -1,4 +1,5 @@
-"""Networks against the papers' sizes and initialisations; the frozen wrapper, gradient reversal and the image pool."""
+"""Networks against the papers' sizes and initialisations; the frozen wrapper, gradient reversal and the image
+pool."""
 
 import inspect
 import math

@@ -1,4 +1,5 @@
-"""Segmenters and spatial critics: published sizes, any image, weights of others, checkpointing, gates on maps."""
+"""Segmenters and spatial critics: published sizes, any image, weights of others, checkpointing, gates on
+maps."""
 
 import copy
 from itertools import pairwise
@@ -220,7 +221,8 @@ def test_enlargement_is_bilinear():
 
 
 def test_fcn8s_commutes_with_flips():
-    # 26 + 198 = 7 x 32: nothing is rounded, so that a network with mirrored kernels mirrors its answer, if and only if all
+    # 26 + 198 = 7 x 32: nothing is rounded, so that a network with mirrored kernels mirrors its answer, if
+    # and only if all
     # three crops are centred
     net = build("fcn8s").eval()
     x = images(1, height=26, width=26)

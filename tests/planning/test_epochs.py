@@ -1,4 +1,5 @@
-"""Epochs are steps: of the images that are there, counted as the papers' code counts, and the same stage as those steps."""
+"""Epochs are steps: of the images that are there, counted as the papers' code counts, and the same stage as
+those steps."""
 
 import json
 
@@ -29,7 +30,9 @@ def steps(config):
 
 @pytest.mark.parametrize(
     ("preset", "expected"),
-    [  # as many as tools/train_task_net.py and train_adda_net.py of the release, and its CycleGAN, make of the official sets
+    # as many as tools/train_task_net.py and train_adda_net.py of the release, and its CycleGAN, make of the
+    # official sets
+    [
         ("digits/mnist_usps/full", {"source": 46_900, "pixel": 30_000, "task": 46_900, "feature": 11_400}),
         (
             "digits/mnist_usps/release",

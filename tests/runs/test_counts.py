@@ -1,4 +1,5 @@
-"""What is read is counted, what is left out is named, and what a class or a set lacks is warned of before training."""
+"""What is read is counted, what is left out is named, and what a class or a set lacks is warned of before
+training."""
 
 import bz2
 import json

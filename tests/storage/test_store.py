@@ -1,4 +1,5 @@
-"""What is stored is what was made: damaged folders are named and not used, wherever they are read; `cycada verify`."""
+"""What is stored is what was made: damaged folders are named and not used, wherever they are read; `cycada
+verify`."""
 
 import importlib
 import json

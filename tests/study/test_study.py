@@ -1,4 +1,5 @@
-"""The real-vs-fake study without a browser: what the page gives away, what the server takes, what the score says."""
+"""The real-vs-fake study without a browser: what the page gives away, what the server takes, what the score
+says."""
 
 import base64
 import io

@@ -1,4 +1,5 @@
-"""Sweeps: rows as written, stages trained once, failures set aside, interruptions gone on from, other processes."""
+"""Sweeps: rows as written, stages trained once, failures set aside, interruptions gone on from, other
+processes."""
 
 import json
 import shutil
