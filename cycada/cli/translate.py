@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cycada.cli.values import PATH, TILE
 from cycada.core.errors import CycadaError, shown
+
+if TYPE_CHECKING:
+    from cycada.inference.translator import Size
 
 Results = Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")]
 
@@ -92,7 +95,7 @@ def translate(
         source,
         out,
         direction.value if direction else None,
-        _size("keep" if keep_size else size),  # type: ignore[arg-type]
+        _size("keep" if keep_size else size),
         recursive=recursive,
         form=form.value,
         tile=tile,
@@ -109,9 +112,11 @@ def translate(
         raise CycadaError(complaint)
 
 
-def _size(text: str) -> str | int:
-    if text in ("run", "keep"):
-        return text
+def _size(text: str) -> Size:
+    if text == "run":
+        return "run"
+    if text == "keep":
+        return "keep"
     if not text.isdecimal() or len(text) > 5 or not 4 <= int(text) < 2**16:
         raise CycadaError(
             f"--size: found {shown(text)}, expected run, keep, or a number of pixels from 4 to 65535."
@@ -138,5 +143,5 @@ def export(
     """Export a generator, with a model card and optionally as ONNX."""
     from cycada.inference.export import export as export_generator
 
-    for file in export_generator(run, out, direction.value, onnx, results):  # type: ignore[arg-type]
+    for file in export_generator(run, out, direction.value, onnx, results):
         print(file)

@@ -32,7 +32,7 @@ def plugin_source(entry: object) -> str:
         return ""
     files = {Path(frame.f_code.co_filename)}
     with suppress(TypeError, OSError):
-        files.add(Path(inspect.getfile(entry)))  # type: ignore[arg-type]
+        files.add(Path(inspect.getfile(entry)))  # type: ignore[arg-type] # a TypeError is expected
     files = {f.resolve() for f in files if f.is_file()}
     files = {
         f
@@ -41,7 +41,7 @@ def plugin_source(entry: object) -> str:
     }
     if not files:  # the entry was typed into an interpreter
         with suppress(TypeError, OSError):
-            return bytes_digest(inspect.getsource(entry).encode(), size=8)  # type: ignore[arg-type]
+            return bytes_digest(inspect.getsource(entry).encode(), size=8)  # type: ignore[arg-type] # as above
         return ""
     contents: dict[Path, bytes] = {}
     for file in sorted(files):

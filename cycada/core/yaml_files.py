@@ -42,7 +42,7 @@ class NumberAsWritten(float):
         number.text = text
         return number
 
-    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override]
+    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override] # what copies it is the text
         return (self.text,)
 
     def __str__(self) -> str:
@@ -264,9 +264,8 @@ def typed(text: str, name: str) -> Any:
         return parse_yaml(text, name)
     loader = _Loader("")
     loader.name = name
-    return loader.construct_object(
-        yaml.ScalarNode(loader.resolve(yaml.ScalarNode, text, (True, False)), text)
-    )
+    tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call] # in its stub
+    return loader.construct_object(yaml.ScalarNode(tag, text))
 
 
 def put(data: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:

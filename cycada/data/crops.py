@@ -172,8 +172,8 @@ def crop_loader(
         world: Number of processes that train together.
     """
     return DataLoader(
-        crops,  # type: ignore[arg-type]
-        batch_sampler=Steps(len(crops), batch, crops.seed, start, rank, world),  # type: ignore[arg-type]
+        crops,  # type: ignore[arg-type] # its keys are (epoch, index), not an index
+        batch_sampler=Steps(len(crops), batch, crops.seed, start, rank, world),
         num_workers=workers,
         collate_fn=_stack,
         generator=torch.Generator(),  # without it, a loader seeds its workers from the global generator

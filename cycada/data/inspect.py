@@ -178,7 +178,8 @@ def coloured(mask: Mask, palette: Palette) -> Image:
     """Return a mask (H, W) in the colours of its classes, (H, W, 3) uint8; ignored pixels are black."""
     table = np.zeros((max(256, len(palette)), 3), np.uint8)
     table[: len(palette)] = palette
-    return table[mask]
+    image: Image = table[mask]
+    return image
 
 
 def _strip(image: Image, mask: Mask | None, palette: Palette, width: int) -> Image:

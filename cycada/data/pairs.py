@@ -205,7 +205,7 @@ def _readable(read: Callable[[Path], np.ndarray], path: Path, kind: str, files: 
         ) from None
 
 
-def find_pairs(
+def find_pairs(  # noqa: PLR0913, PLR0917 (each is an option of its caller)
     domain: SceneDomain,
     images: Mapping[str, Path],
     masks: Mapping[str, Path],

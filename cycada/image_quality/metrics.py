@@ -24,6 +24,7 @@ from cycada.metrics.image_quality import Moments, frechet_distance, kernel_dista
 from cycada.metrics.structure import structure_distance
 from cycada.networks.inception import InceptionFeatures
 
+Side = Literal["source", "target"]
 Split = Literal["test", "train"]
 DIRECTIONS: dict[str, Direction] = {"source": "st", "target": "ts"}
 """The domain that images come from -> the direction in which they are translated."""
@@ -47,7 +48,7 @@ class Batch:
         truth: Their true translations, or None where these are not known.
     """
 
-    side: Literal["source", "target"]
+    side: Side
     split: Split
     real: Tensor
     labels: Sequence[Tensor] | Tensor | None = None
@@ -82,7 +83,7 @@ def confusion(logits: Tensor, labels: Sequence[Tensor] | Tensor, classes: int) -
         The confusion matrix (K, K), true classes in rows, predicted ones in columns.
     """
     if logits.ndim == 2:
-        return confusion_matrix(logits.argmax(1).cpu(), torch.as_tensor(labels).cpu(), classes)  # type: ignore[arg-type]
+        return confusion_matrix(logits.argmax(1).cpu(), torch.as_tensor(labels).cpu(), classes)
     counts = torch.zeros(classes, classes, dtype=torch.long)
     for logits_of_image, mask in zip(logits, labels, strict=True):
         predicted = resize_logits(logits_of_image[None].float(), mask.shape).argmax(1)[0]

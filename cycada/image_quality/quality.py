@@ -26,6 +26,7 @@ from cycada.image_quality.metrics import (
     FcnScore,
     LabelScore,
     Pixels,
+    Side,
     StreamingMetric,
 )
 from cycada.image_quality.scorers import Extractor, Scorer, find_extractor, find_scorer
@@ -170,7 +171,7 @@ def _measure(
         metrics["fcn"] = FcnScore(scorer.classify, scorer.size, len(scorer.classes))
     if extractor and "features" in missing:
         metrics["features"] = Distances(extractor.extract)
-    sides: dict[str, Mapping[Any, ImageDataset | ResizedDataset]] = {
+    sides: dict[Side, Mapping[Any, ImageDataset | ResizedDataset]] = {
         "source": datasets.source,
         "target": datasets.target,
     }
@@ -190,7 +191,7 @@ def _measure(
         for side, dataset in references.items():
             indices = evenly_spaced(len(dataset), len(tested[side]))
             for real, _ in _pictures(dataset, indices, device):
-                metrics["features"].update(Batch(side, "train", real))  # type: ignore[arg-type]
+                metrics["features"].update(Batch(side, "train", real))
     screen.end()
     protocol = _protocol(config, stage, datasets, tested)
     networks: Mapping[str, Scorer | Extractor | None] = {"fcn": scorer, "features": extractor}
@@ -228,7 +229,7 @@ def _check_scorer(folder: RunFolder, scorer: Scorer, config: Config, datasets: D
 
 
 def _protocol(
-    config: Config, stage: StagePlan, datasets: Datasets, tested: Mapping[str, ImageDataset | ResizedDataset]
+    config: Config, stage: StagePlan, datasets: Datasets, tested: Mapping[Side, ImageDataset | ResizedDataset]
 ) -> dict[str, Any]:
     """Return how the images were measured: what numbers must have in common to be compared."""
     shapes = config.shapes(stage.stage)

@@ -54,7 +54,7 @@ class Translation:
         )
 
 
-def translate(
+def translate(  # noqa: PLR0913 (each is an option of its caller)
     what: Path | str | Translator,
     source: Path | str,
     out: Path | str,

@@ -27,15 +27,14 @@ def card(about: Exported, folder: RunFolder, onnx: bool) -> str:
         The text of README.md.
     """
     before, after = (about.source, about.target) if about.direction == "st" else (about.target, about.source)
+    pairing = [] if about.method == "pix2pix" else ["unpaired"]
     head = {
         "library_name": "cycada",
         "pipeline_tag": "image-to-image",
-        "tags": ["image-translation", "unpaired", about.method, about.architecture["name"]],
+        "tags": ["image-translation", *pairing, about.method, about.architecture["name"]],
         "license": "other",
         "license_name": "see-the-data",
     }
-    if about.method == "pix2pix":
-        head["tags"].remove("unpaired")  # type: ignore[attr-defined]
     height, width = about.size
     facts = {
         "run": f"`{about.run}` ({about.experiment}, stage {about.stage})",

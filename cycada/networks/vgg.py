@@ -95,7 +95,7 @@ class Vgg(nn.Module):
             for module in self.body:
                 if isinstance(module, nn.Conv2d):
                     nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                    nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+                    nn.init.zeros_(module.get_parameter("bias"))
         elif weights:
             self._take(read_weights(weights), weights)
         elif pretrained:

@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file
-from timm.utils import ModelEmaV3
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
-from cycada.config.schema import Config, Data, Spec, Stage, digest, shapes_of
+from cycada.config.schema import Config, Data, Spec, Stage, digest
 from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError, list_some
 from cycada.core.registry import check_options, needs, typed
+from cycada.core.sizes import shapes_of
 from cycada.data import (
     Augment,
     Crops,
@@ -115,11 +116,11 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
     for side in ("source", "target"):
         sides[side] = domain = prepared_domain(config, plans, side, sides["source"].classes if sides else ())
         for split in ("train", "test"):
-            raw = domain.load(data.resolved_root(), split, data.download)  # type: ignore[arg-type]
+            raw = domain.load(data.resolved_root(), split, data.download)
             hasher.update(raw.images.numpy().data)
             if raw.labels is not None and (side == "source" or split == "test"):
                 hasher.update(raw.labels.numpy().data)
-            datasets[side, split] = _convert(raw, data, device)  # type: ignore[index]
+            datasets[side, split] = _convert(raw, data, device)
         if domain.classes_from_files:
             hasher.update("\n".join(domain.classes).encode())
     source, target = sides["source"], sides["target"]
@@ -304,7 +305,7 @@ def build_networks(
         without_classes = kind == "pair_d" and is_segmentation(config)
         context |= {"image_channels": channels[role], "classes": 0 if without_classes else classes}
         if kind == "d_feat":
-            width = int(roles["f_t"].width)  # type: ignore[arg-type]
+            width = int(roles["f_t"].width)  # type: ignore[arg-type] # every task network has one
             context["inputs"] = {"features": width, "product": classes * width}.get(
                 plan.options.critic_input, classes
             )

@@ -65,6 +65,6 @@ def _conditions(record: Record) -> dict[str, Any]:
 def _defaults(domain: str) -> dict[str, Any]:
     """Return a domain's options at their defaults, which one config may spell out and another leave out."""
     registry = next((r for r in (domains, scene_domains) if domain in r), None)
-    options = option_defaults(registry[domain]) if registry else {}  # type: ignore[arg-type]
+    options = option_defaults(registry[domain]) if registry else {}
     # lists as in YAML, where there are no tuples
     return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}

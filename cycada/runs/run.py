@@ -85,7 +85,7 @@ def run(config: Config, screen: Progress | None = None) -> Summary:
     return summary
 
 
-def run_stages(config: Config, tracker: Tracker, screen: Progress) -> Summary:
+def run_stages(config: Config, tracker: Tracker, screen: Progress) -> Summary:  # noqa: PLR0912 (the stages in their order)
     """Run all stages and report them to `tracker`; see `run` for what is raised."""
     plans = plan(config)
     config = counted(config, plans)

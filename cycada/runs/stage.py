@@ -317,9 +317,9 @@ def _manifest(
 
 
 def _tags(manifest: dict[str, Any]) -> dict[str, str]:
-    return {
-        f"cycada.{k}": str(v) for k, v in manifest.items() if k in ("experiment", "method", "device", "seed")
-    } | manifest["environment"]
+    environment: dict[str, str] = manifest["environment"]
+    named = ("experiment", "method", "device", "seed")
+    return {f"cycada.{k}": str(v) for k, v in manifest.items() if k in named} | environment
 
 
 def _artifacts(folder: RunFolder) -> list[Path]:

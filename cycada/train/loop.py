@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from timm.utils import ModelEmaV3
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from cycada.core.types import Batch
 from cycada.data import Augment, SceneStream, Stream
-from cycada.methods import TEACHER, Networks, StepTensors
+from cycada.methods import TEACHER, Networks, Options, StepTensors
 from cycada.networks import kind_of
 from cycada.train.device import Device, Precision
 from cycada.train.meter import Diverged, Meter
@@ -71,8 +71,8 @@ class TrainState:
 
     nets: Networks
     phases: Sequence[Phase]
-    tensors: type[StepTensors]
-    options: Any
+    tensors: type[StepTensors[Any]]
+    options: Options
     source: Stream | SceneStream
     target: Stream | SceneStream | None
     steps: int

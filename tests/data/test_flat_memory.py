@@ -1,4 +1,5 @@
-"""SegmentationDataset in files do not pile up: reading, training and scoring 2,000 of them take what 200 take."""
+"""SegmentationDataset in files do not pile up: reading, training and scoring 2,000 of them take what 200
+take."""
 
 import ctypes
 import gc

@@ -1,4 +1,5 @@
-"""Folders of pictures and pix2pix's pairs: read right or refused by name, trained on without labels, partners under one window."""
+"""Folders of pictures and pix2pix's pairs: read right or refused by name, trained on without labels, partners
+under one window."""
 
 import os
 from pathlib import Path
@@ -108,8 +109,11 @@ def bad_files(folder):
     saved(folder / "bomb.png", Image.new("1", (18000, 10000)))
     small = "expected at least 2 x 2"
     return dict.fromkeys(contents, "not a readable image") | {
-        "dot.png": small, "line.png": small, "floats.tif": "floating-point", "bomb.png": "decompression bomb",
-    }  # fmt: skip
+        "dot.png": small,
+        "line.png": small,
+        "floats.tif": "floating-point",
+        "bomb.png": "decompression bomb",
+    }
 
 
 def test_bad_pictures_are_named_or_skipped_and_counted(tmp_path):
@@ -141,8 +145,18 @@ def test_nearest_colour_is_that_of_a_naive_loop():
         (0, 0, 0),
         (255, 255, 255),
     ]  # the first is as far from two colours: the first of them has it
-    naive = np.array([[min(range(12), key=lambda k: sum((int(p) - c) ** 2 for p, c in zip(at, palette[k], strict=True))) for at in row]
-                      for row in image])  # fmt: skip
+    naive = np.array(
+        [
+            [
+                min(
+                    range(12),
+                    key=lambda k: sum((int(p) - c) ** 2 for p, c in zip(at, palette[k], strict=True)),
+                )
+                for at in row
+            ]
+            for row in image
+        ]
+    )
     found = nearest_colour(image, palette)
     assert found.dtype == np.uint8
     assert np.array_equal(found, naive)
@@ -295,9 +309,18 @@ def test_mistakes_in_options_are_answered(tmp_path):
     not FACADES.is_dir(), reason="needs the CMP facades of pix2pix under the data root (CYCADA_DATA)"
 )
 def test_the_colours_of_facades_are_those_of_the_files():
-    """Where a label map is flat, its pixels are within JPEG's error of a colour, and every class is somewhere."""
-    both = domain({"name": "paired", "train": "facades/train", "test": "facades/val", "show": "right", "labels": "right",
-                   "classes": "cmp_facades"})  # fmt: skip
+    """Where a label map is flat, its pixels are within JPEG's error of a colour, and every class is
+    somewhere."""
+    both = domain(
+        {
+            "name": "paired",
+            "train": "facades/train",
+            "test": "facades/val",
+            "show": "right",
+            "labels": "right",
+            "classes": "cmp_facades",
+        }
+    )
     scenes = both.load(FACADES.parent, "train")
     assert (len(scenes), len(both.load(FACADES.parent, "test"))) == (400, 100)
     near, flat_pixels, seen = 0, 0, set()
@@ -445,7 +468,8 @@ def toy():
 
 
 def pairs_of(batch, scenes, truths):
-    """Every row of a batch, found again in the scenes: (scene, mirrored) -> whether its partner is the same window of the truth."""
+    """Every row of a batch, found again in the scenes: (scene, mirrored) -> whether its partner is the same
+    window of the truth."""
     height, width = batch.real_s.shape[2:]
     for image, partner in zip(batch.real_s, batch.pair_t, strict=True):
         hits = []
@@ -546,7 +570,8 @@ def test_where_nobody_knows_the_partners_it_is_refused(tmp_path, toy):
 
 
 def test_label_maps_and_photos_are_scored_where_they_have_masks(tmp_path):
-    """A segmenter of photos, trained on the target's masks, is an ordinary oracle: what an FCN score is measured with."""
+    """A segmenter of photos, trained on the target's masks, is an ordinary oracle: what an FCN score is
+    measured with."""
     data = {"source": paired("right", part="even"), "target": paired("left", part="odd")}
     networks = {"f": {"name": "small_segmenter", "channels": 4, "width": 8}}
     stages = {"scorer": {"method": "target_only", "networks": networks}}

@@ -1,4 +1,5 @@
-"""SegmentationDataset in files: the official layouts on tiny trees, and what is said of every kind of damage."""
+"""SegmentationDataset in files: the official layouts on tiny trees, and what is said of every kind of
+damage."""
 
 import struct
 import zlib
@@ -255,7 +256,8 @@ def test_camvid_by_drive_and_time(tmp_path):
     assert load("camvid", tmp_path, **dusk).names == ["0001TP_000000", "0001TP_000001"]
     assert load("camvid", tmp_path, "test", **dusk).names == ["0001TP_000004"]
     assert load("camvid", tmp_path).read(0)[1][0].tolist() == [*range(11), IGNORE]
-    # sky building pole road pavement tree sign fence car pedestrian bicyclist void, among the nine of `streets`
+    # sky building pole road pavement tree sign fence car pedestrian bicyclist void, among the nine of
+    # `streets`
     assert load("camvid", tmp_path, classes=9).read(0)[1][0].tolist() == [
         3,
         2,

@@ -1,4 +1,5 @@
-"""`translate: once` on images with one label each: in memory, the same pictures as on the fly, every image through g_st once."""
+"""`translate: once` on images with one label each: in memory, the same pictures as on the fly, every image
+through g_st once."""
 
 import os
 import signal

@@ -1,4 +1,5 @@
-"""Generators taken out of their runs: the same pixels from safetensors and from ONNX, and a card that says what they are."""
+"""Generators taken out of their runs: the same pixels from safetensors and from ONNX, and a card that says
+what they are."""
 
 import json
 import shutil
@@ -161,10 +162,13 @@ def test_what_is_refused(exported, cycle, tmp_path, cycada):
     save_file(weights, other, {"cycada": about({"name": "resnet", "channels": 8}).text()})
     save_file(weights, newer, {"cycada": about({"name": "resnet"}, format=2).text()})
     for file, why in (
-        (damaged, "cannot be read"), (foreign, "which network"), (unknown, "plugins my.nets"), (other, "do not fit"),
-            (newer, "format is 2"),
+        (damaged, "cannot be read"),
+        (foreign, "which network"),
+        (unknown, "plugins my.nets"),
+        (other, "do not fit"),
+        (newer, "format is 2"),
         (tmp_path / "none.safetensors", "cannot be read"),
-    ):  # fmt: skip
+    ):
         code, _, err = cycada("translate", file, tmp_path, tmp_path / "out")
         assert (code, why in err, str(file) in err) == (2, True, True), err
 

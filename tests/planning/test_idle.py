@@ -16,9 +16,16 @@ from cycada.planning.plan import plan
 BASE = {
     "name": "x",
     "data": {"source": "rendered_digits", "target": "optdigits", "size": 16, "channels": 1},
-    "networks": {"f": {"name": "convnet", "channels": 4, "width": 8}, "g": "resnet", "d": {"name": "patchgan", "layers": 2}},
-    "stages": {"source": {"method": "source_only", "steps": 3, "batch": 2}, "pixel": {"method": "cyclegan", "steps": 3, "batch": 2}},
-}  # fmt: skip
+    "networks": {
+        "f": {"name": "convnet", "channels": 4, "width": 8},
+        "g": "resnet",
+        "d": {"name": "patchgan", "layers": 2},
+    },
+    "stages": {
+        "source": {"method": "source_only", "steps": 3, "batch": 2},
+        "pixel": {"method": "cyclegan", "steps": 3, "batch": 2},
+    },
+}
 
 
 ADABN = {"method": "adabn", "steps": 3, "batch": 2, "optimizer": {"lr": 0.1}, "init": {"f_t": "source.f_t"}}

@@ -1,4 +1,5 @@
-"""Reports on segmentation: mIoU by name and by number, paired tests over scenes, IoU of classes, answers, published numbers."""
+"""Reports on segmentation: mIoU by name and by number, paired tests over scenes, IoU of classes, answers,
+published numbers."""
 
 import base64
 import csv
@@ -199,8 +200,8 @@ def test_iou_of_every_class_is_in_a_table(made, results):
     markdown = (made[1] / "table.md").read_text()
     heads = re.search(r"## IoU of every class\n\n(.*?)\n", markdown)[1]
     assert (
-        heads
-        == "| method | class 0 | class 1 | class 2 | class 3 | class 4 | mIoU | fwIoU | pixel accuracy | class accuracy |"
+        heads == "| method | class 0 | class 1 | class 2 | class 3 | class 4 "
+        "| mIoU | fwIoU | pixel accuracy | class accuracy |"
     )
     cells = [
         float(c)
@@ -266,9 +267,12 @@ def test_titles_tell_domains_of_one_name_apart(tmp_path):
 
     assert titles("mnist", {"name": "usps", "folder": "x"}) == ("MNIST", "USPS")
     assert titles(*LOOKS) == ("drawn streets (game)", "drawn streets (photo)")
-    assert titles({"name": "folder", "folder": "/home/me/sharp", "train": 3}, {"name": "folder", "folder": "soft"}) == (
-        "folder (sharp)", "folder (soft)",
-    )  # fmt: skip
+    assert titles(
+        {"name": "folder", "folder": "/home/me/sharp", "train": 3}, {"name": "folder", "folder": "soft"}
+    ) == (
+        "folder (sharp)",
+        "folder (soft)",
+    )
 
 
 def test_published_numbers_of_gta5_are_flagged(tmp_path):

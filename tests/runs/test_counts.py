@@ -1,4 +1,5 @@
-"""What is read is counted, what is left out is named, and what a class or a set lacks is warned of before training."""
+"""What is read is counted, what is left out is named, and what a class or a set lacks is warned of before
+training."""
 
 import bz2
 import json
@@ -65,8 +66,14 @@ def own(root, size=8, name="folder", stages=None, **options):
         for side in ("source", "target")
     )
     data = {"root": str(root), "size": size, "channels": 3, "source": source, "target": target}
-    return parse(TINY | {"networks": {"f": "small_segmenter" if name == "mask_folder" else TINY["networks"]["f"]}, "data": data}
-                 | {"stages": stages or TINY["stages"], "results": str(root / "results")})  # fmt: skip
+    return parse(
+        TINY
+        | {
+            "networks": {"f": "small_segmenter" if name == "mask_folder" else TINY["networks"]["f"]},
+            "data": data,
+        }
+        | {"stages": stages or TINY["stages"], "results": str(root / "results")}
+    )
 
 
 def loaded(config):

@@ -1,4 +1,5 @@
-"""Source scenes translated once, to disk: the same pixels as on the fly, the same windows as the scenes, and each only once."""
+"""Source scenes translated once, to disk: the same pixels as on the fly, the same windows as the scenes, and
+each only once."""
 
 import copy
 import os

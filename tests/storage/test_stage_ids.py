@@ -1,6 +1,7 @@
-"""The ids of every stage of every shipped config are frozen: a change here means that everybody's finished stages train anew.
+"""The ids of every stage of every shipped config are frozen.
 
-The data are not read: their fingerprint is a constant, and epochs are those of the official sets. Where an id has to change, run
+A change here means that everybody's finished stages train anew. The data are not read: their fingerprint is a
+constant, and epochs are those of the official sets. Where an id has to change, run
 `PYTHONPATH=tests python tests/storage/test_stage_ids.py` and say in the commit why.
 """
 

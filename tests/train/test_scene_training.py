@@ -1,4 +1,5 @@
-"""SegmentationDataset through the same stages, step and loop as images: tiny streets, every stage, resume, scores against naive loops."""
+"""SegmentationDataset through the same stages, step and loop as images: tiny streets, every stage, resume,
+scores against naive loops."""
 
 import io
 import json

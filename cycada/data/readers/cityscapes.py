@@ -31,8 +31,10 @@ LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 3
 
 Subset = Literal[19, 16, 13]
 WITHOUT: Mapping[int, tuple[str, ...]] = {
-    19: (), 16: ("terrain", "truck", "train"), 13: ("terrain", "truck", "train", "wall", "fence", "pole"),
-}  # fmt: skip
+    19: (),
+    16: ("terrain", "truck", "train"),
+    13: ("terrain", "truck", "train", "wall", "fence", "pole"),
+}
 """Classes left out of the 19: those that SYNTHIA does not have, and, of 13, three more (Tsai et al., CVPR
 2018, section 5)."""
 

@@ -181,7 +181,7 @@ def _codes(value: object, where: str) -> list[Code]:
             return values
         raise error
     if is_id(value):
-        return [value]  # type: ignore[list-item]
+        return [value]  # type: ignore[list-item] # is_id has looked at its type
     colours = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
     codes: list[Code] = []
     for colour in colours:
