@@ -100,8 +100,10 @@ def test_what_has_an_effect_is_not(over: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("drive", "count"), [("day", 1), ("dusk", 0)])
 def test_an_option_of_a_domain_without_effect_is_said(drive: str, count: int) -> None:
-    data = {"source": {"name": "camvid"}, "target": {"name": "camvid", "drive": drive, "last": 9}}
-    config = parse({"name": "x", "data": data, "stages": {"source": {"method": "source_only", "steps": 1}}})
+    data = {"source": "camvid", "target": {"name": "camvid", "drive": drive, "last": 9}}
+    stages = {"source": {"method": "source_only", "steps": 1, "batch": 2}}
+    size = {"size": [64, 64], "channels": 3}
+    config = parse({"name": "x", "data": data | size, "networks": {"f": "small"}, "stages": stages})
     found = idle(config, plan(config))
     assert sum(text.startswith("data.target.last: only the drive") for text in found) == count
 
