@@ -103,7 +103,7 @@ def test_an_option_of_a_domain_without_effect_is_said(drive: str, count: int) ->
     data = {"source": "camvid", "target": {"name": "camvid", "drive": drive, "last": 9}}
     stages = {"source": {"method": "source_only", "steps": 1, "batch": 2}}
     size = {"size": [64, 64], "channels": 3}
-    config = parse({"name": "x", "data": data | size, "networks": {"f": "small"}, "stages": stages})
+    config = parse({"name": "x", "data": data | size, "networks": {"f": "small_segmenter"}, "stages": stages})
     found = idle(config, plan(config))
     assert sum(text.startswith("data.target.last: only the drive") for text in found) == count
 
