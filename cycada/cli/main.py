@@ -47,7 +47,12 @@ Overrides = Annotated[
     ),
 ]
 ConfigFile = Annotated[
-    Path, typer.Argument(metavar="CONFIG", parser=PATH, help="The YAML file of an experiment.")
+    Path,
+    typer.Argument(
+        metavar="CONFIG",
+        parser=PATH,
+        help="The YAML file of an experiment, or a shipped recipe by its name, such as demo.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
 
@@ -107,12 +112,12 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="[CONFIG]... [KEY=VALUE]...",
-            help="Further files, and settings that replace those of all files.",
+            help="Further files or recipes, and settings that replace those of all files.",
         ),
     ] = None,
 ) -> None:
     """Check configs without data, and print their plans. One step of every stage is rehearsed."""
-    files = [word for word in more or () if word.endswith((".yaml", ".yml")) and "=" not in word]
+    files = [word for word in more or () if "=" not in word]
     for file in (config, *map(Path, files)):
         _check_one(file, [word for word in more or () if word not in files])
     print("The config is sound." if not files else f"{1 + len(files)} configs are sound.")
@@ -151,7 +156,14 @@ def _check_one(config: Path, overrides: list[str]) -> None:
 
 @app.command()
 def sweep(
-    file: Annotated[Path, typer.Argument(metavar="SWEEP", parser=PATH, help="The YAML file of a sweep.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SWEEP",
+            parser=PATH,
+            help="The YAML file of a sweep, or a shipped one by its name, such as sweeps/demo_methods.",
+        ),
+    ],
     overrides: Overrides = None,
     seeds: Annotated[
         str | None, typer.Option(help="Seeds that replace those of the file, such as 0,1,2.")

@@ -8,7 +8,18 @@ from helpers.paths import ROOT
 
 pytestmark = pytest.mark.trains
 
-HEAVY = ("torchvision", "timm", "sklearn", "scipy", "pandas", "matplotlib", "mlflow", "onnx", "huggingface_hub", "joblib")
+HEAVY = (
+    "torchvision",
+    "timm",
+    "sklearn",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "mlflow",
+    "onnx",
+    "huggingface_hub",
+    "joblib",
+)
 SCRIPT = f"""
 import sys
 from cycada.cli.main import app
@@ -27,7 +38,9 @@ print("imports of check:", imported("check", "configs/demo.yaml"))
 
 
 def test_commands_import_torch_at_most():
-    ended = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     found = dict(line.split(": ") for line in ended.stdout.splitlines() if line.startswith("imports of"))
     assert found == {
         "imports of --help": "[]",
