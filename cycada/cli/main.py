@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from cycada.cli.entry import run_command
@@ -233,20 +232,32 @@ class Listed(StrEnum):
     domains = "domains"
     networks = "networks"
     scores = "scores"
+    criteria = "criteria"
+    monitors = "monitors"
+    schedules = "schedules"
+    recipes = "recipes"
+    plugins = "plugins"
 
 
 @app.command("list")
-def list_(what: Annotated[Listed, typer.Argument(help="What to list.")]) -> None:
-    """List what a config may name, with options and descriptions."""
+def list_(
+    what: Annotated[Listed, typer.Argument(help="What to list.")],
+    name: Annotated[
+        str | None, typer.Argument(help="One entry, to see its options, what it needs and an example.")
+    ] = None,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE", help="A plug-in whose entries are listed too. May be repeated."),
+    ] = None,
+) -> None:
+    """List what a config may name, or show all that is known of one entry."""
     from cycada.cli import listing
 
-    title, columns, rows = listing.rows(what.value)
-    table = Table(title=title, show_lines=False)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("name", "kind"))
-    for row in rows:
-        table.add_row(*map(escape, row))  # brackets in a text are no markup
-    Console(highlight=False).print(table)
+    listing.import_plugins(plugin or ())
+    if name is None:
+        listing.print_list(what.value)
+    else:
+        listing.print_entry(what.value, name)
 
 
 @app.command()
