@@ -13,7 +13,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cycada import __version__
+from cycada.cli.completion import config_files, run_ids, settings
+from cycada.cli.config_schema import schema
+from cycada.cli.doctor import doctor
 from cycada.cli.entry import run_command
+from cycada.cli.init import init
 from cycada.cli.quality import quality
 from cycada.cli.study import study_app
 from cycada.cli.style import style
@@ -38,10 +43,29 @@ app.add_typer(
     name="study",
     help="Ask people which of two pictures is real. The score is how often they are fooled.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"cycada {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options_of_all(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
+        autocompletion=settings,
         help="Settings that replace those of the file, such as stages.pixel.steps=100.",
     ),
 ]
@@ -50,6 +74,7 @@ ConfigFile = Annotated[
     typer.Argument(
         metavar="CONFIG",
         parser=PATH,
+        autocompletion=config_files,
         help="The YAML file of an experiment, or a shipped recipe by its name, such as demo.",
     ),
 ]
@@ -111,6 +136,7 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="[CONFIG]... [KEY=VALUE]...",
+            autocompletion=lambda incomplete: [*config_files(incomplete), *settings(incomplete)],
             help="Further files or recipes, and settings that replace those of all files.",
         ),
     ] = None,
@@ -160,6 +186,7 @@ def sweep(
         typer.Argument(
             metavar="SWEEP",
             parser=PATH,
+            autocompletion=config_files,
             help="The YAML file of a sweep, or a shipped one by its name, such as sweeps/demo_methods.",
         ),
     ],
@@ -263,7 +290,12 @@ def list_(
 @app.command()
 def evaluate(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="The run folder of a stage, or its id under results/runs.")
+        str,
+        typer.Argument(
+            metavar="RUN",
+            autocompletion=run_ids,
+            help="The run folder of a stage, or its id under results/runs.",
+        ),
     ],
     overrides: Annotated[
         list[str] | None,
@@ -292,6 +324,9 @@ def evaluate(
     print_scores(scores)
 
 
+app.command()(init)
+app.command()(schema)
+app.command()(doctor)
 app.command()(quality)
 app.command()(style)
 app.command()(translate)

@@ -3,6 +3,7 @@
 import pytest
 from helpers.paths import ROOT
 
+from cycada.config import recipes as recipes_module
 from cycada.config.recipes import descriptions, find_config, recipes
 from cycada.config.schema import load_config
 from cycada.core.errors import CycadaError
@@ -53,6 +54,7 @@ def test_a_word_that_is_neither_is_refused(word, said, tmp_path, monkeypatch):
 def test_uses_may_name_a_recipe_and_says_which_file_was_taken(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("uses: digits/mnist_usps/best_quick\nname: mine\n")
+    recipes_module._tell.cache_clear()  # it says so once in a process
     config = load_config(tmp_path / "mine.yaml")
     assert (config.name, config.data.source.name) == ("mine", "mnist")
     assert "configs/digits/mnist_usps/best_quick.yaml" in capsys.readouterr().err
