@@ -26,6 +26,7 @@ from cycada.cli.translate import export, translate
 from cycada.cli.values import COUNT, JOBS, PATH
 from cycada.cli.verify import verify
 from cycada.core.errors import CycadaError
+from cycada.core.progress import Progress
 
 # a mistake of the user ends with one sentence and exit code 2, never with a traceback: see `main`
 app = typer.Typer(
@@ -78,20 +79,32 @@ ConfigFile = Annotated[
         help="The YAML file of an experiment, or a shipped recipe by its name, such as demo.",
     ),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print every value that is reported, not the losses alone.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
 
 
 @app.command()
-def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
+def run(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
     """Run all stages of an experiment that are not finished yet. Each continues from where it stopped."""
+    main = os.environ.get("RANK", "0") == "0"
+    screen = _screen(quiet, verbose)
+    if main:
+        screen.info(f"cycada {__version__}: {config}")  # importing PyTorch takes seconds
+
     from cycada.config import schema as configs
-    from cycada.core.progress import Progress
     from cycada.planning.idle import idle
     from cycada.planning.plan import plan
     from cycada.runs.run import run as run_experiment
 
-    screen = Progress()
-    main = os.environ.get("RANK", "0") == "0"
     parsed = configs.load(config, overrides or ())
     for warning in idle(parsed, plan(parsed)) if main else ():
         screen.warn(warning)
@@ -102,6 +115,12 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) 
         print(json.dumps(summary.as_dict()))
     else:
         _print_summary(summary, screen.console)
+
+
+def _screen(quiet: bool, verbose: bool) -> Progress:
+    if quiet and verbose:
+        raise CycadaError("Found --quiet and --verbose, expected one of the two.")
+    return Progress(quiet=quiet, verbose=verbose)
 
 
 def _print_summary(summary: Any, console: Console) -> None:
@@ -150,7 +169,6 @@ def check(
 
 def _check_one(config: Path, overrides: list[str]) -> None:
     from cycada.config import schema as configs
-    from cycada.core.progress import Progress
     from cycada.planning.absent import absent
     from cycada.planning.idle import idle
     from cycada.planning.plan import plan
@@ -212,9 +230,12 @@ def sweep(
         bool, typer.Option("--dry-run", help="Print what would be trained and how long it would take.")
     ] = False,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train variants of an experiment over several seeds. A stage that they share is trained only once."""
-    from cycada.core.progress import Progress
+    screen = _screen(quiet, verbose=False)
+    screen.info(f"cycada {__version__}: {file}")  # importing PyTorch takes seconds
+
     from cycada.sweeps.dry_run import print_plan
     from cycada.sweeps.plan import plan_sweep
     from cycada.sweeps.sweep import sweep as run_sweep
@@ -224,7 +245,7 @@ def sweep(
             plan_sweep(file, overrides or (), _numbers(seeds)), jobs or (16 if cluster else 1), as_json
         )
         return
-    content = run_sweep(file, overrides or (), _numbers(seeds), jobs, cluster, Progress())
+    content = run_sweep(file, overrides or (), _numbers(seeds), jobs, cluster, screen)
     failed = [c for c in content["cells"] if c["status"] != "done"]
     if as_json:
         print(json.dumps(content))

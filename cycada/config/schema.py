@@ -465,7 +465,11 @@ class Logging(Strict):
     """How often a stage reports, evaluates and writes checkpoints; training does not depend on it."""
 
     report_every: Count = Field(50, description="Number of steps between two reports of losses, 1 to 10^9.")
-    evaluate_every: Count = Field(500, description="Number of steps between two evaluations, 1 to 10^9.")
+    evaluate_every: Count | None = Field(
+        None,
+        description="Number of steps between two evaluations, 1 to 10^9, both at reports; null evaluates at "
+        "step 0 and then about ten times a stage.",
+    )
     checkpoint_every: Count = Field(500, description="Number of steps between two checkpoints, 1 to 10^9.")
     gradients: bool = Field(
         True, description="Whether every fifth report holds the norm of each loss's gradient."
