@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -139,13 +139,14 @@ def _data(root: Path) -> Finding:
     from cycada.data.inspect import default_instance
 
     found = []
-    for name, entry in (*domains.items(), *scene_domains.items()):
+    known: dict[str, Any] = {**domains, **scene_domains}
+    for name, entry in known.items():
         plain = default_instance(entry)
         folder = root / str(getattr(plain, "folder", ""))
         files = [file.removeprefix("optionally ").split(" ")[0] for file in entry.files]
         if not isinstance(plain, str) and any(next(folder.glob(file), None) for file in files):
             found.append(name)
-    generated = [name for name, entry in (*domains.items(), *scene_domains.items()) if not entry.files]
+    generated = [name for name, entry in known.items() if not entry.files]
     return Finding(
         "data", f"{', '.join(found) or 'no files'} under {root}; without files: {', '.join(generated)}"
     )
