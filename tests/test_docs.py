@@ -169,11 +169,15 @@ def shell_lines(page):
 
 
 COMMANDS = {path[1:]: command for path, command in hooks.commands(hooks.command_line())}
+OPTIONS = {option for parameter in hooks.command_line().params for option in parameter.opts}
+"""Options of `cycada` itself, such as --version."""
 
 
 def check_command(words):
     """Raises where a command, an option or a recipe is not there."""
     if any(word in ("...", "|") for word in words):
+        return
+    if words[1] in OPTIONS:
         return
     path = next((tuple(words[1 : 1 + n]) for n in (2, 1) if tuple(words[1 : 1 + n]) in COMMANDS), None)
     if path is None and len(words) <= 2 and any(known[0] == words[-1] for known in COMMANDS):

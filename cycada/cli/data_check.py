@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from cycada.config.recipes import SUFFIXES, recipes
 from cycada.config.schema import Config, data_root, load
 from cycada.core.errors import CycadaError
 from cycada.core.registry import check_options
@@ -167,7 +168,7 @@ class Checked:
 def check_named(
     what: str, settings: Sequence[str], root: Path | None, split: str, samples: int
 ) -> tuple[Checked, Path | None]:
-    """Check an experiment, by its YAML file, or a domain with masks, by its name.
+    """Check an experiment, by its YAML file or the name of a recipe, or a domain with masks, by its name.
 
     Args:
         what: The YAML file or the name.
@@ -182,7 +183,7 @@ def check_named(
     Raises:
         CycadaError: There is no such file or domain, or a domain cannot be opened.
     """
-    if what.endswith((".yaml", ".yml")):
+    if what.endswith(SUFFIXES) or (what not in scene_domains and what in recipes()):
         config = load(Path(what), [*settings, *([f"data.root={root}"] if root else ())])
         return check_config(config, samples), config.results / "experiments" / config.name / "data.png"
     entry = scene_domains[what]

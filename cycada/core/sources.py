@@ -18,6 +18,13 @@ INSTALLED = ("site-packages", "dist-packages")
 """Names of folders with installed packages, which are identified by their versions."""
 
 
+def look_for_modules_in(folder: Path) -> None:
+    """Let Python find modules in a folder, after those in all places that it already looks in."""
+    place = str(folder.resolve())
+    if place not in sys.path:
+        sys.path.append(place)
+
+
 def plugin_source(entry: object) -> str:
     """Return a hash of the source files of an entry that a plug-in is registering.
 

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file
-from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from cycada.config.schema import Config, Data, Spec, Stage, digest
@@ -436,10 +435,7 @@ def build_training(
         assert isinstance(source, ResizedDataset)
         source = PairedDataset(source, true_translations(plan, datasets).resized_to(source.size))
 
-    ema = {
-        role: ModelEmaV3(nets.get_submodule(role), decay=decay, use_warmup=True)
-        for role, decay in stage.ema.items()
-    }
+    ema = _moving_averages(stage.ema, nets)
     if plan.has_teacher:
         nets.add_module(TEACHER, Frozen(ema["f_t"].module))
 
@@ -493,6 +489,18 @@ def build_training(
         ema=ema,
         partner_name="fake_t" if once else "pair_t" if paired else None,
     )
+
+
+def _moving_averages(decays: Mapping[str, float], nets: Networks) -> dict[str, Any]:
+    """Return timm's moving average of each network with a decay, by role."""
+    if not decays:
+        return {}
+    from timm.utils import ModelEmaV3  # takes a second to import, and few stages have an average
+
+    return {
+        role: ModelEmaV3(nets.get_submodule(role), decay=decay, use_warmup=True)
+        for role, decay in decays.items()
+    }
 
 
 def training_source(plan: StagePlan, datasets: Datasets) -> ImageDataset | ResizedDataset:

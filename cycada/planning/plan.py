@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from cycada.config.schema import Config, EvaluationConfig, Loss, ScheduleConfig, Spec, Stage, digest
 from cycada.core.bounds import takes_none
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.registry import check_options, typed
+from cycada.core.sources import look_for_modules_in
 from cycada.data import Domain, domains, scene_domains
 from cycada.data.domain import Wanted, prepare_domain
 from cycada.losses import Ramp, Term, losses
@@ -149,9 +151,14 @@ def _identity_of_options(term: Term) -> dict[str, Any]:
 def load_plugins(config: Config) -> None:
     """Import the modules under `plugins:`, which register themselves.
 
+    Beside the places that Python looks in, they are found in the working directory, and beside the config by
+    `cycada.config.schema.read_as`.
+
     Raises:
         CycadaError: A module cannot be imported.
     """
+    if config.plugins:
+        look_for_modules_in(Path())
     for module in config.plugins:
         try:
             importlib.import_module(module)
@@ -160,8 +167,8 @@ def load_plugins(config: Config) -> None:
         except Exception as error:  # a module may raise anything when it is imported
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             raise CycadaError(
-                f"plugins: cannot import {shown(module)} ({reason}). Is its folder on PYTHONPATH, and is it "
-                f"PACKAGE.MODULE?"
+                f"plugins: cannot import {shown(module)} ({reason}). It is looked for beside the config, in "
+                f"the working directory and on PYTHONPATH; is it there, and is it PACKAGE.MODULE?"
             ) from error
 
 

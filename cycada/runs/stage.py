@@ -35,6 +35,8 @@ from cycada.train.device import Device
 from cycada.train.loop import TrainState, train
 from cycada.train.meter import Diverged
 
+EVALUATIONS = 10
+"""Number of evaluations of a stage after step 0, where the config does not say how far apart they are."""
 HUGE = 1e6
 """Mean loss above which a warning is printed: a stage hardly learns any more."""
 
@@ -134,7 +136,7 @@ def _train_stage(
     if main:
         folder.create()
         state = checkpoint.load_latest(folder.path, ctx.screen.warn, training.check)
-        folder.rewind_metrics(state["step"] if state else 0)
+        folder.rewind_metrics(state["step"] if state else -1)
         folder.write_config(config.model_dump(mode="json"), plan.name)
         folder.write_json("manifest.json", manifest)
         for row in folder.metrics():  # a killed process may have stored rows that it did not track
@@ -217,13 +219,20 @@ def _train(
     def evaluate(step: int) -> Evaluation:
         images = folder.images if main else None
         evaluation = evaluate_stage(plan, training.outcome(), ctx.datasets, device, images, step)
-        translation_warnings.update(evaluation.translations, last=step == training.steps)
+        if step:  # at step 0 a generator may be untrained
+            translation_warnings.update(evaluation.translations, last=step == training.steps)
         if main and step == training.steps:
             write_analysis(ctx.config, folder, plan, training.outcome(), ctx.datasets, evaluation, device)
         return evaluation
 
     ctx.screen.begin(plan.name, training.step, training.steps)
     began, evaluation = time.perf_counter() - seconds, None
+    evaluate_every = logging.evaluate_every or max(1, training.steps // EVALUATIONS)
+    if training.step == 0 and logging.evaluate_every is None:
+        values = evaluate(0).flat()
+        if main:
+            folder.append_metrics(0, values)
+            ctx.tracker.log(0, values)
     with stop_on_signal(enabled=device.world == 1) as stopped:
         try:
             reached = training.step - training.step % logging.report_every  # the last regular report
@@ -237,7 +246,7 @@ def _train(
                         break
                 values = report.values | {"rate": round(report.rate, 1)}
                 last = report.step == training.steps
-                if last or (not report.early and _crossed(reached, report.step, logging.evaluate_every)):
+                if last or (not report.early and _crossed(reached, report.step, evaluate_every)):
                     evaluation = evaluate(report.step)
                     values |= evaluation.flat()
                 seconds = time.perf_counter() - began

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from cycada.core.types import Batch
@@ -20,6 +19,9 @@ from cycada.train.meter import Diverged, Meter
 from cycada.train.schedule import set_rates
 from cycada.train.state import check_state
 from cycada.train.step import Phase, train_step
+
+if TYPE_CHECKING:
+    from timm.utils import ModelEmaV3
 
 NORMS_EVERY = 5
 """Every so many-th report holds gradient norms, each of which takes a backward pass of its own.

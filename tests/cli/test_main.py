@@ -122,7 +122,10 @@ def test_missing_data_says_where_it_looked_what_it_wants_and_how_to_get_it(cycad
     assert "data.download=true" in err
 
 
-@pytest.mark.parametrize("what", ["losses", "methods", "domains", "networks", "scores"])
+@pytest.mark.parametrize(
+    "what",
+    ["losses", "methods", "domains", "networks", "scores", "criteria", "monitors", "schedules", "recipes"],
+)
 def test_list(cycada, what):
     code, out, _ = cycada("list", what)
     assert code == 0
@@ -132,6 +135,10 @@ def test_list(cycada, what):
         "domains": "mnist_m",
         "networks": "lenet",
         "scores": "miou",
+        "criteria": "certainty",
+        "monitors": "critic_accuracy",
+        "schedules": "cosine",
+        "recipes": "digits/mnist_usps/quick",
     }
     assert wanted[what] in out
     assert what != "domains" or "cityscapes" in out  # no name is broken

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from sklearn.datasets import load_digits
 from typing_extensions import override
 
 from cycada.core.bounds import Drawn
@@ -90,6 +88,8 @@ class RenderedDigits(Domain):
 
     @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
+        import matplotlib
+
         folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
         fonts = [str(folder / f"{name}.ttf") for name in FONTS if (folder / f"{name}.ttf").exists()]
         rng = np.random.default_rng(0 if split == "train" else 1)
@@ -121,6 +121,8 @@ class OptDigits(Domain):
 
     @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
+        from sklearn.datasets import load_digits
+
         digits = load_digits()
         order = np.random.default_rng(0).permutation(len(digits.target))
         rows = order[500:] if split == "train" else order[:500]
