@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cycada.config.schema import Config, Spec, parse
+from cycada.config.schema import Config, Spec, is_name, parse
 from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.progress import Progress
@@ -21,6 +22,7 @@ from cycada.planning.build import Datasets, build_networks, load_datasets
 from cycada.planning.plan import StagePlan, plan
 from cycada.runs.rescoring import load_weights_by_role
 from cycada.storage.loading import with_classifier
+from cycada.storage.schemas import read_shaped
 from cycada.storage.store import RunFolder
 from cycada.train.device import Device
 
@@ -50,6 +52,36 @@ def find_run(run: Path | str, results: Path | str = "results", check: bool = Tru
     if not folder.done:
         raise CycadaError(f"{path}: this stage is not finished. Run its experiment again to go on with it.")
     return checked(folder, Progress(quiet=True).warn) if check else folder
+
+
+def find_stage(what: Path | str, results: Path | str = "results", role: str | None = None) -> RunFolder:
+    """Return the folder of a finished stage, which an experiment's name may stand for.
+
+    Args:
+        what: A run folder, its id or the beginning of it, or the name of an experiment that was run: this is
+            its last finished stage that has the network, of the lowest seed.
+        results: The results folder.
+        role: The network; None looks for f_t, and without one takes the last finished stage.
+
+    Raises:
+        CycadaError: Where there is no such stage, it is not finished, or its files changed.
+    """
+    name, results = str(what), Path(results)
+    summaries = list((results / "experiments" / name).glob("seed*.json")) if is_name(name) else []
+    if not summaries or typed(name, Home, "run").is_dir():
+        return find_run(what, results)
+    first = min(summaries, key=lambda path: int(re.sub(r"\D", "", path.stem) or 0))
+    summary = read_shaped(first, "summary", "Run the experiment again.")
+    folders = [RunFolder(results / "runs" / stage["id"]) for stage in summary["stages"].values()]
+    finished = [folder for folder in reversed(folders) if folder.done]
+    having = [folder for folder in finished if (role or "f_t") in load_stage(folder)[1].specs]
+    if not having and (role or not finished):
+        raise CycadaError(
+            f"{first}: found no finished stage of '{name}' with {role or 'f_t'}, of {len(folders)} stages. "
+            "Run the "
+            "experiment again, or name a run folder."
+        )
+    return find_run((having or finished)[0].path, results)
 
 
 def checked(folder: RunFolder, warn: Callable[[str], None]) -> RunFolder:
