@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cycada.inference.folders import translate
     from cycada.inference.hub import HubModel
     from cycada.inference.loading import load_model
+    from cycada.inference.prediction_folder import predict
     from cycada.inference.translator import load_generator
     from cycada.planning.plan import plan as check
     from cycada.report.report import report as report_on
@@ -43,6 +44,7 @@ __all__ = [
     "load_model",
     "parse",
     "parse_config",
+    "predict",
     "quality",
     "report_on",
     "run",
@@ -65,6 +67,7 @@ _PLACES = {
     "evaluate": "cycada.runs.reuse:evaluate_run",
     "translate": "cycada.inference.folders:translate",
     "export": "cycada.inference.export:export",
+    "predict": "cycada.inference.prediction_folder:predict",
     "load_model": "cycada.inference.loading:load_model",
     "HubModel": "cycada.inference.hub:HubModel",
     "load_generator": "cycada.inference.translator:load_generator",

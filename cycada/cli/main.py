@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cycada.cli.entry import run_command
+from cycada.cli.predict import predict
 from cycada.cli.quality import quality
 from cycada.cli.study import study_app
 from cycada.cli.style import style
@@ -269,6 +270,7 @@ def evaluate(
     print_scores(scores)
 
 
+app.command()(predict)
 app.command()(quality)
 app.command()(style)
 app.command()(translate)

@@ -215,7 +215,9 @@ def _pairs_of_folder(source: Path, out: Path, recursive: bool, form: Format) -> 
         )
     folders = [source, *sorted(p for p in source.rglob("*") if p.is_dir())] if recursive else [source]
     folders = [f for f in folders if not f.resolve().is_relative_to(out.resolve())]
-    pairs = [pair for f in folders for pair in _named(image_files(f), out / f.relative_to(source), form)]
+    pairs = [
+        pair for f in folders for pair in named_outputs(image_files(f), out / f.relative_to(source), form)
+    ]
     if not pairs:
         hint = "" if recursive else " With --recursive its sub-folders are searched, too."
         raise CycadaError(
@@ -226,7 +228,7 @@ def _pairs_of_folder(source: Path, out: Path, recursive: bool, form: Format) -> 
     return pairs
 
 
-def _named(files: Sequence[Path], out: Path, form: Format) -> list[tuple[Path, Path]]:
+def named_outputs(files: Sequence[Path], out: Path, form: Format) -> list[tuple[Path, Path]]:
     """Return files with those of their translations, whose names must differ.
 
     `a.jpg` becomes `a.png`. Beside an `a.tif`, both keep their whole names, `a.jpg.png` and `a.tif.png`; and

@@ -9,6 +9,7 @@ from torch import nn
 
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError, shown
+from cycada.core.progress import Progress
 from cycada.data import domains, scene_domains
 from cycada.data.preprocess import Preprocess
 from cycada.evaluation.scoring import scored
@@ -118,11 +119,14 @@ def reading(config: Config, stage: StagePlan) -> Preprocess:
 def mask_values_of(config: Config, classes: int) -> tuple[int | tuple[int, int, int], ...]:
     """Return what stands for each class in the target's mask files; the class's number where it is not known.
 
-    It is not known where a file that defines it is not on this machine.
+    It is not known where a file that defines it is not on this machine, which is warned of.
     """
     try:
         values = scene_domain(config.data.target, "target").mask_values(config.data.resolved_root())
-    except CycadaError:
+    except CycadaError as error:
+        Progress(quiet=True).warn(
+            f"Masks hold the classes' numbers, 0 to {classes - 1}, not the domain's: {error}"
+        )
         return tuple(range(classes))
     return tuple(values)
 

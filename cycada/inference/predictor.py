@@ -23,6 +23,8 @@ Picture = Path | str | Pil.Image | np.ndarray
 """A file, a PIL image, or a uint8 array (H, W), (H, W, 1) or (H, W, 3)."""
 AT_ONCE = 500
 """The largest number of pictures that are classified in one batch, as in the evaluation of a stage."""
+AT_A_TIME = 2**26
+"""The largest number of class scores that are resized at once, 256 MiB."""
 
 
 @dataclass(frozen=True)
@@ -151,23 +153,41 @@ class Predictor:
         if isinstance(pictures, Tensor):
             return self._predict_batch(pictures)
         if isinstance(pictures, (str, Path, Pil.Image, np.ndarray)):
-            return self.predict_pixels([self.preprocess.read(pictures)])[0]
+            return self._predict_some([pictures])[0]
         if not isinstance(pictures, Sequence):
             raise CycadaError(
                 f"predict: found a {type(pictures).__name__}, expected a path, a PIL image, a uint8 array, a "
                 "list "
                 "of these, or a batch tensor (N, C, H, W)."
             )
-        results: list[Prediction | MaskPrediction] = []
-        for start in range(0, len(pictures), self.batch):
-            some = [self.preprocess.read(picture) for picture in pictures[start : start + self.batch]]
-            results += self.predict_pixels(some)
-        return results
+        return [
+            result
+            for start in range(0, len(pictures), self.batch)
+            for result in self._predict_some(pictures[start : start + self.batch])
+        ]
 
-    def predict_pixels(self, pictures: Sequence[Tensor]) -> list[Prediction | MaskPrediction]:
-        """Predict one batch of pictures that are read already, (3, H, W) uint8 at their own sizes."""
-        images = to_float(torch.stack([self.preprocess.resized(picture) for picture in pictures]))
-        return self._results(images, [(picture.shape[1], picture.shape[2]) for picture in pictures])
+    def _predict_some(self, pictures: Sequence[Picture]) -> list[Prediction | MaskPrediction]:
+        """Predict one batch of pictures, of which only one at a time is in memory at its own size."""
+        images, sizes = [], []
+        for picture in pictures:
+            pixels = self.preprocess.read(picture)
+            images.append(self.preprocess.resized(pixels))
+            sizes.append((pixels.shape[1], pixels.shape[2]))
+        return self.predict_resized(images, sizes)
+
+    def predict_resized(
+        self, images: Sequence[Tensor], sizes: Sequence[tuple[int, int]]
+    ) -> list[Prediction | MaskPrediction]:
+        """Predict one batch of images that `preprocess.resized` has brought to the network's size.
+
+        Args:
+            images: (C, h, w) uint8 each.
+            sizes: (height, width) of each picture, which is the size of its mask.
+
+        Raises:
+            CycadaError: The network gives numbers that are not finite.
+        """
+        return self._results(to_float(torch.stack(list(images))), sizes)
 
     def _predict_batch(self, images: Tensor) -> list[Prediction | MaskPrediction]:
         """Predict a batch tensor: uint8 of any size, or floats as the network takes them."""
@@ -179,9 +199,8 @@ class Predictor:
                 "in 0..255 or of floats in [-1, 1]."
             )
         if images.dtype == torch.uint8:
-            pixels = [image.expand(3, -1, -1) if len(image) == 1 else image for image in images.cpu()]
-            parts = (pixels[i : i + self.batch] for i in range(0, len(pixels), self.batch))
-            return [result for part in parts for result in self.predict_pixels(part)]
+            arrays = images.permute(0, 2, 3, 1).cpu().numpy()
+            return list(self.predict(list(arrays)))  # type: ignore[union-attr]
         if images.shape[1] != channels or not bool(((images >= -1.01) & (images <= 1.01)).all()):
             low, high = (float(f(images)) if images.numel() else 0.0 for f in (torch.min, torch.max))
             raise CycadaError(
@@ -208,5 +227,30 @@ class Predictor:
             )
         if not self.segmentation:
             return [Prediction(self.classes, row) for row in logits.softmax(1).cpu()]
-        masks = (resize_logits(one[None], size).argmax(1)[0] for one, size in zip(logits, sizes, strict=True))
-        return [MaskPrediction(self.classes, mask.to(torch.uint8).cpu().numpy()) for mask in masks]
+        return [
+            MaskPrediction(self.classes, class_map(one, size))
+            for one, size in zip(logits, sizes, strict=True)
+        ]
+
+
+def class_map(logits: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """Return the most probable class of each pixel at another size, as the scores of a stage take it.
+
+    Of large pictures, one class after the other is resized, so that memory does not grow with their number.
+
+    Args:
+        logits: (K, h, w) float32.
+        size: (height, width) of the result.
+
+    Returns:
+        (height, width) uint8.
+    """
+    if len(logits) * size[0] * size[1] <= AT_A_TIME:
+        return resize_logits(logits[None], size).argmax(1)[0].to(torch.uint8).cpu().numpy()
+    best = resize_logits(logits[None, :1], size)[0, 0].clone()
+    classes = torch.zeros(size, dtype=torch.uint8, device=logits.device)
+    for k in range(1, len(logits)):
+        score = resize_logits(logits[None, k : k + 1], size)[0, 0]
+        classes[score > best] = k
+        best = torch.maximum(best, score)
+    return classes.cpu().numpy()
