@@ -251,7 +251,11 @@ def evaluate(
         ),
     ] = None,
     domain: Annotated[
-        str | None, typer.Option(help="A domain to score instead of the run's own two domains.")
+        str | None,
+        typer.Option(
+            help="What to score instead of the run's own two domains: a domain, one with options such as "
+            "'{name: camvid, drive: dusk}', or a folder of your own test images with labels.",
+        ),
     ] = None,
     results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
     data_root: Annotated[

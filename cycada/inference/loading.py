@@ -21,7 +21,7 @@ from cycada.methods import Networks, classify_by
 from cycada.networks import Frozen
 from cycada.planning.build import scene_domain
 from cycada.planning.plan import StagePlan, is_segmentation
-from cycada.runs.reuse import find_stage, load_stage, trained_networks
+from cycada.runs.reuse import find_stage, load_stage, stored_classes, trained_networks
 from cycada.storage.store import RunFolder
 from cycada.train.device import Device, Precision
 
@@ -96,14 +96,8 @@ def class_names(folder: RunFolder) -> tuple[tuple[str, ...], tuple[tuple[int, in
         CycadaError: An older version did not store them.
     """
     arrays = folder.arrays("analysis.npz")
-    if "classes" not in arrays:
-        raise CycadaError(
-            f"{folder.path}: it does not hold the names of its classes. `cycada evaluate {folder.path}` adds "
-            "them "
-            "to a run of an older version."
-        )
     palette = arrays["palette"].tolist() if "palette" in arrays else []
-    return tuple(str(name) for name in arrays["classes"]), tuple((r, g, b) for r, g, b in palette)
+    return stored_classes(folder), tuple((r, g, b) for r, g, b in palette)
 
 
 def reading(config: Config, stage: StagePlan) -> Preprocess:
