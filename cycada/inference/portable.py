@@ -147,7 +147,7 @@ def _write_checked(
     """Write a file whose answers to other images than the traced ones are those of torch."""
     with whole(file) as temporary:
         write(temporary, shapes)
-        images = _images(about, 3, shapes, larger=1)
+        images = _images(about, 1, shapes, factor=2)
         expected, found = model(images), answer(temporary, images)
         difference = float((found - expected).abs().max()) / max(1.0, float(expected.abs().max()))
         if not difference <= TOLERANCE:
@@ -160,22 +160,25 @@ def _write_checked(
 
 def _any_size(about: Exported) -> Shapes:
     """Return dynamic batch, height and width; the sides are multiples of `multiple_of`."""
-    m = about.multiple_of
+    m, batch = about.multiple_of, torch.export.Dim("batch", min=1)
+    if m == 1:  # the tracer finds what the sides have to be; larger images than it has seen test it
+        return ({0: batch, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO},)
     rows, columns = (torch.export.Dim(name, min=2) for name in ("rows", "columns"))
-    return (
-        {
-            0: torch.export.Dim("batch", min=1),
-            2: m * rows if m > 1 else rows,
-            3: m * columns if m > 1 else columns,
-        },
-    )
+    return ({0: batch, 2: m * rows, 3: m * columns},)
 
 
-def _images(about: Exported, batch: int, shapes: Shapes, larger: int = 0) -> Tensor:
-    """Return noise (batch, C, H, W) in [-1, 1], of two different sides where any size is allowed."""
+def _images(about: Exported, batch: int, shapes: Shapes, factor: int = 1) -> Tensor:
+    """Return noise (batch, C, H, W) in [-1, 1], of two different sides where any size is allowed.
+
+    Args:
+        about: The description of the network.
+        batch: The number of images.
+        shapes: The dimensions that may have any size.
+        factor: How much larger than the windows of the training images of any size are.
+    """
     height, width = about.window
     if 2 in shapes[0]:
-        height, width = height + larger * about.multiple_of, width + (2 + larger) * about.multiple_of
+        height, width = factor * height, factor * width + 2 * about.multiple_of
     generator = torch.Generator().manual_seed(0)
     return torch.rand(batch, about.channels, height, width, generator=generator) * 2 - 1
 
