@@ -243,7 +243,7 @@ class _Work:
 
     def _inside(self) -> dict[str, Path]:
         """Return the path of each picture's mask below masks/."""
-        inside = {}
+        inside: dict[str, Path] = {}
         items = sorted(self.sources.files.items(), key=lambda item: (str(item[1].parent), item[1].name))
         for folder, group in groupby(items, key=lambda item: item[1].parent):
             names, files = zip(*group, strict=True)

@@ -160,6 +160,10 @@ class Predictor:
                 "list "
                 "of these, or a batch tensor (N, C, H, W)."
             )
+        return self._predict_list(pictures)
+
+    def _predict_list(self, pictures: Sequence[Picture]) -> list[Prediction | MaskPrediction]:
+        """Predict any number of pictures, one batch after the other."""
         return [
             result
             for start in range(0, len(pictures), self.batch)
@@ -200,7 +204,7 @@ class Predictor:
             )
         if images.dtype == torch.uint8:
             arrays = images.permute(0, 2, 3, 1).cpu().numpy()
-            return list(self.predict(list(arrays)))  # type: ignore[union-attr]
+            return self._predict_list(list(arrays))
         if images.shape[1] != channels or not bool(((images >= -1.01) & (images <= 1.01)).all()):
             low, high = (float(f(images)) if images.numel() else 0.0 for f in (torch.min, torch.max))
             raise CycadaError(

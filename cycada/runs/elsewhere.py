@@ -31,15 +31,7 @@ def named_domain(given: str | Mapping[str, Any]) -> Spec:
     Raises:
         CycadaError: There is no such domain or folder.
     """
-    content: Any = dict(given) if isinstance(given, Mapping) else None
-    if content is None:
-        path = typed(given, Home, "--domain").absolute()
-        if given not in domains and given not in scene_domains and path.is_dir():
-            content = _of_folder(path)
-        elif given.lstrip().startswith("{"):
-            content = parse_yaml(given, "--domain")
-        else:
-            content = {"name": given}
+    content: Any = _from_text(given) if isinstance(given, str) else dict(given)
     if not isinstance(content, dict) or not isinstance(name := content.get("name"), str):
         raise CycadaError(
             f"--domain: found {shown(given)}, expected a domain's name, a mapping such as "
@@ -52,6 +44,14 @@ def named_domain(given: str | Mapping[str, Any]) -> Spec:
     if "test" in content and "train" not in content and "train" in option_defaults(_known()[name]):
         content["train"] = content["test"]
     return Spec(**content)
+
+
+def _from_text(given: str) -> Any:
+    """Return what a text names as plain values: a domain, a mapping, or a folder."""
+    if given.lstrip().startswith("{"):
+        return parse_yaml(given, "--domain")
+    path = typed(given, Home, "--domain").absolute()
+    return _of_folder(path) if given not in _known() and path.is_dir() else {"name": given}
 
 
 def _known() -> dict[str, Any]:
