@@ -357,9 +357,12 @@ def python_page() -> str:
         "sweep",
         "report_on",
         "evaluate",
+        "predict",
+        "load_model",
+        "export",
+        "HubModel",
         "translate",
         "load_generator",
-        "export",
         "quality",
     ]
     earlier_names = ("load", "parse")

@@ -89,7 +89,8 @@ def experiment_schema() -> dict[str, Any]:
         "defaults": {"$ref": "#/$defs/Stage", "description": "Settings that go under every stage."}
     }
     models.pop("Spec", None)
-    return _lenient(made)
+    lenient: dict[str, Any] = _lenient(made)
+    return lenient
 
 
 def sweep_schema() -> dict[str, Any]:
@@ -101,7 +102,8 @@ def sweep_schema() -> dict[str, Any]:
         groups = made["properties"][key]
         made["properties"][key] = {"anyOf": [groups["items"], groups], "description": groups["description"]}
     made["properties"] |= _uses()
-    return _lenient(made)
+    lenient: dict[str, Any] = _lenient(made)
+    return lenient
 
 
 def _uses() -> dict[str, Any]:

@@ -19,6 +19,7 @@ from cycada.cli.config_schema import schema
 from cycada.cli.doctor import doctor
 from cycada.cli.entry import run_command
 from cycada.cli.init import init
+from cycada.cli.predict import predict
 from cycada.cli.quality import quality
 from cycada.cli.study import study_app
 from cycada.cli.style import style
@@ -326,7 +327,11 @@ def evaluate(
         ),
     ] = None,
     domain: Annotated[
-        str | None, typer.Option(help="A domain to score instead of the run's own two domains.")
+        str | None,
+        typer.Option(
+            help="What to score instead of the run's own two domains: a domain, one with options such as "
+            "'{name: camvid, drive: dusk}', or a folder of your own test images with labels.",
+        ),
     ] = None,
     results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
     data_root: Annotated[
@@ -348,6 +353,7 @@ def evaluate(
 app.command()(init)
 app.command()(schema)
 app.command()(doctor)
+app.command()(predict)
 app.command()(quality)
 app.command()(style)
 app.command()(translate)

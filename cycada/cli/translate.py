@@ -24,6 +24,14 @@ class Direction(StrEnum):
     ts = "ts"
 
 
+class Network(StrEnum):
+    """The networks that can be exported."""
+
+    f_t = "f_t"
+    g_st = "g_st"
+    g_ts = "g_ts"
+
+
 class Format(StrEnum):
     """The file format of the translations."""
 
@@ -126,22 +134,44 @@ def _size(text: str) -> Size:
 
 def export(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="The run folder of a stage, or its id under results/runs.")
+        str,
+        typer.Argument(
+            metavar="RUN", help="A stage's run folder, its id under results/runs, or an experiment's name."
+        ),
     ],
     out: Annotated[
         Path,
-        typer.Argument(metavar="OUT", parser=PATH, help="The folder for the generator and its model card."),
+        typer.Argument(metavar="OUT", parser=PATH, help="The folder for the network and its model card."),
     ],
+    network: Annotated[
+        Network | None,
+        typer.Option(
+            help="The network to export, instead of the one that the stage is for.", show_default=False
+        ),
+    ] = None,
     direction: Annotated[
-        Direction, typer.Option(help="st: source to target. ts: target to source.")
-    ] = Direction.st,
+        Direction | None,
+        typer.Option(help="A generator: st is --network g_st, ts is --network g_ts.", show_default=False),
+    ] = None,
     onnx: Annotated[
-        bool, typer.Option("--onnx", help="Also write an ONNX file. Needs cycada[onnx].")
+        bool,
+        typer.Option("--onnx", help="Also write an ONNX file and compare it with torch. Needs cycada[onnx]."),
+    ] = False,
+    torch_export: Annotated[
+        bool, typer.Option("--torch-export", help="Also write a program of torch.export, model.pt2.")
     ] = False,
     results: Results = Path("results"),
 ) -> None:
-    """Export a generator, with a model card and optionally as ONNX."""
-    from cycada.inference.export import export as export_generator
+    """Export a classifier, segmenter or generator as on the Hugging Face Hub, with a model card."""
+    from cycada.inference.export import export as export_network
 
-    for file in export_generator(run, out, direction.value, onnx, results):
+    for file in export_network(
+        run,
+        out,
+        direction.value if direction else None,
+        onnx,
+        results,
+        network=network.value if network else None,
+        torch_export=torch_export,
+    ):
         print(file)

@@ -95,6 +95,8 @@ class Domain(ABC):
         size: Side of the images in the files, in pixels.
         counts: Number of images in each official split; empty where it depends on the user's files.
         flip_safe: Whether a mirrored image still shows its class.
+        crops_to_size: Whether pictures are cropped to a centred part before they are resized, as
+            `fit_picture` does; otherwise the whole picture is resized.
         classes_from_files: Whether the class names are read with the data. They are then part of the data's
             fingerprint.
         value_range: Type and range of the pixel values.
@@ -108,6 +110,7 @@ class Domain(ABC):
     size: ClassVar[int]
     counts: Mapping[Split, int] = {}
     flip_safe: bool = False
+    crops_to_size: ClassVar[bool] = False
     classes_from_files: bool = False
     value_range: ClassVar[str] = "uint8 0..255"
     files: ClassVar[tuple[str, ...]] = ()

@@ -132,6 +132,8 @@ class SceneDomain(ABC):
         unlabelled: The split whose images, without masks, are the target's training images.
         flip_safe: Whether a mirrored image is a possible image of the domain.
         labelled: False where no split has masks.
+        reads_upright: Whether image files are turned upright by their EXIF orientation; not where they have
+            masks, which would not be turned with them.
         classes_read: Text of the file that defines the classes, once it is read. It is part of the data's
             fingerprint.
         counts: Number of pairs in each official split; empty where it depends on the user's files.
@@ -149,6 +151,7 @@ class SceneDomain(ABC):
     unlabelled: str = "train"
     flip_safe: bool = True
     labelled: bool = True
+    reads_upright: ClassVar[bool] = False
     classes_read: str = ""
     counts: Mapping[str, int] = {}
     consecutive: bool = False
@@ -188,6 +191,17 @@ class SceneDomain(ABC):
     def count(self, root: Path, split: str, masks: bool) -> int:
         """Return the number of pairs of a split, or of images if `masks` is False; raises as `load` does."""
         return len(self.load(root, split) if masks else self.images(root, split))
+
+    def mask_values(self, root: Path) -> Sequence[int | tuple[int, int, int]]:
+        """Return the value that stands for each class in the domain's mask files: an id, or a colour.
+
+        Args:
+            root: Data root. No image or mask is read, but a file that defines the classes may be.
+
+        Raises:
+            CycadaError: That file cannot be read.
+        """
+        return range(len(self.classes))
 
     def missing(self, searched: Path, expected: str) -> Absent:
         """Return the error for absent files: the folder, what is expected there and how to get it."""

@@ -119,7 +119,7 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
             hasher.update(raw.images.numpy().data)
             if raw.labels is not None and (side == "source" or split == "test"):
                 hasher.update(raw.labels.numpy().data)
-            datasets[side, split] = _convert(raw, data, device)
+            datasets[side, split] = converted(raw, data, device)
         if domain.classes_from_files:
             hasher.update("\n".join(domain.classes).encode())
     source, target = sides["source"], sides["target"]
@@ -220,7 +220,7 @@ def image_domain(spec: Spec, side: str) -> Domain:
     return domains[spec.name](**check_options(domains[spec.name], spec.options, f"data.{side}"))
 
 
-def _convert(raw: ImageDataset, data: Data, device: Device) -> ImageDataset:
+def converted(raw: ImageDataset, data: Data, device: Device) -> ImageDataset:
     """Return a dataset at the size and number of channels that the config asks for, on the device."""
     images = convert(raw.images, shapes_of(data.size)["source"], data.channels, data.resize)
     labels = None if raw.labels is None else raw.labels.to(device.torch_device)
@@ -495,7 +495,7 @@ def _moving_averages(decays: Mapping[str, float], nets: Networks) -> dict[str, A
     """Return timm's moving average of each network with a decay, by role."""
     if not decays:
         return {}
-    from timm.utils import ModelEmaV3  # takes a second to import, and few stages have an average
+    from timm.utils.model_ema import ModelEmaV3  # takes a second to import, and few stages have an average
 
     return {
         role: ModelEmaV3(nets.get_submodule(role), decay=decay, use_warmup=True)

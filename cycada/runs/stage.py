@@ -183,7 +183,7 @@ def _rescore(
     evaluation = evaluate_stage(plan, nets, datasets, device, images, plan.stage.steps)
     if main:
         write_analysis(ctx.config, folder, plan, nets, datasets, evaluation, device)
-        folder.rewind_metrics(0)
+        folder.rewind_metrics(-1)
         for row in replace_scores(same, evaluation.flat(), plan.stage.steps):
             folder.append_metrics(int(row["step"]), row)
         manifest |= {"seconds": same.read_json("manifest.json")["seconds"], "weights_of": same.id}
@@ -237,13 +237,7 @@ def _train(
         try:
             reached = training.step - training.step % logging.report_every  # the last regular report
             for report in train(training, logging.report_every, stopped.is_set, logging.gradients):
-                for name, value in report.values.items():
-                    if name.startswith("loss/") and abs(value) > HUGE:
-                        ctx.screen.warn(
-                            f"stage {plan.name}: {name} is {value:.3g}. "
-                            "Nothing is learned from so large a loss: lower lr."
-                        )
-                        break
+                _warn_of_huge_losses(ctx, plan, report.values)
                 values = report.values | {"rate": round(report.rate, 1)}
                 last = report.step == training.steps
                 if last or (not report.early and _crossed(reached, report.step, evaluate_every)):
@@ -267,6 +261,14 @@ def _train(
         raise Interrupted(f"Stopped at {where}. The same command goes on from there.")
     # there is no report where the run was killed between its last checkpoint and its end
     return seconds, (evaluation or evaluate(training.steps)).scores
+
+
+def _warn_of_huge_losses(ctx: StageContext, plan: StagePlan, values: Mapping[str, float]) -> None:
+    huge = {n: v for n, v in values.items() if n.startswith("loss/") and abs(v) > HUGE}
+    for name, value in list(huge.items())[:1]:
+        ctx.screen.warn(
+            f"stage {plan.name}: {name} is {value:.3g}. Nothing is learned from so large a loss: lower lr."
+        )
 
 
 def _save(training: TrainState, folder: RunFolder, seconds: float, main: bool) -> None:

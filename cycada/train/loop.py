@@ -21,7 +21,7 @@ from cycada.train.state import check_state
 from cycada.train.step import Phase, train_step
 
 if TYPE_CHECKING:
-    from timm.utils import ModelEmaV3
+    from timm.utils.model_ema import ModelEmaV3
 
 NORMS_EVERY = 5
 """Every so many-th report holds gradient norms, each of which takes a backward pass of its own.

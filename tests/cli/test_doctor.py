@@ -14,8 +14,18 @@ def test_every_part_of_the_machine_is_named(tmp_path):
     (tmp_path / "data" / "svhn" / "train.npz").touch()
     found = findings(tmp_path / "results", tmp_path / "data")
     assert list(found) == [
-        "cycada", "python", "torch", "device", "threads", "memory", "disk", "writing", "data", "tracker", "extras"
-    ]  # fmt: skip
+        "cycada",
+        "python",
+        "torch",
+        "device",
+        "threads",
+        "memory",
+        "disk",
+        "writing",
+        "data",
+        "tracker",
+        "extras",
+    ]
     assert [finding.fault for finding in found.values() if finding.fault] == []
     assert found["data"].value.startswith("svhn under")
     assert "rendered_digits" in found["data"].value

@@ -12,9 +12,13 @@ from helpers.paths import ROOT
 pytestmark = pytest.mark.trains
 
 SHORT = (
-    "stages.pixel=null", "stages.task=null", "stages.feature=null", "stages.source.steps=2", "tracking.kind=none",
+    "stages.pixel=null",
+    "stages.task=null",
+    "stages.feature=null",
+    "stages.source.steps=2",
+    "tracking.kind=none",
     "data.source={name: rendered_digits, train: 64, test: 32}",
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

@@ -277,7 +277,7 @@ def test_a_large_photo_takes_less_than_2_gb(tmp_path):
     photo = scenery(3000, 4000).permute(1, 2, 0).numpy()
     Image.fromarray(photo).save(tmp_path / "photo.png", compress_level=1)
     words = [
-        tmp_path / "generator.safetensors",
+        tmp_path / "model.safetensors",
         tmp_path / "photo.png",
         tmp_path / "out.png",
         "--size",

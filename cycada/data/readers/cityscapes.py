@@ -45,6 +45,12 @@ def subset(count: Subset) -> tuple[tuple[str, ...], Palette]:
     return names, tuple(CLASSES[name] for name in names)
 
 
+def label_ids(classes: Sequence[str]) -> Sequence[int]:
+    """Return the labelIds of some of the 19 classes, by their names."""
+    ids = dict(zip(CLASSES, LABEL_IDS, strict=True))
+    return [ids[name] for name in classes]
+
+
 def table(ids: Mapping[str, int], classes: Sequence[str], known: Sequence[int]) -> MaskTable:
     """Return the table from the values of mask files to classes.
 
@@ -109,6 +115,10 @@ class Cityscapes(SceneDomain):
         return find_unlabelled(
             self, _by_city(images, "_leftImg8bit"), images, self.skip_bad, left_out=_left_out(images)
         )
+
+    def mask_values(self, root: Path) -> Sequence[int]:
+        """Return the labelId of each class."""
+        return label_ids(self.classes)
 
     def _folders(self, root: Path, split: str) -> tuple[Path, Path]:
         part = {"test": "val", "official_test": "test"}.get(split, split)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 from typing_extensions import override
 
 from cycada.core.bounds import PathText, Width
@@ -23,6 +22,7 @@ from cycada.data.picture import (
     picture_size,
     read_picture,
 )
+from cycada.data.preprocess import fit_picture
 from cycada.data.readers.digits import read_npz
 
 
@@ -65,14 +65,6 @@ class Npz(Domain):
         return examples(images, labels, len(self.classes), str(path), Origin(sizes))
 
 
-RESAMPLING = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "nearest": Image.Resampling.NEAREST,
-}
-"""Pillow's filter for each value of data.resize, antialiased except for 'nearest'."""
-
-
 @domains("folder")
 class Folder(Domain):
     """Your own pictures in folders, with one sub-folder for each class.
@@ -98,6 +90,7 @@ class Folder(Domain):
     """
 
     channels, size = 3, 32
+    crops_to_size = True
     classes_from_files = True
 
     def __init__(
@@ -186,18 +179,11 @@ class Folder(Domain):
 
     def _picture(self, path: Path) -> np.ndarray:
         """Return a picture at the size of the experiment, (side, side, 3) uint8."""
-        side, resize = self.wanted.size, self.wanted.resize
-        image = Image.fromarray(read_picture(path))
-        if resize != "pad":
-            return np.asarray(ImageOps.fit(image, (side, side), RESAMPLING[resize]))
-        if max(image.size) > side:
-            raise CycadaError(
-                f"{path}: data.resize: pad cannot shrink {image.width} x {image.height} to {side} x {side}. "
-                f"Use bilinear."
-            )
-        padded = Image.new("RGB", (side, side))
-        padded.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
-        return np.asarray(padded)
+        picture, size = read_picture(path), (self.wanted.size, self.wanted.size)
+        try:
+            return fit_picture(picture, size, self.wanted.resize)  # type: ignore[arg-type]
+        except CycadaError as error:
+            raise CycadaError(f"{path}: {error}") from None
 
 
 def _require_files(

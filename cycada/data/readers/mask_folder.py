@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +78,11 @@ class MaskFolder(SceneDomain):
             self.skip_bad,
             left_out=self._left_out(root, split, "images"),
         )
+
+    def mask_values(self, root: Path) -> Sequence[Code]:
+        """Return the first id or colour of each class in the class file."""
+        codes, _ = self._read_classes(root)
+        return [codes[name][0] for name in self.classes]
 
     def _folder(self, root: Path, split: str) -> Path:
         folder = root / self.folders[split]

@@ -201,6 +201,7 @@ class Paired(SceneDomain):
     """
 
     files = ("TRAIN/*", "TEST/*")
+    reads_upright = True
 
     def __init__(
         self,
@@ -242,6 +243,11 @@ class Paired(SceneDomain):
         """
         self._labels(root)
         return self._pairs(root, split, None, partners=False)
+
+    def mask_values(self, root: Path) -> Sequence[Colour]:
+        """Return the first colour of each class of the label map."""
+        self._labels(root)
+        return list(self.palette)
 
     def _labels(self, root: Path) -> LabelMap | None:
         if not self.labels or not self.class_source:
