@@ -146,7 +146,11 @@ def _data(root: Path) -> Finding:
         files = [file.removeprefix("optionally ").split(" ")[0] for file in entry.files]
         if not isinstance(plain, str) and any(next(folder.glob(file), None) for file in files):
             found.append(name)
-    generated = [name for name, entry in known.items() if not entry.files]
+    generated = [
+        name
+        for name, entry in known.items()
+        if not entry.files and not isinstance(default_instance(entry), str)  # whose options name no folder
+    ]
     return Finding(
         "data", f"{', '.join(found) or 'no files'} under {root}; without files: {', '.join(generated)}"
     )

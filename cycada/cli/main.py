@@ -96,17 +96,19 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Run all stages of an experiment that are not finished yet. Each continues from where it stopped."""
+    from cycada.config import schema as configs
+
     main = os.environ.get("RANK", "0") == "0"
     screen = _screen(quiet, verbose)
+    parsed = configs.load(config, overrides or ())
     if main:
-        screen.info(f"cycada {__version__}: {config}")  # importing PyTorch takes seconds
+        # before PyTorch is imported, which takes seconds
+        screen.info(f"cycada {__version__}: {parsed.name}, seed {parsed.seed}")
 
-    from cycada.config import schema as configs
     from cycada.planning.idle import idle
     from cycada.planning.plan import plan
     from cycada.runs.run import run as run_experiment
 
-    parsed = configs.load(config, overrides or ())
     for warning in idle(parsed, plan(parsed)) if main else ():
         screen.warn(warning)
     summary = run_experiment(parsed, screen)
@@ -162,9 +164,16 @@ def check(
     ] = None,
 ) -> None:
     """Check configs without data, and print their plans. One step of every stage is rehearsed."""
+    from cycada.config.recipes import find_config
+
     files = [word for word in more or () if "=" not in word]
-    for file in (config, *map(Path, files)):
-        _check_one(file, [word for word in more or () if word not in files])
+    for file in files:
+        try:
+            find_config(file)
+        except CycadaError as error:
+            raise CycadaError(f"{error} A setting is key=value.") from None
+    for one in (config, *map(Path, files)):
+        _check_one(one, [word for word in more or () if word not in files])
     print("The config is sound." if not files else f"{1 + len(files)} configs are sound.")
 
 
@@ -235,7 +244,7 @@ def sweep(
 ) -> None:
     """Train variants of an experiment over several seeds. A stage that they share is trained only once."""
     screen = _screen(quiet, verbose=False)
-    screen.info(f"cycada {__version__}: {file}")  # importing PyTorch takes seconds
+    screen.info(f"cycada {__version__}: {file}")  # before PyTorch is imported, which takes seconds
 
     from cycada.sweeps.dry_run import print_plan
     from cycada.sweeps.plan import plan_sweep

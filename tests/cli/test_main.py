@@ -1,6 +1,7 @@
 """What a user types: one JSON object, helpful errors with exit code 2 and no traceback."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_a_mistake_is_answered_before_anything_is_loaded(cycada, tmp_path, monke
     for command in ("run", "check"):
         code, _, err = cycada(command, config, override)
         assert code == 2
-        assert err.startswith("error: ")
+        assert re.search(r"^error: ", err, re.MULTILINE)
         assert path in err
         assert hint in err
         assert "Traceback" not in err

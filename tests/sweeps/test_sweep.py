@@ -139,7 +139,7 @@ def test_mistakes_are_answered(tmp_path, cycada, keys, message):
         plan_sweep(path)
     code, _, stderr = cycada("sweep", path)
     assert code == 2
-    assert stderr.startswith("error: ")
+    assert "\nerror: " in f"\n{stderr}"
     assert "Traceback" not in stderr
 
 
