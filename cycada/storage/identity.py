@@ -63,7 +63,7 @@ def stage_id(
     if sources := plugin_sources(config, plan):
         content["plugins"] = sources
     if plan.asks_for("pair_t"):
-        content["pairs"] = true_translations(plan, datasets).fingerprint(masks=False)
+        content["pairs"] = true_translations(plan, datasets).fingerprint(labels=False)
     evaluation = plan.evaluation.changes()
     return f"{digest(content)}-{digest(evaluation)[:6]}" if evaluation else digest(content)
 

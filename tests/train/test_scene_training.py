@@ -19,7 +19,7 @@ from cycada.data import ResizedDataset, SceneStream, scene_domains
 from cycada.data.crops import Crops
 from cycada.data.streets.domain import Streets
 from cycada.evaluation.predict import count_pixels, eval_mode
-from cycada.evaluation.scoring import SCENE_SCORES
+from cycada.evaluation.tasks import EVALUATIONS
 from cycada.metrics import scores
 from cycada.planning.build import build_training, load_datasets
 from cycada.planning.plan import plan
@@ -42,7 +42,7 @@ def test_every_stage_runs_and_is_scored(trained):
     for stage in trained.stages:
         assert set(stage.scores) == {"source", "target"}
         for found in stage.scores.values():
-            assert set(found) == set(SCENE_SCORES)
+            assert set(found) == set(EVALUATIONS["segmentation"].scores)
             assert len(found["class_iou"]) == 9
             assert 0 <= found["miou"] <= 1
         rows = [json.loads(line) for line in (stage.folder / "metrics.jsonl").read_text().splitlines()]

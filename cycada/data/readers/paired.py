@@ -15,6 +15,7 @@ from typing_extensions import override
 from cycada.core.bounds import PathText
 from cycada.core.errors import CycadaError, nearest
 from cycada.core.types import IGNORE
+from cycada.data.image_set import ImageSet
 from cycada.data.masks import MaskTable
 from cycada.data.pairs import FilePairs, by_stem, left_out_of, require_nonempty
 from cycada.data.palettes import CMP_FACADES, Colour, nearest_colour
@@ -132,7 +133,7 @@ class PairedFiles(FilePairs):
             )
         return super().pair(i)
 
-    def true_translation(self, other: SegmentationDataset) -> Self | None:
+    def true_translation(self, other: ImageSet) -> Self | None:
         """Return the other picture of each pair, where `other` has those pictures of the same folders."""
         if not isinstance(other, PairedFiles) or other.origin != self.origin or other.show == self.show:
             return None

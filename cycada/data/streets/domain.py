@@ -12,6 +12,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from cycada.core.bounds import Drawn, Seed, Side
+from cycada.data.image_set import ImageSet
 from cycada.data.scenes import Image, Mask, SceneDomain, SegmentationDataset, scene_domains
 from cycada.data.streets.looks import game, photo
 from cycada.data.streets.parts import CLASSES
@@ -79,7 +80,7 @@ class DrawnScenes(SegmentationDataset):
         return other
 
     @override
-    def true_translation(self, other: SegmentationDataset) -> Self | None:
+    def true_translation(self, other: ImageSet) -> Self | None:
         return self.in_look(other.look) if isinstance(other, DrawnScenes) else None
 
 
