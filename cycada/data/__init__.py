@@ -8,6 +8,7 @@ from cycada.data.class_mix import classmix_mask
 from cycada.data.crops import Crops
 from cycada.data.domain import Domain, ImageDataset, Split, domains
 from cycada.data.fitted import ResizedDataset
+from cycada.data.image_files import ImageFiles
 from cycada.data.image_set import BatchStream, ImageSet, Sample, SampleBatch, StreamSettings
 from cycada.data.loaders import Augment, LoaderStream, Stream, sample_loader, to_bytes, to_float
 from cycada.data.photometric import photometric
@@ -23,6 +24,7 @@ __all__ = [
     "Crops",
     "Domain",
     "ImageDataset",
+    "ImageFiles",
     "ImageSet",
     "LoaderStream",
     "ResizedDataset",

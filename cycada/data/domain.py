@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -38,6 +39,7 @@ class Origin:
             size.
         stored: 'W x H' of the files of such a domain.
         files: The file of each image, in order; empty where one file holds several images.
+        digests: Digest of the pixels of each image, as they were read; empty where it was not computed.
         left_out: Files beside the images that were not read, each with the reason.
         doubts: Files with something that cannot be known from the file, each with sentences about it.
     """
@@ -45,6 +47,7 @@ class Origin:
     sizes: Mapping[str, int] = field(default_factory=dict)
     stored: str = ""
     files: Sequence[str] = ()
+    digests: Sequence[str] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     doubts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
@@ -211,9 +214,11 @@ class ImageDataset(ClassificationSet):
 
     @override
     def identities(self) -> Iterator[str]:
-        if not self.is_official:
-            for image in self.images.cpu().numpy():
-                yield bytes_digest(image.tobytes())
+        if self.origin.digests or self.is_official:
+            yield from self.origin.digests
+            return
+        for image in self.images.cpu().numpy():
+            yield bytes_digest(image.tobytes())
 
     @override
     def stream(self, settings: StreamSettings) -> BatchStream:
@@ -228,6 +233,8 @@ class Wanted:
         size: Side of the square images in pixels (data.size).
         resize: How images are brought to this size (data.resize).
         labels: Whether the training images need labels; those of an unlabelled target do not.
+        memory: Largest size in megabytes of a set that is kept in memory. A domain that `streams` returns
+            larger ones as files.
         classes: Class names of the source, for a target that does not name its own.
     """
 
@@ -235,6 +242,7 @@ class Wanted:
     resize: str = "bilinear"
     labels: bool = True
     classes: tuple[str, ...] = ()
+    memory: float = math.inf
 
 
 class Domain(ABC):
@@ -250,6 +258,7 @@ class Domain(ABC):
         size: Side of the images in the files, in pixels.
         counts: Number of images in each official split; empty where it depends on the user's files.
         flip_safe: Whether a mirrored image still shows its class.
+        streams: Whether images that do not fit into memory can be read when they are needed.
         classes_from_files: Whether the class names are read with the data. They are then part of the data's
             fingerprint.
         value_range: Type and range of the pixel values.
@@ -263,6 +272,7 @@ class Domain(ABC):
     size: ClassVar[int]
     counts: Mapping[Split, int] = {}
     flip_safe: bool = False
+    streams: ClassVar[bool] = False
     classes_from_files: bool = False
     value_range: ClassVar[str] = "uint8 0..255"
     files: ClassVar[tuple[str, ...]] = ()
@@ -366,6 +376,22 @@ def class_names(names: Sequence[object], where: str) -> tuple[str, ...]:
     return composed
 
 
+def check_brightest(value: int, file: str) -> None:
+    """Check that images are not of a range of 0..1.
+
+    Args:
+        value: Largest value of all images.
+        file: The file that they come from, for the error.
+
+    Raises:
+        CycadaError: It is at most 1.
+    """
+    if value <= 1:
+        raise CycadaError(
+            f"{file}: found uint8 images with no value above 1, expected 0..255. Multiply them by 255."
+        )
+
+
 def examples(
     images: np.ndarray, labels: np.ndarray | None, classes: int, file: str, origin: Origin = Origin()
 ) -> ImageDataset:
@@ -396,10 +422,8 @@ def examples(
                 f"float in [0, 1]. Rescale them."
             )
         images = np.round(images * 255).astype(np.uint8)
-    elif int(images.max()) <= 1:
-        raise CycadaError(
-            f"{file}: found uint8 images with no value above 1, expected 0..255. Multiply them by 255."
-        )
+    else:
+        check_brightest(int(images.max()), file)
     pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     if labels is None:
         return ImageDataset(pixels, None, origin)

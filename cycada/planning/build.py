@@ -228,7 +228,10 @@ def prepared_domain(
     """
     domain = image_domain(config.data.source if side == "source" else config.data.target, side)
     labels = side == "source" or any(p.method.supervision == "target" for p in plans)
-    prepare_domain(domain, Wanted(config.shapes()[side][0], config.data.resize, labels, source_classes), side)
+    data = config.data
+    memory = 0 if data.workers else data.hold  # workers read files, so that there have to be files
+    wanted = Wanted(config.shapes()[side][0], data.resize, labels, source_classes, memory)
+    prepare_domain(domain, wanted, side)
     return domain
 
 

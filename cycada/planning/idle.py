@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cycada.config.schema import AugmentConfig, Config, OptimizerConfig, Stage
+from cycada.data import domains
 from cycada.methods import roles_in
 from cycada.planning.plan import StagePlan, is_segmentation, network_at
 
@@ -33,11 +34,13 @@ def _experiment(config: Config) -> Iterator[str]:
     if config.tracking.uri and config.tracking.kind == "none":
         yield "tracking.uri: tracking.kind is none."
     scenes = is_segmentation(config)
+    sides = (config.data.source.name, config.data.target.name)
+    in_memory = not scenes and not any(domains[name].streams for name in sides)
     for key, why in {
         "resize": "scenes are scaled as scenes always are" if scenes else "",
         "download": "scenes are never downloaded" if scenes else "",
-        "workers": "" if scenes else "images with one label each are in memory",
-        "hold": "" if scenes else "images with one label each are in memory",
+        "workers": "the images of these domains are in memory" if in_memory else "",
+        "hold": "the images of these domains are in memory" if in_memory else "",
     }.items():
         if (
             why
