@@ -21,7 +21,7 @@ from cycada.data.doubts import grouped, listed
 from cycada.data.inspect import DatasetReport, Section, check, sheet
 from cycada.data.scenes import Palette, evenly_spaced
 from cycada.metrics.many_classes import EACH, worst_and_best
-from cycada.planning.build import agreed, prepared_domain, scene_domain
+from cycada.planning.build import agreed, prepared_domain
 from cycada.planning.plan import plan
 from cycada.runs.counts import absent, absent_labels, contradictions
 
@@ -198,22 +198,16 @@ def check_config(config: Config, samples: int) -> Checked:
     root = config.data.resolved_root()
     opened: list[tuple[str, ImageSet | str]] = []
     domains_by_side: dict[str, Domain | SceneDomain] = {}
-    for side, spec in (("source", config.data.source), ("target", config.data.target)):
+    for side in ("source", "target"):
         known_classes = domains_by_side["source"].classes if domains_by_side else ()
-        domain = (
-            scene_domain(spec, side)
-            if spec.name in scene_domains
-            else prepared_domain(config, plans, side, known_classes)
-        )
+        domain = prepared_domain(config, plans, side, known_classes)
         domains_by_side[side] = domain
-        splits = dict.fromkeys(
-            ("train", domain.unlabelled, "test") if isinstance(domain, SceneDomain) else ("train", "test")
-        )
-        for split in (s for s in splits if not isinstance(domain, SceneDomain) or s in domain.splits):
-            images_only = side == "target" and isinstance(domain, SceneDomain) and split == domain.unlabelled
-            opened.append(
-                (f"{side} {split}", _opened(domain, root, split, config.data.download, images_only))
-            )
+        for split in dict.fromkeys(("train", domain.unlabelled, "test")):
+            if split in domain.splits:
+                images_only = side == "target" and split == domain.unlabelled
+                opened.append(
+                    (f"{side} {split}", _opened(domain, root, split, config.data.download, images_only))
+                )
     named = domains_by_side["source"] if domains_by_side["source"].classes else domains_by_side["target"]
     classes, palette = tuple(named.classes), getattr(named, "palette", ())
     parts = tuple(
@@ -234,20 +228,13 @@ def _opened(domain: Any, root: Path, split: str, download: bool, images_only: bo
 
     `images_only` is for an unlabelled target: its masks may be absent, but are checked where they exist.
     """
-    try:
-        return (
-            domain.load(root, split)
-            if isinstance(domain, SceneDomain)
-            else domain.load(root, split, download)
-        )
-    except CycadaError as error:
-        if images_only:
-            try:
-                images: ImageSet = domain.images(root, split)
-            except CycadaError as other:
-                return str(other)
-            return images
-        return str(error)
+    found = ""
+    for labels in (True, False) if images_only else (True,):
+        try:
+            return domain.open(root, split, download, labels)  # type: ignore[no-any-return]
+        except CycadaError as error:
+            found = str(error)
+    return found
 
 
 def _report(scenes: ImageSet | None, classes: tuple[str, ...], samples: int) -> DatasetReport:

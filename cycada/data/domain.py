@@ -257,6 +257,8 @@ class Domain(ABC):
         channels: Channels of the images in the files.
         size: Side of the images in the files, in pixels.
         counts: Number of images in each official split; empty where it depends on the user's files.
+        splits: The splits.
+        unlabelled: The split whose images, without labels, are the target's training images.
         flip_safe: Whether a mirrored image still shows its class.
         streams: Whether images that do not fit into memory can be read when they are needed.
         classes_from_files: Whether the class names are read with the data. They are then part of the data's
@@ -271,6 +273,8 @@ class Domain(ABC):
     channels: ClassVar[int]
     size: ClassVar[int]
     counts: Mapping[Split, int] = {}
+    splits: tuple[str, ...] = ("train", "test")
+    unlabelled: str = "train"
     flip_safe: bool = False
     streams: ClassVar[bool] = False
     classes_from_files: bool = False
@@ -301,6 +305,10 @@ class Domain(ABC):
             Absent: The files are not there.
             CycadaError: They cannot be read. The message names the path, what was found and what is expected.
         """
+
+    def open(self, root: Path, split: Split, download: bool, labels: bool = True) -> ClassificationSet:
+        """Return a split as `load` does; `labels` has no effect, as `Wanted` says what is needed."""
+        return self.load(root, split, download)
 
     def count(self, root: Path, split: Split, download: bool) -> int:
         """Return the number of images that `load` returns for a split, without reading them where possible.

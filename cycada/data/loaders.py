@@ -80,9 +80,17 @@ def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
 class InMemory(Protocol):
     """Images in memory with their labels and partners, as `ImageDataset` has them."""
 
-    images: Tensor
-    labels: Tensor | None
-    partners: Tensor | None
+    @property
+    def images(self) -> Tensor:
+        """(N, C, H, W) uint8."""
+
+    @property
+    def labels(self) -> Tensor | None:
+        """(N,) int64, or None."""
+
+    @property
+    def partners(self) -> Tensor | None:
+        """The partner of each image, as `images`, or None."""
 
 
 class Stream:

@@ -18,7 +18,7 @@ from typing_extensions import override
 from cycada.core.errors import Absent, CycadaError
 from cycada.core.registry import Registry
 from cycada.data.crops import Crops
-from cycada.data.domain import ROOT_HINT, domains
+from cycada.data.domain import ROOT_HINT, Domain, domains
 from cycada.data.image_set import Image, ImageSet, Mask, Sample, StreamSettings
 from cycada.data.loaders import LoaderStream
 
@@ -84,6 +84,10 @@ class SegmentationDataset(ImageSet):
     @override
     def sample_rows(self, count: int) -> Sequence[int]:
         return evenly_spaced(len(self), count)  # neighbours look alike
+
+    @override
+    def true_translation(self, other: ImageSet) -> SegmentationDataset | None:
+        return None
 
     @override
     def without_labels(self) -> Self:
@@ -199,6 +203,10 @@ class SceneDomain(ABC):
             )
         return self.scenes(root, split)
 
+    def open(self, root: Path, split: str, download: bool, labels: bool = True) -> SegmentationDataset:
+        """Return a split: as `load` with `labels`, as `images` without; nothing is downloaded."""
+        return self.load(root, split) if labels else self.images(root, split)
+
     @abstractmethod
     def scenes(self, root: Path, split: str) -> SegmentationDataset:
         """Return the pairs of a split, which is one of `splits`; `load` calls it."""
@@ -228,13 +236,17 @@ class SceneDomain(ABC):
 scene_domains: Registry[type[SceneDomain]] = Registry("scene domain")
 
 
+def find_domain(name: str) -> type[Domain] | type[SceneDomain] | None:
+    """Return the domain of either kind that is registered under a name, or None."""
+    if name in domains:
+        return domains[name]
+    return scene_domains.get(name)
+
+
 def domain_title(name: str) -> str:
     """Return the title that reports print for a domain, or its name where it has none."""
-    if name in domains:
-        return domains[name].title or name
-    if name in scene_domains:
-        return scene_domains[name].title or name
-    return name
+    domain = find_domain(name)
+    return domain.title or name if domain else name
 
 
 def evenly_spaced(count: int, wanted: int) -> list[int]:

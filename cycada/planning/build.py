@@ -22,18 +22,16 @@ from cycada.data import (
     Domain,
     ImageSet,
     ResizedDataset,
-    SceneDomain,
     Split,
     StreamSettings,
-    domains,
-    scene_domains,
 )
-from cycada.data.domain import Wanted, prepare_domain
+from cycada.data.domain import Wanted
 from cycada.data.image_set import Task
 from cycada.data.scenes import Palette, SegmentationDataset
 from cycada.methods import TEACHER, Networks
 from cycada.networks import HEAD, NETWORKS, Frozen, ImagePool, kind_of
-from cycada.planning.plan import ResolvedPhase, StagePlan, is_segmentation
+from cycada.planning.plan import ResolvedPhase, StagePlan
+from cycada.planning.tasks import task_of
 from cycada.train.device import Device, seed_of
 from cycada.train.loop import TrainState
 from cycada.train.optimizers import optimizer
@@ -98,9 +96,12 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
     Raises:
         CycadaError: Data are missing or unsound, or the domains have different classes.
     """
+    return LOADERS[task_of(config).name](config, plans, device)
+
+
+def _load_images(config: Config, plans: list[StagePlan], device: Device) -> Datasets:
+    """Return the datasets with image-level labels, which are kept on the device where they fit."""
     data = config.data
-    if is_segmentation(config):
-        return _load_segmentation(config, plans)
     hasher = hashlib.blake2b(digest_size=8)
     datasets: dict[tuple[str, str], ImageSet] = {}
     sides: dict[str, Domain] = {}
@@ -126,7 +127,7 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
     )
 
 
-def _load_segmentation(config: Config, plans: list[StagePlan]) -> Datasets:
+def _load_segmentation(config: Config, plans: list[StagePlan], device: Device) -> Datasets:
     """Return the datasets with masks, which are resized for training and at full resolution for tests."""
     data, root = config.data, config.data.resolved_root()
 
@@ -141,9 +142,7 @@ def _load_segmentation(config: Config, plans: list[StagePlan]) -> Datasets:
             cache=resized.megabytes() <= data.hold and not data.workers,
         )
 
-    source, target = (
-        scene_domain(spec, side) for side, spec in (("source", data.source), ("target", data.target))
-    )
+    source, target = (prepared_domain(config, plans, side) for side in ("source", "target"))
     source_sets = {"train": resize(source.load(root, "train"), "source")}
     if "test" in source.splits:
         source_sets["test"] = resize(source.load(root, "test"), "source", full_resolution_masks=True)
@@ -172,6 +171,13 @@ def _load_segmentation(config: Config, plans: list[StagePlan]) -> Datasets:
     )
 
 
+LOADERS: Mapping[Task, Callable[[Config, list[StagePlan], Device], Datasets]] = {
+    "classification": _load_images,
+    "segmentation": _load_segmentation,
+}
+"""Function that loads the datasets of an experiment, for each task."""
+
+
 def agreed(source: Sequence[str], target: Sequence[str]) -> None:
     """Check that two domains which both have classes have the same ones in the same order.
 
@@ -190,31 +196,9 @@ def agreed(source: Sequence[str], target: Sequence[str]) -> None:
     )
 
 
-def scene_domain(spec: Spec, side: str) -> SceneDomain:
-    """Return the segmentation domain that a config names as its source or target.
-
-    Args:
-        spec: The domain's name and options.
-        side: `source` or `target`, for messages.
-
-    Raises:
-        CycadaError: An option is unknown or of another type.
-    """
-    entry = scene_domains[spec.name]
-    return entry(**check_options(entry, spec.options, f"data.{side}"))
-
-
-def image_domain(spec: Spec, side: str) -> Domain:
-    """Return the domain with image-level labels that a config names as its source or target.
-
-    See `scene_domain` for the arguments and errors.
-    """
-    return domains[spec.name](**check_options(domains[spec.name], spec.options, f"data.{side}"))
-
-
 def prepared_domain(
     config: Config, plans: Sequence[StagePlan], side: str, source_classes: tuple[str, ...] = ()
-) -> Domain:
+) -> Any:
     """Return the source or target domain, told what the experiment needs of it before it reads any data.
 
     Args:
@@ -226,12 +210,13 @@ def prepared_domain(
     Raises:
         CycadaError: An option is unknown or of another type.
     """
-    domain = image_domain(config.data.source if side == "source" else config.data.target, side)
+    task = task_of(config)
+    domain = task.domain(config.data.source if side == "source" else config.data.target, side)
     labels = side == "source" or any(p.method.supervision == "target" for p in plans)
     data = config.data
     memory = 0 if data.workers else data.hold  # workers read files, so that there have to be files
     wanted = Wanted(config.shapes()[side][0], data.resize, labels, source_classes, memory)
-    prepare_domain(domain, wanted, side)
+    task.prepare(domain, wanted, side)
     return domain
 
 
@@ -288,8 +273,8 @@ def build_networks(
                 f"have no classes."
             )
         # A pair discriminator classifies images by image-level labels, which segmentation data lack.
-        without_classes = kind == "pair_d" and is_segmentation(config)
-        context |= {"image_channels": channels[role], "classes": 0 if without_classes else classes}
+        known_classes = task_of(config).image_classes(classes) if kind == "pair_d" else classes
+        context |= {"image_channels": channels[role], "classes": known_classes}
         if kind == "d_feat":
             width = int(roles["f_t"].width)  # type: ignore[arg-type]
             context["inputs"] = {"features": width, "product": classes * width}.get(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cycada.config.schema import AugmentConfig, Config, OptimizerConfig, Stage
-from cycada.data import domains
 from cycada.methods import roles_in
-from cycada.planning.plan import StagePlan, is_segmentation, network_at
+from cycada.planning.plan import StagePlan, network_at
+from cycada.planning.tasks import task_of
 
 UNUSED = {"sgd": {"betas": "momentum"}, "adam": {"momentum": "betas"}, "adamw": {"momentum": "betas"}}
 """Optimizer to the setting that it does not have, and that to the one it has instead."""
@@ -33,20 +33,9 @@ def _experiment(config: Config) -> Iterator[str]:
         yield "evaluation.overlap: windows overlap, and there is no evaluation.window."
     if config.tracking.uri and config.tracking.kind == "none":
         yield "tracking.uri: tracking.kind is none."
-    scenes = is_segmentation(config)
-    sides = (config.data.source.name, config.data.target.name)
-    in_memory = not scenes and not any(domains[name].streams for name in sides)
-    for key, why in {
-        "resize": "scenes are scaled as scenes always are" if scenes else "",
-        "download": "scenes are never downloaded" if scenes else "",
-        "workers": "the images of these domains are in memory" if in_memory else "",
-        "hold": "the images of these domains are in memory" if in_memory else "",
-    }.items():
-        if (
-            why
-            and key in config.data.model_fields_set
-            and getattr(config.data, key) != type(config.data).model_fields[key].default
-        ):
+    defaults = type(config.data).model_fields
+    for key, why in task_of(config).idle_keys(config).items():
+        if key in config.data.model_fields_set and getattr(config.data, key) != defaults[key].default:
             yield f"data.{key}: {why}."
 
 
