@@ -135,6 +135,7 @@ class PairedFiles(FilePairs):
 
     def true_translation(self, other: ImageSet) -> Self | None:
         """Return the other picture of each pair, where `other` has those pictures of the same folders."""
+        # Only pictures of the same pairs are each other's translations.
         if not isinstance(other, PairedFiles) or other.origin != self.origin or other.show == self.show:
             return None
         if len(self.origin) == 2 and any(left == right for left, right in self.both.values()):

@@ -81,6 +81,7 @@ class DrawnScenes(SegmentationDataset):
 
     @override
     def true_translation(self, other: ImageSet) -> Self | None:
+        # Only drawn scenes have a look.
         return self.in_look(other.look) if isinstance(other, DrawnScenes) else None
 
 
