@@ -216,14 +216,14 @@ class Data(Strict):
     )
     workers: Annotated[Whole, Field(ge=0, le=1024)] = Field(
         0,
-        description="Number of processes that read segmentation images, 0 to 1024; 0 reads them in the "
-        "training process.",
+        description="Number of processes that read segmentation images and class folders, 0 to 1024; 0 reads "
+        "them in the training process.",
     )
     hold: NonNegative = Field(
         2000.0,
-        description="Largest size in megabytes up to which a segmentation dataset is kept in memory, at "
-        "least 0; larger ones, and all datasets where `workers` is above 0, are read from disk at every "
-        "step.",
+        description="Largest size in megabytes up to which a segmentation dataset or a class folder is kept "
+        "in memory, at least 0; larger ones, and all of them where `workers` is above 0, are read from disk "
+        "at every step.",
     )
 
     def resolved_root(self) -> Path:

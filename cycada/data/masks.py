@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pil
 
+from cycada.data.image_set import Mask
 from cycada.data.picture import is_deep, is_lossy, open_picture
-from cycada.data.scenes import Mask
 
 UNKNOWN = 254
 """Class that stands for values which a table does not know, until the error about them is raised."""

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from cycada.core.errors import Absent, CycadaError
 from cycada.core.types import IGNORE
+from cycada.data.image_set import Image, Mask
 from cycada.data.masks import MaskTable, ReadCodes, read_colours, read_first_channel, read_ids
 from cycada.data.picture import (
     UNREADABLE,
@@ -25,7 +26,7 @@ from cycada.data.picture import (
     picture_size,
     pixels_of,
 )
-from cycada.data.scenes import Image, Mask, SceneDomain, SegmentationDataset
+from cycada.data.scenes import SceneDomain, SegmentationDataset
 
 Paths = tuple[Path, Path | None]
 """Image file and mask file of a pair."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from cycada.data import resize_images, resize_logits
+from cycada.data.image_set import Task
 from cycada.data.palettes import colour_scores
 from cycada.data.scenes import Palette
 from cycada.evaluation.scoring import as_scores
@@ -102,19 +103,18 @@ class ConfusionMetric:
         self.classes = classes
         self.counts: dict[str, Tensor] = {}
         self.n: dict[str, int] = defaultdict(int)
-        self.is_segmentation = False
+        self.task: Task = "classification"
 
     def update(self, name: str, logits: Tensor, labels: Sequence[Tensor] | Tensor) -> None:
         """Add predictions on images of the set `name`; see `confusion` for the shapes."""
-        self.is_segmentation = logits.ndim == 4
+        self.task = "segmentation" if logits.ndim == 4 else "classification"  # a scorer is no set of images
         self.counts[name] = self.counts.get(name, 0) + confusion(logits, labels, self.classes)
         self.n[name] += len(logits)
 
     def compute(self) -> dict[str, Any]:
         """Return the scores of each image set, and its number of images n."""
         return {
-            name: as_scores(count, self.is_segmentation) | {"n": self.n[name]}
-            for name, count in self.counts.items()
+            name: as_scores(count, self.task) | {"n": self.n[name]} for name, count in self.counts.items()
         }
 
 

@@ -28,7 +28,8 @@ from cycada.inference.model_card import card, data_name
 from cycada.inference.portable import write_onnx, write_program
 from cycada.inference.translator import translation
 from cycada.methods import Direction
-from cycada.planning.plan import StagePlan, is_segmentation
+from cycada.planning.plan import StagePlan
+from cycada.planning.tasks import task_of
 from cycada.runs.reuse import find_stage, load_stage, trained_networks
 from cycada.storage.loading import trained_network
 from cycada.storage.store import RunFolder, environment
@@ -156,7 +157,7 @@ def _about(folder: RunFolder, config: Config, stage: StagePlan, role: Role, net:
     if role != "f_t":
         return replace(about, direction="st" if role == "g_st" else "ts")
     classes, palette = class_names(folder)
-    read, segmentation = reading(config, stage), is_segmentation(config)
+    read, segmentation = reading(config, stage), task_of(config).name == "segmentation"
     nets = trained_networks(folder, config, stage, len(classes), Device.find("cpu"))
     multiple = math.lcm(*(int(getattr(module, "multiple_of", 1)) for module in nets.modules()))
     return replace(

@@ -19,8 +19,8 @@ from cycada.inference.predictor import Predictor
 from cycada.inference.translator import Translator, load_generator
 from cycada.methods import Networks, classify_by
 from cycada.networks import Frozen
-from cycada.planning.build import scene_domain
-from cycada.planning.plan import StagePlan, is_segmentation
+from cycada.planning.plan import StagePlan
+from cycada.planning.tasks import task_of
 from cycada.runs.reuse import find_stage, load_stage, stored_classes, trained_networks
 from cycada.storage.store import RunFolder
 from cycada.train.device import Device, Precision
@@ -103,7 +103,7 @@ def class_names(folder: RunFolder) -> tuple[tuple[str, ...], tuple[tuple[int, in
 def reading(config: Config, stage: StagePlan) -> Preprocess:
     """Return how the target's test images were read for the scores of a stage."""
     name, size = config.data.target.name, config.shapes(stage.stage)["target"]
-    if is_segmentation(config):
+    if task_of(config).name == "segmentation":
         upright = scene_domains[name].reads_upright
         return Preprocess(size, config.data.channels, "bilinear", "scene", upright)
     fit = "crop" if domains[name].crops_to_size else "whole"
@@ -116,7 +116,7 @@ def mask_values_of(config: Config, classes: int) -> tuple[int | tuple[int, int, 
     It is not known where a file that defines it is not on this machine, which is warned of.
     """
     try:
-        values = scene_domain(config.data.target, "target").mask_values(config.data.resolved_root())
+        values = task_of(config).domain(config.data.target, "target").mask_values(config.data.resolved_root())
     except CycadaError as error:
         Progress(quiet=True).warn(
             f"Masks hold the classes' numbers, 0 to {classes - 1}, not the domain's: {error}"
@@ -149,7 +149,7 @@ def predictor_of(
             "Name a "
             "stage that has f_t, or translate pictures with: cycada translate"
         )
-    segmentation = is_segmentation(config)
+    segmentation = task_of(config).name == "segmentation"
     return Predictor(
         classifiers["target"],
         classes,

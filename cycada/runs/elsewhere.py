@@ -11,9 +11,10 @@ from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.registry import option_defaults, typed
 from cycada.core.yaml_files import parse_yaml
-from cycada.data import ImageDataset, ResizedDataset, domains, scene_domains
-from cycada.planning.build import agreed, converted, prepared_domain, scene_domain
-from cycada.planning.plan import StagePlan, is_segmentation
+from cycada.data import ImageSet, ResizedDataset, domains, scene_domains
+from cycada.planning.build import agreed, prepared_domain
+from cycada.planning.plan import StagePlan
+from cycada.planning.tasks import task_of
 from cycada.train.device import Device
 
 CLASS_FILE = "classes.yaml"
@@ -65,9 +66,7 @@ def _of_folder(path: Path) -> dict[str, str]:
     return {"name": "folder", "test": str(path)}
 
 
-def load_test_set(
-    config: Config, plan: StagePlan, classes: Sequence[str], device: Device
-) -> ImageDataset | ResizedDataset:
+def load_test_set(config: Config, plan: StagePlan, classes: Sequence[str], device: Device) -> ImageSet:
     """Return the test set of a config's target, as a stage's networks see it.
 
     Args:
@@ -80,12 +79,14 @@ def load_test_set(
         CycadaError: The data are missing or unsound, or have other classes.
     """
     data = config.data
-    if is_segmentation(config):
-        scenes = scene_domain(data.target, "target")
+    if task_of(config).name == "segmentation":
+        scenes = task_of(config).domain(data.target, "target")
         test = scenes.load(data.resolved_root(), "test")
         agreed(classes, scenes.classes)
         return ResizedDataset(test, config.shapes(plan.stage)["target"], full_resolution_masks=True)
     domain = prepared_domain(config, [plan], "target", tuple(classes))
     images = domain.load(data.resolved_root(), "test", data.download)
     agreed(classes, domain.classes)
-    return converted(images, data, device)
+    shape = config.shapes(plan.stage)["target"]
+    test_set: ImageSet = images.converted(data.channels, shape, data.resize, device.torch_device)
+    return test_set

@@ -13,7 +13,6 @@ from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.progress import Progress
 from cycada.core.registry import typed
 from cycada.core.yaml_files import override
-from cycada.data import ResizedDataset
 from cycada.evaluation.analysis import analyse
 from cycada.evaluation.predict import eval_mode
 from cycada.evaluation.scoring import Evaluation, as_scores, count, evaluate_stage, scored
@@ -219,7 +218,7 @@ def evaluate_run(
             counted = count(classifiers["target"], test, len(classes), device, stage.stage.precision)
         if counted is None:
             raise CycadaError(f"{spec.name}: its test images have no labels, so there is nothing to score.")
-        scores = {spec.name: as_scores(counted[1], isinstance(test, ResizedDataset))}
+        scores = {spec.name: as_scores(counted[1], test.task)}
     else:
         evaluation = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps)
         scores = evaluation.scores

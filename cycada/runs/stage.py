@@ -16,7 +16,6 @@ from cycada.core.differences import dotted
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
-from cycada.data import ResizedDataset
 from cycada.evaluation.missing_classes import missing_classes
 from cycada.evaluation.scoring import Evaluation, Scores, evaluate_stage, flatten_scores, stored_scores
 from cycada.evaluation.translation_warnings import WarnOnce
@@ -299,11 +298,7 @@ def _manifest(
 ) -> dict[str, Any]:
     sides = {"source": ctx.datasets.source, "target": ctx.datasets.target}
     sets = {f"{side} {split}": images for side, splits in sides.items() for split, images in splits.items()}
-    skipped = {
-        name: len(images.skipped)
-        for name, images in sets.items()
-        if isinstance(images, ResizedDataset) and images.skipped
-    }
+    skipped = {name: len(images.skipped) for name, images in sets.items() if images.skipped}
     return {
         "id": folder.id,
         "experiment": ctx.config.name,

@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 
 from cycada.data import Augment, ImageDataset, Stream, convert, domains, to_float
 from cycada.data.domain import examples
-from cycada.data.transforms import mask_patches, random_affine
+from cycada.data.transforms import apply_affine, draw_affine, mask_patches
 
 SHARED = REAL_DATA  # third-party data, where they are
 
@@ -523,7 +523,7 @@ def test_two_processes_draw_what_one_with_the_doubled_batch_draws(count):
 
 
 def test_a_stream_gives_floats_and_their_labels():
-    images, labels = stream(200, 8).draw(3)
+    images, labels, _ = stream(200, 8).draw(3)
     assert images.shape == (8, 1, 1, 1)
     assert torch.allclose(images.flatten(), labels / 127.5 - 1)
     assert Stream(ImageDataset(torch.zeros(5, 1, 2, 2, dtype=torch.uint8), None), 2, 0).draw(0)[1] is None
@@ -566,6 +566,10 @@ def draws(seed, n):
     numbers = torch.rand(6, n) * 2 - 1
     torch.manual_seed(seed)
     return numbers
+
+
+def random_affine(images, *ranges):
+    return apply_affine(images, draw_affine(len(images), *ranges))
 
 
 def test_no_option_is_the_identity():

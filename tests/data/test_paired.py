@@ -219,7 +219,7 @@ def test_pairs_side_by_side_and_in_two_folders_are_the_same(tmp_path, folders):
     assert photos.classes == maps.classes == ("wall", "hole")
     assert maps.palette == (RED, BLUE)
     assert len(left) == len(right) == 5
-    truth = right.true_translation(left.without_masks())
+    truth = right.true_translation(left.without_labels())
     assert left.true_translation(left) is None
     for i in range(5):
         expected, mask = label_map(i)
@@ -228,7 +228,7 @@ def test_pairs_side_by_side_and_in_two_folders_are_the_same(tmp_path, folders):
         assert np.array_equal(left.pair(i)[1], mask)
         assert np.array_equal(right.pair(i)[1], mask)
         assert np.array_equal(truth.pair(i)[0], noise(i))
-    assert left.without_masks().pair(0)[1] is None
+    assert left.without_labels().pair(0)[1] is None
     assert [n.split(".")[0] for n in right.subset([3, 1]).true_translation(left).names] == ["3", "1"]
     assert np.array_equal(right.subset([3, 1]).true_translation(left).pair(0)[0], noise(3))
     plain = domain(paired("left", folders, labelled=False)).load(tmp_path, "test")
@@ -414,7 +414,7 @@ def test_windows_are_cut_of_scenes_at_load_size_and_all_else_is_at_data_size(tmp
     assert batch.real_s.shape == batch.real_t.shape == (2, 3, 20, 20)
     assert batch.label_s.shape == (0,)
     for stream in (t.source, t.target):
-        assert stream.crops.scenes.read(0)[0].shape == (3, 23, 27)
+        assert stream.samples.scenes.read(0)[0].shape == (3, 23, 27)
     assert datasets.source["train"].read(0)[0].shape == (3, 20, 20)
     assert plan(plain)[0].identity() | {"load_size": [23, 27]} == plan(loaded)[0].identity()
     with pytest.raises(

@@ -72,7 +72,7 @@ def test_scenes_count_pixels(by_label, labelled, size):
     scenes = ResizedDataset(Drawn(SCENES + 5, labelled), size, full_resolution_masks=True)
     same = pixels = 0
     for i in evenly_spaced(len(scenes), SCENES):
-        image, mask = scenes.read(i)
+        image, mask, _ = scenes.read(i)
         x = to_float(image[None])
         after, before = Turned()(x), x.argmax(1)[0]
         if by_label and labelled:

@@ -140,7 +140,7 @@ def test_flips_and_accuracies_are_those_of_a_naive_loop(pixel):
     naive, right, count, error = np.zeros((9, 9), int), 0, 0, []
     photos = ResizedDataset(Streets(look="photo", test=4).load(None, "test"), (32, 64))
     for i in range(4):
-        image, mask = source.read(i)
+        image, mask, _ = source.read(i)
         assert mask.shape == (64, 128), "at its own size"
         x = image[None].float() / 127.5 - 1
         before, after = (f_s(v).logits.argmax(1)[0] for v in (x, Redder(0.4)(x)))
@@ -180,7 +180,7 @@ def test_a_perfect_translation_has_no_error(pixel):
     assert of(pixel, nn.Identity(), nn.Identity())[1]["translation_error_l1"] == pytest.approx(
         scores["untranslated_l1"]
     )
-    assert source.inner.without_masks().true_translation(target.inner).look == "photo"
+    assert source.inner.without_labels().true_translation(target.inner).look == "photo"
 
 
 def test_features_are_of_the_same_labelled_places_before_and_after(pixel):

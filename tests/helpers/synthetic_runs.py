@@ -63,7 +63,7 @@ def make_run(  # noqa: PLR0913 (all that a report reads may be set)
     if scenes:
         confusion = {side: count.sum(0).tolist() for side, count in counts.items()}
     scores = (
-        {side: as_scores(torch.tensor(count), True) for side, count in confusion.items()}
+        {side: as_scores(torch.tensor(count), "segmentation") for side, count in confusion.items()}
         if scenes
         else {
             side: {

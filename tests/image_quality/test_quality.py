@@ -234,7 +234,7 @@ def test_the_fcn_score_is_a_loop_over_pictures(found, made):
     scenes = Streets(look="game", test=5).load(None, "test")
     counts = {"st": 0, "untranslated": 0}
     for i in range(5):
-        image, mask = scenes.read(i)
+        image, mask, _ = scenes.read(i)
         small = (
             torch.nn.functional.interpolate(image[None].float(), (32, 64), mode="bilinear", antialias=True)
             .round()

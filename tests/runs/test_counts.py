@@ -14,7 +14,7 @@ from helpers.experiments import TINY
 from helpers.paths import REAL_DATA
 from PIL import Image
 
-from cycada.cli.data_check import LabelledImages, check_config
+from cycada.cli.data_check import check_config
 from cycada.config.schema import parse
 from cycada.core.errors import CycadaError
 from cycada.data import ImageDataset, domains, scene_domains
@@ -383,7 +383,7 @@ def test_the_last_of_many_classes_counts(classes):
     np_images = images.astype(np.uint8)
     from cycada.data.domain import examples
 
-    report = check(LabelledImages(examples(np_images, labels, classes, "x")), classes, list(range(classes)))
+    report = check(examples(np_images, labels, classes, "x"), classes, list(range(classes)))
     assert report.ignored == 0
     assert report.counts.tolist() == [1] * classes
 

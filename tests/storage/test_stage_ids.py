@@ -38,7 +38,7 @@ def no_pairs_are_read(monkeypatch):
     monkeypatch.setattr(
         identity,
         "true_translations",
-        lambda plan, datasets: SimpleNamespace(fingerprint=lambda masks: "1" * 16),
+        lambda plan, datasets: SimpleNamespace(fingerprint=lambda labels: "1" * 16),
     )
 
 
@@ -52,5 +52,5 @@ def test_stage_ids_are_those_that_were_frozen(name):
 
 
 if __name__ == "__main__":
-    identity.true_translations = lambda plan, datasets: SimpleNamespace(fingerprint=lambda masks: "1" * 16)
+    identity.true_translations = lambda plan, datasets: SimpleNamespace(fingerprint=lambda labels: "1" * 16)
     FROZEN.write_text(json.dumps({name: stage_ids(CONFIGS / name) for name in EXPERIMENTS}, indent=1) + "\n")
