@@ -96,8 +96,8 @@ def _print_summary(summary: Any, console: Console) -> None:
         out.print(f"  {s.name}: {s.folder}", soft_wrap=True)
     if grids:
         out.print(f"Image grid: {grids[-1] if len(grids) == 1 else grids[0]}", soft_wrap=True)
-    if summary.tracking:
-        out.print(f"MLflow: mlflow ui --backend-store-uri {summary.tracking}", soft_wrap=True)
+    for command in summary.tracking.splitlines():
+        out.print(f"Tracked: {command}", soft_wrap=True)
 
 
 @app.command()
@@ -125,9 +125,11 @@ def _check_one(config: Path, overrides: list[str]) -> None:
     from cycada.planning.idle import idle
     from cycada.planning.plan import plan
     from cycada.planning.rehearsal import rehearse
+    from cycada.tracking.open_tracker import check_trackers
 
     parsed = configs.load(config, overrides)
     plans = plan(parsed)
+    check_trackers(parsed.tracking.kinds)
     for stage in plans:
         rehearse(parsed, stage)
     for warning in [*idle(parsed, plans), *absent(parsed, plans)]:

@@ -30,8 +30,8 @@ def _experiment(config: Config) -> Iterator[str]:
     """Yield reasons for keys outside the stages."""
     if "overlap" in config.evaluation.model_fields_set and not config.evaluation.window:
         yield "evaluation.overlap: windows overlap, and there is no evaluation.window."
-    if config.tracking.uri and config.tracking.kind == "none":
-        yield "tracking.uri: tracking.kind is none."
+    if config.tracking.uri and "mlflow" not in config.tracking.kinds:
+        yield f"tracking.uri: it is MLflow's address, and tracking.kind is {config.tracking.kind}."
     scenes = is_segmentation(config)
     for key, why in {
         "resize": "scenes are scaled as scenes always are" if scenes else "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 from torch import Tensor
 
 from cycada.config.schema import Config
-from cycada.core.differences import dotted
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
@@ -27,8 +26,11 @@ from cycada.planning.plan import StagePlan
 from cycada.runs.pretranslate import translate_once
 from cycada.runs.rescoring import find_same_weights, load_weights_by_role, replace_scores
 from cycada.runs.reuse import checked, write_analysis
+from cycada.runs.tracked_metrics import tracked_row
+from cycada.runs.tracked_settings import stage_description, stage_params
 from cycada.storage.identity import weights_id
 from cycada.storage.store import RunFolder, environment
+from cycada.tracking.class_names import left_out, with_class_names
 from cycada.tracking.tracker import Tracker
 from cycada.train import checkpoint
 from cycada.train.device import Device
@@ -74,6 +76,7 @@ class StageContext:
         device: Where to train.
         tracker: The tracker that the stage is reported to.
         screen: Where progress is shown.
+        variant: Label of the sweep's row that the experiment is; empty outside a sweep.
     """
 
     config: Config
@@ -81,6 +84,16 @@ class StageContext:
     device: Device
     tracker: Tracker
     screen: Progress
+    variant: str = ""
+
+    def track(self, plan: StagePlan, row: Mapping[str, float]) -> None:
+        """Log a row of metrics.jsonl to the tracker."""
+        self.tracker.log(int(row["step"]), tracked_row(row, plan, self.datasets.classes))
+
+    def track_end(self, folder: RunFolder, scores: Scores) -> None:
+        """Give the tracker the files and the last scores of a finished stage."""
+        named = with_class_names(flatten_scores(scores), self.datasets.classes)
+        self.tracker.end_stage(_artifacts(folder), named)
 
 
 def run_stage(ctx: StageContext, plan: StagePlan, identity: str, ids: Mapping[str, str]) -> StageResult:
@@ -121,8 +134,8 @@ def _train_stage(
         checked(folder, ctx.screen.warn).tidy()
     manifest = _manifest(ctx, plan, folder, ids)
     if main:
-        evaluation = {"evaluation": e} if (e := plan.evaluation.changes()) else {}
-        ctx.tracker.begin_stage(plan.name, folder.id, dotted(plan.identity() | evaluation), _tags(manifest))
+        params, text = stage_params(config, plan, ctx.variant), stage_description(config, plan)
+        ctx.tracker.begin_stage(plan.name, folder.id, params, _tags(manifest, ctx.datasets.classes), text)
     if device.share(folder.done if main else None):
         return _read_finished(ctx, plan, folder)
     if same := device.share(find_same_weights(folder) if main else None):
@@ -138,7 +151,7 @@ def _train_stage(
         folder.write_config(config.model_dump(mode="json"), plan.name)
         folder.write_json("manifest.json", manifest)
         for row in folder.metrics():  # a killed process may have stored rows that it did not track
-            ctx.tracker.log(int(row["step"]), row)
+            ctx.track(plan, row)
     state = device.share(state)
     if state:
         training.load_state(state)
@@ -149,7 +162,7 @@ def _train_stage(
     seconds, scores = _train(ctx, plan, training, folder, seconds)
     if main:
         _finish(folder, training.outcome(), scores, manifest | {"seconds": round(seconds, 1)})
-        ctx.tracker.end_stage(_artifacts(folder), flatten_scores(scores))
+        ctx.track_end(folder, scores)
     return StageResult(
         plan.name, plan.stage.method, plan.method.label, folder.id, folder.path, seconds, scores, reused=False
     )
@@ -197,8 +210,8 @@ def _read_finished(ctx: StageContext, plan: StagePlan, folder: RunFolder) -> Sta
         )
     scores, seconds = stored_scores(folder), folder.read_json("manifest.json")["seconds"]
     for row in folder.metrics():
-        ctx.tracker.log(int(row["step"]), row)
-    ctx.tracker.end_stage(_artifacts(folder), flatten_scores(scores))
+        ctx.track(plan, row)
+    ctx.track_end(folder, scores)
     return StageResult(
         plan.name, plan.stage.method, plan.method.label, folder.id, folder.path, seconds, scores, reused=True
     )
@@ -244,7 +257,7 @@ def _train(
                 if main:
                     if not report.early:  # otherwise the curve would depend on when somebody pressed Ctrl-C
                         folder.append_metrics(report.step, values)
-                        ctx.tracker.log(report.step, values)
+                        ctx.track(plan, values | {"step": report.step})
                     ctx.screen.update(report.step, report.rate, report.values)
                 if last or stopped.is_set() or _crossed(reached, report.step, logging.checkpoint_every):
                     _save(training, folder, seconds, main)
@@ -316,10 +329,12 @@ def _manifest(
     }
 
 
-def _tags(manifest: dict[str, Any]) -> dict[str, str]:
-    return {
+def _tags(manifest: dict[str, Any], classes: Sequence[str]) -> dict[str, str]:
+    tags = {
         f"cycada.{k}": str(v) for k, v in manifest.items() if k in ("experiment", "method", "device", "seed")
-    } | manifest["environment"]
+    }
+    note = {"cycada.left_out": text} if (text := left_out(classes)) else {}
+    return tags | note | manifest["environment"]
 
 
 def _artifacts(folder: RunFolder) -> list[Path]:

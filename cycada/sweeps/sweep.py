@@ -22,7 +22,7 @@ from cycada.storage.store import RunFolder
 from cycada.sweeps.launchers import Handle, InProcess, Launcher, WorkerDied, make_launcher
 from cycada.sweeps.plan import Cell, Job, SweepPlan, plan_sweep
 from cycada.sweeps.progress import SweepProgress
-from cycada.tracking.tracker import NullTracker
+from cycada.tracking.open_tracker import SeveralTrackers, check_trackers, open_tracker
 
 POLL = 0.3
 """Seconds between two checks of what runs."""
@@ -98,6 +98,8 @@ def run_sweep(
     Raises:
         Interrupted: After Ctrl-C, when all that ran is saved.
     """
+    for cell in planned.cells:
+        check_trackers(cell.config.tracking.kinds)
     launcher = launcher or InProcess()
     screen = screen or Progress(quiet=True)
     progress = _find_finished(planned, screen)
@@ -107,19 +109,15 @@ def run_sweep(
             _train_all(planned, launcher, progress, show, write, stopped.is_set)
     finally:
         launcher.close()
-    unreachable: set[str | None] = set()  # so that an address is waited for once
+    opened: dict[tuple[Any, ...], SeveralTrackers] = {}  # so that an address is waited for once
     for cell in planned.cells:
-        uri = cell.config.tracking.uri
-        if (
-            cell.config.tracking.kind != "none"
-            and uri not in unreachable
-            and all(progress.states[i] == "done" for i in cell.ids.values())
-        ):
-            summary = run(
-                cell.config, Progress(quiet=True)
-            )  # all stages are finished: this only mirrors them
-            if not summary.tracking:
-                unreachable.add(uri)
+        tracking = cell.config.tracking
+        if tracking.kinds and all(progress.states[i] == "done" for i in cell.ids.values()):
+            where = (tracking.kinds, tracking.uri)
+            if where not in opened:
+                opened[where] = open_tracker(*where, cell.config.results, screen.warn)
+            if opened[where].where:  # all stages are finished: this only mirrors them
+                run(cell.config, Progress(quiet=True), cell.variant, opened[where])
     return write()
 
 
@@ -236,7 +234,7 @@ def train_job(config: Config, threads: int | None, screen: Progress | None = Non
         torch.set_num_threads(threads)
         config = config.model_copy(update={"threads": config.threads or threads})
     screen = screen or Progress(quiet=True, whose=f"{config.name}, seed {config.seed}")
-    run_stages(config, NullTracker(), screen)
+    run_stages(config, SeveralTrackers({}), screen)
 
 
 def _title(job: Job) -> str:
