@@ -57,7 +57,7 @@ class TensorBoardTracker:
         with self._events(self._experiment) as events:
             events.add_text("description", details.description)
             events.add_text(PARAMS, _as_markdown(details.params))
-            lines = {f"{d.name}": f"{d.images} images, {d.digest}" for d in details.datasets}
+            lines = {d.name: f"{d.images} images, {d.digest}" for d in details.datasets}
             events.add_text("datasets", _as_markdown(lines))
             events.add_text("environment", _as_markdown(tags))
 
@@ -200,8 +200,9 @@ def _as_path(name: str) -> str:
 
 def _as_markdown(values: Mapping[str, Any]) -> str:
     """Return values as a Markdown table; empty where there are none."""
-    rows = [f"| {key} | {str(value).replace('|', chr(92) + '|')} |" for key, value in values.items()]
-    return "\n".join(["| name | value |", "| --- | --- |", *rows]) if rows else ""
+    rows = [[str(word).replace("|", "\\|") for word in row] for row in values.items()]
+    lines = [f"| {' | '.join(row)} |" for row in [["name", "value"], ["---", "---"], *rows]]
+    return "\n".join(lines) if rows else ""
 
 
 def _picture_name(file: Path) -> tuple[str, int | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ class WandbTracker:
         warn: Not called: nothing is waited for.
 
     Attributes:
-        where: The command that uploads the runs; for another mode than offline the command that opens them.
+        where: The command that uploads the runs; in another mode than offline, the mode.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class WandbTracker:
         self._folder = self._results / "wandb"
         self._mode = os.environ.get("WANDB_MODE", "offline")
         is_offline = self._mode == "offline"
-        self.where = f"wandb sync --sync-all  # in {self._results}" if is_offline else f"wandb ({self._mode})"
+        self.where = f"wandb sync {shlex.quote(str(self._folder))}" if is_offline else f"wandb ({self._mode})"
         self._name, self._seed, self._config_id, self._details = "", 0, "", Details()
         self._tags: dict[str, str] = {}
         self._run: Any = None
@@ -157,7 +158,12 @@ class WandbTracker:
         """Return settings with which wandb prints nothing and looks at nothing but what it is given."""
         return {
             "settings": self._wandb.Settings(
-                silent=True, console="off", x_disable_stats=True, x_disable_meta=True, disable_git=True
+                silent=True,
+                console="off",
+                x_disable_stats=True,
+                x_disable_meta=True,
+                x_save_requirements=False,
+                disable_git=True,
             )
         }
 

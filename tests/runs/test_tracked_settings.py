@@ -1,11 +1,13 @@
 from helpers.experiments import CYCADA, tiny_config
 
+from cycada.config.schema import parse_config
+from cycada.core.yaml_files import merge
 from cycada.planning.plan import plan
 from cycada.runs.tracked_settings import stage_description, stage_params
 
 
 def params_of(stage, **over):
-    config = tiny_config(CYCADA, **over)
+    config = parse_config(merge(tiny_config(CYCADA).model_dump(mode="json"), over))
     planned = next(p for p in plan(config) if p.name == stage)
     return stage_params(config, planned, ""), stage_description(config, planned)
 

@@ -1,7 +1,8 @@
 """Offline runs of Weights & Biases, written and read by wandb itself."""
 
 import json
-import sys
+import struct
+import time
 
 import numpy as np
 import pytest
@@ -26,18 +27,21 @@ def _at_home(tmp_path, monkeypatch):
 
 
 def records(folder):
-    """The records of an offline run's file."""
+    """The records of an offline run's file, which is a log of LevelDB behind 7 bytes: blocks of 32 KiB."""
     from wandb.proto.wandb_internal_pb2 import Record
-    from wandb.sdk.internal.datastore import DataStore
 
     (file,) = folder.glob("*.wandb")
-    store = DataStore()
-    store.open_for_scan(str(file))
-    found = []
-    while (data := store.scan_data()) is not None:
-        record = Record()
-        record.ParseFromString(data)
-        found.append(record)
+    data, at, parts, found = file.read_bytes(), 7, b"", []
+    while at + 7 <= len(data):
+        if 32768 - at % 32768 < 7:  # no header fits into the rest of the block
+            at += 32768 - at % 32768
+            continue
+        length, kind = struct.unpack("<HB", data[at + 4 : at + 7])
+        parts += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            found.append(Record.FromString(parts))
+            parts = b""
     return found
 
 
@@ -76,7 +80,6 @@ def test_wandb_keeps_every_step_once_offline(tmp_path):
     assert [row["loss"] for row in history(stage) if "loss" in row] == [1.0, 0.5]
     assert (stage / "files" / "scores.json").exists()
     assert (runs["group/it seed 0"] / "files/source/grid_0000002.png").exists()
-    assert not {name for name in sys.modules if name == "sentry_sdk"}
 
 
 def test_wandb_measured_adds_to_the_run_of_the_stage(tmp_path):
@@ -88,6 +91,7 @@ def test_wandb_measured_adds_to_the_run_of_the_stage(tmp_path):
     it.begin("it", 0, "abc", {})
     it.begin_stage("source", "s1", {}, {})
     it.end_stage([], {})
+    time.sleep(1.1)  # wandb names the folders of a run's parts by the second
     it.measured("s1", file, {"quality/fcn/st/miou": 0.25})
     folders = list((tmp_path / "wandb").glob("offline-run-*"))
     assert len({folder.name.rpartition("-")[2] for folder in folders}) == 1, "one run, in as many parts"
