@@ -59,7 +59,7 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) 
     from cycada.core.progress import Progress
     from cycada.planning.idle import idle
     from cycada.planning.plan import plan
-    from cycada.runs.run import run as run_experiment
+    from cycada.tracked_run import run as run_experiment
 
     screen = Progress()
     main = os.environ.get("RANK", "0") == "0"
@@ -181,7 +181,7 @@ def sweep(
     from cycada.core.progress import Progress
     from cycada.sweeps.dry_run import print_plan
     from cycada.sweeps.plan import plan_sweep
-    from cycada.sweeps.sweep import sweep as run_sweep
+    from cycada.tracked_run import sweep as run_sweep
 
     if dry_run:
         print_plan(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 from cycada.config.schema import Config, digest
-from cycada.core.errors import memory_named
+from cycada.core.errors import CycadaError, memory_named
 from cycada.core.files import ready, unless_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
@@ -60,8 +62,23 @@ class Summary:
         return {"name": self.name, "seed": self.seed, "selection": "last step", "stages": stages}
 
 
+@dataclass(frozen=True)
+class Products:
+    """Functions of the floors above that make of a finished experiment what trackers show beside its stages.
+
+    Attributes:
+        report: Writes a report into a folder, and returns its files; None for no report.
+    """
+
+    report: Callable[[Config, Summary, Path], list[Path]] | None = None
+
+
 def run(
-    config: Config, screen: Progress | None = None, variant: str = "", tracker: Tracker | None = None
+    config: Config,
+    screen: Progress | None = None,
+    variant: str = "",
+    tracker: Tracker | None = None,
+    products: Products = Products(),
 ) -> Summary:
     """Run every stage that is not done yet, and mirror the experiment into its config's trackers.
 
@@ -70,6 +87,7 @@ def run(
         screen: Where progress is shown; None shows warnings only.
         variant: Label of the sweep's row that it is; empty outside a sweep.
         tracker: An open tracker in place of those of the config.
+        products: What trackers get beside the stages; `cycada.run` gives the report.
 
     Returns:
         The outcome of all stages.
@@ -86,7 +104,7 @@ def run(
     if tracker is None:
         kinds = config.tracking.kinds if main else ()
         tracker = open_tracker(kinds, config.tracking.uri, config.results, screen.warn)
-    summary = run_stages(config, tracker, screen, variant)
+    summary = run_stages(config, tracker, screen, variant, products)
     if main:
         folder = config.results / "experiments" / config.name
         with unless_read_only("the summary", screen.warn):
@@ -94,7 +112,13 @@ def run(
     return summary
 
 
-def run_stages(config: Config, tracker: Tracker, screen: Progress, variant: str = "") -> Summary:
+def run_stages(
+    config: Config,
+    tracker: Tracker,
+    screen: Progress,
+    variant: str = "",
+    products: Products = Products(),
+) -> Summary:
     """Run all stages and report them to `tracker`; see `run` for the arguments and for what is raised."""
     plans = plan(config)
     config = counted(config, plans)
@@ -153,7 +177,7 @@ def run_stages(config: Config, tracker: Tracker, screen: Progress, variant: str 
     except BaseException:
         tracker.end(_final_scores(summary), failed=True)
         raise
-    tracker.end(_final_scores(summary), files=_last_grids(summary))
+    _end(config, summary, tracker, products, screen)
     summary.tracking = tracker.where
     return summary
 
@@ -170,6 +194,18 @@ def _mention_other_processes(ctx: StageContext, stage: StagePlan, runs: Path) ->
                 f"stage {stage.name}: {runs / other} is of {world} process{'es' * (world > 1)}; "
                 f"{ctx.device.world} learn other weights, so it starts anew."
             )
+
+
+def _end(config: Config, summary: Summary, tracker: Tracker, products: Products, screen: Progress) -> None:
+    """Give the tracker the last scores, image grids and products of a finished experiment."""
+    with TemporaryDirectory() as folder:
+        files = _last_grids(summary)
+        if tracker.where and products.report:
+            try:
+                files[""] = products.report(config, summary, Path(folder))
+            except CycadaError as error:  # as where no stage has a labelled test set
+                screen.warn(f"The tracker gets no report: {error}")
+        tracker.end(_final_scores(summary), files=files)
 
 
 def _final_scores(summary: Summary) -> dict[str, float]:

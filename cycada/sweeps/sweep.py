@@ -17,7 +17,7 @@ from cycada.core.files import ready, unless_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
 from cycada.runs.reuse import checked
-from cycada.runs.run import run, run_stages
+from cycada.runs.run import Products, run, run_stages
 from cycada.storage.store import RunFolder
 from cycada.sweeps.launchers import Handle, InProcess, Launcher, WorkerDied, make_launcher
 from cycada.sweeps.plan import Cell, Job, SweepPlan, plan_sweep
@@ -58,6 +58,7 @@ def sweep(
     jobs: int | None = None,
     cluster: str | None = None,
     screen: Progress | None = None,
+    products: Products = Products(),
 ) -> dict[str, Any]:
     """Plan a sweep and train every stage that is not done, as `cycada sweep` does.
 
@@ -69,6 +70,7 @@ def sweep(
             cluster.
         cluster: `slurm`, or `local`, through submitit; None trains in this process or its children.
         screen: Where progress is shown; None shows warnings only.
+        products: What trackers get beside the stages; `cycada.sweep` gives the report of each cell.
 
     Returns:
         The content of results/sweeps/NAME.json. A cell that failed is in it with its error.
@@ -79,11 +81,14 @@ def sweep(
     """
     planned = plan_sweep(file, assignments, seeds)
     logs = planned.results / "sweeps" / "logs"
-    return run_sweep(planned, make_launcher(cluster, jobs, logs, planned.sweep.cluster), screen)
+    return run_sweep(planned, make_launcher(cluster, jobs, logs, planned.sweep.cluster), screen, products)
 
 
 def run_sweep(
-    planned: SweepPlan, launcher: Launcher | None = None, screen: Progress | None = None
+    planned: SweepPlan,
+    launcher: Launcher | None = None,
+    screen: Progress | None = None,
+    products: Products = Products(),
 ) -> dict[str, Any]:
     """Train a planned sweep, write results/sweeps/NAME.json, and mirror the cells into the tracker.
 
@@ -91,6 +96,7 @@ def run_sweep(
         planned: The sweep.
         launcher: Where stages are trained; None means in this process. It is closed at the end.
         screen: Where progress is shown; None shows warnings only.
+        products: What trackers get beside the stages.
 
     Returns:
         The file's content. Of a failed stage only the cells fail that need it.
@@ -117,7 +123,7 @@ def run_sweep(
             if where not in opened:
                 opened[where] = open_tracker(*where, cell.config.results, screen.warn)
             if opened[where].where:  # all stages are finished: this only mirrors them
-                run(cell.config, Progress(quiet=True), cell.variant, opened[where])
+                run(cell.config, Progress(quiet=True), cell.variant, opened[where], products)
     return write()
 
 

@@ -56,7 +56,6 @@ class MlflowTracker:
         warn: Called when another process is waited for and when a broken database was replaced.
 
     Attributes:
-        where: The command that opens MLflow's page, without passwords.
         client: The `mlflow.MlflowClient`.
         experiment, parent, stage: MLflow's ids of the experiment, its run, and the current stage's run.
         logged_steps: Metric -> the last step at which the current stage has it.
@@ -80,11 +79,7 @@ class MlflowTracker:
         results.mkdir(parents=True, exist_ok=True)
         self._results = results.resolve()
         address = uri or f"sqlite:///{self._results / 'mlflow.db'}"
-        self.where = (
-            f"mlflow ui --backend-store-uri {shlex.quote(redacted(address))}"
-            if "://" in address and not address.startswith("http")
-            else redacted(address)
-        )
+        self._address = redacted(address)
         is_file = re.fullmatch(r"sqlite:///[^?:]+", address)
         database = Path(address.removeprefix("sqlite:///")) if is_file else None
         self._is_local = database is not None and database.resolve() == self._results / "mlflow.db"
@@ -107,6 +102,18 @@ class MlflowTracker:
         self.logged_steps: dict[str, int] = {}
         self.last_step, self.not_finite = -1, 0
         self._name, self._seed, self._details = "", 0, Details()
+
+    @property
+    def where(self) -> str:
+        """The command that opens MLflow's page, and the address of the experiment in it.
+
+        The address asks for the view of training; otherwise MLflow shows that of agents.
+        """
+        experiment = f"#/experiments/{self.experiment}/runs?workflowType=machine_learning"
+        if self._address.startswith("http"):
+            return f"{self._address.rstrip('/')}/{experiment}"
+        command = f"mlflow ui --backend-store-uri {shlex.quote(self._address)}"
+        return f"{command}  # http://127.0.0.1:5000/{experiment}"
 
     def _locked(self) -> AbstractContextManager[None]:
         """Return a lock for finding a run or creating it, which two processes at once would both do."""

@@ -18,7 +18,7 @@ from helpers.paths import ROOT
 
 from cycada.core.progress import Progress
 from cycada.image_quality.quality import quality
-from cycada.runs.run import run
+from cycada.tracked_run import run
 from cycada.tracking import mlflow_tracker as tracking
 from cycada.tracking.mlflow_tracker import MlflowTracker, within
 from cycada.tracking.open_tracker import open_tracker
@@ -67,7 +67,24 @@ def test_mlflow_holds_what_the_folders_hold(tmp_path):
         assert "target/class_accuracy/3" in child.data.metrics
     files = {f.path for f in client.list_artifacts(children["pixel, tiny seed 0"].info.run_id)}
     assert {"config.yaml", "scores.json", "confusion_target.png", "grid_0000004.png"} <= files
-    assert children["pixel, tiny seed 0"].data.params["optimizers.generators.lr"] == "0.0002"
+    pixel = children["pixel, tiny seed 0"]
+    assert pixel.data.params["optimizers.generators.lr"] == "0.0002"
+    assert pixel.data.metrics["learning_rate/generators"] < 0.0002, "it has fallen"
+    assert pixel.data.metrics["images_per_second"] > 0
+    assert {i.dataset.name for i in pixel.inputs.dataset_inputs} >= {"optdigits (target train)"}
+    (parent,) = (r for r in runs if "mlflow.parentRunId" not in r.data.tags)
+    assert parent.info.run_name == "tiny seed 0"
+    assert (
+        parent.data.params["stages.pixel.losses.semantic_t.weight"]
+        == pixel.data.params["losses.semantic_t.weight"]
+    )
+    assert parent.data.metrics["final/target/accuracy"] == summary.stages[-1].scores["target"]["accuracy"]
+    assert {f.path for f in client.list_artifacts(parent.info.run_id)} >= {"report.html", "table.md", "pixel"}
+    assert [f.path for f in client.list_artifacts(parent.info.run_id, "pixel")] == ["pixel/grid_0000004.png"]
+    for tag in ("mlflow.note.content", "mlflow.source.name", "mlflow.source.git.commit", "mlflow.user"):
+        assert parent.data.tags[tag]
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert summary.tracking.endswith("runs?workflowType=machine_learning")
 
 
 def test_quality_measured_later_goes_to_the_stages_run(tmp_path):
