@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from cycada.image_quality.quality import quality
     from cycada.inference.export import export
     from cycada.inference.folders import translate
+    from cycada.inference.hub import HubModel
+    from cycada.inference.loading import load_model
+    from cycada.inference.prediction_folder import predict
     from cycada.inference.translator import load_generator
     from cycada.planning.plan import plan as check
     from cycada.report.report import report as report_on
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 __all__ = [
     "CycadaError",
+    "HubModel",
     "build_study",
     "check",
     "evaluate",
@@ -36,8 +40,10 @@ __all__ = [
     "load",
     "load_config",
     "load_generator",
+    "load_model",
     "parse",
     "parse_config",
+    "predict",
     "quality",
     "report_on",
     "run",
@@ -60,6 +66,9 @@ _PLACES = {
     "evaluate": "cycada.runs.reuse:evaluate_run",
     "translate": "cycada.inference.folders:translate",
     "export": "cycada.inference.export:export",
+    "predict": "cycada.inference.prediction_folder:predict",
+    "load_model": "cycada.inference.loading:load_model",
+    "HubModel": "cycada.inference.hub:HubModel",
     "load_generator": "cycada.inference.translator:load_generator",
     "quality": "cycada.image_quality.quality:quality",
     "stylize": "cycada.style.transfer:stylize",

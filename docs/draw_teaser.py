@@ -37,6 +37,7 @@ def cells(image: np.ndarray, width: int, height: int, gap: int, top: int) -> lis
 
 
 def shown(axes: plt.Axes, image: np.ndarray, title: str = "") -> None:
+    """Draw an image without ticks and frame, below its title."""
     axes.imshow(image, interpolation="nearest", aspect="auto")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)

@@ -56,10 +56,12 @@ MATH = re.compile(r"^\$\$\n?(.*?)\$\$$", re.DOTALL | re.MULTILINE)
 
 
 def cell(text: object) -> str:
+    """Return a text for a cell of a Markdown table, in one line and with its bars escaped."""
     return str(text).replace("|", "\\|").replace("\n", " ")
 
 
 def table(heads: typing.Sequence[str], rows: typing.Iterable[typing.Sequence[object]]) -> str:
+    """Return a Markdown table."""
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     return "\n".join([*lines, *("| " + " | ".join(map(cell, row)) + " |" for row in rows)]) + "\n"
 
@@ -125,17 +127,19 @@ def described(entry: typing.Callable[..., object], **more: typing.Iterable[str])
 
 
 def losses_page() -> str:
+    """Return the page of all losses."""
     tensors = {name: [f"`{tensor}`" for tensor in parameters(loss)[0]] for name, loss in losses.items()}
     rows = [(f"`{name}`", described(loss, tensors=tensors[name])) for name, loss in losses.items()]
     return (
-        "# Losses\n\nEvery loss is a pure function of tensors. Its weight in a stage is `losses: {NAME: WEIGHT}` "
-        "or `{weight: ..., ramp: ..., OPTION: ...}`; a weight of 0 removes it and every forward pass that only "
-        "it needed. "
+        "# Losses\n\nEvery loss is a pure function of tensors. Its weight in a stage is "
+        "`losses: {NAME: WEIGHT}` or `{weight: ..., ramp: ..., OPTION: ...}`; a weight of 0 removes it and "
+        "every forward pass that only it needed. "
         "[How to write one](../guides/extend.md).\n\n" + table(("name", "what it is"), rows)
     )
 
 
 def networks_page() -> str:
+    """Return the page of all networks."""
     lines = [
         "# Networks",
         "",
@@ -150,6 +154,8 @@ def networks_page() -> str:
 
 
 def domains_page() -> str:
+    """Return the page of all domains."""
+
     def rows(registry: typing.Mapping[str, type]) -> list[tuple[str, ...]]:
         files = {name: [f"`{file}`" for file in domain.files] for name, domain in registry.items()}
         return [(f"`{name}`", described(domain, files=files[name])) for name, domain in registry.items()]
@@ -165,6 +171,7 @@ def domains_page() -> str:
 
 
 def scores_page() -> str:
+    """Return the page of scores, criteria and monitors."""
     kinds = (
         ("Scores", "Of every evaluation, on test sets.", scores),
         (
@@ -225,6 +232,7 @@ def type_name(annotation: object) -> str:  # noqa: PLR0911 (one for each kind)
 
 
 def default_of(field: typing.Any) -> str:
+    """Return the default of a key of the config, as it is written in YAML."""
     if field.is_required():
         return "required"
     value = field.default if field.default is not PydanticUndefined else field.default_factory()
@@ -250,9 +258,9 @@ def config_page() -> str:
     lines = [
         "# Config keys",
         "",
-        "Every key of an experiment's YAML file, from the models that read it. `uses: FILE` lays the file over another "
-        "one, "
-        "`defaults:` goes under every stage, and `key.sub=value` on the command line goes over both. "
+        "Every key of an experiment's YAML file, from the models that read it. `uses: FILE` lays "
+        "the file over another one, `defaults:` goes under every stage, and `key.sub=value` on the command "
+        "line goes over both. "
         "A key that is not listed is refused, with the nearest one that is.",
         "",
     ]
@@ -285,6 +293,7 @@ Commands = typing.Iterator[tuple[tuple[str, ...], typing.Any]]
 
 
 def commands(group: typing.Any, path: tuple[str, ...] = ("cycada",)) -> Commands:
+    """Return every command below a group, with the words that call it."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, (*path, name))
@@ -298,10 +307,12 @@ def metavar(parameter: typing.Any) -> str:
 
 
 def command_line_page() -> str:
+    """Return the page of all commands."""
     lines = [
         "# Command line",
         "",
-        "Every command has `--help`. The exit code is 0, 2 after a mistake (one message), or 130 after Ctrl-C.",
+        "Every command has `--help`. The exit code is 0, 2 after a mistake (one message), or 130 after "
+        "Ctrl-C.",
         "",
     ]
     for path, command in commands(command_line()):
@@ -328,12 +339,14 @@ def command_line_page() -> str:
 
 
 def python_page() -> str:
+    """Return the page of what Python code may import."""
     lines = [
         "# Python",
         "",
         "What the command line does, as functions of the package. Registries are mappings: "
-        "`cycada.losses.losses`, `cycada.methods.methods`, `cycada.data.domains`, `cycada.data.scene_domains`, "
-        "`cycada.networks.NETWORKS`, `cycada.metrics.scores`. All mistakes of a user are `cycada.CycadaError`.",
+        "`cycada.losses.losses`, `cycada.methods.methods`, `cycada.data.domains`, "
+        "`cycada.data.scene_domains`, `cycada.networks.NETWORKS`, `cycada.metrics.scores`. All mistakes of a "
+        "user are `cycada.CycadaError`.",
         "",
     ]
     order = [
@@ -344,9 +357,12 @@ def python_page() -> str:
         "sweep",
         "report_on",
         "evaluate",
+        "predict",
+        "load_model",
+        "export",
+        "HubModel",
         "translate",
         "load_generator",
-        "export",
         "quality",
     ]
     earlier_names = ("load", "parse")
@@ -385,6 +401,7 @@ def method_head(name: str) -> str:
 
 
 def methods_page() -> str:
+    """Return the page of all methods."""
     rows = [(f"[`{name}`]({name}.md)", escaped(m.label), escaped(m.summary)) for name, m in methods.items()]
     return (
         "# Methods\n\nAll methods share one training step and one loop; each is one file of the package. "

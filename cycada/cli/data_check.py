@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from cycada.config.recipes import SUFFIXES, recipes
 from cycada.config.schema import Config, data_root, load
 from cycada.core.errors import CycadaError
 from cycada.core.registry import check_options
 from cycada.core.yaml_files import override
-from cycada.data import Domain, ImageDataset, SceneDomain, SegmentationDataset, scene_domains
+from cycada.data import Domain, ImageSet, SceneDomain, scene_domains
 from cycada.data.doubts import grouped, listed
 from cycada.data.inspect import DatasetReport, Section, check, sheet
-from cycada.data.scenes import Image, Mask, Palette, evenly_spaced
+from cycada.data.scenes import Palette, evenly_spaced
 from cycada.metrics.many_classes import EACH, worst_and_best
-from cycada.planning.build import agreed, prepared_domain, scene_domain
+from cycada.planning.build import agreed, prepared_domain
 from cycada.planning.plan import plan
 from cycada.runs.counts import absent, absent_labels, contradictions
 
@@ -46,7 +46,7 @@ class Part:
     title: str
     count: int
     report: DatasetReport
-    scenes: SegmentationDataset | None = None
+    scenes: ImageSet | None = None
     fault: str = ""
 
     @property
@@ -59,37 +59,11 @@ class Part:
         if self.scenes is None:
             return []
         notes = grouped(self.scenes.doubts(self.report.sound))
-        if isinstance(self.scenes, LabelledImages):
-            return (
-                notes
-                + absent_labels(self.scenes.examples, classes)
-                + contradictions(self.scenes.examples, classes)
-            )
-        if self.report.labelled:
+        if self.scenes.image_labels is not None:
+            notes += absent_labels(self.scenes, classes) + contradictions(self.scenes, classes)
+        elif self.report.labelled:
             notes += absent(classes, self.report.counts, self.report.read, self.count)
         return notes
-
-
-class LabelledImages(SegmentationDataset):
-    """Images with one label each, presented as pairs whose mask is a single pixel with the label.
-
-    So they are counted and drawn in the same way as images with masks.
-    """
-
-    def __init__(self, examples: ImageDataset) -> None:
-        super().__init__([str(i) for i in range(len(examples))], examples.labels is not None)
-        self.examples = examples
-        self.left_out = examples.origin.left_out
-
-    def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
-        """Return what was noticed when the files were read."""
-        return self.examples.origin.doubts
-
-    def pair(self, i: int) -> tuple[Image, Mask | None]:
-        """Return an image, grey ones in three channels, and its label as a mask of one pixel."""
-        image = self.examples.images[i].permute(1, 2, 0).numpy()
-        label = None if self.examples.labels is None else self.examples.labels[i : i + 1].cpu().numpy()[None]
-        return np.broadcast_to(image, (*image.shape[:2], 3)), label
 
 
 @dataclass(frozen=True)
@@ -122,7 +96,7 @@ class Checked:
             r = p.report
             pixels = int(r.counts.sum()) + r.ignored
             # the sizes of the files themselves, before the images were scaled
-            own_sizes = p.scenes.examples.origin.sizes if isinstance(p.scenes, LabelledImages) else {}
+            own_sizes = p.scenes.sizes(r.sound) if p.scenes else {}
             sizes = ", ".join(f"{size} ({n})" for size, n in Counter(own_sizes or r.sizes).most_common(3))
             ignored = f"{100 * r.ignored / pixels:.2f} %" if pixels else "-"
             cells = (
@@ -167,7 +141,7 @@ class Checked:
 def check_named(
     what: str, settings: Sequence[str], root: Path | None, split: str, samples: int
 ) -> tuple[Checked, Path | None]:
-    """Check an experiment, by its YAML file, or a domain with masks, by its name.
+    """Check an experiment, by its YAML file or the name of a recipe, or a domain with masks, by its name.
 
     Args:
         what: The YAML file or the name.
@@ -182,7 +156,7 @@ def check_named(
     Raises:
         CycadaError: There is no such file or domain, or a domain cannot be opened.
     """
-    if what.endswith((".yaml", ".yml")):
+    if what.endswith(SUFFIXES) or (what not in scene_domains and what in recipes()):
         config = load(Path(what), [*settings, *([f"data.root={root}"] if root else ())])
         return check_config(config, samples), config.results / "experiments" / config.name / "data.png"
     entry = scene_domains[what]
@@ -223,24 +197,18 @@ def check_config(config: Config, samples: int) -> Checked:
     """
     plans = plan(config)
     root = config.data.resolved_root()
-    opened: list[tuple[str, SegmentationDataset | str]] = []
+    opened: list[tuple[str, ImageSet | str]] = []
     domains_by_side: dict[str, Domain | SceneDomain] = {}
-    for side, spec in (("source", config.data.source), ("target", config.data.target)):
+    for side in ("source", "target"):
         known_classes = domains_by_side["source"].classes if domains_by_side else ()
-        domain = (
-            scene_domain(spec, side)
-            if spec.name in scene_domains
-            else prepared_domain(config, plans, side, known_classes)
-        )
+        domain = prepared_domain(config, plans, side, known_classes)
         domains_by_side[side] = domain
-        splits = dict.fromkeys(
-            ("train", domain.unlabelled, "test") if isinstance(domain, SceneDomain) else ("train", "test")
-        )
-        for split in (s for s in splits if not isinstance(domain, SceneDomain) or s in domain.splits):
-            images_only = side == "target" and isinstance(domain, SceneDomain) and split == domain.unlabelled
-            opened.append(
-                (f"{side} {split}", _opened(domain, root, split, config.data.download, images_only))
-            )
+        for split in dict.fromkeys(("train", domain.unlabelled, "test")):
+            if split in domain.splits:
+                images_only = side == "target" and split == domain.unlabelled
+                opened.append(
+                    (f"{side} {split}", _opened(domain, root, split, config.data.download, images_only))
+                )
     named = domains_by_side["source"] if domains_by_side["source"].classes else domains_by_side["target"]
     classes, palette = tuple(named.classes), getattr(named, "palette", ())
     parts = tuple(
@@ -256,30 +224,21 @@ def check_config(config: Config, samples: int) -> Checked:
     return Checked(f"{config.data.source.name} -> {config.data.target.name}", classes, palette, parts)
 
 
-def _opened(
-    domain: Any, root: Path, split: str, download: bool, images_only: bool
-) -> SegmentationDataset | str:
+def _opened(domain: Any, root: Path, split: str, download: bool, images_only: bool) -> ImageSet | str:
     """Return a split, or the reason why it cannot be opened.
 
     `images_only` is for an unlabelled target: its masks may be absent, but are checked where they exist.
     """
-    try:
-        return (
-            domain.load(root, split)
-            if isinstance(domain, SceneDomain)
-            else LabelledImages(domain.load(root, split, download))
-        )
-    except CycadaError as error:
-        if images_only:
-            try:
-                images: SegmentationDataset = domain.images(root, split)
-            except CycadaError as other:
-                return str(other)
-            return images
-        return str(error)
+    found = ""
+    for labels in (True, False) if images_only else (True,):
+        try:
+            return domain.open(root, split, download, labels)  # type: ignore[no-any-return]
+        except CycadaError as error:
+            found = str(error)
+    return found
 
 
-def _report(scenes: SegmentationDataset | None, classes: tuple[str, ...], samples: int) -> DatasetReport:
+def _report(scenes: ImageSet | None, classes: tuple[str, ...], samples: int) -> DatasetReport:
     return (
         check(scenes, len(classes), evenly_spaced(len(scenes), samples))
         if scenes

@@ -1,124 +1,380 @@
-"""The tables of `cycada list`: everything that a config may name."""
+"""The lists of `cycada list`: everything that a config may name, and all that is known of one entry."""
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import inspect
-from collections.abc import Callable, Mapping
+import re
+import shutil
+import sys
+import textwrap
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from cycada.config import recipes
 from cycada.core.errors import CycadaError, nearest
-from cycada.core.registry import needs, option_defaults
+from cycada.core.registry import Registry, needs, option_defaults
+from cycada.core.sources import look_for_modules_in
 from cycada.data import SceneDomain, domains, scene_domains
 from cycada.data.inspect import default_instance
 from cycada.losses import losses
-from cycada.methods import methods
-from cycada.metrics import scores
+from cycada.methods import Method, methods
+from cycada.metrics import criteria, monitors, scores
 from cycada.networks import NETWORKS
+from cycada.train.schedule import Schedule
 
-Rows = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
-"""A table: its title, the heads of its columns, and its rows."""
+WIDTH = 80
+"""Columns of a line where there is no terminal that says otherwise."""
+MARGIN = 2
+"""Columns between a name and its sentence."""
 
 
-def rows(what: str) -> Rows:
-    """Return the table of one kind of entries.
+@dataclass(frozen=True)
+class Entry:
+    """One name that a config may use.
+
+    Attributes:
+        name: The name.
+        sentence: What it is, in one sentence.
+        text: All that its docstring says.
+        facts: What else is known of it: a head, such as "files under the data root", to its lines.
+        kind: What the name stands for, where a list holds several kinds, such as the kind of network.
+    """
+
+    name: str
+    sentence: str
+    text: str = ""
+    facts: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    kind: str = ""
+
+
+def import_plugins(modules: Iterable[str]) -> None:
+    """Import plug-ins, from the working directory or PYTHONPATH, so that they are listed too.
+
+    Raises:
+        CycadaError: A module cannot be imported.
+    """
+    look_for_modules_in(Path())
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise CycadaError(
+                f"--plugin: cannot import {module} ({error}). It is looked for in the working directory and "
+                "on PYTHONPATH."
+            ) from None
+
+
+def entries(what: str) -> list[Entry]:
+    """Return the entries of one kind, in the order of their names.
 
     Args:
-        what: "losses", "methods", "domains", "networks" or "scores".
+        what: One of `LISTS`.
 
     Raises:
         CycadaError: There is no such kind.
     """
-    kinds: dict[str, Callable[[], Rows]] = {
-        "losses": _losses,
-        "methods": _methods,
-        "domains": _domains,
-        "networks": _networks,
-        "scores": _scores,
-    }
-    if what not in kinds:
-        raise CycadaError(f"cycada list: there is no list of '{what}'.{nearest(what, kinds)}")
-    return kinds[what]()
+    if what not in LISTS:
+        raise CycadaError(f"cycada list: there is no list of '{what}'.{nearest(what, LISTS)}")
+    return LISTS[what]()
+
+
+def print_list(what: str) -> None:
+    """Print a line for each entry of a kind: its name, and what it is in one sentence.
+
+    On a terminal a long sentence is broken between words; in a pipe or a file an entry is one line.
+    """
+    found = entries(what)
+    if not found:
+        print(f"There are no {what}. `--plugin MODULE` imports one.")
+        return
+    column = max(len(entry.name) for entry in found) + MARGIN
+    kind = ""
+    for entry in found:
+        if entry.kind != kind:
+            print(("\n" if kind else "") + f"{entry.kind}:")
+            kind = entry.kind
+        print(_line(entry.name.ljust(column), entry.sentence, column))
+
+
+def print_entry(what: str, name: str) -> None:
+    """Print all that is known of an entry: its docstring, its options with their defaults, and an example.
+
+    Args:
+        what: One of `LISTS`.
+        name: The name of the entry.
+
+    Raises:
+        CycadaError: There is no such kind or entry.
+    """
+    found = entries(what)
+    named = [entry for entry in found if entry.name == name]
+    if not named:
+        raise CycadaError(
+            f"cycada list {what}: there is no '{name}'.{nearest(name, {e.name for e in found})}"
+        )
+    blocks = [block for entry in named for block in _blocks(entry)]
+    print("\n\n".join(blocks))
+
+
+def _line(head: str, text: str, indent: int) -> str:
+    if not sys.stdout.isatty():
+        return head + text
+    width = max(shutil.get_terminal_size((WIDTH, 24)).columns, indent + 20)
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=head,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _blocks(entry: Entry) -> Iterator[str]:
+    yield entry.name + (f" ({entry.kind})" if entry.kind else "")
+    yield rewrapped(entry.text or entry.sentence)
+    for head, lines in entry.facts:
+        if lines:
+            yield "\n".join([f"{head}:", *(f"    {line}" for line in lines)])
+
+
+def rewrapped(doc: str, width: int = WIDTH) -> str:
+    """Return a docstring in Google's form with its lines broken at another width, between words.
+
+    Args:
+        doc: The docstring, without its common indentation. Indented paragraphs, such as code, stay as they
+            are; the items of a section such as `Args:` are wrapped one by one.
+        width: The number of columns.
+    """
+
+    def fill(text: str, indent: str = "", hanging: str = "") -> str:
+        return textwrap.fill(
+            " ".join(text.split()),
+            width,
+            initial_indent=indent,
+            subsequent_indent=hanging,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+    paragraphs = []
+    for paragraph in re.split(r"\n\n+", doc):
+        first, _, rest = paragraph.partition("\n")
+        if first.startswith(" "):
+            paragraphs.append(paragraph)
+        elif re.fullmatch(r"\w+:", first) and rest.startswith(" "):
+            items = re.split(r"\n(?=\S)", textwrap.dedent(rest))
+            paragraphs.append("\n".join([first, *(fill(item, " " * 4, " " * 8) for item in items)]))
+        else:
+            paragraphs.append(fill(paragraph))
+    return "\n\n".join(paragraphs)
+
+
+def _doc(entry: object) -> str:
+    return inspect.getdoc(entry) or ""
 
 
 def _first_line(entry: object) -> str:
-    return (inspect.getdoc(entry) or "").split("\n")[0]
+    return _doc(entry).split("\n")[0]
 
 
-def _options(entry: Callable[..., Any]) -> str:
-    def shown(default: object) -> str:
-        return "" if default is inspect.Parameter.empty else f"={default}"
-
-    return ", ".join(f"{name}{shown(default)}" for name, default in option_defaults(entry).items())
-
-
-def _losses() -> Rows:
-    rows: list[tuple[str, ...]] = [
-        (name, ", ".join(needs(loss)), _options(loss), _first_line(loss)) for name, loss in losses.items()
-    ]
-    return "Losses", ("name", "needs", "options", "description"), rows
-
-
-def _methods() -> Rows:
-    rows: list[tuple[str, ...]] = []
-    for name, method in methods.items():
-        phases = "\n".join(
-            f"{p.name}{f' ({p.repeat} times)' if p.repeat > 1 else ''}: "
-            + ", ".join(f"{term} {weight:g}" for term, weight in p.terms.items())
-            for p in method.phases
-        )
-        segmentation_defaults = {
-            option: f" (segmentation: {value})" for option, value in method.options.on_scenes().items()
-        }
-        options = ", ".join(
-            f"{f.name}={f.default}{segmentation_defaults.get(f.name, '')}"
-            for f in method.options.__dataclass_fields__.values()
-        )
-        rows.append((name, phases, options, method.summary))
-    return (
-        "Methods, with each phase's losses and default weights",
-        ("name", "phases", "options", "description"),
-        rows,
+def _options(entry: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(
+        f"{name} (no default)" if default is inspect.Parameter.empty else f"{name} = {_yaml(default)}"
+        for name, default in option_defaults(entry).items()
     )
 
 
-def _domains() -> Rows:
-    rows: list[tuple[str, ...]] = []
-    for name, domain in domains.items():
-        size = f"{domain.channels} x {domain.size} x {domain.size}"
-        flip = "yes" if domain.flip_safe else "no"
-        rows.append(
-            (name, size, flip, ", ".join(domain.files) or "none", _options(domain), _first_line(domain))
+def _yaml(value: object) -> str:
+    """Return a default as YAML would write it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"[{', '.join(map(_yaml, value))}]" if isinstance(value, (tuple, list)) else str(value)
+
+
+def _spec(name: str, entry: Callable[..., Any]) -> str:
+    """Return an entry as a config names it, with the options that have no default."""
+    missing = [o for o, default in option_defaults(entry).items() if default is inspect.Parameter.empty]
+    return f"{{{', '.join([f'name: {name}', *(f'{o}: ...' for o in missing)])}}}" if missing else name
+
+
+def _losses() -> list[Entry]:
+    return [
+        Entry(
+            name,
+            _first_line(loss),
+            _doc(loss),
+            (
+                ("Tensors that it needs", tuple(needs(loss))),
+                ("Options", _options(loss)),
+                ("Example", (f"stages: {{STAGE: {{losses: {{{name}: 1}}}}}}",)),
+            ),
         )
-    for name, domain_type in scene_domains.items():
-        instance = default_instance(domain_type)
+        for name, loss in losses.items()
+    ]
+
+
+def _methods() -> list[Entry]:
+    return [
+        Entry(name, _sentence(method.summary), _sentence(method.summary), _method_facts(name, method))
+        for name, method in methods.items()
+    ]
+
+
+def _sentence(text: str) -> str:
+    """Return a phrase as a sentence; the name of a network keeps its small letter."""
+    starts_with_name = re.match(r"[a-z]+_", text)
+    return (text if starts_with_name else text[:1].upper() + text[1:]).removesuffix(".") + "."
+
+
+def _method_facts(name: str, method: Method) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    phases = tuple(
+        f"{p.name}{f' ({p.repeat} times a step)' if p.repeat > 1 else ''} trains {', '.join(p.trains)}: "
+        + ", ".join(f"{weight:g} {term}" for term, weight in p.terms.items())
+        for p in method.phases
+    )
+    on_scenes = method.options.on_scenes()
+    options = tuple(
+        f"{f.name} = {_yaml(f.default)}"
+        + (f" (segmentation: {_yaml(on_scenes[f.name])})" if f.name in on_scenes else "")
+        for f in dataclasses.fields(method.options)
+    )
+    return (
+        ("Phases, with the weights of their losses", phases),
+        ("Options", options),
+        ("Example", (f"stages: {{STAGE: {{method: {name}, steps: 1000, batch: 32}}}}",)),
+    )
+
+
+def _domains() -> list[Entry]:
+    images = [
+        Entry(
+            name,
+            _first_line(domain),
+            _doc(domain),
+            _domain_facts(name, domain, f"{domain.channels} x {domain.size} x {domain.size}, one label each"),
+            "images with one label each",
+        )
+        for name, domain in domains.items()
+    ]
+    scenes = []
+    for name, domain in scene_domains.items():
+        instance = default_instance(domain)
         # a domain whose options say which classes it has, has none yet
         classes = f", {len(instance.classes)} classes" if isinstance(instance, SceneDomain) else ""
-        flip = "yes" if domain_type.flip_safe else "no"
-        files = ", ".join(domain_type.files) or "none"
-        rows.append(
-            (
-                name,
-                f"images with masks{classes}",
-                flip,
-                files,
-                _options(domain_type),
-                _first_line(domain_type),
-            )
+        facts = _domain_facts(name, domain, f"with masks{classes}" if domain.labelled else "without labels")
+        scenes.append(
+            Entry(name, _first_line(domain), _doc(domain), facts, "images with masks, or to translate")
         )
+    return images + scenes
+
+
+def _domain_facts(name: str, domain: Any, images: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return (
-        "Domains",
-        ("name", "images", "may be mirrored", "files under the data root", "options", "description"),
-        rows,
+        ("Images", (f"{images}; they may {'' if domain.flip_safe else 'not '}be mirrored",)),
+        ("Files under the data root", tuple(domain.files) or ("none",)),
+        ("Options", _options(domain)),
+        ("Example", (f"data: {{source: {_spec(name, domain)}, target: ...}}",)),
     )
 
 
-def _networks() -> Rows:
-    rows: list[tuple[str, ...]] = []
-    for kind, registry in NETWORKS.items():
-        rows += [(kind, name, _options(net), _first_line(net)) for name, net in registry.items()]
-    return "Networks, by the kind of role", ("kind", "name", "options", "description"), rows
+def _networks() -> list[Entry]:
+    return [
+        Entry(
+            name,
+            _first_line(net),
+            _doc(net),
+            (("Options", _options(net)), ("Example", (f"networks: {{{kind}: {_spec(name, net)}}}",))),
+            f"{kind} ({registry.kind})",
+        )
+        for kind, registry in NETWORKS.items()
+        for name, net in registry.items()
+    ]
 
 
-def _scores() -> Rows:
-    table: Mapping[str, Any] = scores
-    return "Scores", ("name", "description"), [(name, _first_line(score)) for name, score in table.items()]
+def _measures(registry: Mapping[str, Any]) -> list[Entry]:
+    return [Entry(name, _first_line(entry), _doc(entry)) for name, entry in registry.items()]
+
+
+def _schedules() -> list[Entry]:
+    """Return the shapes of a learning rate's schedule, as the docstring of `Schedule` describes them."""
+    meanings = {
+        "constant": "The learning rate stays as it is.",
+        "linear": "The learning rate falls in equal steps to 0 (CycleGAN).",
+        "cosine": "The learning rate falls to 0 as half a cosine.",
+        "poly": "The learning rate falls to 0 as `linear` to the power of 0.9 (DeepLab).",
+    }
+    names = typing.get_args(typing.get_type_hints(Schedule)["name"])
+    options = tuple(
+        f"{f.name} = {_yaml(f.default)}" for f in dataclasses.fields(Schedule) if f.name != "name"
+    )
+    return [
+        Entry(
+            name,
+            meanings[name],
+            _doc(Schedule),
+            (("Options", options), ("Example", (f"stages: {{STAGE: {{schedule: {{name: {name}}}}}}}",))),
+        )
+        for name in names
+    ]
+
+
+def _recipes() -> list[Entry]:
+    return [
+        Entry(
+            name,
+            line,
+            facts=(
+                ("File", tuple(recipes.recipes()[name].read_text(encoding="utf-8").splitlines())),
+                ("Use", _use(name, line)),
+            ),
+        )
+        for name, line in recipes.descriptions().items()
+    ]
+
+
+def _use(name: str, line: str) -> tuple[str, ...]:
+    """Return what a recipe may be used for; a fragment is no experiment by itself."""
+    if line.startswith("fragment"):
+        return (f"uses: {name}",)
+    command = "sweep" if name.startswith("sweeps/") else "run"
+    return f"cycada {command} {name}", f"cycada init mine.yaml --from {name}", f"uses: {name}"
+
+
+def _plugins() -> list[Entry]:
+    """Return what plug-ins have registered."""
+    registries: Sequence[Registry[Any]] = (
+        losses, methods, domains, scene_domains, scores, criteria, monitors, *NETWORKS.values()
+    )  # fmt: skip
+    return [
+        Entry(
+            name,
+            entry.summary if isinstance(entry, Method) else _first_line(entry),
+            _doc(entry),
+            (),
+            registry.kind,
+        )
+        for registry in registries
+        for name, entry in registry.items()
+        if registry.source(name)
+    ]
+
+
+LISTS: Mapping[str, Callable[[], list[Entry]]] = {
+    "losses": _losses,
+    "methods": _methods,
+    "domains": _domains,
+    "networks": _networks,
+    "scores": lambda: _measures(scores),
+    "criteria": lambda: _measures(criteria),
+    "monitors": lambda: _measures(monitors),
+    "schedules": _schedules,
+    "recipes": _recipes,
+    "plugins": _plugins,
+}
+"""What `cycada list` can list, and the function that returns its entries."""

@@ -11,10 +11,15 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from cycada import __version__
+from cycada.cli.completion import config_files, run_ids, settings
+from cycada.cli.config_schema import schema
+from cycada.cli.doctor import doctor
 from cycada.cli.entry import run_command
+from cycada.cli.init import init
+from cycada.cli.predict import predict
 from cycada.cli.quality import quality
 from cycada.cli.study import study_app
 from cycada.cli.style import style
@@ -22,6 +27,7 @@ from cycada.cli.translate import export, translate
 from cycada.cli.values import COUNT, JOBS, PATH
 from cycada.cli.verify import verify
 from cycada.core.errors import CycadaError
+from cycada.core.progress import Progress
 
 # a mistake of the user ends with one sentence and exit code 2, never with a traceback: see `main`
 app = typer.Typer(
@@ -39,31 +45,70 @@ app.add_typer(
     name="study",
     help="Ask people which of two pictures is real. The score is how often they are fooled.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"cycada {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options_of_all(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
+        autocompletion=settings,
         help="Settings that replace those of the file, such as stages.pixel.steps=100.",
     ),
 ]
 ConfigFile = Annotated[
-    Path, typer.Argument(metavar="CONFIG", parser=PATH, help="The YAML file of an experiment.")
+    Path,
+    typer.Argument(
+        metavar="CONFIG",
+        parser=PATH,
+        autocompletion=config_files,
+        help="The YAML file of an experiment, or a shipped recipe by its name, such as demo.",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print every value that is reported, not the losses alone.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
 
 
 @app.command()
-def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) -> None:
+def run(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
     """Run all stages of an experiment that are not finished yet. Each continues from where it stopped."""
     from cycada.config import schema as configs
-    from cycada.core.progress import Progress
+
+    main = os.environ.get("RANK", "0") == "0"
+    screen = _screen(quiet, verbose)
+    parsed = configs.load(config, overrides or ())
+    if main:
+        # before PyTorch is imported, which takes seconds
+        screen.info(f"cycada {__version__}: {parsed.name}, seed {parsed.seed}")
+
     from cycada.planning.idle import idle
     from cycada.planning.plan import plan
     from cycada.tracked_run import run as run_experiment
 
-    screen = Progress()
-    main = os.environ.get("RANK", "0") == "0"
-    parsed = configs.load(config, overrides or ())
     for warning in idle(parsed, plan(parsed)) if main else ():
         screen.warn(warning)
     summary = run_experiment(parsed, screen)
@@ -73,6 +118,12 @@ def run(config: ConfigFile, overrides: Overrides = None, as_json: Json = False) 
         print(json.dumps(summary.as_dict()))
     else:
         _print_summary(summary, screen.console)
+
+
+def _screen(quiet: bool, verbose: bool) -> Progress:
+    if quiet and verbose:
+        raise CycadaError("Found --quiet and --verbose, expected one of the two.")
+    return Progress(quiet=quiet, verbose=verbose)
 
 
 def _print_summary(summary: Any, console: Console) -> None:
@@ -107,20 +158,27 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="[CONFIG]... [KEY=VALUE]...",
-            help="Further files, and settings that replace those of all files.",
+            autocompletion=lambda incomplete: [*config_files(incomplete), *settings(incomplete)],
+            help="Further files or recipes, and settings that replace those of all files.",
         ),
     ] = None,
 ) -> None:
     """Check configs without data, and print their plans. One step of every stage is rehearsed."""
-    files = [word for word in more or () if word.endswith((".yaml", ".yml")) and "=" not in word]
-    for file in (config, *map(Path, files)):
-        _check_one(file, [word for word in more or () if word not in files])
+    from cycada.config.recipes import find_config
+
+    files = [word for word in more or () if "=" not in word]
+    for file in files:
+        try:
+            find_config(file)
+        except CycadaError as error:
+            raise CycadaError(f"{error} A setting is key=value.") from None
+    for one in (config, *map(Path, files)):
+        _check_one(one, [word for word in more or () if word not in files])
     print("The config is sound." if not files else f"{1 + len(files)} configs are sound.")
 
 
 def _check_one(config: Path, overrides: list[str]) -> None:
     from cycada.config import schema as configs
-    from cycada.core.progress import Progress
     from cycada.planning.absent import absent
     from cycada.planning.idle import idle
     from cycada.planning.plan import plan
@@ -153,7 +211,15 @@ def _check_one(config: Path, overrides: list[str]) -> None:
 
 @app.command()
 def sweep(
-    file: Annotated[Path, typer.Argument(metavar="SWEEP", parser=PATH, help="The YAML file of a sweep.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SWEEP",
+            parser=PATH,
+            autocompletion=config_files,
+            help="The YAML file of a sweep, or a shipped one by its name, such as sweeps/demo_methods.",
+        ),
+    ],
     overrides: Overrides = None,
     seeds: Annotated[
         str | None, typer.Option(help="Seeds that replace those of the file, such as 0,1,2.")
@@ -176,9 +242,12 @@ def sweep(
         bool, typer.Option("--dry-run", help="Print what would be trained and how long it would take.")
     ] = False,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train variants of an experiment over several seeds. A stage that they share is trained only once."""
-    from cycada.core.progress import Progress
+    screen = _screen(quiet, verbose=False)
+    screen.info(f"cycada {__version__}: {file}")  # before PyTorch is imported, which takes seconds
+
     from cycada.sweeps.dry_run import print_plan
     from cycada.sweeps.plan import plan_sweep
     from cycada.tracked_run import sweep as run_sweep
@@ -188,7 +257,7 @@ def sweep(
             plan_sweep(file, overrides or (), _numbers(seeds)), jobs or (16 if cluster else 1), as_json
         )
         return
-    content = run_sweep(file, overrides or (), _numbers(seeds), jobs, cluster, Progress())
+    content = run_sweep(file, overrides or (), _numbers(seeds), jobs, cluster, screen)
     failed = [c for c in content["cells"] if c["status"] != "done"]
     if as_json:
         print(json.dumps(content))
@@ -223,26 +292,43 @@ class Listed(StrEnum):
     domains = "domains"
     networks = "networks"
     scores = "scores"
+    criteria = "criteria"
+    monitors = "monitors"
+    schedules = "schedules"
+    recipes = "recipes"
+    plugins = "plugins"
 
 
 @app.command("list")
-def list_(what: Annotated[Listed, typer.Argument(help="What to list.")]) -> None:
-    """List what a config may name, with options and descriptions."""
+def list_(
+    what: Annotated[Listed, typer.Argument(help="What to list.")],
+    name: Annotated[
+        str | None, typer.Argument(help="One entry, to see its options, what it needs and an example.")
+    ] = None,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE", help="A plug-in whose entries are listed too. May be repeated."),
+    ] = None,
+) -> None:
+    """List what a config may name, or show all that is known of one entry."""
     from cycada.cli import listing
 
-    title, columns, rows = listing.rows(what.value)
-    table = Table(title=title, show_lines=False)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("name", "kind"))
-    for row in rows:
-        table.add_row(*map(escape, row))  # brackets in a text are no markup
-    Console(highlight=False).print(table)
+    listing.import_plugins(plugin or ())
+    if name is None:
+        listing.print_list(what.value)
+    else:
+        listing.print_entry(what.value, name)
 
 
 @app.command()
 def evaluate(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="The run folder of a stage, or its id under results/runs.")
+        str,
+        typer.Argument(
+            metavar="RUN",
+            autocompletion=run_ids,
+            help="The run folder of a stage, or its id under results/runs.",
+        ),
     ],
     overrides: Annotated[
         list[str] | None,
@@ -252,7 +338,11 @@ def evaluate(
         ),
     ] = None,
     domain: Annotated[
-        str | None, typer.Option(help="A domain to score instead of the run's own two domains.")
+        str | None,
+        typer.Option(
+            help="What to score instead of the run's own two domains: a domain, one with options such as "
+            "'{name: camvid, drive: dusk}', or a folder of your own test images with labels.",
+        ),
     ] = None,
     results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
     data_root: Annotated[
@@ -271,6 +361,10 @@ def evaluate(
     print_scores(scores)
 
 
+app.command()(init)
+app.command()(schema)
+app.command()(doctor)
+app.command()(predict)
 app.command()(quality)
 app.command()(style)
 app.command()(translate)

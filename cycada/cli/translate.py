@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cycada.cli.values import PATH, TILE
 from cycada.core.errors import CycadaError, shown
+
+if TYPE_CHECKING:
+    from cycada.inference.translator import Size
 
 Results = Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")]
 
@@ -19,6 +22,14 @@ class Direction(StrEnum):
 
     st = "st"
     ts = "ts"
+
+
+class Network(StrEnum):
+    """The networks that can be exported."""
+
+    f_t = "f_t"
+    g_st = "g_st"
+    g_ts = "g_ts"
 
 
 class Format(StrEnum):
@@ -92,7 +103,7 @@ def translate(
         source,
         out,
         direction.value if direction else None,
-        _size("keep" if keep_size else size),  # type: ignore[arg-type]
+        _size("keep" if keep_size else size),
         recursive=recursive,
         form=form.value,
         tile=tile,
@@ -109,9 +120,11 @@ def translate(
         raise CycadaError(complaint)
 
 
-def _size(text: str) -> str | int:
-    if text in ("run", "keep"):
-        return text
+def _size(text: str) -> Size:
+    if text == "run":
+        return "run"
+    if text == "keep":
+        return "keep"
     if not text.isdecimal() or len(text) > 5 or not 4 <= int(text) < 2**16:
         raise CycadaError(
             f"--size: found {shown(text)}, expected run, keep, or a number of pixels from 4 to 65535."
@@ -121,22 +134,44 @@ def _size(text: str) -> str | int:
 
 def export(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="The run folder of a stage, or its id under results/runs.")
+        str,
+        typer.Argument(
+            metavar="RUN", help="A stage's run folder, its id under results/runs, or an experiment's name."
+        ),
     ],
     out: Annotated[
         Path,
-        typer.Argument(metavar="OUT", parser=PATH, help="The folder for the generator and its model card."),
+        typer.Argument(metavar="OUT", parser=PATH, help="The folder for the network and its model card."),
     ],
+    network: Annotated[
+        Network | None,
+        typer.Option(
+            help="The network to export, instead of the one that the stage is for.", show_default=False
+        ),
+    ] = None,
     direction: Annotated[
-        Direction, typer.Option(help="st: source to target. ts: target to source.")
-    ] = Direction.st,
+        Direction | None,
+        typer.Option(help="A generator: st is --network g_st, ts is --network g_ts.", show_default=False),
+    ] = None,
     onnx: Annotated[
-        bool, typer.Option("--onnx", help="Also write an ONNX file. Needs cycada[onnx].")
+        bool,
+        typer.Option("--onnx", help="Also write an ONNX file and compare it with torch. Needs cycada[onnx]."),
+    ] = False,
+    torch_export: Annotated[
+        bool, typer.Option("--torch-export", help="Also write a program of torch.export, model.pt2.")
     ] = False,
     results: Results = Path("results"),
 ) -> None:
-    """Export a generator, with a model card and optionally as ONNX."""
-    from cycada.inference.export import export as export_generator
+    """Export a classifier, segmenter or generator as on the Hugging Face Hub, with a model card."""
+    from cycada.inference.export import export as export_network
 
-    for file in export_generator(run, out, direction.value, onnx, results):  # type: ignore[arg-type]
+    for file in export_network(
+        run,
+        out,
+        direction.value if direction else None,
+        onnx,
+        results,
+        network=network.value if network else None,
+        torch_export=torch_export,
+    ):
         print(file)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cycada.cli.completion import run_ids
 from cycada.cli.values import PATH
 from cycada.core.errors import CycadaError
 
@@ -19,7 +20,9 @@ def verify(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN]...", help="Run folders of finished stages, or their ids under results/runs."
+            metavar="[RUN]...",
+            autocompletion=run_ids,
+            help="Run folders of finished stages, or their ids under results/runs.",
         ),
     ] = None,
     every: Annotated[

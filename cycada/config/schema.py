@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from cycada.config.recipes import find_config
 from cycada.core.bounds import (
     Angle,
     Below1,
@@ -42,6 +43,7 @@ from cycada.core.bounds import (
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.secrets import redacted
 from cycada.core.sizes import Shape, Size, shapes_of
+from cycada.core.sources import look_for_modules_in
 from cycada.core.yaml_files import merge, override, read
 
 
@@ -101,7 +103,7 @@ def _module(value: str) -> str:
     if len(value) > LONGEST or not all(part.isidentifier() for part in value.split(".")):
         raise ValueError(
             f"found {shown(value)}, expected the name of a module, such as my_terms or my_package.terms, "
-            f"whose folder is on PYTHONPATH."
+            f"beside the config, in the working directory or on PYTHONPATH."
         )
     return value
 
@@ -214,14 +216,14 @@ class Data(Strict):
     )
     workers: Annotated[Whole, Field(ge=0, le=1024)] = Field(
         0,
-        description="Number of processes that read segmentation images, 0 to 1024; 0 reads them in the "
-        "training process.",
+        description="Number of processes that read segmentation images and class folders, 0 to 1024; 0 reads "
+        "them in the training process.",
     )
     hold: NonNegative = Field(
         2000.0,
-        description="Largest size in megabytes up to which a segmentation dataset is kept in memory, at "
-        "least 0; larger ones, and all datasets where `workers` is above 0, are read from disk at every "
-        "step.",
+        description="Largest size in megabytes up to which a segmentation dataset or a class folder is kept "
+        "in memory, at least 0; larger ones, and all of them where `workers` is above 0, are read from disk "
+        "at every step.",
     )
 
     def resolved_root(self) -> Path:
@@ -463,7 +465,11 @@ class Logging(Strict):
     """How often a stage reports, evaluates and writes checkpoints; training does not depend on it."""
 
     report_every: Count = Field(50, description="Number of steps between two reports of losses, 1 to 10^9.")
-    evaluate_every: Count = Field(500, description="Number of steps between two evaluations, 1 to 10^9.")
+    evaluate_every: Count | None = Field(
+        None,
+        description="Number of steps between two evaluations, 1 to 10^9, both at reports; null evaluates at "
+        "step 0 and then about ten times a stage.",
+    )
     checkpoint_every: Count = Field(500, description="Number of steps between two checkpoints, 1 to 10^9.")
     gradients: bool = Field(
         True, description="Whether every fifth report holds the norm of each loss's gradient."
@@ -522,8 +528,8 @@ class Config(Strict):
     )
     plugins: list[Module] = Field(
         [],
-        description="Python modules on PYTHONPATH that are imported first, so that the losses, networks, "
-        "domains or methods in them are registered.",
+        description="Python modules, beside the config, in the working directory or on PYTHONPATH, that are "
+        "imported first, so that the losses, networks, domains or methods in them are registered.",
     )
     data: Data = Field(description="The two domains, and the size of their images.")
     networks: dict[str, Spec] = Field(
@@ -693,7 +699,8 @@ def load_config(path: Path | str, assignments: Sequence[str] = ()) -> Config:
     """Return the experiment that a YAML file describes.
 
     Args:
-        path: The YAML file; files that it names under `uses:` are merged under it.
+        path: The YAML file, or the name of a shipped recipe such as `demo`; files that it names under `uses:`
+            are merged under it.
         assignments: Overrides as on the command line, such as `stages.pixel.steps=100`.
 
     Raises:
@@ -719,13 +726,16 @@ def read_as(wanted: str, path: Path | str) -> dict[str, Any]:
 
     Args:
         wanted: The kind of file that is expected, one of `COMMANDS`.
-        path: The file.
+        path: The file, or the name of a shipped recipe. Plug-ins are then also found beside it.
 
     Raises:
         CycadaError: The file cannot be read, or is clearly of another kind; the message then names the
             command to use.
     """
-    data = read(path)
+    file = find_config(path)
+    data = read(file, find_config)
+    if data.get("plugins"):
+        look_for_modules_in(file.parent)
     kind = _kind(data)
     if kind and kind != wanted:
         raise CycadaError(f"{path}: found {kind}, expected {wanted}. {COMMANDS[kind].format(path=path)}")

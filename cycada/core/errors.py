@@ -29,7 +29,7 @@ class CycadaError(Exception):
         super().__init__(redacted(str(message)))
 
 
-class Absent(CycadaError):
+class Absent(CycadaError):  # noqa: N818 (it says what has happened)
     """Data are missing on this machine; the config may still be sound on another one."""
 
 

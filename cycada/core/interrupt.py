@@ -11,7 +11,7 @@ from typing import Any
 from cycada.core.errors import CycadaError
 
 
-class Interrupted(CycadaError):
+class Interrupted(CycadaError):  # noqa: N818 (it says what has happened)
     """Ctrl-C or SIGTERM has stopped the command; the same command resumes it."""
 
     exit_code = 130

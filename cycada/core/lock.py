@@ -20,7 +20,7 @@ NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO, errno.EINVA
 """Error codes of file systems without locks, such as network file systems without a lock daemon."""
 
 
-class StillLocked(CycadaError):
+class StillLocked(CycadaError):  # noqa: N818 (it says what has happened)
     """Another process has not released the lock in time."""
 
 

@@ -18,6 +18,13 @@ INSTALLED = ("site-packages", "dist-packages")
 """Names of folders with installed packages, which are identified by their versions."""
 
 
+def look_for_modules_in(folder: Path) -> None:
+    """Let Python find modules in a folder, after those in all places that it already looks in."""
+    place = str(folder.resolve())
+    if place not in sys.path:
+        sys.path.append(place)
+
+
 def plugin_source(entry: object) -> str:
     """Return a hash of the source files of an entry that a plug-in is registering.
 
@@ -32,7 +39,7 @@ def plugin_source(entry: object) -> str:
         return ""
     files = {Path(frame.f_code.co_filename)}
     with suppress(TypeError, OSError):
-        files.add(Path(inspect.getfile(entry)))  # type: ignore[arg-type]
+        files.add(Path(inspect.getfile(entry)))  # type: ignore[arg-type] # a TypeError is expected
     files = {f.resolve() for f in files if f.is_file()}
     files = {
         f
@@ -41,7 +48,7 @@ def plugin_source(entry: object) -> str:
     }
     if not files:  # the entry was typed into an interpreter
         with suppress(TypeError, OSError):
-            return bytes_digest(inspect.getsource(entry).encode(), size=8)  # type: ignore[arg-type]
+            return bytes_digest(inspect.getsource(entry).encode(), size=8)  # type: ignore[arg-type] # as above
         return ""
     contents: dict[Path, bytes] = {}
     for file in sorted(files):

@@ -8,7 +8,7 @@ number is expected, 010 is ten.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class NumberAsWritten(float):
         number.text = text
         return number
 
-    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override]
+    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override] # what copies it is the text
         return (self.text,)
 
     def __str__(self) -> str:
@@ -186,11 +186,20 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def read(path: Path | str, _chain: tuple[Path, ...] = ()) -> dict[str, Any]:
+def _beside(word: str, folder: Path) -> Path:
+    """Return the path that `word` is, relative to `folder`."""
+    return folder / Path(word).expanduser()
+
+
+def read(
+    path: Path | str, find: Callable[[str, Path], Path] = _beside, _chain: tuple[Path, ...] = ()
+) -> dict[str, Any]:
     """Return the mapping in a YAML file, merged over the files that it names under `uses:`.
 
     Args:
-        path: The file; paths in `uses` are relative to it.
+        path: The file.
+        find: Function from a word under `uses` and the folder of the file to the file that is meant; a path
+            relative to the folder by default.
         _chain: The files that use this one, to find cycles.
 
     Raises:
@@ -223,7 +232,7 @@ def read(path: Path | str, _chain: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise CycadaError(f"{path}: uses: found {shown(uses)}, expected a path or a list of paths.")
     result: dict[str, Any] = {}
     for used in uses:
-        result = merge(result, read(path.parent / Path(used).expanduser(), (*_chain, path)))
+        result = merge(result, read(find(used, path.parent), find, (*_chain, path)))
     return merge(result, data)
 
 
@@ -264,9 +273,8 @@ def typed(text: str, name: str) -> Any:
         return parse_yaml(text, name)
     loader = _Loader("")
     loader.name = name
-    return loader.construct_object(
-        yaml.ScalarNode(loader.resolve(yaml.ScalarNode, text, (True, False)), text)
-    )
+    tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call] # in its stub
+    return loader.construct_object(yaml.ScalarNode(tag, text))
 
 
 def put(data: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:

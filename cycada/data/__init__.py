@@ -5,35 +5,38 @@ Every module in this folder and below is imported with it, so a new file with a 
 
 from cycada.core.registry import import_folder
 from cycada.data.class_mix import classmix_mask
-from cycada.data.crops import CropBatch, Crops, crop_loader
+from cycada.data.crops import Crops
 from cycada.data.domain import Domain, ImageDataset, Split, domains
-from cycada.data.fitted import ResizedDataset, SceneStream
-from cycada.data.loaders import Augment, Stream, to_bytes, to_float
+from cycada.data.fitted import ResizedDataset
+from cycada.data.image_files import ImageFiles
+from cycada.data.image_set import BatchStream, ImageSet, Sample, SampleBatch, StreamSettings
+from cycada.data.loaders import Augment, LoaderStream, Stream, sample_loader, to_bytes, to_float
 from cycada.data.photometric import photometric
 from cycada.data.resize import resize_images, resize_logits, resize_mask
 from cycada.data.scenes import SceneDomain, SegmentationDataset, domain_title, scene_domains
 from cycada.data.transforms import convert, mask_patches
-from cycada.data.translated import PairedDataset, Translated
 
 import_folder(__name__, list(__path__))
 
 __all__ = [
     "Augment",
-    "CropBatch",
+    "BatchStream",
     "Crops",
     "Domain",
     "ImageDataset",
-    "PairedDataset",
+    "ImageFiles",
+    "ImageSet",
+    "LoaderStream",
     "ResizedDataset",
+    "Sample",
+    "SampleBatch",
     "SceneDomain",
-    "SceneStream",
     "SegmentationDataset",
     "Split",
     "Stream",
-    "Translated",
+    "StreamSettings",
     "classmix_mask",
     "convert",
-    "crop_loader",
     "domain_title",
     "domains",
     "mask_patches",
@@ -41,6 +44,7 @@ __all__ = [
     "resize_images",
     "resize_logits",
     "resize_mask",
+    "sample_loader",
     "scene_domains",
     "to_bytes",
     "to_float",

@@ -1,4 +1,4 @@
-"""Batches of random crops of images and their masks.
+"""Random crops of images and their masks.
 
 Each crop depends on (seed, epoch, index of the image) alone, so that a resumed run sees the same crops
 without any saved state of a random generator.
@@ -7,45 +7,28 @@ without any saved state of a random generator.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from cycada.core.types import IGNORE
-from cycada.data.loaders import epoch_order
-from cycada.data.resize import resize_pair
-from cycada.data.scenes import SegmentationDataset
+from cycada.data.image_set import ImageSet, Sample
+from cycada.data.loaders import Key
+from cycada.data.resize import resize_sample
 
 GREY = 127
 """Value that images are padded with, the middle of 0..255."""
 
-Key = tuple[int, int]
-"""Key of a crop: (epoch, index of the image in its dataset)."""
 
-
-class CropBatch(NamedTuple):
-    """Batch of crops, still in bytes: `to_float` converts the images on the device.
-
-    Attributes:
-        images: (N, 3, h, w) uint8.
-        masks: (N, h, w) uint8, values 0..K-1 or IGNORE; None where the dataset has no masks.
-    """
-
-    images: Tensor
-    masks: Tensor | None
-
-
-class Crops(Dataset[tuple[Tensor, Tensor | None]]):
+class Crops(Dataset[Sample]):
     """Random crops of the images of a dataset, indexed by (epoch, index of the image).
 
-    An image and its mask get the same crop. Images are resized by antialiased bilinear interpolation, masks
-    by taking the nearest pixel. Where a crop is larger than its image, the image is padded on all sides with
-    GREY and the mask with IGNORE.
+    An image, its mask and its partner get the same crop. Images are resized by antialiased bilinear
+    interpolation, masks by taking the nearest pixel. Where a crop is larger than its image, the image is
+    padded on all sides with GREY and the mask with IGNORE.
 
     Args:
         scenes: The images and masks.
@@ -59,7 +42,7 @@ class Crops(Dataset[tuple[Tensor, Tensor | None]]):
 
     def __init__(
         self,
-        scenes: SegmentationDataset,
+        scenes: ImageSet,
         size: tuple[int, int],
         seed: int,
         width: int | None = None,
@@ -72,27 +55,29 @@ class Crops(Dataset[tuple[Tensor, Tensor | None]]):
     def __len__(self) -> int:
         return len(self.scenes)
 
-    def __getitem__(self, key: Key) -> tuple[Tensor, Tensor | None]:
-        """Return a crop of the image, (3, h, w) uint8, and of its mask, (h, w) uint8 or None."""
+    def __getitem__(self, key: Key) -> Sample:
+        """Return a crop: the image and its partner, (3, h, w) uint8, and the mask, (h, w) uint8."""
         epoch, index = key
         chance = np.random.default_rng((self.seed, epoch, index)).random(4)
-        image, mask = self.scenes.read(index)
-        if self.width is not None and self.width != image.shape[2]:
-            image, mask = resize_pair(
-                image, mask, (max(1, round(image.shape[1] * self.width / image.shape[2])), self.width)
-            )
+        sample = self.scenes.read(index)
+        height, width = sample.image.shape[1:]
+        if self.width is not None and self.width != width:
+            sample = resize_sample(sample, (max(1, round(height * self.width / width)), self.width))
         window = (
-            _window_size(image.shape, self.size, self.area[0] + chance[3] * (self.area[1] - self.area[0]))
+            _window_size(
+                sample.image.shape, self.size, self.area[0] + chance[3] * (self.area[1] - self.area[0])
+            )
             if self.area
             else self.size
         )
-        image = _crop(image, window, chance, GREY)
-        mask = None if mask is None else _crop(mask, window, chance, IGNORE)
+        sample = sample.transformed(
+            lambda image: _crop(image, window, chance, GREY), lambda mask: _crop(mask, window, chance, IGNORE)
+        )
         if window != self.size:
-            image, mask = resize_pair(image, mask, self.size)
+            sample = resize_sample(sample, self.size)
         if self.flip and chance[2] < 0.5:
-            image, mask = image.flip(-1), None if mask is None else mask.flip(-1)
-        return image.contiguous(), None if mask is None else mask.contiguous()
+            sample = sample.transformed(lambda image: image.flip(-1), lambda mask: mask.flip(-1))
+        return sample.transformed(Tensor.contiguous, Tensor.contiguous)
 
 
 def _window_size(shape: Sequence[int], size: tuple[int, int], share: float) -> tuple[int, int]:
@@ -126,62 +111,3 @@ def _crop(pixels: Tensor, size: tuple[int, int], chance: np.ndarray, fill: int) 
             padding = (before, -spare - before)
             pixels = F.pad(pixels, padding if axis == -1 else (0, 0, *padding), value=fill)
     return pixels
-
-
-class Steps(Sampler[list[Key]]):
-    """Endless sampler of batches of (epoch, index) keys, in the order of `Stream`.
-
-    Args:
-        count: Number of images.
-        batch: Images in a batch of one process.
-        seed: Seed of the order.
-        start: Step whose batch comes first.
-        rank: Number of this process.
-        world: Number of processes.
-    """
-
-    def __init__(
-        self, count: int, batch: int, seed: int, start: int = 0, rank: int = 0, world: int = 1
-    ) -> None:
-        self.count, self.batch, self.seed, self.start = count, batch, seed, start
-        self.rank, self.world = rank, world
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        step = self.start
-        while True:
-            first = (step * self.world + self.rank) * self.batch
-            positions = [divmod(k, self.count) for k in range(first, first + self.batch)]
-            yield [(epoch, int(epoch_order(self.count, self.seed, epoch)[k])) for epoch, k in positions]
-            step += 1
-
-
-def crop_loader(
-    crops: Crops, batch: int, *, start: int = 0, workers: int = 0, rank: int = 0, world: int = 1
-) -> DataLoader[CropBatch]:
-    """Return an endless loader of crops, one `CropBatch` a step.
-
-    A run that resumes at step k passes `start=k` and gets the batches that it would have got without the
-    interruption, with any number of worker processes. The loader does not use torch's global generator.
-
-    Args:
-        crops: The crops.
-        batch: Crops in a batch of this process.
-        start: Step of the first batch.
-        workers: Worker processes that read and crop; 0 reads in this process.
-        rank: Number of this process among those that train together.
-        world: Number of processes that train together.
-    """
-    return DataLoader(
-        crops,  # type: ignore[arg-type]
-        batch_sampler=Steps(len(crops), batch, crops.seed, start, rank, world),  # type: ignore[arg-type]
-        num_workers=workers,
-        collate_fn=_stack,
-        generator=torch.Generator(),  # without it, a loader seeds its workers from the global generator
-        pin_memory=torch.cuda.is_available(),
-        persistent_workers=False,
-    )
-
-
-def _stack(crops: list[tuple[Tensor, Tensor | None]]) -> CropBatch:
-    masks = [mask for _, mask in crops if mask is not None]
-    return CropBatch(torch.stack([image for image, _ in crops]), torch.stack(masks) if masks else None)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from cycada.core.errors import Absent, CycadaError
+from cycada.core.files import bytes_digest
 from cycada.core.registry import Registry
+from cycada.data.image_set import BatchStream, Image, ImageSet, Mask, Sample, StreamSettings
+from cycada.data.loaders import Stream
+from cycada.data.transforms import Resize, convert
 
 Split = Literal["train", "test"]
 DIGITS = tuple("0123456789")
@@ -32,6 +39,7 @@ class Origin:
             size.
         stored: 'W x H' of the files of such a domain.
         files: The file of each image, in order; empty where one file holds several images.
+        digests: Digest of the pixels of each image, as they were read; empty where it was not computed.
         left_out: Files beside the images that were not read, each with the reason.
         doubts: Files with something that cannot be known from the file, each with sentences about it.
     """
@@ -39,30 +47,182 @@ class Origin:
     sizes: Mapping[str, int] = field(default_factory=dict)
     stored: str = ""
     files: Sequence[str] = ()
+    digests: Sequence[str] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     doubts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
+class ClassificationSet(ImageSet):
+    """Set of images with one label each, or without labels; all images have one size.
+
+    Attributes:
+        labels: (N,) int64, values 0..K-1; None for unlabelled images.
+        origin: The files that the images come from.
+    """
+
+    task = "classification"
+    cut_square = True
+    labels: Tensor | None
+    origin: Origin
+
+    @property
+    def labelled(self) -> bool:  # type: ignore[override]
+        """Whether the images have labels."""
+        return self.labels is not None
+
+    @property
+    def skipped(self) -> Mapping[str, str]:  # type: ignore[override]
+        """Nothing: a damaged image is an error."""
+        return {}
+
+    @property
+    def left_out(self) -> Mapping[str, str]:  # type: ignore[override]
+        """Files beside the images that were not read, each with the reason."""
+        return self.origin.left_out
+
+    @property
+    def image_paths(self) -> Sequence[str]:
+        """File of each image, in order; empty where one file holds several images."""
+        return self.origin.files
+
+    @property
+    def image_labels(self) -> Tensor | None:
+        """Class of each image, (N,) int64; None without labels."""
+        return self.labels
+
+    @property
+    def is_official(self) -> bool:
+        """Whether it is a published set whose files all have one size."""
+        return not self.origin.sizes
+
+    @override
+    def pair(self, i: int) -> tuple[Image, Mask | None]:
+        image, label, _ = self.read(i)
+        pixels = image.permute(1, 2, 0).cpu().numpy()
+        return np.broadcast_to(pixels, (*pixels.shape[:2], 3)), (
+            None if label is None else label.cpu().numpy()[None, None]
+        )
+
+    @override
+    def sample_rows(self, count: int) -> Sequence[int]:
+        return range(min(count, len(self)))
+
+    @abstractmethod
+    def converted(self, channels: int, size: tuple[int, int], resize: Resize, device: torch.device) -> Self:
+        """Return the images with the size and channels that networks see.
+
+        Args:
+            channels: 1 or 3.
+            size: (height, width) in pixels.
+            resize: Interpolation, see `convert`.
+            device: Where images in memory are kept.
+        """
+
+    @abstractmethod
+    def hash_into(self, hasher: hashlib.blake2b, labels: bool) -> None:
+        """Feed the bytes of all images, and then of all labels if `labels`, to a hash."""
+
+    @override
+    def fingerprint(self, labels: bool) -> str:
+        hasher = hashlib.blake2b(digest_size=8)
+        self.hash_into(hasher, labels)
+        return hasher.hexdigest()
+
+    @override
+    def describe_labels(self, classes: int) -> str:
+        if self.labels is None:
+            return "without labels"
+        counts = np.bincount(self.labels.cpu().numpy(), minlength=classes)
+        present = counts[counts > 0]
+        least, most = present.min(), present.max()
+        each = f"{least}" if least == most else f"{least} to {most}"
+        return f"{len(present)} of {classes} classes ({each} each)"
+
+    @override
+    def sizes(self, rows: Sequence[int]) -> Mapping[str, int]:
+        return self.origin.sizes or ({self.origin.stored: len(self)} if self.origin.stored else {})
+
+    @override
+    def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
+        return self.origin.doubts
+
+
 @dataclass(frozen=True)
-class ImageDataset:
+class ImageDataset(ClassificationSet):
     """Images in memory, with one label each or without labels.
 
     Attributes:
         images: (N, C, H, W) uint8, values 0..255.
         labels: (N,) int64, values 0..K-1; None for unlabelled images.
         origin: The files that the images come from.
+        partners: The partner of each image, as `images`; None without partners.
     """
 
     images: Tensor
     labels: Tensor | None
     origin: Origin = Origin()
+    partners: Tensor | None = None
+    cached: ClassVar[bool] = True  # type: ignore[misc]
 
+    @override
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def size(self) -> tuple[int, int]:  # type: ignore[override]
+        """(height, width) in pixels."""
+        return int(self.images.shape[2]), int(self.images.shape[3])
+
+    @override
+    def read(self, i: int) -> Sample:
+        label, partner = self.labels, self.partners
+        return Sample(
+            self.images[i], None if label is None else label[i], None if partner is None else partner[i]
+        )
+
+    @override
+    def take(self, rows: Sequence[int]) -> tuple[Tensor, Tensor | None]:
+        index: slice | Tensor = (
+            slice(rows.start, rows.stop, rows.step)  # a view, without a copy
+            if isinstance(rows, range)
+            else torch.as_tensor(rows, device=self.images.device)
+        )
+        return self.images[index], None if self.labels is None else self.labels[index]
+
+    @override
     def without_labels(self) -> ImageDataset:
-        """Return the same images without labels, as the methods see a target domain."""
         return replace(self, labels=None)
+
+    @override
+    def with_partner(self, partner: ImageSet) -> ImageDataset:
+        return replace(self, partners=partner.take(range(len(partner)))[0])
+
+    @override
+    def converted(
+        self, channels: int, size: tuple[int, int], resize: Resize, device: torch.device
+    ) -> ImageDataset:
+        images = convert(self.images, size, channels, resize)
+        labels = None if self.labels is None else self.labels.to(device)
+        origin = replace(self.origin, stored=f"{self.images.shape[3]} x {self.images.shape[2]}")
+        return ImageDataset(images.to(device), labels, origin)
+
+    @override
+    def hash_into(self, hasher: hashlib.blake2b, labels: bool) -> None:
+        hasher.update(self.images.cpu().numpy().data)
+        if labels and self.labels is not None:
+            hasher.update(self.labels.cpu().numpy().data)
+
+    @override
+    def identities(self) -> Iterator[str]:
+        if self.origin.digests or self.is_official:
+            yield from self.origin.digests
+            return
+        for image in self.images.cpu().numpy():
+            yield bytes_digest(image.tobytes())
+
+    @override
+    def stream(self, settings: StreamSettings) -> BatchStream:
+        return Stream(self, settings.batch, settings.seed, settings.rank, settings.world, settings.augment)
 
 
 @dataclass(frozen=True)
@@ -73,13 +233,16 @@ class Wanted:
         size: Side of the square images in pixels (data.size).
         resize: How images are brought to this size (data.resize).
         labels: Whether the training images need labels; those of an unlabelled target do not.
+        memory: Largest size in megabytes of a set that is kept in memory. A domain that `streams` returns
+            larger ones as files.
         classes: Class names of the source, for a target that does not name its own.
     """
 
     size: int
-    resize: str = "bilinear"
+    resize: Resize = "bilinear"
     labels: bool = True
     classes: tuple[str, ...] = ()
+    memory: float = math.inf
 
 
 class Domain(ABC):
@@ -94,7 +257,12 @@ class Domain(ABC):
         channels: Channels of the images in the files.
         size: Side of the images in the files, in pixels.
         counts: Number of images in each official split; empty where it depends on the user's files.
+        splits: The splits.
+        unlabelled: The split whose images, without labels, are the target's training images.
         flip_safe: Whether a mirrored image still shows its class.
+        crops_to_size: Whether pictures are cropped to a centred part before they are resized, as
+            `fit_picture` does; otherwise the whole picture is resized.
+        streams: Whether images that do not fit into memory can be read when they are needed.
         classes_from_files: Whether the class names are read with the data. They are then part of the data's
             fingerprint.
         value_range: Type and range of the pixel values.
@@ -107,7 +275,11 @@ class Domain(ABC):
     channels: ClassVar[int]
     size: ClassVar[int]
     counts: Mapping[Split, int] = {}
+    splits: tuple[str, ...] = ("train", "test")
+    unlabelled: str = "train"
     flip_safe: bool = False
+    crops_to_size: ClassVar[bool] = False
+    streams: ClassVar[bool] = False
     classes_from_files: bool = False
     value_range: ClassVar[str] = "uint8 0..255"
     files: ClassVar[tuple[str, ...]] = ()
@@ -124,7 +296,7 @@ class Domain(ABC):
         """
 
     @abstractmethod
-    def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
+    def load(self, root: Path, split: Split, download: bool) -> ClassificationSet:
         """Return all images of a split.
 
         Args:
@@ -136,6 +308,10 @@ class Domain(ABC):
             Absent: The files are not there.
             CycadaError: They cannot be read. The message names the path, what was found and what is expected.
         """
+
+    def open(self, root: Path, split: Split, download: bool, labels: bool = True) -> ClassificationSet:
+        """Return a split as `load` does; `labels` has no effect, as `Wanted` says what is needed."""
+        return self.load(root, split, download)
 
     def count(self, root: Path, split: Split, download: bool) -> int:
         """Return the number of images that `load` returns for a split, without reading them where possible.
@@ -211,6 +387,22 @@ def class_names(names: Sequence[object], where: str) -> tuple[str, ...]:
     return composed
 
 
+def check_brightest(value: int, file: str) -> None:
+    """Check that images are not of a range of 0..1.
+
+    Args:
+        value: Largest value of all images.
+        file: The file that they come from, for the error.
+
+    Raises:
+        CycadaError: It is at most 1.
+    """
+    if value <= 1:
+        raise CycadaError(
+            f"{file}: found uint8 images with no value above 1, expected 0..255. Multiply them by 255."
+        )
+
+
 def examples(
     images: np.ndarray, labels: np.ndarray | None, classes: int, file: str, origin: Origin = Origin()
 ) -> ImageDataset:
@@ -241,10 +433,8 @@ def examples(
                 f"float in [0, 1]. Rescale them."
             )
         images = np.round(images * 255).astype(np.uint8)
-    elif int(images.max()) <= 1:
-        raise CycadaError(
-            f"{file}: found uint8 images with no value above 1, expected 0..255. Multiply them by 255."
-        )
+    else:
+        check_brightest(int(images.max()), file)
     pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     if labels is None:
         return ImageDataset(pixels, None, origin)

@@ -17,7 +17,8 @@ from cycada.core.files import ready, whole
 from cycada.core.registry import option_defaults
 from cycada.core.types import IGNORE, ignore_index
 from cycada.data.domain import Domain, domains
-from cycada.data.scenes import Image, Mask, Palette, SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.image_set import Image, ImageSet, Mask
+from cycada.data.scenes import Palette, SceneDomain, scene_domains
 
 
 @dataclass
@@ -61,11 +62,11 @@ class Section:
     """
 
     title: str
-    scenes: SegmentationDataset
+    scenes: ImageSet
     rows: Sequence[int]
 
 
-def check(scenes: SegmentationDataset, classes: int, rows: list[int]) -> DatasetReport:
+def check(scenes: ImageSet, classes: int, rows: list[int]) -> DatasetReport:
     """Read images and masks one after the other and report what they hold.
 
     Args:
@@ -178,7 +179,8 @@ def coloured(mask: Mask, palette: Palette) -> Image:
     """Return a mask (H, W) in the colours of its classes, (H, W, 3) uint8; ignored pixels are black."""
     table = np.zeros((max(256, len(palette)), 3), np.uint8)
     table[: len(palette)] = palette
-    return table[mask]
+    image: Image = table[mask]
+    return image
 
 
 def _strip(image: Image, mask: Mask | None, palette: Palette, width: int) -> Image:

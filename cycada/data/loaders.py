@@ -1,15 +1,22 @@
-"""Streams of batches from datasets that are in memory, as bytes, on the device."""
+"""Endless streams of batches, from images in memory and from images that are read when they are needed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from cycada.data.domain import ImageDataset
-from cycada.data.transforms import random_affine
+from cycada.core.errors import CycadaError
+from cycada.data.image_set import ImageSet, Sample, SampleBatch, StreamSettings
+from cycada.data.transforms import apply_affine, draw_affine
+
+Key = tuple[int, int]
+"""Key of a sample: (epoch, index of the image in its set)."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,22 @@ class Augment:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the images, (N, C, H, W), each changed by a random draw of its own."""
+        return self.together(images)[0]
+
+    def together(self, *images: Tensor) -> list[Tensor]:
+        """Return images that belong together, each (N, C, H, W), all changed by the same random draws.
+
+        Args:
+            images: The images and, if they have any, their partners. Image i of each gets the draw of i.
+        """
+        moved, count, device = list(images), len(images[0]), images[0].device
         if self.flip:
-            mirrored = (torch.rand(len(images), 1, 1, 1) < 0.5).to(images.device)
-            images = torch.where(mirrored, images.flip(3), images)
+            mirrored = (torch.rand(count, 1, 1, 1) < 0.5).to(device)
+            moved = [torch.where(mirrored, tensor.flip(3), tensor) for tensor in moved]
         if not (self.rotate or self.scale or self.shear or self.shift):
-            return images
-        return random_affine(images, self.rotate, self.scale, self.shear, self.shift)
+            return moved
+        maps = draw_affine(count, self.rotate, self.scale, self.shear, self.shift).to(device)
+        return [apply_affine(tensor, maps) for tensor in moved]
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -60,8 +77,24 @@ def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(count, generator=generator)
 
 
+class InMemory(Protocol):
+    """Images in memory with their labels and partners, as `ImageDataset` has them."""
+
+    @property
+    def images(self) -> Tensor:
+        """(N, C, H, W) uint8."""
+
+    @property
+    def labels(self) -> Tensor | None:
+        """(N,) int64, or None."""
+
+    @property
+    def partners(self) -> Tensor | None:
+        """The partner of each image, as `images`, or None."""
+
+
 class Stream:
-    """Endless stream of shuffled batches in which each epoch shows every image once.
+    """Endless stream of shuffled batches from images in memory; each epoch shows every image once.
 
     The order of an epoch depends on (seed, epoch) alone. The batch of step k therefore depends on (seed, k)
     alone, and a resumed run gets the same batches. With `world` processes, a step takes `world` batches from
@@ -73,15 +106,25 @@ class Stream:
         seed: Seed of the order.
         rank: Number of this process.
         world: Number of processes.
+        augment: Random augmentation; None for none.
     """
 
-    def __init__(self, examples: ImageDataset, batch: int, seed: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        examples: InMemory,
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        augment: Augment | None = None,
+    ) -> None:
         self.examples, self.batch, self.seed, self.rank, self.world = examples, batch, seed, rank, world
+        self.augment = augment
 
     def indices(self, step: int) -> Tensor:
         """Return the indices of the batch of a step, counted from 0, as (batch,) int64."""
         start = (step * self.world + self.rank) * self.batch
-        parts, need, count = [], self.batch, len(self.examples)
+        parts, need, count = [], self.batch, len(self.examples.images)
         while need:
             epoch, offset = divmod(start, count)
             part = epoch_order(count, self.seed, epoch)[offset : offset + need]
@@ -89,8 +132,167 @@ class Stream:
             start, need = start + len(part), need - len(part)
         return torch.cat(parts)
 
-    def draw(self, step: int) -> tuple[Tensor, Tensor | None]:
+    def draw(self, step: int) -> SampleBatch:
         """Return the images of a step, (batch, C, H, W) float in [-1, 1], and labels, (batch,) or None."""
         rows = self.indices(step).to(self.examples.images.device)
-        labels = self.examples.labels
-        return to_float(self.examples.images[rows]), None if labels is None else labels[rows]
+        labels, partners = self.examples.labels, self.examples.partners
+        return on_device(
+            SampleBatch(
+                self.examples.images[rows],
+                None if labels is None else labels[rows],
+                None if partners is None else partners[rows],
+            ),
+            self.examples.images.device,
+            self.augment,
+        )
+
+
+class KeyedSamples(Protocol):
+    """Samples by (epoch, index of the image), as `Crops` gives them, and the seed of their order."""
+
+    seed: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Key) -> Sample:
+        """Return a sample of an epoch."""
+
+
+class WholeImages(Dataset[Sample]):
+    """Whole images of a set, indexed by (epoch, index of the image).
+
+    Args:
+        images: The set.
+        seed: Seed of the order.
+    """
+
+    def __init__(self, images: ImageSet, seed: int) -> None:
+        self.images, self.seed = images, seed
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, key: Key) -> Sample:
+        """Return the image, which is the same in every epoch."""
+        return self.images.read(key[1])
+
+
+class Steps(Sampler[list[Key]]):
+    """Endless sampler of batches of (epoch, index) keys, in the order of `Stream`.
+
+    Args:
+        count: Number of images.
+        batch: Images in a batch of one process.
+        seed: Seed of the order.
+        start: Step whose batch comes first.
+        rank: Number of this process.
+        world: Number of processes.
+    """
+
+    def __init__(
+        self, count: int, batch: int, seed: int, start: int = 0, rank: int = 0, world: int = 1
+    ) -> None:
+        self.count, self.batch, self.seed, self.start = count, batch, seed, start
+        self.rank, self.world = rank, world
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        step = self.start
+        while True:
+            first = (step * self.world + self.rank) * self.batch
+            positions = [divmod(k, self.count) for k in range(first, first + self.batch)]
+            yield [(epoch, int(epoch_order(self.count, self.seed, epoch)[k])) for epoch, k in positions]
+            step += 1
+
+
+def sample_loader(
+    samples: KeyedSamples, batch: int, *, start: int = 0, workers: int = 0, rank: int = 0, world: int = 1
+) -> DataLoader[SampleBatch]:
+    """Return an endless loader of samples, one `SampleBatch` in bytes a step.
+
+    A run that resumes at step k passes `start=k` and gets the batches that it would have got without the
+    interruption, with any number of worker processes. The loader does not use torch's global generator.
+
+    Args:
+        samples: The samples.
+        batch: Samples in a batch of this process.
+        start: Step of the first batch.
+        workers: Worker processes that read; 0 reads in this process.
+        rank: Number of this process among those that train together.
+        world: Number of processes that train together.
+    """
+    return DataLoader(
+        samples,  # type: ignore[arg-type]
+        batch_sampler=Steps(len(samples), batch, samples.seed, start, rank, world),
+        num_workers=workers,
+        collate_fn=_stack,
+        generator=torch.Generator(),  # without it, a loader seeds its workers from the global generator
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=False,
+    )
+
+
+def _stack(samples: Sequence[Sample]) -> SampleBatch:
+    labels = [sample.label for sample in samples if sample.label is not None]
+    partners = [sample.partner for sample in samples if sample.partner is not None]
+    return SampleBatch(
+        torch.stack([sample.image for sample in samples]),
+        torch.stack(labels) if labels else None,
+        torch.stack(partners) if partners else None,
+    )
+
+
+class LoaderStream:
+    """Endless stream of batches that are read when they are needed, in the order of `Stream`.
+
+    The batch of step k depends on (seed, k) alone.
+
+    Args:
+        samples: The samples, such as random crops.
+        settings: Size of the batches, processes and augmentation; the order has the seed of `samples`.
+    """
+
+    def __init__(self, samples: KeyedSamples, settings: StreamSettings) -> None:
+        self.samples, self.settings, self.batch = samples, settings, settings.batch
+        self._next = -1
+        self._batches: Iterator[SampleBatch] = iter(())
+
+    def draw(self, step: int) -> SampleBatch:
+        """Return the batch of a step.
+
+        Returns:
+            Images (batch, C, h, w), float in [-1, 1], and labels (batch,) or masks (batch, h, w), int64, or
+            None where the set has none.
+
+        Raises:
+            CycadaError: A file cannot be read.
+        """
+        to = self.settings
+        if step != self._next:
+            loader = sample_loader(
+                self.samples, to.batch, start=step, workers=to.workers, rank=to.rank, world=to.world
+            )
+            self._batches = iter(loader)
+        try:
+            batch = next(self._batches)
+        except CycadaError as error:  # the message of a worker process begins with its traceback
+            raise CycadaError(str(error).rpartition("CycadaError: ")[2].strip()) from None
+        self._next = step + 1
+        return on_device(batch, to.device, to.augment)
+
+
+def on_device(batch: SampleBatch, device: torch.device, augment: Augment | None) -> SampleBatch:
+    """Return a batch on a device, with images in [-1, 1], of which a partner moves with its image.
+
+    Args:
+        batch: Images in bytes.
+        device: The device.
+        augment: Random augmentation; None for none.
+    """
+    images, labels, partners = (
+        None if tensor is None else tensor.to(device, non_blocking=True) for tensor in batch
+    )
+    assert images is not None
+    moved = [to_float(images)] + ([] if partners is None else [to_float(partners)])
+    if augment:
+        moved = augment.together(*moved)
+    return SampleBatch(moved[0], None if labels is None else labels.long(), *moved[1:])

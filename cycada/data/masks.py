@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pil
 
+from cycada.data.image_set import Mask
 from cycada.data.picture import is_deep, is_lossy, open_picture
-from cycada.data.scenes import Mask
 
 UNKNOWN = 254
 """Class that stands for values which a table does not know, until the error about them is raised."""
@@ -45,7 +45,9 @@ class MaskTable:
             ValueError: The mask has values that the table does not know. The message says which, and how
                 often.
         """
-        mask = self.class_of[np.minimum(codes, len(self.class_of) - 1, dtype=np.uint32, casting="unsafe")]
+        mask: Mask = self.class_of[
+            np.minimum(codes, len(self.class_of) - 1, dtype=np.uint32, casting="unsafe")
+        ]
         if (mask == UNKNOWN).any():
             values, counts = np.unique(codes[mask == UNKNOWN], return_counts=True)
             listed = ", ".join(
@@ -141,12 +143,14 @@ def read_first_channel(path: Path) -> np.ndarray:
         return channel
     with open_picture(path) as image:
         image.tile = [tile._replace(args="RGB;16L")]
-        return channel << 8 | np.asarray(image)[..., 0]
+        codes: np.ndarray = channel << 8 | np.asarray(image)[..., 0]
+    return codes
 
 
 def pack(colour: np.ndarray) -> np.ndarray:
     """Return colours, (..., 3) integers in 0..255, packed into one number each, (...)."""
-    return colour[..., 0] << 16 | colour[..., 1] << 8 | colour[..., 2]
+    packed: np.ndarray = colour[..., 0] << 16 | colour[..., 1] << 8 | colour[..., 2]
+    return packed
 
 
 def unpack(code: int) -> tuple[int, int, int]:

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from cycada.core.errors import Absent, CycadaError
 from cycada.core.types import IGNORE
+from cycada.data.image_set import Image, Mask
 from cycada.data.masks import MaskTable, ReadCodes, read_colours, read_first_channel, read_ids
 from cycada.data.picture import (
     UNREADABLE,
@@ -25,7 +26,7 @@ from cycada.data.picture import (
     picture_size,
     pixels_of,
 )
-from cycada.data.scenes import Image, Mask, SceneDomain, SegmentationDataset
+from cycada.data.scenes import SceneDomain, SegmentationDataset
 
 Paths = tuple[Path, Path | None]
 """Image file and mask file of a pair."""
@@ -205,7 +206,7 @@ def _readable(read: Callable[[Path], np.ndarray], path: Path, kind: str, files: 
         ) from None
 
 
-def find_pairs(
+def find_pairs(  # noqa: PLR0913, PLR0917 (each is an option of its caller)
     domain: SceneDomain,
     images: Mapping[str, Path],
     masks: Mapping[str, Path],

@@ -111,4 +111,5 @@ def gaussian_blur(images: Tensor, largest: float, chance: float = 0.5) -> Tensor
     weight = weight.to(images.device, non_blocking=True).repeat_interleave(channels, 0)[:, None, None]
     padded = F.pad(images, (radius,) * 4, mode="replicate").flatten(0, 1)[None]
     rows = F.conv2d(padded, weight, groups=n * channels)
-    return F.conv2d(rows, weight.transpose(2, 3), groups=n * channels)[0].unflatten(0, (n, channels))
+    blurred = F.conv2d(rows, weight.transpose(2, 3), groups=n * channels)
+    return blurred.reshape(images.shape)

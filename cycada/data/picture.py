@@ -58,7 +58,7 @@ class FolderContent:
     left_out: Mapping[Path, str] = field(default_factory=dict)
 
 
-def list_pictures(
+def list_pictures(  # noqa: PLR0912 (one branch for each kind of file)
     folder: Path, recursive: bool = False, above: frozenset[str] = frozenset()
 ) -> FolderContent:
     """List the pictures of a folder, and what else is there.

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
+from cycada.data.image_set import Sample
+
 
 def resize_images(images: Tensor, size: Sequence[int]) -> Tensor:
     """Return images resized by antialiased bilinear interpolation.
@@ -38,10 +40,11 @@ def resize_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(mask[None, None], tuple(size), mode="nearest-exact")[0, 0]
 
 
-def resize_pair(image: Tensor, mask: Tensor | None, size: Sequence[int]) -> tuple[Tensor, Tensor | None]:
-    """Return an image (C, H, W) uint8 and its mask (H, W) uint8, or None, at `size` = (height, width)."""
-    small = resize_images(image[None], size)[0]
-    return small, None if mask is None else resize_mask(mask, size)
+def resize_sample(sample: Sample, size: Sequence[int]) -> Sample:
+    """Return a sample whose image, partner and mask have `size` = (height, width)."""
+    return sample.transformed(
+        lambda image: resize_images(image[None], size)[0], lambda mask: resize_mask(mask, size)
+    )
 
 
 def resize_logits(logits: Tensor, size: Sequence[int]) -> Tensor:

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from cycada.core.errors import Absent, CycadaError
 from cycada.core.registry import Registry
-from cycada.data.domain import ROOT_HINT, domains
+from cycada.data.crops import Crops
+from cycada.data.domain import ROOT_HINT, Domain, domains
+from cycada.data.image_set import Image, ImageSet, Mask, Sample, StreamSettings
+from cycada.data.loaders import LoaderStream
 
-Image = np.ndarray
-"""Image as an array, (H, W, 3) uint8."""
-Mask = np.ndarray
-"""Class of each pixel, (H, W) uint8, values 0..K-1 or IGNORE."""
 Palette = Sequence[tuple[int, int, int]]
 """Colour of each class, for figures: red, green, blue in 0..255."""
+SAMPLED = 8
+"""Number of images whose pixels enter a fingerprint; of the others the names and the sizes of the files
+do."""
 
 
-class SegmentationDataset(ABC):
+class SegmentationDataset(ImageSet):
     """Dataset of images with one class mask each, which keeps nothing in memory.
 
     A subclass implements `pair`, which reads or draws image i each time it is called.
@@ -35,10 +40,13 @@ class SegmentationDataset(ABC):
         skipped: Names of pairs that were left out because they are damaged or incomplete, each with the
             error. A domain fills it where its option `skip_bad` is set.
         left_out: Files beside the pairs that are not read, each with the reason.
+        partner: Set of the partner of each image; None without partners.
     """
 
+    task = "segmentation"
     names: Sequence[str]
     labelled: bool = True
+    partner: ImageSet | None = None
     skipped: Mapping[str, str]
     left_out: Mapping[str, str]
 
@@ -55,34 +63,16 @@ class SegmentationDataset(ABC):
         """Image file and mask file of each pair; empty where images are drawn."""
         return ()
 
-    def sizes(self, rows: Sequence[int]) -> Mapping[str, int]:
-        """Return the number of image files of each size, by 'W x H'; empty where images are drawn.
-
-        Args:
-            rows: Indices of the pairs to look at.
-        """
-        return {}
-
-    def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
-        """Return files with something that cannot be known from the file, each with sentences about it.
-
-        Args:
-            rows: Indices of the pairs to look at.
-        """
-        return {}
-
-    def read(self, i: int) -> tuple[Tensor, Tensor | None]:
-        """Return image i and its mask as tensors.
-
-        Returns:
-            Image (3, H, W) uint8, and mask (H, W) uint8 with values 0..K-1 or IGNORE, or None without masks.
-
-        Raises:
-            CycadaError: A file cannot be read. The message names it.
-        """
+    @override
+    def read(self, i: int) -> Sample:
         image, mask = self.pair(i)
         pixels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
-        return pixels, None if mask is None else torch.from_numpy(np.array(mask, order="C"))
+        label = None if mask is None else torch.from_numpy(np.array(mask, order="C"))
+        return Sample(pixels, label, self.read_partner(i))
+
+    def read_partner(self, i: int) -> Tensor | None:
+        """Return the partner of image i, (3, H, W) uint8, or None without partners."""
+        return None if self.partner is None else self.partner.read(i).image
 
     @abstractmethod
     def pair(self, i: int) -> tuple[Image, Mask | None]:
@@ -91,9 +81,58 @@ class SegmentationDataset(ABC):
         Where `labelled` is False, no mask file is opened.
         """
 
-    def without_masks(self) -> Self:
-        """Return the same images without masks, as the methods see a target domain."""
+    @override
+    def sample_rows(self, count: int) -> Sequence[int]:
+        return evenly_spaced(len(self), count)  # neighbours look alike
+
+    @override
+    def true_translation(self, other: ImageSet) -> SegmentationDataset | None:
+        return None
+
+    @override
+    def without_labels(self) -> Self:
         return self.subset(range(len(self)), labelled=False)
+
+    @override
+    def with_partner(self, partner: ImageSet) -> Self:
+        paired = copy.copy(self)
+        paired.partner = partner
+        return paired
+
+    @override
+    def stream(self, settings: StreamSettings) -> LoaderStream:
+        flip = settings.augment is not None and settings.augment.flip
+        crops = Crops(self, settings.window, settings.seed, flip=flip, area=settings.crop_area)
+        return LoaderStream(crops, replace(settings, augment=None))  # crops are mirrored already
+
+    @override
+    def describe_labels(self, classes: int) -> str:
+        return "with masks" if self.labelled else "without masks"
+
+    @override
+    def identities(self) -> Iterator[str]:
+        return (str(image.resolve()) for image, _ in self.paths)
+
+    @override
+    def fingerprint(self, labels: bool) -> str:
+        """Return 16 hexadecimal characters that identify the data.
+
+        They depend on the names, the sizes of the files and the original pixels of a sample of `SAMPLED`
+        images.
+
+        Args:
+            labels: Whether the masks count too.
+        """
+        hasher = hashlib.blake2b("\n".join(self.names).encode(), digest_size=8)
+        for image_file, mask_file in self.paths:
+            mask_bytes = mask_file.stat().st_size if labels and mask_file else 0
+            hasher.update(f"{image_file.stat().st_size} {mask_bytes}\n".encode())
+        for i in sorted({int(k) for k in torch.linspace(0, len(self) - 1, min(SAMPLED, len(self)))}):
+            image, mask = self.pair(i)
+            hasher.update(image.tobytes())
+            if labels and mask is not None:
+                hasher.update(mask.tobytes())
+        return hasher.hexdigest()
 
     def subset(self, rows: Sequence[int], labelled: bool | None = None) -> Self:
         """Return some of the pairs, in the given order.
@@ -102,19 +141,11 @@ class SegmentationDataset(ABC):
             rows: Indices of the pairs.
             labelled: Whether their masks are read; None leaves it as it is.
         """
+        assert self.partner is None  # partners come last, when nothing is chosen any more
         subset = copy.copy(self)
         subset.names = [self.names[i] for i in rows]
         subset.labelled = self.labelled if labelled is None else labelled
         return subset
-
-    def true_translation(self, other: SegmentationDataset) -> SegmentationDataset | None:
-        """Return the same scenes as they look in the domain of `other`: the result of a perfect translation.
-
-        Returns:
-            The dataset, in the same order, or None where it is unknown. Only drawn and paired images have
-            one.
-        """
-        return None
 
 
 class SceneDomain(ABC):
@@ -132,11 +163,14 @@ class SceneDomain(ABC):
         unlabelled: The split whose images, without masks, are the target's training images.
         flip_safe: Whether a mirrored image is a possible image of the domain.
         labelled: False where no split has masks.
+        reads_upright: Whether image files are turned upright by their EXIF orientation; not where they have
+            masks, which would not be turned with them.
         classes_read: Text of the file that defines the classes, once it is read. It is part of the data's
             fingerprint.
         counts: Number of pairs in each official split; empty where it depends on the user's files.
         consecutive: Whether the test images, in their order, are consecutive frames of one video. Reports
             then resample them in blocks.
+        without_effect: Options that have no effect because of the other options, each with the reason.
         files: Files expected under the data root, as glob patterns.
         how_to_get: Sentence that says how to get them.
     """
@@ -148,9 +182,11 @@ class SceneDomain(ABC):
     unlabelled: str = "train"
     flip_safe: bool = True
     labelled: bool = True
+    reads_upright: ClassVar[bool] = False
     classes_read: str = ""
     counts: Mapping[str, int] = {}
-    consecutive: ClassVar[bool] = False
+    consecutive: bool = False
+    without_effect: Mapping[str, str] = {}
     files: ClassVar[tuple[str, ...]] = ()
     how_to_get: ClassVar[str] = ""
 
@@ -172,6 +208,10 @@ class SceneDomain(ABC):
             )
         return self.scenes(root, split)
 
+    def open(self, root: Path, split: str, download: bool, labels: bool = True) -> SegmentationDataset:
+        """Return a split: as `load` with `labels`, as `images` without; nothing is downloaded."""
+        return self.load(root, split) if labels else self.images(root, split)
+
     @abstractmethod
     def scenes(self, root: Path, split: str) -> SegmentationDataset:
         """Return the pairs of a split, which is one of `splits`; `load` calls it."""
@@ -181,11 +221,22 @@ class SceneDomain(ABC):
 
         A domain in files overrides this, so that the mask files need not be there.
         """
-        return self.load(root, split).without_masks()
+        return self.load(root, split).without_labels()
 
     def count(self, root: Path, split: str, masks: bool) -> int:
         """Return the number of pairs of a split, or of images if `masks` is False; raises as `load` does."""
         return len(self.load(root, split) if masks else self.images(root, split))
+
+    def mask_values(self, root: Path) -> Sequence[int | tuple[int, int, int]]:
+        """Return the value that stands for each class in the domain's mask files: an id, or a colour.
+
+        Args:
+            root: Data root. No image or mask is read, but a file that defines the classes may be.
+
+        Raises:
+            CycadaError: That file cannot be read.
+        """
+        return range(len(self.classes))
 
     def missing(self, searched: Path, expected: str) -> Absent:
         """Return the error for absent files: the folder, what is expected there and how to get it."""
@@ -201,13 +252,17 @@ class SceneDomain(ABC):
 scene_domains: Registry[type[SceneDomain]] = Registry("scene domain")
 
 
+def find_domain(name: str) -> type[Domain] | type[SceneDomain] | None:
+    """Return the domain of either kind that is registered under a name, or None."""
+    if name in domains:
+        return domains[name]
+    return scene_domains.get(name)
+
+
 def domain_title(name: str) -> str:
     """Return the title that reports print for a domain, or its name where it has none."""
-    if name in domains:
-        return domains[name].title or name
-    if name in scene_domains:
-        return scene_domains[name].title or name
-    return name
+    domain = find_domain(name)
+    return domain.title or name if domain else name
 
 
 def evenly_spaced(count: int, wanted: int) -> list[int]:

@@ -65,26 +65,32 @@ def _convert(images: Tensor, size: tuple[int, int], channels: int, resize: Resiz
     return x.expand(-1, channels, -1, -1).round().clamp(0, 255).byte().contiguous()
 
 
-def random_affine(images: Tensor, rotate: float, scale: float, shear: float, shift: float) -> Tensor:
-    """Return images after random affine maps, one for each image, drawn from torch's global CPU generator.
-
-    The border pixels are repeated outside the image.
+def draw_affine(count: int, rotate: float, scale: float, shear: float, shift: float) -> Tensor:
+    """Return random affine maps, (count, 2, 3), drawn from torch's global CPU generator.
 
     Args:
-        images: (N, C, H, W), floating point.
+        count: Number of maps.
         rotate: Largest rotation in degrees, either way.
         scale: Largest change of the size, as a share: factors are in 1 +- scale.
         shear: Largest shear in degrees, either way.
         shift: Largest shift, as a share of the side, either way.
     """
-    n = len(images)
-    r = torch.rand(6, n) * 2 - 1
+    r = torch.rand(6, count) * 2 - 1
     angle, skew = r[0] * math.radians(rotate), torch.tan(r[1] * math.radians(shear))
     sx, sy = 1 + r[2] * scale, 1 + r[3] * scale
-    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1).reshape(n, 2, 2)
-    skewed = torch.stack([1 / sx, skew / sy, torch.zeros(n), 1 / sy], -1).reshape(n, 2, 2)
-    theta = torch.cat([turn @ skewed, 2 * shift * r[4:6].T.unsqueeze(-1)], -1)
-    grid = F.affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1).reshape(count, 2, 2)
+    skewed = torch.stack([1 / sx, skew / sy, torch.zeros(count), 1 / sy], -1).reshape(count, 2, 2)
+    return torch.cat([turn @ skewed, 2 * shift * r[4:6].T.unsqueeze(-1)], -1)
+
+
+def apply_affine(images: Tensor, maps: Tensor) -> Tensor:
+    """Return images after affine maps, one for each image; border pixels are repeated outside the image.
+
+    Args:
+        images: (N, C, H, W), floating point.
+        maps: (N, 2, 3), from the coordinates of the result to those of the images, both in [-1, 1].
+    """
+    grid = F.affine_grid(maps, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 

@@ -1,4 +1,4 @@
-"""Datasets that pair each image with another one: its translation from disk, or its true counterpart."""
+"""Translations in picture files, as partners of the images that they were made from."""
 
 from __future__ import annotations
 
@@ -6,63 +6,32 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from PIL import Image as Pil
 from torch import Tensor
-from typing_extensions import override
 
 from cycada.core.files import whole
 from cycada.core.types import IGNORE
 from cycada.data.fitted import ResizedDataset
+from cycada.data.image_set import ImageSet
 from cycada.data.masks import MaskTable
 from cycada.data.pairs import FilePairs
-from cycada.data.scenes import Image, Mask, SegmentationDataset
 
 ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9"}
 """Last bytes of a complete file, by its suffix."""
 
 
-class PairedDataset(SegmentationDataset):
-    """Dataset whose images are joined with a partner image along the channels.
-
-    `read` returns both in one tensor, (2C, H, W) uint8, the partner second, so that crops and mirroring apply
-    to both and to the mask alike.
+def with_translations(images: ImageSet, files: Sequence[Path]) -> ImageSet:
+    """Return a set whose images have their translations in picture files as partners.
 
     Args:
-        real: Images and masks.
-        partner: For each image the translated or the paired image, at the same size.
+        images: The images.
+        files: The translation of each image. It is resized to the size of the images, and stays in memory if
+            they do.
     """
-
-    def __init__(self, real: ResizedDataset, partner: ResizedDataset) -> None:
-        super().__init__(real.names, real.labelled, real.skipped)
-        self.real, self.partner = real, partner
-        self.left_out = real.left_out
-
-    @override
-    def read(self, i: int) -> tuple[Tensor, Tensor | None]:
-        image, mask = self.real.read(i)
-        return torch.cat([image, self.partner.read(i)[0]]), mask
-
-    @override
-    def pair(self, i: int) -> tuple[Image, Mask | None]:
-        image, mask = self.read(i)
-        return image.permute(1, 2, 0).numpy(), None if mask is None else mask.numpy()
-
-
-class Translated(PairedDataset):
-    """Dataset that pairs each image with its translation in a picture file.
-
-    Args:
-        real: Images and masks.
-        files: The translation of each image. It is resized to the size of `real`, and stays in memory if
-            `real` does.
-    """
-
-    def __init__(self, real: ResizedDataset, files: Sequence[Path]) -> None:
-        pairs = FilePairs(
-            real.names, [(file, None) for file in files], MaskTable({IGNORE: IGNORE}), labelled=False
-        )
-        super().__init__(real, ResizedDataset(pairs, real.size, cache=real.cached))
+    pairs = FilePairs(
+        images.names, [(file, None) for file in files], MaskTable({IGNORE: IGNORE}), labelled=False
+    )
+    return images.with_partner(ResizedDataset(pairs, images.size, cache=images.cached))
 
 
 def write_png(file: Path, pixels: Tensor) -> None:

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from cycada.core.types import IGNORE, ignore_index
-from cycada.data import ImageDataset, ResizedDataset, resize_mask, to_float
-from cycada.data.scenes import evenly_spaced
+from cycada.data import ImageSet, resize_mask
 from cycada.evaluation.predict import eval_mode
 from cycada.evaluation.scoring import Evaluation
+from cycada.evaluation.tasks import EVALUATIONS, SCENES
 from cycada.methods import Networks
 from cycada.methods.cycada import translation_of
 from cycada.metrics import confusion_matrix
@@ -30,12 +30,8 @@ FEATURES = 500
 """The number of test images of each domain whose features are kept; in segmentation, of pixels."""
 DRIFT = 1000
 """The number of test images of each domain on which semantic drift is measured."""
-SCENES = 50
-"""The number of test images used for segmentation, spread evenly over each domain's test set."""
 NOISE = 0.05
 """Standard deviation of the steganography check's noise, in [-1, 1]: about 6 of 255 grey levels."""
-PART = 250
-"""The number of images in a batch."""
 
 
 def analyse(
@@ -65,11 +61,7 @@ def analyse(
     for side, dataset in _tested(datasets).items():
         if side not in evaluation.predictions:
             continue
-        if isinstance(dataset, ResizedDataset):
-            arrays[f"counts_{side}"] = evaluation.predictions[side].numpy()
-        elif dataset.labels is not None:
-            arrays[f"predicted_{side}"] = evaluation.predictions[side].numpy().astype(np.int16)
-            arrays[f"label_{side}"] = dataset.labels.cpu().numpy().astype(np.int16)
+        arrays |= EVALUATIONS[dataset.task].arrays(side, evaluation.predictions[side], dataset)
     if datasets.palette:
         arrays["palette"] = np.array(datasets.palette, np.uint8)
     with eval_mode(nets):
@@ -78,7 +70,7 @@ def analyse(
     return arrays | flips, {name: round(value, 6) for name, value in scores.items()}
 
 
-def _tested(datasets: Datasets) -> dict[str, ImageDataset | ResizedDataset]:
+def _tested(datasets: Datasets) -> dict[str, ImageSet]:
     """Return both domains' test images; of a source without any, its training images."""
     return {
         "source": datasets.source.get("test", datasets.source["train"]),
@@ -86,10 +78,8 @@ def _tested(datasets: Datasets) -> dict[str, ImageDataset | ResizedDataset]:
     }
 
 
-def parts(
-    dataset: ImageDataset | ResizedDataset, images: int, device: Device
-) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Yield batches of images with their labels, on the device.
+def parts(dataset: ImageSet, images: int, device: Device) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Return an iterator over batches of images with their labels, on the device.
 
     Args:
         dataset: The images of a domain.
@@ -97,25 +87,11 @@ def parts(
             `SCENES` images are read, one at a time.
         device: Where to put the tensors.
 
-    Yields:
-        Images (N, C, H, W) float in [-1, 1], and labels (N,) or masks (1, H, W) at the image's size; None
-        without labels.
+    Returns:
+        Of each batch, images (N, C, H, W) float in [-1, 1], and labels (N,) or masks (1, H, W) at the image's
+        size; None without labels.
     """
-    torch_device = device.torch_device
-    if isinstance(dataset, ResizedDataset):
-        for i in evenly_spaced(len(dataset), SCENES):
-            image, mask = dataset.read(i)
-            labels = (
-                None if mask is None else resize_mask(mask, image.shape[1:])[None].to(torch_device).long()
-            )
-            yield to_float(image[None].to(torch_device)), labels
-        return
-    for indices in torch.arange(min(images, len(dataset))).split(PART):
-        batch = slice(int(indices[0]), int(indices[-1]) + 1)
-        yield (
-            to_float(dataset.images[batch].to(torch_device)),
-            None if dataset.labels is None else dataset.labels[batch].to(torch_device),
-        )
+    return EVALUATIONS[dataset.task].parts(dataset, images, device)
 
 
 def _forward(plan: StagePlan, device: Device) -> Callable[[Any, Tensor], Tensor]:
@@ -255,11 +231,7 @@ def drift(
             labelled = labels != ignore_index(len(datasets.classes))
             means.add(f"{name}_accuracy", (predicted == labels)[labelled])
 
-    true_translation = (
-        source.true_translation(target)
-        if isinstance(source, ResizedDataset) and isinstance(target, ResizedDataset)
-        else None
-    )
+    true_translation = source.true_translation(target)
     truths = (
         (image for image, _ in parts(true_translation, DRIFT, device)) if true_translation else repeat(None)
     )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from cycada.core.types import IGNORE
-from cycada.data import ImageDataset, ResizedDataset, resize_logits, to_float
-from cycada.data.scenes import evenly_spaced
-from cycada.evaluation.predict import predictions
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from cycada.core.types import ignore_index
+from cycada.data import ImageSet, resize_logits, to_float
+from cycada.data.image_set import Task
 from cycada.methods import Classify, Translate
 from cycada.train.device import Device, Precision
 
@@ -13,19 +17,21 @@ IMAGES = 1000
 """The number of source test images that are translated for it."""
 SCENES = 20
 """The same number in segmentation, where the images are spread evenly over the test set."""
+SAMPLED: Mapping[Task, tuple[int, int]] = {"classification": (IMAGES, 500), "segmentation": (SCENES, 1)}
+"""The number of images that are translated, and the number in a batch."""
 
 
 def class_consistency(
     classify: Classify,
     translate: Translate,
-    source: ImageDataset | ResizedDataset,
+    source: ImageSet,
     by_label: bool,
     device: Device,
     precision: Precision,
 ) -> float:
     """Return the share of source images, or of their pixels, that keep their class in translation.
 
-    To be called inside `eval_mode`.
+    To be called inside `eval_mode`. Every process computes all of it.
 
     Args:
         classify: Images (N, C, H, W) -> logits.
@@ -40,41 +46,22 @@ def class_consistency(
         A share in [0, 1]. For segmentation, pixels are counted at the mask's size, without those that a mask
         says IGNORE for.
     """
-    by_label = by_label and (
-        source.labelled if isinstance(source, ResizedDataset) else source.labels is not None
-    )
-    if isinstance(source, ResizedDataset):
-        return _of_pixels(classify, translate, source, by_label, device, precision)
-    images = source.images[:IMAGES]
-    after = predictions(lambda x: classify(translate(x)), images, device, precision)
-    before = (
-        source.labels[:IMAGES].cpu()
-        if by_label and source.labels is not None
-        else predictions(classify, images, device, precision)
-    )
-    return float((after == before).float().mean())
-
-
-def _of_pixels(
-    classify: Classify,
-    translate: Translate,
-    source: ResizedDataset,
-    by_label: bool,
-    device: Device,
-    precision: Precision,
-) -> float:
-    """Return the share of pixels, image by image; every process computes all of it."""
-    same = pixels = 0
-    for i in evenly_spaced(len(source), SCENES):
-        image, mask = source.read(i)
-        x = to_float(image[None].to(device.torch_device))
+    count, batch = SAMPLED[source.task]
+    rows = source.sample_rows(count)
+    same = counted = 0
+    for start in range(0, len(rows), batch):
+        pixels, labels = source.take(rows[start : start + batch])
+        images = to_float(pixels.to(device.torch_device))
         with device.autocast(precision):
-            after = classify(translate(x)).float()
-            before = (
-                mask.to(device.torch_device) if by_label and mask is not None else classify(x).argmax(1)[0]
-            )
-        labelled = before != IGNORE
-        predicted = resize_logits(after, before.shape).argmax(1)[0]
-        same += int(((predicted == before) & labelled).sum())
-        pixels += int(labelled.sum())
-    return same / max(pixels, 1)
+            after = classify(translate(images)).float()
+            if not by_label or labels is None:
+                before = classify(images).argmax(1)
+            else:  # a batch of masks has one, as masks may differ in size
+                before = labels if isinstance(labels, Tensor) else torch.stack(list(labels))
+        before = before.to(device.torch_device)
+        if after.ndim == 4:
+            after = resize_logits(after, before.shape[1:])
+        is_labelled = before != ignore_index(after.shape[1])
+        same += int(((after.argmax(1) == before) & is_labelled).sum())
+        counted += int(is_labelled.sum())
+    return same / max(counted, 1)

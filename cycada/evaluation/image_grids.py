@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cycada.core.files import ready, whole
 from cycada.core.types import IGNORE, Batch
-from cycada.data import ResizedDataset, resize_images, resize_logits, resize_mask, to_bytes, to_float
+from cycada.data import ImageSet, resize_images, resize_logits, resize_mask, to_bytes, to_float
 from cycada.data.inspect import coloured
 from cycada.data.scenes import Palette, evenly_spaced
 from cycada.evaluation.predict import eval_mode, max_batch, probabilities
@@ -131,7 +131,7 @@ def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], 
 
 def draw_answers(
     classify: Classify,
-    dataset: ResizedDataset,
+    dataset: ImageSet,
     palette: Palette,
     device: Device,
     precision: Precision,
@@ -153,7 +153,7 @@ def draw_answers(
     """
     columns: list[list[torch.Tensor]] = [[], [], [], []]
     for i in evenly_spaced(len(dataset), count):
-        image, mask = dataset.read(i)
+        image, mask, _ = dataset.read(i)
         assert mask is not None  # only labelled datasets are drawn
         probability = probabilities(classify, image[None], device, precision)
         predicted = resize_logits(probability, image.shape[1:]).argmax(1)[0].numpy().astype(np.uint8)

@@ -6,9 +6,6 @@ translated well.
 
 from __future__ import annotations
 
-import torch
-
-from cycada.data import ResizedDataset
 from cycada.data.scenes import evenly_spaced
 from cycada.evaluation.predict import eval_mode, predictions
 from cycada.methods import Networks
@@ -35,26 +32,20 @@ def missing_classes(plan: StagePlan, nets: Networks, datasets: Datasets, device:
     """
     source, target = datasets.source["train"], datasets.target["train"]
     terms = [t.name for p in plan.phases for t in p.terms if t.name.startswith("semantic_")]
-    if (
-        not terms
-        or "f_s" not in plan.frozen
-        or isinstance(source, ResizedDataset)
-        or isinstance(target, ResizedDataset)
-        or source.labels is None
-    ):
+    if not terms or "f_s" not in plan.frozen or source.image_labels is None:
         return None
     classes = len(datasets.classes)
     with eval_mode(nets):
-        indices = torch.tensor(evenly_spaced(len(target), IMAGES))
         predicted = predictions(
             lambda x: nets.f_s(x).logits,
-            target.images[indices.to(target.images.device)],
+            target,
             device,
             plan.stage.precision,
+            rows=evenly_spaced(len(target), IMAGES),
         )
     missing = rarely_predicted(
         predicted.bincount(minlength=classes).tolist(),
-        source.labels.cpu().long().bincount(minlength=classes).tolist(),
+        source.image_labels.cpu().long().bincount(minlength=classes).tolist(),
     )
     if not missing:
         return None

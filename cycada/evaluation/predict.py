@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from cycada.data import ResizedDataset, resize_logits, to_float
+from cycada.data import ImageSet, resize_logits, to_float
 from cycada.methods import Classify
 from cycada.metrics import confusion_matrix
 from cycada.train.device import Device, Precision
@@ -64,7 +64,12 @@ def probabilities(
 
 
 def predictions(
-    classify: Classify, images: Tensor, device: Device, precision: Precision = "fp32", batch: int = 500
+    classify: Classify,
+    images: ImageSet,
+    device: Device,
+    precision: Precision = "fp32",
+    batch: int = 500,
+    rows: Sequence[int] | None = None,
 ) -> Tensor:
     """Return the predicted class of each image. To be called inside `eval_mode`.
 
@@ -72,18 +77,21 @@ def predictions(
 
     Args:
         classify: Images (N, C, H, W) -> logits (N, K).
-        images: (N, C, H, W) uint8.
+        images: The images.
         device: Where to compute.
         precision: Precision of the forward passes.
         batch: The number of images in a batch.
+        rows: Indices of the images to classify; None for all of them.
 
     Returns:
         (N,) int64 on the CPU.
     """
-    predicted = torch.zeros(len(images), dtype=torch.long, device=device.torch_device)
-    for start in range(device.rank * batch, len(images), batch * device.world):
+    rows = range(len(images)) if rows is None else rows
+    predicted = torch.zeros(len(rows), dtype=torch.long, device=device.torch_device)
+    for start in range(device.rank * batch, len(rows), batch * device.world):
+        pixels = images.take(rows[start : start + batch])[0]
         with device.autocast(precision):
-            logits = classify(to_float(images[start : start + batch].to(device.torch_device)))
+            logits = classify(to_float(pixels.to(device.torch_device)))
         predicted[start : start + batch] = logits.argmax(1)
     if device.world > 1:
         torch.distributed.all_reduce(predicted)
@@ -92,7 +100,7 @@ def predictions(
 
 def count_pixels(
     classify: Classify,
-    dataset: ResizedDataset,
+    dataset: ImageSet,
     classes: int,
     device: Device,
     precision: Precision = "fp32",
@@ -126,7 +134,7 @@ def count_pixels(
 
 def _count_some(
     classify: Classify,
-    dataset: ResizedDataset,
+    dataset: ImageSet,
     indices: Sequence[int],
     classes: int,
     device: Device,
@@ -136,9 +144,10 @@ def _count_some(
 
     It is a function of its own so that the logits of one batch are freed before the next one is computed.
     """
-    images, masks = zip(*(dataset.read(i) for i in indices), strict=True)
+    images, masks = dataset.take(indices)
+    assert masks is not None  # only labelled sets are scored
     with device.autocast(precision):
-        batch_logits = classify(to_float(torch.stack(images).to(device.torch_device))).float()
+        batch_logits = classify(to_float(images.to(device.torch_device))).float()
     counts = []
     for logits, mask in zip(batch_logits, masks, strict=True):
         predicted = resize_logits(logits[None], mask.shape).argmax(1)[0]

@@ -11,44 +11,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cycada.data import ImageDataset, ResizedDataset, Split
-from cycada.data.scenes import evenly_spaced
+from cycada.data import ImageSet, Split
+from cycada.data.image_set import Task
 from cycada.evaluation.class_consistency import class_consistency
 from cycada.evaluation.image_grids import draw_answers, draw_confusion, image_grid
-from cycada.evaluation.predict import count_pixels, eval_mode, max_batch, predictions, probabilities
+from cycada.evaluation.predict import eval_mode
+from cycada.evaluation.tasks import EVALUATIONS
 from cycada.evaluation.test_time_augmentation import tta
 from cycada.evaluation.translation_warnings import translation_warnings
 from cycada.methods import Classify, Networks, classify_by
 from cycada.methods.cycada import translation_of
-from cycada.metrics import confusion_matrix
 from cycada.metrics import criteria as all_criteria
 from cycada.metrics import scores as score_functions
-from cycada.planning.build import Datasets, some_images
+from cycada.planning.build import Datasets
 from cycada.planning.plan import StagePlan
 from cycada.storage.store import RunFolder
 from cycada.train.device import Device, Precision
 from cycada.train.meter import Diverged
 
-SHOWN = 10
-"""The number of images in an image grid."""
-UNLABELLED = 1000
-"""The number of target training images, or of their pixels, that the label-free criteria use."""
-UNLABELLED_SCENES = 20
-"""The number of target training images, spread evenly, that these pixels are from."""
-SHOWN_SCENES = 6
-"""The number of images in an image grid of segmentation."""
-CLASSIFICATION_SCORES = ("accuracy", "class_accuracy")
-"""Scores of image classification."""
-SCENE_SCORES = (
-    "miou",
-    "class_iou",
-    "fwiou",
-    "pixel_accuracy",
-    "mean_class_accuracy",
-    "class_accuracy",
-    "classes_averaged",
-)
-"""Scores of segmentation."""
 HEADLINES = {"miou": "mIoU", "accuracy": "accuracy"}
 """The score that stands for a stage, and how it is written."""
 
@@ -104,7 +84,7 @@ def evaluate_stage(
     """
     for net in nets.children():
         device.average_buffers(net)
-    classifiers = scored(plan, nets)
+    classifiers, evaluation = scored(plan, nets), EVALUATIONS[datasets.task]
     predicted: dict[str, Tensor] = {}
     counts: dict[str, Tensor] = {}
     criteria: dict[str, float] = {}
@@ -117,7 +97,9 @@ def evaluate_stage(
             if counted is not None:
                 predicted[side], counts[side] = counted
         if "target" in classifiers:
-            probability = _probabilities(classifiers["target"], datasets.target["train"], device, plan)
+            probability = evaluation.sample_probabilities(
+                classifiers["target"], datasets.target["train"], device, plan.stage.precision
+            )
             if not probability.isfinite().all():  # the argmax of NaN would still be a class
                 raise Diverged(
                     f"Step {step}: the classifier of the target gives numbers that are not finite, so there "
@@ -149,7 +131,7 @@ def evaluate_stage(
                 images / f"confusion_{side}.png",
             )
         target_test = datasets.target["test"]
-        if isinstance(target_test, ResizedDataset) and target_test.labelled and "target" in classifiers:
+        if evaluation.draws_predictions and target_test.labelled and "target" in classifiers:
             with eval_mode(nets):
                 draw_answers(
                     classifiers["target"],
@@ -159,15 +141,14 @@ def evaluate_stage(
                     plan.stage.precision,
                     images / f"answers_{step:07d}.png",
                 )
-        shown = SHOWN_SCENES if isinstance(target_test, ResizedDataset) else SHOWN
+        shown = evaluation.shown
         shown_source = datasets.source.get("test", datasets.source["train"])
-        source, target = some_images(shown_source, shown), some_images(datasets.target["train"], shown)
+        source, target = shown_source.sample(shown), datasets.target["train"].sample(shown)
         pairs = _pairs(plan, datasets, shown)
         drawn = image_grid(plan, nets, source, target, device, images / f"grid_{step:07d}.png", pairs)
         translations = translation_warnings(plan, drawn, shown_source, datasets, shown)
-    is_segmentation = isinstance(datasets.target["test"], ResizedDataset)
     return Evaluation(
-        {side: as_scores(confusion, is_segmentation) for side, confusion in counts.items()},
+        {side: as_scores(confusion, datasets.task) for side, confusion in counts.items()},
         predicted,
         counts,
         criteria,
@@ -179,9 +160,7 @@ def _pairs(plan: StagePlan, datasets: Datasets, count: int) -> Tensor | None:
     """Return the true translations (n, C, H, W) uint8 of a grid's source images, if the grid shows them."""
     split: Split = "test" if "test" in datasets.source else "train"
     source, target = datasets.source[split], datasets.target[split]
-    if "pair_t" not in plan.method.tensors.dependencies(plan.method.preview) or not (
-        isinstance(source, ResizedDataset) and isinstance(target, ResizedDataset)
-    ):
+    if "pair_t" not in plan.method.tensors.dependencies(plan.method.preview):
         return None
     true_translation = source.true_translation(target)
     return None if true_translation is None else true_translation.sample(count)
@@ -200,7 +179,7 @@ def as_evaluated(classify: Classify, plan: StagePlan, nets: Networks) -> Classif
 
 def count(
     classify: Classify,
-    dataset: ImageDataset | ResizedDataset,
+    dataset: ImageSet,
     classes: int,
     device: Device,
     precision: Precision,
@@ -218,51 +197,26 @@ def count(
         The predicted class (N,) of every image, or for segmentation each image's confusion matrix (N, K, K),
         and the confusion matrix (K, K) of all; None without labels.
     """
-    if isinstance(dataset, ResizedDataset):
-        if not dataset.labelled:
-            return None
-        by_image = count_pixels(classify, dataset, classes, device, precision)
-        return by_image, by_image.sum(0)
-    if dataset.labels is None:
+    if not dataset.labelled:
         return None
-    predicted = predictions(classify, dataset.images, device, precision)
-    return predicted, confusion_matrix(predicted, dataset.labels.cpu(), classes)
+    return EVALUATIONS[dataset.task].count(classify, dataset, classes, device, precision)
 
 
-def _probabilities(
-    classify: Classify, target: ImageDataset | ResizedDataset, device: Device, plan: StagePlan
-) -> Tensor:
-    """Return class probabilities (N, K) of unlabelled target images, or of some of their pixels."""
-    if not isinstance(target, ResizedDataset):
-        return probabilities(classify, target.images[:UNLABELLED], device, plan.stage.precision)
-    indices, (height, width) = evenly_spaced(len(target), UNLABELLED_SCENES), target.size
-    last_pixel = len(indices) * height * width - 1
-    chosen = torch.linspace(0, last_pixel, UNLABELLED).long().clamp_max(last_pixel)
-    batches, batch = [], max_batch(target.size)
-    for start in range(0, len(indices), batch):  # probabilities of twenty large images would take gigabytes
-        images = torch.stack([target.read(i)[0] for i in indices[start : start + batch]])
-        pixels = (
-            probabilities(classify, images, device, plan.stage.precision).permute(0, 2, 3, 1).flatten(0, 2)
-        )
-        inside = chosen - start * height * width
-        batches.append(pixels[inside[(inside >= 0) & (inside < len(pixels))]])
-    return torch.cat(batches)
-
-
-def as_scores(count: Tensor, scenes: bool = False) -> dict[str, Any]:
+def as_scores(count: Tensor, task: Task = "classification") -> dict[str, Any]:
     """Return the scores of a confusion matrix as plain values.
 
     Args:
         count: (K, K), of images or of pixels.
-        scenes: Compute the scores of segmentation.
+        task: The task whose scores are computed.
 
     Returns:
         Numbers, and lists with one entry for each class; None where there is nothing to score. Scores that
         plug-ins registered are among them.
     """
-    added = [name for name in score_functions if name not in (*SCENE_SCORES, *CLASSIFICATION_SCORES)]
+    built_in = {name for evaluation in EVALUATIONS.values() for name in evaluation.scores}
+    added = [name for name in score_functions if name not in built_in]
     scores: dict[str, Any] = {}
-    for name in (*(SCENE_SCORES if scenes else CLASSIFICATION_SCORES), *added):
+    for name in (*EVALUATIONS[task].scores, *added):
         value = score_functions[name](count)
         scores[name] = [_plain(v) for v in value.tolist()] if value.ndim else _plain(value.item())
     return scores
@@ -277,7 +231,7 @@ def stored_scores(folder: RunFolder) -> Scores:
     stored: Scores = folder.read_json("scores.json")
     counts = folder.read_json("confusion.json") if (folder.path / "confusion.json").exists() else {}
     return {
-        side: scores | as_scores(torch.tensor(counts[side]), True)
+        side: scores | as_scores(torch.tensor(counts[side]), "segmentation")
         if "miou" in scores and side in counts
         else scores
         for side, scores in stored.items()

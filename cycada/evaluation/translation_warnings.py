@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from cycada.data import ImageDataset, ResizedDataset, Split, resize_images, to_float
+from cycada.data import ImageSet, Split, resize_images, to_float
 from cycada.metrics.alarms import MESSAGES, alarms, luminance_correlation, measures
 from cycada.planning.build import Datasets
 from cycada.planning.plan import StagePlan
@@ -18,7 +18,7 @@ ENDS = {"t": ("s", "source"), "s": ("t", "target")}
 def translation_warnings(
     plan: StagePlan,
     drawn: Mapping[str, Tensor],
-    source: ImageDataset | ResizedDataset,
+    source: ImageSet,
     datasets: Datasets,
     shown: int,
 ) -> dict[str, float]:
@@ -56,15 +56,9 @@ def translation_warnings(
     return diagnostics
 
 
-def _true_correlation(
-    dataset: ImageDataset | ResizedDataset, other: ImageDataset | ResizedDataset, inputs: Tensor, shown: int
-) -> float | None:
+def _true_correlation(dataset: ImageSet, other: ImageSet, inputs: Tensor, shown: int) -> float | None:
     """Return the luminance correlation of inputs with their true translations; None if these are unknown."""
-    true_translation = (
-        dataset.true_translation(other)
-        if isinstance(dataset, ResizedDataset) and isinstance(other, ResizedDataset)
-        else None
-    )
+    true_translation = dataset.true_translation(other)
     if true_translation is None:
         return None
     truth = to_float(true_translation.sample(shown)[: len(inputs)])

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from cycada.data import resize_images, resize_logits
+from cycada.data.image_set import Task
 from cycada.data.palettes import colour_scores
 from cycada.data.scenes import Palette
 from cycada.evaluation.scoring import as_scores
@@ -24,6 +25,7 @@ from cycada.metrics.image_quality import Moments, frechet_distance, kernel_dista
 from cycada.metrics.structure import structure_distance
 from cycada.networks.inception import InceptionFeatures
 
+Side = Literal["source", "target"]
 Split = Literal["test", "train"]
 DIRECTIONS: dict[str, Direction] = {"source": "st", "target": "ts"}
 """The domain that images come from -> the direction in which they are translated."""
@@ -47,7 +49,7 @@ class Batch:
         truth: Their true translations, or None where these are not known.
     """
 
-    side: Literal["source", "target"]
+    side: Side
     split: Split
     real: Tensor
     labels: Sequence[Tensor] | Tensor | None = None
@@ -82,7 +84,7 @@ def confusion(logits: Tensor, labels: Sequence[Tensor] | Tensor, classes: int) -
         The confusion matrix (K, K), true classes in rows, predicted ones in columns.
     """
     if logits.ndim == 2:
-        return confusion_matrix(logits.argmax(1).cpu(), torch.as_tensor(labels).cpu(), classes)  # type: ignore[arg-type]
+        return confusion_matrix(logits.argmax(1).cpu(), torch.as_tensor(labels).cpu(), classes)
     counts = torch.zeros(classes, classes, dtype=torch.long)
     for logits_of_image, mask in zip(logits, labels, strict=True):
         predicted = resize_logits(logits_of_image[None].float(), mask.shape).argmax(1)[0]
@@ -101,19 +103,18 @@ class ConfusionMetric:
         self.classes = classes
         self.counts: dict[str, Tensor] = {}
         self.n: dict[str, int] = defaultdict(int)
-        self.is_segmentation = False
+        self.task: Task = "classification"
 
     def update(self, name: str, logits: Tensor, labels: Sequence[Tensor] | Tensor) -> None:
         """Add predictions on images of the set `name`; see `confusion` for the shapes."""
-        self.is_segmentation = logits.ndim == 4
+        self.task = "segmentation" if logits.ndim == 4 else "classification"  # a scorer is no set of images
         self.counts[name] = self.counts.get(name, 0) + confusion(logits, labels, self.classes)
         self.n[name] += len(logits)
 
     def compute(self) -> dict[str, Any]:
         """Return the scores of each image set, and its number of images n."""
         return {
-            name: as_scores(count, self.is_segmentation) | {"n": self.n[name]}
-            for name, count in self.counts.items()
+            name: as_scores(count, self.task) | {"n": self.n[name]} for name, count in self.counts.items()
         }
 
 

@@ -16,10 +16,11 @@ from cycada.config.schema import Config
 from cycada.core.errors import CycadaError, list_some
 from cycada.core.files import unless_read_only
 from cycada.core.progress import Progress
-from cycada.data import ImageDataset, ResizedDataset, to_bytes, to_float
+from cycada.data import ImageSet, to_bytes, to_float
 from cycada.data.scenes import evenly_spaced
-from cycada.evaluation.predict import eval_mode, max_batch
+from cycada.evaluation.predict import eval_mode
 from cycada.evaluation.scoring import flatten_scores
+from cycada.evaluation.tasks import EVALUATIONS
 from cycada.image_quality.metrics import (
     DIRECTIONS,
     Batch,
@@ -27,6 +28,7 @@ from cycada.image_quality.metrics import (
     FcnScore,
     LabelScore,
     Pixels,
+    Side,
     StreamingMetric,
 )
 from cycada.image_quality.scorers import Extractor, Scorer, find_extractor, find_scorer
@@ -167,7 +169,7 @@ def _measure(
         metrics["fcn"] = FcnScore(scorer.classify, scorer.size, len(scorer.classes))
     if extractor and "features" in missing:
         metrics["features"] = Distances(extractor.extract)
-    sides: dict[str, Mapping[Any, ImageDataset | ResizedDataset]] = {
+    sides: dict[Side, Mapping[Any, ImageSet]] = {
         "source": datasets.source,
         "target": datasets.target,
     }
@@ -187,7 +189,7 @@ def _measure(
         for side, dataset in references.items():
             indices = evenly_spaced(len(dataset), len(tested[side]))
             for real, _ in _pictures(dataset, indices, device):
-                metrics["features"].update(Batch(side, "train", real))  # type: ignore[arg-type]
+                metrics["features"].update(Batch(side, "train", real))
     screen.end()
     protocol = _protocol(config, stage, datasets, tested)
     networks: Mapping[str, Scorer | Extractor | None] = {"fcn": scorer, "features": extractor}
@@ -225,7 +227,7 @@ def _check_scorer(folder: RunFolder, scorer: Scorer, config: Config, datasets: D
 
 
 def _protocol(
-    config: Config, stage: StagePlan, datasets: Datasets, tested: Mapping[str, ImageDataset | ResizedDataset]
+    config: Config, stage: StagePlan, datasets: Datasets, tested: Mapping[Side, ImageSet]
 ) -> dict[str, Any]:
     """Return how the images were measured: what numbers must have in common to be compared."""
     shapes = config.shapes(stage.stage)
@@ -243,41 +245,26 @@ def _protocol(
 
 
 def _pictures(
-    dataset: ImageDataset | ResizedDataset, indices: list[int] | None, device: Device
+    dataset: ImageSet, indices: list[int] | None, device: Device
 ) -> Iterator[tuple[torch.Tensor, Any]]:
     """Yield images (n, C, H, W) in [-1, 1] on the device with their labels, in batches of bounded memory."""
-    indices = list(range(len(dataset))) if indices is None else indices
-    if isinstance(dataset, ResizedDataset):
-        step = max_batch(dataset.size)
-        for start in range(0, len(indices), step):
-            images, masks = zip(*(dataset.read(i) for i in indices[start : start + step]), strict=True)
-            yield (
-                to_float(torch.stack(images).to(device.torch_device)),
-                list(masks) if dataset.labelled else None,
-            )
-        return
-    for batch in torch.tensor(indices).split(PART):
-        on_device = batch.to(dataset.images.device)
-        yield (
-            to_float(dataset.images[on_device].to(device.torch_device)),
-            None if dataset.labels is None else dataset.labels[on_device],
-        )
+    rows = range(len(dataset)) if indices is None else indices
+    step = EVALUATIONS[dataset.task].batch_size(dataset, PART)
+    for start in range(0, len(rows), step):
+        images, labels = dataset.take(rows[start : start + step])
+        yield to_float(images.to(device.torch_device)), labels
 
 
 def _batches(
     side: Any,
-    dataset: ImageDataset | ResizedDataset,
-    other: ImageDataset | ResizedDataset,
+    dataset: ImageSet,
+    other: ImageSet,
     translate: Translate | None,
     stage: StagePlan,
     device: Device,
 ) -> Iterator[Batch]:
     """Yield a domain's test images with their translations and, if known, their true translations."""
-    true_translation = (
-        dataset.true_translation(other)
-        if isinstance(dataset, ResizedDataset) and isinstance(other, ResizedDataset) and translate
-        else None
-    )
+    true_translation = dataset.true_translation(other) if translate else None
     truths = _pictures(true_translation, None, device) if true_translation else None
     for real, labels in _pictures(dataset, None, device):
         fake = None

@@ -1,1 +1,1 @@
-"""Trained generators in use: translating pictures and folders, tiling, and export."""
+"""Trained networks in use: predicting and translating pictures and folders, tiling, and export."""

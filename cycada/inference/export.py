@@ -1,70 +1,149 @@
-"""Export of a trained generator from its run, with all that is needed to use it."""
+"""Export of a trained network from its run, with all that is needed to use it."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import nn
 
-from cycada.core.errors import CycadaError
-from cycada.core.files import ready, whole, write_text
-from cycada.inference.export_format import CARD, CONFIG, ONNX, WEIGHTS, Exported, read_export, write_weights
+from cycada.config.schema import Config, Spec
+from cycada.core.errors import CycadaError, shown
+from cycada.core.files import ready, write_text
+from cycada.inference.export_format import (
+    CARD,
+    CONFIG,
+    ONNX,
+    PT2,
+    WEIGHTS,
+    Exported,
+    Role,
+    is_export,
+    read_export,
+    weights_file,
+)
+from cycada.inference.loading import ROLES, class_names, mask_values_of, purpose, reading
 from cycada.inference.model_card import card, data_name
+from cycada.inference.portable import write_onnx, write_program
 from cycada.inference.translator import translation
 from cycada.methods import Direction
-from cycada.runs.reuse import find_run, load_stage
-from cycada.storage.store import environment
+from cycada.planning.plan import StagePlan
+from cycada.planning.tasks import task_of
+from cycada.runs.reuse import find_stage, load_stage, trained_networks
+from cycada.storage.loading import trained_network
+from cycada.storage.store import RunFolder, environment
 from cycada.train.device import Device
+
+NOT_KEPT = ("weights", "pretrained")
+"""Options of an architecture that say where weights come from: an export brings its own."""
 
 
 def export(
     run: Path | str,
     out: Path | str,
-    direction: Direction = "st",
+    direction: Direction | None = None,
     onnx: bool = False,
     results: Path | str = "results",
+    *,
+    network: Role | None = None,
+    torch_export: bool = False,
 ) -> tuple[Path, ...]:
-    """Export a generator from a run into a folder.
+    """Export a network from a run into a folder, in the layout of the Hugging Face Hub.
 
-    The folder receives generator.safetensors, config.json, README.md (a model card) and, if asked for,
-    generator.onnx. `load_generator` and `cycada translate` take this folder, or the .safetensors file alone.
+    The folder receives model.safetensors, config.json, README.md (a model card) and, if asked for, model.onnx
+    and model.pt2. `load_model`, `cycada predict` and `cycada translate` take this folder, or the .safetensors
+    file alone; `cycada.HubModel` uploads it.
 
     Args:
-        run: A run folder, or the beginning of a run's id.
+        run: A run folder, the beginning of a run's id, or the name of an experiment.
         out: The folder to write to.
-        direction: `st`, source to target, or `ts`.
-        onnx: Write the generator as ONNX, too.
+        direction: The earlier way to name a generator: `st` is `network="g_st"`, `ts` is `network="g_ts"`.
+        onnx: Write the network as ONNX, too, and compare its answers with torch's.
         results: The folder of the runs.
+        network: `f_t`, `g_st` or `g_ts`; the default is what the stage is for.
+        torch_export: Write the network as a program of torch.export, too, and compare its answers.
 
     Returns:
         The files that were written.
 
     Raises:
-        CycadaError: The run does not have this direction, its stage translates without a generator, `out`
-            holds another generator, or the packages for ONNX are missing.
+        CycadaError: The run does not have this network, its stage translates without a generator, `out` holds
+            another network, or the packages for ONNX are missing.
     """
-    folder, out = find_run(run, results), Path(out)
+    role = _role(network, direction)
+    folder, out = find_stage(run, results, role), Path(out)
     config, stage = load_stage(folder)
-    net = translation(folder, config, stage, direction, Device.find("cpu"))
+    role = role or purpose(stage)
+    net = _network(folder, config, stage, role)
+    about = _about(folder, config, stage, role, net)
+    _check_free(out, about)
+    ready(out)
+    from cycada.inference.hub import HubModel  # imports huggingface_hub
+
+    write_text(out / CARD, card(about, folder))
+    HubModel(about, net).save_pretrained(out)
+    read_export(out)  # what cannot be read back is no export
+    formats = ({ONNX: write_onnx} if onnx else {}) | ({PT2: write_program} if torch_export else {})
+    any_size = {name: write(net, about, out / name) for name, write in formats.items()}
+    write_text(out / CARD, card(about, folder, any_size))
+    return tuple(out / name for name in (WEIGHTS, CONFIG, CARD, *formats))
+
+
+def _role(network: Role | None, direction: Direction | None) -> Role | None:
+    """Return the network that the two arguments name.
+
+    Raises:
+        CycadaError: They contradict each other, or there is no such network.
+    """
+    names = {network, {None: None, "st": "g_st", "ts": "g_ts"}.get(direction, direction)} - {None}
+    if len(names) > 1:
+        raise CycadaError(
+            f"network: found {network} and the direction '{direction}', expected one of the two."
+        )
+    for name in names:
+        if name not in ROLES:
+            raise CycadaError(f"network: found {shown(name)}, expected one of {', '.join(ROLES)}.")
+        return name
+    return None
+
+
+def _network(folder: RunFolder, config: Config, stage: StagePlan, role: Role) -> nn.Module:
+    """Return the trained network of a role, on the CPU and in eval mode.
+
+    Raises:
+        CycadaError: The stage does not have it.
+    """
+    if role == "f_t":
+        if role not in stage.specs:
+            raise CycadaError(
+                f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no f_t, only "
+                f"{', '.join(stage.specs)}. Name another network with --network, or another stage."
+            )
+        return trained_network(folder, config, stage, role, len(class_names(folder)[0])).eval()
+    net = translation(folder, config, stage, "st" if role == "g_st" else "ts", Device.find("cpu"))
     if not isinstance(net, nn.Module):
         raise CycadaError(
             f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) translates by a search and not by a "
-            "generator; "
-            "only generators can be exported."
+            "generator; only generators can be exported."
         )
-    role = f"g_{direction}"
+    return net
+
+
+def _about(folder: RunFolder, config: Config, stage: StagePlan, role: Role, net: nn.Module) -> Exported:
+    """Return the description of a network."""
+    spec, data = stage.specs[role], config.data
+    kept = {name: value for name, value in spec.options.items() if name not in NOT_KEPT}
     about = Exported(
-        architecture=stage.specs[role].model_dump(),
-        channels=config.data.channels,
-        size=config.shapes(stage.stage)["source" if direction == "st" else "target"],
+        architecture=Spec(name=spec.name, **kept).model_dump(),
+        channels=data.channels,
+        size=config.shapes(stage.stage)["source" if role == "g_st" else "target"],
         window=config.window(stage.stage),
         multiple_of=int(getattr(net, "multiple_of", 1)),
-        resize=config.data.resize,
-        direction=direction,
+        resize=data.resize,
         role=role,
-        source=data_name(config.data.source),
-        target=data_name(config.data.target),
+        source=data_name(data.source),
+        target=data_name(data.target),
         run=folder.id,
         experiment=config.name,
         stage=stage.name,
@@ -73,61 +152,45 @@ def export(
         steps=stage.stage.steps,
         plugins=tuple(config.plugins),
         versions={name: v for name, v in environment().items() if name in ("cycada", "torch", "git")},
+        precision=stage.stage.precision,
     )
+    if role != "f_t":
+        return replace(about, direction="st" if role == "g_st" else "ts")
+    classes, palette = class_names(folder)
+    read, segmentation = reading(config, stage), task_of(config).name == "segmentation"
+    nets = trained_networks(folder, config, stage, len(classes), Device.find("cpu"))
+    multiple = math.lcm(*(int(getattr(module, "multiple_of", 1)) for module in nets.modules()))
+    return replace(
+        about,
+        classes=classes,
+        segmentation=segmentation,
+        palette=palette,
+        mask_values=mask_values_of(config, len(classes)) if segmentation else (),
+        fit=read.fit,
+        upright=read.upright,
+        evaluation={**stage.evaluation.model_dump(mode="json"), "multiple_of": multiple},
+    )
+
+
+def _check_free(out: Path, about: Exported) -> None:
+    """Raise CycadaError where a folder is none, or holds another network."""
     if out.is_file():
-        raise CycadaError(f"{out}: this is a file, expected a folder for the generator.")
-    if (out / WEIGHTS).exists():
+        raise CycadaError(f"{out}: this is a file, expected a folder for the network.")
+    if out.is_dir() and is_export(out):
         other = read_export(out)[1]
-        if (other.run, other.direction) != (about.run, about.direction):
+        if (other.run, other.role) != (about.run, about.role):
             raise CycadaError(
-                f"{out}: this folder already holds the generator of run {other.run}, {other.direction}. "
+                f"{out}: this folder already holds {other.role} of run {other.run}. "
                 "Choose another folder, or remove it."
             )
-    ready(out)
-    write_weights(out, net, about)
-    write_text(out / CARD, card(about, folder, onnx))
-    if onnx:
-        write_onnx(net, about, out / ONNX)
-    return tuple(out / name for name in (WEIGHTS, CONFIG, CARD, *([ONNX] if onnx else [])))
-
-
-def write_onnx(net: nn.Module, about: Exported, file: Path) -> None:
-    """Write a generator as an ONNX file.
-
-    Its input `image` and its output `translated` are (batch, C, height, width) float32 in [-1, 1]. The batch
-    can have any size; height and width are multiples of `multiple_of`, and at least twice that.
-
-    Args:
-        net: The generator.
-        about: Its description.
-        file: The file to write.
-
-    Raises:
-        CycadaError: The packages for ONNX are missing.
-    """
-    try:
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise CycadaError(f"--onnx: {error}. Install it with: pip install 'cycada[onnx]'") from None
-    m = about.multiple_of
-    rows, columns = (torch.export.Dim(name, min=2) for name in ("rows", "columns"))
-    shapes = (
-        {
-            0: torch.export.Dim("batch", min=1),
-            2: m * rows if m > 1 else rows,
-            3: m * columns if m > 1 else columns,
-        },
-    )
-    traced = torch.zeros(2, about.channels, 4 * m, 6 * m)
-    program = torch.onnx.export(
-        net,
-        (traced,),
-        dynamo=True,
-        input_names=["image"],
-        output_names=["translated"],
-        dynamic_shapes=shapes,
-        verbose=False,
-    )
-    assert program is not None
-    with whole(file) as temporary:
-        program.save(str(temporary))
+        if weights_file(out).name != WEIGHTS:
+            raise CycadaError(
+                f"{out}: this folder holds an export of an earlier version, {weights_file(out).name}. "
+                "Choose another folder, or remove it."
+            )
+        return
+    if taken := [name for name in (WEIGHTS, CONFIG, CARD, ONNX, PT2) if (out / name).exists()]:
+        raise CycadaError(
+            f"{out / taken[0]}: this file was not written by cycada export. Choose another folder, or remove "
+            "it."
+        )

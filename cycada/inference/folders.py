@@ -54,7 +54,7 @@ class Translation:
         )
 
 
-def translate(
+def translate(  # noqa: PLR0913 (each is an option of its caller)
     what: Path | str | Translator,
     source: Path | str,
     out: Path | str,
@@ -228,7 +228,7 @@ def _pairs_of_folder(
         pair
         for folder, files in by_folder.items()
         if not own[folder]
-        for pair in _named(files, out / folder.relative_to(source), form)
+        for pair in named_outputs(files, out / folder.relative_to(source), form)
     ]
     left_out = {str(path): why for path, why in content.left_out.items() if not own[path]}
     if not pairs:
@@ -241,7 +241,7 @@ def _pairs_of_folder(
     return pairs, left_out
 
 
-def _named(files: Sequence[Path], out: Path, form: Format) -> list[tuple[Path, Path]]:
+def named_outputs(files: Sequence[Path], out: Path, form: Format) -> list[tuple[Path, Path]]:
     """Return files with those of their translations, whose names must differ.
 
     `a.jpg` becomes `a.png`. Beside an `a.tif`, both keep their whole names, `a.jpg.png` and `a.tif.png`; and

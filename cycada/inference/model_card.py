@@ -10,60 +10,50 @@ from typing import Any
 import yaml
 
 from cycada.config.schema import Spec
+from cycada.core.errors import list_some
 from cycada.evaluation.scoring import stored_scores
-from cycada.inference.export_format import ONNX, WEIGHTS, Exported
+from cycada.inference.export_format import WEIGHTS, Exported
 from cycada.storage.store import RunFolder
 
 
-def card(about: Exported, folder: RunFolder, onnx: bool) -> str:
-    """Write the model card of an exported generator.
+def card(about: Exported, folder: RunFolder, any_size: Mapping[str, bool] | None = None) -> str:
+    """Write the model card of an exported network.
 
     Args:
-        about: The description of the generator.
+        about: The description of the network.
         folder: Its run folder: the scores are those of scores.json and, where it exists, of quality.json.
-        onnx: Whether there is an ONNX file.
+        any_size: The portable files beside the weights, each with whether it takes images of any size.
 
     Returns:
         The text of README.md.
     """
-    before, after = (about.source, about.target) if about.direction == "st" else (about.target, about.source)
-    head = {
-        "library_name": "cycada",
-        "pipeline_tag": "image-to-image",
-        "tags": ["image-translation", "unpaired", about.method, about.architecture["name"]],
-        "license": "other",
-        "license_name": "see-the-data",
-    }
-    if about.method == "pix2pix":
-        head["tags"].remove("unpaired")  # type: ignore[attr-defined]
     height, width = about.size
     facts = {
         "run": f"`{about.run}` ({about.experiment}, stage {about.stage})",
         "method": about.method,
         "network": f"`{about.role}`: {', '.join(f'{k} {v}' for k, v in about.architecture.items())}",
         "images": f"{about.channels} channels, values in [-1, 1], height and width multiples of "
-        "{about.multiple_of}",
+        f"{about.multiple_of}",
         "size in training": f"{height} x {width}"
         + ("" if about.window == about.size else f", windows of {about.window[0]} x {about.window[1]}"),
         "steps": f"{about.steps} of {folder.read_json('manifest.json')['batch']} images",
         "seed": str(about.seed),
         "selection": "last step",
     }
+    if about.plugins:
+        facts["plug-ins"] = f"{', '.join(about.plugins)}: import them before loading, on PYTHONPATH"
     counts = folder.read_json("manifest.json").get("images", {})
     images = ", ".join(f"{name} {n}" for name, n in counts.items())
-    onnx_line = (
-        f"`{ONNX}` takes `image` (batch, {about.channels}, height, width), float32 in [-1, 1], "
-        "and gives `translated`."
-    )
+    title, what = _subject(about)
     return "\n".join(
         [
             "---",
-            yaml.safe_dump(head, sort_keys=False).strip(),
+            yaml.safe_dump(_head(about), sort_keys=False).strip(),
             "---",
             "",
-            f"# {before} → {after}",
+            f"# {title}",
             "",
-            f"Translates images that look like `{before}` so that they look like `{after}`.",
+            what,
             "",
             *_table(facts),
             "",
@@ -73,19 +63,11 @@ def card(about: Exported, folder: RunFolder, onnx: bool) -> str:
             "",
             *_section("Losses at the last step", _losses(folder)),
             *_section("Scores", _scores(folder)),
-            "## Use",
+            *_use(about, any_size or {}),
             "",
-            "```python",
-            "import cycada",
-            "from PIL import Image",
+            "## Limits",
             "",
-            f'translator = cycada.load_generator("{WEIGHTS}")',
-            'translator(Image.open("photo.jpg"), size="keep").save("translated.png")',
-            "```",
-            "",
-            "`translator.net` is the torch module. A whole folder: "
-            f"`cycada translate {WEIGHTS} photos/ out/ --size keep`.",
-            *([onnx_line] if onnx else []),
+            *_limits(about),
             "",
             "## Licence",
             "",
@@ -94,11 +76,77 @@ def card(about: Exported, folder: RunFolder, onnx: bool) -> str:
             "may be used, passed on or sold. This file does not know them: look them up, and put the licence "
             "into",
             "the head of this card.",
-            "A translated image shows what the generator makes up, not what was there: it is no evidence of "
-            "anything.",
             "",
         ]
     )
+
+
+def _head(about: Exported) -> dict[str, Any]:
+    """Return the fields of the card's YAML head."""
+    kind = ["domain-adaptation"]
+    if about.translates:
+        kind = ["image-translation", *(["unpaired"] if about.method != "pix2pix" else [])]
+    task = "image-segmentation" if about.segmentation else "image-classification"
+    return {
+        "library_name": "cycada",
+        "pipeline_tag": "image-to-image" if about.translates else task,
+        "tags": [*kind, about.method, about.architecture["name"]],
+        "license": "other",
+        "license_name": "see-the-data",
+    }
+
+
+def _subject(about: Exported) -> tuple[str, str]:
+    """Return the title, and a sentence that says what the network does."""
+    if about.translates:
+        ends = (about.source, about.target) if about.direction == "st" else (about.target, about.source)
+        return (
+            " → ".join(ends),
+            f"Translates images that look like `{ends[0]}` so that they look like `{ends[1]}`.",
+        )
+    task = "Names the class of every pixel" if about.segmentation else "Names the class"
+    return (
+        f"{about.target}: {len(about.classes)} classes",
+        f"{task} of images like those of `{about.target}`, learnt from the labels of `{about.source}`. "
+        f"The classes are {list_some(about.classes, 30)}.",
+    )
+
+
+def _use(about: Exported, any_size: Mapping[str, bool]) -> list[str]:
+    """Return the section that shows how the network is used."""
+    load = [f'model = cycada.load_model("{WEIGHTS}")  # or the folder, or a run']
+    if about.translates:
+        code = ["from PIL import Image", "", *load]
+        code += ['model(Image.open("photo.jpg"), size="keep").save("translated.png")']
+        command, output = f"cycada translate {WEIGHTS} photos/ out/ --size keep", "`translated`"
+    else:
+        code = ["", *load, 'found = model.predict("photo.jpg")']
+        code += ["print(found.shares)" if about.segmentation else "print(found.label, found.probability)"]
+        command, output = f"cycada predict {WEIGHTS} photos/ out/", "`logits`"
+    lines = ["## Use", "", "```python", "import cycada", *code, "```", ""]
+    lines += [f"`model.net` is the torch module. A whole folder: `{command}`."]
+    for name, any_height in any_size.items():
+        sides = "height, width" if any_height else f"{about.window[0]}, {about.window[1]}"
+        lines += [
+            f"`{name}` takes `image` (batch, {about.channels}, {sides}), float32 in [-1, 1], and gives "
+            f"{output}."
+        ]
+    return lines
+
+
+def _limits(about: Exported) -> list[str]:
+    """Return what the network cannot do."""
+    if about.translates:
+        return [
+            "A translated image shows what the generator makes up, not what was there: it is no evidence of "
+            "anything."
+        ]
+    return [
+        "It knows the classes above alone and always names one of them. Its scores are those of the test "
+        "images "
+        f"of `{about.target}`; on other images they may be far lower, and its probabilities are not "
+        "calibrated.",
+    ]
 
 
 def data_name(spec: Spec) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError
 from cycada.data import convert, to_bytes, to_float
-from cycada.data.picture import UNREADABLE, pixels_of
+from cycada.data.picture import UNREADABLE, pixels_of, read_picture
+from cycada.data.preprocess import Preprocess
 from cycada.data.transforms import Resize
 from cycada.inference.export_format import is_export, read_export
 from cycada.inference.tiling import TILE, ProgressCallback, no_progress, translate_picture
@@ -68,6 +69,46 @@ class Translator:
                 "to take out."
             )
         return self.translate
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The function from a picture to the generator's input at the size of the training."""
+        return Preprocess(self.size, self.channels, self.resize)
+
+    def predict(self, pictures: Any, size: Size = "run") -> Any:
+        """Translate one or more pictures.
+
+        Args:
+            pictures: A path, a PIL image, or a uint8 array (H, W), (H, W, 1) or (H, W, 3); or a list of such;
+                or a batch of floats (N, C, H, W) in [-1, 1].
+            size: As for a call of the translator; a batch is taken at its own size.
+
+        Returns:
+            The translation: a PIL image for a path, else what was given; a list for a list.
+
+        Raises:
+            CycadaError: A picture cannot be read, or something else was given.
+        """
+        if isinstance(pictures, Tensor):
+            if pictures.ndim != 4 or pictures.shape[1] != self.channels or not pictures.is_floating_point():
+                raise CycadaError(
+                    f"predict: found a tensor {tuple(pictures.shape)} of {pictures.dtype}, expected (N, "
+                    f"{self.channels}, H, W) of floats in [-1, 1]."
+                )
+            with torch.no_grad():
+                return self.translate(pictures.float().to(self.device))
+        if isinstance(pictures, (list, tuple)):
+            return [self.predict(picture, size) for picture in pictures]
+        if isinstance(pictures, (str, Path)):
+            array = self(read_picture(Path(pictures), 3 if self.channels == 3 else 1), size)
+            return Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array)
+        if isinstance(pictures, (Pil.Image, np.ndarray)):
+            return self(pictures, size)
+        raise CycadaError(
+            f"predict: found a {type(pictures).__name__}, expected a path, a PIL image, a uint8 array, a "
+            "list of "
+            "these, or a batch tensor (N, C, H, W)."
+        )
 
     @overload
     def __call__(
@@ -170,6 +211,11 @@ def load_generator(
     """
     if is_export(Path(what)):
         net, about = read_export(Path(what))
+        if about.direction is None:
+            raise CycadaError(
+                f"{what}: found {about.role}, which names classes, expected a generator. Use it with: cycada "
+                "predict"
+            )
         if direction not in (None, about.direction):
             raise CycadaError(
                 f"{what}: found the direction '{about.direction}' only, not '{direction}'. Export that one, "

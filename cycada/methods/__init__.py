@@ -15,7 +15,8 @@ from cycada.methods.base import (
     roles_in,
 )
 from cycada.methods.dependencies import depends_on
-from cycada.methods.step_tensors import TEACHER, Networks, Options, StepTensors
+from cycada.methods.roles import TEACHER, Networks
+from cycada.methods.step_tensors import Options, StepTensors
 
 import_folder(__name__, list(__path__))
 

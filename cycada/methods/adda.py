@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from cycada.core.bounds import Share
 from cycada.core.types import Output
@@ -25,31 +26,48 @@ class DomainDiscriminatorOptions(Options):
     """Options of methods with a domain discriminator.
 
     Attributes:
-        critic_input: What the discriminator sees: the features or, as in the authors' code, the class scores
-            (logits).
+        critic_input: What the discriminator sees; subclasses say what there is to choose from.
         gate: f_t's adversarial loss counts only in steps in which the discriminator's accuracy on the batch
             is above this; None: always. It is 0.6 in the authors' code, where training ends after an epoch
             below it; here the loss only pauses.
     """
 
-    critic_input: Literal["features", "scores"] = "scores"
+    critic_input: str
     gate: Share | None = None
 
 
-class DomainDiscriminatorTensors(StepTensors):
+DiscriminatorOptionsT = TypeVar("DiscriminatorOptionsT", bound=DomainDiscriminatorOptions)
+
+
+@dataclass(frozen=True)
+class AddaOptions(DomainDiscriminatorOptions):
+    """Options of ADDA.
+
+    Attributes:
+        critic_input: What the discriminator sees: the features or, as in the authors' code, the class scores
+            (logits).
+    """
+
+    critic_input: Literal["features", "scores"] = "scores"
+
+
+class DomainDiscriminatorTensors(StepTensors[DiscriminatorOptionsT]):
     """Tensors of the game between f_t and D_feat; subclasses say which images f_s and f_t see.
 
     D_feat minimises -E log D(f_s(x_s)) - E log(1 - D(f_t(x_t))), and f_t minimises -E log D(f_t(x_t)) (Tzeng
     et al. 2017, eq. 7 and 9). f_s is frozen and in eval mode, while f_t trains with its dropout. So part of
     what D_feat tells apart is dropout. In the authors' code f_s is in train mode with dropout, too.
-
-    Attributes:
-        output_source: Output of a task network on the source side.
-        output_target: Output of f_t on target images.
     """
 
-    output_source: cached_property[Output]
-    output_target: cached_property[Output]
+    @cached_property
+    def output_source(self) -> Output:
+        """Output of a task network on the source side; subclasses say which."""
+        raise NotImplementedError
+
+    @cached_property
+    def output_target(self) -> Output:
+        """Output of f_t on target images."""
+        raise NotImplementedError
 
     def _discriminator_input(self, output: Output) -> Tensor:
         return output.features if self.options.critic_input == "features" else output.logits
@@ -85,16 +103,16 @@ class DomainDiscriminatorTensors(StepTensors):
             return (self.average(0.5 * (accuracy_s + accuracy_t)) > self.options.gate).float()
 
 
-class AddaTensors(SourceTensors, DomainDiscriminatorTensors):
+class AddaTensors(SourceTensors[AddaOptions], DomainDiscriminatorTensors[AddaOptions]):
     """Tensors of ADDA: the frozen f_s on source images against f_t on target images."""
 
     @cached_property
-    def output_source(self) -> Output:  # type: ignore[override]
+    def output_source(self) -> Output:
         """f_s's output on source images."""
         return self.nets.f_s(self.real_s)
 
     @cached_property
-    def output_target(self) -> Output:  # type: ignore[override]
+    def output_target(self) -> Output:
         """f_t's output on target images."""
         return self.nets.f_t(self.real_t)
 
@@ -110,6 +128,6 @@ methods.add(
         "ADDA",
         "f_t's target features against the frozen f_s's source features, without translation (Tzeng et al. "
         "2017, eq. 7 and 9)",
-        options=DomainDiscriminatorOptions,
+        options=AddaOptions,
     ),
 )

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from cycada.core.bounds import Share
 from cycada.losses.entropy import self_information
-from cycada.methods.adda import FEATURE_DISCRIMINATOR, DomainDiscriminatorTensors
+from cycada.methods.adda import FEATURE_DISCRIMINATOR, DomainDiscriminatorOptions, DomainDiscriminatorTensors
 from cycada.methods.base import Method, PhaseSpec, methods
 from cycada.methods.source_only import SourceTensors
-from cycada.methods.step_tensors import Options, kept_detached
+from cycada.methods.step_tensors import kept_detached
 
 
 @dataclass(frozen=True)
-class AdventOptions(Options):
+class AdventOptions(DomainDiscriminatorOptions):
     """Options of ADVENT.
 
     Attributes:
@@ -37,7 +37,7 @@ class AdventOptions(Options):
     gate: Share | None = None
 
 
-class AdventTensors(SourceTensors, DomainDiscriminatorTensors):
+class AdventTensors(SourceTensors[AdventOptions], DomainDiscriminatorTensors[AdventOptions]):
     """Tensors of ADVENT; f_t runs once on each domain.
 
     D_feat learns from the very predictions on which f_t was trained against it.

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from cycada.methods.base import Method, PhaseSpec, methods
 from cycada.methods.dann import DannOptions, DannTensors
+from cycada.methods.source_only import BothDomainsTensors
+from cycada.methods.step_tensors import OptionsT
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class CdanOptions(DannOptions):
     critic_input: Literal["features", "scores", "product"] = "product"
 
 
-class AlignTensors(DannTensors):
-    """Tensors of DANN, with the features and the logits of both domains."""
+class AlignTensors(BothDomainsTensors[OptionsT]):
+    """Tensors of feature alignment: f_t's features and logits on both domains."""
 
     @cached_property
     def features_real_s(self) -> Tensor:
@@ -47,6 +49,10 @@ class AlignTensors(DannTensors):
     def f_t_logits_real_t(self) -> Tensor:
         """f_t's logits of target images, (N, K)."""
         return self.output_real_t.logits
+
+
+class AlignWithDannTensors(AlignTensors[DannOptions], DannTensors):
+    """Tensors of feature alignment and of DANN, so that `cdan` may stand beside the other losses."""
 
 
 def task_phase(**terms: float) -> tuple[PhaseSpec, ...]:
@@ -97,4 +103,6 @@ for name, label, plan, options, summary in (
         "gradient reversal on features x class probabilities (Long et al. 2018, eq. 5 to 7)",
     ),
 ):
-    methods.add(name, Method(AlignTensors, plan, label, f"{summary}, without translation", options=options))
+    methods.add(
+        name, Method(AlignWithDannTensors, plan, label, f"{summary}, without translation", options=options)
+    )

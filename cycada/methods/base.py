@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from cycada.core.registry import Registry
 from cycada.core.types import Output
-from cycada.methods.step_tensors import Networks, Options, StepTensors
+from cycada.methods.roles import Networks
+from cycada.methods.step_tensors import Options, StepTensors
 
 Classify = Callable[[Tensor], Tensor]
 """Function from images (N, C, H, W) to logits (N, K), or (N, K, H, W) for segmentation."""
@@ -101,7 +102,7 @@ def generators_translate(nets: Networks, options: Any = None) -> dict[Direction,
     translations: dict[Direction, Translate] = {}
     for direction in ("st", "ts"):
         if f"g_{direction}" in nets:
-            translations[direction] = nets.get_submodule(f"g_{direction}")  # type: ignore[index]
+            translations[direction] = nets.get_submodule(f"g_{direction}")
     return translations
 
 
@@ -135,7 +136,7 @@ class Method:
         supervision: `target` uses the labelled TARGET training set as the source; only an oracle does that.
     """
 
-    tensors: type[StepTensors]
+    tensors: type[StepTensors[Any]]
     phases: tuple[PhaseSpec, ...]
     label: str
     summary: str

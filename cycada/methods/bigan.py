@@ -32,7 +32,7 @@ class BiganOptions(Options):
     gan: Literal["lsgan", "vanilla", "hinge"] = "lsgan"
 
 
-class BiganTensors(StepTensors):
+class BiganTensors(StepTensors[BiganOptions]):
     """Tensors of BiGAN: pairs of an image that looks like the source and one that looks like the target.
 
     The two images are concatenated along the channels, the source-like one first. The suffix says which of

@@ -18,7 +18,8 @@ from cycada.core.bounds import Count, Positive
 from cycada.core.types import full_precision
 from cycada.data import resize_images
 from cycada.methods.base import Classify, Direction, Method, PhaseSpec, Translate, methods
-from cycada.methods.step_tensors import Networks, Options, StepTensors, kept_detached, option
+from cycada.methods.roles import Networks
+from cycada.methods.step_tensors import Options, StepTensors, kept_detached, option
 from cycada.networks import NOISE, PairDiscriminatorOutput
 
 
@@ -38,7 +39,7 @@ class CoganOptions(Options):
     invert_rate: Positive = option(0.1, omit_default_from_id=True)
 
 
-class CoganTensors(StepTensors):
+class CoganTensors(StepTensors[CoganOptions]):
     """Tensors of CoGAN.
 
     fake_s and fake_t are drawn from the same noise: they should show the same class in the two domains.
@@ -142,7 +143,7 @@ def pair_classifiers(nets: Networks) -> dict[str, Classify]:
     if nets.pair_d.classes is None:
         return {}
 
-    def by(side: str) -> Classify:
+    def by(side: Literal["s", "t"]) -> Classify:
         return lambda images: nets.pair_d(images, side).logits
 
     return {"source": by("s"), "target": by("t")}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -51,8 +51,28 @@ class FastCutOptions(CutOptions):
     flip_equivariance: bool = True
 
 
-class CutTensors(StepTensors):
+if TYPE_CHECKING:
+    from cycada.methods.roles import Networks, TensorNetwork
+
+    class TwoPartGenerator(TensorNetwork):
+        """A generator whose forward pass is `decode(encode(images)[-1])`, such as `resnet`."""
+
+        def encode(self, images: Tensor) -> list[Tensor]:
+            """Return the maps that are compared."""
+
+        def decode(self, features: Tensor) -> Tensor:
+            """Return images from the last of these maps."""
+
+    class CutNetworks(Networks):
+        """The networks of CUT."""
+
+        g_st: TwoPartGenerator
+
+
+class CutTensors(StepTensors[CutOptions]):
     """Tensors of CUT: query_* are encoded patches of translations, key_* encoded patches of the inputs."""
+
+    nets: CutNetworks
 
     @cached_property
     def flipped(self) -> bool:
@@ -60,7 +80,7 @@ class CutTensors(StepTensors):
 
         The CPU's random generator, which is seeded in every step, decides.
         """
-        return bool(self.options.flip_equivariance) and torch.rand(()).item() < 0.5
+        return self.options.flip_equivariance and torch.rand(()).item() < 0.5
 
     def _mirrored(self, maps: Tensor) -> Tensor:
         return maps.flip(-1) if self.flipped else maps

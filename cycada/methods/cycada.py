@@ -6,21 +6,20 @@ images, the feature step aligns f_t's features (eq. 5).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from typing_extensions import TypeVar
 
-from cycada.core.bounds import NonNegative, Part, Share
+from cycada.core.bounds import NonNegative, Part
 from cycada.core.types import Output
 from cycada.data import resize_images
 from cycada.losses.task import labelled_cross_entropy
-from cycada.methods.adda import FEATURE_DISCRIMINATOR, DomainDiscriminatorOptions, DomainDiscriminatorTensors
-from cycada.methods.base import Method, PhaseSpec, methods
+from cycada.methods.adda import FEATURE_DISCRIMINATOR, AddaOptions, DomainDiscriminatorTensors
+from cycada.methods.base import Method, PhaseSpec, Translate, methods
 from cycada.methods.cyclegan import (
     DISCRIMINATORS,
     GRID,
@@ -29,7 +28,7 @@ from cycada.methods.cyclegan import (
     generators,
     translation_classifiers,
 )
-from cycada.methods.step_tensors import Options, kept_detached, option
+from cycada.methods.step_tensors import Options, OptionsT, kept_detached, option
 
 
 @dataclass(frozen=True)
@@ -60,24 +59,16 @@ class TaskOptions(Options):
 
 
 @dataclass(frozen=True)
-class FeatureOptions(DomainDiscriminatorOptions, TaskOptions):
+class FeatureOptions(AddaOptions, TaskOptions):
     """Options of the feature step: those of adda and of cycada_task."""
 
 
 @dataclass(frozen=True)
-class JointOptions(PixelOptions):
-    """Options of all steps in one stage.
-
-    Attributes:
-        critic_input: See `DomainDiscriminatorOptions`.
-        gate: See `DomainDiscriminatorOptions`.
-    """
-
-    critic_input: Literal["features", "scores"] = "scores"
-    gate: Share | None = None
+class JointOptions(AddaOptions, PixelOptions):
+    """Options of all steps in one stage: those of adda and of cycada_pixel."""
 
 
-class PixelTensors(CycleGANTensors):
+class TranslatedTensors(CycleGANTensors[OptionsT]):
     """Tensors of CycleGAN, with the logits of f_s (`f_s_logits_*`) and f_t (`f_t_logits_*`) on its images."""
 
     @kept_detached
@@ -118,15 +109,6 @@ class PixelTensors(CycleGANTensors):
         return self.nets.f_s(self.fake_s).logits
 
     @cached_property
-    def semantic_gate(self) -> Tensor:
-        """1. while f_s is accurate enough for `options.semantic_gate`, else 0.; the same in every process."""
-        if self.options.semantic_gate is None:
-            return torch.ones((), device=self.real_s.device)
-        with torch.no_grad():
-            loss = labelled_cross_entropy(self.f_s_logits_real_s.float(), self.label_s)
-            return (self.average(loss) <= self.options.semantic_gate).float()
-
-    @cached_property
     def output_fake_t(self) -> Output:
         """f_t's output on translated source images."""
         return self.nets.f_t(self.fake_t)
@@ -142,7 +124,23 @@ class PixelTensors(CycleGANTensors):
         return self.nets.f_t(self.real_s).logits
 
 
-def translation_of(options: Any, generator: nn.Module) -> Callable[[Tensor], Tensor]:
+PixelOptionsT = TypeVar("PixelOptionsT", bound=PixelOptions, default=PixelOptions)
+
+
+class PixelTensors(TranslatedTensors[PixelOptionsT]):
+    """Tensors of the pixel step."""
+
+    @cached_property
+    def semantic_gate(self) -> Tensor:
+        """1. while f_s is accurate enough for `options.semantic_gate`, else 0.; the same in every process."""
+        if self.options.semantic_gate is None:
+            return torch.ones((), device=self.real_s.device)
+        with torch.no_grad():
+            loss = labelled_cross_entropy(self.f_s_logits_real_s.float(), self.label_s)
+            return (self.average(loss) <= self.options.semantic_gate).float()
+
+
+def translation_of(options: Options, generator: Translate) -> Translate:
     """Return the function with which a stage translates source images at their own size: fake_t from real_s.
 
     Args:
@@ -157,7 +155,7 @@ def translation_of(options: Any, generator: nn.Module) -> Callable[[Tensor], Ten
     )
 
 
-def translated_at(scale: float, generator: nn.Module, images: Tensor) -> Tensor:
+def translated_at(scale: float, generator: Translate, images: Tensor) -> Tensor:
     """Return the translations of resized images: (N, C, H, W) -> (N, C, h, w).
 
     Args:
@@ -167,8 +165,7 @@ def translated_at(scale: float, generator: nn.Module, images: Tensor) -> Tensor:
     """
     multiple = int(getattr(generator, "multiple_of", 1))
     size = [max(1, round(side * scale / multiple)) * multiple for side in images.shape[-2:]]
-    result: Tensor = generator(resize_images(images, size))
-    return result
+    return generator(resize_images(images, size))
 
 
 def enlarged(images: Tensor, like: Tensor) -> Tensor:
@@ -184,24 +181,31 @@ def enlarged(images: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(images.float(), like.shape[-2:], mode="bilinear", align_corners=False)
 
 
-class JointTensors(PixelTensors, DomainDiscriminatorTensors):
-    """Tensors of CyCADA: D_feat compares f_s on translated images with f_t on target images (eq. 5).
+FeatureOptionsT = TypeVar("FeatureOptionsT", bound=AddaOptions, default=FeatureOptions)
+
+
+class FeatureTensors(TranslatedTensors[FeatureOptionsT], DomainDiscriminatorTensors[FeatureOptionsT]):
+    """Tensors of the feature step: D_feat compares f_s on translated images with f_t on target images."""
+
+    @cached_property
+    def output_source(self) -> Output:
+        """f_s's output on translated source images."""
+        return self.f_s_output_fake_t
+
+    @cached_property
+    def output_target(self) -> Output:
+        """f_t's output on target images."""
+        return self.nets.f_t(self.real_t)
+
+
+class JointTensors(PixelTensors[JointOptions], FeatureTensors[JointOptions]):
+    """Tensors of CyCADA with all its steps in one stage (eq. 5).
 
     The paper minimises eq. 5 over f_T and both generators and maximises it over the discriminators. So there
     G_st learns from L_task(f_T, G_st(X_S), Y_S) and L_GAN(f_T, D_feat, f_S(G_st(X_S)), X_T), too. Here every
     phase sees as constants what an earlier phase computed: in the stage `cycada` G_st learns from the image,
     cycle and semantic terms alone, and f_t learns from the images that G_st made before its update.
     """
-
-    @cached_property
-    def output_source(self) -> Output:  # type: ignore[override]
-        """f_s's output on translated source images."""
-        return self.f_s_output_fake_t
-
-    @cached_property
-    def output_target(self) -> Output:  # type: ignore[override]
-        """f_t's output on target images."""
-        return self.nets.f_t(self.real_t)
 
 
 PIXEL = generators(cycle=1.0, semantic=1.0)
@@ -232,7 +236,7 @@ methods.add(
 methods.add(
     "cycada_task",
     Method(
-        PixelTensors,
+        TranslatedTensors,
         (PhaseSpec("task", ("f_t",), {"task_translated": 1.0, "task_source": 0.0}),),
         "pixel only",
         "f_t on images translated by a frozen g_st, with their source labels: CyCADA, pixel only",
@@ -243,7 +247,7 @@ methods.add(
 methods.add(
     "cycada_feature",
     Method(
-        JointTensors,
+        FeatureTensors,
         (
             PhaseSpec("task", ("f_t",), {"task_translated": 1.0, "feature_gan": 0.1, "task_source": 0.0}),
             FEATURE_DISCRIMINATOR,
@@ -257,14 +261,14 @@ methods.add(
 )
 
 
-class TiedTensors(JointTensors):
+class TiedTensors(FeatureTensors):
     """Tensors of CyCADA with f_t on both sides of D_feat.
 
     The released code does so for segmentation (weights_shared).
     """
 
     @cached_property
-    def output_source(self) -> Output:  # type: ignore[override]
+    def output_source(self) -> Output:
         """f_t's output on translated source images."""
         return self.output_fake_t
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from cycada.core.bounds import Pool
 from cycada.methods.base import ADAM_GAN, Classify, Method, PhaseSpec, classify_by, methods
-from cycada.methods.step_tensors import Networks, Options, StepTensors, discriminator_gradient, kept_detached
+from cycada.methods.roles import Networks
+from cycada.methods.step_tensors import Options, OptionsT, StepTensors, discriminator_gradient, kept_detached
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class CycleOptions(Options):
     gan: Literal["lsgan", "vanilla", "hinge", "wgan-gp"] = "lsgan"
 
 
-class CycleGANTensors(StepTensors):
+class CycleGANTensors(StepTensors[OptionsT]):
     """Tensors of CycleGAN.
 
     The prefix says where an image comes from: real_ from the data, fake_ from a translation, rec_ from a

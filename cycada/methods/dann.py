@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cycada.core.types import Output
 from cycada.methods.base import Method, PhaseSpec, methods
-from cycada.methods.source_only import SourceTensors
+from cycada.methods.source_only import BothDomainsTensors
 from cycada.methods.step_tensors import Options
 from cycada.networks import reverse_gradient
 
@@ -27,7 +27,7 @@ class DannOptions(Options):
     critic_input: Literal["features", "scores", "product"] = "features"
 
 
-class DannTensors(SourceTensors):
+class DannTensors(BothDomainsTensors[DannOptions]):
     """Tensors of DANN: f_t's outputs on both domains, and D_feat's logits behind the gradient reversal.
 
     The paper seeks a saddle point of E = L_y - lambda (L_d of the source + L_d of the target) (eq. 9): f_t
@@ -40,11 +40,6 @@ class DannTensors(SourceTensors):
     of both domains together, with which f_t is scored. A stage `adabn` after this one replaces them by the
     target's.
     """
-
-    @cached_property
-    def output_real_t(self) -> Output:
-        """f_t's output on target images."""
-        return self.nets.f_t(self.real_t)
 
     def _discriminator_input(self, output: Output) -> Tensor:
         """Return what D_feat sees of f_t's output, (N, D) or (N, K) or (N, D K).

@@ -76,7 +76,7 @@ def function_behind(attribute: object) -> FunctionType | None:
         attribute = attribute.fget
     elif isinstance(attribute, (cached_property, partialmethod)):
         attribute = attribute.func
-    return inspect.unwrap(attribute) if isinstance(attribute, FunctionType) else None  # type: ignore[return-value]
+    return inspect.unwrap(attribute) if isinstance(attribute, FunctionType) else None
 
 
 def mangled(name: str, owner: type) -> str:
@@ -156,7 +156,12 @@ def _definition(code: CodeType, source: str) -> ast.FunctionDef | ast.Lambda:
         columns = [
             column for line, _, column, _ in code.co_positions() if line == code.co_firstlineno and column
         ]
-        nodes = [n for n in nodes if columns and n.body.col_offset <= max(columns) < n.body.end_col_offset]  # type: ignore[union-attr,operator]
+        bodies = ((n, n.body) for n in nodes if isinstance(n, ast.Lambda))
+        nodes = [
+            n
+            for n, body in bodies
+            if columns and body.col_offset <= max(columns) < (body.end_col_offset or 0)
+        ]
     if len(nodes) != 1:
         raise OSError("the source has changed")
     return nodes[0]

@@ -72,10 +72,11 @@ def spectral_transfer(source: Tensor, target: Tensor, beta: float) -> Tensor:
     mixed = torch.where(
         low.to(spectrum.device), torch.polar(target_spectrum.abs(), spectrum.angle()), spectrum
     )
-    return 2 * torch.fft.irfft2(mixed, s=(height, width)) - 1
+    images: Tensor = torch.fft.irfft2(mixed, s=(height, width))
+    return 2 * images - 1
 
 
-class FdaTensors(SourceTensors):
+class FdaTensors(SourceTensors[FdaOptions]):
     """Tensors of FDA."""
 
     @kept_detached

@@ -15,7 +15,7 @@ from cycada.methods.cyclegan import CycleGANTensors, CycleOptions
 from cycada.methods.simgan import forward_phases
 
 
-class FeatureTensors(CycleGANTensors):
+class FeatureTensors(CycleGANTensors[CycleOptions]):
     """Tensors of CycleGAN, with the frozen f_s's features of images and their translations.
 
     f_s is the task network of another stage, or one whose entry in the config names trained weights.

@@ -15,7 +15,7 @@ from cycada.methods.base import Method, PhaseSpec, methods
 from cycada.methods.step_tensors import Options
 
 
-class McdTensors(AlignTensors):
+class McdTensors(AlignTensors[Options]):
     """Tensors of MCD.
 
     head_t is a second head on f_t's features, of the same shape as f_t's own head, with its own first

@@ -27,7 +27,7 @@ class PairedOptions(Options):
     gan: Literal["vanilla", "lsgan", "hinge"] = "vanilla"
 
 
-class PairedTensors(StepTensors):
+class PairedTensors(StepTensors[PairedOptions]):
     """Tensors of pix2pix: d_pair sees a source image and a translation, concatenated along the channels.
 
     The translation is the true one or G_st's. There is no image pool: an earlier translation would be shown

@@ -18,7 +18,7 @@ from torch import Tensor
 from cycada.core.bounds import Angle, Below1, NonNegative, Share, Shear, Side
 from cycada.data import Augment, classmix_mask, mask_patches, photometric
 from cycada.methods.base import Method, PhaseSpec, methods
-from cycada.methods.cycada import PixelTensors, TaskOptions
+from cycada.methods.cycada import TaskOptions, TranslatedTensors
 from cycada.methods.step_tensors import option
 
 
@@ -55,7 +55,7 @@ class SelfTrainingOptions(TaskOptions):
     )
 
 
-class SelfTrainingTensors(PixelTensors):
+class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptions]):
     """Tensors of self-training; the labelled images are translated (task_translated) or real (task_source).
 
     mixed_fake_t and mixed_real_s show half of the classes of a translated (or real) source image on top of a

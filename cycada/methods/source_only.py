@@ -8,10 +8,10 @@ from torch import Tensor
 
 from cycada.core.types import Output
 from cycada.methods.base import Method, PhaseSpec, methods
-from cycada.methods.step_tensors import StepTensors
+from cycada.methods.step_tensors import OptionsT, StepTensors
 
 
-class SourceTensors(StepTensors):
+class SourceTensors(StepTensors[OptionsT]):
     """Tensors of supervised training: f_t on source images."""
 
     @cached_property
@@ -23,6 +23,15 @@ class SourceTensors(StepTensors):
     def f_t_logits_real_s(self) -> Tensor:
         """f_t's logits of source images, (N, K, ...)."""
         return self.output_real_s.logits
+
+
+class BothDomainsTensors(SourceTensors[OptionsT]):
+    """Tensors of supervised training, with f_t on target images."""
+
+    @cached_property
+    def output_real_t(self) -> Output:
+        """f_t's output on target images."""
+        return self.nets.f_t(self.real_t)
 
 
 TASK = PhaseSpec("task", ("f_t",), {"task_source": 1.0})

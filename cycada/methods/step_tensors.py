@@ -6,42 +6,24 @@ import inspect
 from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from typing_extensions import TypeVar
 
 from cycada.core.errors import CycadaError, shown
 from cycada.core.types import Batch, full_precision
 from cycada.methods.dependencies import direct_dependencies, function_behind, mangled
+from cycada.methods.roles import Networks
 from cycada.networks import HEAD, NETWORKS, kind_of
 
 
-class kept_detached(cached_property):  # noqa: N801 (used as a decorator, like cached_property)
+class kept_detached(cached_property[Tensor]):  # noqa: N801 (used as a decorator, like cached_property)
     """Cached property whose value later phases of the same step see again as a constant.
 
     They get the same values without the graph, so that no gradient reaches the networks that computed them.
     """
-
-
-class Networks(nn.Module):
-    """Networks of a stage by role: `nets.g_st`, `nets.f_t`, `nets.pool_t`, ..."""
-
-    def __init__(self, roles: dict[str, nn.Module]) -> None:
-        super().__init__()
-        for role, net in roles.items():
-            self.add_module(role, net)
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, role: str) -> Any: ...
-
-    def __contains__(self, role: str) -> bool:
-        return role in self._modules
-
-
-TEACHER = "f_teacher"
-"""Role of the exponential moving average of f_t, in methods that use it; it is never trained itself."""
 
 
 def option(
@@ -97,18 +79,22 @@ class Options:
         }
 
 
+OptionsT = TypeVar("OptionsT", bound=Options, default=Options)
+"""The class of a method's options."""
+
+
 def local_mean(value: Tensor) -> Tensor:
     """Return the value itself: the mean over all processes where there is only one."""
     return value
 
 
-class StepTensors:
+class StepTensors(Generic[OptionsT]):
     """Tensors of one training step, each computed on first use and at most once.
 
     A subclass adds one `cached_property` for each tensor. Its name is the name of the parameter by which
     losses ask for it. It reaches networks as `self.nets.ROLE` and other tensors as `self.NAME`; both are read
     from the source (cycada.methods.dependencies), so that a stage builds only the networks that its losses
-    need.
+    need. `StepTensors[MyOptions]` says what `self.options` is.
 
     Attributes:
         nets: The networks of the stage by role.
@@ -131,7 +117,7 @@ class StepTensors:
         self,
         nets: Networks,
         batch: Batch,
-        options: Any = None,
+        options: OptionsT,
         average: Callable[[Tensor], Tensor] = local_mean,
     ) -> None:
         self.nets, self.batch, self.options, self.average = nets, batch, options, average
@@ -254,7 +240,7 @@ class StepTensors:
         return tensors, roles
 
 
-def discriminator_gradient(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+def discriminator_gradient(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
     """Return the gradient of a discriminator's output at random points between real and fake images.
 
     It is what the gradient penalty of WGAN-GP measures (Wasserstein GAN with gradient penalty, Gulrajani et

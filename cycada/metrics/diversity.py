@@ -25,10 +25,10 @@ def mean_pairwise_distance(vectors: Tensor) -> Tensor:
     n = len(x)
     if n < 2:
         return torch.tensor(torch.nan, dtype=torch.float64)
-    total = sum(
-        torch.cdist(rows, x, compute_mode="donot_use_mm_for_euclid_dist").sum() for rows in x.split(ROWS)
-    )
-    return torch.as_tensor(total) / (n * (n - 1))
+    total = torch.zeros((), dtype=x.dtype, device=x.device)
+    for rows in x.split(ROWS):
+        total += torch.cdist(rows, x, compute_mode="donot_use_mm_for_euclid_dist").sum()
+    return total / (n * (n - 1))
 
 
 def relative_diversity(made: Tensor, real: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ criteria: Registry[Criterion] = Registry("criterion")
 
 def _entropy(probabilities: Tensor) -> Tensor:
     """Return the entropy of probabilities in nats, (..., K) to (...)."""
-    return -torch.special.xlogy(probabilities, probabilities).sum(-1)
+    entropy: Tensor = -torch.special.xlogy(probabilities, probabilities).sum(-1)
+    return entropy
 
 
 @criteria("certainty")
@@ -41,7 +42,8 @@ def information_maximisation(probabilities: Tensor) -> Tensor:
 def bnm(probabilities: Tensor) -> Tensor:
     """Return the batch nuclear norm (Cui et al. 2020) divided by its maximum sqrt(N min(N, K)), in (0, 1]."""
     n, k = probabilities.shape
-    return torch.linalg.matrix_norm(probabilities, "nuc") / (n * min(n, k)) ** 0.5
+    norm: Tensor = torch.linalg.matrix_norm(probabilities, "nuc") / (n * min(n, k)) ** 0.5
+    return norm
 
 
 @criteria("snd")

@@ -170,7 +170,8 @@ def _difference_in_miou(ours: np.ndarray, theirs: np.ndarray) -> Difference:
 
     def difference(weights: np.ndarray) -> np.ndarray:
         one, other = (_mean_miou(np.tensordot(weights, side, 1)[..., classes]) for side in sides)
-        return one - other
+        differences: np.ndarray = one - other
+        return differences
 
     return difference
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -30,6 +29,8 @@ def timm_model(model: str, pretrained: bool, weights: str | None, **options: Any
     Raises:
         CycadaError: timm does not know the name, or there is no file `weights`.
     """
+    import timm
+
     if not timm.is_model(model):
         raise CycadaError(
             f"networks.f: timm knows no model '{model}'.{nearest(model, timm.list_models())[:400]}"

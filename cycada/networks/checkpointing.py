@@ -21,10 +21,11 @@ def run(module: nn.Module, x: Tensor, checkpointing: bool) -> Tensor:
         x: Its input.
         checkpointing: Recompute the activations. It has no effect where gradients are disabled.
     """
-    if checkpointing and torch.is_grad_enabled():
-        result: Tensor = checkpoint(module, x, use_reentrant=False, preserve_rng_state=False)
-        return result
-    return module(x)
+    recomputed = checkpointing and torch.is_grad_enabled()
+    result: Tensor = (
+        checkpoint(module, x, use_reentrant=False, preserve_rng_state=False) if recomputed else module(x)
+    )
+    return result
 
 
 def count_batches_once(net: nn.Module) -> None:

@@ -48,10 +48,10 @@ def build_heads(width: int, classes: int) -> tuple[nn.Linear, nn.Linear | None]:
     return nn.Linear(width, 1), nn.Linear(width, classes) if classes else None
 
 
-def apply_heads(net: nn.Module, features: Tensor) -> PairDiscriminatorOutput:
-    """Apply the two heads of a pair discriminator to features (N, D)."""
-    classes = net.classes(features) if net.classes is not None else features[:, :0]  # type: ignore[operator]
-    return PairDiscriminatorOutput(net.score(features), features, classes)  # type: ignore[operator]
+def apply_heads(score: nn.Linear, classes: nn.Linear | None, features: Tensor) -> PairDiscriminatorOutput:
+    """Apply the two heads of a pair discriminator, see `build_heads`, to features (N, D)."""
+    logits = features[:, :0] if classes is None else classes(features)
+    return PairDiscriminatorOutput(score(features), features, logits)
 
 
 @pair_generators("coupled")
@@ -149,4 +149,5 @@ class PairDiscriminator(nn.Module):
 
     def forward(self, images: Tensor, side: Side) -> PairDiscriminatorOutput:
         """Return score, features and logits of images (N, C, H, W) of the domain `side`."""
-        return apply_heads(self, self.shared(self.s(images) if side == "s" else self.t(images)))
+        features = self.shared(self.s(images) if side == "s" else self.t(images))
+        return apply_heads(self.score, self.classes, features)

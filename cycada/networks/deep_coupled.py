@@ -117,4 +117,5 @@ class DeepPairDiscriminator(nn.Module):
 
     def forward(self, images: Tensor, side: Side) -> PairDiscriminatorOutput:
         """Return score, features and logits of images (N, C, H, W) of the domain `side`."""
-        return apply_heads(self, self.shared(self.s(images) if side == "s" else self.t(images)))
+        features = self.shared(self.s(images) if side == "s" else self.t(images))
+        return apply_heads(self.score, self.classes, features)

@@ -139,10 +139,10 @@ class Fcn8s(nn.Module):
         for module in [*self.vgg, *self.vgg_head[:-1]]:
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+                nn.init.zeros_(module.get_parameter("bias"))
         for skip in (self.score_pool4, self.score_pool3):
-            nn.init.zeros_(skip.weight)
-            nn.init.zeros_(skip.bias)  # type: ignore[arg-type]
+            for parameter in skip.parameters():
+                nn.init.zeros_(parameter)
 
     def _load(self, path: str) -> None:
         """Load a state dict of torchvision's vgg16 or of the release's FCN-8s."""
@@ -156,7 +156,8 @@ class Fcn8s(nn.Module):
             for layer in ("0", "3"):  # the fully connected layers become convolutions
                 module = self.vgg_head.get_submodule(layer)
                 try:
-                    weight = state_dict[f"classifier.{layer}.weight"].reshape(module.weight.shape)  # type: ignore[arg-type]
+                    shape = module.get_parameter("weight").shape
+                    weight = state_dict[f"classifier.{layer}.weight"].reshape(shape)
                     fill(module, {"weight": weight, "bias": state_dict[f"classifier.{layer}.bias"]}, path)
                 except (KeyError, RuntimeError) as error:
                     raise CycadaError(

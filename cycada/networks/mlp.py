@@ -34,4 +34,5 @@ class MlpDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits (N, 2) of features (N, D)."""
-        return self.body(x)
+        logits: Tensor = self.body(x)
+        return logits

@@ -70,7 +70,8 @@ class PatchGan(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the scores (N, 1, h, w) of images (N, C, H, W)."""
-        return self.body(x)
+        logits: Tensor = self.body(x)
+        return logits
 
 
 @discriminators("pixel")
@@ -101,4 +102,5 @@ class PixelGan(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the scores (N, 1, H, W) of images (N, C, H, W)."""
-        return self.body(x)
+        logits: Tensor = self.body(x)
+        return logits

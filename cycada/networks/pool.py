@@ -32,7 +32,7 @@ class ImagePool(nn.Module):
         self._filled = 0  # a copy of `filled` on the host: reading the buffer would wait for the device
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: object) -> None:
-        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[arg-type]
+        super()._load_from_state_dict(state_dict, prefix, *rest)
         self._filled = int(state_dict[prefix + "filled"])
 
     @torch.no_grad()

@@ -40,7 +40,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, H, W) to the same shape."""
-        return x + self.body(x)
+        change: Tensor = self.body(x)
+        return x + change
 
 
 def upsample(into: int, out: int, up: Up, bias: bool) -> nn.Module:

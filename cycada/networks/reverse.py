@@ -17,11 +17,11 @@ class _Reverse(torch.autograd.Function):
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return -gradient
 
 
 def reverse_gradient(x: Tensor) -> Tensor:
     """Return `x`, of any shape, and multiply its gradient by -1 in the backward pass."""
-    reversed_x: Tensor = _Reverse.apply(x)  # type: ignore[no-untyped-call, assignment]
+    reversed_x: Tensor = _Reverse.apply(x)
     return reversed_x

@@ -92,7 +92,8 @@ class Plain(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features of images (N, C, H, W)."""
-        return self.convolution(self.backbone(x)[1])
+        features: Tensor = self.convolution(self.backbone(x)[1])
+        return features
 
 
 class Coarse(nn.Module):
@@ -110,7 +111,8 @@ class Coarse(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features of images (N, C, H, W)."""
-        return self.backbone(x)[1]
+        features: Tensor = self.backbone(x)[1]
+        return features
 
 
 class Sum(nn.Module):
@@ -128,11 +130,10 @@ class Sum(nn.Module):
     def __init__(self, into: int, classes: int, stride: Stride) -> None:
         super().__init__()
         rates = [rate * 8 // stride for rate in (6, 12, 18, 24)]
-        self.branches = nn.ModuleList(
-            nn.Conv2d(into, classes, 3, padding=rate, dilation=rate) for rate in rates
-        )
-        for branch in self.branches:
-            nn.init.normal_(branch.weight, 0.0, 0.01)  # type: ignore[arg-type]
+        branches = [nn.Conv2d(into, classes, 3, padding=rate, dilation=rate) for rate in rates]
+        for branch in branches:
+            nn.init.normal_(branch.weight, 0.0, 0.01)
+        self.branches = nn.ModuleList(branches)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the scores (N, classes, h, w) of features (N, into, h, w)."""
@@ -164,7 +165,8 @@ class Pyramid(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map features (N, into, h, w) to (N, width, h, w)."""
         maps = [branch(x) for branch in self.branches]
-        return self.project(torch.cat([*maps, self.mean(x).expand_as(maps[0])], 1))
+        features: Tensor = self.project(torch.cat([*maps, self.mean(x).expand_as(maps[0])], 1))
+        return features
 
 
 class DeepLab(nn.Module):
@@ -190,11 +192,13 @@ class DeepLab(nn.Module):
         """Return the features of images (N, C, H, W)."""
         fine, coarse = self.backbone(x)
         contours = self.contours(fine)
-        return self.fuse(torch.cat([resize(self.pyramid(coarse), contours).to(contours.dtype), contours], 1))
+        enlarged = resize(self.pyramid(coarse), contours).to(contours.dtype)
+        features: Tensor = self.fuse(torch.cat([enlarged, contours], 1))
+        return features
 
 
 @classifiers("segmenter")
-def segmenter(
+def segmenter(  # noqa: PLR0913 (each is an option of its caller)
     image_channels: int,
     classes: int,
     *,

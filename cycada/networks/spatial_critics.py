@@ -45,7 +45,8 @@ class PixelDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits (N, 2, h, w) of features (N, D, h, w)."""
-        return self.body(x)
+        logits: Tensor = self.body(x)
+        return logits
 
 
 @feature_discriminators("patch")
@@ -90,4 +91,5 @@ class PatchDiscriminator(nn.Module):
                 "are as "
                 f"large as the image."
             )
-        return self.body(x)
+        logits: Tensor = self.body(x)
+        return logits

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-import torchvision
 from torch import Tensor, nn
 
 from cycada.core.bounds import PathText
@@ -95,7 +94,7 @@ class Vgg(nn.Module):
             for module in self.body:
                 if isinstance(module, nn.Conv2d):
                     nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                    nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+                    nn.init.zeros_(module.get_parameter("bias"))
         elif weights:
             self._take(read_weights(weights), weights)
         elif pretrained:
@@ -137,7 +136,9 @@ def download(name: str) -> Mapping[str, Tensor]:
     Raises:
         CycadaError: The download fails.
     """
-    weights = torchvision.models.get_model_weights(name).DEFAULT
+    from torchvision.models import get_model_weights
+
+    weights = get_model_weights(name).DEFAULT
     try:
         state_dict: Mapping[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
     except Exception as error:  # no network, a proxy, a broken file

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from glob import glob
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 
-from cycada.config.schema import Config, Spec
+from cycada.config.schema import Config
 from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError
-from cycada.core.registry import check_options, typed
-from cycada.data import domains, scene_domains
-from cycada.planning.build import scene_domain
+from cycada.core.registry import typed
 from cycada.planning.plan import StagePlan
 from cycada.planning.rehearsal import memory_of, rehearse
+from cycada.planning.tasks import task_of
 from cycada.train.device import Device
 
 
@@ -58,18 +54,9 @@ def _memory(config: Config, plans: Sequence[StagePlan]) -> Iterator[str]:
 
 
 def _data(config: Config) -> Iterator[str]:
-    root = config.data.resolved_root()
     for side in ("source", "target"):
-        spec: Spec = getattr(config.data, side)
-        if spec.name in scene_domains:
-            domain = scene_domain(spec, side)
-            for split in domain.splits:
-                if split in ("train", "test"):
-                    # Only an oracle needs masks of the target's training images, and reports them itself.
-                    find = domain.images if (side, split) == ("target", "train") else domain.load
-                    yield from _error_of(side, partial(find, root, split))
-        elif not config.data.download:
-            yield from _error_of(side, partial(_check_files, spec, side, root))
+        for search in task_of(config).searches(config, side):
+            yield from _error_of(side, search)
 
 
 def _error_of(side: str, find: Callable[[], Any]) -> Iterator[str]:
@@ -78,18 +65,6 @@ def _error_of(side: str, find: Callable[[], Any]) -> Iterator[str]:
         find()
     except (CycadaError, OSError) as error:
         yield f"data.{side}: {error}"
-
-
-def _check_files(spec: Spec, side: str, root: Path) -> None:
-    """Raise CycadaError where a file or folder of a domain with image-level labels is missing."""
-    entry = domains[spec.name]
-    domain = entry(**check_options(entry, spec.options, f"data.{side}"))
-    paths = getattr(domain, "paths", None)
-    if isinstance(paths, dict):
-        if missing := [path for path in paths.values() if not (root / path).exists()]:
-            raise domain.missing(root, ", ".join(map(str, missing)))
-    elif domain.files and not any(glob(str(root / file.split(" ")[0])) for file in domain.files):
-        raise domain.missing(root, ", ".join(domain.files))
 
 
 def _weights(plan: StagePlan) -> Iterator[str]:

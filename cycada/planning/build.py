@@ -5,38 +5,33 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from cycada.config.schema import Config, Data, Spec, Stage, digest, shapes_of
+from cycada.config.schema import Config, Spec, Stage, digest
 from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError, list_some
 from cycada.core.registry import check_options, needs, typed
+from cycada.core.sizes import shapes_of
 from cycada.data import (
     Augment,
-    Crops,
+    BatchStream,
     Domain,
-    ImageDataset,
-    PairedDataset,
+    ImageSet,
     ResizedDataset,
-    SceneDomain,
-    SceneStream,
     Split,
-    Stream,
-    Translated,
-    convert,
-    domains,
-    scene_domains,
+    StreamSettings,
 )
-from cycada.data.domain import Wanted, prepare_domain
+from cycada.data.domain import Wanted
+from cycada.data.image_set import Task
 from cycada.data.scenes import Palette, SegmentationDataset
 from cycada.methods import TEACHER, Networks
 from cycada.networks import HEAD, NETWORKS, Frozen, ImagePool, kind_of
-from cycada.planning.plan import ResolvedPhase, StagePlan, is_segmentation
+from cycada.planning.plan import ResolvedPhase, StagePlan
+from cycada.planning.tasks import task_of
 from cycada.train.device import Device, seed_of
 from cycada.train.loop import TrainState
 from cycada.train.optimizers import optimizer
@@ -44,7 +39,7 @@ from cycada.train.schedule import Schedule
 from cycada.train.step import Phase, submodule, submodules
 
 Weights = Mapping[str, Tensor]
-TranslateOnce = Callable[[nn.Module, ResizedDataset | ImageDataset], Translated | ImageDataset]
+TranslateOnce = Callable[[nn.Module, ImageSet], ImageSet]
 """Function from g_st and the source's training images to these images with their translations."""
 
 
@@ -65,9 +60,9 @@ class Datasets:
     """
 
     classes: tuple[str, ...]
-    source: Mapping[Split, ImageDataset | ResizedDataset]
-    target: Mapping[Split, ImageDataset | ResizedDataset]
-    oracle: ImageDataset | ResizedDataset | None
+    source: Mapping[Split, ImageSet]
+    target: Mapping[Split, ImageSet]
+    oracle: ImageSet | None
     fingerprint: str
     palette: Palette = ()
 
@@ -75,22 +70,17 @@ class Datasets:
         """Return the same datasets with segmentation images at the size of a stage."""
         shapes = config.shapes(stage)
 
-        def resize(dataset: ImageDataset | ResizedDataset | None, side: str) -> Any:
-            return dataset.resized_to(shapes[side]) if isinstance(dataset, ResizedDataset) else dataset
-
         source, target = (
-            {split: resize(dataset, side) for split, dataset in getattr(self, side).items()}
+            {split: dataset.resized_to(shapes[side]) for split, dataset in getattr(self, side).items()}
             for side in ("source", "target")
         )
-        return replace(self, source=source, target=target, oracle=resize(self.oracle, "target"))
+        oracle = None if self.oracle is None else self.oracle.resized_to(shapes["target"])
+        return replace(self, source=source, target=target, oracle=oracle)
 
-
-def some_images(dataset: ImageDataset | ResizedDataset, count: int) -> Tensor:
-    """Return at most `count` images of a dataset, (n, C, H, W) uint8.
-
-    They are the first ones of an image dataset, and evenly spaced ones of a segmentation dataset.
-    """
-    return dataset.sample(count) if isinstance(dataset, ResizedDataset) else dataset.images[:count]
+    @property
+    def task(self) -> Task:
+        """What the labels are for."""
+        return self.target["test"].task
 
 
 def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Datasets:
@@ -106,20 +96,23 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
     Raises:
         CycadaError: Data are missing or unsound, or the domains have different classes.
     """
+    return LOADERS[task_of(config).name](config, plans, device)
+
+
+def _load_images(config: Config, plans: list[StagePlan], device: Device) -> Datasets:
+    """Return the datasets with image-level labels, which are kept on the device where they fit."""
     data = config.data
-    if is_segmentation(config):
-        return _load_segmentation(config, plans)
     hasher = hashlib.blake2b(digest_size=8)
-    datasets: dict[tuple[str, Split], ImageDataset] = {}
+    datasets: dict[tuple[str, str], ImageSet] = {}
     sides: dict[str, Domain] = {}
     for side in ("source", "target"):
         sides[side] = domain = prepared_domain(config, plans, side, sides["source"].classes if sides else ())
         for split in ("train", "test"):
-            raw = domain.load(data.resolved_root(), split, data.download)  # type: ignore[arg-type]
-            hasher.update(raw.images.numpy().data)
-            if raw.labels is not None and (side == "source" or split == "test"):
-                hasher.update(raw.labels.numpy().data)
-            datasets[side, split] = _convert(raw, data, device)  # type: ignore[index]
+            raw = domain.load(data.resolved_root(), split, data.download)
+            raw.hash_into(hasher, labels=side == "source" or split == "test")
+            datasets[side, split] = raw.converted(
+                data.channels, shapes_of(data.size)["source"], data.resize, device.torch_device
+            )
         if domain.classes_from_files:
             hasher.update("\n".join(domain.classes).encode())
     source, target = sides["source"], sides["target"]
@@ -134,7 +127,7 @@ def load_datasets(config: Config, plans: list[StagePlan], device: Device) -> Dat
     )
 
 
-def _load_segmentation(config: Config, plans: list[StagePlan]) -> Datasets:
+def _load_segmentation(config: Config, plans: list[StagePlan], device: Device) -> Datasets:
     """Return the datasets with masks, which are resized for training and at full resolution for tests."""
     data, root = config.data, config.data.resolved_root()
 
@@ -149,9 +142,7 @@ def _load_segmentation(config: Config, plans: list[StagePlan]) -> Datasets:
             cache=resized.megabytes() <= data.hold and not data.workers,
         )
 
-    source, target = (
-        scene_domain(spec, side) for side, spec in (("source", data.source), ("target", data.target))
-    )
+    source, target = (prepared_domain(config, plans, side) for side in ("source", "target"))
     source_sets = {"train": resize(source.load(root, "train"), "source")}
     if "test" in source.splits:
         source_sets["test"] = resize(source.load(root, "test"), "source", full_resolution_masks=True)
@@ -163,12 +154,12 @@ def _load_segmentation(config: Config, plans: list[StagePlan]) -> Datasets:
     labels = any(p.method.supervision == "target" for p in plans)
     agreed(source.classes, target.classes)
     named = source if source.classes else target
-    prints = [dataset.fingerprint(masks=True) for dataset in source_sets.values()] + [
+    prints = [dataset.fingerprint(labels=True) for dataset in source_sets.values()] + [
         dataset.fingerprint(dataset.labelled) for dataset in target_sets.values()
     ]
     oracle = resize(target.load(root, "train") if labels else target.images(root, "train"), "target")
     if target.unlabelled != "train":
-        prints.append(oracle.fingerprint(masks=False))
+        prints.append(oracle.fingerprint(labels=False))
     prints += [domain.classes_read for domain in (source, target) if domain.classes_read]
     return Datasets(
         tuple(named.classes),
@@ -178,6 +169,13 @@ def _load_segmentation(config: Config, plans: list[StagePlan]) -> Datasets:
         digest(prints),
         named.palette,
     )
+
+
+LOADERS: Mapping[Task, Callable[[Config, list[StagePlan], Device], Datasets]] = {
+    "classification": _load_images,
+    "segmentation": _load_segmentation,
+}
+"""Function that loads the datasets of an experiment, for each task."""
 
 
 def agreed(source: Sequence[str], target: Sequence[str]) -> None:
@@ -198,39 +196,9 @@ def agreed(source: Sequence[str], target: Sequence[str]) -> None:
     )
 
 
-def scene_domain(spec: Spec, side: str) -> SceneDomain:
-    """Return the segmentation domain that a config names as its source or target.
-
-    Args:
-        spec: The domain's name and options.
-        side: `source` or `target`, for messages.
-
-    Raises:
-        CycadaError: An option is unknown or of another type.
-    """
-    entry = scene_domains[spec.name]
-    return entry(**check_options(entry, spec.options, f"data.{side}"))
-
-
-def image_domain(spec: Spec, side: str) -> Domain:
-    """Return the domain with image-level labels that a config names as its source or target.
-
-    See `scene_domain` for the arguments and errors.
-    """
-    return domains[spec.name](**check_options(domains[spec.name], spec.options, f"data.{side}"))
-
-
-def _convert(raw: ImageDataset, data: Data, device: Device) -> ImageDataset:
-    """Return a dataset at the size and number of channels that the config asks for, on the device."""
-    images = convert(raw.images, shapes_of(data.size)["source"], data.channels, data.resize)
-    labels = None if raw.labels is None else raw.labels.to(device.torch_device)
-    origin = replace(raw.origin, stored=f"{raw.images.shape[3]} x {raw.images.shape[2]}")
-    return ImageDataset(images.to(device.torch_device), labels, origin)
-
-
 def prepared_domain(
     config: Config, plans: Sequence[StagePlan], side: str, source_classes: tuple[str, ...] = ()
-) -> Domain:
+) -> Any:
     """Return the source or target domain, told what the experiment needs of it before it reads any data.
 
     Args:
@@ -242,9 +210,13 @@ def prepared_domain(
     Raises:
         CycadaError: An option is unknown or of another type.
     """
-    domain = image_domain(config.data.source if side == "source" else config.data.target, side)
+    task = task_of(config)
+    domain = task.domain(config.data.source if side == "source" else config.data.target, side)
     labels = side == "source" or any(p.method.supervision == "target" for p in plans)
-    prepare_domain(domain, Wanted(config.shapes()[side][0], config.data.resize, labels, source_classes), side)
+    data = config.data
+    memory = 0 if data.workers else data.hold  # workers read files, so that there have to be files
+    wanted = Wanted(config.shapes()[side][0], data.resize, labels, source_classes, memory)
+    task.prepare(domain, wanted, side)
     return domain
 
 
@@ -301,10 +273,10 @@ def build_networks(
                 f"have no classes."
             )
         # A pair discriminator classifies images by image-level labels, which segmentation data lack.
-        without_classes = kind == "pair_d" and is_segmentation(config)
-        context |= {"image_channels": channels[role], "classes": 0 if without_classes else classes}
+        known_classes = task_of(config).image_classes(classes) if kind == "pair_d" else classes
+        context |= {"image_channels": channels[role], "classes": known_classes}
         if kind == "d_feat":
-            width = int(roles["f_t"].width)  # type: ignore[arg-type]
+            width = int(roles["f_t"].width)  # type: ignore[arg-type] # every task network has one
             context["inputs"] = {"features": width, "product": classes * width}.get(
                 plan.options.critic_input, classes
             )
@@ -422,23 +394,17 @@ def build_training(
     """
     stage = plan.stage
     check_labels(plan, datasets)
-    source: ImageDataset | ResizedDataset | PairedDataset = _at_load_size(
-        training_source(plan, datasets), config, plan, plan.method.supervision
-    )
+    sizes = config.loads(stage)
+    source = training_source(plan, datasets).resized_to(sizes[plan.method.supervision])
     nets = build_networks(config, plan, len(datasets.classes), device, starts)
     once, paired = stage.translate == "once", plan.asks_for("pair_t") is not None
     if once:
         assert translate_once
-        assert not isinstance(source, PairedDataset)
         source = translate_once(nets.g_st, source)
     elif paired:
-        assert isinstance(source, ResizedDataset)
-        source = PairedDataset(source, true_translations(plan, datasets).resized_to(source.size))
+        source = source.with_partner(true_translations(plan, datasets).resized_to(source.size))
 
-    ema = {
-        role: ModelEmaV3(nets.get_submodule(role), decay=decay, use_warmup=True)
-        for role, decay in stage.ema.items()
-    }
+    ema = _moving_averages(stage.ema, nets)
     if plan.has_teacher:
         nets.add_module(TEACHER, Frozen(ema["f_t"].module))
 
@@ -448,18 +414,20 @@ def build_training(
         if not p.shares_optimizer_of
     }
 
-    def stream(
-        dataset: ImageDataset | ResizedDataset | PairedDataset, name: Literal["source", "target"]
-    ) -> Stream | SceneStream:
-        if not isinstance(dataset, ImageDataset):
-            flip = stage.augment is not None and stage.augment.flip
-            crops = Crops(
-                dataset, config.window(stage), seed_of(config.seed, name), flip=flip, area=stage.crop_area
+    def stream(dataset: ImageSet, side: str) -> BatchStream:
+        return dataset.stream(
+            StreamSettings(
+                stage.batch,
+                seed_of(config.seed, side),
+                device.torch_device,
+                _augment(plan, side),
+                config.window(stage),
+                stage.crop_area,
+                config.data.workers,
+                device.rank,
+                device.world,
             )
-            return SceneStream(
-                crops, stage.batch, device.torch_device, config.data.workers, device.rank, device.world
-            )
-        return Stream(dataset, stage.batch, seed_of(config.seed, name), device.rank, device.world)
+        )
 
     def schedule_of(phase: ResolvedPhase) -> Schedule:
         return Schedule(**(phase.schedule or stage.schedule).model_dump())
@@ -481,20 +449,31 @@ def build_training(
         tensors=plan.method.tensors,
         options=plan.options,
         source=stream(source, "source"),
-        target=stream(_at_load_size(datasets.target["train"], config, plan, "target"), "target")
+        target=stream(datasets.target["train"].resized_to(sizes["target"]), "target")
         if plan.needs_target
         else None,
         steps=stage.steps,
         device=device,
         seed=config.seed,
         precision=stage.precision,
-        augment={} if is_segmentation(config) else _augment(plan),
         ema=ema,
         partner_name="fake_t" if once else "pair_t" if paired else None,
     )
 
 
-def training_source(plan: StagePlan, datasets: Datasets) -> ImageDataset | ResizedDataset:
+def _moving_averages(decays: Mapping[str, float], nets: Networks) -> dict[str, Any]:
+    """Return timm's moving average of each network with a decay, by role."""
+    if not decays:
+        return {}
+    from timm.utils.model_ema import ModelEmaV3  # takes a second to import, and few stages have an average
+
+    return {
+        role: ModelEmaV3(nets.get_submodule(role), decay=decay, use_warmup=True)
+        for role, decay in decays.items()
+    }
+
+
+def training_source(plan: StagePlan, datasets: Datasets) -> ImageSet:
     """Return the labelled training set of a stage: the source's, or for an oracle the target's."""
     return (
         datasets.oracle
@@ -503,18 +482,14 @@ def training_source(plan: StagePlan, datasets: Datasets) -> ImageDataset | Resiz
     )
 
 
-def true_translations(plan: StagePlan, datasets: Datasets) -> ResizedDataset:
+def true_translations(plan: StagePlan, datasets: Datasets) -> ImageSet:
     """Return the true translations of the source's training images into the target domain, in the same order.
 
     Raises:
         CycadaError: The domains are not paired, so that no true translations are known.
     """
     source, target = training_source(plan, datasets), datasets.target["train"]
-    translations = (
-        source.true_translation(target)
-        if isinstance(source, ResizedDataset) and isinstance(target, ResizedDataset)
-        else None
-    )
+    translations = source.true_translation(target)
     if translations is None:
         raise CycadaError(
             f"stages.{plan.name}: the loss {plan.asks_for('pair_t')} needs the true translation of every "
@@ -524,22 +499,13 @@ def true_translations(plan: StagePlan, datasets: Datasets) -> ResizedDataset:
     return translations
 
 
-def _at_load_size(dataset: ImageDataset | ResizedDataset, config: Config, plan: StagePlan, side: str) -> Any:
-    """Return a dataset whose segmentation images have the size from which training windows are cut."""
-    return (
-        dataset.resized_to(config.loads(plan.stage)[side]) if isinstance(dataset, ResizedDataset) else dataset
-    )
-
-
 def check_labels(plan: StagePlan, datasets: Datasets) -> None:
     """Check that the training images of a stage have the labels that its losses need.
 
     Raises:
         CycadaError: They have none; the message names the loss.
     """
-    source = training_source(plan, datasets)
-    labelled = source.labelled if isinstance(source, ResizedDataset) else source.labels is not None
-    if not labelled and (term := plan.asks_for("label_s")):
+    if not training_source(plan, datasets).labelled and (term := plan.asks_for("label_s")):
         raise CycadaError(
             f"stages.{plan.name}: the loss {term} needs labels, and the {plan.method.supervision}'s training "
             f"images have none. Give each class a folder, the .npz file an array 'labels', scenes their "
@@ -547,9 +513,8 @@ def check_labels(plan: StagePlan, datasets: Datasets) -> None:
         )
 
 
-def _augment(plan: StagePlan) -> dict[str, Augment]:
-    if plan.stage.augment is None:
-        return {}
-    settings = plan.stage.augment.model_dump()
-    on = settings.pop("domains")
-    return {side: Augment(**settings) if on in ("both", side) else Augment() for side in ("source", "target")}
+def _augment(plan: StagePlan, side: str) -> Augment | None:
+    """Return the augmentation of a domain's training images, or None."""
+    if plan.stage.augment is None or plan.stage.augment.domains not in ("both", side):
+        return None
+    return Augment(**plan.stage.augment.model_dump(exclude={"domains"}))

@@ -6,51 +6,22 @@ from collections.abc import Mapping, Sequence
 
 from cycada.config.schema import Config, Stage
 from cycada.core.errors import CycadaError
-from cycada.data import domains, scene_domains
 from cycada.losses import Term
 from cycada.methods import Method
+from cycada.planning.tasks import task_of
 
 
-def check_scenes(config: Config, scenes: bool) -> None:
+def check_task(config: Config) -> None:
     """Check that no key of a config is for the other task than that of its domains.
-
-    Args:
-        config: The experiment.
-        scenes: Whether it is about segmentation.
 
     Raises:
         CycadaError: The two domains have different kinds of labels, or a key does not suit the task.
     """
-    source, target = config.data.source.name, config.data.target.name
-    if (source in scene_domains) != (target in scene_domains):
-        image_level = source if source in domains else target
-        raise CycadaError(
-            f"data: '{image_level}' labels whole images, the other domain every pixel; both must do alike."
-        )
-    if not scenes and not isinstance(config.data.size, int):
-        found = config.data.model_dump(mode="json")["size"]
-        raise CycadaError(f"data.size: found {found}, expected one number: labelled images are made square.")
-    if scenes and config.data.channels != 3:
-        raise CycadaError("data.channels: scenes are in colour; set it to 3.")
+    task = task_of(config)
+    task.check_data(config)
     for name, stage in config.stages.items():
-        for key in ("crop", "size", "load_size", "crop_area"):
-            if getattr(stage, key) and not scenes:
-                raise CycadaError(
-                    f"stages.{name}.{key}: only scenes are cropped or sized by stage. Take it out."
-                )
+        task.check_stage(f"stages.{name}", stage)
         _check_windows(name, stage, config)
-        augment = stage.augment
-        if (
-            augment
-            and scenes
-            and (
-                augment.rotate or augment.scale or augment.shear or augment.shift or augment.domains != "both"
-            )
-        ):
-            raise CycadaError(
-                f"stages.{name}.augment: scenes can be mirrored (flip: true), cropped (crop), and nothing "
-                f"else."
-            )
 
 
 def _check_windows(name: str, stage: Stage, config: Config) -> None:
@@ -86,29 +57,18 @@ def check_terms(
     Raises:
         CycadaError: A loss needs labels or pairs that the domains do not have.
     """
-    scenes = config.data.source.name in scene_domains
+    task = task_of(config)
     where = f"stages.{name}"
     for term in terms:
         uses = method.tensors.dependencies(term.needs)
-        if not scenes and uses & method.tensors.needs_pixel_labels:
-            source = config.data.source.name
-            raise CycadaError(
-                f"{term.where}.{term.name}: it needs a label for every pixel; '{source}' labels whole "
-                f"images. Take it out."
-            )
-        if scenes and uses & method.tensors.needs_image_labels:
-            source = config.data.source.name
-            raise CycadaError(
-                f"{term.where}.{term.name}: it needs one label for the whole image; a scene of '{source}' "
-                f"has none. Set its weight to 0."
-            )
+        task.check_tensors(f"{term.where}.{term.name}", uses, method.tensors, config.data.source.name)
         if not labelled[method.supervision] and "label_s" in uses:
             found = getattr(config.data, method.supervision).name
             raise CycadaError(
                 f"{term.where}.{term.name}: it needs labels, and the {method.supervision} '{found}' has "
                 f"none. Take it out."
             )
-        if "pair_t" in uses and not scenes:
+        if "pair_t" in uses and not task.has_pairs:
             raise CycadaError(
                 f"{term.where}.{term.name}: it needs pairs (pair_t), which only scenes have. Take it out."
             )
@@ -119,23 +79,13 @@ def check_terms(
             )
 
 
-def check_evaluation(config: Config, scenes: bool) -> None:
-    """Check that windows and scales are used for segmentation only, and that they suit the images' size.
-
-    Args:
-        config: The experiment.
-        scenes: Whether it is about segmentation.
+def check_evaluation(config: Config) -> None:
+    """Check that windows and scales of the evaluation suit the images' size.
 
     Raises:
-        CycadaError: A window or a scale is set without masks, or is larger or smaller than possible.
+        CycadaError: A window or a scale is larger or smaller than possible.
     """
     evaluation = config.evaluation
-    for key in ("window", "scales"):
-        if key in evaluation.changes() and not scenes:
-            raise CycadaError(
-                f"evaluation.{key}: found {evaluation.changes()[key]}, but images with one label are seen "
-                f"whole. Take it out."
-            )
     window = evaluation.window
     for shape in config.shapes().values():
         if window and (window[0] > shape[0] or window[1] > shape[1]):

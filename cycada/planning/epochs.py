@@ -6,14 +6,13 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 from cycada.config.schema import Config
 from cycada.core.errors import Absent, CycadaError
-from cycada.core.registry import check_options
-from cycada.data import domains, scene_domains
-from cycada.data.domain import Wanted, prepare_domain
+from cycada.data.domain import Wanted
 from cycada.methods import methods
+from cycada.planning.tasks import task_of
 
 Set = Literal["source", "target", "oracle"]
 """A training set: the labelled source's, the unlabelled target's, or the target's with an oracle's labels."""
@@ -86,24 +85,14 @@ def counter(config: Config) -> Callable[[Set], Images]:
 
 def _images(config: Config, of: Set) -> Images:
     """Return the number of images of a training set; without the data, that of the official dataset."""
-    data, root = config.data, config.data.resolved_root()
+    data = config.data
     side = "source" if of == "source" else "target"
     spec = data.source if of == "source" else data.target
-    where = f"data.{side}"
-    domain: Any
-    count: Callable[[], int]
-    if spec.name in scene_domains:
-        domain = scene_domains[spec.name](**check_options(scene_domains[spec.name], spec.options, where))
-        split = domain.unlabelled if of == "target" else "train"
-        count = lambda: domain.count(root, split, masks=of != "target")  # noqa: E731
-    else:
-        domain = domains[spec.name](**check_options(domains[spec.name], spec.options, where))
-        labels = of == "source" or any(
-            methods[s.method].supervision == "target" for s in config.stages.values()
-        )
-        prepare_domain(domain, Wanted(config.shapes()[side][0], data.resize, labels), side)
-        split = "train"
-        count = lambda: domain.count(root, split, data.download)  # noqa: E731
+    task = task_of(config)
+    domain = task.domain(spec, side)
+    is_oracle = any(methods[s.method].supervision == "target" for s in config.stages.values())
+    task.prepare(domain, Wanted(config.shapes()[side][0], data.resize, of == "source" or is_oracle), side)
+    split, count = task.training_set(config, domain, labels=of != "target")
     try:
         return Images(of, count(), official=False)
     except Absent as error:

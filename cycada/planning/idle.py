@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from cycada.config.schema import AugmentConfig, Config, OptimizerConfig, Stage
 from cycada.methods import roles_in
-from cycada.planning.plan import StagePlan, is_segmentation, network_at
+from cycada.planning.plan import StagePlan, network_at
+from cycada.planning.tasks import task_of
 
 UNUSED = {"sgd": {"betas": "momentum"}, "adam": {"momentum": "betas"}, "adamw": {"momentum": "betas"}}
 """Optimizer to the setting that it does not have, and that to the one it has instead."""
@@ -32,18 +33,12 @@ def _experiment(config: Config) -> Iterator[str]:
         yield "evaluation.overlap: windows overlap, and there is no evaluation.window."
     if config.tracking.uri and "mlflow" not in config.tracking.kinds:
         yield f"tracking.uri: it is MLflow's address, and tracking.kind is {config.tracking.kind}."
-    scenes = is_segmentation(config)
-    for key, why in {
-        "resize": "scenes are scaled as scenes always are" if scenes else "",
-        "download": "scenes are never downloaded" if scenes else "",
-        "workers": "" if scenes else "images with one label each are in memory",
-        "hold": "" if scenes else "images with one label each are in memory",
-    }.items():
-        if (
-            why
-            and key in config.data.model_fields_set
-            and getattr(config.data, key) != type(config.data).model_fields[key].default
-        ):
+    for side, spec in (("source", config.data.source), ("target", config.data.target)):
+        options = getattr(task_of(config).domain(spec, side), "without_effect", {})
+        yield from (f"data.{side}.{k}: {why}." for k, why in options.items() if k in spec.options)
+    defaults = type(config.data).model_fields
+    for key, why in task_of(config).idle_keys(config).items():
+        if key in config.data.model_fields_set and getattr(config.data, key) != defaults[key].default:
             yield f"data.{key}: {why}."
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from cycada.config.schema import Config, EvaluationConfig, Loss, ScheduleConfig, Spec, Stage, digest
 from cycada.core.bounds import takes_none
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.registry import check_options, typed
-from cycada.data import Domain, domains, scene_domains
-from cycada.data.domain import Wanted, prepare_domain
+from cycada.core.sources import look_for_modules_in
+from cycada.data import domains, scene_domains
+from cycada.data.domain import Wanted
 from cycada.losses import Ramp, Term, losses
 from cycada.methods import TEACHER, Method, PhaseSpec, methods, roles_in
 from cycada.methods.renamed_tensors import present_name
 from cycada.networks import HEAD, NETWORKS, kind_of
-from cycada.planning.checks import check_evaluation, check_scenes, check_terms
+from cycada.planning.checks import check_evaluation, check_task, check_terms
 from cycada.planning.epochs import Epochs, Images, Set, counter, epochs
+from cycada.planning.tasks import TaskRules, task_of
 
 
 @dataclass(frozen=True)
@@ -149,9 +152,14 @@ def _identity_of_options(term: Term) -> dict[str, Any]:
 def load_plugins(config: Config) -> None:
     """Import the modules under `plugins:`, which register themselves.
 
+    Beside the places that Python looks in, they are found in the working directory, and beside the config by
+    `cycada.config.schema.read_as`.
+
     Raises:
         CycadaError: A module cannot be imported.
     """
+    if config.plugins:
+        look_for_modules_in(Path())
     for module in config.plugins:
         try:
             importlib.import_module(module)
@@ -160,8 +168,8 @@ def load_plugins(config: Config) -> None:
         except Exception as error:  # a module may raise anything when it is imported
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             raise CycadaError(
-                f"plugins: cannot import {shown(module)} ({reason}). Is its folder on PYTHONPATH, and is it "
-                f"PACKAGE.MODULE?"
+                f"plugins: cannot import {shown(module)} ({reason}). It is looked for beside the config, in "
+                f"the working directory and on PYTHONPATH; is it there, and is it PACKAGE.MODULE?"
             ) from error
 
 
@@ -180,15 +188,15 @@ def plan(config: Config) -> list[StagePlan]:
     for side, spec in sides.items():
         if spec.name not in known:
             raise CycadaError(f"data.{side}: unknown domain {shown(spec.name)}.{nearest(spec.name, known)}")
-    check_scenes(config, is_segmentation(config))
-    check_evaluation(config, is_segmentation(config))
+    check_task(config)
+    check_evaluation(config)
+    task = task_of(config)
     labelled = {}
     for side, spec in sides.items():
-        domain = known[spec.name](**check_options(known[spec.name], spec.options, f"data.{side}"))
+        domain = task.domain(spec, side)
         # Whether a folder of images has labels shows when it is read; until then it counts as labelled.
         labelled[side] = getattr(domain, "labelled", True)
-        if isinstance(domain, Domain):
-            prepare_domain(domain, Wanted(config.shapes()[side][0], config.data.resize), side)
+        task.prepare(domain, Wanted(config.shapes()[side][0], config.data.resize), side)
         if config.evaluation.flip and not domain.flip_safe:
             raise CycadaError(
                 f"evaluation.flip: images of the {side} {shown(spec.name)} may not be mirrored, they would "
@@ -270,11 +278,6 @@ def _check_kinds(config: Config) -> None:
                 )
 
 
-def is_segmentation(config: Config) -> bool:
-    """Return whether the experiment is about segmentation, with a mask for each image."""
-    return config.data.source.name in scene_domains
-
-
 def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, bool]) -> StagePlan:
     where = f"stages.{name}"
     if stage.method not in methods:
@@ -282,7 +285,7 @@ def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, 
             f"{where}.method: unknown method {shown(stage.method)}.{nearest(stage.method, methods)}"
         )
     method = methods[stage.method]
-    options = _options(method, stage.options, f"{where}.options", is_segmentation(config))
+    options = _options(method, stage.options, f"{where}.options", task_of(config))
     terms = _without_idle(method, _terms(method, stage, options, where))
     check_terms(config, name, method, [t for ts in terms.values() for t in ts], labelled)
     used = {
@@ -345,21 +348,18 @@ def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, 
     )
 
 
-def _options(method: Method, given: Mapping[str, Any], where: str, scenes: bool) -> Any:
+def _options(method: Method, given: Mapping[str, Any], where: str, task: TaskRules) -> Any:
     """Return the method's options with those that YAML sets, checked and converted."""
     fields = method.options.__dataclass_fields__
     for key in given:
         if key not in fields:
             raise CycadaError(f"{where}: unknown option {shown(key)}.{nearest(key, fields)}")
-        if scenes and given[key] and fields[key].metadata.get("image_labels_only"):
-            raise CycadaError(
-                f"{where}.{key}: it is for whole images; a scene's pixels would leave their labels. Take it "
-                f"out."
-            )
+        only = bool(fields[key].metadata.get("image_labels_only"))
+        task.check_option(f"{where}.{key}", given[key], only)
     hints = get_type_hints(method.options, include_extras=True)
     given = {key: value for key, value in given.items() if value is not None or takes_none(hints[key])}
     checked = {key: typed(value, hints[key], f"{where}.{key}") for key, value in given.items()}
-    return method.options(**((method.options.on_scenes() if scenes else {}) | checked))
+    return method.options(**{**task.default_options(method.options), **checked})
 
 
 def _terms(method: Method, stage: Stage, options: Any, where: str) -> dict[str, list[Term]]:

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from cycada.config.schema import Config, Spec, digest
 from cycada.core.errors import CycadaError
-from cycada.core.registry import check_options, option_defaults
+from cycada.core.registry import option_defaults
 from cycada.core.types import Batch
-from cycada.data import domains, scene_domains
 from cycada.methods import TEACHER, Networks
 from cycada.networks import NETWORKS, Frozen, kind_of
 from cycada.networks.vgg import Vgg
 from cycada.planning.build import build_networks
-from cycada.planning.plan import StagePlan, is_segmentation
+from cycada.planning.plan import StagePlan
+from cycada.planning.tasks import task_of
 from cycada.train.device import Device
 from cycada.train.optimizers import optimizer
 from cycada.train.step import submodules, trainable_only
@@ -60,7 +60,7 @@ def rehearse(config: Config, plan: StagePlan, memory: float = NO_MACHINE) -> flo
         raise CycadaError(
             f"stages.{plan.name}: a step takes {needed / 1e9:,.0f} GB of memory at the least, and there are "
             f"{memory / 1e9:,.0f}. Lower its batch, "
-            f"{'its crop, ' if is_segmentation(config) else ''}data.size, or the channels of its networks."
+            f"{task_of(config).memory_keys}data.size, or the channels of its networks."
         )
     return needed
 
@@ -99,8 +99,9 @@ class _Rehearsal:
         self.nets = Networks({})
         with self.explained("its networks cannot be built"):
             self.nets = build_networks(config, plan, classes_of(config), self.device, {})
-        wanted = "every pixel" if is_segmentation(config) else "the whole image"
-        with self.explained(f"its classifier gives no answer for {wanted}, which the data ask for"):
+        with self.explained(
+            f"its classifier gives no answer for {task_of(config).unit}, which the data ask for"
+        ):
             self.check_answers()
         if plan.has_teacher:
             self.nets.add_module(TEACHER, Frozen(self.nets.f_t))
@@ -171,6 +172,11 @@ class _Rehearsal:
             trace = trace.tb_next
         return role
 
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """Shape of the label of one training image."""
+        return task_of(self.config).label_shape(self.config.window(self.plan.stage))
+
     def images(self, count: int) -> Tensor:
         """Return `count` training images, (N, C, H, W)."""
         return torch.zeros(count, *self.shape)
@@ -178,9 +184,7 @@ class _Rehearsal:
     def batch(self) -> Batch:
         """Return a training batch of the stage's size."""
         count = self.plan.stage.batch
-        labels = torch.zeros(
-            count, *(self.shape[1:] if is_segmentation(self.config) else ()), dtype=torch.long
-        )
+        labels = torch.zeros(count, *self.label_shape, dtype=torch.long)
         more = {"fake_t": self.images(count)} if self.plan.stage.translate == "once" else {}
         if self.plan.asks_for("pair_t"):
             more["pair_t"] = self.images(count)
@@ -188,21 +192,16 @@ class _Rehearsal:
 
     def check_answers(self) -> None:
         """Check that classifiers predict what the data label: images or pixels."""
-        scenes = is_segmentation(self.config)
         for role, net in self.nets.named_children():
             if kind_of(role) != "f" or role in self.plan.method.tensors.feature_extractors:
                 continue
             with torch.no_grad():
                 logits = net.eval()(self.images(1)).logits
-            if logits.ndim != (4 if scenes else 2):
-                has, need = (
-                    ("for every pixel", "for the whole image")
-                    if logits.ndim == 4
-                    else ("for the whole image", "for every pixel")
-                )
+            if logits.ndim != 2 + len(self.label_shape):
+                found = "every pixel" if logits.ndim == 4 else "the whole image"
                 raise CycadaError(
-                    f"networks.f: '{self.plan.specs[role].name}' answers {has}; the data of "
-                    f"stages.{self.plan.name} need it {need}."
+                    f"networks.f: '{self.plan.specs[role].name}' answers for {found}; the data of "
+                    f"stages.{self.plan.name} need it for {task_of(self.config).unit}."
                 )
 
     def train(self) -> float:
@@ -263,8 +262,7 @@ def classes_of(config: Config) -> int:
     first: Any = None
     for side in ("source", "target"):
         spec = getattr(config.data, side)
-        entry: Any = domains[spec.name] if spec.name in domains else scene_domains[spec.name]
-        domain = entry(**check_options(entry, spec.options, f"data.{side}"))
+        domain = task_of(config).domain(spec, side)
         if names := tuple(getattr(domain, "classes", ())):
             return len(names)
         first = domain if first is None else first

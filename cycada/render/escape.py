@@ -69,11 +69,11 @@ def csv_lines(rows: Iterable[Sequence[object]]) -> str:
     """Return a CSV file, in which None is empty, floats have six decimals, and no text is a formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerows([_csv_cell(cell) for cell in row] for row in rows)
+    writer.writerows([csv_cell(cell) for cell in row] for row in rows)
     return out.getvalue()
 
 
-def _csv_cell(cell: object) -> object:
+def csv_cell(cell: object) -> object:
     """Return a cell, with an apostrophe before text that a spreadsheet would take for a formula."""
     if isinstance(cell, str):
         text = _one_line(cell)

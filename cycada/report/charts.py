@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from cycada.metrics.many_classes import EACH, cut, worst_and_best
 from cycada.render.figure import COLORS, INK, SOURCE, TARGET, Panel, new, panel, plain, short, styled
 from cycada.report.rows import Variant
 from cycada.report.table import TableRow, by_class, mean_by_class
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def ablation(lines: Sequence[TableRow], reference: str) -> Panel:
@@ -219,7 +223,7 @@ def _series(rows: Sequence[dict[str, float]], key: str, scale: float = 1) -> tup
 
 
 def _seeds_and_mean(
-    axes: object,
+    axes: Axes,
     series: Sequence[tuple[np.ndarray, np.ndarray]],
     color: str,
     line: str,
@@ -230,7 +234,7 @@ def _seeds_and_mean(
     series = [s for s in series if len(s[0])]
     if not series:
         return
-    draw = axes.plot  # type: ignore[attr-defined]
+    draw = axes.plot
     if thin and len(series) > 1:
         for steps, values in series:
             draw(steps, values, line, color=color, linewidth=0.7, alpha=0.45)

@@ -9,7 +9,7 @@ from cycada.config.schema import parse
 from cycada.core.differences import dotted
 from cycada.core.errors import list_some
 from cycada.core.registry import option_defaults
-from cycada.data import domains, scene_domains
+from cycada.data.scenes import find_domain
 
 if TYPE_CHECKING:
     from cycada.report.record import Record
@@ -64,7 +64,7 @@ def _conditions(record: Record) -> dict[str, Any]:
 
 def _defaults(domain: str) -> dict[str, Any]:
     """Return a domain's options at their defaults, which one config may spell out and another leave out."""
-    registry = next((r for r in (domains, scene_domains) if domain in r), None)
-    options = option_defaults(registry[domain]) if registry else {}  # type: ignore[arg-type]
+    entry = find_domain(domain)
+    options = option_defaults(entry) if entry else {}
     # lists as in YAML, where there are no tuples
     return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cycada.config.recipes import find_config
 from cycada.config.schema import is_name
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.yaml_files import read
@@ -74,7 +75,7 @@ def _name_in(word: str) -> str:
     path = Path(word)
     if path.suffix not in (".yaml", ".yml"):
         return word
-    name = read(path).get("name")
+    name = read(find_config(path), find_config).get("name")
     if not isinstance(name, str):
         raise CycadaError(f"{path}: has no `name:`. Give an experiment's or a sweep's YAML file.")
     return name

@@ -132,7 +132,7 @@ def _same_method(lines: Sequence[TableRow], methods: Sequence[str]) -> TableRow 
     return next((line for line in same if line.test is None), None)
 
 
-def flags(entry: dict[str, Any], row: Variant) -> list[str]:
+def flags(entry: dict[str, Any], row: Variant) -> list[str]:  # noqa: PLR0912 (one branch for each difference)
     """List in words how a published number's protocol differs from a row's, or is not known to agree.
 
     Args:

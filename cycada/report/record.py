@@ -109,7 +109,8 @@ class Record:
     def consecutive(self) -> bool:
         """Whether the target's test images are successive frames of a video; False for an unknown domain."""
         name = self.domains[1]
-        return name in scene_domains and scene_domains[name].consecutive
+        given = self.config["data"]["target"].get("consecutive")
+        return name in scene_domains and bool(scene_domains[name].consecutive if given is None else given)
 
     @cached_property
     def scores(self) -> dict[str, dict[str, Any]]:

@@ -137,10 +137,12 @@ def choose_rows(rows: Sequence[Variant]) -> list[RowChoice]:
     best = {s: max(accuracy[row.name, s] for row in rows) for s in seeds}
     row_choices = []
     for name in criteria_of(rows):
-        value = {key: _last(run, PREFIX + name) for key, run in runs.items()}
-        if any(value[row.name, s] is None for row in rows for s in seeds):
+        found = {key: _last(run, PREFIX + name) for key, run in runs.items()}
+        value = {key: number for key, number in found.items() if number is not None}
+        if any((row.name, s) not in value for row in rows for s in seeds):
             continue
-        chosen = {s: max(rows, key=lambda row, s=s: value[row.name, s]).name for s in seeds}  # type: ignore[misc, arg-type]
+        by_seed = {s: {row.name: value[row.name, s] for row in rows} for s in seeds}
+        chosen = {s: max(by_row, key=by_row.__getitem__) for s, by_row in by_seed.items()}
         row_choices.append(RowChoice(name, chosen, _choice({s: accuracy[chosen[s], s] for s in seeds}, best)))
     return row_choices
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,10 @@ from cycada.metrics.many_classes import cut
 from cycada.render.figure import COLORS, SOURCE, TARGET, TRANSLATED, Panel, new, panel, plain, short, styled
 from cycada.report.record import Record
 from cycada.report.rows import Variant
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SHOWN = 300
 """Largest number of points of a domain."""
@@ -113,10 +118,10 @@ def _commonest(label: np.ndarray, most: int, colors: int) -> tuple[list[int], li
     return named.tolist(), np.setdiff1d(classes, named).tolist()
 
 
-def _frame(figure: object, axes: object, title: str, columns: int) -> None:
-    axes.set(title=short(title), xticks=[], yticks=[])  # type: ignore[attr-defined]
-    axes.spines[:].set_visible(True)  # type: ignore[attr-defined]
-    figure.legend(  # type: ignore[attr-defined]
+def _frame(figure: Figure, axes: Axes, title: str, columns: int) -> None:
+    axes.set(title=short(title), xticks=[], yticks=[])
+    axes.spines[:].set_visible(True)
+    figure.legend(
         loc="outside lower center",
         ncols=columns,
         handletextpad=0.1,

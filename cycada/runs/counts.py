@@ -9,9 +9,8 @@ import numpy as np
 
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError
-from cycada.core.files import bytes_digest
 from cycada.core.progress import Progress
-from cycada.data import ImageDataset, ResizedDataset
+from cycada.data import ImageSet
 from cycada.data.doubts import NAMED, grouped, listed
 from cycada.data.scenes import evenly_spaced
 from cycada.planning.build import Datasets
@@ -37,15 +36,10 @@ def report_sets(config: Config, datasets: Datasets, screen: Progress) -> None:
         for split, examples in sets.items():
             name = f"{side} {split}"
             screen.info(f"{name}: {count_line(examples, datasets.classes, shape, config.data.resize)}")
-            doubts = (
-                examples.doubts(evenly_spaced(len(examples), HEADERS))
-                if isinstance(examples, ResizedDataset)
-                else examples.origin.doubts
-            )
-            warnings = grouped(doubts) + _enlarged(examples, shape)
-            if isinstance(examples, ImageDataset):
-                warnings += absent_labels(examples, datasets.classes)
-                warnings += contradictions(examples, datasets.classes)
+            warnings = grouped(examples.doubts(evenly_spaced(len(examples), HEADERS)))
+            warnings += _enlarged(examples, shape)
+            warnings += absent_labels(examples, datasets.classes)
+            warnings += contradictions(examples, datasets.classes)
             for warning in warnings:
                 screen.warn(f"{name}: {warning}")
         if len(sets) == 2 and (shared := seen_in_training(sets["train"], sets["test"])):
@@ -62,8 +56,8 @@ def check_masks(datasets: Datasets, screen: Progress) -> None:
     """
     for name, examples in _sets(datasets):
         if (
-            not isinstance(examples, ResizedDataset)
-            or not examples.labelled
+            not examples.labelled
+            or examples.image_labels is not None
             or not datasets.classes
             or name == "target train"
         ):
@@ -73,7 +67,7 @@ def check_masks(datasets: Datasets, screen: Progress) -> None:
         for i in [*sample, *sorted(set(range(len(examples))) - set(sample))]:
             if read >= len(sample) and counts.any():
                 break  # the rest is read only where the sample held no labelled pixel
-            mask = examples.read(i)[1]
+            mask = examples.read(i).label
             read += 1
             if mask is not None:
                 counts += np.bincount(mask.numpy().ravel(), minlength=256)[: len(counts)]
@@ -88,7 +82,7 @@ def check_masks(datasets: Datasets, screen: Progress) -> None:
 
 
 def count_line(
-    examples: ImageDataset | ResizedDataset,
+    examples: ImageSet,
     classes: Sequence[str],
     shape: tuple[int, int],
     resize: str = "bilinear",
@@ -101,38 +95,20 @@ def count_line(
         shape: Height and width that the images are scaled to.
         resize: How images with image-level labels are scaled: `pad`, or an interpolation.
     """
-    parts = [f"{len(examples)} images"]
-    if isinstance(examples, ResizedDataset):
-        parts.append("with masks" if examples.labelled else "without masks")
-    elif examples.labels is None:
-        parts.append("without labels")
-    else:
-        counts = np.bincount(examples.labels.cpu().numpy(), minlength=len(classes))
-        present = counts[counts > 0]
-        least, most = present.min(), present.max()
-        each = f"{least}" if least == most else f"{least} to {most}"
-        parts.append(f"{len(present)} of {len(classes)} classes ({each} each)")
+    parts = [f"{len(examples)} images", examples.describe_labels(len(classes))]
     if sizes := own_sizes(examples):
-        parts.append(_sizes(sizes, shape, resize, cut=isinstance(examples, ImageDataset)))
+        parts.append(_sizes(sizes, shape, resize, cut=examples.cut_square))
     line = ", ".join(parts)
-    left_out = (
-        dict(examples.left_out) | dict(examples.skipped)
-        if isinstance(examples, ResizedDataset)
-        else examples.origin.left_out
-    )
+    left_out = dict(examples.left_out) | dict(examples.skipped)
     return f"{line}; left out: {listed(left_out)}" if left_out else line
 
 
-def own_sizes(examples: ImageDataset | ResizedDataset) -> Mapping[str, int]:
+def own_sizes(examples: ImageSet) -> Mapping[str, int]:
     """Count the files by their own size, 'W x H' in pixels.
 
-    Of segmentation sets only a sample is counted; drawn images have no files.
+    Of files that are not in memory only a sample is counted; drawn images have no files.
     """
-    if isinstance(examples, ResizedDataset):
-        return examples.sizes(evenly_spaced(len(examples), HEADERS))
-    return examples.origin.sizes or (
-        {examples.origin.stored: len(examples)} if examples.origin.stored else {}
-    )
+    return examples.sizes(evenly_spaced(len(examples), HEADERS))
 
 
 def absent(classes: Sequence[str], counts: np.ndarray, read: int, total: int) -> list[str]:
@@ -153,11 +129,11 @@ def absent(classes: Sequence[str], counts: np.ndarray, read: int, total: int) ->
     return [f"no example of {len(missing)} of {len(classes)} classes{where}: {_named(missing)}."]
 
 
-def absent_labels(examples: ImageDataset, classes: Sequence[str]) -> list[str]:
+def absent_labels(examples: ImageSet, classes: Sequence[str]) -> list[str]:
     """Return a warning that names the classes without a labelled image; empty where every class has one."""
-    if examples.labels is None:
+    if examples.image_labels is None:
         return []
-    counts = np.bincount(examples.labels.cpu().numpy(), minlength=len(classes))
+    counts = np.bincount(examples.image_labels.cpu().numpy(), minlength=len(classes))
     return absent(classes, counts, len(examples), len(examples))
 
 
@@ -166,39 +142,30 @@ def nothing_labelled(read: int, total: int) -> str:
     return f"found nothing but ignored pixels ({read} of {total} masks were looked at)"
 
 
-def contradictions(examples: ImageDataset, classes: Sequence[str]) -> list[str]:
+def contradictions(examples: ImageSet, classes: Sequence[str]) -> list[str]:
     """Return a warning where a user's images are equal, pixel for pixel, but have different labels."""
-    if examples.labels is None:
+    if examples.image_labels is None:
         return []
     rows: dict[str, list[int]] = {}
-    for i, digest in enumerate(_digests(examples)):
+    for i, digest in enumerate(examples.identities()):
         rows.setdefault(digest, []).append(i)
-    labels = examples.labels.cpu().numpy()
+    labels = examples.image_labels.cpu().numpy()
     several = [same for same in rows.values() if len({int(labels[i]) for i in same}) > 1]
     if not several:
         return []
     first = several[0]
-    where = (
-        " and ".join(examples.origin.files[i] for i in first[:2])
-        if examples.origin.files
-        else f"those at {first[0]} and {first[1]}"
-    )
+    files = examples.image_paths
+    where = " and ".join(files[i] for i in first[:2]) if files else f"those at {first[0]} and {first[1]}"
     names = _named(sorted({classes[int(labels[i])] for i in first}))
     return [f"{sum(map(len, several))} pictures are the same in several classes, such as {where} ({names})."]
 
 
-def seen_in_training(train: ImageDataset | ResizedDataset, test: ImageDataset | ResizedDataset) -> str:
+def seen_in_training(train: ImageSet, test: ImageSet) -> str:
     """Return how many test images are also training images; empty without any, or without labels."""
-    if isinstance(train, ResizedDataset) or isinstance(test, ResizedDataset):
-        if not isinstance(train, ResizedDataset) or not isinstance(test, ResizedDataset) or not test.labelled:
-            return ""
-        known = {file.resolve() for file, _ in train.paths}
-        shared = sum(file.resolve() in known for file, _ in test.paths)
-    elif test.labels is None:
+    if not test.labelled:
         return ""
-    else:
-        seen = set(_digests(train))
-        shared = sum(digest in seen for digest in _digests(test))
+    known = set(train.identities())
+    shared = sum(identity in known for identity in test.identities())
     return f"{shared} of {len(test)} pictures are also among the training pictures." if shared else ""
 
 
@@ -212,13 +179,6 @@ def alike(classes: Sequence[str]) -> list[str]:
         for names in spelt.values()
         if len(names) > 1
     ]
-
-
-def _digests(examples: ImageDataset) -> Iterator[str]:
-    """Yield a digest of each of a user's images; nothing for published sets with files of one size."""
-    if examples.origin.sizes:
-        for image in examples.images.cpu().numpy():
-            yield bytes_digest(image.tobytes())
 
 
 def _sizes(sizes: Mapping[str, int], shape: tuple[int, int], resize: str, cut: bool) -> str:
@@ -251,14 +211,15 @@ def _scale(size: str, shape: tuple[int, int]) -> float:
     return shape[0] / min(width, height) if shape[0] == shape[1] else max(shape[0] / height, shape[1] / width)
 
 
-def _enlarged(examples: ImageDataset | ResizedDataset, shape: tuple[int, int]) -> list[str]:
+def _enlarged(examples: ImageSet, shape: tuple[int, int]) -> list[str]:
     """Return a warning where files are much smaller than the images that training sees."""
     sizes = own_sizes(examples)
-    official = isinstance(examples, ImageDataset) and not examples.origin.sizes
     small = {
         size: n
         for size, n in sizes.items()
-        if (_scale(size, shape) > ENLARGED_DIGITS if official else _scale(size, shape) >= ENLARGED)
+        if (
+            _scale(size, shape) > ENLARGED_DIGITS if examples.is_official else _scale(size, shape) >= ENLARGED
+        )
     }
     if not small:
         return []
@@ -272,7 +233,7 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
-def _sets(datasets: Datasets) -> Iterator[tuple[str, ImageDataset | ResizedDataset]]:
+def _sets(datasets: Datasets) -> Iterator[tuple[str, ImageSet]]:
     for side, sets in (("source", datasets.source), ("target", datasets.target)):
         for split, examples in sets.items():
             yield f"{side} {split}", examples

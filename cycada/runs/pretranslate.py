@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from cycada.core.files import bytes_digest, ready
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
-from cycada.data import ImageDataset, ResizedDataset, Translated, to_bytes, to_float
-from cycada.data.translated import is_whole, write_png
+from cycada.data import ImageDataset, ImageSet, to_bytes, to_float
+from cycada.data.translated import is_whole, with_translations, write_png
 from cycada.evaluation.predict import eval_mode
 from cycada.methods.cycada import translated_at
 from cycada.networks.registries import generators
@@ -36,12 +37,12 @@ def translate_once(
     device: Device,
     screen: Progress,
     g_st: nn.Module,
-    source: ResizedDataset | ImageDataset,
-) -> Translated | ImageDataset:
-    """Return the source dataset with the translation of each image behind it, (2C, H, W).
+    source: ImageSet,
+) -> ImageSet:
+    """Return the source dataset with the translation of each image as its partner.
 
-    Translations of segmentation images are kept on disk; those of images with image-level labels stay in
-    memory, as these do themselves.
+    Translations of images in memory stay in memory too; those of images that are read when they are needed
+    are kept on disk.
 
     Args:
         folder: Where translations are kept.
@@ -54,7 +55,7 @@ def translate_once(
     Raises:
         Interrupted: After Ctrl-C; the same command goes on.
     """
-    if isinstance(source, ImageDataset):
+    if isinstance(source, ImageDataset):  # its images are one tensor, which needs no files
         return _translate_in_memory(plan, device, screen, g_st, source)
     return _translate_on_disk(folder, plan, device, screen, g_st, source)
 
@@ -84,12 +85,12 @@ def _translate_in_memory(
                     )
         finally:
             screen.end()
-    return ImageDataset(torch.cat([images, torch.cat(translated)], 1), examples.labels)
+    return replace(examples, partners=torch.cat(translated))
 
 
 def _translate_on_disk(
-    folder: Path, plan: StagePlan, device: Device, screen: Progress, g_st: nn.Module, scenes: ResizedDataset
-) -> Translated:
+    folder: Path, plan: StagePlan, device: Device, screen: Progress, g_st: nn.Module, scenes: ImageSet
+) -> ImageSet:
     """Translate whole images at the stage's size and precision to `folder`/KEY/NAME.png.
 
     With the option `translate_at` their size is multiplied by it. Files that exist are kept. KEY is a hash of
@@ -119,17 +120,17 @@ def _translate_on_disk(
             )
             _translate_missing(plan, device, screen, g_st, scenes, files, missing)
         device.share(device.gather(None))  # no process trains before the last file is written
-    return Translated(scenes, files)
+    return with_translations(scenes, files)
 
 
-def _key(plan: StagePlan, g_st: nn.Module, scenes: ResizedDataset) -> str:
+def _key(plan: StagePlan, g_st: nn.Module, scenes: ImageSet) -> str:
     weights = save({name: value.detach().cpu().contiguous() for name, value in g_st.state_dict().items()})
     return digest(
         {
             "format": FORMAT,
             "network": plan.specs["g_st"].model_dump(),
             "weights": bytes_digest(weights, size=8),
-            "images": scenes.fingerprint(masks=False),
+            "images": scenes.fingerprint(labels=False),
             "size": scenes.size,
             "precision": plan.stage.precision,
         }
@@ -152,7 +153,7 @@ def _translate_missing(
     device: Device,
     screen: Progress,
     g_st: nn.Module,
-    scenes: ResizedDataset,
+    scenes: ImageSet,
     files: Sequence[Path],
     missing: Sequence[int],
 ) -> None:

@@ -43,5 +43,5 @@ def replace_scores(folder: RunFolder, last: dict[str, float], step: int) -> list
         step: The last step, for a stage without rows.
     """
     rows = [{k: v for k, v in row.items() if k.split("/")[0] not in SCORED} for row in folder.metrics()]
-    rows = rows or [{"step": step}]
+    rows = [row for row in rows if len(row) > 1] or [{"step": step}]  # at step 0 there were scores alone
     return [*rows[:-1], rows[-1] | last]

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cycada.config.schema import Config, Spec, parse
+from cycada.config.schema import Config, is_name, parse
 from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.progress import Progress
 from cycada.core.registry import typed
 from cycada.core.yaml_files import override
-from cycada.data import ResizedDataset
 from cycada.evaluation.analysis import analyse
 from cycada.evaluation.predict import eval_mode
 from cycada.evaluation.scoring import Evaluation, as_scores, count, evaluate_stage, scored
 from cycada.methods import Networks
 from cycada.planning.build import Datasets, build_networks, load_datasets
 from cycada.planning.plan import StagePlan, plan
+from cycada.runs.elsewhere import load_test_set, named_domain
 from cycada.runs.rescoring import load_weights_by_role
 from cycada.storage.loading import with_classifier
+from cycada.storage.schemas import read_shaped
 from cycada.storage.store import RunFolder
 from cycada.train.device import Device
 
@@ -50,6 +52,36 @@ def find_run(run: Path | str, results: Path | str = "results", check: bool = Tru
     if not folder.done:
         raise CycadaError(f"{path}: this stage is not finished. Run its experiment again to go on with it.")
     return checked(folder, Progress(quiet=True).warn) if check else folder
+
+
+def find_stage(what: Path | str, results: Path | str = "results", role: str | None = None) -> RunFolder:
+    """Return the folder of a finished stage, which an experiment's name may stand for.
+
+    Args:
+        what: A run folder, its id or the beginning of it, or the name of an experiment that was run: this is
+            its last finished stage that has the network, of the lowest seed.
+        results: The results folder.
+        role: The network; None looks for f_t, and without one takes the last finished stage.
+
+    Raises:
+        CycadaError: Where there is no such stage, it is not finished, or its files changed.
+    """
+    name, results = str(what), Path(results)
+    summaries = list((results / "experiments" / name).glob("seed*.json")) if is_name(name) else []
+    if not summaries or typed(name, Home, "run").is_dir():
+        return find_run(what, results)
+    first = min(summaries, key=lambda path: int(re.sub(r"\D", "", path.stem) or 0))
+    summary = read_shaped(first, "summary", "Run the experiment again.")
+    folders = [RunFolder(results / "runs" / stage["id"]) for stage in summary["stages"].values()]
+    finished = [folder for folder in reversed(folders) if folder.done]
+    having = [folder for folder in finished if (role or "f_t") in load_stage(folder)[1].specs]
+    if not having and (role or not finished):
+        raise CycadaError(
+            f"{first}: found no finished stage of '{name}' with {role or 'f_t'}, of {len(folders)} stages. "
+            "Run the "
+            "experiment again, or name a run folder."
+        )
+    return find_run((having or finished)[0].path, results)
 
 
 def checked(folder: RunFolder, warn: Callable[[str], None]) -> RunFolder:
@@ -105,6 +137,21 @@ def load_stage(
     return config, next(p for p in plan(config) if p.name == name)
 
 
+def stored_classes(folder: RunFolder) -> tuple[str, ...]:
+    """Return the names of a finished stage's classes, which its run folder holds.
+
+    Raises:
+        CycadaError: An older version did not store them.
+    """
+    names = folder.arrays("analysis.npz").get("classes")
+    if names is None:
+        raise CycadaError(
+            f"{folder.path}: it does not hold the names of its classes. `cycada evaluate {folder.path}` adds "
+            "them to a run of an older version."
+        )
+    return tuple(str(name) for name in names)
+
+
 def trained_networks(
     folder: RunFolder, config: Config, stage: StagePlan, classes: int, device: Device
 ) -> Networks:
@@ -114,7 +161,7 @@ def trained_networks(
 
 def evaluate_run(
     run: Path | str,
-    domain: str | None = None,
+    domain: str | Mapping[str, Any] | None = None,
     data_root: Path | None = None,
     results: Path | str = "results",
     assignments: Sequence[str] = (),
@@ -125,19 +172,22 @@ def evaluate_run(
 
     Args:
         run: A run folder, or its id under results/runs.
-        domain: A registered domain whose test set is scored as the stage classifies its target; None scores
-            the stage's own source and target.
+        domain: What is scored, as the stage classifies its target, instead of the stage's own source and
+            target: a registered domain, such as `camvid`; a domain with options, as a mapping or as YAML
+            text, `{name: camvid, drive: dusk}`; or a folder of one's own test images with labels
+            (`elsewhere.named_domain`). Only the test set of this domain has to be there.
         data_root: The data root, over the run's own.
         results: The results folder.
         assignments: Settings of `evaluation` over the run's own, such as `evaluation.flip=true`.
 
     Returns:
         {experiment, seed, stage, id, evaluation, classes, scores: {domain: {accuracy, class_accuracy, ...}}},
-        where `evaluation` holds the settings that are not the default.
+        where `evaluation` holds the settings that are not the default. With `domain` there is also
+        `domain`, its name and options.
 
     Raises:
-        CycadaError: Where there is no such finished stage, it has no classifier, or the test images have no
-            labels.
+        CycadaError: Where there is no such finished stage, it has no classifier, the test images have no
+            labels, or their classes are others than those of the run.
     """
     folder = find_run(run, results)
     for assignment in assignments:
@@ -146,24 +196,29 @@ def evaluate_run(
                 f"'{assignment}': a finished stage takes settings of its evaluation alone, such as "
                 "evaluation.flip=true."
             )
+    spec = named_domain(domain) if domain else None
     config, stage = load_stage(
-        folder, data_root, {"target": Spec(name=domain).model_dump()} if domain else None, assignments
+        folder, data_root, {"target": spec.model_dump()} if spec else None, assignments
     )
     device = Device.find(config.device)
-    datasets: Datasets = load_datasets(config, [stage], device).resized_to(config, stage.stage)
-    nets = trained_networks(folder, config, stage, len(datasets.classes), device)
+    if spec:
+        classes = stored_classes(folder)
+        test = load_test_set(config, stage, classes, device)
+    else:
+        datasets: Datasets = load_datasets(config, [stage], device).resized_to(config, stage.stage)
+        classes = datasets.classes
+    nets = trained_networks(folder, config, stage, len(classes), device)
     classifiers = scored(stage, nets)
     if not classifiers:
         raise CycadaError(
             f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier to score."
         )
-    if domain:
-        test = datasets.target["test"]
+    if spec:
         with eval_mode(nets):
-            counted = count(classifiers["target"], test, len(datasets.classes), device, stage.stage.precision)
+            counted = count(classifiers["target"], test, len(classes), device, stage.stage.precision)
         if counted is None:
-            raise CycadaError(f"{domain}: its test images have no labels, so there is nothing to score.")
-        scores = {domain: as_scores(counted[1], isinstance(test, ResizedDataset))}
+            raise CycadaError(f"{spec.name}: its test images have no labels, so there is nothing to score.")
+        scores = {spec.name: as_scores(counted[1], test.task)}
     else:
         evaluation = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps)
         scores = evaluation.scores
@@ -175,9 +230,9 @@ def evaluate_run(
         "stage": stage.name,
         "id": folder.id,
         "evaluation": stage.evaluation.changes(),
-        "classes": list(datasets.classes),
+        "classes": list(classes),
         "scores": scores,
-    }
+    } | ({"domain": spec.model_dump()} if spec else {})
 
 
 def write_analysis(

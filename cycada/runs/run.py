@@ -112,7 +112,7 @@ def run(
     return summary
 
 
-def run_stages(
+def run_stages(  # noqa: PLR0912 (the stages in their order)
     config: Config,
     tracker: Tracker,
     screen: Progress,

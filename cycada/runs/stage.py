@@ -15,7 +15,6 @@ from cycada.config.schema import Config
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
-from cycada.data import ResizedDataset
 from cycada.evaluation.missing_classes import missing_classes
 from cycada.evaluation.scoring import Evaluation, Scores, evaluate_stage, flatten_scores, stored_scores
 from cycada.evaluation.translation_warnings import WarnOnce
@@ -37,6 +36,8 @@ from cycada.train.device import Device
 from cycada.train.loop import TrainState, train
 from cycada.train.meter import Diverged
 
+EVALUATIONS = 10
+"""Number of evaluations of a stage after step 0, where the config does not say how far apart they are."""
 HUGE = 1e6
 """Mean loss above which a warning is printed: a stage hardly learns any more."""
 
@@ -147,7 +148,7 @@ def _train_stage(
     if main:
         folder.create()
         state = checkpoint.load_latest(folder.path, ctx.screen.warn, training.check)
-        folder.rewind_metrics(state["step"] if state else 0)
+        folder.rewind_metrics(state["step"] if state else -1)
         folder.write_config(config.model_dump(mode="json"), plan.name)
         folder.write_json("manifest.json", manifest)
         for row in folder.metrics():  # a killed process may have stored rows that it did not track
@@ -194,7 +195,7 @@ def _rescore(
     evaluation = evaluate_stage(plan, nets, datasets, device, images, plan.stage.steps)
     if main:
         write_analysis(ctx.config, folder, plan, nets, datasets, evaluation, device)
-        folder.rewind_metrics(0)
+        folder.rewind_metrics(-1)
         for row in replace_scores(same, evaluation.flat(), plan.stage.steps):
             folder.append_metrics(int(row["step"]), row)
         manifest |= {"seconds": same.read_json("manifest.json")["seconds"], "weights_of": same.id}
@@ -230,27 +231,28 @@ def _train(
     def evaluate(step: int) -> Evaluation:
         images = folder.images if main else None
         evaluation = evaluate_stage(plan, training.outcome(), ctx.datasets, device, images, step)
-        translation_warnings.update(evaluation.translations, last=step == training.steps)
+        if step:  # at step 0 a generator may be untrained
+            translation_warnings.update(evaluation.translations, last=step == training.steps)
         if main and step == training.steps:
             write_analysis(ctx.config, folder, plan, training.outcome(), ctx.datasets, evaluation, device)
         return evaluation
 
     ctx.screen.begin(plan.name, training.step, training.steps)
     began, evaluation = time.perf_counter() - seconds, None
+    evaluate_every = logging.evaluate_every or max(1, training.steps // EVALUATIONS)
+    if training.step == 0 and logging.evaluate_every is None:
+        values = evaluate(0).flat()
+        if main:
+            folder.append_metrics(0, values)
+            ctx.track(plan, values | {"step": 0})
     with stop_on_signal(enabled=device.world == 1) as stopped:
         try:
             reached = training.step - training.step % logging.report_every  # the last regular report
             for report in train(training, logging.report_every, stopped.is_set, logging.gradients):
-                for name, value in report.values.items():
-                    if name.startswith("loss/") and abs(value) > HUGE:
-                        ctx.screen.warn(
-                            f"stage {plan.name}: {name} is {value:.3g}. "
-                            "Nothing is learned from so large a loss: lower lr."
-                        )
-                        break
+                _warn_of_huge_losses(ctx, plan, report.values)
                 values = report.values | {"rate": round(report.rate, 1)}
                 last = report.step == training.steps
-                if last or (not report.early and _crossed(reached, report.step, logging.evaluate_every)):
+                if last or (not report.early and _crossed(reached, report.step, evaluate_every)):
                     evaluation = evaluate(report.step)
                     values |= evaluation.flat()
                 seconds = time.perf_counter() - began
@@ -271,6 +273,14 @@ def _train(
         raise Interrupted(f"Stopped at {where}. The same command goes on from there.")
     # there is no report where the run was killed between its last checkpoint and its end
     return seconds, (evaluation or evaluate(training.steps)).scores
+
+
+def _warn_of_huge_losses(ctx: StageContext, plan: StagePlan, values: Mapping[str, float]) -> None:
+    huge = {n: v for n, v in values.items() if n.startswith("loss/") and abs(v) > HUGE}
+    for name, value in list(huge.items())[:1]:
+        ctx.screen.warn(
+            f"stage {plan.name}: {name} is {value:.3g}. Nothing is learned from so large a loss: lower lr."
+        )
 
 
 def _save(training: TrainState, folder: RunFolder, seconds: float, main: bool) -> None:
@@ -301,11 +311,7 @@ def _manifest(
 ) -> dict[str, Any]:
     sides = {"source": ctx.datasets.source, "target": ctx.datasets.target}
     sets = {f"{side} {split}": images for side, splits in sides.items() for split, images in splits.items()}
-    skipped = {
-        name: len(images.skipped)
-        for name, images in sets.items()
-        if isinstance(images, ResizedDataset) and images.skipped
-    }
+    skipped = {name: len(images.skipped) for name, images in sets.items() if images.skipped}
     return {
         "id": folder.id,
         "experiment": ctx.config.name,
@@ -330,11 +336,10 @@ def _manifest(
 
 
 def _tags(manifest: dict[str, Any], classes: Sequence[str]) -> dict[str, str]:
-    tags = {
-        f"cycada.{k}": str(v) for k, v in manifest.items() if k in ("experiment", "method", "device", "seed")
-    }
+    environment: dict[str, str] = manifest["environment"]
+    named = ("experiment", "method", "device", "seed")
     note = {"cycada.left_out": text} if (text := left_out(classes)) else {}
-    return tags | note | manifest["environment"]
+    return {f"cycada.{k}": str(v) for k, v in manifest.items() if k in named} | note | environment
 
 
 def _artifacts(folder: RunFolder) -> list[Path]:

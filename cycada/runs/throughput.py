@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cycada.config.schema import Config, digest, parse
 from cycada.core.files import write_json
 from cycada.core.yaml_files import merge
-from cycada.data import ImageDataset
+from cycada.data import ImageDataset, Split
 from cycada.planning.build import Datasets, build_training
 from cycada.planning.plan import plan
 from cycada.storage.store import environment
@@ -112,9 +112,10 @@ def random_training(config: Config, classes: int, device: Device) -> TrainState:
     shape = (4 * last.stage.batch, config.data.channels, *config.window(last.stage))
     images = torch.randint(0, 256, shape, dtype=torch.uint8, device=device.torch_device)
     labels = torch.randint(0, classes, shape[:1], device=device.torch_device)
-    splits = dict.fromkeys(("train", "test"), ImageDataset(images, labels))
+    dataset = ImageDataset(images, labels)
+    splits: dict[Split, ImageDataset] = {"train": dataset, "test": dataset}
     names = tuple(map(str, range(classes)))
-    datasets = Datasets(names, splits, splits, None, "")  # type: ignore[arg-type]
+    datasets = Datasets(names, splits, splits, None, "")
     untrained = build_training(config, first, datasets, device, {}).nets
     starts = {
         role: untrained.get_submodule(start.partition(".")[2]).state_dict()
@@ -128,7 +129,8 @@ def flops_per_pair(training: TrainState) -> float:
     _step(training, 0)  # optimizers allocate their state
     with FlopCounterMode(display=False) as counter:
         _step(training, 1)
-    return counter.get_total_flops() / training.source.batch
+    operations: int = counter.get_total_flops()
+    return operations / training.source.batch
 
 
 def pairs_per_second(training: TrainState, seconds: float) -> float:

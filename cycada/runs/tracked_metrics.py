@@ -31,10 +31,10 @@ def learning_rates(plan: StagePlan, step: int) -> dict[str, float]:
 
     Args:
         plan: The stage.
-        step: The number of the step, from 1.
+        step: The number of the step, from 1; before the first step there is no rate.
     """
     rates = {}
-    for phase in plan.phases:
+    for phase in plan.phases if step else ():
         config = phase.schedule or plan.stage.schedule
         factor = Schedule(config.name, config.after, config.warmup)(step - 1, plan.stage.steps)
         for key, name in (("lr", phase.name), ("head_lr", f"{phase.name}/head")):

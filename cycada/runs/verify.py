@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ def _check_files(folder: RunFolder, outcome: Verified) -> None:
             else "made by an older version, which kept no digests"
         )
         outcome.add("files", True if digests else None, seen)
-    reads = {
+    reads: dict[str, Callable[[str], object]] = {
         "scores.json": folder.read_json,
         "manifest.json": folder.read_json,
         "confusion.json": folder.read_json,

@@ -11,12 +11,12 @@ from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError
 from cycada.core.files import file_digest
 from cycada.core.registry import Registry, typed
-from cycada.data import domains, scene_domains
 from cycada.losses import losses
 from cycada.methods import methods
 from cycada.networks import HEAD, NETWORKS, kind_of
 from cycada.planning.build import Datasets, true_translations
-from cycada.planning.plan import StagePlan, is_segmentation
+from cycada.planning.plan import StagePlan
+from cycada.planning.tasks import task_of
 from cycada.train.device import Device
 
 FORMAT = 1
@@ -63,14 +63,14 @@ def stage_id(
     if sources := plugin_sources(config, plan):
         content["plugins"] = sources
     if plan.asks_for("pair_t"):
-        content["pairs"] = true_translations(plan, datasets).fingerprint(masks=False)
+        content["pairs"] = true_translations(plan, datasets).fingerprint(labels=False)
     evaluation = plan.evaluation.changes()
     return f"{digest(content)}-{digest(evaluation)[:6]}" if evaluation else digest(content)
 
 
 def plugin_sources(config: Config, plan: StagePlan) -> dict[str, str]:
     """Return what the stage uses of plug-ins, each with a digest of its source files."""
-    registry = scene_domains if is_segmentation(config) else domains
+    registry = task_of(config).domains
     used: list[tuple[Registry[Any], str]] = [(methods, plan.stage.method)]
     used += [(losses, term.name) for phase in plan.phases for term in phase.terms]
     used += [

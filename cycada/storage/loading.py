@@ -34,6 +34,7 @@ def trained_network(
     context: dict[str, Any] = {
         "image_channels": config.data.channels,
         "size": min(config.window(stage.stage)),
+        "shape": config.window(stage.stage),
     }
     if classes is not None:
         context["classes"] = classes

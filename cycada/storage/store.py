@@ -92,7 +92,7 @@ class RunFolder:
     def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write a compressed .npz file atomically."""
         with files.whole(self.path / name) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type] # none is named allow_pickle
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
         """Return the arrays of an .npz file by name; empty where there is no such file.

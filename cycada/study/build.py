@@ -61,7 +61,7 @@ class _Read:
     digest: str
 
 
-def build_study(
+def build_study(  # noqa: PLR0913 (each is an option of its caller)
     out: Path | str,
     real: Path | str,
     methods: Mapping[str, Path | str],

@@ -135,7 +135,8 @@ def _apart(values: Sequence[float]) -> np.ndarray:
     for value in values:
         steps.append(seen.get(value, 0))
         seen[value] = steps[-1] + 1
-    return 0.14 + np.minimum(np.array(steps), 6) * 0.045
+    offsets: np.ndarray = 0.14 + np.minimum(np.array(steps), 6) * 0.045
+    return offsets
 
 
 def write(scored: Scored, folder: Path) -> None:

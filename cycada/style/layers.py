@@ -89,7 +89,7 @@ def find(net: nn.Module, name: str) -> nn.Module:
     Raises:
         CycadaError: There is no such layer, or there are several; the message names the nearest.
     """
-    named = dict(net.named_modules())
+    named: dict[str, nn.Module] = dict(net.named_modules())
     ends = [named[name]] if name in named else [m for path, m in named.items() if path.endswith(f".{name}")]
     if len(ends) == 1:
         return ends[0]

@@ -103,7 +103,7 @@ class Objective:
         return total, {name: value.item() for name, value in losses.items()}
 
 
-def stylize(
+def stylize(  # noqa: PLR0913 (each is an option of its caller)
     content: Tensor,
     style: Tensor,
     net: nn.Module,

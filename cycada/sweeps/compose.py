@@ -55,7 +55,7 @@ def compose_ablation(
         "add_one": [Terms(stage=stage, terms=dict(add))] if add else [],
         "only_one": [Terms(stage=stage, terms=list(only))] if only else [],
     }
-    return Sweep(name=f"{slug(config.name)}_ablation", experiment=str(experiment), **groups)  # type: ignore[arg-type]
+    return Sweep(name=f"{slug(config.name)}_ablation", experiment=str(experiment), **groups)
 
 
 def compose_baselines(

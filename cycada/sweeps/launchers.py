@@ -30,7 +30,7 @@ class Handle(Protocol):
         """Wait for the stage, and raise what it raised."""
 
 
-class WorkerDied(CycadaError):
+class WorkerDied(CycadaError):  # noqa: N818 (it says what has happened)
     """Error for a stage whose process died: out of memory, killed, or a crash below Python."""
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, ValidationError, field_validator
 
 from cycada.config import schema as configs
+from cycada.config.recipes import find_config
 from cycada.config.schema import Config, Strict
 from cycada.core.bounds import NonNegative, PathText, Seed
 from cycada.core.errors import CycadaError, nearest, shown
@@ -209,14 +210,14 @@ def plan_sweep(path: Path | str, assignments: Sequence[str] = (), seeds: Sequenc
     """Return everything that a sweep would do; the data is read, because ids hold its fingerprint.
 
     Args:
-        path: The sweep's YAML file.
+        path: The sweep's YAML file, or the name of a shipped one.
         assignments: Settings over every experiment, as in `data.root=DATA`.
         seeds: Seeds instead of the file's.
 
     Raises:
         CycadaError: For mistakes in the sweep, its experiments or the data.
     """
-    path = Path(path)
+    path = find_config(path)
     sweep = load_sweep(path)
     seeds = seeds or sweep.seeds
     # one run would count as two in every mean and test
@@ -253,10 +254,16 @@ def _variants(
     """Return row label -> (the experiment as a mapping, the stage of its outcome)."""
     base = _experiment(sweep, path, sweep.experiment, assignments)
     rows: dict[str, tuple[dict[str, Any], str | None]] = {}
+    folders: dict[str, str] = {}
 
     def add(label: str, data: dict[str, Any], stage: str | None = None) -> None:
         if label in rows:
             raise CycadaError(f"{path}: two rows are called '{label}'.")
+        if (other := folders.setdefault(slug(label), label)) != label:
+            raise CycadaError(
+                f"{path}: the rows '{other}' and '{label}' would share the folder '{slug(label)}'. "
+                "Call one of them differently."
+            )
         rows[label] = (data, stage)
 
     if sweep.base is not None:
@@ -289,7 +296,8 @@ def _variants(
 
 def _experiment(sweep: Sweep, path: Path, file: str, assignments: Sequence[str]) -> dict[str, Any]:
     return override(
-        _with(configs.read_as("an experiment", path.parent / file), sweep.set.items()), assignments
+        _with(configs.read_as("an experiment", find_config(file, path.parent)), sweep.set.items()),
+        assignments,
     )
 
 
@@ -307,7 +315,7 @@ def one_stage(
     Raises:
         CycadaError: For mistakes in the files, or where there is no such stage.
     """
-    path = Path(path)
+    path = find_config(path)
     sweep = load_sweep(path)
     data = _experiment(sweep, path, sweep.experiment, assignments)
     seed = sweep.seeds[0] if seed is None else seed

@@ -13,11 +13,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
 from posixpath import normpath
-from queue import Empty, Queue
 from typing import Any, TypeVar
 
 from cycada.core.lock import locked
@@ -304,22 +304,18 @@ def within(seconds: float, work: Callable[[], T]) -> T:
     Raises:
         TimeoutError: After so many seconds without a result. What `work` itself raises is raised, too.
     """
-    outcome: Queue[tuple[T | None, BaseException | None]] = Queue()
+    answer: Future[T] = Future()
 
     def attempt() -> None:
         try:
-            outcome.put((work(), None))
+            answer.set_result(work())
         except BaseException as error:  # handed on to the thread that waits
-            outcome.put((None, error))
+            answer.set_exception(error)
 
     threading.Thread(target=attempt, daemon=True).start()
-    try:
-        result, error = outcome.get(timeout=seconds)
-    except Empty:
-        raise TimeoutError(f"no answer within {seconds:g} seconds") from None
-    if error:
-        raise error
-    return result  # type: ignore[return-value]
+    if not wait([answer], timeout=seconds).done:
+        raise TimeoutError(f"no answer within {seconds:g} seconds")
+    return answer.result()
 
 
 def _user() -> str:

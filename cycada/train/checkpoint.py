@@ -61,7 +61,7 @@ class _ErrorKeeper:
 def _save(state: dict[str, Any], file: _ErrorKeeper) -> None:
     """Save a state, and raise the operating system's own error where there is one."""
     try:
-        torch.save(state, file)  # type: ignore[arg-type]
+        torch.save(state, file)  # type: ignore[arg-type] # it asks for no more than write and flush
         file.flush()
     except RuntimeError:
         if file.error:

@@ -53,7 +53,7 @@ class Device:
         Raises:
             CycadaError: The name is unknown, or this machine has no such device.
         """
-        rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         try:
             known_device(name)
         except ValueError as error:
@@ -75,7 +75,7 @@ class Device:
                 f"from cuda:0."
             )
         if name == "cuda" and world > 1:
-            name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+            name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         device = torch.device(name)
         if device.type == "cuda":
             torch.cuda.set_device(device)

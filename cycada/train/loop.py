@@ -5,21 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from cycada.core.types import Batch
-from cycada.data import Augment, SceneStream, Stream
-from cycada.methods import TEACHER, Networks, StepTensors
+from cycada.data import BatchStream
+from cycada.methods import TEACHER, Networks, Options, StepTensors
 from cycada.networks import kind_of
 from cycada.train.device import Device, Precision
 from cycada.train.meter import Diverged, Meter
 from cycada.train.schedule import set_rates
 from cycada.train.state import check_state
 from cycada.train.step import Phase, train_step
+
+if TYPE_CHECKING:
+    from timm.utils.model_ema import ModelEmaV3
 
 NORMS_EVERY = 5
 """Every so many-th report holds gradient norms, each of which takes a backward pass of its own.
@@ -61,25 +63,23 @@ class TrainState:
         device: Where to train.
         seed: The experiment's seed; all random numbers of a step depend on it and on the step.
         precision: Precision of the forward passes.
-        augment: `source` and `target` to the augmentation of their images; empty for none.
         ema: Role to the moving average of its weights.
-        partner_name: The batch's field for the second image that source images carry along their channels,
-            (N, 2C, H, W): their translation or their true translation; None where they carry none.
+        partner_name: The batch's field for the partners of source images: their translations or their true
+            translations; None where they have none.
         step: Number of steps done.
         meter: Means of the values since the last report.
     """
 
     nets: Networks
     phases: Sequence[Phase]
-    tensors: type[StepTensors]
-    options: Any
-    source: Stream | SceneStream
-    target: Stream | SceneStream | None
+    tensors: type[StepTensors[Any]]
+    options: Options
+    source: BatchStream
+    target: BatchStream | None
     steps: int
     device: Device
     seed: int = 0
     precision: Precision = "fp32"
-    augment: Mapping[str, Augment] = field(default_factory=dict)
     ema: Mapping[str, ModelEmaV3] = field(default_factory=dict)
     partner_name: Literal["fake_t", "pair_t"] | None = None
     step: int = 0
@@ -139,17 +139,12 @@ class TrainState:
 
     def batch(self, step: int) -> Batch:
         """Return the batch of a step."""
-        real_s, label_s = self.source.draw(step)
-        if self.augment:
-            real_s = self.augment["source"](real_s)  # a partner image is transformed with it
-        more: dict[str, Tensor] = {}
-        if self.partner_name:
-            real_s, more[self.partner_name] = (half.contiguous() for half in real_s.chunk(2, 1))
-        real_t = self.target.draw(step)[0] if self.target else real_s[:0]
-        if self.augment and self.target:
-            real_t = self.augment["target"](real_t)
+        source = self.source.draw(step)
+        real_s, label_s = source.images, source.labels
+        partners = {self.partner_name: source.partners} if self.partner_name else {}
+        real_t = self.target.draw(step).images if self.target else real_s[:0]
         label_s = torch.empty(0, dtype=torch.long, device=real_s.device) if label_s is None else label_s
-        return Batch(real_s, label_s, real_t, **more)
+        return Batch(real_s, label_s, real_t, **partners)
 
 
 def train(

@@ -14,7 +14,7 @@ from cycada.core.errors import CycadaError
 from cycada.train.device import Device
 
 
-class Diverged(CycadaError):
+class Diverged(CycadaError):  # noqa: N818 (it says what has happened)
     """A loss, a gradient, a weight or a prediction is no longer a meaningful number."""
 
 

@@ -39,10 +39,10 @@ def check_state(state: Mapping[str, Any], own: Mapping[str, Any], steps: int, pr
         raise CycadaError(f"its pools are not those of {processes} processes")
     for pool in pools:
         _check_tensors(pool, own["pools"][0] if own["pools"] else pool, "pools")
-    optimizers = state.get("optimizers")
+    optimizers: Any = state.get("optimizers")
     _check_keys(optimizers, own["optimizers"], "optimizers")
-    for phase, stored in optimizers.items():  # type: ignore[union-attr]
-        _check_optimizer(stored, own["optimizers"][phase], f"optimizers.{phase}")
+    for phase, expected in own["optimizers"].items():
+        _check_optimizer(optimizers[phase], expected, f"optimizers.{phase}")
     meter = state.get("meter", [])
     if not isinstance(meter, list):
         raise CycadaError("its running means are no list")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -95,7 +96,7 @@ def trainable_only(trains: Sequence[str], nets: Networks) -> Iterator[list[nn.Pa
 
 def train_step(
     phases: Sequence[Phase],
-    tensors: StepTensors,
+    tensors: StepTensors[Any],
     device: Device,
     step: int,
     total: int,
@@ -158,4 +159,5 @@ def gradient_norm(value: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
         parameters: The parameters.
     """
     gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
-    return torch.stack([g.norm() for g in gradients if g is not None]).norm()
+    norm: Tensor = torch.stack([g.norm() for g in gradients if g is not None]).norm()
+    return norm

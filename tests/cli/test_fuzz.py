@@ -1,4 +1,5 @@
-"""Nonsense in configs, from a fixed seed: `check` and `run` answer with a CycadaError or do what was asked, in a bounded time."""
+"""Nonsense in configs, from a fixed seed: `check` and `run` answer with a CycadaError or do what was asked,
+in a bounded time."""
 
 import copy
 import math
@@ -25,21 +26,121 @@ pytestmark = pytest.mark.trains
 
 SECONDS = 60
 NONSENSE: list[Any] = [
-    -1, 0, 1, 2, 3, 7, 10**19, 1e6, 1e-12, 1e308, -0.5, 0.5, math.nan, math.inf, -math.inf, "", "x", "../x", "a\0b", "null", "true", "1e3",
-    None, True, False, [], [1], [0, 0], [2, 2], [math.nan, 2], {}, {"name": "x"}, {"weight": -1}, [[]], "ä" * 300,
-    "\u202e\U0001f600", "/dev/null", "~nobody/x", "a: {b", {"a": {"b": [{"c": {"d": [None, {}]}}]}}, [{"name": "lenet"}, 1], [1e308, "x"],
-]  # fmt: skip
+    -1,
+    0,
+    1,
+    2,
+    3,
+    7,
+    10**19,
+    1e6,
+    1e-12,
+    1e308,
+    -0.5,
+    0.5,
+    math.nan,
+    math.inf,
+    -math.inf,
+    "",
+    "x",
+    "../x",
+    "a\0b",
+    "null",
+    "true",
+    "1e3",
+    None,
+    True,
+    False,
+    [],
+    [1],
+    [0, 0],
+    [2, 2],
+    [math.nan, 2],
+    {},
+    {"name": "x"},
+    {"weight": -1},
+    [[]],
+    "ä" * 300,
+    "\u202e\U0001f600",
+    "/dev/null",
+    "~nobody/x",
+    "a: {b",
+    {"a": {"b": [{"c": {"d": [None, {}]}}]}},
+    [{"name": "lenet"}, 1],
+    [1e308, "x"],
+]
 NAMES = [
-    "lenet", "dtn", "convnet", "release_classifier", "resnet", "unet", "patchgan", "mlp", "segmenter", "coupled", "small_segmenter",
-    "source_only", "target_only", "dann", "adda", "mcd", "coral", "cdan", "adabn", "entropy", "cyclegan", "cycada_pixel", "cycada_task",
-    "cycada_feature", "cycada", "cut", "pix2pix", "cogan", "self_training", "fda", "optdigits", "rendered_digits", "mnist", "folder",
-    "streets", "bf16", "fp32", "once", "sgd", "adamw", "cosine", "wgan-gp", "hinge", "meta", "foo", "cuda:99",
-]  # fmt: skip
+    "lenet",
+    "dtn",
+    "convnet",
+    "release_classifier",
+    "resnet",
+    "unet",
+    "patchgan",
+    "mlp",
+    "segmenter",
+    "coupled",
+    "small_segmenter",
+    "source_only",
+    "target_only",
+    "dann",
+    "adda",
+    "mcd",
+    "coral",
+    "cdan",
+    "adabn",
+    "entropy",
+    "cyclegan",
+    "cycada_pixel",
+    "cycada_task",
+    "cycada_feature",
+    "cycada",
+    "cut",
+    "pix2pix",
+    "cogan",
+    "self_training",
+    "fda",
+    "optdigits",
+    "rendered_digits",
+    "mnist",
+    "folder",
+    "streets",
+    "bf16",
+    "fp32",
+    "once",
+    "sgd",
+    "adamw",
+    "cosine",
+    "wgan-gp",
+    "hinge",
+    "meta",
+    "foo",
+    "cuda:99",
+]
 KEYS = [
-    "crop", "size", "load_size", "crop_area", "translate", "precision", "augment", "ema", "compile", "every", "repeat", "schedule",
+    "crop",
+    "size",
+    "load_size",
+    "crop_area",
+    "translate",
+    "precision",
+    "augment",
+    "ema",
+    "compile",
+    "every",
+    "repeat",
+    "schedule",
     "options",
-    "optimizer", "optimizers", "batch", "steps", "losses", "networks", "init", "method", "zzz",
-]  # fmt: skip
+    "optimizer",
+    "optimizers",
+    "batch",
+    "steps",
+    "losses",
+    "networks",
+    "init",
+    "method",
+    "zzz",
+]
 OPTIONS = {
     "networks": {
         "f": ["name", "channels", "width", "dropout"],
@@ -79,7 +180,8 @@ OPTIONS = {
 
 
 def base(kind: str) -> dict[str, Any]:
-    """A tiny experiment that trains in about a second: `one` stage, all of CyCADA, `scenes`, or a method by its name."""
+    """A tiny experiment that trains in about a second: `one` stage, all of CyCADA, `scenes`, or a method by
+    its name."""
     found = copy.deepcopy(TINY)
     found["data"]["source"] = {"name": "rendered_digits", "train": 20, "test": 10}
     if kind == "scenes" or kind in PAIRED:

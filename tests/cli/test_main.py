@@ -1,6 +1,7 @@
 """What a user types: one JSON object, helpful errors with exit code 2 and no traceback."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_a_mistake_is_answered_before_anything_is_loaded(cycada, tmp_path, monke
     for command in ("run", "check"):
         code, _, err = cycada(command, config, override)
         assert code == 2
-        assert err.startswith("error: ")
+        assert re.search(r"^error: ", err, re.MULTILINE)
         assert path in err
         assert hint in err
         assert "Traceback" not in err
@@ -122,7 +123,10 @@ def test_missing_data_says_where_it_looked_what_it_wants_and_how_to_get_it(cycad
     assert "data.download=true" in err
 
 
-@pytest.mark.parametrize("what", ["losses", "methods", "domains", "networks", "scores"])
+@pytest.mark.parametrize(
+    "what",
+    ["losses", "methods", "domains", "networks", "scores", "criteria", "monitors", "schedules", "recipes"],
+)
 def test_list(cycada, what):
     code, out, _ = cycada("list", what)
     assert code == 0
@@ -132,6 +136,10 @@ def test_list(cycada, what):
         "domains": "mnist_m",
         "networks": "lenet",
         "scores": "miou",
+        "criteria": "certainty",
+        "monitors": "critic_accuracy",
+        "schedules": "cosine",
+        "recipes": "digits/mnist_usps/quick",
     }
     assert wanted[what] in out
     assert what != "domains" or "cityscapes" in out  # no name is broken

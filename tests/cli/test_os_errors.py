@@ -1,4 +1,5 @@
-"""Places that cannot be written, or are not what they should be: a line with the path and what to do, exit code 2, no traceback."""
+"""Places that cannot be written, or are not what they should be: a line with the path and what to do, exit
+code 2, no traceback."""
 
 import errno
 import fcntl
@@ -84,7 +85,8 @@ def test_a_folder_where_a_file_is_expected_is_named(name, things, cycada, tmp_pa
 
 @contextmanager
 def files_of_at_most(size):
-    """As on a full disk, writing fails within this process: the kernel lets no file grow beyond so many bytes."""
+    """As on a full disk, writing fails within this process: the kernel lets no file grow beyond so many
+    bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -147,10 +149,15 @@ def test_finished_results_that_can_only_be_read_are_read(things, cycada, tmp_pat
     shutil.copytree(finished[1], results)
     things = things | {name: results / "runs" / things[name].name for name in CYCADA} | {"results": results}
     reading = [
-        "verify {source} {pixel}", "evaluate {source}", "run {config} results={results}", "sweep {sweep} results={results}",
-        "quality {pixel} --scorer {source} --results {results}", "translate {pixel} {photos} {place}/t", "export {pixel} {place}/e",
+        "verify {source} {pixel}",
+        "evaluate {source}",
+        "run {config} results={results}",
+        "sweep {sweep} results={results}",
+        "quality {pixel} --scorer {source} --results {results}",
+        "translate {pixel} {photos} {place}/t",
+        "export {pixel} {place}/e",
         "report tiny --results {results} --out {place}/r",
-    ]  # fmt: skip
+    ]
     with read_only(results):
         for command in reading:
             code, _, said = cycada(*command.format(**things, place=tmp_path / "place").split())

@@ -26,12 +26,20 @@ from cycada.sweeps.plan import Sweep, slug
         ["translate", "a", "b", "c", "--tile", "15"],
         ["translate", "a", "b", "c", "--size", "99999999999999999999"],
         ["data", "check", "camvid", "--samples", "0"],
-        *(["study", "build", "o.html", "--real", "a", "--method", "m=b", f"--{key}", n]
-          for key, n in (("trials", "0"), ("practice", "-1"), ("pool", "0"), ("seconds", "nan"), ("seed", "-1"))),
+        *(
+            ["study", "build", "o.html", "--real", "a", "--method", "m=b", f"--{key}", n]
+            for key, n in (
+                ("trials", "0"),
+                ("practice", "-1"),
+                ("pool", "0"),
+                ("seconds", "nan"),
+                ("seed", "-1"),
+            )
+        ),
         *(["study", "score", "a", "--min-practice", n] for n in ("nan", "-1", "1.1")),
         *(["study", "score", "a", "--exposure-off", n] for n in ("nan", "inf", "-1")),
     ],
-)  # fmt: skip
+)
 def test_numbers_of_the_command_line_have_bounds(words: list[str]) -> None:
     found = CliRunner().invoke(app, words)
     assert found.exit_code == 2 or isinstance(found.exception, CycadaError)

@@ -27,14 +27,23 @@ CONFIGS = ROOT / "configs"
 BASE = {
     "name": "x",
     "data": {"source": "rendered_digits", "target": "optdigits", "size": 16, "channels": 1},
-    "networks": {"f": {"name": "convnet", "channels": 8}, "g": "resnet", "d": {"name": "patchgan", "layers": 2}, "d_feat": "mlp"},
+    "networks": {
+        "f": {"name": "convnet", "channels": 8},
+        "g": "resnet",
+        "d": {"name": "patchgan", "layers": 2},
+        "d_feat": "mlp",
+    },
     "stages": {
         "source": {"method": "source_only", "steps": 3, "batch": 2},
         "pixel": {
-            "method": "cycada_pixel", "steps": 3, "batch": 2, "init": {"f_s": "source.f_t"}, "losses": {"cycle_s": 1, "gan_t": 2},
+            "method": "cycada_pixel",
+            "steps": 3,
+            "batch": 2,
+            "init": {"f_s": "source.f_t"},
+            "losses": {"cycle_s": 1, "gan_t": 2},
         },
     },
-}  # fmt: skip
+}
 
 
 def base(**over):
@@ -87,12 +96,15 @@ def test_every_config_of_the_project_parses_and_plans_and_holds_nothing_idle(pat
         ({"a": {"x": 1}}, {"a": None}, {"a": None}),
         # options of one network are not options of the next
         ({"f": {"name": "convnet", "width": 8}}, {"f": {"name": "lenet"}}, {"f": {"name": "lenet"}}),
-        ({"f": {"name": "convnet", "width": 8}}, {"f": {"name": "convnet", "channels": 4}},
-         {"f": {"name": "convnet", "width": 8, "channels": 4}}),
+        (
+            {"f": {"name": "convnet", "width": 8}},
+            {"f": {"name": "convnet", "channels": 4}},
+            {"f": {"name": "convnet", "width": 8, "channels": 4}},
+        ),
         ({"f": {"name": "convnet", "width": 8}}, {"f": {"width": 9}}, {"f": {"name": "convnet", "width": 9}}),
         ({"f": {"name": "convnet", "width": 8}}, {"f": "lenet"}, {"f": "lenet"}),
     ],
-)  # fmt: skip
+)
 def test_merge(under, over, result):
     assert merge(under, over) == result
 
@@ -610,7 +622,8 @@ BEST_QUICK = {
 
 
 def test_stages_that_have_been_trained_keep_their_ids():
-    """An option that a method gets later, at its default, must not send people to train again what they have trained."""
+    """An option that a method gets later, at its default, must not send people to train again what they have
+    trained."""
     plans = plan(load(CONFIGS / "digits/mnist_usps/best_quick.yaml"))
     assert {p.name: p.recipe() for p in plans} == BEST_QUICK
 
@@ -672,13 +685,17 @@ OPTIMIZER = st.fixed_dictionaries(
 STAGE = st.fixed_dictionaries(
     {"method": WORD, "steps": st.integers(1, 999), "batch": st.integers(1, 99)},
     optional={
-        "losses": st.dictionaries(WORD, LOSS, max_size=3), "networks": st.dictionaries(WORD, SPEC, max_size=2),
-        "optimizer": OPTIMIZER, "optimizers": st.dictionaries(WORD, OPTIMIZER, max_size=2),
+        "losses": st.dictionaries(WORD, LOSS, max_size=3),
+        "networks": st.dictionaries(WORD, SPEC, max_size=2),
+        "optimizer": OPTIMIZER,
+        "optimizers": st.dictionaries(WORD, OPTIMIZER, max_size=2),
         "init": st.dictionaries(WORD, st.just("weights.safetensors#f_t"), max_size=2),
-        "schedule": st.fixed_dictionaries({}, optional={"after": st.floats(0, 1), "warmup": st.integers(0, 9)}),
+        "schedule": st.fixed_dictionaries(
+            {}, optional={"after": st.floats(0, 1), "warmup": st.integers(0, 9)}
+        ),
         "augment": st.none() | st.fixed_dictionaries({}, optional={"rotate": st.floats(0, 180)}),
     },
-)  # fmt: skip
+)
 CONFIG = st.fixed_dictionaries(
     {
         "name": WORD,

@@ -1,4 +1,5 @@
-"""Every number that a setting may be: whatever is registered, nonsense is refused, or it is said here why it is none."""
+"""Every number that a setting may be: whatever is registered, nonsense is refused, or it is said here why it
+is none."""
 
 import inspect
 import math
@@ -24,14 +25,19 @@ from cycada.sweeps.plan import Sweep
 
 NONSENSE = [math.nan, math.inf, -math.inf, -1, 10**19]
 REGISTRIES: dict[str, Registry[Any]] = {
-    "domains": domains, "scene_domains": scene_domains, "losses": losses, "monitors": monitors, "scores": scores, "criteria": criteria,
-} | {f"networks.{kind}": registry for kind, registry in NETWORKS.items()}  # fmt: skip
+    "domains": domains,
+    "scene_domains": scene_domains,
+    "losses": losses,
+    "monitors": monitors,
+    "scores": scores,
+    "criteria": criteria,
+} | {f"networks.{kind}": registry for kind, registry in NETWORKS.items()}
 
 WITHOUT_LIMIT = {
     "methods.cycada.semantic_gate": "a loss: one that is never reached leaves the gate open",
     "methods.cycada_pixel.semantic_gate": "a loss: one that is never reached leaves the gate open",
     "methods.cogan.invert_rate": "a learning rate",
-    "Loss.weight": "a loss's own scale may be tiny; a loss that is no longer finite names the term of the huge weight",
+    "Loss.weight": "a loss's own scale may be tiny; of a huge weight, a loss that is no longer finite tells",
     "Terms.terms": "weights of losses",
     "RampConfig.gamma": "the steeper, the nearer to a step",
     "Data.hold": "megabytes: more than there are keep everything",
@@ -49,7 +55,8 @@ def leaves(hint: Any) -> set[type]:
 
 
 def shapes(hint: Any, value: object) -> Iterator[object]:
-    """A value as each alternative of a type would have it: by itself, in a list as long as the type says, in a mapping."""
+    """A value as each alternative of a type would have it: by itself, in a list as long as the type says, in
+    a mapping."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if hint in (int, float):
         yield value

@@ -1,4 +1,5 @@
-"""ClassMix in self-training on scenes: masks and mixtures against naive loops, what students see, and who learns."""
+"""ClassMix in self-training on scenes: masks and mixtures against naive loops, what students see, and who
+learns."""
 
 import math
 from collections import Counter

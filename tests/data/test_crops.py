@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cycada.core.types import IGNORE
-from cycada.data import Crops, Stream, crop_loader, scene_domains
-from cycada.data.crops import GREY, Steps
-from cycada.data.domain import ImageDataset
-from cycada.data.resize import resize_pair
+from cycada.data import Crops, ImageDataset, Sample, Stream, sample_loader, scene_domains
+from cycada.data.crops import GREY
+from cycada.data.loaders import Steps
+from cycada.data.resize import resize_sample
 
 
 @settings(max_examples=40, deadline=None)
@@ -25,7 +25,7 @@ from cycada.data.resize import resize_pair
     flip=st.booleans(),
 )
 def test_a_crop_is_a_window_and_the_mask_is_cut_alike(size, epoch, index, flip):
-    image, mask = Crops(Numbered(), size, seed=1, flip=flip)[epoch, index]
+    image, mask, _ = Crops(Numbered(), size, seed=1, flip=flip)[epoch, index]
     row, column, number = image.long()
     assert (image.shape, mask.shape, image.dtype, mask.dtype) == ((3, *size), size, torch.uint8, torch.uint8)
     assert torch.equal(row + column, mask.long())
@@ -45,7 +45,7 @@ def test_crops_reach_every_place_and_half_are_mirrored():
 
 
 def test_a_crop_larger_than_its_image_is_padded_around():
-    image, mask = Crops(Numbered(size=(4, 6)), (8, 9), seed=0, flip=False)[0, 0]
+    image, mask, _ = Crops(Numbered(size=(4, 6)), (8, 9), seed=0, flip=False)[0, 0]
     assert torch.equal(mask[2:6, 1:7], Numbered(size=(4, 6)).read(0)[1])
     assert (mask == IGNORE).sum() == 8 * 9 - 4 * 6
     assert (image[:, mask == IGNORE] == GREY).all()
@@ -53,26 +53,26 @@ def test_a_crop_larger_than_its_image_is_padded_around():
 
 def test_scaling_keeps_the_masks_values_and_smooths_the_image():
     image, mask = torch.from_numpy(noise(3, 40, 60)), torch.from_numpy(noise(40, 60) // 80 * 80)
-    small, fewer = resize_pair(image, mask, (10, 15))
+    small, fewer, _ = resize_sample(Sample(image, mask), (10, 15))
     assert small.float().std() < 0.5 * image.float().std()
     assert set(fewer.unique().tolist()) <= set(mask.unique().tolist())
     assert torch.equal(fewer, mask[2::4, 2::4])  # the pixel in the middle of what it stands for
 
 
 def test_scaling_to_a_width_keeps_the_shape_of_the_scene():
-    image, mask = Crops(Numbered(size=(40, 60)), (20, 30), seed=0, width=30, flip=False)[0, 2]
+    image, mask, _ = Crops(Numbered(size=(40, 60)), (20, 30), seed=0, width=30, flip=False)[0, 2]
     assert not (mask == IGNORE).any()
     assert abs(image[0].float().mean() - 19.5) < 1
 
 
 def batches(count, start=0, workers=0, labelled=True, **options):
     crops = Crops(Numbered(labelled=labelled), (10, 12), seed=3)
-    return list(islice(crop_loader(crops, 4, start=start, workers=workers, **options), count))
+    return list(islice(sample_loader(crops, 4, start=start, workers=workers, **options), count))
 
 
 def same(a, b):
     return len(a) == len(b) and all(
-        torch.equal(x.images, y.images) and torch.equal(x.masks, y.masks) for x, y in zip(a, b, strict=True)
+        torch.equal(x.images, y.images) and torch.equal(x.labels, y.labels) for x, y in zip(a, b, strict=True)
     )
 
 
@@ -118,11 +118,11 @@ def test_the_global_generator_is_left_alone(workers):
 def test_an_unlabelled_domain_has_batches_without_masks():
     (batch,) = batches(1, labelled=False)
     assert batch.images.shape == (4, 3, 10, 12)
-    assert batch.masks is None
+    assert batch.labels is None
 
 
 def test_drawn_streets_load():
     scenes = scene_domains["streets"](train=5).load(None, "train")
-    (batch,) = islice(crop_loader(Crops(scenes, (48, 64), seed=0), 3), 1)
+    (batch,) = islice(sample_loader(Crops(scenes, (48, 64), seed=0), 3), 1)
     assert batch.images.shape == (3, 3, 48, 64)
-    assert batch.masks.shape == (3, 48, 64)
+    assert batch.labels.shape == (3, 48, 64)

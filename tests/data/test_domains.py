@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 
 from cycada.data import Augment, ImageDataset, Stream, convert, domains, to_float
 from cycada.data.domain import examples
-from cycada.data.transforms import mask_patches, random_affine
+from cycada.data.transforms import apply_affine, draw_affine, mask_patches
 
 SHARED = REAL_DATA  # third-party data, where they are
 
@@ -350,7 +350,8 @@ def test_mnist_m_without_a_test_file_is_cut_at_four_fifths_and_follows_mnist():
     train, test = (domains["mnist_m"]().load(SHARED, s, False) for s in ("train", "test"))
     assert train.images.shape == (12_000, 3, 32, 32)
     assert test.images.shape == (3_000, 3, 32, 32)
-    # image i was made from MNIST digit i: a source that drops the digits of the test split shares none with it
+    # image i was made from MNIST digit i: a source that drops the digits of the test split shares none with
+    # it
     mnist = domains["mnist"]().load(SHARED, "train", False)
     assert torch.equal(torch.cat([train.labels, test.labels]), mnist.labels[:15_000])
     dropped = domains["mnist"](drop=(12_000, 15_000)).load(SHARED, "train", False)
@@ -442,9 +443,15 @@ def test_the_chunks_of_a_conversion_do_not_show():
 
 @settings(max_examples=60, deadline=None)
 @given(
-    n=st.integers(1, 3), into=st.sampled_from([1, 3]), out=st.sampled_from([1, 3]), height=st.integers(2, 20), width=st.integers(2, 20),
-    size=st.integers(4, 24), resize=st.sampled_from(["bilinear", "bicubic", "nearest", "pad"]), seed=st.integers(0, 9),
-)  # fmt: skip
+    n=st.integers(1, 3),
+    into=st.sampled_from([1, 3]),
+    out=st.sampled_from([1, 3]),
+    height=st.integers(2, 20),
+    width=st.integers(2, 20),
+    size=st.integers(4, 24),
+    resize=st.sampled_from(["bilinear", "bicubic", "nearest", "pad"]),
+    seed=st.integers(0, 9),
+)
 def test_conversion_gives_what_was_asked_for(n, into, out, height, width, size, resize, seed):
     images = torch.from_numpy(noise(n, into, height, width, seed=seed))
     if resize == "pad" and max(height, width) > size:
@@ -461,8 +468,13 @@ def test_conversion_gives_what_was_asked_for(n, into, out, height, width, size, 
 
 
 @settings(max_examples=30, deadline=None)
-@given(value=st.integers(0, 255), into=st.sampled_from([1, 3]), out=st.sampled_from([1, 3]), size=st.integers(4, 24),
-       resize=st.sampled_from(["bilinear", "bicubic", "nearest"]))  # fmt: skip
+@given(
+    value=st.integers(0, 255),
+    into=st.sampled_from([1, 3]),
+    out=st.sampled_from([1, 3]),
+    size=st.integers(4, 24),
+    resize=st.sampled_from(["bilinear", "bicubic", "nearest"]),
+)
 def test_conversion_keeps_a_plain_image_plain(value, into, out, size, resize):
     images = torch.full((1, into, 9, 9), value, dtype=torch.uint8)
     assert convert(images, size, out, resize).unique().tolist() == [value]
@@ -511,7 +523,7 @@ def test_two_processes_draw_what_one_with_the_doubled_batch_draws(count):
 
 
 def test_a_stream_gives_floats_and_their_labels():
-    images, labels = stream(200, 8).draw(3)
+    images, labels, _ = stream(200, 8).draw(3)
     assert images.shape == (8, 1, 1, 1)
     assert torch.allclose(images.flatten(), labels / 127.5 - 1)
     assert Stream(ImageDataset(torch.zeros(5, 1, 2, 2, dtype=torch.uint8), None), 2, 0).draw(0)[1] is None
@@ -525,7 +537,8 @@ def test_the_range_of_networks():
 
 
 def naive_sample(image, matrix, shift):
-    """Every output pixel from where the map (about the centre, in pixels) points to; outside the border repeats."""
+    """Every output pixel from where the map (about the centre, in pixels) points to; outside the border
+    repeats."""
     side = image.shape[-1]
     centre = (side - 1) / 2
     out = torch.empty_like(image)
@@ -553,6 +566,10 @@ def draws(seed, n):
     numbers = torch.rand(6, n) * 2 - 1
     torch.manual_seed(seed)
     return numbers
+
+
+def random_affine(images, *ranges):
+    return apply_affine(images, draw_affine(len(images), *ranges))
 
 
 def test_no_option_is_the_identity():

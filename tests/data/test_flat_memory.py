@@ -1,4 +1,5 @@
-"""SegmentationDataset in files do not pile up: reading, training and scoring 2,000 of them take what 200 take."""
+"""SegmentationDataset in files do not pile up: reading, training and scoring 2,000 of them take what 200
+take."""
 
 import ctypes
 import gc
@@ -14,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from cycada.core.errors import CycadaError
-from cycada.data import ResizedDataset, SceneStream, scene_domains
+from cycada.data import LoaderStream, ResizedDataset, StreamSettings, scene_domains
 from cycada.data.crops import Crops
 from cycada.evaluation.predict import count_pixels, eval_mode, max_batch
 from cycada.planning.build import load_datasets
@@ -103,7 +104,7 @@ def test_reading_for_training_stays_flat(town):
     datasets = load_datasets(found, plan(found), Device.find("cpu"))
     assert len(datasets.source["train"]) == len(datasets.target["train"]) == COUNT
     streams = [
-        SceneStream(Crops(sets["train"], (32, 32), seed=0), 1, torch.device("cpu"))
+        LoaderStream(Crops(sets["train"], (32, 32), seed=0), StreamSettings(1, 0, torch.device("cpu")))
         for sets in (datasets.source, datasets.target)
     ]
     assert growth(lambda k: [stream.draw(k) for stream in streams], 200, COUNT) < KEPT / 3
@@ -158,8 +159,9 @@ def damaged(root):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_bad_scene_ends_a_training_with_its_name(tmp_path, workers):
     damaged(tmp_path)
-    stream = SceneStream(
-        Crops(ResizedDataset(load(tmp_path), SIZE), (32, 32), seed=0), 6, torch.device("cpu"), workers
+    stream = LoaderStream(
+        Crops(ResizedDataset(load(tmp_path), SIZE), (32, 32), seed=0),
+        StreamSettings(6, 0, torch.device("cpu"), workers=workers),
     )
     with pytest.raises(
         CycadaError,

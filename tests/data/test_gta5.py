@@ -1,4 +1,5 @@
-"""The full GTA5 -> Cityscapes recipes on drawn stand-ins in the official layouts, a tenth as large: every stage, two steps."""
+"""The full GTA5 -> Cityscapes recipes on drawn stand-ins in the official layouts, a tenth as large: every
+stage, two steps."""
 
 import json
 import math
@@ -24,9 +25,11 @@ SMALL_PIXEL = {"size": {"source": [56, 104], "target": [52, 104]}, "crop": [40, 
 SMALLEST = {"size": {"source": [28, 48], "target": [24, 48]}, "crop": [16, 24], "steps": 1}
 """For a network of full width."""
 NETWORKS = {
-    "f": {"name": "small_segmenter", "channels": 4, "width": 8}, "g": {"name": "resnet", "channels": 4, "blocks": 1},
-    "d": {"name": "patchgan", "channels": 4, "layers": 2}, "d_feat": {"name": "pixel_mlp", "width": 8},
-}  # fmt: skip
+    "f": {"name": "small_segmenter", "channels": 4, "width": 8},
+    "g": {"name": "resnet", "channels": 4, "blocks": 1},
+    "d": {"name": "patchgan", "channels": 4, "layers": 2},
+    "d_feat": {"name": "pixel_mlp", "width": 8},
+}
 DEEPLAB = {"name": "segmenter", "model": "test_resnet", "head": "deeplabv2", "output_stride": 8}
 
 
@@ -136,8 +139,15 @@ def test_the_recipes_are_those_of_their_sources():
     assert windows["resnet"] == [(512, 1024), (256, 512), (512, 1024)]
     weights = {t.name: t.weight for t in stages["resnet"]["pixel"].phases[0].terms}
     assert weights == {
-        "gan_t": 1, "gan_s": 1, "cycle_s": 10, "cycle_t": 10, "identity_s": 5, "identity_t": 5, "semantic_t": 1, "semantic_s": 1,
-    }  # fmt: skip
+        "gan_t": 1,
+        "gan_s": 1,
+        "cycle_s": 10,
+        "cycle_t": 10,
+        "identity_s": 5,
+        "identity_t": 5,
+        "semantic_t": 1,
+        "semantic_s": 1,
+    }
     assert (of("resnet", "source")["lr"], of("resnet", "source")["head_lr"]) == (2.5e-4, 2.5e-3)
 
 
@@ -154,9 +164,16 @@ def test_the_stand_ins_are_of_the_official_kinds_and_proportions(root):
 
 def test_the_smoke_table_has_a_row_a_stage():
     row = {
-        "config": "drn26", "stage": "source", "batch": 8, "window": [600, 600], "precision": "fp32",
-        "steps": 2, "trained_seconds": 3.5, "seconds": 9, "peak_gb": 2.0,
-    }  # fmt: skip
+        "config": "drn26",
+        "stage": "source",
+        "batch": 8,
+        "window": [600, 600],
+        "precision": "fp32",
+        "steps": 2,
+        "trained_seconds": 3.5,
+        "seconds": 9,
+        "peak_gb": 2.0,
+    }
     assert "| drn26 | source | 8 | 600 x 600 | fp32 | 2 | 3.5 | 9 | 2.0 |" in measurements_as_markdown(
         [row], "A paragraph."
     )

@@ -16,10 +16,19 @@ pytestmark = pytest.mark.trains
 
 CONFIG = str(ROOT / "configs" / "own_scenes.yaml")
 SMALL = [
-    "data.size=[32, 48]", "stages.pixel.crop=[16, 24]", "networks.f.channels=4", "networks.f.width=8", "networks.g.channels=4",
-    "networks.g.blocks=1", "networks.d.channels=4", "networks.d.layers=1", "networks.d_feat.channels=2", "defaults.batch=2",
-    *(f"stages.{name}.steps=2" for name in ("source", "pixel", "task", "feature", "self")), "tracking.kind=none",
-]  # fmt: skip
+    "data.size=[32, 48]",
+    "stages.pixel.crop=[16, 24]",
+    "networks.f.channels=4",
+    "networks.f.width=8",
+    "networks.g.channels=4",
+    "networks.g.blocks=1",
+    "networks.d.channels=4",
+    "networks.d.layers=1",
+    "networks.d_feat.channels=2",
+    "defaults.batch=2",
+    *(f"stages.{name}.steps=2" for name in ("source", "pixel", "task", "feature", "self")),
+    "tracking.kind=none",
+]
 
 
 @pytest.fixture

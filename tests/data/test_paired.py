@@ -1,4 +1,5 @@
-"""Folders of pictures and pix2pix's pairs: read right or refused by name, trained on without labels, partners under one window."""
+"""Folders of pictures and pix2pix's pairs: read right or refused by name, trained on without labels, partners
+under one window."""
 
 import os
 from pathlib import Path
@@ -108,8 +109,11 @@ def bad_files(folder):
     saved(folder / "bomb.png", Image.new("1", (18000, 10000)))
     small = "expected at least 2 x 2"
     return dict.fromkeys(contents, "not a readable image") | {
-        "dot.png": small, "line.png": small, "floats.tif": "floating-point", "bomb.png": "decompression bomb",
-    }  # fmt: skip
+        "dot.png": small,
+        "line.png": small,
+        "floats.tif": "floating-point",
+        "bomb.png": "decompression bomb",
+    }
 
 
 def test_bad_pictures_are_named_or_skipped_and_counted(tmp_path):
@@ -141,8 +145,18 @@ def test_nearest_colour_is_that_of_a_naive_loop():
         (0, 0, 0),
         (255, 255, 255),
     ]  # the first is as far from two colours: the first of them has it
-    naive = np.array([[min(range(12), key=lambda k: sum((int(p) - c) ** 2 for p, c in zip(at, palette[k], strict=True))) for at in row]
-                      for row in image])  # fmt: skip
+    naive = np.array(
+        [
+            [
+                min(
+                    range(12),
+                    key=lambda k: sum((int(p) - c) ** 2 for p, c in zip(at, palette[k], strict=True)),
+                )
+                for at in row
+            ]
+            for row in image
+        ]
+    )
     found = nearest_colour(image, palette)
     assert found.dtype == np.uint8
     assert np.array_equal(found, naive)
@@ -205,7 +219,7 @@ def test_pairs_side_by_side_and_in_two_folders_are_the_same(tmp_path, folders):
     assert photos.classes == maps.classes == ("wall", "hole")
     assert maps.palette == (RED, BLUE)
     assert len(left) == len(right) == 5
-    truth = right.true_translation(left.without_masks())
+    truth = right.true_translation(left.without_labels())
     assert left.true_translation(left) is None
     for i in range(5):
         expected, mask = label_map(i)
@@ -214,7 +228,7 @@ def test_pairs_side_by_side_and_in_two_folders_are_the_same(tmp_path, folders):
         assert np.array_equal(left.pair(i)[1], mask)
         assert np.array_equal(right.pair(i)[1], mask)
         assert np.array_equal(truth.pair(i)[0], noise(i))
-    assert left.without_masks().pair(0)[1] is None
+    assert left.without_labels().pair(0)[1] is None
     assert [n.split(".")[0] for n in right.subset([3, 1]).true_translation(left).names] == ["3", "1"]
     assert np.array_equal(right.subset([3, 1]).true_translation(left).pair(0)[0], noise(3))
     plain = domain(paired("left", folders, labelled=False)).load(tmp_path, "test")
@@ -295,9 +309,18 @@ def test_mistakes_in_options_are_answered(tmp_path):
     not FACADES.is_dir(), reason="needs the CMP facades of pix2pix under the data root (CYCADA_DATA)"
 )
 def test_the_colours_of_facades_are_those_of_the_files():
-    """Where a label map is flat, its pixels are within JPEG's error of a colour, and every class is somewhere."""
-    both = domain({"name": "paired", "train": "facades/train", "test": "facades/val", "show": "right", "labels": "right",
-                   "classes": "cmp_facades"})  # fmt: skip
+    """Where a label map is flat, its pixels are within JPEG's error of a colour, and every class is
+    somewhere."""
+    both = domain(
+        {
+            "name": "paired",
+            "train": "facades/train",
+            "test": "facades/val",
+            "show": "right",
+            "labels": "right",
+            "classes": "cmp_facades",
+        }
+    )
     scenes = both.load(FACADES.parent, "train")
     assert (len(scenes), len(both.load(FACADES.parent, "test"))) == (400, 100)
     near, flat_pixels, seen = 0, 0, set()
@@ -391,7 +414,7 @@ def test_windows_are_cut_of_scenes_at_load_size_and_all_else_is_at_data_size(tmp
     assert batch.real_s.shape == batch.real_t.shape == (2, 3, 20, 20)
     assert batch.label_s.shape == (0,)
     for stream in (t.source, t.target):
-        assert stream.crops.scenes.read(0)[0].shape == (3, 23, 27)
+        assert stream.samples.scenes.read(0)[0].shape == (3, 23, 27)
     assert datasets.source["train"].read(0)[0].shape == (3, 20, 20)
     assert plan(plain)[0].identity() | {"load_size": [23, 27]} == plan(loaded)[0].identity()
     with pytest.raises(
@@ -445,7 +468,8 @@ def toy():
 
 
 def pairs_of(batch, scenes, truths):
-    """Every row of a batch, found again in the scenes: (scene, mirrored) -> whether its partner is the same window of the truth."""
+    """Every row of a batch, found again in the scenes: (scene, mirrored) -> whether its partner is the same
+    window of the truth."""
     height, width = batch.real_s.shape[2:]
     for image, partner in zip(batch.real_s, batch.pair_t, strict=True):
         hits = []
@@ -546,7 +570,8 @@ def test_where_nobody_knows_the_partners_it_is_refused(tmp_path, toy):
 
 
 def test_label_maps_and_photos_are_scored_where_they_have_masks(tmp_path):
-    """A segmenter of photos, trained on the target's masks, is an ordinary oracle: what an FCN score is measured with."""
+    """A segmenter of photos, trained on the target's masks, is an ordinary oracle: what an FCN score is
+    measured with."""
     data = {"source": paired("right", part="even"), "target": paired("left", part="odd")}
     networks = {"f": {"name": "small_segmenter", "channels": 4, "width": 8}}
     stages = {"scorer": {"method": "target_only", "networks": networks}}

@@ -1,4 +1,5 @@
-"""One way to read a picture, one way to read a mask: every kind of file through every entry, and what cannot be known is said."""
+"""One way to read a picture, one way to read a mask: every kind of file through every entry, and what cannot
+be known is said."""
 
 import os
 import struct
@@ -180,9 +181,14 @@ def through_style(path):
 
 
 ENTRIES = [
-    read_picture, through_images, through_an_unlabelled_folder, through_translate, through_a_pil_image, through_style,
+    read_picture,
+    through_images,
+    through_an_unlabelled_folder,
+    through_translate,
+    through_a_pil_image,
+    through_style,
     lambda path: np.asarray(fitted(path, (SIDE, SIDE))[0]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.__name__)
@@ -296,9 +302,12 @@ def palette(colours, **how):
 
 def test_ids_are_the_same_in_every_depth(tmp_path):
     kinds = {
-        "grey.png": IDS, "deep.png": IDS.astype(np.uint16), "deep.tif": IDS.astype(np.int32), "whole.tif": IDS.astype(np.float32),
+        "grey.png": IDS,
+        "deep.png": IDS.astype(np.uint16),
+        "deep.tif": IDS.astype(np.int32),
+        "whole.tif": IDS.astype(np.float32),
         "palette.png": palette([9, 8, 7] * 7),
-    }  # fmt: skip
+    }
     for name, pixels in kinds.items():
         assert np.array_equal(read_ids(saved(tmp_path / name, pixels)), IDS), name
     assert np.array_equal(
@@ -353,8 +362,13 @@ def scenes_of(root, masks, classes=SEVEN, image=None):
 
 def test_doubts_about_masks_are_said_by_name(tmp_path):
     one, other = [0, 0, 0, 9, 9, 9] + [7] * 15, [1, 1, 1, 9, 9, 9] + [7] * 15
-    masks = [(palette(one), {}), (palette(other), {}), (IDS, {"form": "tif", "save_all": True, "append_images": [Image.fromarray(IDS)]}),
-             (palette(one), {"transparency": 2}), (IDS, turned(3))]  # fmt: skip
+    masks = [
+        (palette(one), {}),
+        (palette(other), {}),
+        (IDS, {"form": "tif", "save_all": True, "append_images": [Image.fromarray(IDS)]}),
+        (palette(one), {"transparency": 2}),
+        (IDS, turned(3)),
+    ]
     found = {
         path.rsplit("/", 1)[-1]: " ".join(said)
         for path, said in scenes_of(tmp_path, masks).doubts(range(5)).items()

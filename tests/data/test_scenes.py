@@ -1,4 +1,5 @@
-"""SegmentationDataset in files: the official layouts on tiny trees, and what is said of every kind of damage."""
+"""SegmentationDataset in files: the official layouts on tiny trees, and what is said of every kind of
+damage."""
 
 import struct
 import zlib
@@ -104,7 +105,7 @@ def cityscapes(
 def test_cityscapes_ids_become_train_ids(tmp_path):
     cityscapes(tmp_path)
     scenes = load("cityscapes", tmp_path)
-    image, mask = scenes.read(1)
+    image, mask, _ = scenes.read(1)
     assert len(scenes) == 2
     assert scenes.names[0] == "aachen/aachen_000000_000019"
     assert scenes.paths[0][1].name == "aachen_000000_000019_gtFine_labelIds.png"
@@ -255,7 +256,8 @@ def test_camvid_by_drive_and_time(tmp_path):
     assert load("camvid", tmp_path, **dusk).names == ["0001TP_000000", "0001TP_000001"]
     assert load("camvid", tmp_path, "test", **dusk).names == ["0001TP_000004"]
     assert load("camvid", tmp_path).read(0)[1][0].tolist() == [*range(11), IGNORE]
-    # sky building pole road pavement tree sign fence car pedestrian bicyclist void, among the nine of `streets`
+    # sky building pole road pavement tree sign fence car pedestrian bicyclist void, among the nine of
+    # `streets`
     assert load("camvid", tmp_path, classes=9).read(0)[1][0].tolist() == [
         3,
         2,
@@ -287,7 +289,7 @@ def test_the_real_camvid():
     assert not set(found["dusk", "train"].names) & set(found["dusk", "test"].names)
     brightness = {}
     for (drive, split), scenes in found.items():
-        image, mask = scenes.read(len(scenes) // 2)
+        image, mask, _ = scenes.read(len(scenes) // 2)
         assert image.shape == (3, 360, 480)
         assert set(mask.unique().tolist()) <= {*range(11), IGNORE}
         brightness[drive, split] = image.float().mean()
@@ -487,10 +489,10 @@ def test_a_table_knows_its_values_alone():
 
 def test_without_masks_no_mask_is_opened(tmp_path):
     gta5(tmp_path)
-    scenes = load("gta5", tmp_path).without_masks()
+    scenes = load("gta5", tmp_path).without_labels()
     for path in (tmp_path / "gta5" / "labels").iterdir():
         path.unlink()
-    assert [mask for _, mask in map(scenes.read, range(len(scenes)))] == [None] * 4
+    assert [sample.label for sample in map(scenes.read, range(len(scenes)))] == [None] * 4
     assert {mask for _, mask in scenes.paths} == {None}
 
 

@@ -1,4 +1,5 @@
-"""What a stage keeps for reports: predictions that make the scores, closed forms of drift, criteria that need no target label."""
+"""What a stage keeps for reports: predictions that make the scores, closed forms of drift, criteria that need
+no target label."""
 
 import json
 
@@ -28,7 +29,8 @@ def pixel():
 
 
 class Brightness(nn.Module):
-    """Classifies by mean brightness, in ten steps: a translation that brightens flips classes in a known way."""
+    """Classifies by mean brightness, in ten steps: a translation that brightens flips classes in a known
+    way."""
 
     def forward(self, x):
         level = ((x.mean((1, 2, 3)) + 1) * 5).long().clamp(0, 9)

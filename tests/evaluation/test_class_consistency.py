@@ -72,7 +72,7 @@ def test_scenes_count_pixels(by_label, labelled, size):
     scenes = ResizedDataset(Drawn(SCENES + 5, labelled), size, full_resolution_masks=True)
     same = pixels = 0
     for i in evenly_spaced(len(scenes), SCENES):
-        image, mask = scenes.read(i)
+        image, mask, _ = scenes.read(i)
         x = to_float(image[None])
         after, before = Turned()(x), x.argmax(1)[0]
         if by_label and labelled:
@@ -98,12 +98,17 @@ class Counting(nn.Module):
 
 @pytest.mark.parametrize(("scale", "size"), [(None, (8, 12)), (0.5, (4, 6))])
 def test_the_translation_is_that_of_the_stage(scale, size):
-    """A generator that learnt on smaller scenes sees smaller ones here too, and the classifier its answers at full size."""
+    """A generator that learnt on smaller scenes sees smaller ones here too, and the classifier its answers at
+    full size."""
     net, read = nn.ModuleList([Brightest(False), Counting()]), []
     with eval_mode(net):
         class_consistency(
-            lambda x: read.append(tuple(x.shape[-2:])) or net[0](x), translation_of(TaskOptions(translate_at=scale), net[1]),
-            ResizedDataset(Drawn(3), (8, 12), full_resolution_masks=True), True, DEVICE, "fp32",
-        )  # fmt: skip
+            lambda x: read.append(tuple(x.shape[-2:])) or net[0](x),
+            translation_of(TaskOptions(translate_at=scale), net[1]),
+            ResizedDataset(Drawn(3), (8, 12), full_resolution_masks=True),
+            True,
+            DEVICE,
+            "fp32",
+        )
     assert set(net[1].seen) == {size}
     assert set(read) == {(8, 12)}

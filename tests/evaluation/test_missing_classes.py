@@ -1,4 +1,5 @@
-"""What f_s cannot see in the target is named before a semantic loss forbids it, without a target label, and nothing else moves."""
+"""What f_s cannot see in the target is named before a semantic loss forbids it, without a target label, and
+nothing else moves."""
 
 import re
 from types import SimpleNamespace

@@ -1,4 +1,5 @@
-"""What a stage of scenes keeps for reports: counts of every scene that make its scores, pixels' features, drift in closed form."""
+"""What a stage of scenes keeps for reports: counts of every scene that make its scores, pixels' features,
+drift in closed form."""
 
 import json
 from dataclasses import replace
@@ -25,12 +26,20 @@ pytestmark = pytest.mark.trains
 
 STAGES = {
     "source": {"method": "source_only"},
-    "pixel": {"method": "cycada_pixel", "crop": [16, 32], "init": {"f_s": "source.f_t"}, "options": {"pool": 4}},
+    "pixel": {
+        "method": "cycada_pixel",
+        "crop": [16, 32],
+        "init": {"f_s": "source.f_t"},
+        "options": {"pool": 4},
+    },
     "loose": {
-        "method": "cycada_pixel", "crop": [16, 32], "init": {"f_s": "source.f_t"}, "options": {"pool": 4},
+        "method": "cycada_pixel",
+        "crop": [16, 32],
+        "init": {"f_s": "source.f_t"},
+        "options": {"pool": 4},
         "losses": {"semantic_t": 0, "semantic_s": 0},
     },
-}  # fmt: skip
+}
 
 
 def streets(**over):
@@ -54,7 +63,8 @@ def pixel():
 
 
 class Redness(nn.Module):
-    """Names every pixel by how red it is, in nine steps; its features are red, green, blue at half the size."""
+    """Names every pixel by how red it is, in nine steps; its features are red, green, blue at half the
+    size."""
 
     def forward(self, x):
         level = ((x[:, 0] + 1) * 4.5).long().clamp(0, 8)
@@ -108,7 +118,8 @@ class Blackening(nn.Module):
 
 @pytest.mark.parametrize(("scale", "size"), [(None, (32, 64)), (0.5, (16, 32))])
 def test_features_are_of_what_the_classifier_sees_in_training(pixel, scale, size):
-    """The generator sees scenes at `translate_at`, the classifier its answers at the stage's size: as fake_t is made."""
+    """The generator sees scenes at `translate_at`, the classifier its answers at the stage's size: as fake_t
+    is made."""
     stage, datasets, device = pixel
     options, g_st, in_training = TaskOptions(translate_at=scale), Blackening(), Blackening()
     batch = Batch(torch.zeros(1, 3, 32, 64), torch.empty(0), torch.empty(0))
@@ -129,7 +140,7 @@ def test_flips_and_accuracies_are_those_of_a_naive_loop(pixel):
     naive, right, count, error = np.zeros((9, 9), int), 0, 0, []
     photos = ResizedDataset(Streets(look="photo", test=4).load(None, "test"), (32, 64))
     for i in range(4):
-        image, mask = source.read(i)
+        image, mask, _ = source.read(i)
         assert mask.shape == (64, 128), "at its own size"
         x = image[None].float() / 127.5 - 1
         before, after = (f_s(v).logits.argmax(1)[0] for v in (x, Redder(0.4)(x)))
@@ -150,7 +161,8 @@ def test_flips_and_accuracies_are_those_of_a_naive_loop(pixel):
 
 
 def test_a_perfect_translation_has_no_error(pixel):
-    """The truth is another painting of the same streets; a translation that answers with it is right to the last digit."""
+    """The truth is another painting of the same streets; a translation that answers with it is right to the
+    last digit."""
     stage, datasets, device = pixel
     source, target = datasets.source["test"], datasets.target["test"]
     truths = [image for image, _ in parts(source.true_translation(target), 0, device)]
@@ -168,7 +180,7 @@ def test_a_perfect_translation_has_no_error(pixel):
     assert of(pixel, nn.Identity(), nn.Identity())[1]["translation_error_l1"] == pytest.approx(
         scores["untranslated_l1"]
     )
-    assert source.inner.without_masks().true_translation(target.inner).look == "photo"
+    assert source.inner.without_labels().true_translation(target.inner).look == "photo"
 
 
 def test_features_are_of_the_same_labelled_places_before_and_after(pixel):
@@ -222,7 +234,8 @@ def test_stages_keep_what_makes_their_scores(trained):
 
 
 def test_a_translation_without_a_semantic_loss_is_seen_through_the_f_s_that_it_names(trained):
-    """The stage never builds f_s, and is not scored by one; what it does to classes is measured all the same."""
+    """The stage never builds f_s, and is not scored by one; what it does to classes is measured all the
+    same."""
     loose = trained["loose"]
     scores = json.loads((loose.folder / "drift.json").read_text())
     assert {

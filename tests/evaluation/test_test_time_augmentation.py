@@ -1,4 +1,5 @@
-"""Windows, scales and mirror images: against naive loops and hand-written code, in a run, and where they are refused."""
+"""Windows, scales and mirror images: against naive loops and hand-written code, in a run, and where they are
+refused."""
 
 import json
 import math
@@ -37,7 +38,8 @@ CPU = Device.find("cpu")
 
 
 def conv(size=3, classes=4, seed=0):
-    """It sees its surroundings, and zeros beyond a window's border: no two windows say the same of a pixel."""
+    """It sees its surroundings, and zeros beyond a window's border: no two windows say the same of a
+    pixel."""
     torch.manual_seed(seed)
     net = nn.Conv2d(3, classes, size, padding=size // 2)
     return net.requires_grad_(False)
@@ -231,11 +233,12 @@ STREETS = {
     "data": {
         "source": {"name": "streets", "look": "game", "width": 64, "height": 32, "train": 6, "test": 2},
         "target": {"name": "streets", "look": "photo", "width": 64, "height": 32, "train": 5, "test": 2},
-        "size": [32, 64], "channels": 3,
+        "size": [32, 64],
+        "channels": 3,
     },
     "networks": {"f": {"name": "small_segmenter", "channels": 8, "width": 16}},
     "defaults": {"batch": 2, "steps": 4},
-}  # fmt: skip
+}
 STAGES = {
     "source": {"method": "source_only", "ema": {"f_t": 0.5}, "optimizer": {"lr": 0.01}},
     "pixel": {"method": "cycada_pixel", "init": {"f_s": "source.f_t"}, "options": {"pool": 4}},
@@ -278,7 +281,8 @@ def test_an_evaluation_stands_behind_the_id_and_changes_no_training():
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The same experiment with the plain evaluation, then with another, in one place; and with the other alone elsewhere."""
+    """The same experiment with the plain evaluation, then with another, in one place; and with the other
+    alone elsewhere."""
     here, there = (str(tmp_path_factory.mktemp(name)) for name in ("here", "there"))
     return run(streets(results=here)), run(streets(HOW, results=here)), run(streets(HOW, results=there))
 

@@ -1,4 +1,5 @@
-"""Inverted colours, a copy of the input, one picture for all: each rings alone, healthy translations ring nothing, nothing else moves."""
+"""Inverted colours, a copy of the input, one picture for all: each rings alone, healthy translations ring
+nothing, nothing else moves."""
 
 import json
 
@@ -167,9 +168,12 @@ def test_warnings_come_once_a_kind_and_not_in_passing():
     said = []
     warner = WarnOnce("pixel", said.append)
     rings = {
-        "alarm/inversion_t": 1.0, "alarm/identity_t": 0.0, "quality/luminance_correlation_t": -0.6, "quality/change_t": 0.5,
+        "alarm/inversion_t": 1.0,
+        "alarm/identity_t": 0.0,
+        "quality/luminance_correlation_t": -0.6,
+        "quality/change_t": 0.5,
         "quality/least_change_t": 0.1,
-    }  # fmt: skip
+    }
     quiet = rings | {"alarm/inversion_t": 0.0}
     warner.update(rings, last=False)
     warner.update(quiet, last=False)

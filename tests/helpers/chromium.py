@@ -14,14 +14,21 @@ from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 KEYS = {
-    "ArrowLeft": ("ArrowLeft", 37, None), "ArrowRight": ("ArrowRight", 39, None), " ": ("Space", 32, " "), "Tab": ("Tab", 9, None),
+    "ArrowLeft": ("ArrowLeft", 37, None),
+    "ArrowRight": ("ArrowRight", 39, None),
+    " ": ("Space", 32, " "),
+    "Tab": ("Tab", 9, None),
     "Enter": ("Enter", 13, "\r"),
-}  # fmt: skip
+}
 AT_3_AND_4 = (
-    "import os, sys; from fcntl import F_DUPFD, fcntl; high = [fcntl(int(word), F_DUPFD, 10) for word in sys.argv[1:3]]; "
+    "import os, sys; from fcntl import F_DUPFD, fcntl; "
+    "high = [fcntl(int(word), F_DUPFD, 10) for word in sys.argv[1:3]]; "
     "[os.dup2(high[i], 3 + i) for i in (0, 1)]; os.execv(sys.argv[3], sys.argv[3:])"
 )
-"""Where --remote-debugging-pipe reads and writes. In a process of its own: Python code between fork and exec is unsafe beside threads."""
+"""Where --remote-debugging-pipe reads and writes.
+
+In a process of its own: Python code between fork and exec is unsafe beside threads.
+"""
 
 
 def find():
@@ -38,14 +45,25 @@ class Browser:
         self.back, answers = os.pipe()
 
         words = [
-            find(), "--headless=new", "--remote-debugging-pipe", f"--user-data-dir={self.profile.name}", "--no-first-run", "--disable-gpu",
-            "--disable-extensions", "--disable-background-networking", "--disable-dev-shm-usage",
-            *(["--no-sandbox"] if os.geteuid() == 0 else []), "about:blank",
-        ]  # fmt: skip
+            find(),
+            "--headless=new",
+            "--remote-debugging-pipe",
+            f"--user-data-dir={self.profile.name}",
+            "--no-first-run",
+            "--disable-gpu",
+            "--disable-extensions",
+            "--disable-background-networking",
+            "--disable-dev-shm-usage",
+            *(["--no-sandbox"] if os.geteuid() == 0 else []),
+            "about:blank",
+        ]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", AT_3_AND_4, str(theirs), str(answers), *words], pass_fds=(theirs, answers),
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [sys.executable, "-c", AT_3_AND_4, str(theirs), str(answers), *words],
+            pass_fds=(theirs, answers),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(theirs)
         os.close(answers)
         self.buffer, self.events, self.numbers, self.session = b"", [], itertools.count(1), None

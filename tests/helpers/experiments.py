@@ -12,7 +12,10 @@ from cycada.core.yaml_files import merge
 TINY = {
     "name": "tiny",
     "data": {
-        "source": {"name": "rendered_digits", "train": 120, "test": 40}, "target": "optdigits", "size": 16, "channels": 1,
+        "source": {"name": "rendered_digits", "train": 120, "test": 40},
+        "target": "optdigits",
+        "size": 16,
+        "channels": 1,
     },
     "networks": {
         "f": {"name": "convnet", "channels": 4, "width": 16},
@@ -28,18 +31,25 @@ TINY = {
     "logging": {"report_every": 2, "evaluate_every": 4, "checkpoint_every": 2},
     "tracking": {"kind": "none"},
     "device": "cpu",
-}  # fmt: skip
+}
 
 
 CYCADA = {
     "source": {"method": "source_only"},
-    "pixel": {"method": "cycada_pixel", "init": {"f_s": "source.f_t"}, "options": {"pool": 10}, "ema": {"g_st": 0.9}},
+    "pixel": {
+        "method": "cycada_pixel",
+        "init": {"f_s": "source.f_t"},
+        "options": {"pool": 10},
+        "ema": {"g_st": 0.9},
+    },
     "task": {"method": "cycada_task", "init": {"g_st": "pixel.g_st"}},
     "feature": {
-        "method": "cycada_feature", "init": {"f_s": "task.f_t", "f_t": "task.f_t", "g_st": "pixel.g_st"},
-        "options": {"gate": 0.5}, "losses": {"task_translated": 1, "feature_gan": 0.1},
+        "method": "cycada_feature",
+        "init": {"f_s": "task.f_t", "f_t": "task.f_t", "g_st": "pixel.g_st"},
+        "options": {"gate": 0.5},
+        "losses": {"task_translated": 1, "feature_gan": 0.1},
     },
-}  # fmt: skip
+}
 
 
 INIT = {
@@ -60,11 +70,12 @@ DRAWN = {
     "data": {
         "source": {"name": "streets", "look": "game", "width": 32, "height": 16, "train": 6, "test": 3},
         "target": {"name": "streets", "look": "photo", "width": 32, "height": 16, "train": 5, "test": 3},
-        "size": [16, 32], "channels": 3,
+        "size": [16, 32],
+        "channels": 3,
     },
     "networks": {"f": {"name": "small_segmenter", "channels": 4, "width": 8}},
     "defaults": {"batch": 2},
-}  # fmt: skip
+}
 """Laid over the tiny experiment: scenes whose true translation is known."""
 
 

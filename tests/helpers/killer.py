@@ -1,9 +1,12 @@
-"""A process that is killed again and again, and goes on each time: `python killer.py SEED MOST_EVENTS KILLS WORDS...`.
+"""A process that is killed again and again, and goes on each time.
 
-It imports the toolkit once and forks for every try. A try runs the command line and counts events: before and after a file is renamed,
-synced or removed, a row is appended, half a file is written, a stage is evaluated, and around every call to MLflow. At an event that is
-drawn from the seed it ends by SIGKILL. After KILLS kills, or when a try got through, the last one runs undisturbed.
--> on stdout one JSON object: the events that it was killed at, and the exit code of the last try.
+    python killer.py SEED MOST_EVENTS KILLS WORDS...
+
+It imports the toolkit once and forks for every try. A try runs the command line and counts events: before and
+after a file is renamed, synced or removed, a row is appended, half a file is written, a stage is evaluated,
+and around every call to MLflow. At an event that is drawn from the seed it ends by SIGKILL. After KILLS
+kills, or when a try got through, the last one runs undisturbed. Its standard output is one JSON object: the
+events that it was killed at, and the exit code of the last try.
 """
 
 import json
@@ -20,7 +23,10 @@ def die():
 
 
 def kill_once(mark):
-    """Kill the process the first time. It stands here since a worker that imports this module need not import torch."""
+    """Kill the process the first time.
+
+    It stands here since a worker that imports this module need not import torch.
+    """
     if not mark.exists():
         mark.touch()
         die()

@@ -5,7 +5,8 @@ from PIL import Image, ImageFilter
 
 
 def write_scenes(folder, count=12, size=64, suffix="jpg"):
-    """real/ as JPEG with EXIF, blurred/ blurred and tinted/ as PNG, of equal names. -> real, {name: folder}."""
+    """real/ as JPEG with EXIF, blurred/ blurred and tinted/ as PNG, of equal names. -> real, {name:
+    folder}."""
     for name in ("real", "blurred", "tinted"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     y, x = np.mgrid[:size, :size] / size

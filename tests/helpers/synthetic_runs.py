@@ -23,12 +23,27 @@ STAGES = {
 }
 
 
-def make_run(
-    results, name, stage, *, seed=0, rate=0.8, parents=None, k=10, n=200, old=False, pair=("mnist", "usps"), losses=None, scenes=False
-):  # fmt: skip
-    """One finished run folder results/runs/NAME. old: of a version that kept no predictions, features or criteria. scenes: of n
+def make_run(  # noqa: PLR0913 (all that a report reads may be set)
+    results,
+    name,
+    stage,
+    *,
+    seed=0,
+    rate=0.8,
+    parents=None,
+    k=10,
+    n=200,
+    old=False,
+    pair=("mnist", "usps"),
+    losses=None,
+    scenes=False,
+):
+    """Make one finished run folder results/runs/NAME.
 
-    images with k classes of pixels each, the last of which is in few of them."""
+    Args:
+        old: It is of a version that kept no predictions, features or criteria.
+        scenes: It is of n images with k classes of pixels each, the last of which is in few of them.
+    """
     folder = results / "runs" / name
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng([seed, len(name), sum(map(ord, name))])
@@ -48,7 +63,7 @@ def make_run(
     if scenes:
         confusion = {side: count.sum(0).tolist() for side, count in counts.items()}
     scores = (
-        {side: as_scores(torch.tensor(count), True) for side, count in confusion.items()}
+        {side: as_scores(torch.tensor(count), "segmentation") for side, count in confusion.items()}
         if scenes
         else {
             side: {
@@ -74,10 +89,19 @@ def make_run(
     network = {"name": "drn26" if scenes else "lenet"}
     experiment = {"name": "made", "seed": seed, "data": data, "networks": {"f": network}, "stages": stages}
     manifest = {
-        "id": name, "experiment": "made", "stage": stage, "method": STAGES[stage]["method"], "seed": seed, "steps": 300, "batch": 64,
-        "parents": parents or {}, "images": {"source train": 60000, "source test": n, "target train": 7291, "target test": n},
-        "device": "CPU, 1 threads", "environment": {"git": "0" * 40, "torch": "2", "python": "3"}, "seconds": 10.0,
-    }  # fmt: skip
+        "id": name,
+        "experiment": "made",
+        "stage": stage,
+        "method": STAGES[stage]["method"],
+        "seed": seed,
+        "steps": 300,
+        "batch": 64,
+        "parents": parents or {},
+        "images": {"source train": 60000, "source test": n, "target train": 7291, "target test": n},
+        "device": "CPU, 1 threads",
+        "environment": {"git": "0" * 40, "torch": "2", "python": "3"},
+        "seconds": 10.0,
+    }
     rows, key = [], "miou" if scenes else "accuracy"
     for i, step in enumerate(range(100, 301, 100)):
         score = scores["target"][key] if step == 300 else max(0.0, scores["target"][key] - 0.1 + 0.06 * i)
@@ -137,7 +161,8 @@ def make_run(
 
 
 def scene_counts(fixed, rng, n, k, rate):
-    """(n, K, K) int32: of pixels whose truth is drawn by `fixed` alone, the same for every run, answers by `rng`."""
+    """(n, K, K) int32: of pixels whose truth is drawn by `fixed` alone, the same for every run, answers by
+    `rng`."""
     shares = fixed.dirichlet(np.ones(k) / 2, n)
     shares[n // 4 :, -1] = 0
     truth = np.stack([fixed.multinomial(200, s / s.sum()) for s in shares])
@@ -151,7 +176,8 @@ def scene_counts(fixed, rng, n, k, rate):
 
 
 def draw_scenes(folder, stage, fixed, rng):
-    """The pictures of a stage: two test scenes with their truth, the same in every run, and answers; a grid of six scenes."""
+    """The pictures of a stage: two test scenes with their truth, the same in every run, and answers; a grid
+    of six scenes."""
 
     def columns(generators, rows):
         return [torch.from_numpy(g.random((rows, 3, 24, 48)) * 2 - 1) for g in generators]
@@ -163,7 +189,8 @@ def draw_scenes(folder, stage, fixed, rng):
 
 
 def make_sweep(results, variants, seeds=(0, 1, 2), name="made_ablation", compare_to="CyCADA", **how):
-    """A sweep of variants {name: target rate}, each a chain source -> pixel -> task -> feature; `oracle` is one stage."""
+    """A sweep of variants {name: target rate}, each a chain source -> pixel -> task -> feature; `oracle` is
+    one stage."""
     cells = []
     for seed in seeds:
         source = make_run(results, f"s{seed:011d}", "source", seed=seed, rate=0.6, **how)

@@ -1,4 +1,5 @@
-"""Distances against closed forms and naive loops; scores of translations against a loop over files; nothing measured twice; one table."""
+"""Distances against closed forms and naive loops; scores of translations against a loop over files; nothing
+measured twice; one table."""
 
 import csv
 import json
@@ -189,7 +190,7 @@ def test_pixels_know_the_truth():
 SCENES = STREETS["data"] | {
     "source": {"name": "streets", "look": "game", "train": 6, "test": 5},
     "target": {"name": "streets", "look": "photo", "train": 5, "test": 6},
-}  # fmt: skip
+}
 STAGES = {
     "pixel": {"method": "cyclegan", "steps": 1, "crop": [16, 32], "options": {"pool": 2}},
     "scorer": {"method": "target_only", "steps": 6, "optimizer": {"lr": 0.005}},
@@ -233,7 +234,7 @@ def test_the_fcn_score_is_a_loop_over_pictures(found, made):
     scenes = Streets(look="game", test=5).load(None, "test")
     counts = {"st": 0, "untranslated": 0}
     for i in range(5):
-        image, mask = scenes.read(i)
+        image, mask, _ = scenes.read(i)
         small = (
             torch.nn.functional.interpolate(image[None].float(), (32, 64), mode="bilinear", antialias=True)
             .round()
@@ -438,17 +439,22 @@ def test_the_runner_makes_the_table_of_a_sweep(made, tmp_path, capsys):
     config = STREETS | {"data": SCENES, "results": str(made[1])}
     write_config(tmp_path / "experiment.yaml", STAGES | {"alone": ALONE}, **config)
     sweep = {
-        "name": "swept", "experiment": "experiment.yaml", "base": None,
+        "name": "swept",
+        "experiment": "experiment.yaml",
+        "base": None,
         "variants": {"CycleGAN": {"stage": "pixel"}, "GAN alone": {"stage": "alone"}},
-    }  # fmt: skip
+    }
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(sweep))
     translation.main([str(tmp_path / "sweep.yaml"), "--scorer", "scorer", "--out", str(tmp_path / "tables")])
     text = (tmp_path / "tables" / "swept.md").read_text()
     assert text in capsys.readouterr().out
     rows = json.loads((tmp_path / "tables" / "swept.json").read_text())["rows"]
     assert [(r["direction"], r["method"], r["seeds"]) for r in rows[:4]] == [
-        ("st", "CycleGAN", [0]), ("st", "GAN alone", [0]), ("st", "untranslated", []), ("st", "real pictures", []),
-    ]  # fmt: skip
+        ("st", "CycleGAN", [0]),
+        ("st", "GAN alone", [0]),
+        ("st", "untranslated", []),
+        ("st", "real pictures", []),
+    ]
     assert rows[3]["values"]["class_iou"][0] > 0
     assert str(made[1]) not in text
     assert str(tmp_path) not in text

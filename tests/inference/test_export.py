@@ -1,4 +1,5 @@
-"""Generators taken out of their runs: the same pixels from safetensors and from ONNX, and a card that says what they are."""
+"""Generators taken out of their runs: the same pixels from safetensors and from ONNX, and a card that says
+what they are."""
 
 import json
 import shutil
@@ -15,7 +16,8 @@ from safetensors.torch import load_file, save_file
 
 import cycada as toolkit
 from cycada.data import to_bytes, to_float
-from cycada.inference.export import write_onnx
+from cycada.inference.export_format import read_export
+from cycada.inference.portable import write_onnx
 from cycada.inference.translator import load_generator
 from cycada.networks.resnet import ResnetGenerator
 from cycada.networks.unet import UnetGenerator
@@ -45,7 +47,7 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
 
 def test_the_files_and_what_they_say(exported, cycle):
     out, files = exported
-    assert [f.name for f in files] == ["generator.safetensors", "config.json", "README.md", "generator.onnx"]
+    assert [f.name for f in files] == ["model.safetensors", "config.json", "README.md", "model.onnx"]
     assert sorted(p.name for p in out.iterdir()) == sorted(f.name for f in files)
     said = json.loads((out / "config.json").read_text())
     assert said["architecture"] == {"name": "resnet", "channels": 4, "blocks": 1}
@@ -62,7 +64,7 @@ def test_the_files_and_what_they_say(exported, cycle):
 
 def test_the_same_pixels_from_run_folder_and_single_file(exported, cycle, tmp_path):
     out, _ = exported
-    alone = shutil.copy(out / "generator.safetensors", tmp_path / "mine.safetensors")
+    alone = shutil.copy(out / "model.safetensors", tmp_path / "mine.safetensors")
     expected = load_generator(cycle, "ts")(PICTURE, size="keep")
     for place in (out, alone, str(alone)):
         translator = toolkit.load_generator(place)
@@ -83,7 +85,7 @@ def test_translate_takes_an_export_and_knows_its_pictures(exported, cycle, tmp_p
 
 def test_onnx_gives_the_same_pixels_at_any_size_and_batch(exported):
     out, _ = exported
-    session = onnxruntime.InferenceSession(out / "generator.onnx")
+    session = onnxruntime.InferenceSession(out / "model.onnx")
     net = load_generator(out).net
     for shape in ((2, 3, 16, 24), (1, 3, 40, 12), (3, 3, 8, 8)):
         images = torch.rand(shape) * 2 - 1
@@ -129,7 +131,7 @@ def test_the_card(exported, cycle, tmp_path, monkeypatch):
     assert str(cycle.parent) not in text
     code = body.split("```python\n")[1].split("```")[0]
     assert len(code.strip().splitlines()) <= 5
-    shutil.copy(out / "generator.safetensors", tmp_path)
+    shutil.copy(out / "model.safetensors", tmp_path)
     Image.fromarray(PICTURE).save(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     exec(code, {})
@@ -149,24 +151,53 @@ def test_scores_in_the_card(finished, tmp_path):
 def test_what_is_refused(exported, cycle, tmp_path, cycada):
     out, _ = exported
     code, _, err = cycada("export", cycle, out, "--direction", "st")
-    assert (code, "already holds the generator" in err) == (2, True)
+    assert (code, "already holds g_ts" in err) == (2, True)
     assert cycada("export", cycle, out, "--direction", "ts")[0] == 0
     damaged = tmp_path / "damaged.safetensors"
-    damaged.write_bytes((out / "generator.safetensors").read_bytes()[:500])
+    damaged.write_bytes((out / "model.safetensors").read_bytes()[:500])
     foreign = tmp_path / "foreign.safetensors"
-    weights = load_file(out / "generator.safetensors")
+    weights = load_file(out / "model.safetensors")
     save_file(weights, foreign)
     unknown, other, newer = (tmp_path / f"{name}.safetensors" for name in ("unknown", "other", "newer"))
     save_file(weights, unknown, {"cycada": about({"name": "mine"}, plugins=("my.nets",)).text()})
     save_file(weights, other, {"cycada": about({"name": "resnet", "channels": 8}).text()})
-    save_file(weights, newer, {"cycada": about({"name": "resnet"}, format=2).text()})
+    save_file(weights, newer, {"cycada": about({"name": "resnet"}, format=3).text()})
     for file, why in (
-        (damaged, "cannot be read"), (foreign, "which network"), (unknown, "plugins my.nets"), (other, "do not fit"),
-            (newer, "format is 2"),
+        (damaged, "cannot be read"),
+        (foreign, "which network"),
+        (unknown, "plug-ins my.nets"),
+        (other, "do not fit"),
+        (newer, "format is 3"),
         (tmp_path / "none.safetensors", "cannot be read"),
-    ):  # fmt: skip
+    ):
         code, _, err = cycada("translate", file, tmp_path, tmp_path / "out")
         assert (code, why in err, str(file) in err) == (2, True, True), err
+
+
+def test_an_export_of_an_earlier_version_still_loads_and_is_not_overwritten(
+    exported, cycle, tmp_path, cycada
+):
+    out, _ = exported
+    net, described = read_export(out)
+    earlier = json.loads(described.text()) | {"format": 1}
+    for name in (
+        "classes",
+        "segmentation",
+        "palette",
+        "mask_values",
+        "fit",
+        "upright",
+        "precision",
+        "evaluation",
+    ):
+        del earlier[name]
+    (tmp_path / "old").mkdir()
+    save_file(net.state_dict(), tmp_path / "old" / "generator.safetensors", {"cycada": json.dumps(earlier)})
+    assert np.array_equal(
+        load_generator(tmp_path / "old")(PICTURE, size="keep"), load_generator(out)(PICTURE, size="keep")
+    )
+    code, _, err = cycada("export", cycle, tmp_path / "old", "--direction", "ts")
+    assert (code, "an earlier version" in err) == (2, True)
 
 
 def test_without_the_packages_onnx_says_which(monkeypatch, tmp_path):

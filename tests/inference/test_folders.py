@@ -32,7 +32,8 @@ pytestmark = pytest.mark.trains
 
 
 def generator(*, lively=True, **options):
-    """A resnet with weights that make much of its image, in float64 so that nothing but tiling can make a difference."""
+    """A resnet with weights that make much of its image, in float64 so that nothing but tiling can make a
+    difference."""
     torch.manual_seed(0)
     net = ResnetGenerator(3, **{"channels": 6, "blocks": 2} | options).eval()
     for module in net.modules() if lively else ():
@@ -42,7 +43,8 @@ def generator(*, lively=True, **options):
 
 
 def scenery(height, width, waves=20, seed=0):
-    """(3, H, W) uint8: bright to dark from one corner to the other, waves, and noise, so that no two tiles have the same statistics."""
+    """(3, H, W) uint8: bright to dark from one corner to the other, waves, and noise, so that no two tiles
+    have the same statistics."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width] / 20
     swell = np.stack([np.sin(x + k) * np.cos(y * (k + 1)) for k in range(3)])
@@ -89,7 +91,8 @@ def test_deep_unets_look_at_everything_and_shallow_ones_do_not():
     "norm", [nn.GroupNorm(4, 4, affine=False), nn.InstanceNorm2d(4, affine=True), nn.GroupNorm(2, 4)]
 )
 def test_pooled_statistics(norm):
-    """Of one image those of the module; of several those of all their pixels, by a naive loop; kept afterwards."""
+    """Of one image those of the module; of several those of all their pixels, by a naive loop; kept
+    afterwards."""
     torch.manual_seed(0)
     for parameter in norm.parameters():
         nn.init.normal_(parameter)
@@ -205,10 +208,11 @@ def test_statistics_of_a_sample_are_near_the_exact_ones():
 
 
 def jump(picture, borders, dim):
-    """How much the two lines of pixels at a border differ on average, over how much such lines differ elsewhere: about 1 where
+    """Return how much two lines of pixels at a border differ, over how much such lines differ elsewhere.
 
-    nobody can tell. Signed along the line, as a seam is a step all along it; at multiples of 4, where a generator's own grid
-    begins anew, and less the step that this grid makes everywhere.
+    It is about 1 where nobody can tell. Differences are signed and averaged along the line, as a seam is a
+    step all along it, at multiples of 4, where a generator's own grid begins anew, and less the step that
+    this grid makes everywhere.
     """
     steps = picture.float().diff(dim=dim).mean(3 - dim)[:, 3::4]
     steps = (steps - steps.median(1, keepdim=True).values).abs().mean(0)
@@ -256,7 +260,8 @@ sys.argv = ["cycada", "translate", *sys.argv[1:]]
 try:
     main()
 finally:  # it ends with sys.exit. getrusage would count the memory of the process that started this one
-    print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
+    status = Path("/proc/self/status").read_text().splitlines()
+    print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
 """
 
 
@@ -272,7 +277,7 @@ def test_a_large_photo_takes_less_than_2_gb(tmp_path):
     photo = scenery(3000, 4000).permute(1, 2, 0).numpy()
     Image.fromarray(photo).save(tmp_path / "photo.png", compress_level=1)
     words = [
-        tmp_path / "generator.safetensors",
+        tmp_path / "model.safetensors",
         tmp_path / "photo.png",
         tmp_path / "out.png",
         "--size",
@@ -444,7 +449,8 @@ def test_only_what_is_whole_and_made_alike_counts_as_there(cycle, tmp_path, cyca
 
 @pytest.mark.parametrize("tile", [64, 640])
 def test_ctrl_c_and_the_same_call_goes_on(cycle, tmp_path, cycada, monkeypatch, tile):
-    """After the second of four pictures, or between two tiles of it: no half picture, the exit code of Ctrl-C, the same in the end."""
+    """After the second of four pictures, or between two tiles of it: no half picture, the exit code of
+    Ctrl-C, the same in the end."""
     folder, out = tmp_path / "in", tmp_path / "out"
     for name in "abcd":
         save(folder / f"{name}.png", scenery(72, 100).permute(1, 2, 0).numpy())

@@ -1,4 +1,6 @@
-"""Golden losses: the mean of every loss over 20 steps of every method. A change here is a change of the mathematics.
+"""Golden losses: the mean of every loss over 20 steps of every method.
+
+A change here is a change of the mathematics.
 
 PYTHONPATH=tests python tests/losses/test_golden.py    writes the numbers anew
 """
@@ -31,7 +33,8 @@ def losses_of(method):
 def test_twenty_steps(method):
     golden = json.loads(GOLDEN.read_text())
     assert method in golden, "run this file as a script to add the new method"
-    # loose enough for the rounding of another processor, tight enough for half a small loss, a sign or a weight
+    # loose enough for the rounding of another processor, tight enough for half a small loss, a sign or a
+    # weight
     assert 0.0 not in golden[method].values(), "a loss that is 0 shows no change"
     assert losses_of(method) == pytest.approx(golden[method], rel=0.02, abs=2e-4)
 

@@ -42,7 +42,8 @@ def logits(height):
 
 
 def logit_maps(*heights):
-    """(N, K, 1, 3), one image a height (or three heights, one a pixel): class 2 stands so much higher than the others."""
+    """(N, K, 1, 3), one image a height (or three heights, one a pixel): class 2 stands so much higher than
+    the others."""
     maps = torch.zeros(len(heights), K, 1, 3)
     for image, height in zip(maps, heights, strict=True):
         image[2, 0] = torch.tensor(height, dtype=torch.float32)
@@ -299,8 +300,16 @@ def test_no_loss_changes_its_tensors(name):
     assert all(torch.equal(a, b) for a, b in zip(before, tensors, strict=True))
 
 
-@pytest.mark.parametrize(("name", "anchor"), [("semantic_t", "classifier"), ("semantic_t", "soft"), ("semantic_t", "label"),
-                                              ("semantic_s", "classifier"), ("semantic_s", "soft")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "anchor"),
+    [
+        ("semantic_t", "classifier"),
+        ("semantic_t", "soft"),
+        ("semantic_t", "label"),
+        ("semantic_s", "classifier"),
+        ("semantic_s", "soft"),
+    ],
+)
 def test_no_gradient_reaches_the_anchor(name, anchor):
     tensors = tensors_of(name)
     after, before = tensors[0].requires_grad_(True), tensors[1].requires_grad_(True)
@@ -329,7 +338,8 @@ def test_a_soft_anchor_with_impossible_classes_is_finite():
 
 
 def map_of(name, height=3, width=5):
-    """A random map of the kind that the name of a view stands for: segmentation's (N, K, H, W), (N, H, W), (N, 2, h, w)."""
+    """A random map of the kind that the name of a view stands for: segmentation's (N, K, H, W), (N, H, W),
+    (N, 2, h, w)."""
     if name == "label_s":
         return torch.where(torch.rand(2, height, width) < 0.3, IGNORE, torch.randint(K, (2, height, width)))
     if "logits" in name:
@@ -338,10 +348,23 @@ def map_of(name, height=3, width=5):
 
 
 DENSE = [
-    "task_source", "task_translated", "task_classifier", "task_source_second", "semantic_t", "semantic_s", "entropy",
-    "robust_entropy", "heads_agree", "heads_disagree", "self_training", "masked_consistency", "class_balance",
-    "feature_gan", "discriminate_feature", "domain_adversarial",
-]  # fmt: skip
+    "task_source",
+    "task_translated",
+    "task_classifier",
+    "task_source_second",
+    "semantic_t",
+    "semantic_s",
+    "entropy",
+    "robust_entropy",
+    "heads_agree",
+    "heads_disagree",
+    "self_training",
+    "masked_consistency",
+    "class_balance",
+    "feature_gan",
+    "discriminate_feature",
+    "domain_adversarial",
+]
 """Losses that count a label map, or a map of a critic's answers, like the list of its pixels."""
 
 

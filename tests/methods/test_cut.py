@@ -49,9 +49,18 @@ def passes(nets):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"norm": "none"}, {"norm": "batch"}, {"checkpointing": True}, {"norm": "none", "checkpointing": True}, {"blocks": 0},
-     {"blocks": 1, "downs": 1}, {"blocks": 2, "downs": 0}, {"up": "resize"}],
-)  # fmt: skip
+    [
+        {},
+        {"norm": "none"},
+        {"norm": "batch"},
+        {"checkpointing": True},
+        {"norm": "none", "checkpointing": True},
+        {"blocks": 0},
+        {"blocks": 1, "downs": 1},
+        {"blocks": 2, "downs": 0},
+        {"up": "resize"},
+    ],
+)
 def test_the_two_halves_are_the_forward_and_have_its_gradient(options):
     g = generator(**options)
     expected = g(IMAGES)
@@ -76,7 +85,8 @@ def test_the_two_halves_are_the_forward_and_have_its_gradient(options):
     ("blocks", "places"), [(9, (10, 14)), (6, (10, 12)), (3, (10, 11)), (2, (10,)), (1, (10,))]
 )
 def test_the_layers_are_those_of_the_paper(blocks, places):
-    """The pixels, the downsampling convolutions at 3 and 6, the first residual block, at 9, and the middle one: the 5th of 9."""
+    """The pixels, the downsampling convolutions at 3 and 6, the first residual block, at 9, and the middle
+    one: the 5th of 9."""
     g = generator(blocks=blocks)
     assert g.cuts == (0, 4, 7, *places)
     maps = g.encode(IMAGES)
@@ -146,7 +156,8 @@ def test_other_images_of_the_batch_are_no_negatives():
 
 
 def test_a_mirrored_step_compares_the_same_places(monkeypatch):
-    """With a generator that knows no direction, whose map is the mirrored map of a mirrored image, nothing changes."""
+    """With a generator that knows no direction, whose map is the mirrored map of a mirrored image, nothing
+    changes."""
     found = {}
     for flipped in (False, True):
         monkeypatch.setattr(CutTensors, "flipped", flipped)

@@ -37,13 +37,15 @@ PASSES = {
     "feature_gan": {"g_st": 1, "d_t": 3, "f_s": 2},
     # both generators' pairs, and both again out of the pools
     "bigan": {"g_st": 1, "g_ts": 1, "d_pair": 4},
-    # g_st is not called but asked for its two halves; h_st: keys and queries, for the source and for the identity
+    # g_st is not called but asked for its two halves; h_st: keys and queries, for the source and for the
+    # identity
     "cut": {"h_st": 4, "d_t": 3},
     "fastcut": {"h_st": 2, "d_t": 3},
     # step A sees the source, B both domains, C the target, four times
     "mcd": {"f_t": 1 + 2 + 4, "head_t": 1 + 2 + 4},
     "self_training": {"g_st": 1, "f_t": 2, "f_teacher": 1},
-    # d_feat: once for f_t's loss, twice for its own; the source side's features are computed for the latter only
+    # d_feat: once for f_t's loss, twice for its own; the source side's features are computed for the latter
+    # only
     "adda": {"f_t": 1, "f_s": 1, "d_feat": 3},
     "cyclegan": CYCLE,
     "cycada_pixel": CYCLE | {"f_s": 4},

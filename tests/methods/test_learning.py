@@ -31,8 +31,9 @@ def test_mixing_classes_into_target_scenes_helps_more_than_the_same_steps_on_the
     }
     over = {
         "data": {"source": {"train": 24, "test": 6}, "target": {"train": 24, "test": 8}},
-        "defaults": {"batch": 4, "steps": 150, "optimizer": {"lr": 2e-3}}, "results": str(tmp_path),
-    }  # fmt: skip
+        "defaults": {"batch": 4, "steps": 150, "optimizer": {"lr": 2e-3}},
+        "results": str(tmp_path),
+    }
     _, longer, mixed = (
         s.scores["target"]["miou"] for s in run(tiny_config(stages, **merge(STREETS, over))).stages
     )

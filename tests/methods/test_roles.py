@@ -1,4 +1,5 @@
-"""Which networks and tensors a tensor of a step needs is read from its source: exactly, or an error says what to declare."""
+"""Which networks and tensors a tensor of a step needs is read from its source: exactly, or an error says what
+to declare."""
 
 import functools
 import importlib

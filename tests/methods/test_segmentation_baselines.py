@@ -1,4 +1,5 @@
-"""ADVENT and FDA against their formulas in plain loops, what their gradients reach, and the baselines' config on tiny streets."""
+"""ADVENT and FDA against their formulas in plain loops, what their gradients reach, and the baselines' config
+on tiny streets."""
 
 import json
 import math
@@ -65,13 +66,18 @@ def advent(data, options=None):
 
 def of(name, tensors):
     """The loss on what the views compute."""
-    return losses[name](*(getattr(tensors, n) for n in {
-        "task_source": ("f_t_logits_real_s", "label_s"),
-        "task_translated": ("f_t_logits_fake_t", "label_s"),
-        "robust_entropy": ("f_t_logits_real_t",),
-        "feature_gan": ("domain_logits_target", "feature_gate"),
-        "discriminate_feature": ("domain_logits_source", "domain_logits_target"),
-    }[name]))  # fmt: skip
+    return losses[name](
+        *(
+            getattr(tensors, n)
+            for n in {
+                "task_source": ("f_t_logits_real_s", "label_s"),
+                "task_translated": ("f_t_logits_fake_t", "label_s"),
+                "robust_entropy": ("f_t_logits_real_t",),
+                "feature_gan": ("domain_logits_target", "feature_gate"),
+                "discriminate_feature": ("domain_logits_source", "domain_logits_target"),
+            }[name]
+        )
+    )
 
 
 def gradients(loss, learns, nets):
@@ -186,7 +192,8 @@ def test_ignored_pixels_teach_no_class_and_are_judged_all_the_same():
 
 
 def naive_transfer(source, target, beta):
-    """FDA eq. 3 and 4 on colours from 0 to 255: (C, H, W) each, in numpy's complex Fourier transform, place by place."""
+    """FDA eq. 3 and 4 on colours from 0 to 255: (C, H, W) each, in numpy's complex Fourier transform, place
+    by place."""
     own, other = np.fft.fft2(source, axes=(-2, -1)), np.fft.fft2(target, axes=(-2, -1))
     amplitude, phase = np.abs(own), np.angle(own)
     height, width = source.shape[-2:]
@@ -216,7 +223,8 @@ SIZES = [(8, 12), (7, 9), (12, 7), (16, 32)]
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("ranges", [((0, 90), (150, 256)), ((0, 256), (0, 256))])
 def test_the_transfer_is_the_papers_on_colours_from_0_to_255(ranges, size, beta):
-    """Dark images to bright ones: in [-1, 1] their means differ in sign, and eq. 4 would give another image."""
+    """Dark images to bright ones: in [-1, 1] their means differ in sign, and eq. 4 would give another
+    image."""
     source, real_s = pictures(*ranges[0], (2, 3, *size))
     target, real_t = pictures(*ranges[1], (2, 3, *size), seed=1)
     fake_t = spectral_transfer(real_s, real_t, beta)
@@ -318,10 +326,18 @@ def test_mistakes_are_answered(stage, message):
 
 
 TINY = [
-    "networks.f.channels=4", "networks.f.width=8", "networks.d_feat.channels=2", "defaults.batch=2",
-    *(f"data.{side}.{split}={count}" for side, count in (("source", 2), ("target", 3)) for split in ("train", "test")),
-    "stages.dann.networks.d_feat.channels=2", "tracking.kind=none",
-]  # fmt: skip
+    "networks.f.channels=4",
+    "networks.f.width=8",
+    "networks.d_feat.channels=2",
+    "defaults.batch=2",
+    *(
+        f"data.{side}.{split}={count}"
+        for side, count in (("source", 2), ("target", 3))
+        for split in ("train", "test")
+    ),
+    "stages.dann.networks.d_feat.channels=2",
+    "tracking.kind=none",
+]
 
 
 def baselines(*assignments):

@@ -1,4 +1,5 @@
-"""CycleGAN's rivals and its ablation: who sees what and learns from it, CoGAN's inversion, presets and published sizes."""
+"""CycleGAN's rivals and its ablation: who sees what and learns from it, CoGAN's inversion, presets and
+published sizes."""
 
 from collections import Counter
 from dataclasses import replace
@@ -234,7 +235,8 @@ def test_an_odd_size_is_refused_by_cogan():
 
 @pytest.fixture(scope="module")
 def pair():
-    """A generator of pairs whose batch norm has seen its own maps, as after training, and images that it draws."""
+    """A generator of pairs whose batch norm has seen its own maps, as after training, and images that it
+    draws."""
     torch.manual_seed(0)
     pair_g = pair_generators["dcgan"](3, (16, 16), channels=8)
     for layer in (m for m in pair_g.modules() if isinstance(m, (nn.Linear, nn.ConvTranspose2d))):
@@ -276,7 +278,8 @@ def test_inversion_leaves_no_trace_and_depends_on_nothing_but_the_image(pair):
 
 
 def test_inversion_is_gradient_descent_within_the_noise(pair):
-    """One step of Adam from 0 is a step of the rate against the sign of the gradient; the noise stays in [-1, 1]."""
+    """One step of Adam from 0 is a step of the rate against the sign of the gradient; the noise stays in [-1,
+    1]."""
     nets, one, _ = pair
     noise = torch.zeros(3, NOISE, requires_grad=True)
     ((nets.pair_g(noise)[0] - one) ** 2).mean((1, 2, 3)).sum().backward()
@@ -370,7 +373,8 @@ def count(net):
 
 
 def test_parameters_are_as_many_as_published():
-    """In millions as pytorch-CycleGAN-and-pix2pix prints them; its batch norm is affine, instance norm is not."""
+    """In millions as pytorch-CycleGAN-and-pix2pix prints them; its batch norm is affine, instance norm is
+    not."""
     with torch.device("meta"):
         assert count(generators["resnet"](3, blocks=9)) == pytest.approx(11.378e6, abs=500)
         assert count(generators["resnet"](3, blocks=6)) == pytest.approx(7.838e6, abs=500)
@@ -421,15 +425,20 @@ def folders(tmp_path_factory):
 def test_presets_run_on_folders_of_pictures(name, folders, tmp_path):
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "w.pth")
     small = {
-        "name": name, "device": "cpu", "tracking": {"kind": "none"}, "results": str(tmp_path),
+        "name": name,
+        "device": "cpu",
+        "tracking": {"kind": "none"},
+        "results": str(tmp_path),
         "data": {"root": str(folders), "size": [16, 16]},
         "networks": {
-            "g": {"channels": 4, "blocks": 1}, "d": {"channels": 4, "layers": 1},
-            "pair_g": {"name": "dcgan", "channels": 4}, "pair_d": {"name": "dcgan", "channels": 4},
+            "g": {"channels": 4, "blocks": 1},
+            "d": {"channels": 4, "layers": 1},
+            "pair_g": {"name": "dcgan", "channels": 4},
+            "pair_d": {"name": "dcgan", "channels": 4},
             "f_s": {"name": "timm", "model": "test_resnet", "weights": str(tmp_path / "w.pth")},
         },
         "stages": {"translation": {"steps": 2, "batch": 2, "crop": [16, 16], "load_size": [18, 18]}},
-    }  # fmt: skip
+    }
     (stage,) = run(parse(merge(read(PRESETS / f"{name}.yaml"), small))).stages
     assert stage.scores == {}
     assert len(list((stage.folder / "images").glob("grid_*.png"))) == 1

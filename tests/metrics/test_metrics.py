@@ -131,7 +131,8 @@ def test_an_absent_class_has_no_accuracy_and_does_not_pull_the_mean_down():
 
 
 def test_a_class_has_an_iou_where_the_truth_holds_it():
-    """A false alarm of class 2 is in the union of class 1, from which it was taken, and in no mean as a zero."""
+    """A false alarm of class 2 is in the union of class 1, from which it was taken, and in no mean as a
+    zero."""
     found = scores["class_iou"](PARTIAL)
     assert found[:2].tolist() == pytest.approx([1, 2 / 3])
     assert found[2:].isnan().all()

@@ -67,7 +67,8 @@ def test_the_bootstrap_is_symmetric_and_never_zero():
 
 
 def scenes(seeds=2, images=40, classes=4, rate=(0.9, 0.6)):
-    """Counts of scenes, (S, N, K, K) twice: a rare class is in few of them, and the truth is the same for all."""
+    """Counts of scenes, (S, N, K, K) twice: a rare class is in few of them, and the truth is the same for
+    all."""
     rng = np.random.default_rng(0)
     truth = np.minimum(rng.geometric(0.5, (images, 30)) - 1, classes - 1)
     truth[5:] = np.minimum(truth[5:], classes - 2)
@@ -146,7 +147,8 @@ def test_the_bootstrap_of_miou_is_symmetric_and_never_zero():
 
 
 def test_an_answer_that_no_truth_holds_does_not_decide_a_test():
-    """One pixel of one image is called a class that is nowhere: the difference is that pixel's, in every resample."""
+    """One pixel of one image is called a class that is nowhere: the difference is that pixel's, in every
+    resample."""
     ours = np.zeros((1, 20, 3, 3), np.int64)
     ours[0, :, 0, 0] = ours[0, :, 1, 1] = 100
     theirs = ours.copy()
@@ -157,7 +159,8 @@ def test_an_answer_that_no_truth_holds_does_not_decide_a_test():
 
 
 def test_a_resample_that_loses_a_class_keeps_its_share_of_the_mean():
-    """Class 2 is in one image of four, and only one side finds it: a resample holds it or not, and is over three classes."""
+    """Class 2 is in one image of four, and only one side finds it: a resample holds it or not, and is over
+    three classes."""
     ours = np.zeros((1, 4, 3, 3), np.int64)
     ours[0, :, 0, 0] = ours[0, :, 1, 1] = 10
     theirs = ours.copy()
@@ -171,7 +174,8 @@ def test_a_resample_that_loses_a_class_keeps_its_share_of_the_mean():
 
 
 def test_the_bootstrap_of_miou_is_that_of_accuracy_where_they_are_the_same():
-    """One class a scene, two classes, symmetric errors: then IoU is a function of accuracy alone, acc / (2 - acc)."""
+    """One class a scene, two classes, symmetric errors: then IoU is a function of accuracy alone, acc / (2 -
+    acc)."""
     rng = np.random.default_rng(0)
     right = rng.random((1, 200)) < 0.8
     count = np.zeros((1, 400, 2, 2), np.int32)
@@ -205,7 +209,8 @@ def test_blocks_of_neighbours_agree_with_the_normal_closed_form():
 
 
 def test_a_block_of_counts_is_a_block_of_images():
-    """What is alike in every block has no spread, of accuracy and of mIoU; and as many images are drawn as there are."""
+    """What is alike in every block has no spread, of accuracy and of mIoU; and as many images are drawn as
+    there are."""
     ours, theirs = np.tile([True, False], (1, 15)), np.zeros((1, 30), bool)
     every = paired_bootstrap(ours, theirs, block=2, resamples=99)
     assert (every.low, every.high) == (0.5, 0.5)

@@ -1,4 +1,5 @@
-"""Networks against the papers' sizes and initialisations; the frozen wrapper, gradient reversal and the image pool."""
+"""Networks against the papers' sizes and initialisations; the frozen wrapper, gradient reversal and the image
+pool."""
 
 import inspect
 import math
@@ -236,8 +237,20 @@ def test_every_feature_discriminator_gives_two_scores(name):
     assert build("d_feat", name)(torch.randn(3, 10)).shape == (3, 2)
 
 
-@pytest.mark.parametrize(("role", "kind"), [("g_st", "g"), ("f_t", "f"), ("d_s", "d"), ("d_feat", "d_feat"), ("pool_t", "pool"),
-                                            ("head_t", "head"), ("pair_g", "pair_g"), ("pair_d", "pair_d"), ("h_st", "h")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("role", "kind"),
+    [
+        ("g_st", "g"),
+        ("f_t", "f"),
+        ("d_s", "d"),
+        ("d_feat", "d_feat"),
+        ("pool_t", "pool"),
+        ("head_t", "head"),
+        ("pair_g", "pair_g"),
+        ("pair_d", "pair_d"),
+        ("h_st", "h"),
+    ],
+)
 def test_the_kind_of_a_role(role, kind):
     assert kind_of(role) == kind
 

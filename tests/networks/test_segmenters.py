@@ -1,4 +1,5 @@
-"""Segmenters and spatial critics: published sizes, any image, weights of others, checkpointing, gates on maps."""
+"""Segmenters and spatial critics: published sizes, any image, weights of others, checkpointing, gates on
+maps."""
 
 import copy
 from itertools import pairwise
@@ -14,7 +15,7 @@ from torch import nn
 
 from cycada.core.errors import CycadaError
 from cycada.core.types import IGNORE, Output
-from cycada.methods.adda import DomainDiscriminatorOptions, DomainDiscriminatorTensors
+from cycada.methods.adda import AddaOptions, DomainDiscriminatorTensors
 from cycada.methods.cycada import PixelOptions, PixelTensors
 from cycada.networks import Frozen, classifiers, feature_discriminators
 from cycada.networks.fcn8s import Enlarge
@@ -84,8 +85,14 @@ def test_drn26_has_the_published_number_of_parameters():
 
 def test_drn26_dilates_its_last_levels_and_smooths_them():
     encoder = build("drn26").encoder
-    found = [[m.dilation[0] for m in encoder.get_submodule(f"layer{i}").modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
-             for i in range(1, 9)]  # fmt: skip
+    found = [
+        [
+            m.dilation[0]
+            for m in encoder.get_submodule(f"layer{i}").modules()
+            if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)
+        ]
+        for i in range(1, 9)
+    ]
     assert found == [[1] * 2, [1] * 2, [1] * 4, [1] * 4, [2] * 4, [4] * 4, [2] * 2, [1] * 2]
     assert not any(block.shortcut for i in (7, 8) for block in encoder.get_submodule(f"layer{i}"))
 
@@ -214,7 +221,8 @@ def test_enlargement_is_bilinear():
 
 
 def test_fcn8s_commutes_with_flips():
-    # 26 + 198 = 7 x 32: nothing is rounded, so that a network with mirrored kernels mirrors its answer, if and only if all
+    # 26 + 198 = 7 x 32: nothing is rounded, so that a network with mirrored kernels mirrors its answer, if
+    # and only if all
     # three crops are centred
     net = build("fcn8s").eval()
     x = images(1, height=26, width=26)
@@ -278,8 +286,13 @@ def test_vgg16_of_torchvision_becomes_convolutions(released, tmp_path):
     _, found = released
     torchvision = {k.replace("vgg.", "features."): v for k, v in found.items() if k.startswith("vgg.")}
     flat = torch.randn(8, 512 * 7 * 7)
-    torchvision |= {"classifier.0.weight": flat, "classifier.0.bias": torch.randn(8), "classifier.3.weight": torch.randn(8, 8),
-                    "classifier.3.bias": torch.randn(8), "classifier.6.weight": torch.randn(1000, 8)}  # fmt: skip
+    torchvision |= {
+        "classifier.0.weight": flat,
+        "classifier.0.bias": torch.randn(8),
+        "classifier.3.weight": torch.randn(8, 8),
+        "classifier.3.bias": torch.randn(8),
+        "classifier.6.weight": torch.randn(1000, 8),
+    }
     save_file(torchvision, tmp_path / "vgg16.safetensors")
     net = build("fcn8s", weights=str(tmp_path / "vgg16.safetensors"))
     assert torch.equal(net.vgg[28].weight, found["vgg.28.weight"])
@@ -467,7 +480,7 @@ def test_the_feature_gate_reads_maps(gate, open_):
     # right on 3 of 4 places of the source, on 4 of 8 of the target: 0.625
     source = torch.stack([torch.zeros(1, 2, 2), torch.tensor([[[1.0, 1.0], [1.0, -1.0]]])], 1)
     target = torch.stack([torch.zeros(1, 2, 4), torch.tensor([[[1.0] * 4, [-1.0] * 4]])], 1)
-    assert Answers(DomainDiscriminatorOptions(gate=gate), source, target).feature_gate.item() == open_
+    assert Answers(AddaOptions(gate=gate), source, target).feature_gate.item() == open_
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""VGG as features: torchvision's own numbers at a layer, weights from a file or refused, and what a translation may be held to."""
+"""VGG as features: torchvision's own numbers at a layer, weights from a file or refused, and what a
+translation may be held to."""
 
 import pytest
 import torch
@@ -25,7 +26,8 @@ def test_the_layers_are_as_wide_as_torchvisions():
 
 @pytest.fixture(scope="module")
 def narrow():
-    """torchvision's layers at a sixteenth of their width, so that nothing is heavy: -> name -> its `features`."""
+    """torchvision's layers at a sixteenth of their width, so that nothing is heavy: -> name -> its
+    `features`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vgg, "WIDTHS", tuple(w // 16 for w in vgg.WIDTHS))
         torch.manual_seed(0)

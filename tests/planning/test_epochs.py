@@ -1,4 +1,5 @@
-"""Epochs are steps: of the images that are there, counted as the papers' code counts, and the same stage as those steps."""
+"""Epochs are steps: of the images that are there, counted as the papers' code counts, and the same stage as
+those steps."""
 
 import json
 
@@ -29,7 +30,9 @@ def steps(config):
 
 @pytest.mark.parametrize(
     ("preset", "expected"),
-    [  # as many as tools/train_task_net.py and train_adda_net.py of the release, and its CycleGAN, make of the official sets
+    # as many as tools/train_task_net.py and train_adda_net.py of the release, and its CycleGAN, make of the
+    # official sets
+    [
         ("digits/mnist_usps/full", {"source": 46_900, "pixel": 30_000, "task": 46_900, "feature": 11_400}),
         (
             "digits/mnist_usps/release",
@@ -50,8 +53,12 @@ def test_presets_train_for_the_epochs_of_the_official_sets(preset, expected):
 
 
 def test_epochs_are_the_same_stage_as_the_steps_that_they_come_to():
-    by_steps, by_epochs = (tiny_config({"source": {"method": "source_only", "batch": 8, "steps": 0} | stage}, defaults={"steps": None})
-                           for stage in ({"steps": 300}, {"steps": None, "epochs": 20}))  # fmt: skip
+    by_steps, by_epochs = (
+        tiny_config(
+            {"source": {"method": "source_only", "batch": 8, "steps": 0} | stage}, defaults={"steps": None}
+        )
+        for stage in ({"steps": 300}, {"steps": None, "epochs": 20})
+    )
     assert steps(by_epochs) == {"source": 300}, "20 passes over 120 images, 15 steps each"
     assert [p.identity() for p in plan(by_steps)] == [p.identity() for p in plan(by_epochs)]
     stored = counted(by_epochs, plan(by_epochs))
@@ -68,10 +75,13 @@ def test_a_short_last_batch_is_a_step_and_processes_share_an_epoch(monkeypatch):
 @pytest.mark.parametrize(
     ("kinds", "oracle", "sets", "decides"),
     [
-        ({"f"}, False, ("source",), max), ({"f"}, True, ("oracle",), max), ({"g", "d", "f", "d_feat"}, False, ("source", "target"), max),
-        ({"pair_g"}, False, ("source", "target"), max), ({"f", "d_feat"}, False, ("source", "target"), min),
+        ({"f"}, False, ("source",), max),
+        ({"f"}, True, ("oracle",), max),
+        ({"g", "d", "f", "d_feat"}, False, ("source", "target"), max),
+        ({"pair_g"}, False, ("source", "target"), max),
+        ({"f", "d_feat"}, False, ("source", "target"), min),
     ],
-)  # fmt: skip
+)
 def test_what_an_epoch_is_a_pass_over(kinds, oracle, sets, decides):
     assert sets_of(kinds, oracle) == (sets, decides)
 
@@ -88,10 +98,13 @@ def test_every_stage_counts_its_own_set():
 @pytest.mark.parametrize(
     ("stage", "found"),
     [
-        ({"steps": 5, "epochs": 2}, "steps: 5 and epochs: 2"), ({}, "neither steps nor epochs"), ({"epochs": 0}, "Found 0"),
-        ({"epochs": 1.5}, "Found 1.5"), ({"epochs": 10**9}, "15,000,000,000 steps; expected at most 1,000,000,000"),
+        ({"steps": 5, "epochs": 2}, "steps: 5 and epochs: 2"),
+        ({}, "neither steps nor epochs"),
+        ({"epochs": 0}, "Found 0"),
+        ({"epochs": 1.5}, "Found 1.5"),
+        ({"epochs": 10**9}, "15,000,000,000 steps; expected at most 1,000,000,000"),
     ],
-)  # fmt: skip
+)
 def test_one_of_the_two_is_given(stage, found):
     with pytest.raises(CycadaError, match=found):
         plan(tiny_config({"source": {"method": "source_only", **stage}}, defaults={"steps": None}))
@@ -129,9 +142,16 @@ def test_a_folder_that_is_not_here_has_no_official_number(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "options", "split"),
-    [("mnist", {}, "test"), ("mnist", {"drop": [12_000, 15_000]}, "train"), ("usps", {}, "train"), ("svhn", {}, "train"),
-     ("mnist_m", {}, "train"), ("optdigits", {}, "train"), ("rendered_digits", {"train": 7}, "train")],
-)  # fmt: skip
+    [
+        ("mnist", {}, "test"),
+        ("mnist", {"drop": [12_000, 15_000]}, "train"),
+        ("usps", {}, "train"),
+        ("svhn", {}, "train"),
+        ("mnist_m", {}, "train"),
+        ("optdigits", {}, "train"),
+        ("rendered_digits", {"train": 7}, "train"),
+    ],
+)
 def test_a_domain_counts_what_it_loads(name, options, split):
     domain = domains[name](**options)
     try:

@@ -16,9 +16,16 @@ from cycada.planning.plan import plan
 BASE = {
     "name": "x",
     "data": {"source": "rendered_digits", "target": "optdigits", "size": 16, "channels": 1},
-    "networks": {"f": {"name": "convnet", "channels": 4, "width": 8}, "g": "resnet", "d": {"name": "patchgan", "layers": 2}},
-    "stages": {"source": {"method": "source_only", "steps": 3, "batch": 2}, "pixel": {"method": "cyclegan", "steps": 3, "batch": 2}},
-}  # fmt: skip
+    "networks": {
+        "f": {"name": "convnet", "channels": 4, "width": 8},
+        "g": "resnet",
+        "d": {"name": "patchgan", "layers": 2},
+    },
+    "stages": {
+        "source": {"method": "source_only", "steps": 3, "batch": 2},
+        "pixel": {"method": "cyclegan", "steps": 3, "batch": 2},
+    },
+}
 
 
 ADABN = {"method": "adabn", "steps": 3, "batch": 2, "optimizer": {"lr": 0.1}, "init": {"f_t": "source.f_t"}}
@@ -89,6 +96,16 @@ def test_a_setting_without_effect_is_said(over: dict[str, Any], path: str) -> No
 )
 def test_what_has_an_effect_is_not(over: dict[str, Any]) -> None:
     assert said(over) == []
+
+
+@pytest.mark.parametrize(("drive", "count"), [("day", 1), ("dusk", 0)])
+def test_an_option_of_a_domain_without_effect_is_said(drive: str, count: int) -> None:
+    data = {"source": "camvid", "target": {"name": "camvid", "drive": drive, "last": 9}}
+    stages = {"source": {"method": "source_only", "steps": 1, "batch": 2}}
+    size = {"size": [64, 64], "channels": 3}
+    config = parse({"name": "x", "data": data | size, "networks": {"f": "small_segmenter"}, "stages": stages})
+    found = idle(config, plan(config))
+    assert sum(text.startswith("data.target.last: only the drive") for text in found) == count
 
 
 def test_check_says_it(tmp_path: Any) -> None:

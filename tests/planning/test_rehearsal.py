@@ -153,7 +153,8 @@ def test_statistics_that_no_loss_sees_are_looked_at() -> None:
 
 
 def test_what_the_last_step_breaks_is_no_result(tmp_path: Path) -> None:
-    """Every loss and every weight is finite, and no answer is: an error that names the stage, and nothing that is done."""
+    """Every loss and every weight is finite, and no answer is: an error that names the stage, and nothing
+    that is done."""
     broken = {"name": "adamw", "lr": 1e6, "weight_decay": 1e6}
     stages = {"source": {"method": "source_only", "steps": 1, "optimizer": broken}}
     config = tiny_config(stages, results=str(tmp_path), networks={"f": {"name": "lenet"}}, data={"size": 28})

@@ -1,4 +1,5 @@
-"""What a name may hold and must not do: in Markdown, LaTeX and CSV, in every file of tables that is written."""
+"""What a name may hold and must not do: in Markdown, LaTeX and CSV, in every file of tables that is
+written."""
 
 import csv
 import io

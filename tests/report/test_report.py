@@ -359,7 +359,8 @@ def test_no_sideways_scrolling_on_a_phone(made, tmp_path):
     shutil.copy(made[1] / "report.html", tmp_path / "page.html")
     (tmp_path / "frame.html").write_text(
         "<iframe id=f src=page.html style='width:390px;height:800px;border:0'></iframe>"
-        "<script>f.onload = () => document.body.append('width=' + f.contentDocument.documentElement.scrollWidth)</script>"
+        "<script>f.onload = () => "
+        "document.body.append('width=' + f.contentDocument.documentElement.scrollWidth)</script>"
     )
     words = [
         "--headless",
@@ -371,8 +372,11 @@ def test_no_sideways_scrolling_on_a_phone(made, tmp_path):
     ]
     shown = subprocess.run(
         ["chromium", *words, f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "frame.html").as_uri()],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     width = re.search(r"width=(\d+)", shown.stdout)
     assert width, shown.stderr[-300:]
     assert int(width.group(1)) <= 390

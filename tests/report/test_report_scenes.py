@@ -1,4 +1,5 @@
-"""Reports on segmentation: mIoU by name and by number, paired tests over scenes, IoU of classes, answers, published numbers."""
+"""Reports on segmentation: mIoU by name and by number, paired tests over scenes, IoU of classes, answers,
+published numbers."""
 
 import base64
 import csv
@@ -115,11 +116,15 @@ def test_rows_are_tested_over_scenes(results):
 @pytest.mark.parametrize(
     ("frames", "said"), [(30, "not tested: 5 blocks of frames < 6"), (36, "< 0.001 (< 0.001)")]
 )
-def test_frames_of_one_video_are_drawn_in_blocks(tmp_path, frames, said):
-    how = HOW | {
-        "n": frames,
-        "pair": ({"name": "camvid", "drive": "day"}, {"name": "camvid", "drive": "dusk"}),
-    }
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"name": "camvid", "drive": "dusk"},
+        {"name": "mask_folder", "train": "a", "test": "b", "classes": "c", "consecutive": True},
+    ],
+)
+def test_frames_of_one_video_are_drawn_in_blocks(tmp_path, frames, said, target):
+    how = HOW | {"n": frames, "pair": ({"name": "camvid", "drive": "day"}, target)}
     ids = [
         make_run(tmp_path, "aaaaaa", "source", **how),
         make_run(tmp_path, "bbbbbb", "task", parents={"g_st": "gone"}, rate=0.75, **how),
@@ -195,8 +200,8 @@ def test_iou_of_every_class_is_in_a_table(made, results):
     markdown = (made[1] / "table.md").read_text()
     heads = re.search(r"## IoU of every class\n\n(.*?)\n", markdown)[1]
     assert (
-        heads
-        == "| method | class 0 | class 1 | class 2 | class 3 | class 4 | mIoU | fwIoU | pixel accuracy | class accuracy |"
+        heads == "| method | class 0 | class 1 | class 2 | class 3 | class 4 "
+        "| mIoU | fwIoU | pixel accuracy | class accuracy |"
     )
     cells = [
         float(c)
@@ -262,9 +267,12 @@ def test_titles_tell_domains_of_one_name_apart(tmp_path):
 
     assert titles("mnist", {"name": "usps", "folder": "x"}) == ("MNIST", "USPS")
     assert titles(*LOOKS) == ("drawn streets (game)", "drawn streets (photo)")
-    assert titles({"name": "folder", "folder": "/home/me/sharp", "train": 3}, {"name": "folder", "folder": "soft"}) == (
-        "folder (sharp)", "folder (soft)",
-    )  # fmt: skip
+    assert titles(
+        {"name": "folder", "folder": "/home/me/sharp", "train": 3}, {"name": "folder", "folder": "soft"}
+    ) == (
+        "folder (sharp)",
+        "folder (soft)",
+    )
 
 
 def test_published_numbers_of_gta5_are_flagged(tmp_path):

@@ -1,4 +1,5 @@
-"""What is read is counted, what is left out is named, and what a class or a set lacks is warned of before training."""
+"""What is read is counted, what is left out is named, and what a class or a set lacks is warned of before
+training."""
 
 import bz2
 import json
@@ -13,7 +14,7 @@ from helpers.experiments import TINY
 from helpers.paths import REAL_DATA
 from PIL import Image
 
-from cycada.cli.data_check import LabelledImages, check_config
+from cycada.cli.data_check import check_config
 from cycada.config.schema import parse
 from cycada.core.errors import CycadaError
 from cycada.data import ImageDataset, domains, scene_domains
@@ -65,8 +66,14 @@ def own(root, size=8, name="folder", stages=None, **options):
         for side in ("source", "target")
     )
     data = {"root": str(root), "size": size, "channels": 3, "source": source, "target": target}
-    return parse(TINY | {"networks": {"f": "small_segmenter" if name == "mask_folder" else TINY["networks"]["f"]}, "data": data}
-                 | {"stages": stages or TINY["stages"], "results": str(root / "results")})  # fmt: skip
+    return parse(
+        TINY
+        | {
+            "networks": {"f": "small_segmenter" if name == "mask_folder" else TINY["networks"]["f"]},
+            "data": data,
+        }
+        | {"stages": stages or TINY["stages"], "results": str(root / "results")}
+    )
 
 
 def loaded(config):
@@ -376,7 +383,7 @@ def test_the_last_of_many_classes_counts(classes):
     np_images = images.astype(np.uint8)
     from cycada.data.domain import examples
 
-    report = check(LabelledImages(examples(np_images, labels, classes, "x")), classes, list(range(classes)))
+    report = check(examples(np_images, labels, classes, "x"), classes, list(range(classes)))
     assert report.ignored == 0
     assert report.counts.tolist() == [1] * classes
 

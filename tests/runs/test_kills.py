@@ -1,4 +1,5 @@
-"""A run that is killed at any moment, any number of times, ends as if nobody had touched it: byte for byte, point for point."""
+"""A run that is killed at any moment, any number of times, ends as if nobody had touched it: byte for byte,
+point for point."""
 
 import json
 import os
@@ -162,7 +163,8 @@ def test_kills_while_pictures_are_translated_and_a_report_is_written(tmp_path, f
 
 @pytest.mark.slow
 def test_kills_of_the_workers_of_a_sweep_and_of_its_parent(tmp_path, finished):
-    """Several a turn, while stages train and while they are mirrored into MLflow; the same command then goes on."""
+    """Several a turn, while stages train and while they are mirrored into MLflow; the same command then goes
+    on."""
     write_config(tmp_path / "tiny.yaml", CYCADA, results=str(tmp_path / "results"), threads=1, **TRACKED)
     (tmp_path / "s.yaml").write_text("name: s\nexperiment: tiny.yaml\nseeds: [0, 1, 2, 3]\n")
     drawn, died = random.Random(0), Counter()
@@ -184,7 +186,10 @@ def test_kills_of_the_workers_of_a_sweep_and_of_its_parent(tmp_path, finished):
 
 
 def killed_sweep(folder, drawn, kills, where, died):
-    """One start of the sweep. Soon after something new was written, a worker is killed; the last kill is the parent's. -> exit code."""
+    """One start of the sweep.
+
+    Soon after something new was written, a worker is killed; the last kill is the parent's. -> exit code.
+    """
     command = [sys.executable, "-m", "cycada", "sweep", "s.yaml", "--jobs", "2"]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
     with (folder / "log").open("w") as log:
@@ -246,9 +251,11 @@ def workers(parent):
 
 @pytest.mark.parametrize(("busy", "seconds"), [(True, 10), (False, 60)])
 def test_the_workers_of_a_sweep_end_soon_after_their_parent_was_killed(tmp_path, busy, seconds):
-    """In the middle of a stage; and just after they were started, where they end as soon as they have read what they are."""
+    """In the middle of a stage; and just after they were started, where they end as soon as they have read
+    what they are."""
     script = (
-        "import time\nfrom functools import partial\nfrom pathlib import Path\nfrom cycada.sweeps.launchers import ProcessPool\n"
+        "import time\nfrom functools import partial\nfrom pathlib import Path\n"
+        "from cycada.sweeps.launchers import ProcessPool\n"
         "place = ProcessPool(2)\nfor i in range(2):\n    place.submit(partial(Path(f'{i}').touch), 'mark')\n"
         "    place.submit(partial(time.sleep, 60), 'busy')\ntime.sleep(60)\n"
     )

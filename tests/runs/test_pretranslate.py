@@ -1,4 +1,5 @@
-"""Source scenes translated once, to disk: the same pixels as on the fly, the same windows as the scenes, and each only once."""
+"""Source scenes translated once, to disk: the same pixels as on the fly, the same windows as the scenes, and
+each only once."""
 
 import copy
 import os
@@ -17,11 +18,11 @@ from torch import nn
 from cycada.core.errors import CycadaError
 from cycada.core.interrupt import Interrupted
 from cycada.core.progress import Progress
-from cycada.data import ResizedDataset, Translated, to_bytes, to_float
+from cycada.data import ResizedDataset, to_bytes, to_float
 from cycada.data.crops import Crops
 from cycada.data.loaders import epoch_order
 from cycada.data.streets.domain import DrawnScenes, Streets
-from cycada.data.translated import is_whole, write_png
+from cycada.data.translated import is_whole, with_translations, write_png
 from cycada.networks import Frozen, generators
 from cycada.planning.build import build_training, load_datasets
 from cycada.planning.plan import plan
@@ -69,7 +70,7 @@ def test_without_windows_and_mirrors_it_is_the_translation_on_the_fly(tmp_path):
     # the stored translation is that of the whole scene, byte for byte
     with torch.no_grad():
         expected = to_bytes(once.nets.g_st(to_float(datasets.source["train"].read(4)[0][None])))[0]
-    assert torch.equal(once.source.crops.scenes.read(4)[0][3:], expected)
+    assert torch.equal(once.source.samples.scenes.read(4).partner, expected)
     for training in (fly, once):
         list(train(training))
     for name, weight in fly.nets.f_t.state_dict().items():
@@ -94,7 +95,7 @@ def test_windows_and_mirrors_fall_on_scene_mask_and_translation_alike(tmp_path):
         }
         once, datasets = task_training(tmp_path, stages)
     scenes = datasets.source["train"]
-    alone = Crops(scenes, (16, 24), once.source.crops.seed)
+    alone = Crops(scenes, (16, 24), once.source.samples.seed)
     mirrored = 0
     for step in range(12):
         batch = once.batch(step)
@@ -103,7 +104,7 @@ def test_windows_and_mirrors_fall_on_scene_mask_and_translation_alike(tmp_path):
         for row in range(2):
             epoch, place = divmod(2 * step + row, len(scenes))
             index = int(epoch_order(len(scenes), alone.seed, epoch)[place])
-            image, mask = alone[epoch, index]
+            image, mask, _ = alone[epoch, index]
             assert torch.equal(batch.real_s[row], to_float(image))
             assert torch.equal(batch.label_s[row], mask.long())
             mirrored += contains(scenes.read(index)[1].flip(-1), mask) and not contains(
@@ -154,7 +155,7 @@ def test_what_is_there_is_kept_and_what_is_cut_off_is_done_again(tmp_path):
     assert g.seen == 4
     assert {i: files[i].stat().st_mtime_ns for i in kept} == kept
     assert [f.read_bytes() for f in files] == contents
-    assert again.read(4)[0].shape == (6, 32, 64)
+    assert again.read(4).partner.shape == (3, 32, 64)
     assert translated(tmp_path, unused := Counting())[1] == files
     assert unused.seen == 0
     assert not list(tmp_path.rglob("*.tmp"))
@@ -206,8 +207,8 @@ def test_names_with_a_folder_in_them(tmp_path):
         "bonn/0.1.png",
         "ulm/0.1.png",
     ]
-    image, mask = found.pair(1)
-    assert (image.shape, mask.shape) == ((32, 64, 6), (32, 64))
+    image, mask, partner = found.read(1)
+    assert (image.shape, mask.shape, partner.shape) == ((3, 32, 64), (32, 64), (3, 32, 64))
 
 
 def test_a_file_that_is_damaged_inside_is_named(tmp_path):
@@ -227,7 +228,7 @@ def test_png_files_hold_every_byte_and_their_end_is_looked_for(tmp_path):
         write_png(file, pixels)
         assert is_whole(file)
     real = ResizedDataset(DrawnScenes(1, 1, "game", 64, 32), (4, 8))
-    assert torch.equal(Translated(real, [file]).read(0)[0][3:], pixels)
+    assert torch.equal(with_translations(real, [file]).read(0).partner, pixels)
     for content in (b"", b"IEND", file.read_bytes()[:-1]):
         file.write_bytes(content)
         assert not is_whole(file)
@@ -271,7 +272,7 @@ assert t.CPU.world == 2
 g = t.Counting()
 found, files = t.translated(Path(sys.argv[1]), g)
 assert g.seen == 3
-assert all(found.read(i)[0].shape == (6, 32, 64) for i in range(6))
+assert all(found.read(i).partner.shape == (3, 32, 64) for i in range(6))
 """
 
 

@@ -1,6 +1,7 @@
-"""The ids of every stage of every shipped config are frozen: a change here means that everybody's finished stages train anew.
+"""The ids of every stage of every shipped config are frozen.
 
-The data are not read: their fingerprint is a constant, and epochs are those of the official sets. Where an id has to change, run
+A change here means that everybody's finished stages train anew. The data are not read: their fingerprint is a
+constant, and epochs are those of the official sets. Where an id has to change, run
 `PYTHONPATH=tests python tests/storage/test_stage_ids.py` and say in the commit why.
 """
 
@@ -37,7 +38,7 @@ def no_pairs_are_read(monkeypatch):
     monkeypatch.setattr(
         identity,
         "true_translations",
-        lambda plan, datasets: SimpleNamespace(fingerprint=lambda masks: "1" * 16),
+        lambda plan, datasets: SimpleNamespace(fingerprint=lambda labels: "1" * 16),
     )
 
 
@@ -51,5 +52,5 @@ def test_stage_ids_are_those_that_were_frozen(name):
 
 
 if __name__ == "__main__":
-    identity.true_translations = lambda plan, datasets: SimpleNamespace(fingerprint=lambda masks: "1" * 16)
+    identity.true_translations = lambda plan, datasets: SimpleNamespace(fingerprint=lambda labels: "1" * 16)
     FROZEN.write_text(json.dumps({name: stage_ids(CONFIGS / name) for name in EXPERIMENTS}, indent=1) + "\n")

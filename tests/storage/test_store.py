@@ -1,4 +1,5 @@
-"""What is stored is what was made: damaged folders are named and not used, wherever they are read; `cycada verify`."""
+"""What is stored is what was made: damaged folders are named and not used, wherever they are read; `cycada
+verify`."""
 
 import importlib
 import json
@@ -173,11 +174,20 @@ def wrong_states():
         return state | {"optimizers": {"task": state["optimizers"]["task"] | {"param_groups": groups}}}
 
     return {
-        "a list": lambda state: [1, 2], "no optimizers": lambda s: {k: v for k, v in s.items() if k != "optimizers"},
-        "other networks": other, "a million": change(step=10**6), "below zero": change(step=-5), "nan": not_a_number,
-        "no networks": change(nets={}), "optimizers of another": change(optimizers={"x": {}}), "another optimizer": rates,
-        "seconds": change(seconds=float("nan")), "a meter": change(meter=[[1]]), "pools": change(pools=[]), "step": change(step="4"),
-    }  # fmt: skip
+        "a list": lambda state: [1, 2],
+        "no optimizers": lambda s: {k: v for k, v in s.items() if k != "optimizers"},
+        "other networks": other,
+        "a million": change(step=10**6),
+        "below zero": change(step=-5),
+        "nan": not_a_number,
+        "no networks": change(nets={}),
+        "optimizers of another": change(optimizers={"x": {}}),
+        "another optimizer": rates,
+        "seconds": change(seconds=float("nan")),
+        "a meter": change(meter=[[1]]),
+        "pools": change(pools=[]),
+        "step": change(step="4"),
+    }
 
 
 @pytest.mark.parametrize("what", wrong_states())
@@ -290,8 +300,11 @@ def test_an_edited_plugin_changes_the_ids_of_the_stages_that_use_it(tmp_path, mo
     _, first = used({"mine": 1, "theirs": 1})
     assert set(first) == {"loss mine", "loss theirs"}
     for edited, changes in (
-        ("my_losses.py", "mine"), ("my_helper.py", "mine"), ("pack/more.py", "theirs"), ("pack/deep.py", "theirs"),
-    ):  # fmt: skip
+        ("my_losses.py", "mine"),
+        ("my_helper.py", "mine"),
+        ("pack/more.py", "theirs"),
+        ("pack/deep.py", "theirs"),
+    ):
         before = (tmp_path / edited).read_text()
         (tmp_path / edited).write_text(before + "\nMORE = 1\n")
         source, now = used({"mine": 1, "theirs": 1})

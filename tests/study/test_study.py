@@ -1,4 +1,5 @@
-"""The real-vs-fake study without a browser: what the page gives away, what the server takes, what the score says."""
+"""The real-vs-fake study without a browser: what the page gives away, what the server takes, what the score
+says."""
 
 import base64
 import io
@@ -55,20 +56,32 @@ def answers(built, method="blurred", person="p1", fooled=0, practice_wrong=0, **
         real = "left" if key.is_real(left) else "right"
         other = {"left": "right", "right": "left"}[real]
         return {
-            "practice": practice, "left": left, "right": right, "answer": other if wrong else real, "milliseconds": 500 + i,
-            "exposure": 1000 * key.settings.seconds, "hidden": False, "by": "key",
-        }  # fmt: skip
+            "practice": practice,
+            "left": left,
+            "right": right,
+            "answer": other if wrong else real,
+            "milliseconds": 500 + i,
+            "exposure": 1000 * key.settings.seconds,
+            "hidden": False,
+            "by": "key",
+        }
 
     pairs, n = key.pairs[code], key.settings.trials
     return {
-        "format": "cycada-study-answers", "version": 1, "study": key.study, "participant": person, "session": f"{number:016x}",
-        "method": code, "started": started.isoformat(), "finished": (started + timedelta(minutes=4)).isoformat(),
+        "format": "cycada-study-answers",
+        "version": 1,
+        "study": key.study,
+        "participant": person,
+        "session": f"{number:016x}",
+        "method": code,
+        "started": started.isoformat(),
+        "finished": (started + timedelta(minutes=4)).isoformat(),
         "screen": {"width": 1366, "height": 768, "ratio": 1, "shown": 256},
         "trials": [
             *(trial(i, p, True, i < practice_wrong) for i, p in enumerate(pairs.practice)),
             *(trial(i, p, False, i < fooled) for i, p in enumerate(pairs.scored[:n])),
         ],
-    } | over  # fmt: skip
+    } | over
 
 
 def write(folder, name, content):
@@ -348,7 +361,10 @@ def test_what_does_not_belong_is_named_and_left_out(built, scenes, tmp_path, cyc
     other = build_study(tmp_path / "sub" / "other.html", *scenes, seed=9, **TASK)
     trials = good["trials"]
     bad = {
-        "cut": json.dumps(good)[:400], "empty": "", "list": "[]", "deep": "[" * 100_000,
+        "cut": json.dumps(good)[:400],
+        "empty": "",
+        "list": "[]",
+        "deep": "[" * 100_000,
         "other": answers(other, person="x"),
         "extra": {**good, "session": "1" * 16, "participant": "y", "note": "hello"},
         "name": {**good, "session": "2" * 16, "participant": "../../etc"},
@@ -356,10 +372,15 @@ def test_what_does_not_belong_is_named_and_left_out(built, scenes, tmp_path, cyc
         "twice": {**good, "session": "4" * 16, "participant": "v", "trials": [*trials[:-1], trials[-2]]},
         "group": {**good, "session": "5" * 16, "participant": "w", "method": "AAA"},
         "mixed": {**answers(built, "tinted", "u"), "trials": trials},
-        "number": {**good, "session": "6" * 16, "participant": "q", "trials": [{**trials[0], "exposure": "1000"}, *trials[1:]]},
+        "number": {
+            **good,
+            "session": "6" * 16,
+            "participant": "q",
+            "trials": [{**trials[0], "exposure": "1000"}, *trials[1:]],
+        },
         "copy": good,
         "again": {**good, "session": "7" * 16, "started": "2031-01-01T00:00:00Z"},
-    }  # fmt: skip
+    }
     write(folder, "a_good.json", good)
     for name, content in bad.items():
         write(folder, f"{name}.json", content)
@@ -369,10 +390,18 @@ def test_what_does_not_belong_is_named_and_left_out(built, scenes, tmp_path, cyc
     assert {x.path.stem for x in scored.left_out} == {*bad, "missing"}
     reasons = {x.path.stem: x.reason for x in scored.left_out}
     for name, hint in {
-        "cut": "damaged", "other": other.study, "short": "incomplete", "twice": "twice", "group": "group AAA",
-        "mixed": "none of the page's", "copy": "duplicate", "again": "takes part again", "missing": "cannot be read",
-        "extra": "note", "number": "exposure",
-    }.items():  # fmt: skip
+        "cut": "damaged",
+        "other": other.study,
+        "short": "incomplete",
+        "twice": "twice",
+        "group": "group AAA",
+        "mixed": "none of the page's",
+        "copy": "duplicate",
+        "again": "takes part again",
+        "missing": "cannot be read",
+        "extra": "note",
+        "number": "exposure",
+    }.items():
         assert hint in reasons[name], reasons[name]
     assert len(score_study([folder], repeats=True).people) == 2
     assert score_study([folder], repeats=True).rates["blurred"].participants == 1

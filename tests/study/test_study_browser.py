@@ -62,7 +62,8 @@ def begin(page, address, downloads=None):
 def painted(page):
     """Whether each side shows anything but nothing."""
     return page.look(
-        "SIDES.map((s) => document.getElementById(s).getContext('2d').getImageData(0, 0, 64, 64).data.some((x) => x > 0))"
+        "SIDES.map((s) => document.getElementById(s).getContext('2d')"
+        ".getImageData(0, 0, 64, 64).data.some((x) => x > 0))"
     )
 
 
@@ -196,5 +197,8 @@ def test_the_first_screen_wants_consent_and_a_known_group(browser, built):
     assert page.look("document.getElementById('consent').validity.valueMissing")
     page.look("document.getElementById('participant').value = 'Ann Lee'")
     assert page.look("document.getElementById('participant').validity.patternMismatch")
-    unnamed = "[...document.querySelectorAll('input, select, textarea, progress')].filter((e) => !e.labels.length).map((e) => e.id)"
+    unnamed = (
+        "[...document.querySelectorAll('input, select, textarea, progress')]"
+        ".filter((e) => !e.labels.length).map((e) => e.id)"
+    )
     assert page.look(unnamed) == []

@@ -23,10 +23,16 @@ def small_net():
     """Three named layers at three sizes, seeing a neighbourhood each."""
     torch.manual_seed(0)
     return nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2),
-        nn.Conv2d(8, 12, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2),
-        nn.Conv2d(12, 16, 3, padding=1), nn.ReLU(), nn.Flatten(2),
-    )  # fmt: skip
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(8, 12, 3, padding=1),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(12, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.Flatten(2),
+    )
 
 
 def picture(seed, height=16, width=24):
@@ -105,9 +111,14 @@ def losses_of(**options):
     """-> the image, the losses at every step."""
     rows = []
     image = stylize(
-        picture(1), picture(2, 20, 20), small_net(), content_layer="4", style_layers=["1", "4", "7"],
-        report=lambda step, losses: rows.append((step, dict(losses))), **options,
-    )  # fmt: skip
+        picture(1),
+        picture(2, 20, 20),
+        small_net(),
+        content_layer="4",
+        style_layers=["1", "4", "7"],
+        report=lambda step, losses: rows.append((step, dict(losses))),
+        **options,
+    )
     return image, rows
 
 
@@ -185,9 +196,15 @@ def test_a_network_is_left_as_it_was():
 def test_it_stops_where_it_is_told(optimizer):
     seen = []
     stylize(
-        picture(1), picture(2), small_net(), content_layer="1", style_layers=["1"], steps=50, optimizer=optimizer,
+        picture(1),
+        picture(2),
+        small_net(),
+        content_layer="1",
+        style_layers=["1"],
+        steps=50,
+        optimizer=optimizer,
         report=lambda step, losses: seen.append(step) or step == 3,
-    )  # fmt: skip
+    )
     assert seen == [1, 2, 3]
 
 

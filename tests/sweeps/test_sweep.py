@@ -1,4 +1,5 @@
-"""Sweeps: rows as written, stages trained once, failures set aside, interruptions gone on from, other processes."""
+"""Sweeps: rows as written, stages trained once, failures set aside, interruptions gone on from, other
+processes."""
 
 import json
 import shutil
@@ -52,10 +53,20 @@ def test_rows_of_every_kind(tmp_path):
     planned = plan_sweep(path)
     rows = list(dict.fromkeys(c.variant for c in planned.cells))
     assert rows == [
-        "all", "- cycle", "- gan - semantic_t", "only gan", "+ identity", "pixel.cycle_s=2", "pixel.cycle_s=5",
-        "pixel.steps=2, pixel.batch=4", "pixel.steps=2, pixel.batch=6", "pixel.steps=3, pixel.batch=4", "pixel.steps=3, pixel.batch=6",
-        "source alone", "wide",
-    ]  # fmt: skip
+        "all",
+        "- cycle",
+        "- gan - semantic_t",
+        "only gan",
+        "+ identity",
+        "pixel.cycle_s=2",
+        "pixel.cycle_s=5",
+        "pixel.steps=2, pixel.batch=4",
+        "pixel.steps=2, pixel.batch=6",
+        "pixel.steps=3, pixel.batch=4",
+        "pixel.steps=3, pixel.batch=6",
+        "source alone",
+        "wide",
+    ]
     everything = {
         "gan_t",
         "gan_s",
@@ -119,6 +130,7 @@ def test_an_outcome_brings_its_ancestors_and_the_baseline_alone(tmp_path):
         ({"vary": {"stages.pixel.stepss": [3]}}, "stepss"),
         ({"variants": {"x": {"stage": "last"}}}, "no stage 'last'"),
         ({"variants": {"all": None}}, "two rows are called 'all'"),
+        ({"variants": {"my row": None, "my_row": None}}, "share the folder 'my_row'"),
     ],
 )
 def test_mistakes_are_answered(tmp_path, cycada, keys, message):
@@ -127,14 +139,17 @@ def test_mistakes_are_answered(tmp_path, cycada, keys, message):
         plan_sweep(path)
     code, _, stderr = cycada("sweep", path)
     assert code == 2
-    assert stderr.startswith("error: ")
+    assert "\nerror: " in f"\n{stderr}"
     assert "Traceback" not in stderr
 
 
 def test_a_label_becomes_a_name():
     assert [slug(x) for x in ("- cycle", "+ identity", "pixel only (- feature)", "a=1, b=2")] == [
-        "minus_cycle", "plus_identity", "pixel_only_-_feature", "a=1_b=2",
-    ]  # fmt: skip
+        "minus_cycle",
+        "plus_identity",
+        "pixel_only_-_feature",
+        "a=1_b=2",
+    ]
 
 
 @pytest.fixture(scope="module")

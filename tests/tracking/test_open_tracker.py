@@ -3,8 +3,9 @@
 import sys
 
 import pytest
+from helpers.experiments import tiny_config
 
-from cycada.config.schema import Tracking, parse
+from cycada.config.schema import Tracking
 from cycada.core.errors import CycadaError
 from cycada.tracking.open_tracker import SeveralTrackers, check_trackers, open_tracker
 from cycada.tracking.tracker import run_name, trackers
@@ -56,7 +57,7 @@ def test_check_trackers_names_what_is_near():
 @pytest.mark.parametrize("kind", [[], ["mlflow", "mlflow"], ["none", "wandb"]])
 def test_tracking_refuses_lists_that_contradict_themselves(kind):
     with pytest.raises(CycadaError, match="each once"):
-        parse({"name": "a", "data": {"source": "svhn", "target": "svhn", "size": 32, "channels": 1}, "stages": {"s": {"method": "source_only", "steps": 1, "batch": 1}}, "tracking": {"kind": kind}})  # fmt: skip
+        tiny_config(tracking={"kind": kind})
 
 
 def test_tracking_kinds_of_a_name_and_of_several():

@@ -412,7 +412,10 @@ def test_processes_that_start_at_once_make_no_run_twice(tmp_path):
     command = [sys.executable, "-c", STARTERS, str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True)
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
-        asked = "SELECT e.name, r.name, r.status, COUNT(*) FROM runs r JOIN experiments e USING (experiment_id) GROUP BY 1, 2, 3"
+        asked = (
+            "SELECT e.name, r.name, r.status, COUNT(*) "
+            "FROM runs r JOIN experiments e USING (experiment_id) GROUP BY 1, 2, 3"
+        )
         found = database.execute(asked).fetchall()
     expected = [
         (f"shared {i}", *of)

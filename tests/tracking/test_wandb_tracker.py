@@ -45,6 +45,10 @@ def records(folder):
     return found
 
 
+def name_of(folder):
+    return next(r.run.display_name for r in records(folder) if r.WhichOneof("record_type") == "run")
+
+
 def history(folder):
     rows = []
     for record in records(folder):
@@ -74,7 +78,7 @@ def test_wandb_keeps_every_step_once_offline(tmp_path):
             it.log(step, {"loss": 1.0 / step})
         it.end_stage([grid, tmp_path / "scores.json"], {"target/accuracy": 0.5})
         it.end({"final/target/accuracy": 0.5}, files={"source": [grid]})
-    runs = {next(r.run for r in records(f) if r.WhichOneof("record_type") == "run").display_name: f for f in (tmp_path / "wandb").glob("offline-run-*")}  # fmt: skip
+    runs = {name_of(folder): folder for folder in (tmp_path / "wandb").glob("offline-run-*")}
     assert set(runs) == {"source, group/it seed 0", "group/it seed 0"}
     stage = runs["source, group/it seed 0"]
     assert [row["loss"] for row in history(stage) if "loss" in row] == [1.0, 0.5]

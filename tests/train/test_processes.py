@@ -25,14 +25,19 @@ SAME = {
 STAGES = {
     "source": {"method": "source_only", "steps": 2},
     "joint": {
-        "method": "cycada", "steps": 3, "init": {"f_s": "source.f_t"}, "options": {"pool": 0, "gate": 0.5, "semantic_gate": 9.0},
+        "method": "cycada",
+        "steps": 3,
+        "init": {"f_s": "source.f_t"},
+        "options": {"pool": 0, "gate": 0.5, "semantic_gate": 9.0},
         # soft, since an argmax of an untrained f_s may tip over by rounding
         "losses": {"identity_s": 1, "semantic_t": {"anchor": "soft"}, "semantic_s": {"anchor": "soft"}},
-        # not Adam: it makes whole steps of the rounding noise that is the gradient of a bias before an instance norm. Slow, since the
-        # gradient of L1 is a sign, which rounding turns round for single pixels: at 0.01 that alone is 6e-6 after three steps
+        # not Adam: it makes whole steps of the rounding noise that is the gradient of a bias before an
+        # instance norm. Slow, since the
+        # gradient of L1 is a sign, which rounding turns round for single pixels: at 0.01 that alone is 6e-6
+        # after three steps
         "optimizer": {"name": "sgd", "lr": 0.002},
     },
-}  # fmt: skip
+}
 
 
 def weights(results):

@@ -95,7 +95,8 @@ def test_a_run_killed_at_several_points_ends_as_if_it_had_not_been(tmp_path, fin
     config = write_config(tmp_path / "tiny.yaml", CYCADA, results=str(tmp_path / "results"), threads=1)
     here = TESTS
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
-    # in the source stage; while the pixel stage's first checkpoint is written; after that, its pool and moving average half
+    # in the source stage; while the pixel stage's first checkpoint is written; after that, its pool and
+    # moving average half
     # full; between its last checkpoint and its end; in the task stage, whose parents are reused by then
     command = [sys.executable, "-c", KILLED, str(config), "after 1", "within 2", "after 1", "end", "before 2"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -219,7 +220,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, monk
 
 
 def test_an_unfinished_stage_of_other_settings_is_mentioned(tmp_path, monkeypatch, capsys):
-    """With the step and the settings that differ; of another seed nothing is said, nor where the same one goes on."""
+    """With the step and the settings that differ; of another seed nothing is said, nor where the same one
+    goes on."""
     config, folder = interrupted_folder(tmp_path, monkeypatch)
     asked = {"source": "an id"}
     assert list(unfinished(config, {"source": folder.name})) == []

@@ -1,4 +1,5 @@
-"""SegmentationDataset through the same stages, step and loop as images: tiny streets, every stage, resume, scores against naive loops."""
+"""SegmentationDataset through the same stages, step and loop as images: tiny streets, every stage, resume,
+scores against naive loops."""
 
 import io
 import json
@@ -15,11 +16,11 @@ from torch import nn
 from cycada.core.errors import CycadaError
 from cycada.core.types import IGNORE
 from cycada.core.yaml_files import merge
-from cycada.data import ResizedDataset, SceneStream, scene_domains
+from cycada.data import LoaderStream, ResizedDataset, StreamSettings, scene_domains
 from cycada.data.crops import Crops
 from cycada.data.streets.domain import Streets
 from cycada.evaluation.predict import count_pixels, eval_mode
-from cycada.evaluation.scoring import SCENE_SCORES
+from cycada.evaluation.tasks import EVALUATIONS
 from cycada.metrics import scores
 from cycada.planning.build import build_training, load_datasets
 from cycada.planning.plan import plan
@@ -42,7 +43,7 @@ def test_every_stage_runs_and_is_scored(trained):
     for stage in trained.stages:
         assert set(stage.scores) == {"source", "target"}
         for found in stage.scores.values():
-            assert set(found) == set(SCENE_SCORES)
+            assert set(found) == set(EVALUATIONS["segmentation"].scores)
             assert len(found["class_iou"]) == 9
             assert 0 <= found["miou"] <= 1
         rows = [json.loads(line) for line in (stage.folder / "metrics.jsonl").read_text().splitlines()]
@@ -66,7 +67,7 @@ def test_scores_are_those_of_a_naive_loop_at_the_masks_own_size():
         by_scene = count_pixels(net, scenes, 9, Device.find("cpu"), batch=2)
         naive = np.zeros((9, 9), int)
         for i in range(3):
-            image, mask = scenes.read(i)
+            image, mask, _ = scenes.read(i)
             assert image.shape == (3, 16, 32)
             assert mask.shape == (32, 64)
             large = nn.functional.interpolate(net(image[None].float() / 127.5 - 1), (32, 64), mode="bilinear")
@@ -83,10 +84,10 @@ def test_scores_are_those_of_a_naive_loop_at_the_masks_own_size():
 
 def test_some_of_fitted_scenes_are_those_scenes_and_lose_their_masks_where_that_is_asked_for():
     scenes = ResizedDataset(Streets(train=5, width=64, height=32).load(None, "train"), (16, 32), cache=True)
-    some, bare = scenes.subset([3, 1]), scenes.without_masks()
+    some, bare = scenes.subset([3, 1]), scenes.without_labels()
     assert list(some.names) == [scenes.names[3], scenes.names[1]]
     for k, i in enumerate([3, 1]):
-        assert all(torch.equal(a, b) for a, b in zip(some.read(k), scenes.read(i), strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(some.read(k)[:2], scenes.read(i)[:2], strict=True))
     assert bare.read(0)[1] is None
     assert torch.equal(bare.read(0)[0], scenes.read(0)[0])
 
@@ -95,13 +96,13 @@ def test_a_stream_depends_on_seed_and_step_alone():
     scenes = ResizedDataset(Streets(train=5, width=64, height=32).load(None, "train"), (32, 64), cache=True)
 
     def stream():
-        return SceneStream(Crops(scenes, (16, 24), seed=3), 2, torch.device("cpu"))
+        return LoaderStream(Crops(scenes, (16, 24), seed=3), StreamSettings(2, 3, torch.device("cpu")))
 
     one = stream()
     whole = [one.draw(step) for step in range(6)]
     resumed = stream()
     for step in (4, 5):
-        images, masks = resumed.draw(step)
+        images, masks, _ = resumed.draw(step)
         assert torch.equal(images, whole[step][0])
         assert torch.equal(masks, whole[step][1])
     assert whole[0][0].shape == (2, 3, 16, 24)

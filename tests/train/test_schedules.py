@@ -15,10 +15,18 @@ RELEASE = "configs/digits/mnist_usps/release.yaml"
 
 def release(**stage):
     """The release's pixel step on the tiny experiment: the classifier trains along."""
-    return tiny_config({"pixel": {
-        "method": "cycada_pixel", "networks": {"f_s": {"name": "convnet", "channels": 4, "width": 16}}, "options": {"pool": 0},
-        "losses": {"task_classifier": 1}, "schedule": {"name": "linear", "after": 0.0}, **stage,
-    }})  # fmt: skip
+    return tiny_config(
+        {
+            "pixel": {
+                "method": "cycada_pixel",
+                "networks": {"f_s": {"name": "convnet", "channels": 4, "width": 16}},
+                "options": {"pool": 0},
+                "losses": {"task_classifier": 1},
+                "schedule": {"name": "linear", "after": 0.0},
+                **stage,
+            }
+        }
+    )
 
 
 def rates(config):

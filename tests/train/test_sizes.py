@@ -1,4 +1,5 @@
-"""Sizes by domain and by stage, windows that are scaled, translation at another scale, rates of heads: what full recipes need."""
+"""Sizes by domain and by stage, windows that are scaled, translation at another scale, rates of heads: what
+full recipes need."""
 
 import copy
 import math

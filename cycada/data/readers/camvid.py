@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -74,7 +75,15 @@ class CamVid(SceneDomain):
         self.classes, self.palette = tuple(table), tuple(table.values())
         self.folder, self.drive, self.skip_bad = folder, drive, skip_bad
         self.first, self.last = first, last
+        if drive != "dusk":
+            self.without_effect = dict.fromkeys(("first", "last"), "only the drive at dusk is split in time")
         self.counts = {"train": {"all": 367, "day": 305, "dusk": first}[drive]}
+
+    def mask_values(self, root: Path) -> Sequence[int]:
+        """Return the id of each class in CamVid's masks."""
+        ids = {name: k for k, name in enumerate(PALETTE)}
+        ids |= {AS_STREETS[name]: k for name, k in ids.items() if name in AS_STREETS}
+        return [ids[name] for name in self.classes]
 
     def images(self, root: Path, split: str) -> SegmentationDataset:
         """Return the images of a split, whether there are masks or not."""

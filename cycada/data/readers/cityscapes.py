@@ -31,8 +31,10 @@ LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 3
 
 Subset = Literal[19, 16, 13]
 WITHOUT: Mapping[int, tuple[str, ...]] = {
-    19: (), 16: ("terrain", "truck", "train"), 13: ("terrain", "truck", "train", "wall", "fence", "pole"),
-}  # fmt: skip
+    19: (),
+    16: ("terrain", "truck", "train"),
+    13: ("terrain", "truck", "train", "wall", "fence", "pole"),
+}
 """Classes left out of the 19: those that SYNTHIA does not have, and, of 13, three more (Tsai et al., CVPR
 2018, section 5)."""
 
@@ -41,6 +43,12 @@ def subset(count: Subset) -> tuple[tuple[str, ...], Palette]:
     """Return the names and colours of the 19, 16 or 13 classes."""
     names = tuple(name for name in CLASSES if name not in WITHOUT[count])
     return names, tuple(CLASSES[name] for name in names)
+
+
+def label_ids(classes: Sequence[str]) -> Sequence[int]:
+    """Return the labelIds of some of the 19 classes, by their names."""
+    ids = dict(zip(CLASSES, LABEL_IDS, strict=True))
+    return [ids[name] for name in classes]
 
 
 def table(ids: Mapping[str, int], classes: Sequence[str], known: Sequence[int]) -> MaskTable:
@@ -107,6 +115,10 @@ class Cityscapes(SceneDomain):
         return find_unlabelled(
             self, _by_city(images, "_leftImg8bit"), images, self.skip_bad, left_out=_left_out(images)
         )
+
+    def mask_values(self, root: Path) -> Sequence[int]:
+        """Return the labelId of each class."""
+        return label_ids(self.classes)
 
     def _folders(self, root: Path, split: str) -> tuple[Path, Path]:
         part = {"test": "val", "official_test": "test"}.get(split, split)

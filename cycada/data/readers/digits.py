@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-import torchvision.datasets as tv
 from typing_extensions import override
 
 from cycada.core.bounds import Index
@@ -123,11 +122,13 @@ class Mnist(OfficialDigits):
     @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         part = "train" if split == "train" else "t10k"
+        from torchvision import datasets
+
         paths = [root / "MNIST" / "raw" / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
         try:
-            files = tv.MNIST(str(root), train=split == "train", download=download)
+            files = datasets.MNIST(str(root), train=split == "train", download=download)
         except Exception as error:
-            readers = (tv.mnist.read_image_file, tv.mnist.read_label_file)
+            readers = (datasets.mnist.read_image_file, datasets.mnist.read_label_file)
             raise self.failed(
                 root, split, dict(zip(paths, map(_takes_path, readers), strict=True)), error
             ) from error
@@ -158,9 +159,11 @@ class Usps(OfficialDigits):
 
     @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
+        from torchvision import datasets
+
         path = root / ("usps.bz2" if split == "train" else "usps.t.bz2")
         try:
-            files = tv.USPS(str(root), train=split == "train", download=download)
+            files = datasets.USPS(str(root), train=split == "train", download=download)
         except Exception as error:
             raise self.failed(root, split, {path: Path.stat}, error) from error
         images, labels = self.check_complete(path, split, np.asarray(files.data), np.asarray(files.targets))
@@ -210,8 +213,10 @@ class Svhn(OfficialDigits):
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         official, subset = self._paths(root, split)
         if download or official.exists():
+            from torchvision import datasets
+
             try:
-                files = tv.SVHN(str(official.parent), split=split, download=download)
+                files = datasets.SVHN(str(official.parent), split=split, download=download)
             except Exception as error:
                 raise self.failed(root, split, {official: Path.stat}, error) from error
             return examples(files.data.transpose(0, 2, 3, 1), np.asarray(files.labels), 10, str(official))

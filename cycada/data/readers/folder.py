@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+import torch
 from typing_extensions import override
 
 from cycada.core.bounds import PathText, Width
 from cycada.core.errors import CycadaError, nearest
 from cycada.core.files import bytes_digest
 from cycada.core.sizes import Pixels
-from cycada.data.domain import Domain, ImageDataset, Origin, Split, Wanted, class_names, domains, examples
+from cycada.data.domain import (
+    ClassificationSet,
+    Domain,
+    ImageDataset,
+    Origin,
+    Split,
+    Wanted,
+    check_brightest,
+    class_names,
+    domains,
+    examples,
+)
+from cycada.data.image_files import ImageFiles, read_ahead
 from cycada.data.picture import (
     SUFFIXES,
     describe_folder,
@@ -23,7 +36,9 @@ from cycada.data.picture import (
     picture_size,
     read_picture,
 )
+from cycada.data.preprocess import fit_picture
 from cycada.data.readers.digits import read_npz
+from cycada.data.transforms import Resize
 
 
 @domains("npz")
@@ -65,14 +80,6 @@ class Npz(Domain):
         return examples(images, labels, len(self.classes), str(path), Origin(sizes))
 
 
-RESAMPLING = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "nearest": Image.Resampling.NEAREST,
-}
-"""Pillow's filter for each value of data.resize, antialiased except for 'nearest'."""
-
-
 @domains("folder")
 class Folder(Domain):
     """Your own pictures in folders, with one sub-folder for each class.
@@ -83,7 +90,8 @@ class Folder(Domain):
     resized to data.size by data.resize; with 'pad' they are centred on black, not cropped, and none may be
     larger. Grey and palettes become RGB, and transparent pixels are put on white. A file that is not a
     picture is an error that names it. The images are sorted by their pixels, so that the names of files and
-    folders do not decide the order of training.
+    folders do not decide the order of training. A set larger than data.hold megabytes at data.size, and any
+    set where data.workers is above 0, is read from its files at every step; the batches are the same.
 
     Labels: the sub-folder of a picture; deeper folders belong to it. The training folder of a target may be
     arranged in any way: all pictures in and below it are read, without labels.
@@ -98,6 +106,8 @@ class Folder(Domain):
     """
 
     channels, size = 3, 32
+    crops_to_size = True
+    streams = True
     classes_from_files = True
 
     def __init__(
@@ -130,7 +140,7 @@ class Folder(Domain):
         return len(_require_files(files, left_out, root / self.paths[split]))
 
     @override
-    def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
+    def load(self, root: Path, split: Split, download: bool) -> ClassificationSet:
         files, left_out = self._files(root, split)
         return self._read(files, left_out, root / self.paths[split])
 
@@ -168,36 +178,58 @@ class Folder(Domain):
 
     def _read(
         self, files: list[tuple[Path, int]], left_out: Mapping[Path, str], folder: Path
-    ) -> ImageDataset:
+    ) -> ClassificationSet:
         """Return the images of files with labels (-1 without one), sorted by their pixels."""
         _require_files(files, left_out, folder)
-        pictures = [self._picture(path) for path, _ in files]
-        digests = [bytes_digest(picture.tobytes()) for picture in pictures]
+        side = self.wanted.size
+        in_memory = len(files) * self.channels * side**2 / 2**20 <= self.wanted.memory
+        read = partial(read_square, side, self.wanted.resize)
+        pictures: list[np.ndarray] = []
+        digests, brightest = [], 0
+        for picture in read_ahead(read, [path for path, _ in files]):
+            digests.append(bytes_digest(picture.tobytes()))
+            brightest = max(brightest, int(picture.max()))
+            if in_memory:
+                pictures.append(picture)
         order = sorted(range(len(files)), key=lambda i: (digests[i], files[i][1]))
         labels = np.array([files[i][1] for i in order])
         origin = Origin(
             Counter("{} x {}".format(*picture_size(path)) for path, _ in files),
             files=[str(files[i][0]) for i in order],
+            digests=[digests[i] for i in order],
             left_out={str(path): why for path, why in left_out.items()},
             doubts={str(path): doubts for path, _ in files if (doubts := picture_doubts(path))},
         )
+        if not in_memory:
+            check_brightest(brightest, str(folder))
+            return ImageFiles(
+                [files[i][0] for i in order],
+                None if labels[0] < 0 else torch.from_numpy(labels.astype(np.int64)),
+                read,
+                folder,
+                origin,
+                (side, side),
+            )
         images = np.stack([pictures[i] for i in order])
         return examples(images, None if labels[0] < 0 else labels, len(self.classes), str(folder), origin)
 
-    def _picture(self, path: Path) -> np.ndarray:
-        """Return a picture at the size of the experiment, (side, side, 3) uint8."""
-        side, resize = self.wanted.size, self.wanted.resize
-        image = Image.fromarray(read_picture(path))
-        if resize != "pad":
-            return np.asarray(ImageOps.fit(image, (side, side), RESAMPLING[resize]))
-        if max(image.size) > side:
-            raise CycadaError(
-                f"{path}: data.resize: pad cannot shrink {image.width} x {image.height} to {side} x {side}. "
-                f"Use bilinear."
-            )
-        padded = Image.new("RGB", (side, side))
-        padded.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
-        return np.asarray(padded)
+
+def read_square(side: int, resize: Resize, path: Path) -> np.ndarray:
+    """Return a picture as a square, (side, side, 3) uint8.
+
+    Args:
+        side: Height and width in pixels.
+        resize: How it is brought to this size: 'pad', or the interpolation.
+        path: The picture file.
+
+    Raises:
+        CycadaError: The file cannot be read, or 'pad' was asked to make it smaller.
+    """
+    picture = read_picture(path)
+    try:
+        return fit_picture(picture, (side, side), resize)
+    except CycadaError as error:
+        raise CycadaError(f"{path}: {error}") from None
 
 
 def _require_files(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from typing_extensions import override
 from cycada.core.bounds import PathText
 from cycada.core.errors import CycadaError
 from cycada.data.pairs import find_pairs, find_unlabelled, left_out_of, png_by_stem
-from cycada.data.readers.cityscapes import CLASSES, LABEL_IDS, Subset, subset, table
+from cycada.data.readers.cityscapes import CLASSES, LABEL_IDS, Subset, label_ids, subset, table
 from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 
 MAT_PARTS = {"train": "trainIds", "test": "valIds", "official_test": "testIds"}
@@ -66,6 +67,10 @@ class Gta5(SceneDomain):
         )
         self.splits = tuple(split for split in listed if test or split != "test")
         self.counts = {"train": 24_966} if lists is None else MAT_COUNTS if lists.endswith(".mat") else {}
+
+    def mask_values(self, root: Path) -> Sequence[int]:
+        """Return the labelId of each class."""
+        return label_ids(self.classes)
 
     @override
     def load(self, root: Path, split: str) -> SegmentationDataset:

@@ -33,6 +33,7 @@ class Images(SceneDomain):
 
     classes, palette, labelled = (), (), False
     files = ("TRAIN/*", "TEST/*")
+    reads_upright = True
 
     def __init__(
         self, *, train: PathText, test: PathText, flip_safe: bool = True, skip_bad: bool = False

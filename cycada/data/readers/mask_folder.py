@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,8 @@ class MaskFolder(SceneDomain):
         test: Folder of the test images and masks.
         classes: The YAML file.
         flip_safe: Whether a mirrored image is a possible image of the domain.
+        consecutive: Whether the test images, sorted by name, are consecutive frames of one video. Reports
+            then resample them in blocks, as neighbours are no independent samples.
         skip_bad: Leave out pairs that are damaged or incomplete. This reads every file once.
     """
 
@@ -57,9 +59,11 @@ class MaskFolder(SceneDomain):
         test: PathText,
         classes: PathText,
         flip_safe: bool = True,
+        consecutive: bool = False,
         skip_bad: bool = False,
     ) -> None:
         self.folders, self.class_file = {"train": train, "test": test}, classes
+        self.consecutive = consecutive
         self.flip_safe, self.skip_bad = flip_safe, skip_bad
         self.classes, self.palette = (), ()
 
@@ -74,6 +78,11 @@ class MaskFolder(SceneDomain):
             self.skip_bad,
             left_out=self._left_out(root, split, "images"),
         )
+
+    def mask_values(self, root: Path) -> Sequence[Code]:
+        """Return the first id or colour of each class in the class file."""
+        codes, _ = self._read_classes(root)
+        return [codes[name][0] for name in self.classes]
 
     def _folder(self, root: Path, split: str) -> Path:
         folder = root / self.folders[split]
@@ -177,7 +186,7 @@ def _codes(value: object, where: str) -> list[Code]:
             return values
         raise error
     if is_id(value):
-        return [value]  # type: ignore[list-item]
+        return [value]  # type: ignore[list-item] # is_id has looked at its type
     colours = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
     codes: list[Code] = []
     for colour in colours:

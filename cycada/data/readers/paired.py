@@ -15,13 +15,14 @@ from typing_extensions import override
 from cycada.core.bounds import PathText
 from cycada.core.errors import CycadaError, nearest
 from cycada.core.types import IGNORE
+from cycada.data.image_set import Image, ImageSet, Mask
 from cycada.data.masks import MaskTable
 from cycada.data.pairs import FilePairs, by_stem, left_out_of, require_nonempty
 from cycada.data.palettes import CMP_FACADES, Colour, nearest_colour
 from cycada.data.picture import describe_folder, image_files, picture_size, read_picture
 from cycada.data.readers.cityscapes import CLASSES as CITYSCAPES
 from cycada.data.readers.mask_folder import read_class_map
-from cycada.data.scenes import Image, Mask, SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 
 Side = Literal["left", "right"]
 SIDES = ("left", "right")
@@ -132,8 +133,9 @@ class PairedFiles(FilePairs):
             )
         return super().pair(i)
 
-    def true_translation(self, other: SegmentationDataset) -> Self | None:
+    def true_translation(self, other: ImageSet) -> Self | None:
         """Return the other picture of each pair, where `other` has those pictures of the same folders."""
+        # Only pictures of the same pairs are each other's translations.
         if not isinstance(other, PairedFiles) or other.origin != self.origin or other.show == self.show:
             return None
         if len(self.origin) == 2 and any(left == right for left, right in self.both.values()):
@@ -201,6 +203,7 @@ class Paired(SceneDomain):
     """
 
     files = ("TRAIN/*", "TEST/*")
+    reads_upright = True
 
     def __init__(
         self,
@@ -242,6 +245,11 @@ class Paired(SceneDomain):
         """
         self._labels(root)
         return self._pairs(root, split, None, partners=False)
+
+    def mask_values(self, root: Path) -> Sequence[Colour]:
+        """Return the first colour of each class of the label map."""
+        self._labels(root)
+        return list(self.palette)
 
     def _labels(self, root: Path) -> LabelMap | None:
         if not self.labels or not self.class_source:

@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from sklearn.datasets import load_digits
 from typing_extensions import override
 
 from cycada.core.bounds import Drawn
 from cycada.data.domain import Domain, ImageDataset, Split, domains, examples
 
 FONTS = (
-    "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif",
-    "DejaVuSerif-Bold", "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10",
-    "cmb10", "cmss10", "cmtt10",
-)  # fmt: skip
+    "DejaVuSans",
+    "DejaVuSans-Bold",
+    "DejaVuSans-Oblique",
+    "DejaVuSansMono",
+    "DejaVuSerif",
+    "DejaVuSerif-Bold",
+    "DejaVuSerif-Italic",
+    "STIXGeneral",
+    "STIXGeneralBol",
+    "STIXGeneralItalic",
+    "cmr10",
+    "cmb10",
+    "cmss10",
+    "cmtt10",
+)
 """Fonts that come with matplotlib and have all ten digits."""
 
 
@@ -79,6 +88,8 @@ class RenderedDigits(Domain):
 
     @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
+        import matplotlib
+
         folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
         fonts = [str(folder / f"{name}.ttf") for name in FONTS if (folder / f"{name}.ttf").exists()]
         rng = np.random.default_rng(0 if split == "train" else 1)
@@ -110,6 +121,8 @@ class OptDigits(Domain):
 
     @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
+        from sklearn.datasets import load_digits
+
         digits = load_digits()
         order = np.random.default_rng(0).permutation(len(digits.target))
         rows = order[500:] if split == "train" else order[:500]

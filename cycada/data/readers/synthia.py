@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -57,6 +58,10 @@ class SynthiaRandCityscapes(SceneDomain):
         self.folder, self.test, self.skip_bad = folder, test, skip_bad
         self.classes, self.palette = subset(classes)
         self.counts = {"train": 9_400 - test, "test": test}
+
+    def mask_values(self, root: Path) -> Sequence[int]:
+        """Return the id of each class."""
+        return [IDS[name] for name in self.classes]
 
     def images(self, root: Path, split: str) -> SegmentationDataset:
         """Return the images of a split, whether there are masks or not."""

@@ -12,7 +12,8 @@ from pydantic import Field
 from typing_extensions import override
 
 from cycada.core.bounds import Drawn, Seed, Side
-from cycada.data.scenes import Image, Mask, SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.image_set import Image, ImageSet, Mask
+from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 from cycada.data.streets.looks import game, photo
 from cycada.data.streets.parts import CLASSES
 from cycada.data.streets.world import build_street
@@ -79,7 +80,8 @@ class DrawnScenes(SegmentationDataset):
         return other
 
     @override
-    def true_translation(self, other: SegmentationDataset) -> Self | None:
+    def true_translation(self, other: ImageSet) -> Self | None:
+        # Only drawn scenes have a look.
         return self.in_look(other.look) if isinstance(other, DrawnScenes) else None
 
 

@@ -129,7 +129,8 @@ def game(world: World, rng: np.random.Generator) -> Array:
         image + (np.array((230, 245, 255), np.float32) - image) * np.minimum(down, 1) ** 2 * 0.7,
         image,
     )
-    return np.clip(image, 0, 255).astype(np.uint8)
+    pixels: Array = np.clip(image, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def photo(world: World, rng: np.random.Generator) -> Array:
@@ -207,7 +208,8 @@ def _camera(image: Array, rng: np.random.Generator) -> Array:
     )
     image = np.clip(image * (vignette * cast), 1e-3, 1) ** np.float32(rng.uniform(0.7, 1.05))
     noise = rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(1.5, 5))
-    return np.clip(image * 255 + noise, 0, 255).astype(np.uint8)
+    pixels: Array = np.clip(image * 255 + noise, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _sky(world: World, rng: np.random.Generator, colour: Array, texture: Array) -> Array:
@@ -218,7 +220,8 @@ def _sky(world: World, rng: np.random.Generator, colour: Array, texture: Array) 
     columns = (np.arange(width) * 60 // width)[None] + rng.integers(256)
     light = texture[rows & 255, columns & 255] * np.float32(rng.uniform(4, 34)) + 18 * rise
     blue = as_column(np.array((-44, -18, 10)) * rng.uniform(0, 1)) * (1.1 - rise)
-    return as_column(colour) + blue + light
+    sky: Array = as_column(colour) + blue + light
+    return sky
 
 
 def as_column(colour: Array) -> Array:
@@ -296,9 +299,9 @@ def part_colours(world: World, look: str, rng: np.random.Generator, spread: floa
     """
     table, count = _palette(look)
     chosen = (rng.random(len(world.owners))[world.owners] * count[world.materials]).astype(np.int64)
-    return table[world.materials, chosen] * rng.uniform(1 - spread, 1 + spread, (len(chosen), 1)).astype(
-        np.float32
-    )
+    brightness = rng.uniform(1 - spread, 1 + spread, (len(chosen), 1)).astype(np.float32)
+    colours: Array = table[world.materials, chosen] * brightness
+    return colours
 
 
 @lru_cache
@@ -331,7 +334,8 @@ def _texture(side: int = 256) -> Array:
         total += (
             np.asarray(smooth)[edge : edge + side, edge : edge + side] * (1.0, 0.8, 0.8, 0.9, 1.0)[octave]
         )
-    return total / total.std() * 0.5
+    noise: Array = total / total.std() * 0.5
+    return noise
 
 
 def _texel(at: Array, shift: int) -> Array:

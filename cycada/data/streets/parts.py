@@ -99,7 +99,8 @@ class World:
     @property
     def mask(self) -> np.ndarray:
         """Classes of the picture, (H, W) uint8."""
-        return self.classes[self.parts[::OVERSAMPLING, ::OVERSAMPLING]]
+        classes: np.ndarray = self.classes[self.parts[::OVERSAMPLING, ::OVERSAMPLING]]
+        return classes
 
 
 @dataclass

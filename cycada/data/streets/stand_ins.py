@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy.io import savemat
 
 from cycada.data.readers.cityscapes import CLASSES, LABEL_IDS
 from cycada.data.streets.domain import Look, draw
@@ -30,6 +29,8 @@ def write_stand_ins(root: Path, scale: float = 1.0, frames: Mapping[str, int] = 
         frames: Split of Cityscapes -> number of frames, for `train`, `train_extra` and `val`. GTA5 has as
             many as `train`; the last of them is both its val and its test split.
     """
+    from scipy.io import savemat
+
     gta5, cityscapes = root / "gta5", root / "cityscapes"
     last = frames["train"]
     for k in range(1, last + 1):

@@ -118,7 +118,12 @@ def houses(p: Painter, rng: np.random.Generator, side: int, kerb: float, line: f
             continue
         if gap:
             if near > 8 and rng.random() < 0.5:  # a side street
-                p.ground(ROAD, Material.ASPHALT, tuple(sorted((kerb, side * 300))), (near + 1.5, far - 1.5))  # type: ignore[arg-type]
+                p.ground(
+                    ROAD,
+                    Material.ASPHALT,
+                    (min(kerb, side * 300), max(kerb, side * 300)),
+                    (near + 1.5, far - 1.5),
+                )
                 continue
             for _ in range(3):
                 x, height = line + side * rng.uniform(1.5, 7), rng.uniform(2, 8)
@@ -340,7 +345,13 @@ def posts(p: Painter, rng: np.random.Generator, left: float, right: float) -> St
 def _lamp(p: Painter, x: float, z: float, tall: float, side: int) -> None:
     p.block(POLE, Material.METAL, z, (x - 0.08, x + 0.08), (0, tall))
     if z < 45:
-        p.block(POLE, Material.METAL, z, tuple(sorted((x, x - side * 1.5))), (tall - 0.12, tall + 0.02))  # type: ignore[arg-type]
+        p.block(
+            POLE,
+            Material.METAL,
+            z,
+            (min(x, x - side * 1.5), max(x, x - side * 1.5)),
+            (tall - 0.12, tall + 0.02),
+        )
 
 
 def _sign(p: Painter, rng: np.random.Generator, x: float, z: float) -> None:

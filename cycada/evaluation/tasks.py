@@ -1,0 +1,177 @@
+"""What evaluation does for one label an image and for one label a pixel: one object for each task."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from cycada.data import ImageSet, resize_mask, to_float
+from cycada.data.image_set import Task
+from cycada.evaluation.predict import count_pixels, max_batch, predictions, probabilities
+from cycada.methods import Classify
+from cycada.metrics import confusion_matrix
+from cycada.train.device import Device, Precision
+
+UNLABELLED = 1000
+"""The number of target training images, or of their pixels, that the label-free criteria use."""
+UNLABELLED_SCENES = 20
+"""The number of target training images, spread evenly, that these pixels are from."""
+SCENES = 50
+"""The number of test images that are analysed in segmentation, spread evenly over a domain's test set."""
+PART = 250
+"""The number of images with labels in a batch that is analysed."""
+
+
+class TaskEvaluation(ABC):
+    """Evaluation of one task.
+
+    Attributes:
+        scores: The scores of the task.
+        shown: The number of images in an image grid.
+        draws_predictions: Whether predictions are drawn, as pictures of masks.
+    """
+
+    scores: ClassVar[Sequence[str]]
+    shown: ClassVar[int]
+    draws_predictions: ClassVar[bool] = False
+
+    @abstractmethod
+    def count(
+        self, classify: Classify, dataset: ImageSet, classes: int, device: Device, precision: Precision
+    ) -> tuple[Tensor, Tensor]:
+        """Count predictions against labels; see `cycada.evaluation.scoring.count`."""
+
+    @abstractmethod
+    def sample_probabilities(
+        self, classify: Classify, images: ImageSet, device: Device, precision: Precision
+    ) -> Tensor:
+        """Return class probabilities (N, K) of a sample of images, or of their pixels."""
+
+    @abstractmethod
+    def batch_size(self, dataset: ImageSet, small: int) -> int:
+        """Return how many images make a batch.
+
+        Args:
+            dataset: The images.
+            small: The number for images with labels, which are small.
+        """
+
+    @abstractmethod
+    def parts(self, dataset: ImageSet, images: int, device: Device) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield batches of images with their labels; see `cycada.evaluation.analysis.parts`."""
+
+    @abstractmethod
+    def arrays(self, side: str, predicted: Tensor, dataset: ImageSet) -> dict[str, np.ndarray]:
+        """Return the predictions of a domain as they are stored in analysis.npz, by name."""
+
+
+class ClassificationEvaluation(TaskEvaluation):
+    """Evaluation of images with one label each."""
+
+    scores = ("accuracy", "class_accuracy")
+    shown = 10
+
+    @override
+    def count(
+        self, classify: Classify, dataset: ImageSet, classes: int, device: Device, precision: Precision
+    ) -> tuple[Tensor, Tensor]:
+        predicted = predictions(classify, dataset, device, precision)
+        assert dataset.image_labels is not None  # only labelled sets are counted
+        return predicted, confusion_matrix(predicted, dataset.image_labels.cpu(), classes)
+
+    @override
+    def sample_probabilities(
+        self, classify: Classify, images: ImageSet, device: Device, precision: Precision
+    ) -> Tensor:
+        return probabilities(classify, images.sample(UNLABELLED), device, precision)
+
+    @override
+    def batch_size(self, dataset: ImageSet, small: int) -> int:
+        return small
+
+    @override
+    def parts(self, dataset: ImageSet, images: int, device: Device) -> Iterator[tuple[Tensor, Tensor | None]]:
+        rows = dataset.sample_rows(images)
+        for start in range(0, len(rows), PART):
+            pixels, labels = dataset.take(rows[start : start + PART])
+            assert labels is None or isinstance(labels, Tensor)
+            yield (
+                to_float(pixels.to(device.torch_device)),
+                None if labels is None else labels.to(device.torch_device),
+            )
+
+    @override
+    def arrays(self, side: str, predicted: Tensor, dataset: ImageSet) -> dict[str, np.ndarray]:
+        assert dataset.image_labels is not None  # only labelled sets are scored
+        return {
+            f"predicted_{side}": predicted.numpy().astype(np.int16),
+            f"label_{side}": dataset.image_labels.cpu().numpy().astype(np.int16),
+        }
+
+
+class SegmentationEvaluation(TaskEvaluation):
+    """Evaluation of images with one mask each, which are read when they are needed."""
+
+    scores = (
+        "miou",
+        "class_iou",
+        "fwiou",
+        "pixel_accuracy",
+        "mean_class_accuracy",
+        "class_accuracy",
+        "classes_averaged",
+    )
+    shown = 6
+    draws_predictions = True
+
+    @override
+    def count(
+        self, classify: Classify, dataset: ImageSet, classes: int, device: Device, precision: Precision
+    ) -> tuple[Tensor, Tensor]:
+        by_image = count_pixels(classify, dataset, classes, device, precision)
+        return by_image, by_image.sum(0)
+
+    @override
+    def sample_probabilities(
+        self, classify: Classify, images: ImageSet, device: Device, precision: Precision
+    ) -> Tensor:
+        rows, (height, width) = images.sample_rows(UNLABELLED_SCENES), images.size
+        last_pixel = len(rows) * height * width - 1
+        chosen = torch.linspace(0, last_pixel, UNLABELLED).long().clamp_max(last_pixel)
+        batches, batch = [], max_batch(images.size)
+        for start in range(0, len(rows), batch):  # probabilities of twenty large images would take gigabytes
+            some_images = images.take(rows[start : start + batch])[0]
+            maps = probabilities(classify, some_images, device, precision)
+            pixels = maps.permute(0, 2, 3, 1).flatten(0, 2)
+            inside = chosen - start * height * width
+            batches.append(pixels[inside[(inside >= 0) & (inside < len(pixels))]])
+        return torch.cat(batches)
+
+    @override
+    def batch_size(self, dataset: ImageSet, small: int) -> int:
+        return max_batch(dataset.size)
+
+    @override
+    def parts(self, dataset: ImageSet, images: int, device: Device) -> Iterator[tuple[Tensor, Tensor | None]]:
+        for i in dataset.sample_rows(SCENES):
+            image, mask, _ = dataset.read(i)
+            if mask is not None:
+                mask = resize_mask(mask, image.shape[1:])[None].to(device.torch_device).long()
+            yield to_float(image[None].to(device.torch_device)), mask
+
+    @override
+    def arrays(self, side: str, predicted: Tensor, dataset: ImageSet) -> dict[str, np.ndarray]:
+        return {f"counts_{side}": predicted.numpy()}
+
+
+EVALUATIONS: Mapping[Task, TaskEvaluation] = {
+    "classification": ClassificationEvaluation(),
+    "segmentation": SegmentationEvaluation(),
+}
+"""The evaluation of each task; here, and nowhere else, evaluation asks which task it is."""

@@ -1,0 +1,62 @@
+"""A folder for each class with links to its pictures, or copies where the file system has no links."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from cycada.core.errors import CycadaError
+from cycada.core.files import whole
+
+
+def folder_names(classes: Sequence[str]) -> Mapping[str, str]:
+    """Return the folder of each class: its name, or `class_K` where that is no safe and unique file name."""
+    folded = [name.casefold() for name in classes]
+    return {
+        name: name
+        if re.fullmatch(r"\w[\w .()+-]*(?<![ .])", name) and folded.count(name.casefold()) == 1
+        else f"class_{k}"
+        for k, name in enumerate(classes)
+    }
+
+
+def link_by_class(pictures: Iterable[tuple[Path, Path, str]], folder: Path, classes: Sequence[str]) -> None:
+    """Link pictures into the folders of their classes. Links that are there already stay.
+
+    Args:
+        pictures: The file of each picture, its path inside the class's folder, and its class.
+        folder: The folder of the classes' folders.
+        classes: The names of the classes.
+
+    Raises:
+        CycadaError: Another file has the name of a link.
+    """
+    names = folder_names(classes)
+    for file, inside, label in pictures:
+        to = folder / names[label] / inside
+        if os.path.lexists(to):
+            if not _is_picture(to, file):
+                raise CycadaError(
+                    f"{to}: there is another file of this name, expected a link to {file}. Remove it, or "
+                    "choose "
+                    "another folder."
+                )
+            continue
+        to.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            to.symlink_to(file.resolve())
+        except (OSError, NotImplementedError):  # a file system without links
+            with whole(to) as temporary:
+                shutil.copy2(file, temporary)
+
+
+def _is_picture(to: Path, file: Path) -> bool:
+    """Return whether a link or a copy is that of a picture."""
+    try:
+        return to.samefile(file) or filecmp.cmp(to, file, shallow=False)
+    except OSError:
+        return False

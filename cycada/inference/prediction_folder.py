@@ -1,0 +1,380 @@
+"""Prediction of the classes of any number of pictures into a folder, which an interrupted call continues."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from torch import Tensor
+
+from cycada.core.errors import CycadaError
+from cycada.core.files import ready, write_json
+from cycada.core.interrupt import Interrupted, stop_on_signal
+from cycada.core.lock import locked
+from cycada.core.progress import Progress
+from cycada.data.doubts import grouped, listed
+from cycada.data.picture import picture_doubts
+from cycada.inference.class_folders import link_by_class
+from cycada.inference.folders import named_outputs
+from cycada.inference.image_writer import mark_of
+from cycada.inference.loading import load_model
+from cycada.inference.mask_writer import mask_picture, overlay_picture, save_marked
+from cycada.inference.prediction_table import PredictionTable
+from cycada.inference.predictor import MaskPrediction, Prediction, Predictor
+from cycada.inference.sources import Sources, find_sources
+from cycada.render.escape import csv_cell
+from cycada.train.device import Precision
+
+ABOUT = "predict.json"
+"""File in the folder of the results that says what made them."""
+PREDICTIONS, SHARES = "predictions.csv", "shares.csv"
+MASKS, OVERLAYS, BY_CLASS = "masks", "overlays", "by_class"
+
+
+@dataclass
+class Predictions:
+    """The result of predicting pictures.
+
+    Attributes:
+        out: The folder of the results.
+        table: The CSV file: of a classifier predictions.csv, of a segmenter shares.csv.
+        run: The id of the run that the network comes from.
+        done: How many pictures were predicted.
+        there: How many were predicted already, by an earlier call.
+        bad: Pictures that could not be predicted, and why.
+        left_out: Files beside the pictures that were not read, and why.
+        counts: Of a classifier, how many pictures each class has, in all.
+        doubts: For each picture that was predicted now, what could not be known about it.
+    """
+
+    out: Path
+    table: Path
+    run: str
+    done: int = 0
+    there: int = 0
+    bad: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    doubts: dict[str, list[str]] = field(default_factory=dict)
+
+    def complaint(self) -> str:
+        """Return how many pictures failed, and why the first 20 did; empty where none failed."""
+        if not self.bad:
+            return ""
+        reasons = [f"  {reason}" for reason in list(self.bad.values())[:20]]
+        count = len(self.bad) + self.done + self.there
+        first = f"{len(self.bad)} of {count} images could not be predicted; all others are done."
+        return "\n".join([first, *reasons, *(["  ..."] if len(self.bad) > 20 else [])])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as plain values for JSON."""
+        return {
+            "out": str(self.out),
+            "table": str(self.table),
+            "run": self.run,
+            "done": self.done,
+            "there": self.there,
+            "bad": self.bad,
+            "left_out": self.left_out,
+            "counts": self.counts,
+        }
+
+
+def predict(  # noqa: PLR0913 - all but the first three are options of the command
+    what: Path | str | Predictor,
+    images: Path | str,
+    out: Path | str,
+    *,
+    top: int = 1,
+    by_class: bool = False,
+    overlay: bool = False,
+    results: Path | str = "results",
+    device: str | None = None,
+    precision: Precision | None = None,
+    screen: Progress | None = None,
+) -> Predictions:
+    """Predict the class of pictures, or of each of their pixels, and write the results into a folder.
+
+    A classifier writes predictions.csv: the picture, its class, the class's probability, the entropy in nats,
+    and further classes with `top`. A segmenter writes masks/ in the values and colours of the target's
+    domain, each at its picture's own size, and shares.csv, the share of each class in each picture. The same
+    call continues after an interruption; files that it did not write are never overwritten.
+
+    Args:
+        what: What `load_model` takes, or a `Predictor`.
+        images: A folder, whose sub-folders are searched, too; a picture; or a text file with a path a line.
+        out: The folder of the results.
+        top: How many classes predictions.csv holds for each picture.
+        by_class: Write by_class/ as well: a folder for each class with links to its pictures, or copies.
+        overlay: Write overlays/ as well: each picture under the colours of its mask.
+        results: The folder of the runs.
+        device: `auto`, `cpu` or `cuda`; the run's own where it is not given.
+        precision: `fp32` or `bf16`; by default as `load_model` says.
+        screen: Shows the progress; only warnings are shown without it.
+
+    Returns:
+        What became of the pictures. Those that cannot be read are in its `bad`.
+
+    Raises:
+        CycadaError: There is no such run or picture, or other files are in the way.
+        Interrupted: The call was stopped by Ctrl-C or a signal.
+    """
+    screen, images, out = screen or Progress(quiet=True), Path(images), Path(out)
+    predictor = what if isinstance(what, Predictor) else _classifier(what, results, device, precision)
+    _check_options(predictor, top, by_class, overlay)
+    sources = find_sources(images, out)
+    if sources.left_out:
+        screen.warn(f"not read: {listed(sources.left_out)}")
+    if out.is_file():
+        raise CycadaError(f"{out}: this is a file, expected a folder for the results.")
+    about = {
+        "made_by": "cycada predict",
+        "run": predictor.identity,
+        "precision": predictor.precision,
+        "images": str(images.resolve()),
+        "top": top,
+        "classes": list(predictor.classes),
+    }
+    _begin(out, about)
+    with locked(out / ".lock", lambda: screen.info(f"{out}: another process writes here; waiting for it")):
+        work = _Work(predictor, sources, out, top, overlay)
+        result = Predictions(out, work.table.path, predictor.identity, left_out=dict(sources.left_out))
+        work.run(result, screen)
+        if not predictor.segmentation:
+            result.counts = work.counts()
+        if by_class:
+            link_by_class(work.classified(), out / BY_CLASS, predictor.classes)
+    return result
+
+
+def _classifier(
+    what: Path | str, results: Path | str, device: str | None, precision: Precision | None
+) -> Predictor:
+    """Load a model that names classes.
+
+    Raises:
+        CycadaError: It translates.
+    """
+    model = load_model(what, results=results, device=device, precision=precision)
+    if not isinstance(model, Predictor):
+        raise CycadaError(f"{what}: found a generator, which translates. Use it with: cycada translate")
+    return model
+
+
+def _check_options(predictor: Predictor, top: int, by_class: bool, overlay: bool) -> None:
+    """Raise CycadaError for options that have no effect with this model."""
+    if not 1 <= top <= len(predictor.classes):
+        raise CycadaError(
+            f"--top: found {top}, expected 1 to {len(predictor.classes)}, the number of classes."
+        )
+    for name, given in (("--top", top > 1), ("--by-class", by_class)):
+        if given and predictor.segmentation:
+            raise CycadaError(
+                f"{name}: this model names the class of every pixel, not of pictures. Take it out."
+            )
+    if overlay and not predictor.segmentation:
+        raise CycadaError("--overlay: this model names the class of pictures, not of pixels. Take it out.")
+
+
+def _begin(out: Path, about: Mapping[str, Any]) -> None:
+    """Make the folder of the results, or check that these very results are in it.
+
+    Raises:
+        CycadaError: It holds other results, or files of the same names that are none.
+    """
+    if not (out / ABOUT).exists():
+        for name in (PREDICTIONS, SHARES, MASKS, OVERLAYS, BY_CLASS):
+            if (out / name).exists():
+                raise CycadaError(
+                    f"{out / name}: it was not written by cycada predict. Choose another folder, or remove "
+                    "it."
+                )
+        write_json(ready(out) / ABOUT, about)
+        return
+    try:
+        found = json.loads((out / ABOUT).read_text(encoding="utf-8"))
+        differing = [name for name in about if found.get(name) != about[name]]
+    except (OSError, ValueError, AttributeError) as error:
+        raise CycadaError(f"{out / ABOUT}: not readable ({error}). Choose another folder.") from None
+    if differing:
+        name = differing[0]
+        raise CycadaError(
+            f"{out}: it holds other predictions, with {name}: {found.get(name)}, expected {about[name]}. "
+            "Choose another folder, or remove it."
+        )
+    ready(out)
+
+
+class _Work:
+    """The pictures with the files that each of them gets, and the table that grows.
+
+    Args:
+        predictor: The model.
+        sources: The pictures.
+        out: The folder of the results.
+        top: How many classes a row holds.
+        overlay: Whether there are overlays.
+    """
+
+    def __init__(self, predictor: Predictor, sources: Sources, out: Path, top: int, overlay: bool) -> None:
+        self.predictor, self.sources, self.out, self.top, self.overlay = (
+            predictor,
+            sources,
+            out,
+            top,
+            overlay,
+        )
+        self.mark = f"{predictor.identity} f_t {predictor.precision}"
+        more = [f"{word}_{k}" for k in range(2, top + 1) for word in ("class", "probability")]
+        self.table = (
+            PredictionTable(out / SHARES, ["path", *predictor.classes])
+            if predictor.segmentation
+            else PredictionTable(out / PREDICTIONS, ["path", "class", "probability", "entropy", *more])
+        )
+        self.inside = self._inside() if predictor.segmentation else {}
+
+    def _inside(self) -> dict[str, Path]:
+        """Return the path of each picture's mask below masks/."""
+        inside: dict[str, Path] = {}
+        items = sorted(self.sources.files.items(), key=lambda item: (str(item[1].parent), item[1].name))
+        for folder, group in groupby(items, key=lambda item: item[1].parent):
+            names, files = zip(*group, strict=True)
+            below = _relative(folder, self.sources.root)
+            outputs = named_outputs(files, below, "png")
+            inside |= {name: to for name, (_, to) in zip(names, outputs, strict=True)}
+        return inside
+
+    def _files(self, name: str) -> list[Path]:
+        """Return the files that a picture gets besides its row."""
+        folders = [MASKS, *([OVERLAYS] if self.overlay else [])] if self.inside else []
+        return [self.out / folder / self.inside[name] for folder in folders]
+
+    def run(self, result: Predictions, screen: Progress) -> None:
+        """Predict all pictures without a row, and note the outcome in `result`.
+
+        Raises:
+            CycadaError: A file is in the way.
+            Interrupted: The call was stopped.
+        """
+        names = self.sources.files
+        rows = {row[0] for row in self.table.rows()}
+        done = {name for name in names if name in rows and all(f.exists() for f in self._files(name))}
+        missing = [name for name in names if name not in done]
+        for file in (file for name in missing for file in self._files(name) if file.exists()):
+            if mark_of(file) != self.mark:
+                raise CycadaError(
+                    f"{file}: it was not written by cycada predict. Choose another folder, or remove it."
+                )
+        result.there, count = len(done), len(names)
+        self.table.keep(done)
+        screen.begin("predict", result.there, count)
+        began = time.perf_counter()
+        with stop_on_signal(enabled=True) as stopped, self.table as table:
+
+            def report(reading: int) -> None:
+                """Report the progress, with the pictures that are read and not predicted yet."""
+                finished = result.there + result.done + len(result.bad) + reading
+                screen.update(finished, result.done / (time.perf_counter() - began), {})
+
+            try:
+                for batch in self._batches(missing, result, screen, report, stopped):
+                    table.append(self._rows(*batch))
+                    result.done += len(batch[0])
+                    report(0)
+            finally:
+                screen.end()
+                for doubt in grouped(result.doubts):
+                    screen.warn(doubt)
+            finished = result.there + result.done + len(result.bad)
+            if finished < count:
+                raise Interrupted(
+                    f"Stopped after {finished} of {count} pictures. The same command continues from there."
+                )
+
+    def _batches(
+        self,
+        missing: Sequence[str],
+        result: Predictions,
+        screen: Progress,
+        report: Callable[[int], None],
+        stopped: Event,
+    ) -> Iterator[tuple[list[str], list[Tensor], list[tuple[int, int]]]]:
+        """Yield names, images (C, h, w) uint8 and sizes of pictures, until it is stopped.
+
+        Bad pictures are noted in `result` and left out.
+        """
+        preprocess = self.predictor.preprocess
+        names: list[str] = []
+        images: list[Tensor] = []
+        sizes: list[tuple[int, int]] = []
+        for name in missing:
+            if stopped.is_set():
+                break
+            file = self.sources.files[name]
+            try:
+                pixels = preprocess.read(file)
+                images.append(preprocess.resized(pixels))
+            except CycadaError as error:
+                text = str(error)
+                result.bad[name] = text if str(file) in text else f"{file}: {text}"
+                screen.warn(f"left out: {result.bad[name]}")
+                continue
+            names.append(name)
+            sizes.append((pixels.shape[1], pixels.shape[2]))
+            if doubts := picture_doubts(file, beside_mask=not preprocess.upright):
+                result.doubts[str(file)] = doubts
+            if len(names) == self.predictor.batch:
+                yield names, images, sizes
+                names, images, sizes = [], [], []
+            report(len(names))
+        if names:
+            yield names, images, sizes
+
+    def _rows(
+        self, names: list[str], images: list[Tensor], sizes: list[tuple[int, int]]
+    ) -> list[Sequence[object]]:
+        """Predict a batch, write its masks, and return its rows."""
+        rows: list[Sequence[object]] = []
+        for name, found in zip(names, self.predictor.predict_resized(images, sizes), strict=True):
+            if isinstance(found, Prediction):
+                (label, probability), *others = found.top(self.top)
+                rows.append([name, label, probability, found.entropy, *(x for pair in others for x in pair)])
+            else:
+                self._write(name, found)
+                rows.append([name, *found.shares.values()])
+        return rows
+
+    def _write(self, name: str, found: MaskPrediction) -> None:
+        """Write the mask of a picture and, where it is asked for, its overlay."""
+        palette = self.predictor.palette
+        mask, *overlay = self._files(name)
+        save_marked(mask, mask_picture(found.mask, self.predictor.mask_values, palette), self.mark)
+        for file in overlay:
+            picture = self.predictor.preprocess.read(self.sources.files[name]).permute(1, 2, 0).numpy()
+            save_marked(file, overlay_picture(picture, found.mask, palette), self.mark)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many pictures each class has."""
+        counted = Counter(row[1] for row in self.table.rows())
+        return {name: counted[str(csv_cell(name))] for name in self.predictor.classes}
+
+    def classified(self) -> Iterator[tuple[Path, Path, str]]:
+        """Yield the file of each picture, its path inside the folder of its class, and its class."""
+        labels = {str(csv_cell(name)): name for name in self.predictor.classes}
+        for row in self.table.rows():
+            if row[0] in self.sources.files:
+                file = self.sources.files[row[0]]
+                yield file, _relative(file, self.sources.root), labels[row[1]]
+
+
+def _relative(path: Path, root: Path) -> Path:
+    """Return a path from the folder that all pictures lie in; a list may name them in many ways."""
+    return Path(os.path.abspath(path)).relative_to(os.path.abspath(root))

@@ -1,0 +1,84 @@
+"""A CSV file with a row for each picture, which an interrupted command continues."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from cycada.core.errors import CycadaError
+from cycada.core.files import whole
+from cycada.render.escape import csv_cell
+
+ENCODING = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
+
+
+class PredictionTable:
+    """A CSV file that grows row by row. The first column is the name of a picture.
+
+    Args:
+        path: The file.
+        head: The heads of its columns.
+    """
+
+    def __init__(self, path: Path, head: Sequence[str]) -> None:
+        self.path, self.head = path, [str(csv_cell(cell)) for cell in head]
+
+    def rows(self) -> Iterator[list[str]]:
+        """Yield the complete rows after the head, with the names of pictures as they were given.
+
+        Raises:
+            CycadaError: The file has another head.
+        """
+        if not self.path.exists():
+            return
+        with self.path.open(**ENCODING) as file:  # type: ignore[call-overload]
+            lines = csv.reader(line for line in file if line.endswith("\n"))  # the last one may be cut off
+            head = next(lines, None)
+            if head is not None and head != self.head:
+                raise CycadaError(
+                    f"{self.path}: found the columns {', '.join(head[:8])}, expected "
+                    f"{', '.join(self.head[:8])}. "
+                    "Choose another folder, or remove it."
+                )
+            for row in lines:
+                if len(row) == len(self.head):
+                    yield [row[0].removeprefix("./") if row[0][2:3] in _FORMULA else row[0], *row[1:]]
+
+    def keep(self, names: set[str]) -> None:
+        """Rewrite the file with the rows of some pictures alone, each once, or create it."""
+        left = set(names)
+        with whole(self.path) as temporary, temporary.open("w", **ENCODING) as file:  # type: ignore[call-overload]
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(self.head)
+            for row in self.rows():
+                if row[0] in left:
+                    left.remove(row[0])
+                    writer.writerow([_name(row[0]), *row[1:]])
+
+    def __enter__(self) -> Self:
+        """Open the file for `append`."""
+        self._file = self.path.open("a", **ENCODING)  # type: ignore[call-overload]
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def append(self, rows: Sequence[Sequence[object]]) -> None:
+        """Append rows, so that they outlive this process."""
+        self._writer.writerows([_name(str(row[0])), *map(csv_cell, row[1:])] for row in rows)
+        self._file.flush()
+
+
+_FORMULA = ("=", "+", "-", "@")
+
+
+def _name(name: str) -> str:
+    """Return a path that no spreadsheet takes for a formula, and that still leads to the picture."""
+    return f"./{name}" if name.startswith(_FORMULA) else name

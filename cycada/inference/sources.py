@@ -1,0 +1,91 @@
+"""The pictures that a command is given: a folder with its sub-folders, one file, or a list of paths."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cycada.core.errors import CycadaError
+from cycada.data.picture import SUFFIXES, describe_folder, list_pictures
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Picture files with the names that results give them.
+
+    Attributes:
+        files: Each file by its name: the path below the folder, or the line of the list.
+        root: The folder that all files lie in, however deep.
+        left_out: Files beside the pictures that are not read, each with the reason.
+    """
+
+    files: Mapping[str, Path]
+    root: Path
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_sources(images: Path, out: Path) -> Sources:
+    """Find the pictures of a folder, of one file, or of a list of paths.
+
+    Args:
+        images: A folder, whose sub-folders are searched, too; a picture; or a text file with a path a line,
+            which starts from the current folder or else from the folder of the list.
+        out: The folder of the results, which is not searched.
+
+    Raises:
+        CycadaError: There is no such folder or file, or there are no pictures.
+    """
+    if images.is_dir():
+        if out.resolve() == images.resolve():
+            raise CycadaError(f"{out}: the results would lie among the pictures. Choose another folder.")
+        return _of_folder(images, out.resolve())
+    if not images.exists():
+        raise CycadaError(f"{images.resolve()}: no such folder, image, or list of paths.")
+    if images.suffix.lower() in SUFFIXES:
+        return Sources({str(images): images}, images.parent)
+    return _of_list(images)
+
+
+def _of_folder(folder: Path, out: Path) -> Sources:
+    content = list_pictures(folder, recursive=True)
+    ours = [path for path in content.pictures if out.is_relative_to(folder.resolve()) and _below(path, out)]
+    pictures = [path for path in content.pictures if path not in set(ours)]
+    if not pictures:
+        raise CycadaError(
+            f"{folder.resolve()}: found no images in this folder or below it, expected files ending in "
+            f"{', '.join(SUFFIXES)}. {describe_folder(folder)}"
+        )
+    left_out = {str(path): why for path, why in content.left_out.items() if not _below(path, out)}
+    return Sources({path.relative_to(folder).as_posix(): path for path in pictures}, folder, left_out)
+
+
+def _below(path: Path, folder: Path) -> bool:
+    return path.absolute().is_relative_to(folder) or path.resolve().is_relative_to(folder)
+
+
+def _of_list(listing: Path) -> Sources:
+    try:
+        lines = [line.strip() for line in listing.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise CycadaError(
+            f"{listing}: found neither an image ({', '.join(SUFFIXES)}) nor a text file with a path a line "
+            f"({error})."
+        ) from None
+    files: dict[str, Path] = {}
+    left_out: dict[str, str] = {}
+    seen: dict[Path, str] = {}
+    for line in filter(None, lines):
+        path = Path(line)
+        if not path.exists() and (listing.parent / path).exists():
+            path = listing.parent / path
+        absolute = Path(os.path.abspath(path))
+        if absolute in seen:
+            left_out[line] = f"the same file as {seen[absolute]}"
+        else:
+            seen[absolute] = line
+            files[line] = path
+    if not files:
+        raise CycadaError(f"{listing}: found no paths, expected one a line.")
+    return Sources(files, Path(os.path.commonpath([path.parent for path in seen])), left_out)

@@ -1,0 +1,289 @@
+"""What the task of an experiment means before its data are read: one object for each task.
+
+The task is that of the domains: they have one label for each image, or a mask for each image. `task_of` is
+the only place where a config is asked for it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from glob import glob
+from pathlib import Path
+from typing import Any, ClassVar
+
+from cycada.config.schema import Config, Spec, Stage
+from cycada.core.errors import CycadaError
+from cycada.core.registry import Registry, check_options
+from cycada.data import Domain, SceneDomain, domains, scene_domains
+from cycada.data.domain import Wanted, prepare_domain
+from cycada.data.image_set import Task
+from cycada.methods import Options, StepTensors
+
+
+class TaskRules(ABC):
+    """Rules of one task.
+
+    Attributes:
+        name: The task.
+        domains: The domains whose images have its kind of labels.
+        unit: What has one label, as a phrase.
+        memory_keys: Keys of a stage that change how much memory a step takes, besides those of all tasks.
+        has_pairs: Whether domains may know the true translation of an image.
+    """
+
+    name: ClassVar[Task]
+    domains: ClassVar[Registry[Any]]
+    unit: ClassVar[str]
+    memory_keys: ClassVar[str] = ""
+    has_pairs: ClassVar[bool] = False
+
+    def domain(self, spec: Spec, side: str) -> Any:
+        """Return the domain that a config names as its source or target.
+
+        Args:
+            spec: The domain's name and options.
+            side: `source` or `target`, for messages.
+
+        Raises:
+            CycadaError: An option is unknown or of another type.
+        """
+        entry = self.domains[spec.name]
+        return entry(**check_options(entry, spec.options, f"data.{side}"))
+
+    @abstractmethod
+    def prepare(self, domain: Any, wanted: Wanted, side: str) -> None:
+        """Tell a domain what the experiment needs of it; raises CycadaError where its options contradict."""
+
+    @abstractmethod
+    def label_shape(self, window: tuple[int, int]) -> tuple[int, ...]:
+        """Return the shape of the label of one training image, () or (height, width)."""
+
+    @abstractmethod
+    def image_classes(self, classes: int) -> int:
+        """Return the number of classes that whole images are labelled with; 0 without such labels."""
+
+    @abstractmethod
+    def default_options(self, options: type[Options]) -> Mapping[str, Any]:
+        """Return the defaults of a method's options that differ in this task."""
+
+    @abstractmethod
+    def check_data(self, config: Config) -> None:
+        """Check the keys of `data` and `evaluation`; raises CycadaError where one is for the other task."""
+
+    @abstractmethod
+    def check_stage(self, where: str, stage: Stage) -> None:
+        """Check the keys of a stage; raises CycadaError where one is for the other task."""
+
+    @abstractmethod
+    def check_option(self, where: str, value: Any, image_labels_only: bool) -> None:
+        """Check a method's option; raises CycadaError where it is for the other task."""
+
+    @abstractmethod
+    def check_tensors(self, where: str, used: set[str], tensors: type[StepTensors], source: str) -> None:
+        """Check that the labels of the task give the tensors that a loss uses.
+
+        Raises:
+            CycadaError: They do not.
+        """
+
+    @abstractmethod
+    def idle_keys(self, config: Config) -> Mapping[str, str]:
+        """Return the keys of `data` that have no effect, each with the reason."""
+
+    @abstractmethod
+    def training_set(self, config: Config, domain: Any, labels: bool) -> tuple[str, Callable[[], int]]:
+        """Return a training set's split, and the function that counts its images.
+
+        Args:
+            config: The experiment.
+            domain: The domain, which was prepared.
+            labels: Whether the labels are needed.
+        """
+
+    @abstractmethod
+    def searches(self, config: Config, side: str) -> Iterator[Callable[[], object]]:
+        """Yield functions that raise CycadaError where files of a domain are absent, and open no image."""
+
+
+class Classification(TaskRules):
+    """Rules of experiments whose images have one label each."""
+
+    name = "classification"
+    domains = domains
+    unit = "the whole image"
+
+    def prepare(self, domain: Domain, wanted: Wanted, side: str) -> None:
+        """Tell a domain what the experiment needs of it."""
+        prepare_domain(domain, wanted, side)
+
+    def label_shape(self, window: tuple[int, int]) -> tuple[int, ...]:
+        """Return (): a label is one number."""
+        return ()
+
+    def image_classes(self, classes: int) -> int:
+        """Return the number of classes."""
+        return classes
+
+    def default_options(self, options: type[Options]) -> Mapping[str, Any]:
+        """Return nothing: the defaults are those of image labels."""
+        return {}
+
+    def check_data(self, config: Config) -> None:
+        """Check that images are square, and are not looked at through windows."""
+        if not isinstance(config.data.size, int):
+            found = config.data.model_dump(mode="json")["size"]
+            raise CycadaError(
+                f"data.size: found {found}, expected one number: labelled images are made square."
+            )
+        for key in ("window", "scales"):
+            if key in config.evaluation.changes():
+                raise CycadaError(
+                    f"evaluation.{key}: found {config.evaluation.changes()[key]}, but images with one label "
+                    f"are seen whole. Take it out."
+                )
+
+    def check_stage(self, where: str, stage: Stage) -> None:
+        """Check that images are neither cropped nor sized by stage."""
+        for key in ("crop", "size", "load_size", "crop_area"):
+            if getattr(stage, key):
+                raise CycadaError(f"{where}.{key}: only scenes are cropped or sized by stage. Take it out.")
+
+    def check_option(self, where: str, value: Any, image_labels_only: bool) -> None:
+        """Accept every option."""
+
+    def check_tensors(self, where: str, used: set[str], tensors: type[StepTensors], source: str) -> None:
+        """Check that no loss needs a label for every pixel."""
+        if used & tensors.needs_pixel_labels:
+            raise CycadaError(
+                f"{where}: it needs a label for every pixel; '{source}' labels whole images. Take it out."
+            )
+
+    def idle_keys(self, config: Config) -> Mapping[str, str]:
+        """Return the keys for images that are not in memory, where no domain can read images so."""
+        if any(domains[spec.name].streams for spec in (config.data.source, config.data.target)):
+            return {}
+        return dict.fromkeys(("workers", "hold"), "the images of these domains are in memory")
+
+    def training_set(self, config: Config, domain: Domain, labels: bool) -> tuple[str, Callable[[], int]]:
+        """Return the split 'train' and the function that counts it."""
+        return "train", partial(domain.count, config.data.resolved_root(), "train", config.data.download)
+
+    def searches(self, config: Config, side: str) -> Iterator[Callable[[], object]]:
+        """Yield one search, unless what is absent would be downloaded."""
+        if not config.data.download:
+            spec: Spec = getattr(config.data, side)
+            yield partial(_search_files, self, spec, side, config.data.resolved_root())
+
+
+def _search_files(task: Classification, spec: Spec, side: str, root: Path) -> None:
+    """Raise CycadaError where a file or folder of a domain with image-level labels is missing."""
+    domain = task.domain(spec, side)
+    paths = getattr(domain, "paths", None)
+    if isinstance(paths, dict):
+        if missing := [path for path in paths.values() if not (root / path).exists()]:
+            raise domain.missing(root, ", ".join(map(str, missing)))
+    elif domain.files and not any(glob(str(root / file.split(" ")[0])) for file in domain.files):
+        raise domain.missing(root, ", ".join(domain.files))
+
+
+class Segmentation(TaskRules):
+    """Rules of experiments whose images have one mask each."""
+
+    name = "segmentation"
+    domains = scene_domains
+    unit = "every pixel"
+    memory_keys = "its crop, "
+    has_pairs = True
+
+    def prepare(self, domain: SceneDomain, wanted: Wanted, side: str) -> None:
+        """Do nothing: such domains read images at their own size."""
+
+    def label_shape(self, window: tuple[int, int]) -> tuple[int, ...]:
+        """Return the window: a label is a mask."""
+        return window
+
+    def image_classes(self, classes: int) -> int:
+        """Return 0: a scene shows many classes."""
+        return 0
+
+    def default_options(self, options: type[Options]) -> Mapping[str, Any]:
+        """Return the defaults that differ for segmentation."""
+        return options.on_scenes()
+
+    def check_data(self, config: Config) -> None:
+        """Check that images are in colour."""
+        if config.data.channels != 3:
+            raise CycadaError("data.channels: scenes are in colour; set it to 3.")
+
+    def check_stage(self, where: str, stage: Stage) -> None:
+        """Check that images are augmented by mirroring alone."""
+        augment = stage.augment
+        if augment and (
+            augment.rotate or augment.scale or augment.shear or augment.shift or augment.domains != "both"
+        ):
+            raise CycadaError(
+                f"{where}.augment: scenes can be mirrored (flip: true), cropped (crop), and nothing else."
+            )
+
+    def check_option(self, where: str, value: Any, image_labels_only: bool) -> None:
+        """Check that an option moves no pixel away from its label."""
+        if value and image_labels_only:
+            raise CycadaError(
+                f"{where}: it is for whole images; a scene's pixels would leave their labels. Take it out."
+            )
+
+    def check_tensors(self, where: str, used: set[str], tensors: type[StepTensors], source: str) -> None:
+        """Check that no loss needs one label for the whole image."""
+        if used & tensors.needs_image_labels:
+            raise CycadaError(
+                f"{where}: it needs one label for the whole image; a scene of '{source}' has none. Set its "
+                f"weight to 0."
+            )
+
+    def idle_keys(self, config: Config) -> Mapping[str, str]:
+        """Return the keys that only images with one label have."""
+        return {
+            "resize": "scenes are scaled as scenes always are",
+            "download": "scenes are never downloaded",
+        }
+
+    def training_set(
+        self, config: Config, domain: SceneDomain, labels: bool
+    ) -> tuple[str, Callable[[], int]]:
+        """Return the labelled or the unlabelled split, and the function that counts it."""
+        split = "train" if labels else domain.unlabelled
+        return split, partial(domain.count, config.data.resolved_root(), split, masks=labels)
+
+    def searches(self, config: Config, side: str) -> Iterator[Callable[[], object]]:
+        """Yield one search for each split that every experiment reads."""
+        domain = self.domain(getattr(config.data, side), side)
+        for split in domain.splits:
+            if split in ("train", "test"):
+                # Only an oracle needs masks of the target's training images, and reports them itself.
+                find = domain.images if (side, split) == ("target", "train") else domain.load
+                yield partial(find, config.data.resolved_root(), split)
+
+
+TASKS = (Classification(), Segmentation())
+
+
+def task_of(config: Config) -> TaskRules:
+    """Return the rules of the experiment's task.
+
+    Raises:
+        CycadaError: The two domains have different kinds of labels.
+    """
+    source, target = (
+        next(task for task in TASKS if spec.name in task.domains)
+        for spec in (config.data.source, config.data.target)
+    )
+    if source is not target:
+        image_level = next(
+            spec.name for spec in (config.data.source, config.data.target) if spec.name in domains
+        )
+        raise CycadaError(
+            f"data: '{image_level}' labels whole images, the other domain every pixel; both must do alike."
+        )
+    return source

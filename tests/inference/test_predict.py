@@ -1,0 +1,298 @@
+"""Pictures through trained classifiers and segmenters: the scores of the run come out of the files."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from helpers.experiments import tiny_config
+from helpers.streets import streets
+from PIL import Image
+
+import cycada as toolkit
+from cycada.core.errors import CycadaError
+from cycada.core.interrupt import Interrupted
+from cycada.core.types import IGNORE
+from cycada.data import domains, scene_domains
+from cycada.evaluation.scoring import as_scores
+from cycada.inference import prediction_folder
+from cycada.inference.class_folders import folder_names
+from cycada.inference.mask_writer import mask_picture
+from cycada.inference.prediction_table import PredictionTable
+from cycada.inference.sources import find_sources
+from cycada.metrics import confusion_matrix
+from cycada.runs.run import run
+
+pytestmark = pytest.mark.trains
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A finished classifier of some skill, its results folder, and its test images."""
+    results = tmp_path_factory.mktemp("digits")
+    stages = {"oracle": {"method": "target_only", "steps": 40, "batch": 32, "optimizer": {"lr": 3e-3}}}
+    stage = run(tiny_config(stages, results=str(results))).stages[0]
+    test = domains["optdigits"]().load(results, "test", False)
+    folder = results / "pictures"
+    for i, (image, label) in enumerate(zip(test.images, test.labels, strict=True)):
+        to = folder / str(int(label)) / f"{i:04d}.png"
+        to.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0].numpy()).save(to)
+    return stage, results, folder
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """A finished segmenter with windows, flip and scales, its results folder, and its test images."""
+    results = tmp_path_factory.mktemp("scenes")
+    evaluation = {"window": [32, 32], "flip": True, "scales": [1.0, 0.5]}
+    config = streets(
+        {"source": {"method": "source_only", "steps": 8}}, results=str(results), evaluation=evaluation
+    )
+    stage = run(config).stages[0]
+    test = scene_domains["streets"](look="photo", train=5, test=3).load(results, "test")
+    folder = results / "pictures"
+    (folder / "a").mkdir(parents=True)
+    masks = []
+    for i in range(len(test)):
+        image, mask = test.pair(i)
+        Image.fromarray(image).save(folder / "a" / f"{i}.png")
+        masks.append(mask)
+    return stage, results, folder, masks
+
+
+def rows(file):
+    with file.open(encoding="utf-8", newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
+def test_the_files_give_the_accuracy_of_the_run(digits, tmp_path, cycada):
+    stage, results, pictures = digits
+    code, out, _ = cycada(
+        "predict",
+        "tiny",
+        pictures,
+        tmp_path / "out",
+        "--results",
+        results,
+        "--json",
+        "--top",
+        3,
+        "--by-class",
+    )
+    assert code == 0
+    said = json.loads(out.splitlines()[-1])
+    found = rows(tmp_path / "out" / "predictions.csv")
+    assert said["done"] == len(found) == 500
+    assert said["run"] == stage.id
+    right = np.mean([row["path"].split("/")[0] == row["class"] for row in found])
+    assert right == stage.scores["target"]["accuracy"] > 0.2
+    assert said["counts"] == {
+        name: sum(row["class"] == name for row in found) for name in map(str, range(10))
+    }
+    one = found[0]
+    assert list(one) == [
+        "path",
+        "class",
+        "probability",
+        "entropy",
+        "class_2",
+        "probability_2",
+        "class_3",
+        "probability_3",
+    ]
+    assert 1 >= float(one["probability"]) >= float(one["probability_2"]) >= float(one["probability_3"]) > 0
+    assert 0 <= float(one["entropy"]) <= np.log(10) + 1e-6
+    links = sorted((tmp_path / "out" / "by_class").rglob("*.png"))
+    assert len(links) == 500
+    assert all(link.resolve().is_relative_to(pictures.resolve()) for link in links)
+
+
+def test_the_masks_give_the_miou_of_the_run(scenes, tmp_path, cycada):
+    stage, _, pictures, masks = scenes
+    assert cycada("predict", stage.folder, pictures, tmp_path / "out", "--overlay")[0] == 0
+    counts = torch.zeros(9, 9, dtype=torch.long)
+    for i, truth in enumerate(masks):
+        with Image.open(tmp_path / "out" / "masks" / "a" / f"{i}.png") as picture:
+            assert picture.mode == "P"
+            predicted = np.asarray(picture)
+            assert picture.getpalette()[:3] == [128, 64, 128]
+        assert predicted.shape == truth.shape
+        counts += confusion_matrix(
+            torch.from_numpy(predicted.copy()).long(), torch.from_numpy(truth).long(), 9
+        )
+    assert as_scores(counts, True) == stage.scores["target"]
+    shares = rows(tmp_path / "out" / "shares.csv")
+    assert [row.pop("path") for row in shares] == ["a/0.png", "a/1.png", "a/2.png"]
+    assert all(abs(sum(map(float, row.values())) - 1) < 1e-4 for row in shares)
+    assert len(list((tmp_path / "out" / "overlays").rglob("*.png"))) == 3
+    assert all((mask < 9).all() or IGNORE in mask for mask in masks)
+
+
+def test_an_export_predicts_what_the_run_predicts(digits, scenes, tmp_path):
+    for stage, pictures in ((digits[0], digits[2]), (scenes[0], scenes[2])):
+        out = tmp_path / stage.id
+        toolkit.export(stage.folder, out)
+        some = sorted(pictures.rglob("*.png"))[:3]
+        ours = toolkit.load_model(out).predict(some)
+        theirs = toolkit.load_model(stage.folder, precision="fp32").predict(some)
+        for one, other in zip(ours, theirs, strict=True):
+            if hasattr(one, "mask"):
+                assert np.array_equal(one.mask, other.mask)
+            else:
+                assert torch.equal(one.probabilities, other.probabilities)
+
+
+def test_it_takes_every_kind_of_picture(digits):
+    stage, _, pictures = digits
+    model = toolkit.load_model(stage.folder, precision="fp32")
+    path = sorted(pictures.rglob("*.png"))[7]
+    expected = model.predict(path)
+    with Image.open(path) as opened:
+        image = opened.copy()
+    array = np.array(image)
+    batch = model.preprocess(path)[None]
+    assert batch.shape == (1, 1, 16, 16)
+    for given in (str(path), image, array, array[..., None], np.repeat(array[..., None], 3, 2)):
+        assert torch.equal(model.predict(given).probabilities, expected.probabilities)
+    for given in ([path], batch, torch.from_numpy(array)[None, None]):
+        (found,) = model.predict(given)
+        assert torch.equal(found.probabilities, expected.probabilities)
+    assert expected.label == expected.top(1)[0][0] == model.classes[expected.index]
+    assert torch.equal(model.net(batch).logits.softmax(1)[0].detach(), expected.probabilities)
+    for wrong in (
+        3,
+        array.astype(float),
+        torch.zeros(1, 1, 16, 16, dtype=torch.int64),
+        torch.full((1, 1, 16, 16), 9.0),
+    ):
+        with pytest.raises(CycadaError, match="expected"):
+            model.predict(wrong)
+
+
+def test_bad_files_are_named_after_all_others_are_done(digits, tmp_path, cycada):
+    stage, _, pictures = digits
+    good = sorted(pictures.rglob("*.png"))[0]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "cut.png").write_bytes(good.read_bytes()[:40])
+    (tmp_path / "in" / "notes.txt").write_text("x")
+    (tmp_path / "in" / "=good.png").write_bytes(good.read_bytes())
+    code, _, err = cycada("predict", stage.folder, tmp_path / "in", tmp_path / "out")
+    assert code == 2
+    assert "1 of 2 images could not be predicted" in err
+    assert "cut.png" in err
+    assert "notes.txt" in err  # what is left out is said
+    assert [row["path"] for row in rows(tmp_path / "out" / "predictions.csv")] == ["./=good.png"]
+    code, out, _ = cycada("predict", stage.folder, tmp_path / "in", tmp_path / "out")
+    assert (code, "1 were predicted already" in out) == (2, True)
+
+
+def test_an_interrupted_call_goes_on_and_gives_the_same_file(digits, tmp_path, monkeypatch):
+    stage, _, pictures = digits
+    toolkit.predict(stage.folder, pictures, tmp_path / "whole")
+    monkeypatch.setattr("cycada.inference.predictor.AT_ONCE", 100)
+    work = prediction_folder._Work
+    original = work._rows
+
+    def interrupted(self, names, images, sizes):
+        if len(calls) == 2:
+            raise Interrupted("Stopped")
+        calls.append(names)
+        return original(self, names, images, sizes)
+
+    calls = []
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "_rows", interrupted)
+        with pytest.raises(Interrupted):
+            toolkit.predict(stage.folder, pictures, tmp_path / "parts")
+    table = tmp_path / "parts" / "predictions.csv"
+    assert len(rows(table)) == 200
+    table.write_bytes(table.read_bytes()[:-3])  # as a power failure would leave it
+    found = toolkit.predict(stage.folder, pictures, tmp_path / "parts")
+    assert (found.there, found.done) == (199, 301)
+    whole, parts = (rows(tmp_path / name / "predictions.csv") for name in ("whole", "parts"))
+    assert [(r["path"], r["class"]) for r in parts] == [(r["path"], r["class"]) for r in whole]
+
+
+def test_files_of_others_are_never_overwritten(digits, scenes, tmp_path, cycada):
+    stage, _, pictures = digits
+    one = sorted(pictures.rglob("*.png"))[0]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "predictions.csv").write_text("mine")
+    code, _, err = cycada("predict", stage.folder, one, tmp_path / "out")
+    assert (code, "not written by cycada predict" in err) == (2, True)
+    assert (tmp_path / "out" / "predictions.csv").read_text() == "mine"
+    assert cycada("predict", stage.folder, one, tmp_path / "b", "--top", 2)[0] == 0
+    code, _, err = cycada("predict", stage.folder, one, tmp_path / "b")
+    assert (code, "with top: 2, expected 1" in err) == (2, True)
+    segmenter, _, streets_folder, _ = scenes
+    toolkit.predict(segmenter.folder, streets_folder, tmp_path / "c")
+    mask = tmp_path / "c" / "masks" / "a" / "1.png"
+    Image.new("L", (5, 5)).save(mask)
+    (tmp_path / "c" / "shares.csv").unlink()
+    code, _, err = cycada("predict", segmenter.folder, streets_folder, tmp_path / "c")
+    assert (code, str(mask) in err) == (2, True)
+
+
+def test_a_list_of_paths(digits, tmp_path, cycada):
+    stage, _, pictures = digits
+    some = sorted(pictures.rglob("*.png"))[:3]
+    (tmp_path / "list.txt").write_text("\n".join([*map(str, some), "", str(some[0]), "absent.png"]))
+    sources = find_sources(tmp_path / "list.txt", tmp_path)
+    assert [*sources.files] == [*map(str, some), "absent.png"]
+    assert "same file" in sources.left_out[str(some[0])]
+    code, _, err = cycada("predict", stage.folder, tmp_path / "list.txt", tmp_path / "out", "--by-class")
+    assert (code, "1 of 4 images" in err, "absent.png" in err) == (2, True, True)
+    assert len(rows(tmp_path / "out" / "predictions.csv")) == 3
+
+
+def test_what_is_refused(digits, scenes, finished, tmp_path, cycada):
+    stage, _, pictures = digits
+    pixel = next(s for s in finished[0].stages if s.name == "pixel")
+    for words, why in (
+        ((stage.folder, tmp_path / "none", "o"), "no such folder"),
+        ((stage.folder, pictures, pictures), "among the pictures"),
+        ((stage.folder, pictures, "o", "--overlay"), "not of pixels"),
+        ((stage.folder, pictures, "o", "--top", "11"), "expected 1 to 10"),
+        ((scenes[0].folder, pictures, "o", "--by-class"), "every pixel"),
+        ((pixel.folder, pictures, "o"), "cycada translate"),
+        (("nothing", pictures, "o"), "No run"),
+    ):
+        code, _, err = cycada("predict", *words)
+        assert (code, why in err) == (2, True), err
+
+
+def test_masks_have_the_values_of_their_domain():
+    mask = np.array([[0, 1], [1, 2]], np.uint8)
+    palette = ((1, 2, 3), (4, 5, 6), (7, 8, 9))
+    ids = mask_picture(mask, (7, 8, 11), palette)
+    assert np.array_equal(np.asarray(ids), [[7, 8], [8, 11]])
+    assert np.asarray(ids.convert("RGB"))[1, 1].tolist() == [7, 8, 9]
+    assert np.array_equal(np.asarray(mask_picture(mask, (7, 300, 11), palette)), [[7, 300], [300, 11]])
+    assert np.asarray(mask_picture(mask, palette, palette))[0, 1].tolist() == [4, 5, 6]
+    ids = {"cityscapes": 7, "gta5": 7, "synthia": 3, "camvid": 0, "streets": 0}
+    for name, first in ids.items():
+        domain = scene_domains[name](**({"look": "game"} if name == "streets" else {}))
+        values = domain.mask_values("data")
+        assert (
+            values[0] if name != "synthia" else dict(zip(domain.classes, values, strict=True))["road"]
+        ) == first
+        assert len(set(values)) == len(domain.classes)
+    reduced = scene_domains["camvid"](classes=9)
+    assert dict(zip(reduced.classes, reduced.mask_values("data"), strict=True))["person"] == 9
+
+
+def test_folders_of_classes_have_safe_names():
+    names = folder_names(["cat", "a/b", "..", "Cat", "big dog", "x."])
+    assert list(names.values()) == ["class_0", "class_1", "class_2", "class_3", "big dog", "class_5"]
+
+
+def test_a_table_keeps_strange_names(tmp_path):
+    table = PredictionTable(tmp_path / "t.csv", ["path", "class"])
+    table.keep(set())
+    names = ["a,b.png", 'q".png', "two\nlines.png", "-x.png", "ü.png"]
+    with table:
+        table.append([[name, "=1+1"] for name in names])
+    assert [row[0] for row in table.rows()] == names
+    assert {row[1] for row in table.rows()} == {"'=1+1"}

@@ -1,0 +1,32 @@
+"""When a stage is evaluated: at step 0 and about ten times, which changes no weights."""
+
+import pytest
+from helpers.experiments import tiny_config
+
+from cycada.runs.run import run
+from cycada.storage.store import RunFolder
+
+pytestmark = pytest.mark.trains
+
+STAGES = {
+    "source": {"method": "source_only", "steps": 20},
+    "pixel": {"method": "cycada_pixel", "steps": 2, "init": {"f_s": "source.f_t"}, "ema": {"g_st": 0.9}},
+}
+
+
+def test_a_stage_is_evaluated_at_step_0_and_ten_times_and_learns_the_same(tmp_path):
+    folders = {}
+    for every in (None, 1000):
+        logging = {"report_every": 1, "evaluate_every": every}
+        summary = run(tiny_config(STAGES, results=str(tmp_path / str(every)), logging=logging))
+        folders[every] = [RunFolder(stage.folder) for stage in summary.stages]
+    for often, once in zip(folders[None], folders[1000], strict=True):
+        assert often.id == once.id
+        assert (often.path / "weights.safetensors").read_bytes() == (
+            once.path / "weights.safetensors"
+        ).read_bytes()
+    evaluated = [
+        [row["step"] for row in folder.metrics() if "target/accuracy" in row] for folder in folders[None]
+    ]
+    assert evaluated == [[0, *range(2, 21, 2)], [0, 1, 2]]
+    assert [row["step"] for row in folders[1000][0].metrics() if "target/accuracy" in row] == [20]
