@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cycada.config.schema import Config
 from cycada.core.progress import Progress
 from cycada.runs import run as runs
 from cycada.runs.run import Products, Summary
 from cycada.sweeps import sweep as sweeps
+from cycada.tracking.tracker import TrackedModel
 
 
 def run(config: Config, screen: Progress | None = None) -> Summary:
@@ -84,4 +85,27 @@ def report_files(config: Config, summary: Summary, folder: Path) -> list[Path]:
     return [folder / name for name in ("report.html", "table.md", "table.csv")]
 
 
-PRODUCTS = Products(report=report_files)
+def exported_model(config: Config, summary: Summary, folder: Path) -> TrackedModel:
+    """Export the network that the last stage is for into a folder.
+
+    Args:
+        config: The experiment.
+        summary: Its outcome.
+        folder: Where to write.
+
+    Raises:
+        CycadaError: The stage has no network that can be exported.
+    """
+    from cycada.inference.export import export
+    from cycada.inference.export_format import read_export
+
+    last = summary.stages[-1]
+    export(last.folder, folder, results=config.results)
+    about = read_export(folder)[1]
+    kind: Literal["classifier", "segmenter", "generator"] = (
+        "generator" if about.translates else "segmenter" if about.segmentation else "classifier"
+    )
+    return TrackedModel(folder, last.id, kind, about.classes, about.channels, about.size)
+
+
+PRODUCTS = Products(report=report_files, model=exported_model)

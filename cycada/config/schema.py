@@ -484,6 +484,9 @@ class Tracking(Strict):
         description="Trackers that runs are sent to: `mlflow`, `tensorboard`, `wandb`, or a list of several; "
         "`none` for no tracker beside the run folder.",
     )
+    log_model: bool = Field(
+        False, description="Whether MLflow gets the model of the last stage, for `mlflow models serve`."
+    )
     uri: str | None = Field(
         None,
         min_length=1,

@@ -27,7 +27,7 @@ from cycada.runs.unfinished import unfinished
 from cycada.storage.identity import stage_id
 from cycada.storage.store import RunFolder, environment
 from cycada.tracking.open_tracker import check_trackers, open_tracker
-from cycada.tracking.tracker import Tracker
+from cycada.tracking.tracker import TrackedModel, Tracker
 from cycada.train.device import Device
 
 
@@ -68,9 +68,11 @@ class Products:
 
     Attributes:
         report: Writes a report into a folder, and returns its files; None for no report.
+        model: Exports the last stage's network into a folder; None for no model.
     """
 
     report: Callable[[Config, Summary, Path], list[Path]] | None = None
+    model: Callable[[Config, Summary, Path], TrackedModel] | None = None
 
 
 def run(
@@ -202,9 +204,14 @@ def _end(config: Config, summary: Summary, tracker: Tracker, products: Products,
         files = _last_grids(summary)
         if tracker.where and products.report:
             try:
-                files[""] = products.report(config, summary, Path(folder))
+                files[""] = products.report(config, summary, Path(folder) / "report")
             except CycadaError as error:  # as where no stage has a labelled test set
                 screen.warn(f"The tracker gets no report: {error}")
+        if tracker.where and products.model and config.tracking.log_model:
+            try:
+                tracker.log_model(products.model(config, summary, Path(folder) / "export"))
+            except CycadaError as error:  # as where a method translates by a search
+                screen.warn(f"The tracker gets no model: {error}")
         tracker.end(_final_scores(summary), files=files)
 
 

@@ -18,12 +18,14 @@ from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
 from posixpath import normpath
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from cycada.core.lock import locked
 from cycada.core.secrets import redacted
 from cycada.tracking.mlflow_database import prepare_database
-from cycada.tracking.tracker import Details, run_name, trackers
+from cycada.tracking.mlflow_model import save_model
+from cycada.tracking.tracker import Details, TrackedModel, run_name, trackers
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -261,6 +263,23 @@ class MlflowTracker:
         for file in files:
             if sizes.get(file.name) != file.stat().st_size:
                 self.client.log_artifact(run, str(file), folder or None)
+
+    def log_model(self, model: TrackedModel) -> None:
+        """Log a model to the run of its stage, unless the run has one, ready for `mlflow models serve`."""
+        keys = {"cycada.stage_id": model.stage_id, "mlflow.parentRunId": self.parent}
+        run = self._search(keys)[0].info.run_id
+        found = self.client.search_logged_models([self.experiment], f"source_run_id = '{run}'")
+        if any(logged.status == "READY" for logged in found):
+            return
+        for unfinished in found:  # of a process that was killed
+            self.client.delete_logged_model(unfinished.model_id)
+        tags = {"cycada.stage_id": model.stage_id, "cycada.kind": model.kind}
+        logged = self.client.create_logged_model(self.experiment, "model", run, tags)
+        with TemporaryDirectory() as folder:
+            save_model(model, Path(folder) / "model", run, logged.model_id)
+            self.client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
+        self.client.log_outputs(run, [self._entities.LoggedModelOutput(logged.model_id, 0)])
+        self.client.finalize_logged_model(logged.model_id, "READY")
 
     def end(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.interrupt import Interrupted
 from cycada.core.secrets import HIDDEN, redacted
-from cycada.tracking.tracker import Details, Tracker, trackers
+from cycada.tracking.tracker import Details, TrackedModel, Tracker, trackers
 
 NONE = "none"
 """What `tracking.kind` says where nothing is tracked."""
@@ -70,6 +70,10 @@ class SeveralTrackers:
     def end_stage(self, files: Iterable[Path], scores: dict[str, float]) -> None:
         """Pass the end of a stage on."""
         self._pass_on("end_stage", list(files), scores)
+
+    def log_model(self, model: TrackedModel) -> None:
+        """Pass a model on."""
+        self._pass_on("log_model", model)
 
     def end(
         self,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cycada.tracking.tracker import Details, run_name, trackers
+from cycada.tracking.tracker import Details, TrackedModel, run_name, trackers
 
 FOLDER = "tensorboard"
 """Folder of the event files under the results."""
@@ -89,6 +89,9 @@ class TensorBoardTracker:
             self._open.add_hparams(self._params, final)
             self._open.add_scalars(self._step, final)
         self._close()
+
+    def log_model(self, model: TrackedModel) -> None:
+        """Do nothing: models are kept by MLflow."""
 
     def end(
         self,

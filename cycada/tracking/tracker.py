@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from cycada.core.registry import Registry
 
@@ -44,6 +44,27 @@ class Details:
     params: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     datasets: Sequence[TrackedDataset] = ()
+
+
+@dataclass(frozen=True)
+class TrackedModel:
+    """An exported network, for trackers that keep models.
+
+    Attributes:
+        folder: The folder of the export.
+        stage_id: Id of the stage that it comes from.
+        kind: What it does with images: names their class, names the class of every pixel, or translates them.
+        classes: Names of the classes; empty for a generator.
+        channels: Number of image channels.
+        size: Height and width that it was trained on, in pixels.
+    """
+
+    folder: Path
+    stage_id: str
+    kind: Literal["classifier", "segmenter", "generator"]
+    classes: tuple[str, ...]
+    channels: int
+    size: tuple[int, int]
 
 
 class Tracker(Protocol):
@@ -91,6 +112,9 @@ class Tracker(Protocol):
 
     def end_stage(self, files: Iterable[Path], scores: dict[str, float]) -> None:
         """End the stage with its files and its last scores, as in `target/accuracy`."""
+
+    def log_model(self, model: TrackedModel) -> None:
+        """Keep the model of a stage of the experiment, before the experiment ends; only MLflow does."""
 
     def end(
         self,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cycada.core.files import write_text
-from cycada.tracking.tracker import Details, run_name, trackers
+from cycada.tracking.tracker import Details, TrackedModel, run_name, trackers
 
 
 @trackers("wandb")
@@ -82,6 +82,9 @@ class WandbTracker:
             self._run.summary.update({f"final/{key}": value for key, value in scores.items()})
             self._copy(files)
         self._finish()
+
+    def log_model(self, model: TrackedModel) -> None:
+        """Do nothing: models are kept by MLflow."""
 
     def end(
         self,
