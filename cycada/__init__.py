@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from cycada.planning.plan import plan as check
     from cycada.report.report import report as report_on
     from cycada.runs.reuse import evaluate_run as evaluate
-    from cycada.runs.run import run
     from cycada.study.build import build_study
     from cycada.study.score import score_study
     from cycada.study.serve import serve_study
     from cycada.style.transfer import stylize
-    from cycada.sweeps.sweep import sweep
+    from cycada.tracked_run import run, sweep
 
 __version__ = "0.2.0"
 __all__ = [
@@ -61,8 +60,8 @@ _PLACES = {
     "load": "cycada.config.schema:load",
     "parse": "cycada.config.schema:parse",
     "check": "cycada.planning.plan:plan",
-    "run": "cycada.runs.run:run",
-    "sweep": "cycada.sweeps.sweep:sweep",
+    "run": "cycada.tracked_run:run",
+    "sweep": "cycada.tracked_run:sweep",
     "report_on": "cycada.report.report:report",
     "evaluate": "cycada.runs.reuse:evaluate_run",
     "translate": "cycada.inference.folders:translate",

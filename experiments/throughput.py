@@ -16,7 +16,7 @@ from pathlib import Path
 from cycada.cli.entry import run_command
 from cycada.core.progress import Progress
 from cycada.runs.throughput import measure_rows
-from cycada.tracking.tracker import open_tracker
+from cycada.tracking.open_tracker import open_tracker
 
 DROPPED: dict[str, tuple[str, ...]] = {
     "all terms": (),
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("\n".join(DROPPED))
         return
     experiment = EXPERIMENT | {"defaults": {"batch": options.batch}}
-    tracker = open_tracker(options.tracking, None, options.results, Progress().warn)
+    tracker = open_tracker([options.tracking], None, options.results, Progress().warn)
     rows = measure_rows(experiment, DROPPED, options.seconds, options.compile, options.json, tracker)
     print(f"{'step':<12} {'precision':<14} {'GFLOP/pair':>10} {'pairs/s':>9} {'GFLOP/s':>9}")
     for row in rows:

@@ -107,7 +107,7 @@ def run(
 
     from cycada.planning.idle import idle
     from cycada.planning.plan import plan
-    from cycada.runs.run import run as run_experiment
+    from cycada.tracked_run import run as run_experiment
 
     for warning in idle(parsed, plan(parsed)) if main else ():
         screen.warn(warning)
@@ -147,8 +147,8 @@ def _print_summary(summary: Any, console: Console) -> None:
         out.print(f"  {s.name}: {s.folder}", soft_wrap=True)
     if grids:
         out.print(f"Image grid: {grids[-1] if len(grids) == 1 else grids[0]}", soft_wrap=True)
-    if summary.tracking:
-        out.print(f"MLflow: mlflow ui --backend-store-uri {summary.tracking}", soft_wrap=True)
+    for command in summary.tracking.splitlines():
+        out.print(f"Tracked: {command}", soft_wrap=True)
 
 
 @app.command()
@@ -183,9 +183,11 @@ def _check_one(config: Path, overrides: list[str]) -> None:
     from cycada.planning.idle import idle
     from cycada.planning.plan import plan
     from cycada.planning.rehearsal import rehearse
+    from cycada.tracking.open_tracker import check_trackers
 
     parsed = configs.load(config, overrides)
     plans = plan(parsed)
+    check_trackers(parsed.tracking.kinds)
     for stage in plans:
         rehearse(parsed, stage)
     for warning in [*idle(parsed, plans), *absent(parsed, plans)]:
@@ -248,7 +250,7 @@ def sweep(
 
     from cycada.sweeps.dry_run import print_plan
     from cycada.sweeps.plan import plan_sweep
-    from cycada.sweeps.sweep import sweep as run_sweep
+    from cycada.tracked_run import sweep as run_sweep
 
     if dry_run:
         print_plan(

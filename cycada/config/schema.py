@@ -477,10 +477,15 @@ class Logging(Strict):
 
 
 class Tracking(Strict):
-    """Experiment tracker that mirrors the run folder."""
+    """Experiment trackers that mirror the run folder."""
 
-    kind: Literal["mlflow", "none"] = Field(
-        "mlflow", description="Tracker that runs are sent to: MLflow, or none beside the run folder."
+    kind: str | list[str] = Field(
+        "mlflow",
+        description="Trackers that runs are sent to: `mlflow`, `tensorboard`, `wandb`, or a list of several; "
+        "`none` for no tracker beside the run folder.",
+    )
+    log_model: bool = Field(
+        False, description="Whether MLflow gets the model of the last stage, for `mlflow models serve`."
     )
     uri: str | None = Field(
         None,
@@ -489,6 +494,24 @@ class Tracking(Strict):
         description="Address of the MLflow server; null for an SQLite file in the results folder. A password "
         "in it is never written to a file.",
     )
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the trackers; empty for `none`."""
+        names = [self.kind] if isinstance(self.kind, str) else self.kind
+        return tuple(name for name in names if name != "none")
+
+    @field_validator("kind")
+    @classmethod
+    def _names_each_once(cls, value: str | list[str]) -> str | list[str]:
+        if isinstance(value, list) and (
+            not value or len(set(value)) < len(value) or ("none" in value and len(value) > 1)
+        ):
+            raise ValueError(
+                f"found {shown(value)}, expected one or more trackers, each once, such as "
+                "[mlflow, tensorboard], or none."
+            )
+        return value
 
     @field_serializer("uri")
     def _no_password(self, value: str | None) -> str | None:
@@ -536,7 +559,7 @@ class Config(Strict):
     logging: Logging = Field(
         Logging(), description="How often a stage reports, evaluates and writes checkpoints."
     )
-    tracking: Tracking = Field(Tracking(), description="Experiment tracker that mirrors the run folder.")
+    tracking: Tracking = Field(Tracking(), description="Experiment trackers that mirror the run folder.")
 
     def shapes(self, stage: Stage | None = None) -> dict[str, tuple[int, int]]:
         """Return the (height, width) of each domain's images in a stage, in pixels.

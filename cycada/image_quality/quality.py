@@ -19,6 +19,7 @@ from cycada.core.progress import Progress
 from cycada.data import ImageSet, to_bytes, to_float
 from cycada.data.scenes import evenly_spaced
 from cycada.evaluation.predict import eval_mode
+from cycada.evaluation.scoring import flatten_scores
 from cycada.evaluation.tasks import EVALUATIONS
 from cycada.image_quality.metrics import (
     DIRECTIONS,
@@ -36,7 +37,8 @@ from cycada.planning.build import Datasets, load_datasets
 from cycada.planning.plan import StagePlan
 from cycada.runs.reuse import find_run, load_stage, trained_networks
 from cycada.storage.store import RunFolder
-from cycada.tracking.tracker import open_tracker
+from cycada.tracking.class_names import with_class_names
+from cycada.tracking.open_tracker import open_tracker
 from cycada.train.device import Device
 
 FILE = "quality.json"
@@ -97,11 +99,11 @@ def quality(
         with unless_read_only(FILE, screen.warn):
             folder.write_json(FILE, {"format": FORMAT, "measured": stored})
             to_tracker = open_tracker(
-                config.tracking.kind, config.tracking.uri, folder.path.parents[1], screen.warn
+                config.tracking.kinds, config.tracking.uri, folder.path.parents[1], screen.warn
             )
-            to_tracker.measured(
-                folder.id, folder.path / FILE, _flat({part: stored[key] for part, key in keys.items()})
-            )
+            values = _flat({part: stored[key] for part, key in keys.items()})
+            classes = [str(name) for name in folder.arrays("analysis.npz").get("classes", ())]
+            to_tracker.measured(folder.id, folder.path / FILE, with_class_names(values, classes))
     return {
         "experiment": config.name,
         "stage": stage.name,
@@ -114,16 +116,11 @@ def quality(
 
 
 def _flat(blocks: Mapping[str, Any]) -> dict[str, float]:
-    """Return numbers by flat names, such as `quality/fcn/st/miou`, for a tracker."""
+    """Return numbers by flat names, such as `quality/fcn/st/miou` and `quality/fcn/st/class_iou/13`."""
     flat: dict[str, float] = {}
     for part, block in blocks.items():
-        for direction, values in block.items():
-            if direction != "protocol":
-                flat |= {
-                    f"quality/{part}/{direction}/{name}": float(v)
-                    for name, v in values.items()
-                    if isinstance(v, (int, float))
-                }
+        scores = {direction: values for direction, values in block.items() if direction != "protocol"}
+        flat |= {f"quality/{part}/{name}": float(value) for name, value in flatten_scores(scores).items()}
     return flat
 
 

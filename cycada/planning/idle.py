@@ -31,8 +31,10 @@ def _experiment(config: Config) -> Iterator[str]:
     """Yield reasons for keys outside the stages."""
     if "overlap" in config.evaluation.model_fields_set and not config.evaluation.window:
         yield "evaluation.overlap: windows overlap, and there is no evaluation.window."
-    if config.tracking.uri and config.tracking.kind == "none":
-        yield "tracking.uri: tracking.kind is none."
+    if config.tracking.uri and "mlflow" not in config.tracking.kinds:
+        yield f"tracking.uri: it is MLflow's address, and tracking.kind is {config.tracking.kind}."
+    if config.tracking.log_model and "mlflow" not in config.tracking.kinds:
+        yield f"tracking.log_model: MLflow keeps models, and tracking.kind is {config.tracking.kind}."
     for side, spec in (("source", config.data.source), ("target", config.data.target)):
         options = getattr(task_of(config).domain(spec, side), "without_effect", {})
         yield from (f"data.{side}.{k}: {why}." for k, why in options.items() if k in spec.options)

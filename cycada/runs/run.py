@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 from cycada.config.schema import Config, digest
-from cycada.core.errors import memory_named
+from cycada.core.errors import CycadaError, memory_named
 from cycada.core.files import ready, unless_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
 from cycada.evaluation.scoring import HEADLINES, flatten_scores, percent
 from cycada.planning.build import check_labels, load_datasets
-from cycada.planning.plan import StagePlan, counted, plan
+from cycada.planning.plan import StagePlan, counted, load_plugins, plan
 from cycada.planning.rehearsal import memory_of, rehearse
 from cycada.runs.counts import check_masks, report_sets
 from cycada.runs.stage import StageContext, StageResult, run_stage
+from cycada.runs.tracked_settings import experiment_details
 from cycada.runs.unfinished import unfinished
 from cycada.storage.identity import stage_id
 from cycada.storage.store import RunFolder, environment
-from cycada.tracking.tracker import Tracker, open_tracker
+from cycada.tracking.open_tracker import check_trackers, open_tracker
+from cycada.tracking.tracker import TrackedModel, Tracker
 from cycada.train.device import Device
 
 
@@ -35,7 +39,7 @@ class Summary:
         name: The experiment's name.
         seed: Its seed.
         stages: What each stage came to, in order.
-        tracking: The tracker's address without passwords; empty without tracking.
+        tracking: The commands that show what was tracked, one on each line; empty without tracking.
     """
 
     name: str
@@ -58,12 +62,34 @@ class Summary:
         return {"name": self.name, "seed": self.seed, "selection": "last step", "stages": stages}
 
 
-def run(config: Config, screen: Progress | None = None) -> Summary:
-    """Run every stage that is not done yet, and mirror the experiment into the tracker that its config names.
+@dataclass(frozen=True)
+class Products:
+    """Functions of the floors above that make of a finished experiment what trackers show beside its stages.
+
+    Attributes:
+        report: Writes a report into a folder, and returns its files; None for no report.
+        model: Exports the last stage's network into a folder; None for no model.
+    """
+
+    report: Callable[[Config, Summary, Path], list[Path]] | None = None
+    model: Callable[[Config, Summary, Path], TrackedModel] | None = None
+
+
+def run(
+    config: Config,
+    screen: Progress | None = None,
+    variant: str = "",
+    tracker: Tracker | None = None,
+    products: Products = Products(),
+) -> Summary:
+    """Run every stage that is not done yet, and mirror the experiment into its config's trackers.
 
     Args:
         config: The experiment.
         screen: Where progress is shown; None shows warnings only.
+        variant: Label of the sweep's row that it is; empty outside a sweep.
+        tracker: An open tracker in place of those of the config.
+        products: What trackers get beside the stages; `cycada.run` gives the report.
 
     Returns:
         The outcome of all stages.
@@ -75,9 +101,12 @@ def run(config: Config, screen: Progress | None = None) -> Summary:
     """
     main = os.environ.get("RANK", "0") == "0"
     screen = Progress(quiet=True) if screen is None or not main else screen
-    tracking = config.tracking
-    tracker = open_tracker(tracking.kind if main else "none", tracking.uri, config.results, screen.warn)
-    summary = run_stages(config, tracker, screen)
+    load_plugins(config)
+    check_trackers(config.tracking.kinds)
+    if tracker is None:
+        kinds = config.tracking.kinds if main else ()
+        tracker = open_tracker(kinds, config.tracking.uri, config.results, screen.warn)
+    summary = run_stages(config, tracker, screen, variant, products)
     if main:
         folder = config.results / "experiments" / config.name
         with unless_read_only("the summary", screen.warn):
@@ -85,8 +114,14 @@ def run(config: Config, screen: Progress | None = None) -> Summary:
     return summary
 
 
-def run_stages(config: Config, tracker: Tracker, screen: Progress) -> Summary:  # noqa: PLR0912 (the stages in their order)
-    """Run all stages and report them to `tracker`; see `run` for what is raised."""
+def run_stages(  # noqa: PLR0912 (the stages in their order)
+    config: Config,
+    tracker: Tracker,
+    screen: Progress,
+    variant: str = "",
+    products: Products = Products(),
+) -> Summary:
+    """Run all stages and report them to `tracker`; see `run` for the arguments and for what is raised."""
     plans = plan(config)
     config = counted(config, plans)
     if config.threads:
@@ -113,10 +148,11 @@ def run_stages(config: Config, tracker: Tracker, screen: Progress) -> Summary:  
         set() if config.evaluation.changes() else {"evaluation"}
     )
     tracker.begin(
-        config.name,
+        config.name.rpartition("/")[0] if variant else config.name,
         config.seed,
         digest(config.model_dump(mode="json", exclude=without_effect)),
         environment(),
+        experiment_details(config, plans, datasets, variant),
     )
     masks_were_checked = False
     summary = Summary(config.name, config.seed)
@@ -127,7 +163,8 @@ def run_stages(config: Config, tracker: Tracker, screen: Progress) -> Summary:  
                     raise Interrupted(
                         f"Stopped before stage '{stage.name}'. The same command goes on from there."
                     )
-                ctx = StageContext(config, datasets.resized_to(config, stage.stage), device, tracker, screen)
+                resized = datasets.resized_to(config, stage.stage)
+                ctx = StageContext(config, resized, device, tracker, screen, variant)
                 identity = ids[stage.name]
                 run_folder = RunFolder(config.results / "runs" / identity)
                 if device.main and not masks_were_checked and not run_folder.done:
@@ -140,9 +177,9 @@ def run_stages(config: Config, tracker: Tracker, screen: Progress) -> Summary:  
                 summary.stages.append(result)
                 screen.info(_line(result))
     except BaseException:
-        tracker.end(_flat_by_stage(summary), failed=True)
+        tracker.end(_final_scores(summary), failed=True)
         raise
-    tracker.end(_flat_by_stage(summary))
+    _end(config, summary, tracker, products, screen)
     summary.tracking = tracker.where
     return summary
 
@@ -161,13 +198,38 @@ def _mention_other_processes(ctx: StageContext, stage: StagePlan, runs: Path) ->
             )
 
 
-def _flat_by_stage(summary: Summary) -> dict[str, float]:
-    return {
-        f"{s.name}/{k}": v
-        for s in summary.stages
-        for k, v in flatten_scores(s.scores).items()
-        if k.split("/")[-1] in HEADLINES
-    }
+def _end(config: Config, summary: Summary, tracker: Tracker, products: Products, screen: Progress) -> None:
+    """Give the tracker the last scores, image grids and products of a finished experiment."""
+    with TemporaryDirectory() as folder:
+        files = _last_grids(summary)
+        if tracker.where and products.report:
+            try:
+                files[""] = products.report(config, summary, Path(folder) / "report")
+            except CycadaError as error:  # as where no stage has a labelled test set
+                screen.warn(f"The tracker gets no report: {error}")
+        if tracker.where and products.model and config.tracking.log_model:
+            try:
+                tracker.log_model(products.model(config, summary, Path(folder) / "export"))
+            except CycadaError as error:  # as where a method translates by a search
+                screen.warn(f"The tracker gets no model: {error}")
+        tracker.end(_final_scores(summary), files=files)
+
+
+def _final_scores(summary: Summary) -> dict[str, float]:
+    """Return the headline score of every stage, and as `final/...` that of the last one."""
+    scores = {s.name: _headlines(s) for s in summary.stages}
+    scores |= {"final": _headlines(summary.stages[-1])} if summary.stages else {}
+    return {f"{name}/{key}": value for name, some in scores.items() for key, value in some.items()}
+
+
+def _headlines(result: StageResult) -> dict[str, float]:
+    flat = flatten_scores(result.scores)
+    return {key: value for key, value in flat.items() if key.rpartition("/")[2] in HEADLINES}
+
+
+def _last_grids(summary: Summary) -> dict[str, list[Path]]:
+    """Return the last image grid of every stage, by the stage's name."""
+    return {s.name: sorted((s.folder / "images").glob("grid_*.png"))[-1:] for s in summary.stages}
 
 
 def _line(result: StageResult) -> str:

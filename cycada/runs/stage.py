@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 from torch import Tensor
 
 from cycada.config.schema import Config
-from cycada.core.differences import dotted
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
@@ -26,8 +25,11 @@ from cycada.planning.plan import StagePlan
 from cycada.runs.pretranslate import translate_once
 from cycada.runs.rescoring import find_same_weights, load_weights_by_role, replace_scores
 from cycada.runs.reuse import checked, write_analysis
+from cycada.runs.tracked_metrics import tracked_row
+from cycada.runs.tracked_settings import stage_description, stage_params
 from cycada.storage.identity import weights_id
 from cycada.storage.store import RunFolder, environment
+from cycada.tracking.class_names import left_out, with_class_names
 from cycada.tracking.tracker import Tracker
 from cycada.train import checkpoint
 from cycada.train.device import Device
@@ -75,6 +77,7 @@ class StageContext:
         device: Where to train.
         tracker: The tracker that the stage is reported to.
         screen: Where progress is shown.
+        variant: Label of the sweep's row that the experiment is; empty outside a sweep.
     """
 
     config: Config
@@ -82,6 +85,16 @@ class StageContext:
     device: Device
     tracker: Tracker
     screen: Progress
+    variant: str = ""
+
+    def track(self, plan: StagePlan, row: Mapping[str, float]) -> None:
+        """Log a row of metrics.jsonl to the tracker."""
+        self.tracker.log(int(row["step"]), tracked_row(row, plan, self.datasets.classes))
+
+    def track_end(self, folder: RunFolder, scores: Scores) -> None:
+        """Give the tracker the files and the last scores of a finished stage."""
+        named = with_class_names(flatten_scores(scores), self.datasets.classes)
+        self.tracker.end_stage(_artifacts(folder), named)
 
 
 def run_stage(ctx: StageContext, plan: StagePlan, identity: str, ids: Mapping[str, str]) -> StageResult:
@@ -122,8 +135,8 @@ def _train_stage(
         checked(folder, ctx.screen.warn).tidy()
     manifest = _manifest(ctx, plan, folder, ids)
     if main:
-        evaluation = {"evaluation": e} if (e := plan.evaluation.changes()) else {}
-        ctx.tracker.begin_stage(plan.name, folder.id, dotted(plan.identity() | evaluation), _tags(manifest))
+        params, text = stage_params(config, plan, ctx.variant), stage_description(config, plan)
+        ctx.tracker.begin_stage(plan.name, folder.id, params, _tags(manifest, ctx.datasets.classes), text)
     if device.share(folder.done if main else None):
         return _read_finished(ctx, plan, folder)
     if same := device.share(find_same_weights(folder) if main else None):
@@ -139,7 +152,7 @@ def _train_stage(
         folder.write_config(config.model_dump(mode="json"), plan.name)
         folder.write_json("manifest.json", manifest)
         for row in folder.metrics():  # a killed process may have stored rows that it did not track
-            ctx.tracker.log(int(row["step"]), row)
+            ctx.track(plan, row)
     state = device.share(state)
     if state:
         training.load_state(state)
@@ -150,7 +163,7 @@ def _train_stage(
     seconds, scores = _train(ctx, plan, training, folder, seconds)
     if main:
         _finish(folder, training.outcome(), scores, manifest | {"seconds": round(seconds, 1)})
-        ctx.tracker.end_stage(_artifacts(folder), flatten_scores(scores))
+        ctx.track_end(folder, scores)
     return StageResult(
         plan.name, plan.stage.method, plan.method.label, folder.id, folder.path, seconds, scores, reused=False
     )
@@ -198,8 +211,8 @@ def _read_finished(ctx: StageContext, plan: StagePlan, folder: RunFolder) -> Sta
         )
     scores, seconds = stored_scores(folder), folder.read_json("manifest.json")["seconds"]
     for row in folder.metrics():
-        ctx.tracker.log(int(row["step"]), row)
-    ctx.tracker.end_stage(_artifacts(folder), flatten_scores(scores))
+        ctx.track(plan, row)
+    ctx.track_end(folder, scores)
     return StageResult(
         plan.name, plan.stage.method, plan.method.label, folder.id, folder.path, seconds, scores, reused=True
     )
@@ -231,7 +244,7 @@ def _train(
         values = evaluate(0).flat()
         if main:
             folder.append_metrics(0, values)
-            ctx.tracker.log(0, values)
+            ctx.track(plan, values | {"step": 0})
     with stop_on_signal(enabled=device.world == 1) as stopped:
         try:
             reached = training.step - training.step % logging.report_every  # the last regular report
@@ -246,7 +259,7 @@ def _train(
                 if main:
                     if not report.early:  # otherwise the curve would depend on when somebody pressed Ctrl-C
                         folder.append_metrics(report.step, values)
-                        ctx.tracker.log(report.step, values)
+                        ctx.track(plan, values | {"step": report.step})
                     ctx.screen.update(report.step, report.rate, report.values)
                 if last or stopped.is_set() or _crossed(reached, report.step, logging.checkpoint_every):
                     _save(training, folder, seconds, main)
@@ -322,10 +335,11 @@ def _manifest(
     }
 
 
-def _tags(manifest: dict[str, Any]) -> dict[str, str]:
+def _tags(manifest: dict[str, Any], classes: Sequence[str]) -> dict[str, str]:
     environment: dict[str, str] = manifest["environment"]
     named = ("experiment", "method", "device", "seed")
-    return {f"cycada.{k}": str(v) for k, v in manifest.items() if k in named} | environment
+    note = {"cycada.left_out": text} if (text := left_out(classes)) else {}
+    return {f"cycada.{k}": str(v) for k, v in manifest.items() if k in named} | note | environment
 
 
 def _artifacts(folder: RunFolder) -> list[Path]:

@@ -17,12 +17,12 @@ from cycada.core.files import ready, unless_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
 from cycada.runs.reuse import checked
-from cycada.runs.run import run, run_stages
+from cycada.runs.run import Products, run, run_stages
 from cycada.storage.store import RunFolder
 from cycada.sweeps.launchers import Handle, InProcess, Launcher, WorkerDied, make_launcher
 from cycada.sweeps.plan import Cell, Job, SweepPlan, plan_sweep
 from cycada.sweeps.progress import SweepProgress
-from cycada.tracking.tracker import NullTracker
+from cycada.tracking.open_tracker import SeveralTrackers, check_trackers, open_tracker
 
 POLL = 0.3
 """Seconds between two checks of what runs."""
@@ -58,6 +58,7 @@ def sweep(
     jobs: int | None = None,
     cluster: str | None = None,
     screen: Progress | None = None,
+    products: Products = Products(),
 ) -> dict[str, Any]:
     """Plan a sweep and train every stage that is not done, as `cycada sweep` does.
 
@@ -69,6 +70,7 @@ def sweep(
             cluster.
         cluster: `slurm`, or `local`, through submitit; None trains in this process or its children.
         screen: Where progress is shown; None shows warnings only.
+        products: What trackers get beside the stages; `cycada.sweep` gives the report of each cell.
 
     Returns:
         The content of results/sweeps/NAME.json. A cell that failed is in it with its error.
@@ -79,11 +81,14 @@ def sweep(
     """
     planned = plan_sweep(file, assignments, seeds)
     logs = planned.results / "sweeps" / "logs"
-    return run_sweep(planned, make_launcher(cluster, jobs, logs, planned.sweep.cluster), screen)
+    return run_sweep(planned, make_launcher(cluster, jobs, logs, planned.sweep.cluster), screen, products)
 
 
 def run_sweep(
-    planned: SweepPlan, launcher: Launcher | None = None, screen: Progress | None = None
+    planned: SweepPlan,
+    launcher: Launcher | None = None,
+    screen: Progress | None = None,
+    products: Products = Products(),
 ) -> dict[str, Any]:
     """Train a planned sweep, write results/sweeps/NAME.json, and mirror the cells into the tracker.
 
@@ -91,6 +96,7 @@ def run_sweep(
         planned: The sweep.
         launcher: Where stages are trained; None means in this process. It is closed at the end.
         screen: Where progress is shown; None shows warnings only.
+        products: What trackers get beside the stages.
 
     Returns:
         The file's content. Of a failed stage only the cells fail that need it.
@@ -98,6 +104,8 @@ def run_sweep(
     Raises:
         Interrupted: After Ctrl-C, when all that ran is saved.
     """
+    for cell in planned.cells:
+        check_trackers(cell.config.tracking.kinds)
     launcher = launcher or InProcess()
     screen = screen or Progress(quiet=True)
     progress = _find_finished(planned, screen)
@@ -107,19 +115,15 @@ def run_sweep(
             _train_all(planned, launcher, progress, show, write, stopped.is_set)
     finally:
         launcher.close()
-    unreachable: set[str | None] = set()  # so that an address is waited for once
+    opened: dict[tuple[Any, ...], SeveralTrackers] = {}  # so that an address is waited for once
     for cell in planned.cells:
-        uri = cell.config.tracking.uri
-        if (
-            cell.config.tracking.kind != "none"
-            and uri not in unreachable
-            and all(progress.states[i] == "done" for i in cell.ids.values())
-        ):
-            summary = run(
-                cell.config, Progress(quiet=True)
-            )  # all stages are finished: this only mirrors them
-            if not summary.tracking:
-                unreachable.add(uri)
+        tracking = cell.config.tracking
+        if tracking.kinds and all(progress.states[i] == "done" for i in cell.ids.values()):
+            where = (tracking.kinds, tracking.uri)
+            if where not in opened:
+                opened[where] = open_tracker(*where, cell.config.results, screen.warn)
+            if opened[where].where:  # all stages are finished: this only mirrors them
+                run(cell.config, Progress(quiet=True), cell.variant, opened[where], products)
     return write()
 
 
@@ -236,7 +240,7 @@ def train_job(config: Config, threads: int | None, screen: Progress | None = Non
         torch.set_num_threads(threads)
         config = config.model_copy(update={"threads": config.threads or threads})
     screen = screen or Progress(quiet=True, whose=f"{config.name}, seed {config.seed}")
-    run_stages(config, NullTracker(), screen)
+    run_stages(config, SeveralTrackers({}), screen)
 
 
 def _title(job: Job) -> str:

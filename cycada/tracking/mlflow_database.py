@@ -12,6 +12,8 @@ from cycada.core.errors import CycadaError
 
 NEEDED = frozenset({"experiments", "runs", "metrics", "latest_metrics", "params", "tags"})
 """Tables that tracking needs."""
+MODELS = {"logged_models": "artifact_location", "model_versions": "storage_location"}
+"""Tables of models, which an older MLflow does not have, with the column of their address."""
 
 
 def prepare_database(
@@ -125,6 +127,8 @@ def _follow(path: Path, artifacts: Path) -> None:
             "SELECT experiment_id, artifact_location FROM experiments WHERE artifact_location LIKE ?",
             (pattern,),
         ).fetchall()
+        named = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        models = {table: MODELS[table] for (table,) in named if table in MODELS}
         for experiment, before in rows:
             if before == current or not before.startswith("file:"):
                 continue
@@ -136,4 +140,10 @@ def _follow(path: Path, artifacts: Path) -> None:
                 "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
                 (current, len(before) + 1, experiment, len(before) + 1, f"{before}/"),
             )
+            for table, column in models.items():
+                database.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                    f"WHERE substr({column}, 1, ?) = ?",
+                    (current, len(before) + 1, len(before) + 1, f"{before}/"),
+                )
         database.commit()

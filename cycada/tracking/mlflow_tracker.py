@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import getpass
+import json
 import logging
 import math
 import os
 import re
+import shlex
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
 from posixpath import normpath
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from cycada.core.lock import locked
 from cycada.core.secrets import redacted
 from cycada.tracking.mlflow_database import prepare_database
+from cycada.tracking.mlflow_model import save_model
+from cycada.tracking.tracker import Details, TrackedModel, run_name, trackers
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -31,8 +38,13 @@ LONGEST_NAME = 250
 """Characters that MLflow accepts in a name."""
 AFTERWARDS = ("final/", "quality/")
 """Prefixes of metrics that belong to the finished stage and not to a step."""
+LONGEST_TAG = 5000
+"""Characters that every version of MLflow accepts in a tag."""
+TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+"""Tag with which MLflow's page shows an experiment as one of training, without asking what it is."""
 
 
+@trackers("mlflow")
 class MlflowTracker:
     """Tracker that keeps one parent run per experiment and seed in MLflow, and one nested run per stage.
 
@@ -46,7 +58,6 @@ class MlflowTracker:
         warn: Called when another process is waited for and when a broken database was replaced.
 
     Attributes:
-        where: The address without passwords.
         client: The `mlflow.MlflowClient`.
         experiment, parent, stage: MLflow's ids of the experiment, its run, and the current stage's run.
         logged_steps: Metric -> the last step at which the current stage has it.
@@ -70,7 +81,7 @@ class MlflowTracker:
         results.mkdir(parents=True, exist_ok=True)
         self._results = results.resolve()
         address = uri or f"sqlite:///{self._results / 'mlflow.db'}"
-        self.where = redacted(address)
+        self._address = redacted(address)
         is_file = re.fullmatch(r"sqlite:///[^?:]+", address)
         database = Path(address.removeprefix("sqlite:///")) if is_file else None
         self._is_local = database is not None and database.resolve() == self._results / "mlflow.db"
@@ -92,6 +103,19 @@ class MlflowTracker:
         self.experiment = self.parent = self.stage = ""
         self.logged_steps: dict[str, int] = {}
         self.last_step, self.not_finite = -1, 0
+        self._name, self._seed, self._details = "", 0, Details()
+
+    @property
+    def where(self) -> str:
+        """The command that opens MLflow's page, and the address of the experiment in it.
+
+        The address asks for the view of training; otherwise MLflow shows that of agents.
+        """
+        experiment = f"#/experiments/{self.experiment}/runs?workflowType=machine_learning"
+        if self._address.startswith("http"):
+            return f"{self._address.rstrip('/')}/{experiment}"
+        command = f"mlflow ui --backend-store-uri {shlex.quote(self._address)}"
+        return f"{command}  # http://127.0.0.1:5000/{experiment}"
 
     def _locked(self) -> AbstractContextManager[None]:
         """Return a lock for finding a run or creating it, which two processes at once would both do."""
@@ -106,41 +130,87 @@ class MlflowTracker:
 
         return locked(path, report_wait, QUIET_WAIT, LONGEST_WAIT)
 
-    def begin(self, name: str, seed: int, config_id: str, tags: dict[str, str]) -> None:
+    def begin(
+        self, name: str, seed: int, config_id: str, tags: dict[str, str], details: Details = Details()
+    ) -> None:
         """Find or create the experiment and the parent run of this config and seed."""
+        self._name, self._seed, self._details = name, seed, details
         with self._locked():
-            experiment = self.client.get_experiment_by_name(name)
-            location = (self._results / "mlflow").as_uri() if self._is_local else None
-            self.experiment = (
-                experiment.experiment_id
-                if experiment
-                else self.client.create_experiment(name, artifact_location=location)
-            )
-            self.parent = self._find_or_create_run(
-                f"{name} seed {seed}", {"cycada.config_id": config_id}, tags
-            )
+            self.experiment = self._find_or_create_experiment(name)
+            keys = {"cycada.config_id": config_id}
+            self.parent = self._find_or_create_run(run_name(name, seed, details.variant), keys)
+        self._describe(self.parent, details.params, tags, details.description)
 
-    def begin_stage(self, stage: str, stage_id: str, params: dict[str, Any], tags: dict[str, str]) -> None:
-        """Find or create the stage's nested run, and log the parameters that it does not have yet."""
+    def _find_or_create_experiment(self, name: str) -> str:
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            location = (self._results / "mlflow").as_uri() if self._is_local else None
+            return str(self.client.create_experiment(name, artifact_location=location, tags=TRAINING))
+        for key, value in TRAINING.items():
+            if key not in experiment.tags:
+                self.client.set_experiment_tag(experiment.experiment_id, key, value)
+        return str(experiment.experiment_id)
+
+    def begin_stage(
+        self, stage: str, stage_id: str, params: dict[str, Any], tags: dict[str, str], description: str = ""
+    ) -> None:
+        """Find or create the stage's nested run, and log what it does not have yet."""
         keys = {"cycada.stage_id": stage_id, "mlflow.parentRunId": self.parent}
+        name = run_name(self._name, self._seed, self._details.variant, stage)
         with self._locked():
-            self.stage = self._find_or_create_run(stage, keys, tags)
-        run = self.client.get_run(self.stage)
-        self.logged_steps = _last_steps(run)
+            self.stage = self._find_or_create_run(name, keys)
+        self.logged_steps = _last_steps(self._describe(self.stage, params, tags, description))
         row_steps = [step for key, step in self.logged_steps.items() if not key.startswith(AFTERWARDS)]
         self.last_step, self.not_finite = max(row_steps, default=-1), 0
-        new = {k: str(v)[:500] for k, v in _with_valid_names(params).items() if k not in run.data.params}
-        if new:
-            self.client.log_batch(self.stage, params=[self._entities.Param(k, v) for k, v in new.items()])
 
-    def _find_or_create_run(self, name: str, keys: dict[str, str], tags: dict[str, str]) -> str:
+    def _describe(
+        self, run_id: str, params: Mapping[str, Any], tags: Mapping[str, str], description: str
+    ) -> Any:
+        """Log the parameters, tags and datasets that a run does not have yet; return the run as it was."""
+        run = self.client.get_run(run_id)
+        wanted = {**tags, **_provenance(tags), "mlflow.note.content": description}
+        new_tags = [
+            self._entities.RunTag(key, value[:LONGEST_TAG])
+            for key, value in wanted.items()
+            if value and key not in run.data.tags
+        ]
+        new_params = [
+            self._entities.Param(key, str(value)[:500])
+            for key, value in _with_valid_names(params).items()
+            if key not in run.data.params
+        ]
+        for some in _in_parts(new_tags, 100):  # as many as MLflow takes at once
+            self.client.log_batch(run_id, tags=some)
+        for some in _in_parts(new_params, 100):
+            self.client.log_batch(run_id, params=some)
+        present = {(i.dataset.name, i.dataset.digest) for i in run.inputs.dataset_inputs}
+        inputs = [
+            self._entities.DatasetInput(
+                self._entities.Dataset(
+                    dataset.name,
+                    dataset.digest,
+                    "cycada",
+                    json.dumps(dataset.source, default=str),
+                    profile=json.dumps({"num_rows": dataset.images}),
+                ),
+                [self._entities.InputTag("mlflow.data.context", dataset.context)],
+            )
+            for dataset in self._details.datasets
+            if (dataset.name, dataset.digest) not in present
+        ]
+        if inputs:
+            self.client.log_inputs(run_id, inputs)
+        return run
+
+    def _find_or_create_run(self, name: str, keys: dict[str, str]) -> str:
         """Return the id of the oldest run that has the tags `keys`; create it where there is none."""
         runs = self._search(keys)
         if runs:
             if runs[0].info.status not in ("RUNNING", "FINISHED"):
                 self.client.update_run(runs[0].info.run_id, status="RUNNING")
             return str(runs[0].info.run_id)
-        created = self.client.create_run(self.experiment, tags={**tags, **keys}, run_name=name).info.run_id
+        tags = {**keys, "mlflow.user": _user()}
+        created = self.client.create_run(self.experiment, tags=tags, run_name=name).info.run_id
         first = self._search(keys)[0].info.run_id
         if first != created:  # another machine, which has a lock of its own, was quicker
             self.client.delete_run(created)
@@ -153,10 +223,11 @@ class MlflowTracker:
         return self.client.search_runs([self.experiment], query, max_results=1, order_by=order)
 
     def log(self, step: int, values: dict[str, float]) -> None:
-        """Log a row of metrics, without those that the stage has at this step or a later one."""
-        if step < self.last_step:  # a resumed run repeats steps that were logged
-            return
-        self.last_step = step
+        """Log a row of metrics, without those that the stage has at this step or a later one.
+
+        A resumed run repeats steps that were logged.
+        """
+        self.last_step = max(step, self.last_step)
         row = {k: v for k, v in _with_valid_names(values).items() if k != "step"}
         # counted and left out: MLflow would show the largest float instead
         self.not_finite += sum(not math.isfinite(v) for v in row.values())
@@ -169,8 +240,8 @@ class MlflowTracker:
         metrics = [
             self._entities.Metric(k, float(v), now, step) for k, v in values.items() if math.isfinite(v)
         ]
-        for start in range(0, len(metrics), 1000):  # what MLflow takes at once
-            self.client.log_batch(run, metrics=metrics[start : start + 1000])
+        for some in _in_parts(metrics, 1000):  # as many as MLflow takes at once
+            self.client.log_batch(run, metrics=some)
 
     def end_stage(self, files: Iterable[Path], scores: dict[str, float]) -> None:
         """Upload the stage's files, log its last scores as `final/...`, and mark its run as finished."""
@@ -183,17 +254,44 @@ class MlflowTracker:
         self._set_ended(self.stage, "FINISHED")
         self.stage = ""
 
-    def _upload(self, run: str, files: Iterable[Path]) -> None:
-        """Upload the files that MLflow does not hold, or not to their last byte."""
-        sizes = {item.path: item.file_size for item in self.client.list_artifacts(run)}
+    def _upload(self, run: str, files: Iterable[Path], folder: str = "") -> None:
+        """Upload the files that MLflow does not hold, or not to their last byte, into a folder of the run."""
+        sizes = {
+            item.path.rpartition("/")[2]: item.file_size
+            for item in self.client.list_artifacts(run, folder or None)
+        }
         for file in files:
             if sizes.get(file.name) != file.stat().st_size:
-                self.client.log_artifact(run, str(file))
+                self.client.log_artifact(run, str(file), folder or None)
 
-    def end(self, scores: dict[str, float], failed: bool = False) -> None:
-        """Log the scores of all stages to the parent run, and mark it as finished or failed."""
+    def log_model(self, model: TrackedModel) -> None:
+        """Log a model to the run of its stage, unless the run has one, ready for `mlflow models serve`."""
+        keys = {"cycada.stage_id": model.stage_id, "mlflow.parentRunId": self.parent}
+        run = self._search(keys)[0].info.run_id
+        found = self.client.search_logged_models([self.experiment], f"source_run_id = '{run}'")
+        if any(logged.status == "READY" for logged in found):
+            return
+        for unfinished in found:  # of a process that was killed
+            self.client.delete_logged_model(unfinished.model_id)
+        tags = {"cycada.stage_id": model.stage_id, "cycada.kind": model.kind}
+        logged = self.client.create_logged_model(self.experiment, "model", run, tags)
+        with TemporaryDirectory() as folder:
+            save_model(model, Path(folder) / "model", run, logged.model_id)
+            self.client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
+        self.client.log_outputs(run, [self._entities.LoggedModelOutput(logged.model_id, 0)])
+        self.client.finalize_logged_model(logged.model_id, "READY")
+
+    def end(
+        self,
+        scores: dict[str, float],
+        failed: bool = False,
+        files: Mapping[str, Sequence[Path]] | None = None,
+    ) -> None:
+        """Log the scores of all stages and files to the parent run, and mark it as finished or failed."""
         if failed and self.stage:
             self._set_ended(self.stage, "FAILED")
+        for folder, some in (files or {}).items():
+            self._upload(self.parent, some, folder)
         with self._locked():
             self._log_changed(self.parent, 0, scores)
             self._set_ended(self.parent, "FAILED" if failed else "FINISHED")
@@ -237,6 +335,33 @@ def within(seconds: float, work: Callable[[], T]) -> T:
     if not wait([answer], timeout=seconds).done:
         raise TimeoutError(f"no answer within {seconds:g} seconds")
     return answer.result()
+
+
+def _user() -> str:
+    """Return who runs this; `unknown` where the machine does not say."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container's user may have no name
+        return "unknown"
+
+
+def _provenance(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags with which MLflow shows where a run comes from: its command and commit."""
+    command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    source = {"mlflow.source.type": "LOCAL", "mlflow.source.name": redacted(shlex.join(command))}
+    commit = tags.get("git", "")
+    if not re.fullmatch(r"[0-9a-f]{7,64}\+?", commit):
+        return source
+    return source | {
+        "mlflow.source.git.commit": commit.rstrip("+"),
+        "mlflow.source.git.dirty": str(commit.endswith("+")),
+    }
+
+
+def _in_parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Yield the items in parts of at most `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _last_steps(run: Any) -> dict[str, int]:

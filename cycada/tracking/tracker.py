@@ -1,39 +1,102 @@
-"""What a run tells an experiment tracker; a tracker that fails or is absent fails no run."""
+"""What a run tells an experiment tracker, and the registry of trackers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from cycada.core.interrupt import Interrupted
-from cycada.core.secrets import HIDDEN, redacted
-from cycada.tracking.mlflow_tracker import MlflowTracker
+from cycada.core.registry import Registry
+
+
+@dataclass(frozen=True)
+class TrackedDataset:
+    """One set of images that an experiment uses, as trackers show it.
+
+    Attributes:
+        name: Name of the domain, and in parentheses what its images are for, such as `svhn (source train)`.
+        digest: Fingerprint of all images and labels of the experiment.
+        context: What the images are for, such as `source train`.
+        images: Number of images.
+        source: The domain with its options, as in YAML.
+    """
+
+    name: str
+    digest: str
+    context: str
+    images: int
+    source: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is worth knowing of an experiment beside its name and seed.
+
+    Attributes:
+        variant: Label of the sweep's row that the experiment is; empty outside a sweep.
+        params: Its settings, flat, with dots in their names.
+        description: What it is, in Markdown.
+        datasets: The images that it uses.
+    """
+
+    variant: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+    datasets: Sequence[TrackedDataset] = ()
+
+
+@dataclass(frozen=True)
+class TrackedModel:
+    """An exported network, for trackers that keep models.
+
+    Attributes:
+        folder: The folder of the export.
+        stage_id: Id of the stage that it comes from.
+        kind: What it does with images: names their class, names the class of every pixel, or translates them.
+        classes: Names of the classes; empty for a generator.
+        channels: Number of image channels.
+        size: Height and width that it was trained on, in pixels.
+    """
+
+    folder: Path
+    stage_id: str
+    kind: Literal["classifier", "segmenter", "generator"]
+    classes: tuple[str, ...]
+    channels: int
+    size: tuple[int, int]
 
 
 class Tracker(Protocol):
     """Interface that a run reports to, from the beginning of an experiment to its end.
 
+    A tracker is registered as a class whose constructor takes the address `uri` (None for a place under the
+    results folder), the results folder, and a function `warn` that shows a warning.
+
     Attributes:
-        where: The tracker's address without passwords, to be shown to a person; empty where nothing is
-            tracked.
+        where: The command that shows what was tracked, without passwords; empty where nothing is tracked.
     """
 
     @property
     def where(self) -> str:
-        """The tracker's address."""
+        """The command that shows what was tracked."""
 
-    def begin(self, name: str, seed: int, config_id: str, tags: dict[str, str]) -> None:
+    def begin(
+        self, name: str, seed: int, config_id: str, tags: dict[str, str], details: Details = Details()
+    ) -> None:
         """Begin an experiment, or go on with it.
 
         Args:
-            name: The experiment's name.
+            name: The experiment's name; for a row of a sweep that of the sweep.
             seed: Its seed.
             config_id: A hash of its config, by which its run is found again.
             tags: Versions of Python, PyTorch and this code.
+            details: What is shown beside these.
         """
 
-    def begin_stage(self, stage: str, stage_id: str, params: dict[str, Any], tags: dict[str, str]) -> None:
+    def begin_stage(
+        self, stage: str, stage_id: str, params: dict[str, Any], tags: dict[str, str], description: str = ""
+    ) -> None:
         """Begin a stage of the experiment, go on with it, or show one that is reused.
 
         Args:
@@ -41,6 +104,7 @@ class Tracker(Protocol):
             stage_id: Its id, by which its run is found again.
             params: Its settings, flat, with dots in their names.
             tags: The experiment, method, device and seed, and the versions.
+            description: What it is, in Markdown.
         """
 
     def log(self, step: int, values: dict[str, float]) -> None:
@@ -49,8 +113,22 @@ class Tracker(Protocol):
     def end_stage(self, files: Iterable[Path], scores: dict[str, float]) -> None:
         """End the stage with its files and its last scores, as in `target/accuracy`."""
 
-    def end(self, scores: dict[str, float], failed: bool = False) -> None:
-        """End the experiment with the scores of its stages; `failed` where it stopped before its end."""
+    def log_model(self, model: TrackedModel) -> None:
+        """Keep the model of a stage of the experiment, before the experiment ends; only MLflow does."""
+
+    def end(
+        self,
+        scores: dict[str, float],
+        failed: bool = False,
+        files: Mapping[str, Sequence[Path]] | None = None,
+    ) -> None:
+        """End the experiment.
+
+        Args:
+            scores: The scores of its stages.
+            failed: Whether it stopped before its end.
+            files: Files of the experiment as a whole, by the folder that they are shown in ('' for none).
+        """
 
     def measured(self, stage_id: str, file: Path, values: dict[str, float]) -> None:
         """Add what was measured of a finished stage afterwards, wherever the stage is shown.
@@ -62,109 +140,18 @@ class Tracker(Protocol):
         """
 
 
-class NullTracker:
-    """Tracker that does nothing, for `tracking.kind: none`."""
-
-    where = ""
-
-    def begin(self, name: str, seed: int, config_id: str, tags: dict[str, str]) -> None:
-        """Do nothing."""
-
-    def begin_stage(self, stage: str, stage_id: str, params: dict[str, Any], tags: dict[str, str]) -> None:
-        """Do nothing."""
-
-    def log(self, step: int, values: dict[str, float]) -> None:
-        """Do nothing."""
-
-    def end_stage(self, files: Iterable[Path], scores: dict[str, float]) -> None:
-        """Do nothing."""
-
-    def end(self, scores: dict[str, float], failed: bool = False) -> None:
-        """Do nothing."""
-
-    def measured(self, stage_id: str, file: Path, values: dict[str, float]) -> None:
-        """Do nothing."""
+trackers: Registry[Any] = Registry("tracker")
+"""Name in `tracking.kind` to the class of the tracker."""
 
 
-class SafeTracker:
-    """Tracker that passes everything on to another until that fails.
-
-    It warns of the first failure and does nothing afterwards.
+def run_name(name: str, seed: int, variant: str, stage: str = "") -> str:
+    """Return what a run is called: `tiny seed 0`, or `pixel, - cycle seed 0` for a stage of a sweep's row.
 
     Args:
-        tracker: The tracker that may fail.
-        warn: Called with the warning.
+        name: The experiment's name.
+        seed: Its seed.
+        variant: Label of the sweep's row, which takes the place of the name; empty outside a sweep.
+        stage: Name of the stage, for the run of a stage.
     """
-
-    def __init__(self, tracker: Tracker, warn: Callable[[str], None]) -> None:
-        self._tracker: Tracker | None = tracker
-        self._warn = warn
-        self.where = tracker.where
-
-    def _pass_on(self, method: str, *values: Any, **named: Any) -> None:
-        if self._tracker is None:
-            return
-        try:
-            getattr(self._tracker, method)(*values, **named)
-        except Interrupted:
-            raise
-        except Exception as error:  # whatever a tracking server does, the run goes on
-            self._warn(
-                f"Tracking stopped ({_short(error)}). The run goes on, and its folder holds all results."
-            )
-            self._tracker, self.where = None, ""
-
-    def begin(self, name: str, seed: int, config_id: str, tags: dict[str, str]) -> None:
-        """Pass the beginning of an experiment on."""
-        self._pass_on("begin", name, seed, config_id, tags)
-
-    def begin_stage(self, stage: str, stage_id: str, params: dict[str, Any], tags: dict[str, str]) -> None:
-        """Pass the beginning of a stage on."""
-        self._pass_on("begin_stage", stage, stage_id, params, tags)
-
-    def log(self, step: int, values: dict[str, float]) -> None:
-        """Pass a row of metrics on."""
-        self._pass_on("log", step, values)
-
-    def end_stage(self, files: Iterable[Path], scores: dict[str, float]) -> None:
-        """Pass the end of a stage on."""
-        self._pass_on("end_stage", files, scores)
-
-    def end(self, scores: dict[str, float], failed: bool = False) -> None:
-        """Pass the end of an experiment on."""
-        self._pass_on("end", scores, failed=failed)
-
-    def measured(self, stage_id: str, file: Path, values: dict[str, float]) -> None:
-        """Pass later measurements of a finished stage on."""
-        self._pass_on("measured", stage_id, file, values)
-
-
-def open_tracker(kind: str, uri: str | None, results: Path, warn: Callable[[str], None]) -> Tracker:
-    """Return the tracker that a config asks for, or a `NullTracker` and a warning where it cannot be opened.
-
-    Args:
-        kind: `mlflow` or `none`.
-        uri: MLflow's tracking address; None keeps a SQLite database under `results`.
-        results: The results folder.
-        warn: Called with each warning.
-    """
-    if kind == "none":
-        return NullTracker()
-    if uri and HIDDEN in uri:
-        warn(
-            f"No tracking: {uri} was stored without its password. The run folder holds all results. "
-            "To mirror them, run `cycada run` with the full tracking.uri, or leave the password out of the "
-            "address and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
-        )
-        return NullTracker()
-    try:
-        return SafeTracker(MlflowTracker(uri, results, warn), warn)
-    except Interrupted:
-        raise
-    except Exception as error:
-        warn(f"No tracking ({_short(error)}). The run folder holds all results.")
-        return NullTracker()
-
-
-def _short(error: Exception) -> str:
-    return f"{type(error).__name__}: {redacted(str(error))[:200]}"
+    whole = f"{variant or name} seed {seed}"
+    return f"{stage}, {whole}" if stage else whole

@@ -18,10 +18,10 @@ from helpers.paths import ROOT
 
 from cycada.core.progress import Progress
 from cycada.image_quality.quality import quality
-from cycada.runs.run import run
+from cycada.tracked_run import run
 from cycada.tracking import mlflow_tracker as tracking
 from cycada.tracking.mlflow_tracker import MlflowTracker, within
-from cycada.tracking.tracker import NullTracker, open_tracker
+from cycada.tracking.open_tracker import open_tracker
 
 pytestmark = [
     pytest.mark.trains,
@@ -50,9 +50,9 @@ def test_mlflow_holds_what_the_folders_hold(tmp_path):
     runs = client.search_runs([experiment.experiment_id])
     children = {r.info.run_name: r for r in runs if "mlflow.parentRunId" in r.data.tags}
     assert len(runs) == 1 + len(CYCADA), "the second run found the first one's"
-    assert set(children) == set(CYCADA)
+    assert set(children) == {f"{stage}, tiny seed 0" for stage in CYCADA}
     for stage in summary.stages:
-        child = children[stage.name]
+        child = children[f"{stage.name}, tiny seed 0"]
         assert child.data.tags["cycada.stage_id"] == stage.id
         assert child.data.tags["git"]
         assert child.data.metrics["final/target/accuracy"] == pytest.approx(
@@ -65,9 +65,26 @@ def test_mlflow_holds_what_the_folders_hold(tmp_path):
             "every step once"
         )
         assert "target/class_accuracy/3" in child.data.metrics
-    files = {f.path for f in client.list_artifacts(children["pixel"].info.run_id)}
+    files = {f.path for f in client.list_artifacts(children["pixel, tiny seed 0"].info.run_id)}
     assert {"config.yaml", "scores.json", "confusion_target.png", "grid_0000004.png"} <= files
-    assert children["pixel"].data.params["phases.generators.optimizer.lr"] == "0.0002"
+    pixel = children["pixel, tiny seed 0"]
+    assert pixel.data.params["optimizers.generators.lr"] == "0.0002"
+    assert pixel.data.metrics["learning_rate/generators"] < 0.0002, "it has fallen"
+    assert pixel.data.metrics["images_per_second"] > 0
+    assert {i.dataset.name for i in pixel.inputs.dataset_inputs} >= {"optdigits (target train)"}
+    (parent,) = (r for r in runs if "mlflow.parentRunId" not in r.data.tags)
+    assert parent.info.run_name == "tiny seed 0"
+    assert (
+        parent.data.params["stages.pixel.losses.semantic_t.weight"]
+        == pixel.data.params["losses.semantic_t.weight"]
+    )
+    assert parent.data.metrics["final/target/accuracy"] == summary.stages[-1].scores["target"]["accuracy"]
+    assert {f.path for f in client.list_artifacts(parent.info.run_id)} >= {"report.html", "table.md", "pixel"}
+    assert [f.path for f in client.list_artifacts(parent.info.run_id, "pixel")] == ["pixel/grid_0000004.png"]
+    for tag in ("mlflow.note.content", "mlflow.source.name", "mlflow.source.git.commit", "mlflow.user"):
+        assert parent.data.tags[tag]
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert summary.tracking.endswith("runs?workflowType=machine_learning")
 
 
 def test_quality_measured_later_goes_to_the_stages_run(tmp_path):
@@ -95,7 +112,7 @@ def test_a_tracker_that_cannot_be_reached_is_a_warning(tmp_path):
 def test_mlflow_not_installed_is_a_warning(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     warnings = []
-    assert type(open_tracker("mlflow", None, tmp_path, warnings.append)) is NullTracker
+    assert not open_tracker(["mlflow"], None, tmp_path, warnings.append).where
     assert "No tracking" in warnings[0]
 
 
@@ -236,7 +253,7 @@ def test_a_stage_that_is_done_stays_so_when_a_later_one_fails(results):
     it.end_stage([], {"accuracy": 0.5})
     it.end({}, failed=True)
     runs = {r.info.run_name: r.info.status for r in it.client.search_runs([it.experiment])}
-    assert runs == {"it seed 0": "FAILED", "source": "FINISHED"}
+    assert runs == {"it seed 0": "FAILED", "source, it seed 0": "FINISHED"}
 
 
 def test_files_follow_a_results_folder_that_is_moved(results, tmp_path_factory, monkeypatch):
@@ -312,7 +329,7 @@ def test_a_database_of_an_older_mlflow_with_runs_is_kept(results):
     shutil.copy(results / "mlflow.db", older)
     half_made(older / "mlflow.db")
     warnings = []
-    assert type(open_tracker("mlflow", None, older, warnings.append)) is NullTracker
+    assert not open_tracker(["mlflow"], None, older, warnings.append).where
     assert "upgrade" in warnings[0]
     assert points(older) == ONCE
 
@@ -320,7 +337,7 @@ def test_a_database_of_an_older_mlflow_with_runs_is_kept(results):
 def test_a_folder_in_the_place_of_the_database_is_named(tmp_path):
     (tmp_path / "mlflow.db").mkdir()
     warnings = []
-    assert type(open_tracker("mlflow", None, tmp_path, warnings.append)) is NullTracker
+    assert not open_tracker(["mlflow"], None, tmp_path, warnings.append).where
     assert f"{tmp_path / 'mlflow.db'}: found a folder" in warnings[0]
 
 
@@ -335,7 +352,7 @@ def test_addresses_that_cannot_be_used_cost_seconds_and_one_warning(tmp_path):
             f"http://127.0.0.1:{silent.getsockname()[1]}",
         ):
             began, warnings = time.monotonic(), []
-            assert type(open_tracker("mlflow", uri, tmp_path, warnings.append)) is NullTracker
+            assert not open_tracker(["mlflow"], uri, tmp_path, warnings.append).where
             assert time.monotonic() - began < 6
             assert len(warnings) == 1
 
@@ -350,7 +367,7 @@ def test_a_lock_that_nobody_gives_back_is_said_once_and_waited_for_so_long(resul
     monkeypatch.setattr(tracking, "LONGEST_WAIT", 1)
     warnings = []
     with FileLock(results / "mlflow.lock", is_singleton=False):
-        assert type(open_tracker("mlflow", None, results, warnings.append)) is NullTracker
+        assert not open_tracker(["mlflow"], None, results, warnings.append).where
     assert ["waits for it" in w for w in warnings] == [True, False]
     assert "still held" in warnings[1]
 
@@ -403,7 +420,10 @@ def test_processes_that_start_at_once_make_no_run_twice(tmp_path):
     expected = [
         (f"shared {i}", *of)
         for i in range(3)
-        for of in (("shared {i} seed 0", 1), ("shared {i} seed 1", 1), ("source", 2))
+        for of in (
+            *((f"shared {{i}} seed {seed}", 1) for seed in (0, 1)),
+            *((f"source, shared {{i}} seed {seed}", 1) for seed in (0, 1)),
+        )
     ]
     assert sorted(found) == sorted(
         (name, run.format(i=name[-1]), "FINISHED", count) for name, run, count in expected
