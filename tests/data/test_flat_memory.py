@@ -1,15 +1,13 @@
 """SegmentationDataset in files do not pile up: reading, training and scoring 2,000 of them take what 200
 take."""
 
-import ctypes
-import gc
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from helpers.experiments import tiny_config
+from helpers.memory import STATUS, growth, peak
 from helpers.streets import STREETS
 from PIL import Image
 from torch import nn
@@ -26,39 +24,10 @@ from cycada.train.device import Device
 COUNT, SIZE = 2000, (64, 96)
 KEPT = 1800 * 4 * SIZE[0] * SIZE[1] / 2**20
 """Megabytes that the scenes after the first 200 would take if they were kept: 42."""
-STATUS = Path("/proc/self/status")
 pytestmark = [
     pytest.mark.trains,
     pytest.mark.skipif(not STATUS.exists(), reason="the kernel's own count of memory is Linux's"),
 ]
-
-
-def megabytes(name):
-    """VmRSS, what is resident now; VmHWM, the most that was since `forget`."""
-    gc.collect()
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
-        trim(0)  # what other tests freed would be used again first, and nothing would be seen to grow
-    return (
-        next(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith(name))
-        / 2**10
-    )
-
-
-def peak(do):
-    """Megabytes that were resident at most while it ran."""
-    Path("/proc/self/clear_refs").write_text("5")
-    do()
-    return megabytes("VmHWM")
-
-
-def growth(do, few, many):
-    """Megabytes that are there after `many` and were not after `few`."""
-    for k in range(few):
-        do(k)
-    before = megabytes("VmRSS")
-    for k in range(few, many):
-        do(k)
-    return megabytes("VmRSS") - before
 
 
 def folder(root, count, size=SIZE, classes=3):

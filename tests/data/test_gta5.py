@@ -72,6 +72,7 @@ def test_every_stage_of_a_recipe_runs(name, root, tmp_path):
     assert {size_of(path) for path in translated.iterdir()} == {(188, 104) if name == "resnet" else (104, 56)}
 
 
+@pytest.mark.slow
 def test_the_semantic_pixel_step_runs_checkpointed_in_bf16(root, tmp_path):
     saving = {"f_s": {"name": "drn26", "checkpointing": True}, "g": {**NETWORKS["g"], "checkpointing": True}}
     later = [f"stages.{name}=null" for name in ("task", "feature", "oracle")]

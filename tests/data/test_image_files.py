@@ -1,12 +1,12 @@
 """ImageFiles: class folders that are read at every step give what they give in memory, and do not pile up."""
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from helpers.experiments import CYCADA, TINY
+from helpers.memory import STATUS, growth
 from PIL import Image
 
 from cycada.config.schema import parse
@@ -178,15 +178,10 @@ def test_a_picture_that_is_damaged_later_is_named(root, tmp_path):
         batches(found, datasets, "source", 1)
 
 
-STATUS = Path("/proc/self/status")
-
-
 @pytest.mark.trains
 @pytest.mark.skipif(not STATUS.exists(), reason="the kernel's own count of memory is Linux's")
 def test_memory_stays_flat_over_a_large_folder(tmp_path):
     """1,500 pictures of 64 x 64 would take 18 MB, and 200 of them 2.4."""
-    from data.test_flat_memory import growth
-
     count, size = 1500, 64
     for name in ("cat", "dog"):
         for number in range(count // 2):
