@@ -49,7 +49,7 @@ def link_by_class(pictures: Iterable[tuple[Path, Path, str]], folder: Path, clas
         to.parent.mkdir(parents=True, exist_ok=True)
         try:
             to.symlink_to(file.resolve())
-        except (OSError, NotImplementedError):  # a file system without links
+        except OSError:  # a file system without links
             with whole(to) as temporary:
                 shutil.copy2(file, temporary)
 

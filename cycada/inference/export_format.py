@@ -128,7 +128,7 @@ def write_weights(folder: Path, net: nn.Module, about: Exported) -> None:
     """Write model.safetensors and config.json, each completely or not at all."""
     weights = {key: value.detach().cpu().contiguous().clone() for key, value in net.state_dict().items()}
     for name, content in (
-        (WEIGHTS, save(weights, {"format": "pt", "cycada": about.text()})),
+        (WEIGHTS, save(weights, {"cycada": about.text()})),
         (CONFIG, about.text().encode()),
     ):
         write_bytes(folder / name, content)

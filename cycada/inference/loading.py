@@ -80,13 +80,13 @@ def load_model(
 
 
 def purpose(stage: StagePlan) -> Role:
-    """Return the network that a stage is for: f_t where the stage trains it, else a generator, else f_t."""
+    """Return the network that a stage is for: f_t where the stage trains it, else its generator, if any."""
     learning = {role for phase in stage.phases for role in phase.roles}
     if "f_t" not in learning:
         for role in ROLES[1:]:
             if role in stage.specs:
                 return role
-    return "f_t"
+    return "f_t" if "f_t" in stage.specs else "g_st"
 
 
 def class_names(folder: RunFolder) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:

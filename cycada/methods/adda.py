@@ -6,6 +6,7 @@ source images (Tzeng et al. 2017, eq. 7 and 9).
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -60,14 +61,14 @@ class DomainDiscriminatorTensors(StepTensors[DiscriminatorOptionsT]):
     """
 
     @cached_property
+    @abstractmethod
     def output_source(self) -> Output:
         """Output of a task network on the source side; subclasses say which."""
-        raise NotImplementedError
 
     @cached_property
+    @abstractmethod
     def output_target(self) -> Output:
         """Output of f_t on target images."""
-        raise NotImplementedError
 
     def _discriminator_input(self, output: Output) -> Tensor:
         return output.features if self.options.critic_input == "features" else output.logits

@@ -122,7 +122,7 @@ def test_the_masks_give_the_miou_of_the_run(scenes, tmp_path, cycada):
         counts += confusion_matrix(
             torch.from_numpy(predicted.copy()).long(), torch.from_numpy(truth).long(), 9
         )
-    assert as_scores(counts, True) == stage.scores["target"]
+    assert as_scores(counts, "segmentation") == stage.scores["target"]
     shares = rows(tmp_path / "out" / "shares.csv")
     assert [row.pop("path") for row in shares] == ["a/0.png", "a/1.png", "a/2.png"]
     assert all(abs(sum(map(float, row.values())) - 1) < 1e-4 for row in shares)

@@ -255,7 +255,7 @@ def test_a_worker_between_two_stages_lets_the_others_save():
         place.close()
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_an_interrupted_sweep_goes_on(tmp_path, jobs):
     path = write_sweep(tmp_path, seeds=[0, 1])
     long = ["stages.pixel.steps=100000", "logging.checkpoint_every=100000"]
