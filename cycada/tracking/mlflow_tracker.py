@@ -179,10 +179,10 @@ class MlflowTracker:
             for key, value in _with_valid_names(params).items()
             if key not in run.data.params
         ]
-        for some in _in_parts(new_tags, 100):  # as many as MLflow takes at once
-            self.client.log_batch(run_id, tags=some)
-        for some in _in_parts(new_params, 100):
-            self.client.log_batch(run_id, params=some)
+        for tags_at_once in _in_parts(new_tags, 100):  # as many as MLflow takes at once
+            self.client.log_batch(run_id, tags=tags_at_once)
+        for params_at_once in _in_parts(new_params, 100):
+            self.client.log_batch(run_id, params=params_at_once)
         present = {(i.dataset.name, i.dataset.digest) for i in run.inputs.dataset_inputs}
         inputs = [
             self._entities.DatasetInput(

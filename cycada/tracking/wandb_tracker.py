@@ -94,14 +94,18 @@ class WandbTracker:
     ) -> None:
         """End a stage that did not come to its end, or write the run of the whole experiment."""
         self._finish(failed=failed)
-        if failed:
-            return
+        if not failed:
+            self._end_experiment(scores, files or {})
+        self._wandb.teardown()  # waits until wandb's own process has written all
+
+    def _end_experiment(self, scores: dict[str, float], files: Mapping[str, Sequence[Path]]) -> None:
+        """Write the run of the whole experiment."""
         name = run_name(self._name, self._seed, self._details.variant)
         params, text = dict(self._details.params), self._details.description
         self._run = self._start(name, self._config_id, "experiment", params, self._tags, text)
         if self._run is not None:
             self._run.summary.update(scores)
-            for folder, some in (files or {}).items():
+            for folder, some in files.items():
                 self._copy(some, folder)
         self._finish()
 
