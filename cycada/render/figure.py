@@ -118,6 +118,10 @@ def panel(figure: Figure, key: str, alt: str) -> Panel:
         key: The name of the panel, which also keeps the ids of its SVG apart from all others on the page.
         alt: The text for readers who cannot see the chart.
     """
+    # the places are found once for both files: to find them takes as long as to draw
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine("none")
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": key}):
         # the dpi matter only for scatter plots, which are the only pixels
@@ -133,8 +137,7 @@ def panel(figure: Figure, key: str, alt: str) -> Panel:
 
 
 def _pdf(figure: Figure) -> bytes:
-    """Return a figure that was drawn before as a PDF, which is the same file whenever it is made."""
-    figure.set_layout_engine("none")  # it stays where it is; to find the places takes half of the time
+    """Return a figure as a PDF, which is the same file whenever it is made."""
     rule = to_rgba(RULE)
     for spine in (spine for axes in figure.axes for spine in axes.spines.values()):
         if spine.get_edgecolor() == rule:
