@@ -79,10 +79,14 @@ def run(config: Config, screen: Progress | None = None) -> Summary:
     tracker = open_tracker(tracking.kind if main else "none", tracking.uri, config.results, screen.warn)
     summary = run_stages(config, tracker, screen)
     if main:
-        folder = config.results / "experiments" / config.name
+        file = _summary_file(config)
         with unless_read_only("the summary", screen.warn):
-            write_json(ready(folder) / f"seed{config.seed}.json", summary.as_dict())
+            write_json(ready(file.parent) / file.name, summary.as_dict())
     return summary
+
+
+def _summary_file(config: Config) -> Path:
+    return config.results / "experiments" / config.name / f"seed{config.seed}.json"
 
 
 def run_stages(config: Config, tracker: Tracker, screen: Progress) -> Summary:  # noqa: PLR0912 (the stages in their order)
@@ -92,7 +96,9 @@ def run_stages(config: Config, tracker: Tracker, screen: Progress) -> Summary:  
     if config.threads:
         torch.set_num_threads(config.threads)
     device = Device.find(config.device)
-    for stage in plans:
+    # What ended once has its data here, so that ids are known soon, and finished stages need no rehearsal.
+    ended = _summary_file(config).exists()
+    for stage in plans if not ended else ():
         rehearse(config, stage, memory_of(device.torch_device))
     with memory_named("data"):
         datasets = load_datasets(config, plans, device)
@@ -106,6 +112,8 @@ def run_stages(config: Config, tracker: Tracker, screen: Progress) -> Summary:  
     ids: dict[str, str] = {}
     for stage in plans:
         ids[stage.name] = stage_id(config, stage, ids, datasets, device)
+        if ended and not RunFolder(config.results / "runs" / ids[stage.name]).done:
+            rehearse(config, stage, memory_of(device.torch_device))
     if device.main:
         for message in unfinished(config, ids):
             screen.info(message)
