@@ -14,6 +14,7 @@ import pkgutil
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -99,13 +100,22 @@ class Registry(Mapping[str, T], Generic[T]):
 def needs(entry: Callable[..., Any]) -> tuple[str, ...]:
     """Return the names of an entry's positional parameters, which the toolkit passes to it."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return tuple(p.name for p in inspect.signature(entry).parameters.values() if p.kind in kinds)
+    return tuple(p.name for p in _parameters(entry) if p.kind in kinds)
 
 
 def option_defaults(entry: Callable[..., Any]) -> dict[str, Any]:
     """Return an entry's keyword-only parameters, which YAML may set, with their defaults."""
-    parameters = inspect.signature(entry).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    return {p.name: p.default for p in _parameters(entry) if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+@lru_cache(maxsize=1024)
+def _parameters(entry: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
+    return tuple(inspect.signature(entry).parameters.values())
+
+
+@lru_cache(maxsize=1024)
+def _type_hints(entry: Callable[..., Any]) -> Mapping[str, Any]:
+    return typing.get_type_hints(entry.__init__ if inspect.isclass(entry) else entry, include_extras=True)
 
 
 def check_options(entry: Callable[..., Any], given: Mapping[str, object], where: str) -> dict[str, Any]:
@@ -124,7 +134,7 @@ def check_options(entry: Callable[..., Any], given: Mapping[str, object], where:
     for name in given:
         if name not in defaults:
             raise CycadaError(f"{where}: unknown option {shown(name)}.{nearest(name, defaults)}")
-    hints = typing.get_type_hints(entry.__init__ if inspect.isclass(entry) else entry, include_extras=True)
+    hints = _type_hints(entry)
     given = {
         name: value for name, value in given.items() if value is not None or takes_none(hints.get(name, Any))
     }
@@ -147,7 +157,7 @@ def typed(value: object, hint: Any, where: str) -> Any:
             expected.
     """
     try:
-        converted = _adapter(hint).validate_python(value, strict=isinstance(value, bool))
+        converted = _adapter(hint, repr(hint)).validate_python(value, strict=isinstance(value, bool))
     except ValidationError as error:
         problem = error.errors()[0]
         advice = " Put it in quotes to have it as text." if problem["type"] == "string_type" else ""
@@ -160,7 +170,14 @@ def typed(value: object, hint: Any, where: str) -> Any:
     return converted
 
 
-def _adapter(hint: Any) -> TypeAdapter[Any]:
+@lru_cache(maxsize=1024)
+def _adapter(hint: Any, _spelling: str) -> TypeAdapter[Any]:
+    """Return the adapter of a type; a sweep asks for the same ones thousands of times.
+
+    Args:
+        hint: The type.
+        _spelling: Its text, which tells types apart that are equal: `int | str` and `str | int`.
+    """
     try:
         return TypeAdapter(hint, config={"coerce_numbers_to_str": True})
     except PydanticUserError:  # a model has a config of its own

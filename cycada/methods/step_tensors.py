@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Generic, Self
 
 import torch
@@ -190,8 +190,8 @@ class StepTensors(Generic[OptionsT]):
             CycadaError: The source of one of them does not show which networks it needs. The message says
                 what to do.
         """
-        tensors, roles = cls._reach(names)
-        return tensors | roles
+        tensors, roles = cls._reach(tuple(names))
+        return set(tensors | roles)
 
     @classmethod
     def roles_of(cls, names: Iterable[str]) -> set[str]:
@@ -203,11 +203,15 @@ class StepTensors(Generic[OptionsT]):
         Raises:
             CycadaError: See `dependencies`; or a tensor uses a role of a kind that does not exist.
         """
-        return cls._reach(names)[1]
+        return set(cls._reach(tuple(names))[1])
 
     @classmethod
-    def _reach(cls, names: Iterable[str]) -> tuple[set[str], set[str]]:
-        """Return the tensors and the roles that these tensors use, directly or through others."""
+    @lru_cache(maxsize=4096)
+    def _reach(cls, names: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the tensors and the roles that these tensors use, directly or through others.
+
+        Sweeps ask for the same ones thousands of times.
+        """
         todo = [
             (name, 0) for name in names
         ]  # a name, and where in the method resolution order it is looked up
@@ -237,7 +241,7 @@ class StepTensors(Generic[OptionsT]):
             owner = cls.__mro__[place]
             todo += [(mangled(n, owner), 0) for n in direct.attributes | (direct.declared - declared_roles)]
             todo += [(mangled(n, owner), place + 1) for n in direct.inherited]
-        return tensors, roles
+        return frozenset(tensors), frozenset(roles)
 
 
 def discriminator_gradient(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -108,6 +109,10 @@ class StagePlan:
 
     def identity(self) -> dict[str, Any]:
         """Return all settings that determine what the stage learns, as plain values."""
+        return dict(self._identity)
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
         stage = self.stage
         kept = {"method", "steps", "batch", "schedule", "precision", "augment", "ema", "compile"}
         kept |= {key for key in ("crop", "size", "load_size", "crop_area") if getattr(stage, key)}

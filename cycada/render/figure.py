@@ -15,12 +15,16 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from cycada.render.svg import compact, written
 
 INK, RULE = "#000001", "#000002"
 """Placeholders for the page's text and line colours."""
+GREY = "#b0b0b0"
+"""The colour of lines where there is no page."""
 COLORS = (
     "#3f90da",
     "#e76300",
@@ -74,13 +78,15 @@ class Panel:
         svg: The markup, to be put into HTML as it is.
         alt: The text for readers who cannot see the chart.
         key: The name of the chart, and of its file.
-        alone: The chart as the text of an SVG file, black on white, for a paper or a README.
+        alone: The chart as the text of an SVG file, black on white, for a README or a web page.
+        pdf: The chart as a PDF file, black on nothing, for a paper.
     """
 
     svg: str
     alt: str
     key: str
     alone: str
+    pdf: bytes
 
 
 def styled() -> Any:
@@ -112,6 +118,10 @@ def panel(figure: Figure, key: str, alt: str) -> Panel:
         key: The name of the panel, which also keeps the ids of its SVG apart from all others on the page.
         alt: The text for readers who cannot see the chart.
     """
+    # the places are found once for both files: to find them takes as long as to draw
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine("none")
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": key}):
         # the dpi matter only for scatter plots, which are the only pixels
@@ -122,4 +132,21 @@ def panel(figure: Figure, key: str, alt: str) -> Panel:
     inside = inside.replace("<svg", f'<svg role="img" aria-label="{escape(alt, quote=True)}"', 1)
     tree.attrib |= {"xmlns": "http://www.w3.org/2000/svg", "font-family": "sans-serif", **size}
     tree.insert(0, ET.Element("rect", {"width": "100%", "height": "100%", "fill": "white"}))
-    return Panel(inside, alt, key, written(tree).replace(RULE, "#b0b0b0").replace(INK, "black") + "\n")
+    alone = written(tree).replace(RULE, GREY).replace(INK, "black") + "\n"
+    return Panel(inside, alt, key, alone, _pdf(figure))
+
+
+def _pdf(figure: Figure) -> bytes:
+    """Return a figure as a PDF, which is the same file whenever it is made."""
+    rule = to_rgba(RULE)
+    for spine in (spine for axes in figure.axes for spine in axes.spines.values()):
+        if spine.get_edgecolor() == rule:
+            spine.set_edgecolor(GREY)
+    for line in figure.findobj(Line2D):
+        if isinstance(line, Line2D) and line.get_color() == RULE:
+            line.set_color(GREY)
+    file = io.BytesIO()
+    figure.savefig(
+        file, format="pdf", transparent=True, dpi=200, metadata={"CreationDate": None, "Producer": None}
+    )
+    return file.getvalue()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cycada.config.schema import parse
 from cycada.core.differences import dotted
 from cycada.core.errors import list_some
 from cycada.core.registry import option_defaults
@@ -46,7 +45,7 @@ def _groups(groups: dict[str, list[str]]) -> str:
 
 def _conditions(record: Record) -> dict[str, Any]:
     """Return what a score depends on apart from the method, by dotted keys, as far as the run stored it."""
-    config = parse(record.config, str(record.folder.path / "config.yaml"))
+    config = record.parsed
     data = config.data.model_dump(mode="json", include={"source", "target", "channels", "resize"})
     for side in ("source", "target"):
         data[side] = _defaults(data[side]["name"]) | data[side]

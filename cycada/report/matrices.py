@@ -42,7 +42,15 @@ def matrix(
         axes.add_patch(Rectangle((0, 0), k, k, facecolor=BLUES(0.0), linewidth=0))
         for i, j in np.argwhere(np.round(share) > 0):
             axes.add_patch(
-                Rectangle((j, i), 1, 1, facecolor=BLUES(share[i, j] / 100), linewidth=0, clip_on=False)
+                Rectangle(
+                    (j, i),
+                    1,
+                    1,
+                    facecolor=BLUES(share[i, j] / 100),
+                    linewidth=0,
+                    clip_on=False,
+                    in_layout=False,
+                )
             )
         between = np.arange(1, k)
         axes.vlines(between, 0, k, color="white", linewidth=0.4)
@@ -72,6 +80,7 @@ def matrix(
                             va="center",
                             fontsize=7,
                             color=color,
+                            in_layout=False,  # within the axes; to measure every number takes long
                         )
         return panel(figure, key, alt)
 

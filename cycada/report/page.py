@@ -10,9 +10,11 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from cycada.core.errors import list_some
 from cycada.metrics.many_classes import EACH, MANY
 from cycada.render.figure import SOURCE, TARGET, Panel
 from cycada.render.table import Table
+from cycada.report.cache import NO_CACHE, Cache
 from cycada.report.charts import ablation, class_bars, learning_curves, loss_curves
 from cycada.report.matrices import confusions, flip_matrices
 from cycada.report.pictures import Picture, grids, predicted_masks
@@ -20,7 +22,7 @@ from cycada.report.rows import ReportData
 from cycada.report.semantics import shared
 from cycada.report.sheets import left_out
 from cycada.report.table import TableRow
-from cycada.report.tsne import feature_charts
+from cycada.report.tsne import MOST, feature_charts, rows_with_clouds
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,12 @@ class Section:
         return not (self.sheets or self.panels or self.pictures or self.more)
 
 
-def sections(report: ReportData, lines: Sequence[TableRow], sheets: dict[str, Table]) -> list[Section]:
-    """Return the sections of the page in reading order."""
+def sections(
+    report: ReportData, lines: Sequence[TableRow], sheets: dict[str, Table], cache: Cache = NO_CACHE
+) -> list[Section]:
+    """Return the sections of the page in reading order, those included that have nothing to show."""
     rows = report.rows
+    with_cloud, without_cloud = rows_with_clouds(lines, report.reference)
     reference = report.row(report.reference)
     metric = report.metric
     several = max(len(row.outcomes) for row in rows) > 1
@@ -164,9 +169,14 @@ def sections(report: ReportData, lines: Sequence[TableRow], sheets: dict[str, Ta
             "Features",
             f"{metric.wording.features} A network that was trained on translated images only may well put "
             "real source images elsewhere. In t-SNE, the distance between far groups means nothing; the "
-            "A-distance below is the number to trust. Test labels only colour the points.",
+            "A-distance below is the number to trust. Test labels only colour the points."
+            + (
+                f" Not drawn, of more than {MOST} rows: {list_some([r.name for r in without_cloud])}."
+                if without_cloud
+                else ""
+            ),
             sheets=tuple(s for k, s in sheets.items() if k == "distance"),
-            panels=tuple(feature_charts(rows)),
+            panels=tuple(feature_charts(with_cloud, cache=cache)),
             kind="pairs",
             absent=f"No run here stored features. {evaluate}",
         ),

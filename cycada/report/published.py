@@ -9,8 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
+from cycada.core.yaml_files import read_plain
 from cycada.report.record import Record
 from cycada.report.rows import Variant
 from cycada.report.table import TableRow
@@ -111,9 +110,8 @@ def read_published() -> list[dict[str, Any]]:
 
 @cache
 def _file() -> dict[str, Any]:
-    contents: dict[str, Any] = yaml.safe_load(
-        files("cycada.report").joinpath("published.yaml").read_text(encoding="utf-8")
-    )
+    text = files("cycada.report").joinpath("published.yaml").read_text(encoding="utf-8")
+    contents: dict[str, Any] = read_plain(text)
     return contents
 
 

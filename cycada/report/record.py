@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from cycada.config.schema import EvaluationConfig, digest, parse
+from cycada.config.schema import Config, EvaluationConfig, digest, parse
 from cycada.data import domain_title, scene_domains
 from cycada.evaluation.scoring import stored_scores
 from cycada.losses import Term
@@ -78,6 +78,11 @@ class Record:
     def config(self) -> dict[str, Any]:
         """The experiment, as config.yaml holds it."""
         return self.folder.read_config()[0]
+
+    @cached_property
+    def parsed(self) -> Config:
+        """The experiment as a checked config; a setting that its version did not know is at its default."""
+        return parse(self.config, str(self.folder.path / "config.yaml"))
 
     @property
     def domains(self) -> tuple[str, str]:
@@ -147,7 +152,7 @@ class Record:
         """The rows of metrics.jsonl."""
         return self.folder.metrics()
 
-    @property
+    @cached_property
     def evaluations(self) -> list[dict[str, float]]:
         """The rows of metrics.jsonl with target scores."""
         rows = [row for row in self.metrics if f"target/{self.metric.key}" in row] if self.metric else []
@@ -256,7 +261,11 @@ class Record:
         Two runs have equal digests if they used the same method and were evaluated in the same way. A setting
         that a run of an older version did not know yet counts at its default.
         """
-        experiment = parse(self.config, str(self.folder.path / "config.yaml")).model_dump(mode="json")
+        return self._settings
+
+    @cached_property
+    def _settings(self) -> str:
+        experiment = self.parsed.model_dump(mode="json")
         stages, data = (
             experiment["stages"],
             {k: v for k, v in experiment["data"].items() if k not in ("root", "download")},

@@ -1,4 +1,4 @@
-"""The report as files: report.html, table.md, table.tex, table.csv, table.json and figures/*.svg."""
+"""The report as files: report.html, table.md, .tex, .csv and .json, and each figure as SVG and as PDF."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cycada.metrics.many_classes import MANY
 from cycada.render.table import Table
 from cycada.render.text import latex, markdown
 from cycada.report import provenance
+from cycada.report.cache import Cache
 from cycada.report.csv_table import csv_table
 from cycada.report.gather import gather
 from cycada.report.page import page, sections
@@ -74,7 +75,8 @@ def report(
     results = Path(results)
     data = gather(what, results, against)
     table = lines(data)
-    sheets = {s.key: s for s in _sheets(data, table)}
+    cache = Cache(results / "cache")
+    sheets = {s.key: s for s in _sheets(data, table, cache)}
     folder = Path(out) if out else results / "reports" / files.shortened(data.name)
     command = _command(what, against, title)
     missing = provenance.missing(data)
@@ -82,11 +84,12 @@ def report(
     lead = headline(table, data.reference)
     facts = provenance.provenance(data, command)
     files.ready(folder)
-    chapters = sections(data, table, sheets)
+    chapters = sections(data, table, sheets, cache)
     html = page(heading, lead, data, chapters, facts, missing)
     files.ready(folder / "figures")
     for panel in (p for chapter in chapters for p in (*chapter.panels, *chapter.more)):
         files.write_text(folder / "figures" / f"{panel.key}.svg", panel.alone)
+        files.write_bytes(folder / "figures" / f"{panel.key}.pdf", panel.pdf)
     files.write_text(
         folder / "table.json", json.dumps(provenance.as_json(data, table, command), indent=1) + "\n"
     )
@@ -99,7 +102,7 @@ def report(
     return ReportFiles(folder, sheets["results"], missing, data.failures)
 
 
-def _sheets(data: ReportData, table: Sequence[TableRow]) -> list[Table]:
+def _sheets(data: ReportData, table: Sequence[TableRow], cache: Cache) -> list[Table]:
     """Return the tables that have any contents, in their order on the page."""
     sheets = [main(table, data.reference)]
     if entries := published(table):
@@ -112,7 +115,7 @@ def _sheets(data: ReportData, table: Sequence[TableRow]) -> list[Table]:
         g for g in shared(data.rows, lambda outcome: outcome.translation) if any(r.drift for r in g.records)
     ]:
         sheets.append(drift_sheet(groups, data.metric))
-    if apart := distances(data.rows):
+    if apart := distances(data.rows, cache):
         sheets.append(distance_sheet(apart))
     if data.metric.of_pixels:
         sheets.insert(1, class_sheet(table, data.reference))

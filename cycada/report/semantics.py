@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
 
 import numpy as np
 
 from cycada.metrics.blind import in_words, rarely_predicted
 from cycada.metrics.distance import proxy_a_distance
+from cycada.report.cache import NO_CACHE, Cache
 from cycada.report.record import Record
 from cycada.report.rows import Outcome, Variant
 from cycada.report.table import Mean
@@ -135,20 +138,26 @@ class Distance:
     translated_target: Mean | None
 
 
-def distances(rows: Sequence[Variant]) -> list[Distance]:
+def distances(rows: Sequence[Variant], cache: Cache = NO_CACHE) -> list[Distance]:
     """Return the A-distances of the rows whose runs stored features."""
     rows_with_features = []
     for row in rows:
-        between = {side: Mean.of(_between(row, side)) for side in ("source", "translated")}
+        between = {side: Mean.of(_between(row, side, cache)) for side in ("source", "translated")}
         if any(between.values()):
             rows_with_features.append(Distance(row, between["source"], between["translated"]))
     return rows_with_features
 
 
-def _between(row: Variant, side: str) -> dict[int, float]:
+def _between(row: Variant, side: str, cache: Cache) -> dict[int, float]:
     by_seed = {}
+    version = metadata.version("scikit-learn")
     for outcome in row.outcomes:
         a, b = (outcome.last.analysis.get(f"features_{s}") for s in (side, "target"))
         if a is not None and b is not None and min(len(a), len(b)) >= 4:
-            by_seed[outcome.seed] = proxy_a_distance(a, b)
+            distance = cache.get(f"distance-{version}", [a, b], partial(_distance, a, b))
+            by_seed[outcome.seed] = float(distance)
     return by_seed
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.array(proxy_a_distance(a, b))

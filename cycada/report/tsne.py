@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cycada.metrics.many_classes import cut
 from cycada.render.figure import COLORS, SOURCE, TARGET, TRANSLATED, Panel, new, panel, plain, short, styled
+from cycada.report.cache import NO_CACHE, Cache
 from cycada.report.record import Record
 from cycada.report.rows import Variant
+from cycada.report.table import TableRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MOST = 6
+"""Largest number of rows whose features are drawn, because each embedding takes long."""
 SHOWN = 300
 """Largest number of points of a domain."""
 LEGEND = 20
@@ -25,18 +30,43 @@ OTHERS, COLORFUL = "#c9cdd2", tuple(c for c in COLORS if c not in ("#94a4a2", "#
 DOMAINS = {"source": (SOURCE, "o"), "translated": (TRANSLATED, "^"), "target": (TARGET, "x")}
 
 
-def feature_charts(rows: Sequence[Variant], seed: int = 0) -> list[Panel]:
+def rows_with_clouds(lines: Sequence[TableRow], reference: str) -> tuple[list[Variant], list[Variant]]:
+    """Choose the rows whose features are drawn: all, or of more than MOST those that matter most.
+
+    First come source only, the reference and the oracles, then the other rows by their scores.
+
+    Args:
+        lines: The main table.
+        reference: The name of the row that the others are tested against.
+
+    Returns:
+        The rows to draw and the rows to leave out, both in the order of the table. Rows whose runs stored no
+        features are in neither.
+    """
+    lines = [line for line in lines if _record_with_features(line.row)]
+
+    def rank(line: TableRow) -> tuple[bool, float]:
+        row = line.row
+        return row.name != reference and row.method != "source_only" and not row.oracle, -line.target.mean
+
+    chosen = {line.row.name for line in sorted(lines, key=rank)[:MOST]}
+    drawn = [line.row for line in lines if line.row.name in chosen]
+    return drawn, [line.row for line in lines if line.row.name not in chosen]
+
+
+def feature_charts(rows: Sequence[Variant], seed: int = 0, cache: Cache = NO_CACHE) -> list[Panel]:
     """Draw two panels per row, coloured by domain and by class, from its first seed that stored features."""
     panels = []
     for i, row in enumerate(rows):
-        records = [
-            o.last
-            for o in row.outcomes
-            if "features_target" in o.last.analysis and "features_source" in o.last.analysis
-        ]
-        if records:
-            panels += _two_panels(records[0], row.name, f"cloud{i}", seed)
+        if record := _record_with_features(row):
+            panels += _two_panels(record, row.name, f"cloud{i}", seed, cache)
     return panels
+
+
+def _record_with_features(row: Variant) -> Record | None:
+    """Return the run of the first seed of a row that stored the features of both domains, or None."""
+    stored = {"features_source", "features_target"}
+    return next((o.last for o in row.outcomes if stored <= set(o.last.analysis)), None)
 
 
 def embed(features: np.ndarray, seed: int) -> np.ndarray:
@@ -49,11 +79,12 @@ def embed(features: np.ndarray, seed: int) -> np.ndarray:
     return embedding
 
 
-def _two_panels(record: Record, name: str, key: str, seed: int) -> list[Panel]:
+def _two_panels(record: Record, name: str, key: str, seed: int, cache: Cache) -> list[Panel]:
     features, domain, label = _points(record, seed)
     if len(features) < 8:
         return []
-    points = embed(features, seed)
+    version = metadata.version("scikit-learn")  # another one may draw the same features in another way
+    points = cache.get(f"tsne-{version}-seed{seed}", [features], lambda: embed(features, seed))
     domains = [d for d in DOMAINS if (domain == d).any()]
     classes = record.classes or tuple(map(str, range(int(label.max()) + 1)))
     description = f"t-SNE of the features of {name}, seed {record.seed}"

@@ -108,10 +108,14 @@ def run(
         tracker = open_tracker(kinds, config.tracking.uri, config.results, screen.warn)
     summary = run_stages(config, tracker, screen, variant, products)
     if main:
-        folder = config.results / "experiments" / config.name
+        file = _summary_file(config)
         with unless_read_only("the summary", screen.warn):
-            write_json(ready(folder) / f"seed{config.seed}.json", summary.as_dict())
+            write_json(ready(file.parent) / file.name, summary.as_dict())
     return summary
+
+
+def _summary_file(config: Config) -> Path:
+    return config.results / "experiments" / config.name / f"seed{config.seed}.json"
 
 
 def run_stages(  # noqa: PLR0912 (the stages in their order)
@@ -127,7 +131,9 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
     if config.threads:
         torch.set_num_threads(config.threads)
     device = Device.find(config.device)
-    for stage in plans:
+    # What ended once has its data here, so that ids are known soon, and finished stages need no rehearsal.
+    ended = _summary_file(config).exists()
+    for stage in plans if not ended else ():
         rehearse(config, stage, memory_of(device.torch_device))
     with memory_named("data"):
         datasets = load_datasets(config, plans, device)
@@ -141,6 +147,8 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
     ids: dict[str, str] = {}
     for stage in plans:
         ids[stage.name] = stage_id(config, stage, ids, datasets, device)
+        if ended and not RunFolder(config.results / "runs" / ids[stage.name]).done:
+            rehearse(config, stage, memory_of(device.torch_device))
     if device.main:
         for message in unfinished(config, ids):
             screen.info(message)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from cycada.core import files
 from cycada.core.errors import CycadaError
+from cycada.core.yaml_files import read_plain
 from cycada.storage.schemas import check_schema, read_shaped
 from cycada.train.checkpoint import checkpoints
 
@@ -122,7 +123,7 @@ class RunFolder:
         """
         path = self.path / "config.yaml"
         try:
-            data = yaml.safe_load(path.read_bytes().decode())
+            data = read_plain(path.read_bytes().decode())
         except (OSError, ValueError, yaml.YAMLError, RecursionError):
             raise CycadaError(f"{path}: not readable. {self._question} {self.remedy}") from None
         match data:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cycada.runs.rescoring import find_same_weights
+from cycada.storage.identity import weights_id
 from cycada.sweeps.plan import SweepPlan
 from cycada.sweeps.sweep import seconds_left
 
@@ -21,7 +22,11 @@ def print_plan(planned: SweepPlan, slots: int, as_json: bool) -> None:
         as_json: Print one JSON object with the numbers instead.
     """
     unfinished = [job for job in planned.jobs.values() if not job.folder.done]
-    left = [job for job in unfinished if find_same_weights(job.folder) is None]
+    names = [path.name for path in (planned.results / "runs").glob("*")]
+    trained = {weights_id(name) for name in names if "-" in name} | set(names)
+    left = [
+        job for job in unfinished if weights_id(job.id) not in trained or not find_same_weights(job.folder)
+    ]
     to_score = len(unfinished) - len(left)  # trained already, with another evaluation
     seconds = seconds_left(left, planned.results)
     known = [s for s in seconds.values() if s is not None]

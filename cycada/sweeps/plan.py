@@ -225,9 +225,12 @@ def plan_sweep(path: Path | str, assignments: Sequence[str] = (), seeds: Sequenc
         raise CycadaError(f"{path}: seeds: found {twice[0]} twice in {list(seeds)}, expected each seed once.")
     cells = []
     for label, (data, stage) in _variants(sweep, path, assignments).items():
+        plans: list[StagePlan] = []  # they do not depend on the seed
         for seed in seeds:
             named = data | {"seed": seed, "name": f"{sweep.name}/{slug(label)}"}
-            cells.append(_cell(label, seed, configs.parse(named, f"{path}, '{label}'"), stage))
+            config = _needed_stages(label, configs.parse(named, f"{path}, '{label}'"), stage)
+            plans = plans or plan(config)
+            cells.append(Cell(label, seed, config, plans))
     compare = sweep.compare_to
     if compare is not None and compare not in {c.variant for c in cells}:
         raise CycadaError(
@@ -376,8 +379,8 @@ def _named(name: str, known: Iterable[str], where: str) -> list[str]:
     return terms
 
 
-def _cell(label: str, seed: int, config: Config, stage: str | None) -> Cell:
-    """Return the cell with the stages that its outcome needs.
+def _needed_stages(label: str, config: Config, stage: str | None) -> Config:
+    """Return a row's experiment with the stages alone that its outcome needs.
 
     These are its ancestors, and source-only stages, over which gains are counted.
     """
@@ -386,16 +389,17 @@ def _cell(label: str, seed: int, config: Config, stage: str | None) -> Cell:
         raise CycadaError(f"'{label}': there is no stage '{outcome}'.{nearest(outcome, config.stages)}")
     needed = config.ancestors(outcome) | {n for n, s in config.stages.items() if s.method == "source_only"}
     before = [n for n in config.stages if n in needed and n != outcome]
-    cut = config.model_copy(update={"stages": {n: config.stages[n] for n in [*before, outcome]}})
-    return Cell(label, seed, cut, plan(cut))
+    return config.model_copy(update={"stages": {n: config.stages[n] for n in [*before, outcome]}})
 
 
 def _jobs(cells: list[Cell]) -> dict[str, Job]:
     """Return every stage once, by id, and fill in the ids of the cells."""
     jobs: dict[str, Job] = {}
     loaded: dict[str, Datasets] = {}
+    devices: dict[str, Device] = {}
     for cell in cells:
-        device = Device.find(cell.config.device)
+        name = cell.config.device
+        device = devices.get(name) or devices.setdefault(name, Device.find(name))
         key = configs.digest(cell.config.data.model_dump(mode="json"))
         if key not in loaded:
             loaded[key] = load_datasets(cell.config, cell.plans, device)
