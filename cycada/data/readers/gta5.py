@@ -22,9 +22,10 @@ MAT_COUNTS = {"train": 12_403, "test": 6_382, "official_test": 6_181}
 
 @scene_domains("gta5")
 class Gta5(SceneDomain):
-    """GTA5, 24,966 frames of the game Grand Theft Auto V with the 19 classes of Cityscapes.
+    """GTA5, 24,966 frames of a game with Cityscapes' 19 classes.
 
-    Richter et al., "Playing for Data: Ground Truth from Computer Games", ECCV 2016; 1914 x 1052 pixels.
+    The game is Grand Theft Auto V. Richter et al., "Playing for Data: Ground Truth from Computer Games", ECCV
+    2016; 1914 x 1052 pixels.
 
     Files: images/*.png and labels/*.png below `folder`.
 
