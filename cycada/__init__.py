@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from cycada.report.report import report as report_on
     from cycada.runs.reuse import evaluate_run as evaluate
     from cycada.runs.run import run
+    from cycada.runs.seeds import run_seeds
     from cycada.study.build import build_study
     from cycada.study.score import score_study
     from cycada.study.serve import serve_study
     from cycada.style.transfer import stylize
+    from cycada.sweeps.compose import compose_ablation, compose_baselines, save_sweep
     from cycada.sweeps.sweep import sweep
 
 __version__ = "0.2.0"
@@ -36,6 +38,8 @@ __all__ = [
     "HubModel",
     "build_study",
     "check",
+    "compose_ablation",
+    "compose_baselines",
     "evaluate",
     "export",
     "load",
@@ -48,6 +52,8 @@ __all__ = [
     "quality",
     "report_on",
     "run",
+    "run_seeds",
+    "save_sweep",
     "score_study",
     "serve_study",
     "stylize",
@@ -62,7 +68,11 @@ _PLACES = {
     "parse": "cycada.config.schema:parse",
     "check": "cycada.planning.plan:plan",
     "run": "cycada.runs.run:run",
+    "run_seeds": "cycada.runs.seeds:run_seeds",
     "sweep": "cycada.sweeps.sweep:sweep",
+    "compose_ablation": "cycada.sweeps.compose:compose_ablation",
+    "compose_baselines": "cycada.sweeps.compose:compose_baselines",
+    "save_sweep": "cycada.sweeps.compose:save_sweep",
     "report_on": "cycada.report.report:report",
     "evaluate": "cycada.runs.reuse:evaluate_run",
     "translate": "cycada.inference.folders:translate",

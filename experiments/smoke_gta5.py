@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipes = [RECIPES / f"{name}.yaml" for name in options.configs]
     if options.dry_run:
         for file in recipes:
-            print(f"{file.stem}: {' '.join(cycada.load(file, options.set).stages)}")
+            print(f"{file.stem}: {' '.join(cycada.load_config(file, options.set).stages)}")
         return
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
