@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     hardware = describe_machine()
     content = {"command": command, "hardware": hardware, "rows": rows}
-    files.write_json(files.ready(options.out) / "smoke_gta5.json", content)
+    files.write_json(files.prepare_folder(options.out) / "smoke_gta5.json", content)
     text = measurements_as_markdown(rows, LEAD.format(command=command, hardware=hardware))
     files.write_text(options.out / "smoke_gta5.md", text)
     print(text)

@@ -11,7 +11,7 @@ import torch
 
 from cycada.config.schema import Config, digest
 from cycada.core.errors import memory_named
-from cycada.core.files import ready, unless_read_only, write_json
+from cycada.core.files import prepare_folder, warn_if_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
 from cycada.evaluation.scoring import HEADLINES, flatten_scores, percent
@@ -80,8 +80,8 @@ def run(config: Config, screen: Progress | None = None) -> Summary:
     summary = run_stages(config, tracker, screen)
     if main:
         folder = config.results / "experiments" / config.name
-        with unless_read_only("the summary", screen.warn):
-            write_json(ready(folder) / f"seed{config.seed}.json", summary.as_dict())
+        with warn_if_read_only("the summary", screen.warn):
+            write_json(prepare_folder(folder) / f"seed{config.seed}.json", summary.as_dict())
     return summary
 
 

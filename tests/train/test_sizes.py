@@ -79,7 +79,7 @@ def test_a_stage_trains_at_its_own_size():
     [
         (
             {"crop": None},
-            r"stages\.source\.crop: found none.*data\.size source and target are not of one shape",
+            r"stages\.source\.crop: found none.*data\.size gives source and target different shapes",
         ),
         ({"crop": [32, 62]}, r"expected at most data\.size, \[32, 60\]"),
         ({"size": [16, 24], "crop": [16, 28]}, r"expected at most stages\.source\.size, \[16, 24\]"),
@@ -96,7 +96,7 @@ def test_windows_that_do_not_fit_are_refused(stage, message):
 
 
 def test_whole_images_have_one_size():
-    with pytest.raises(CycadaError, match="only scenes are cropped or sized"):
+    with pytest.raises(CycadaError, match="only segmentation images are cropped"):
         plan(tiny_config({"source": {"method": "source_only", "size": 8}}))
     with pytest.raises(CycadaError, match="expected one number"):
         plan(tiny_config(data={"size": {"source": [16, 16], "target": [16, 16]}}))
