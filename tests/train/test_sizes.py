@@ -135,7 +135,7 @@ def test_a_window_shows_its_share_of_the_scene():
     crops = Crops(Numbered(size=(60, 120)), (16, 32), seed=0, flip=False, area=(0.25, 0.75))
     shares = []
     for epoch in range(30):
-        image, mask = crops[epoch, 1]
+        image, mask, _ = crops[epoch, 1]
         assert (image.shape, mask.shape) == ((3, 16, 32), (16, 32))
         steps = [(float(image[c].max()) - float(image[c].min())) / (n - 1) for c, n in ((0, 16), (1, 32))]
         assert steps[0] == pytest.approx(steps[1], rel=0.1), "proportions are kept"
@@ -145,7 +145,7 @@ def test_a_window_shows_its_share_of_the_scene():
 
 
 def test_a_window_of_the_whole_area_is_as_large_as_fits():
-    image, _ = Crops(Numbered(size=(40, 60)), (20, 20), seed=0, flip=False, area=(1, 1))[0, 0]
+    image, _, _ = Crops(Numbered(size=(40, 60)), (20, 20), seed=0, flip=False, area=(1, 1))[0, 0]
     assert (int(image[0].min()), int(image[0].max())) in {(0, 39), (0, 38), (1, 38), (1, 39)}
     assert int(image[1].max()) - int(image[1].min()) in (37, 38, 39)  # the outermost are means of two
 
