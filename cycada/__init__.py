@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from cycada.planning.plan import plan as check
     from cycada.report.report import report as report_on
     from cycada.runs.reuse import evaluate_run as evaluate
+    from cycada.runs.seeds import run_seeds
     from cycada.study.build import build_study
     from cycada.study.score import score_study
     from cycada.study.serve import serve_study
     from cycada.style.transfer import stylize
+    from cycada.sweeps.compose import compose_ablation, compose_baselines, save_sweep
     from cycada.tracked_run import run, sweep
 
 __version__ = "0.2.0"
@@ -35,6 +37,8 @@ __all__ = [
     "HubModel",
     "build_study",
     "check",
+    "compose_ablation",
+    "compose_baselines",
     "evaluate",
     "export",
     "load",
@@ -47,6 +51,8 @@ __all__ = [
     "quality",
     "report_on",
     "run",
+    "run_seeds",
+    "save_sweep",
     "score_study",
     "serve_study",
     "stylize",
@@ -61,7 +67,11 @@ _PLACES = {
     "parse": "cycada.config.schema:parse",
     "check": "cycada.planning.plan:plan",
     "run": "cycada.tracked_run:run",
+    "run_seeds": "cycada.runs.seeds:run_seeds",
     "sweep": "cycada.tracked_run:sweep",
+    "compose_ablation": "cycada.sweeps.compose:compose_ablation",
+    "compose_baselines": "cycada.sweeps.compose:compose_baselines",
+    "save_sweep": "cycada.sweeps.compose:save_sweep",
     "report_on": "cycada.report.report:report",
     "evaluate": "cycada.runs.reuse:evaluate_run",
     "translate": "cycada.inference.folders:translate",

@@ -354,6 +354,10 @@ def python_page() -> str:
         "parse_config",
         "check",
         "run",
+        "run_seeds",
+        "compose_ablation",
+        "compose_baselines",
+        "save_sweep",
         "sweep",
         "report_on",
         "evaluate",
@@ -383,7 +387,7 @@ def method_head(name: str) -> str:
         networks = ", ".join(f"`{role}`" for role in phase.trains)
         rows.append((phase.name + often, networks, terms or "-", off or "-"))
     lines = [
-        f"*{escaped(method.summary[0].upper() + method.summary[1:])}.*",
+        f"*{escaped(method.summary[0].upper() + method.summary[1:])}.* {escaped(method.details)}",
         "",
         table(
             ("phase", "networks that learn", "losses and default weights", "losses that can be switched on"),

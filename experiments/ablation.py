@@ -17,7 +17,6 @@ import cycada
 from cycada.cli.entry import run_command
 from cycada.core.progress import Progress
 from cycada.core.registry import typed
-from cycada.sweeps.compose import compose_ablation, save_sweep
 from cycada.sweeps.dry_run import print_plan
 from cycada.sweeps.plan import plan_sweep
 
@@ -41,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     pairs = [word.partition("=") for word in options.add]
     added = {term: typed(weight, float, f"--add {term}") for term, _, weight in pairs}
-    sweep = compose_ablation(options.config, options.stage, options.drop, added, options.only)
-    results = cycada.load(options.config, options.set).results
-    file = save_sweep(sweep, results / "sweeps")
+    sweep = cycada.compose_ablation(options.config, options.stage, options.drop, added, options.only)
+    results = cycada.load_config(options.config, options.set).results
+    file = cycada.save_sweep(sweep, results / "sweeps")
     if options.dry_run:
         print_plan(plan_sweep(file, options.set, options.seeds), options.jobs, as_json=False)
         return

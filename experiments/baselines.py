@@ -17,7 +17,6 @@ from pathlib import Path
 import cycada
 from cycada.cli.entry import run_command
 from cycada.core.progress import Progress
-from cycada.sweeps.compose import compose_baselines, save_sweep
 from cycada.sweeps.dry_run import print_plan
 from cycada.sweeps.plan import plan_sweep
 
@@ -35,11 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print the rows, and train nothing")
     options = parser.parse_args(arguments)
     screen = Progress()
-    sweep, left_out = compose_baselines(options.config, options.methods, options.set)
+    sweep, left_out = cycada.compose_baselines(options.config, options.methods, options.set)
     for method, reason in left_out.items():
         screen.info(f"{method} is left out: {reason}")
-    results = cycada.load(options.config, options.set).results
-    file = save_sweep(sweep, results / "sweeps")
+    results = cycada.load_config(options.config, options.set).results
+    file = cycada.save_sweep(sweep, results / "sweeps")
     if options.dry_run:
         print_plan(plan_sweep(file, options.set, options.seeds), options.jobs, as_json=False)
         return

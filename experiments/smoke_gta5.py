@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipes = [RECIPES / f"{name}.yaml" for name in options.configs]
     if options.dry_run:
         for file in recipes:
-            print(f"{file.stem}: {' '.join(cycada.load(file, options.set).stages)}")
+            print(f"{file.stem}: {' '.join(cycada.load_config(file, options.set).stages)}")
         return
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     hardware = describe_machine()
     content = {"command": command, "hardware": hardware, "rows": rows}
-    files.write_json(files.ready(options.out) / "smoke_gta5.json", content)
+    files.write_json(files.prepare_folder(options.out) / "smoke_gta5.json", content)
     text = measurements_as_markdown(rows, LEAD.format(command=command, hardware=hardware))
     files.write_text(options.out / "smoke_gta5.md", text)
     print(text)

@@ -18,13 +18,13 @@ from cycada.core.errors import CycadaError
 from cycada.core.registry import check_options
 from cycada.core.yaml_files import override
 from cycada.data import Domain, ImageSet, SceneDomain, scene_domains
-from cycada.data.doubts import grouped, listed
+from cycada.data.doubts import group_doubts, summarize_left_out
 from cycada.data.inspect import DatasetReport, Section, check, sheet
 from cycada.data.scenes import Palette, evenly_spaced
 from cycada.metrics.many_classes import EACH, worst_and_best
-from cycada.planning.build import agreed, prepared_domain
+from cycada.planning.build import check_same_classes, prepared_domain
 from cycada.planning.plan import plan
-from cycada.runs.counts import absent, absent_labels, contradictions
+from cycada.runs.counts import contradictions, warn_of_absent_classes, warn_of_absent_labels
 
 COLUMNS = ("", "pairs", "skipped", "read", "bad", "labels", "ignored", "W x H")
 SHOWN = 4
@@ -58,11 +58,11 @@ class Part:
         """List what a user should know about this part before training: doubtful files and absent classes."""
         if self.scenes is None:
             return []
-        notes = grouped(self.scenes.doubts(self.report.sound))
+        notes = group_doubts(self.scenes.doubts(self.report.sound))
         if self.scenes.image_labels is not None:
-            notes += absent_labels(self.scenes, classes) + contradictions(self.scenes, classes)
+            notes += warn_of_absent_labels(self.scenes, classes) + contradictions(self.scenes, classes)
         elif self.report.labelled:
-            notes += absent(classes, self.report.counts, self.report.read, self.count)
+            notes += warn_of_absent_classes(classes, self.report.counts, self.report.read, self.count)
         return notes
 
 
@@ -218,7 +218,7 @@ def check_config(config: Config, samples: int) -> Checked:
         for title, scenes in opened
     )
     try:
-        agreed(domains_by_side["source"].classes, domains_by_side["target"].classes)
+        check_same_classes(domains_by_side["source"].classes, domains_by_side["target"].classes)
     except CycadaError as error:
         parts += (Part("classes", 0, _report(None, classes, 0), fault=str(error)),)
     return Checked(f"{config.data.source.name} -> {config.data.target.name}", classes, palette, parts)
@@ -279,7 +279,7 @@ def print_checked(checked: Checked) -> None:
         for line in p.notes(checked.classes):
             print(f"warning: {p.title}: {line}", file=sys.stderr)
         if p.scenes and p.scenes.left_out:
-            out.print(f"{p.title}: left out: {listed(p.scenes.left_out)}", soft_wrap=True)
+            out.print(f"{p.title}: left out: {summarize_left_out(p.scenes.left_out)}", soft_wrap=True)
         if p.skipped:
             out.print(
                 f"{p.title}: {len(p.skipped)} bad pairs are left out: {', '.join(list(p.skipped)[:20])}",

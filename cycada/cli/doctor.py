@@ -111,13 +111,13 @@ def _memory() -> Finding:
 
 def _disk(results: Path) -> Iterator[Finding]:
     """Yield the free space where results go, and whether a file can be written there."""
-    from cycada.core.files import ready, write_text
+    from cycada.core.files import prepare_folder, write_text
 
     there = next(folder for folder in (results.absolute(), *results.absolute().parents) if folder.exists())
     yield Finding("disk", f"{shutil.disk_usage(there).free / 1e9:.1f} GB free for {results}")
     probe, made = results / f".doctor-{os.getpid()}", not results.exists()
     try:
-        write_text(ready(results) / probe.name, "written by cycada doctor\n")
+        write_text(prepare_folder(results) / probe.name, "written by cycada doctor\n")
         read_back = probe.read_text(encoding="utf-8")
         probe.unlink()
         if made:

@@ -12,7 +12,7 @@ from cycada.cli.completion import recipe_names
 from cycada.cli.values import PATH
 from cycada.config.recipes import find_config, recipes
 from cycada.core.errors import CycadaError
-from cycada.core.files import ready, write_text
+from cycada.core.files import prepare_folder, write_text
 
 
 def init(
@@ -63,6 +63,6 @@ def write_from_recipe(out: Path, recipe: str) -> str:
         for line in file.read_text(encoding="utf-8").splitlines()
         if not line.startswith("# yaml-language-server:")
     ]
-    ready(out.parent)
+    prepare_folder(out.parent)
     write_text(out, "\n".join([*lines, ""]))
     return names[file]

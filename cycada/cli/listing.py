@@ -221,13 +221,18 @@ def _losses() -> list[Entry]:
 
 def _methods() -> list[Entry]:
     return [
-        Entry(name, _sentence(method.summary), _sentence(method.summary), _method_facts(name, method))
+        Entry(
+            name,
+            _sentence(method.summary),
+            "\n\n".join(filter(None, (_sentence(method.summary), method.details))),
+            _method_facts(name, method),
+        )
         for name, method in methods.items()
     ]
 
 
 def _sentence(text: str) -> str:
-    """Return a phrase as a sentence; the name of a network keeps its small letter."""
+    """Return a phrase as a sentence; a name with an underscore, such as f_t, keeps its small letter."""
     starts_with_name = re.match(r"[a-z]+_", text)
     return (text if starts_with_name else text[:1].upper() + text[1:]).removesuffix(".") + "."
 
@@ -307,7 +312,7 @@ def _schedules() -> list[Entry]:
         "constant": "The learning rate stays as it is.",
         "linear": "The learning rate falls in equal steps to 0 (CycleGAN).",
         "cosine": "The learning rate falls to 0 as half a cosine.",
-        "poly": "The learning rate falls to 0 as `linear` to the power of 0.9 (DeepLab).",
+        "poly": "The learning rate falls to 0 as `linear` to the power 0.9 (DeepLab).",
     }
     names = typing.get_args(typing.get_type_hints(Schedule)["name"])
     options = tuple(
@@ -325,22 +330,24 @@ def _schedules() -> list[Entry]:
 
 
 def _recipes() -> list[Entry]:
+    remarks = recipes.remarks()
     return [
         Entry(
             name,
-            line,
+            _sentence(phrase),
+            "\n\n".join(_sentence(text) for text in (phrase, remarks[name]) if text),
             facts=(
                 ("File", tuple(recipes.recipes()[name].read_text(encoding="utf-8").splitlines())),
-                ("Use", _use(name, line)),
+                ("Use", _use(name, phrase)),
             ),
         )
-        for name, line in recipes.descriptions().items()
+        for name, phrase in recipes.descriptions().items()
     ]
 
 
-def _use(name: str, line: str) -> tuple[str, ...]:
+def _use(name: str, phrase: str) -> tuple[str, ...]:
     """Return what a recipe may be used for; a fragment is no experiment by itself."""
-    if line.startswith("fragment"):
+    if phrase.startswith("fragment"):
         return (f"uses: {name}",)
     command = "sweep" if name.startswith("sweeps/") else "run"
     return f"cycada {command} {name}", f"cycada init mine.yaml --from {name}", f"uses: {name}"
@@ -354,7 +361,7 @@ def _plugins() -> list[Entry]:
     return [
         Entry(
             name,
-            entry.summary if isinstance(entry, Method) else _first_line(entry),
+            _sentence(entry.summary) if isinstance(entry, Method) else _first_line(entry),
             _doc(entry),
             (),
             registry.kind,

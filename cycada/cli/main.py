@@ -105,11 +105,11 @@ def run(
         # before PyTorch is imported, which takes seconds
         screen.info(f"cycada {__version__}: {parsed.name}, seed {parsed.seed}")
 
-    from cycada.planning.idle import idle
+    from cycada.planning.idle import find_idle_settings
     from cycada.planning.plan import plan
     from cycada.tracked_run import run as run_experiment
 
-    for warning in idle(parsed, plan(parsed)) if main else ():
+    for warning in find_idle_settings(parsed, plan(parsed)) if main else ():
         screen.warn(warning)
     summary = run_experiment(parsed, screen)
     if not main:
@@ -179,8 +179,8 @@ def check(
 
 def _check_one(config: Path, overrides: list[str]) -> None:
     from cycada.config import schema as configs
-    from cycada.planning.absent import absent
-    from cycada.planning.idle import idle
+    from cycada.planning.absent import find_absent_resources
+    from cycada.planning.idle import find_idle_settings
     from cycada.planning.plan import plan
     from cycada.planning.rehearsal import rehearse
     from cycada.tracking.open_tracker import check_trackers
@@ -190,7 +190,7 @@ def _check_one(config: Path, overrides: list[str]) -> None:
     check_trackers(parsed.tracking.kinds)
     for stage in plans:
         rehearse(parsed, stage)
-    for warning in [*idle(parsed, plans), *absent(parsed, plans)]:
+    for warning in [*find_idle_settings(parsed, plans), *find_absent_resources(parsed, plans)]:
         Progress().warn(f"{config}: {warning}")
     table = Table(
         title=f"{parsed.name}: {parsed.data.source.name} -> {parsed.data.target.name}", show_lines=True

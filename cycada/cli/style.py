@@ -111,7 +111,7 @@ def style(
     """Give one picture the style of another. Its pixels are optimised (Gatys et al. 2016), no network is."""
     from cycada.core.interrupt import Interrupted, stop_on_signal
     from cycada.core.progress import Progress
-    from cycada.data.doubts import grouped
+    from cycada.data.doubts import group_doubts
     from cycada.data.picture import picture_doubts
     from cycada.style import networks, pictures
     from cycada.style.layers import usual_layers
@@ -121,7 +121,7 @@ def style(
     pictures.check_out(out)
     content_picture = pictures.read(content, size)
     style_picture = pictures.read(style, style_size or size)
-    for doubt in grouped({str(path): picture_doubts(path) for path in (content, style)}):
+    for doubt in group_doubts({str(path): picture_doubts(path) for path in (content, style)}):
         Progress().warn(doubt)
     layers_of_style = style_layers.split(",") if style_layers else list(STYLE)
     layer_of_content = content_layer or CONTENT

@@ -35,11 +35,21 @@ def recipes() -> dict[str, Path]:
 
 
 def descriptions() -> dict[str, str]:
-    """Return one line for each shipped recipe, by its name, as `configs/README.md` says it."""
+    """Return a short phrase for each shipped recipe, by its name, from the tables of `configs/README.md`."""
+    return {name: phrase for name, (phrase, _) in _rows().items()}
+
+
+def remarks() -> dict[str, str]:
+    """Return what the tables of `configs/README.md` remark on each shipped recipe, by its name; often ''."""
+    return {name: remark for name, (_, remark) in _rows().items()}
+
+
+def _rows() -> dict[str, tuple[str, str]]:
+    """Return the phrase and the remark of each shipped recipe, without links."""
     text = (next(iter(recipes().values())).parents[0] / "README.md").read_text(encoding="utf-8")
-    lines = re.findall(r"^\| \[[^]]*\]\(([^)]*)\.yaml\) \| (.*) \|$", text, re.MULTILINE)
-    known = {name: re.sub(r" ?\(?\[[^]]*\]\([^)]*\)\)?", "", line) for name, line in lines}
-    return {name: known.get(name, "") for name in recipes()}
+    lines = re.findall(r"^\| \[[^]]*\]\(([^)]*)\.yaml\) \| (.*?) \| (?:(.*) )?\|$", text, re.MULTILINE)
+    known = {name: (phrase, re.sub(r"\[[^]]*\]\([^)]*\)", "", remark)) for name, phrase, remark in lines}
+    return {name: known.get(name, ("", "")) for name in recipes()}
 
 
 def find_config(word: Path | str, folder: Path = Path()) -> Path:

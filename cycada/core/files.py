@@ -54,7 +54,7 @@ def temporary(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole(path: Path, lasting: bool = False) -> Iterator[Path]:
+def write_atomically(path: Path, lasting: bool = False) -> Iterator[Path]:
     """Yield the path of a temporary file, which becomes `path` when the `with` block ends without an error.
 
     Args:
@@ -70,7 +70,7 @@ def whole(path: Path, lasting: bool = False) -> Iterator[Path]:
         sync(path.parent)
 
 
-def shortened(name: str, most: int = 100) -> str:
+def shorten_name(name: str, most: int = 100) -> str:
     """Return `name`, cut to at most `most` bytes; a cut name ends with six characters of its hash."""
     if len(name.encode()) <= most:
         return name
@@ -79,13 +79,19 @@ def shortened(name: str, most: int = 100) -> str:
 
 
 def write_text(path: Path, text: str, lasting: bool = False) -> None:
-    """Write a text file atomically, in UTF-8 and with its line ends unchanged; see `whole` for `lasting`."""
+    """Write a text file atomically, in UTF-8 and with its line ends unchanged.
+
+    Args:
+        path: The file to write.
+        text: Its content.
+        lasting: See `write_atomically`.
+    """
     write_bytes(path, text.encode(), lasting)
 
 
 def write_bytes(path: Path, content: bytes, lasting: bool = False) -> None:
-    """Write a file atomically; see `whole` for `lasting`."""
-    with whole(path, lasting) as part:
+    """Write a file atomically; see `write_atomically` for `lasting`."""
+    with write_atomically(path, lasting) as part:
         part.write_bytes(content)
 
 
@@ -105,7 +111,7 @@ def write_json(path: Path, value: Any, lasting: bool = False, indent: int | None
 
 
 @contextmanager
-def unless_read_only(what: str, warn: Callable[[str], None]) -> Iterator[None]:
+def warn_if_read_only(what: str, warn: Callable[[str], None]) -> Iterator[None]:
     """Turn the error of writing to a read-only place, within a `with` block, into a warning.
 
     For files that are useful but not needed, such as a report's tables next to runs of somebody else.
@@ -138,7 +144,7 @@ def sync(path: Path) -> None:
             raise
 
 
-def ready(folder: Path, alone: bool = False) -> Path:
+def prepare_folder(folder: Path, alone: bool = False) -> Path:
     """Create a folder if it is missing, remove temporary files of dead processes from it, and return it.
 
     Args:

@@ -10,7 +10,7 @@ NAMED = 10
 """Number of classes or files that a line names before it gives the number of the others."""
 
 
-def listed(files: Mapping[str, str]) -> str:
+def summarize_left_out(files: Mapping[str, str]) -> str:
     """Return one line with the number of files and, for each reason, the names of the first few.
 
     Args:
@@ -28,7 +28,7 @@ def listed(files: Mapping[str, str]) -> str:
     return f"{len(files)} ({'; '.join(parts)}{'; ...' if len(reasons) > NAMED else ''})"
 
 
-def grouped(doubts: Mapping[str, Sequence[str]]) -> list[str]:
+def group_doubts(doubts: Mapping[str, Sequence[str]]) -> list[str]:
     """Return one sentence for each kind of doubt, with the number of files and the name of the first.
 
     Args:

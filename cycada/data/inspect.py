@@ -13,7 +13,7 @@ from PIL import Image as Pil
 from PIL import ImageDraw
 
 from cycada.core.errors import CycadaError
-from cycada.core.files import ready, whole
+from cycada.core.files import prepare_folder, write_atomically
 from cycada.core.registry import option_defaults
 from cycada.core.types import IGNORE, ignore_index
 from cycada.data.domain import Domain, domains
@@ -168,8 +168,8 @@ def sheet(
     strips = [
         np.pad(s, ((0, 4), (0, total - s.shape[1]), (0, 0)), constant_values=255) for s in (*strips, *legend)
     ]
-    ready(path.parent)
-    with whole(path) as part:
+    prepare_folder(path.parent)
+    with write_atomically(path) as part:
         Pil.fromarray(np.concatenate(strips)).save(
             part, format=Pil.registered_extensions().get(path.suffix.lower())
         )

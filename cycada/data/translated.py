@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image as Pil
 from torch import Tensor
 
-from cycada.core.files import whole
+from cycada.core.files import write_atomically
 from cycada.core.types import IGNORE
 from cycada.data.fitted import ResizedDataset
 from cycada.data.image_set import ImageSet
@@ -42,7 +42,7 @@ def write_png(file: Path, pixels: Tensor) -> None:
         pixels: (C, H, W) uint8, C = 1 or 3.
     """
     array = pixels.permute(1, 2, 0).cpu().numpy()
-    with whole(file) as part:
+    with write_atomically(file) as part:
         Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(
             part, format="PNG", compress_level=1
         )

@@ -12,7 +12,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from cycada.core.files import ready, whole
+from cycada.core.files import prepare_folder, write_atomically
 from cycada.core.types import IGNORE, Batch
 from cycada.data import ImageSet, resize_images, resize_logits, resize_mask, to_bytes, to_float
 from cycada.data.inspect import coloured
@@ -124,8 +124,8 @@ def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], 
                 large, Image.Resampling.NEAREST
             )
             page.paste(picture, (c * across, HEAD + r * down))
-    ready(path.parent)
-    with whole(path) as temporary:
+    prepare_folder(path.parent)
+    with write_atomically(path) as temporary:
         page.save(temporary, format="PNG")
 
 
@@ -222,7 +222,7 @@ def draw_confusion(counts: torch.Tensor, classes: tuple[str, ...], title: str, p
         for i, j in zip(*array.nonzero(), strict=True):
             color = "white" if share[i, j] > 0.5 else "black"
             axes.text(j, i, str(int(array[i, j])), ha="center", va="center", fontsize=7, color=color)
-    with whole(path) as temporary:
+    with write_atomically(path) as temporary:
         figure.savefig(temporary, format="png")
 
 

@@ -1,4 +1,4 @@
-"""A warning about classes that the frozen source classifier hardly predicts in the target.
+"""A warning about classes that the frozen source classifier rarely predicts on target images.
 
 It comes before a translation is learnt with a semantic loss, which would keep such classes from being
 translated well.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from cycada.data.scenes import evenly_spaced
 from cycada.evaluation.predict import eval_mode, predictions
 from cycada.methods import Networks
-from cycada.metrics.blind import in_words, rarely_predicted
+from cycada.metrics.missing_classes import describe_classes, find_rarely_predicted
 from cycada.planning.build import Datasets
 from cycada.planning.plan import StagePlan
 from cycada.train.device import Device
@@ -18,11 +18,14 @@ IMAGES = 1000
 """The number of target training images that are classified, spread evenly."""
 
 
-def missing_classes(plan: StagePlan, nets: Networks, datasets: Datasets, device: Device) -> str | None:
-    """Return a warning about classes that f_s hardly predicts in the target, or None.
+def warn_of_missing_classes(
+    plan: StagePlan, nets: Networks, datasets: Datasets, device: Device
+) -> str | None:
+    """Return a warning about classes that f_s rarely predicts on target images, or None.
 
-    It is for image labels only: shares of pixels of two sets of images differ anyway. Source labels and
-    unlabelled target training images are used. No state changes; every process has to take part.
+    It is for image-level labels only: the shares of classes among pixels differ between sets of images
+    anyway. Source labels and unlabelled target training images are used. No state changes; every process
+    has to take part.
 
     Args:
         plan: The plan of the stage.
@@ -43,18 +46,15 @@ def missing_classes(plan: StagePlan, nets: Networks, datasets: Datasets, device:
             plan.stage.precision,
             rows=evenly_spaced(len(target), IMAGES),
         )
-    missing = rarely_predicted(
+    missing = find_rarely_predicted(
         predicted.bincount(minlength=classes).tolist(),
         source.image_labels.cpu().long().bincount(minlength=classes).tolist(),
     )
     if not missing:
         return None
     return (
-        f"f_s hardly ever predicts {in_words(missing, datasets.classes)}. Unless the target has so few of "
-        "them, f_s does "
-        f"not recognise them there, and {' and '.join(terms)} will keep their translations from looking like "
-        "the target. "
-        f"The loss may still help on the whole: compare with {terms[0]}=0. An f_s trained with `augment` may "
-        "recognise "
-        f"more."
+        f"f_s rarely predicts {describe_classes(missing, datasets.classes)}. Either the target has few "
+        f"images of these classes, or f_s does not recognise them there; then {' and '.join(terms)} keeps "
+        f"translations of these classes from looking like the target. The loss may still help on the whole: "
+        f"compare with {terms[0]}=0. An f_s trained with `augment` may recognise more."
     )

@@ -36,7 +36,7 @@ def write_quality_tables(
         f"Steps x batch: {budgets}. Trained on {devices}.",
         *notes(measured),
     ]
-    files.ready(folder)
+    files.prepare_folder(folder)
     content = {"command": command, "rows": as_plain(tables), "notes": remarks, "runs": measured}
     files.write_json(folder / f"{name}.json", content)
     files.write_text(folder / f"{name}.csv", as_csv(tables))

@@ -14,7 +14,7 @@ import torch
 
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError, list_some
-from cycada.core.files import unless_read_only
+from cycada.core.files import warn_if_read_only
 from cycada.core.progress import Progress
 from cycada.data import ImageSet, to_bytes, to_float
 from cycada.data.scenes import evenly_spaced
@@ -96,7 +96,7 @@ def quality(
         screen = screen or Progress(quiet=True)
         blocks = _measure(folder, config, stage, device, *networks, missing, screen)
         stored = measured(folder) | {keys[part]: block for part, block in blocks.items()}
-        with unless_read_only(FILE, screen.warn):
+        with warn_if_read_only(FILE, screen.warn):
             folder.write_json(FILE, {"format": FORMAT, "measured": stored})
             to_tracker = open_tracker(
                 config.tracking.kinds, config.tracking.uri, folder.path.parents[1], screen.warn

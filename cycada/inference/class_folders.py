@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cycada.core.errors import CycadaError
-from cycada.core.files import whole
+from cycada.core.files import write_atomically
 
 
 def folder_names(classes: Sequence[str]) -> Mapping[str, str]:
@@ -50,7 +50,7 @@ def link_by_class(pictures: Iterable[tuple[Path, Path, str]], folder: Path, clas
         try:
             to.symlink_to(file.resolve())
         except OSError:  # a file system without links
-            with whole(to) as temporary:
+            with write_atomically(to) as temporary:
                 shutil.copy2(file, temporary)
 
 

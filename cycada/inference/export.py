@@ -10,7 +10,7 @@ from torch import nn
 
 from cycada.config.schema import Config, Spec
 from cycada.core.errors import CycadaError, shown
-from cycada.core.files import ready, write_text
+from cycada.core.files import prepare_folder, write_text
 from cycada.inference.export_format import (
     CARD,
     CONFIG,
@@ -59,10 +59,10 @@ def export(
         run: A run folder, the beginning of a run's id, or the name of an experiment.
         out: The folder to write to.
         direction: The earlier way to name a generator: `st` is `network="g_st"`, `ts` is `network="g_ts"`.
-        onnx: Write the network as ONNX, too, and compare its answers with torch's.
+        onnx: Write the network as ONNX, too, and compare its outputs with torch's.
         results: The folder of the runs.
         network: `f_t`, `g_st` or `g_ts`; the default is what the stage is for.
-        torch_export: Write the network as a program of torch.export, too, and compare its answers.
+        torch_export: Write the network as a program of torch.export, too, and compare its outputs.
 
     Returns:
         The files that were written.
@@ -78,7 +78,7 @@ def export(
     net = _network(folder, config, stage, role)
     about = _about(folder, config, stage, role, net)
     _check_free(out, about)
-    ready(out)
+    prepare_folder(out)
     from cycada.inference.hub import HubModel  # imports huggingface_hub
 
     write_text(out / CARD, card(about, folder))

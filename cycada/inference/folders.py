@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cycada.core.errors import CycadaError
-from cycada.core.files import ready
+from cycada.core.files import prepare_folder
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
-from cycada.data.doubts import grouped, listed
+from cycada.data.doubts import group_doubts, summarize_left_out
 from cycada.data.picture import SUFFIXES, describe_folder, list_pictures, picture_doubts, read_picture
 from cycada.data.translated import is_whole
 from cycada.inference.image_writer import Format, mark_of, save_like
@@ -108,9 +108,9 @@ def translate(  # noqa: PLR0913 (each is an option of its caller)
     else:
         pairs, result.left_out = _pairs_of_folder(source, out, recursive, form)
     if result.left_out:
-        screen.warn(f"{source}: not translated: {listed(result.left_out)}.")
+        screen.warn(f"{source}: not translated: {summarize_left_out(result.left_out)}.")
     for folder in {to.parent for _, to in pairs if to.parent.is_dir()}:
-        ready(folder)
+        prepare_folder(folder)
     mark = f"{translator.identity} {translator.direction} size={size}"
     missing = [(file, to) for file, to in pairs if not _is_there(to, mark)]
     result.there = len(pairs) - len(missing)
@@ -168,7 +168,7 @@ def _translate(
                 report(0.0)
         finally:
             screen.end()
-            for doubt in grouped(result.doubts):
+            for doubt in group_doubts(result.doubts):
                 screen.warn(doubt)
 
 

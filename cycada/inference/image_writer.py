@@ -10,7 +10,7 @@ from PIL import ExifTags
 from PIL import Image as Pil
 from PIL.PngImagePlugin import PngInfo
 
-from cycada.core.files import whole
+from cycada.core.files import write_atomically
 from cycada.data.picture import UNREADABLE
 
 Format = Literal["png", "jpg"]
@@ -46,7 +46,7 @@ def save_like(file: Path, array: np.ndarray, original: Path, mark: str) -> None:
         if len(exif.tobytes()) > MOST_EXIF:
             del kept["exif"]
         kept |= {"format": "JPEG", "quality": 95, "subsampling": 0, "comment": f"{MARK}: {mark}"}
-    with whole(file) as temporary:
+    with write_atomically(file) as temporary:
         Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(temporary, **kept)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image as Pil
 from PIL.PngImagePlugin import PngInfo
 
-from cycada.core.files import whole
+from cycada.core.files import write_atomically
 from cycada.data.inspect import coloured
 from cycada.inference.image_writer import MARK
 
@@ -56,5 +56,5 @@ def save_marked(file: Path, picture: Pil.Image, mark: str) -> None:
     text = PngInfo()
     text.add_text(MARK, mark)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with whole(file) as temporary:
+    with write_atomically(file) as temporary:
         picture.save(temporary, format="PNG", pnginfo=text)

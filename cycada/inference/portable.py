@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cycada.core.errors import CycadaError
-from cycada.core.files import whole
+from cycada.core.files import write_atomically
 from cycada.inference.export_format import Exported
 
 TOLERANCE = 1e-3
@@ -40,7 +40,7 @@ class ImagesToTensor(nn.Module):
 
 
 def write_onnx(net: nn.Module, about: Exported, file: Path) -> bool:
-    """Write a network as an ONNX file, and compare its answers with torch's.
+    """Write a network as an ONNX file, and compare its outputs with torch's.
 
     The input `image` is (batch, C, height, width) float32 in [-1, 1]; the output is `translated`, of the same
     shape, or `logits`, (batch, K) or (batch, K, height, width). The batch can have any size, and so can the
@@ -56,7 +56,7 @@ def write_onnx(net: nn.Module, about: Exported, file: Path) -> bool:
         Whether images can have any size.
 
     Raises:
-        CycadaError: The packages for ONNX are missing, the network cannot be written, or its answers differ.
+        CycadaError: The packages for ONNX are missing, the network cannot be written, or its outputs differ.
     """
     try:
         import onnxruntime
@@ -90,7 +90,7 @@ def write_onnx(net: nn.Module, about: Exported, file: Path) -> bool:
 
 
 def write_program(net: nn.Module, about: Exported, file: Path) -> bool:
-    """Write a network as a program of torch.export, and compare its answers with the network's.
+    """Write a network as a program of torch.export, and compare its outputs with the network's.
 
     `torch.export.load(FILE).module()` is a function from images (batch, C, height, width) float32 in [-1, 1]
     to the output that `write_onnx` describes.
@@ -104,7 +104,7 @@ def write_program(net: nn.Module, about: Exported, file: Path) -> bool:
         Whether images can have any size.
 
     Raises:
-        CycadaError: The network cannot be written, or its answers differ.
+        CycadaError: The network cannot be written, or its outputs differ.
     """
     model = ImagesToTensor(net, about.translates).eval()
 
@@ -147,15 +147,15 @@ def _written(model: nn.Module, about: Exported, file: Path, option: str, write: 
 def _write_checked(
     model: nn.Module, about: Exported, file: Path, shapes: Shapes, write: Any, answer: Any
 ) -> None:
-    """Write a file whose answers to other images than the traced ones are those of torch."""
-    with whole(file) as temporary:
+    """Write a file whose outputs for other images than the traced ones are those of torch."""
+    with write_atomically(file) as temporary:
         write(temporary, shapes)
         images = _images(about, 1, shapes, factor=2)
         expected, found = model(images), answer(temporary, images)
         difference = float((found - expected).abs().max()) / max(1.0, float(expected.abs().max()))
         if not difference <= TOLERANCE:
             raise CycadaError(
-                f"{file}: its answers differ from torch's by {difference:.2g}, expected at most "
+                f"{file}: its outputs differ from torch's by {difference:.2g}, expected at most "
                 f"{TOLERANCE:g}. "
                 "It is not written."
             )

@@ -16,11 +16,11 @@ from typing import Any
 from torch import Tensor
 
 from cycada.core.errors import CycadaError
-from cycada.core.files import ready, write_json
+from cycada.core.files import prepare_folder, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
-from cycada.data.doubts import grouped, listed
+from cycada.data.doubts import group_doubts, summarize_left_out
 from cycada.data.picture import picture_doubts
 from cycada.inference.class_folders import link_by_class
 from cycada.inference.folders import named_outputs
@@ -132,7 +132,7 @@ def predict(  # noqa: PLR0913 - all but the first three are options of the comma
     _check_options(predictor, top, by_class, overlay)
     sources = find_sources(images, out)
     if sources.left_out:
-        screen.warn(f"not read: {listed(sources.left_out)}")
+        screen.warn(f"not read: {summarize_left_out(sources.left_out)}")
     if out.is_file():
         raise CycadaError(f"{out}: this is a file, expected a folder for the results.")
     about = {
@@ -197,7 +197,7 @@ def _begin(out: Path, about: Mapping[str, Any]) -> None:
                     f"{out / name}: it was not written by cycada predict. Choose another folder, or remove "
                     "it."
                 )
-        write_json(ready(out) / ABOUT, about)
+        write_json(prepare_folder(out) / ABOUT, about)
         return
     try:
         found = json.loads((out / ABOUT).read_text(encoding="utf-8"))
@@ -210,7 +210,7 @@ def _begin(out: Path, about: Mapping[str, Any]) -> None:
             f"{out}: it holds other predictions, with {name}: {found.get(name)}, expected {about[name]}. "
             "Choose another folder, or remove it."
         )
-    ready(out)
+    prepare_folder(out)
 
 
 class _Work:
@@ -291,7 +291,7 @@ class _Work:
                     report(0)
             finally:
                 screen.end()
-                for doubt in grouped(result.doubts):
+                for doubt in group_doubts(result.doubts):
                     screen.warn(doubt)
             finished = result.there + result.done + len(result.bad)
             if finished < count:

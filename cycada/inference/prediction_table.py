@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from cycada.core.errors import CycadaError
-from cycada.core.files import whole
+from cycada.core.files import write_atomically
 from cycada.render.escape import csv_cell
 
 ENCODING = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
@@ -50,7 +50,7 @@ class PredictionTable:
     def keep(self, names: set[str]) -> None:
         """Rewrite the file with the rows of some pictures alone, each once, or create it."""
         left = set(names)
-        with whole(self.path) as temporary, temporary.open("w", **ENCODING) as file:  # type: ignore[call-overload]
+        with write_atomically(self.path) as temporary, temporary.open("w", **ENCODING) as file:  # type: ignore[call-overload]
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(self.head)
             for row in self.rows():

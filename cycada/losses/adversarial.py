@@ -65,28 +65,35 @@ def discriminator_loss(logits_real: Tensor, logits_fake: Tensor, mode: Mode) -> 
 
 @losses("gan_t")
 def gan_t(d_t_logits_fake: Tensor, *, mode: Mode = "lsgan") -> Tensor:
-    """Train G_st so that D_t takes translated source images for target images (CyCADA eq. 2, generator)."""
+    """Train G_st so that its translations fool D_t.
+
+    D_t shall take translated source images for target images (the generator's half of CyCADA eq. 2).
+    """
     return generator_loss(d_t_logits_fake, mode)
 
 
 @losses("gan_s")
 def gan_s(d_s_logits_fake: Tensor, *, mode: Mode = "lsgan") -> Tensor:
-    """Train G_ts so that D_s takes translated target images for source images (generator)."""
+    """Train G_ts so that its translations fool D_s.
+
+    D_s shall take translated target images for source images.
+    """
     return generator_loss(d_s_logits_fake, mode)
 
 
 @losses("discriminate_t")
 def discriminate_t(d_t_logits_real: Tensor, d_t_logits_pooled: Tensor, *, mode: Mode = "lsgan") -> Tensor:
-    """Train D_t to tell target images from translated source images (CyCADA eq. 2, discriminator).
+    """Train D_t to tell target from translated source images.
 
-    The translated images come from the image pool, which mixes new translations with earlier ones.
+    This is the discriminator's half of CyCADA eq. 2. The translated images come from the image pool, which
+    mixes new translations with earlier ones.
     """
     return discriminator_loss(d_t_logits_real, d_t_logits_pooled, mode)
 
 
 @losses("discriminate_s")
 def discriminate_s(d_s_logits_real: Tensor, d_s_logits_pooled: Tensor, *, mode: Mode = "lsgan") -> Tensor:
-    """Train D_s to tell source images from translated target images (discriminator).
+    """Train D_s to tell source from translated target images.
 
     The translated images come from the image pool, which mixes new translations with earlier ones.
     """
@@ -108,17 +115,17 @@ def gradient_penalty(gradient: Tensor) -> Tensor:
 
 @losses("gradient_penalty_t")
 def gradient_penalty_t(d_t_gradient: Tensor) -> Tensor:
-    """Keep D_t 1-Lipschitz between real and translated images (Gulrajani et al. 2017, eq. 3).
+    """Keep D_t 1-Lipschitz between real and translated images.
 
-    It belongs to the mode `wgan-gp`; its weight in the paper is 10.
+    This is eq. 3 of Gulrajani et al. 2017. It belongs to the mode `wgan-gp`; its weight in the paper is 10.
     """
     return gradient_penalty(d_t_gradient)
 
 
 @losses("gradient_penalty_s")
 def gradient_penalty_s(d_s_gradient: Tensor) -> Tensor:
-    """Keep D_s 1-Lipschitz between real and translated images (Gulrajani et al. 2017, eq. 3).
+    """Keep D_s 1-Lipschitz between real and translated images.
 
-    It belongs to the mode `wgan-gp`; its weight in the paper is 10.
+    This is eq. 3 of Gulrajani et al. 2017. It belongs to the mode `wgan-gp`; its weight in the paper is 10.
     """
     return gradient_penalty(d_s_gradient)

@@ -23,9 +23,10 @@ def covariance(x: Tensor) -> Tensor:
 
 @losses("coral")
 def coral(features_real_s: Tensor, features_real_t: Tensor) -> Tensor:
-    """Penalise the difference of the features' covariances: |C_s - C_t|_F^2 / (4 D^2).
+    """Penalise the difference of both domains' covariances.
 
-    This is Deep CORAL, correlation alignment (Sun & Saenko 2016, eq. 1).
+    It is |C_s - C_t|_F^2 / (4 D^2), for the covariances of the features. This is Deep CORAL, correlation
+    alignment (Sun & Saenko 2016, eq. 1).
 
     Args:
         features_real_s: Features of source images, (N, D).
@@ -72,10 +73,10 @@ def discrepancy(kernel: Tensor) -> Tensor:
 
 @losses("mmd")
 def mmd(features_real_s: Tensor, features_real_t: Tensor, *, kernels: Depth = 5) -> Tensor:
-    """Penalise the maximum mean discrepancy (MMD) between source and target features, with several kernels.
+    """Penalise the MMD between source and target features.
 
-    This is the loss of DAN (deep adaptation network, Long et al. 2015, eq. 1 and 4), with equal weights of
-    the kernels.
+    MMD is the maximum mean discrepancy, here with several kernels. This is the loss of DAN (deep adaptation
+    network, Long et al. 2015, eq. 1 and 4), with equal weights of the kernels.
 
     Args:
         features_real_s: Features of source images, (N, D).
@@ -97,12 +98,13 @@ def jmmd(
     *,
     kernels: Depth = 5,
 ) -> Tensor:
-    """Penalise the MMD of features and class probabilities together (joint MMD).
+    """Penalise the joint MMD of features and probabilities.
 
-    This is the loss of JAN (joint adaptation network, Long et al. 2017, eq. 8): the kernel of the features is
-    multiplied by the kernel of the class probabilities. The latter is exp(-|y_i - y_j|^2 / b), where b is the
-    batch's mean squared distance, as for the features. Transfer-Learning-Library fixes b = 2 * 0.92^2; as the
-    predictions become confident and thus lie farther apart, b grows here and stays there.
+    It is the maximum mean discrepancy of features and class probabilities together. This is the loss of JAN
+    (joint adaptation network, Long et al. 2017, eq. 8): the kernel of the features is multiplied by the
+    kernel of the class probabilities. The latter is exp(-|y_i - y_j|^2 / b), where b is the batch's mean
+    squared distance, as for the features. Transfer-Learning-Library fixes b = 2 * 0.92^2; as the predictions
+    become confident and thus lie farther apart, b grows here and stays there.
 
     Args:
         features_real_s: Features of source images, (N, D).
@@ -128,10 +130,11 @@ def cdan(
     *,
     certainty: bool = False,
 ) -> Tensor:
-    """Train D_feat and, through a gradient reversal, f_t on the domain of features x class probabilities.
+    """Align features x class probabilities by gradient reversal.
 
-    This is the loss of CDAN (conditional domain adversarial network, Long et al. 2018, eq. 5): the loss of
-    DANN for a discriminator that sees the product of features and class probabilities.
+    D_feat learns the domain of features x class probabilities, and f_t learns to prevent it. This is the loss
+    of CDAN (conditional domain adversarial network, Long et al. 2018, eq. 5): the loss of DANN for a
+    discriminator that sees the product of features and class probabilities.
 
     Args:
         domain_logits_reversed_source: D_feat's logits for source images, behind the gradient reversal, (N,

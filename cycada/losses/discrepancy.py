@@ -14,7 +14,9 @@ from cycada.losses.term import losses
 
 @losses("task_source_second")
 def task_source_second(second_logits_real_s: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
-    """Train the second head to classify labelled source images: its part of MCD's step A (Saito et al. 2018).
+    """Train the second head on labelled source images.
+
+    This is its part of MCD's step A (Saito et al. 2018).
 
     Args:
         second_logits_real_s: The second head's logits of source images, (N, K).
@@ -44,18 +46,19 @@ def discrepancy(logits: Tensor, second_logits: Tensor) -> Tensor:
 
 @losses("heads_disagree")
 def heads_disagree(f_t_logits_real_t: Tensor, second_logits_real_t: Tensor) -> Tensor:
-    """Maximise the discrepancy of the two heads on target images: MCD's step B (Saito et al. 2018).
+    """Maximise the two heads' discrepancy on target images.
 
-    The loss is minus the discrepancy. The heads find the target images whose features lie off those of the
-    source.
+    This is MCD's step B (Saito et al. 2018). The loss is minus the discrepancy. The heads find the target
+    images whose features lie off those of the source.
     """
     return -discrepancy(f_t_logits_real_t, second_logits_real_t)
 
 
 @losses("heads_agree")
 def heads_agree(f_t_logits_real_t: Tensor, second_logits_real_t: Tensor) -> Tensor:
-    """Minimise the discrepancy of the two heads on target images: MCD's step C (Saito et al. 2018).
+    """Minimise the two heads' discrepancy on target images.
 
-    The encoder moves the features of target images to where the heads agree.
+    This is MCD's step C (Saito et al. 2018). The encoder moves the features of target images to where the
+    heads agree.
     """
     return discrepancy(f_t_logits_real_t, second_logits_real_t)

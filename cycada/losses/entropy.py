@@ -40,10 +40,11 @@ def entropies(logits: Tensor) -> Tensor:
 
 @losses("entropy")
 def entropy(f_t_logits_real_t: Tensor) -> Tensor:
-    """Minimise the entropy of f_t's predictions on target images (Grandvalet & Bengio 2004, eq. 6).
+    """Minimise the entropy of predictions on target images.
 
-    MinEnt (entropy minimisation for segmentation, Vu et al. 2019, section 3.1) divides the entropy by log K.
-    This loss does not, so that MinEnt's weight of 0.001 is 0.001 / log K here.
+    This is eq. 6 of Grandvalet & Bengio 2004, for the predictions of f_t. MinEnt (entropy minimisation for
+    segmentation, Vu et al. 2019, section 3.1) divides the entropy by log K. This loss does not, so that
+    MinEnt's weight of 0.001 is 0.001 / log K here.
 
     Args:
         f_t_logits_real_t: f_t's logits of target images, (N, K, ...).
@@ -56,11 +57,12 @@ def entropy(f_t_logits_real_t: Tensor) -> Tensor:
 
 @losses("robust_entropy")
 def robust_entropy(f_t_logits_real_t: Tensor, *, eta: Annotated[Positive, Field(le=100)] = 2.0) -> Tensor:
-    """Minimise Charbonnier's penalty (h^2 + 0.001^2)^eta of the entropy h of predictions on target images.
+    """Minimise a robust entropy of predictions on target images.
 
-    This is the entropy loss of FDA (Fourier domain adaptation, Yang & Soatto 2020, eq. 6). For eta above 0.5
-    the least confident predictions have the largest gradient, not those that are confident already. As in the
-    authors' code, h is divided by the largest entropy, log K; the code's weight of 0.005 belongs to that.
+    It is Charbonnier's penalty (h^2 + 0.001^2)^eta of the entropy h. This is the entropy loss of FDA (Fourier
+    domain adaptation, Yang & Soatto 2020, eq. 6). For eta above 0.5 the least confident predictions have the
+    largest gradient, not those that are confident already. As in the authors' code, h is divided by the
+    largest entropy, log K; the code's weight of 0.005 belongs to that.
 
     Args:
         f_t_logits_real_t: f_t's logits of target images, (N, K, ...).

@@ -29,10 +29,10 @@ def domain_cross_entropy(domain_logits: Tensor, domain: int) -> Tensor:
 
 @losses("feature_gan")
 def feature_gan(domain_logits_target: Tensor, feature_gate: Tensor) -> Tensor:
-    """Train f_t so that D_feat takes target features for source features.
+    """Train f_t so that its target features fool D_feat.
 
-    The loss is the cross-entropy with inverted domain labels (ADDA, Tzeng et al. 2017, eq. 9; CyCADA eq. 5,
-    last term).
+    D_feat shall take them for source features. The loss is the cross-entropy with inverted domain labels
+    (ADDA, Tzeng et al. 2017, eq. 9; CyCADA eq. 5, last term).
 
     Args:
         domain_logits_target: D_feat's logits of target features, (N, 2, ...).
@@ -46,7 +46,10 @@ def feature_gan(domain_logits_target: Tensor, feature_gate: Tensor) -> Tensor:
 
 @losses("discriminate_feature")
 def discriminate_feature(domain_logits_source: Tensor, domain_logits_target: Tensor) -> Tensor:
-    """Train D_feat to tell source features from target features (ADDA eq. 7); mean of both domains."""
+    """Train D_feat to tell source and target features apart.
+
+    This is ADDA's eq. 7, as the mean of both domains.
+    """
     return 0.5 * (
         domain_cross_entropy(domain_logits_source, 1) + domain_cross_entropy(domain_logits_target, 0)
     )
@@ -56,13 +59,13 @@ def discriminate_feature(domain_logits_source: Tensor, domain_logits_target: Ten
 def domain_adversarial(
     domain_logits_reversed_source: Tensor, domain_logits_reversed_target: Tensor
 ) -> Tensor:
-    """Train D_feat to tell the domains apart and, through a gradient reversal, f_t to prevent it (DANN).
+    """Align features by gradient reversal (DANN).
 
-    This is the domain loss of DANN (domain-adversarial neural network, Ganin et al. 2016, eq. 9): the
-    discriminator minimises it, and the features, which get the reversed gradient, maximise it. The paper's
-    lambda is the weight of this term, with the ramp `dann`. In the paper the ramp multiplies only the
-    reversed gradient; here it multiplies the discriminator's gradient, too, so that the discriminator does
-    not learn at step 0.
+    D_feat learns to tell the domains apart, and f_t, behind a gradient reversal, to prevent it. This is the
+    domain loss of DANN (domain-adversarial neural network, Ganin et al. 2016, eq. 9): the discriminator
+    minimises it, and the features, which get the reversed gradient, maximise it. The paper's lambda is the
+    weight of this term, with the ramp `dann`. In the paper the ramp multiplies only the reversed gradient;
+    here it multiplies the discriminator's gradient, too, so that the discriminator does not learn at step 0.
 
     Args:
         domain_logits_reversed_source: D_feat's logits of source features, behind the gradient reversal, (N,

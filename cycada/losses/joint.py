@@ -14,9 +14,10 @@ from cycada.losses.term import losses
 
 @losses("gan_pair")
 def gan_pair(d_pair_logits_fake: Tensor, *, mode: Mode = "lsgan") -> Tensor:
-    """Train G_st so that D_pair takes (x_s, G_st(x_s)) for a source image with its true translation.
+    """Train G_st so that D_pair takes its translations as true.
 
-    This is the conditional GAN loss of pix2pix for the generator (Isola et al. 2017, eq. 1).
+    D_pair sees each beside its source image: (x_s, G_st(x_s)). This is the conditional GAN loss of pix2pix
+    for the generator (Isola et al. 2017, eq. 1).
     """
     return generator_loss(d_pair_logits_fake, mode)
 
@@ -25,20 +26,21 @@ def gan_pair(d_pair_logits_fake: Tensor, *, mode: Mode = "lsgan") -> Tensor:
 def discriminate_pair(
     d_pair_logits_real: Tensor, d_pair_logits_fake: Tensor, *, mode: Mode = "lsgan"
 ) -> Tensor:
-    """Train D_pair to tell a source image with its true translation from one with G_st's translation.
+    """Train D_pair to tell true from generated translations.
 
-    This is the conditional GAN loss of pix2pix for the discriminator (Isola et al. 2017, eq. 1), halved as in
-    the paper.
+    It sees a source image with its true translation, or with that of G_st. This is the conditional GAN loss
+    of pix2pix for the discriminator (Isola et al. 2017, eq. 1), halved as in the paper.
     """
     return discriminator_loss(d_pair_logits_real, d_pair_logits_fake, mode)
 
 
 @losses("gan_joint_t")
 def gan_joint_t(d_pair_logits_joint_t: Tensor, *, mode: Mode = "lsgan") -> Tensor:
-    """Train G_st so that D_pair takes (x_s, G_st(x_s)) for a pair that G_ts made.
+    """Train G_st so that D_pair takes its pairs for G_ts's.
 
-    D_pair gives such pairs low logits. This is the loss of BiGAN (bidirectional GAN, Donahue et al. 2017,
-    section 3) for the encoder, with inverted labels instead of the sign of the minimax game.
+    Its pairs are (x_s, G_st(x_s)). D_pair gives such pairs low logits. This is the loss of BiGAN
+    (bidirectional GAN, Donahue et al. 2017, section 3) for the encoder, with inverted labels instead of the
+    sign of the minimax game.
     """
     return (
         d_pair_logits_joint_t.square().mean()
@@ -49,10 +51,10 @@ def gan_joint_t(d_pair_logits_joint_t: Tensor, *, mode: Mode = "lsgan") -> Tenso
 
 @losses("gan_joint_s")
 def gan_joint_s(d_pair_logits_joint_s: Tensor, *, mode: Mode = "lsgan") -> Tensor:
-    """Train G_ts so that D_pair takes (G_ts(x_t), x_t) for a pair that G_st made.
+    """Train G_ts so that D_pair takes its pairs for G_st's.
 
-    D_pair gives such pairs high logits. This is the loss of BiGAN for the generator (Donahue et al. 2017,
-    section 3).
+    Its pairs are (G_ts(x_t), x_t). D_pair gives such pairs high logits. This is the loss of BiGAN for the
+    generator (Donahue et al. 2017, section 3).
     """
     return generator_loss(d_pair_logits_joint_s, mode)
 
@@ -61,9 +63,9 @@ def gan_joint_s(d_pair_logits_joint_s: Tensor, *, mode: Mode = "lsgan") -> Tenso
 def discriminate_joint(
     d_pair_logits_pooled_joint_t: Tensor, d_pair_logits_pooled_joint_s: Tensor, *, mode: Mode = "lsgan"
 ) -> Tensor:
-    """Train D_pair to give G_st's pairs (x_s, G_st(x_s)) high and G_ts's pairs (G_ts(x_t), x_t) low logits.
+    """Train D_pair to tell G_st's pairs from G_ts's pairs.
 
-    This is the loss of BiGAN for the discriminator (Donahue et al. 2017, section 3). Both kinds of pairs come
-    from a pool.
+    G_st's pairs (x_s, G_st(x_s)) shall get high, G_ts's pairs (G_ts(x_t), x_t) low logits. This is the loss
+    of BiGAN for the discriminator (Donahue et al. 2017, section 3). Both kinds of pairs come from a pool.
     """
     return discriminator_loss(d_pair_logits_pooled_joint_t, d_pair_logits_pooled_joint_s, mode)

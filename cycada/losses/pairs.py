@@ -9,10 +9,10 @@ from cycada.losses.term import losses
 
 @losses("pair_features")
 def pair_features(features_fake_s: Tensor, features_fake_t: Tensor) -> Tensor:
-    """Keep the discriminator's features of both images of a pair alike: mean over pairs of |f_s - f_t|^2.
+    """Keep the features of both images of a pair alike.
 
-    It comes from CoGAN's code for digits, where its weight is 0.01; it is not in the paper (Liu & Tuzel
-    2016).
+    The penalty is the mean over pairs of |f_s - f_t|^2, for features of the discriminator. It comes from
+    CoGAN's code for digits, where its weight is 0.01; it is not in the paper (Liu & Tuzel 2016).
 
     Args:
         features_fake_s: The discriminator's features of the pairs' source images, (N, D).

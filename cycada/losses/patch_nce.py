@@ -37,17 +37,19 @@ def patch_nce(query: Tensor, key: Tensor, temperature: float) -> Tensor:
 
 @losses("patch_nce_s")
 def patch_nce_s(query_fake_t: Tensor, key_real_s: Tensor, *, temperature: Temperature = 0.07) -> Tensor:
-    """Keep the content of x_s in G_st(x_s), patch by patch (CUT).
+    """Keep the content of x_s in G_st(x_s), patch by patch.
 
-    This is eq. 4 of Park et al. 2020 on the source images X. The paper's lambda_X is the weight of this term.
+    This is CUT's main loss besides its GAN. This is eq. 4 of Park et al. 2020 on the source images X. The
+    paper's lambda_X is the weight of this term.
     """
     return patch_nce(query_fake_t, key_real_s, temperature)
 
 
 @losses("patch_nce_t")
 def patch_nce_t(query_idt_t: Tensor, key_real_t: Tensor, *, temperature: Temperature = 0.07) -> Tensor:
-    """Keep the content of x_t in G_st(x_t), patch by patch (the identity loss of CUT).
+    """Keep the content of x_t in G_st(x_t), patch by patch.
 
-    This is eq. 4 of Park et al. 2020 on the target images Y. The paper's lambda_Y is the weight of this term.
+    This is CUT's identity loss. This is eq. 4 of Park et al. 2020 on the target images Y. The paper's
+    lambda_Y is the weight of this term.
     """
     return patch_nce(query_idt_t, key_real_t, temperature)

@@ -25,7 +25,9 @@ def self_training(
     threshold: Share = 0.9,
     target: Literal["label", "probabilities", "summed_probabilities"] = "label",
 ) -> Tensor:
-    """Train f_t to predict on an augmented target image what a confident teacher predicts on the original.
+    """Train f_t on a teacher's confident target predictions.
+
+    It shall predict on an augmented target image what the teacher predicts on the original.
 
     Args:
         f_t_logits_augmented_t: The student's logits of augmented target images, (N, K, ...).
@@ -53,11 +55,11 @@ def self_training(
 
 @losses("masked_consistency")
 def masked_consistency(f_t_logits_masked_t: Tensor, teacher_logits_real_t: Tensor) -> Tensor:
-    """Train f_t to predict on a target image with hidden patches what the teacher predicts on all of it.
+    """Train f_t on target images with hidden patches (MIC).
 
-    This is the loss of MIC (masked image consistency, Hoyer et al. 2023, section 3.2, with its weighting for
-    classification): the cross-entropy with the teacher's most probable class, each image weighted by the
-    teacher's largest probability.
+    It shall predict there what the teacher predicts on the whole image. This is the loss of MIC (masked image
+    consistency, Hoyer et al. 2023, section 3.2, with its weighting for classification): the cross-entropy
+    with the teacher's most probable class, each image weighted by the teacher's largest probability.
 
     Args:
         f_t_logits_masked_t: The student's logits of masked target images, (N, K, ...).
@@ -107,10 +109,11 @@ def class_mix_translated(
     *,
     threshold: Share = 0.968,
 ) -> Tensor:
-    """Train f_t on target images with half of the classes of a translated source image pasted in (DACS).
+    """Train f_t on target images mixed with translated images.
 
-    DACS stands for domain adaptation via cross-domain mixed sampling (Tranheden et al. 2021, section 3).
-    Pasted pixels have the source label, the others the teacher's. See `mixed_cross_entropy` for the weights.
+    Half of the classes of a translated source image are pasted into each target image (DACS). DACS stands for
+    domain adaptation via cross-domain mixed sampling (Tranheden et al. 2021, section 3). Pasted pixels have
+    the source label, the others the teacher's. See `mixed_cross_entropy` for the weights.
     """
     return mixed_cross_entropy(
         f_t_logits_mixed_fake_t, label_mixed, classmix_mask, teacher_logits_real_t, threshold
@@ -126,10 +129,10 @@ def class_mix_source(
     *,
     threshold: Share = 0.968,
 ) -> Tensor:
-    """Train f_t on target images with half of the classes of a real source image pasted in (DACS).
+    """Train f_t on target images mixed with source images.
 
-    This is DACS itself (Tranheden et al. 2021, section 3), which needs no translation. See
-    `mixed_cross_entropy` for the weights.
+    Half of the classes of a real source image are pasted into each target image. This is DACS itself
+    (Tranheden et al. 2021, section 3), which needs no translation. See `mixed_cross_entropy` for the weights.
     """
     return mixed_cross_entropy(
         f_t_logits_mixed_real_s, label_mixed, classmix_mask, teacher_logits_real_t, threshold
@@ -140,13 +143,14 @@ def class_mix_source(
 def class_balance(
     f_t_logits_augmented_t: Tensor, label_s: Tensor, *, prior: Literal["uniform", "source"] = "uniform"
 ) -> Tensor:
-    """Keep the mean prediction of a batch near a prior of the classes, so that no class absorbs the others.
+    """Keep a batch's mean prediction near a prior of classes.
 
-    This is the class balance loss of self-ensembling (French et al. 2018, section 3.4): the binary
-    cross-entropy of the batch's mean probabilities with the prior, mean over the classes, less its smallest
-    possible value. It is 0 where every class is predicted as often as the prior says. The paper's code sums
-    over the K classes, multiplies the sum by the fraction of confident images and gives it the weight 0.005;
-    a weight from there has to be K times as large here, and there is no such factor.
+    So no class absorbs the others. This is the class balance loss of self-ensembling (French et al. 2018,
+    section 3.4): the binary cross-entropy of the batch's mean probabilities with the prior, mean over the
+    classes, less its smallest possible value. It is 0 where every class is predicted as often as the prior
+    says. The paper's code sums over the K classes, multiplies the sum by the fraction of confident images and
+    gives it the weight 0.005; a weight from there has to be K times as large here, and there is no such
+    factor.
 
     Args:
         f_t_logits_augmented_t: The student's logits of augmented target images, (N, K, ...).

@@ -67,7 +67,9 @@ def semantic_t(
     anchor: Literal["classifier", "soft", "label"] = "classifier",
     confidence: Share = 0.0,
 ) -> Tensor:
-    """Keep the class that f_s predicts for a source image x_s in its translation G_st(x_s) (CyCADA eq. 4).
+    """Keep the class that f_s predicts for x_s in G_st(x_s).
+
+    This is the first half of CyCADA eq. 4: a source image and its translation.
 
     Args:
         f_s_logits_fake_t: f_s's logits of G_st(x_s), (N, K, ...).
@@ -95,9 +97,9 @@ def semantic_s(
     anchor: Literal["classifier", "soft"] = "classifier",
     confidence: Share = 0.0,
 ) -> Tensor:
-    """Keep the class that f_s predicts for a target image x_t in its translation G_ts(x_t) (CyCADA eq. 4).
+    """Keep the class that f_s predicts for x_t in G_ts(x_t).
 
-    No target label is involved.
+    This is the second half of CyCADA eq. 4: a target image and its translation. No target label is involved.
 
     Args:
         f_s_logits_fake_s: f_s's logits of G_ts(x_t), (N, K, ...).

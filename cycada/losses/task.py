@@ -35,20 +35,23 @@ def labelled_cross_entropy(logits: Tensor, label: Tensor, smoothing: float = 0.0
 
 @losses("task_source")
 def task_source(f_t_logits_real_s: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
-    """Train f_t to classify labelled source images (CyCADA eq. 1)."""
+    """Train f_t on labelled source images (CyCADA eq. 1)."""
     return labelled_cross_entropy(f_t_logits_real_s, label_s, smoothing)
 
 
 @losses("task_translated")
 def task_translated(f_t_logits_fake_t: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
-    """Train f_t to classify translated source images by their source labels (CyCADA eq. 5, first term)."""
+    """Train f_t on translated source images with their labels.
+
+    This is the first term of CyCADA eq. 5.
+    """
     return labelled_cross_entropy(f_t_logits_fake_t, label_s, smoothing)
 
 
 @losses("task_classifier")
 def task_classifier(f_s_logits_real_s: Tensor, label_s: Tensor) -> Tensor:
-    """Train f_s on labelled source images beside the generators, as in CyCADA's released code.
+    """Train f_s on labelled source images beside generators.
 
-    In the paper f_s is trained before and frozen.
+    CyCADA's released code does so. In the paper f_s is trained before and frozen.
     """
     return labelled_cross_entropy(f_s_logits_real_s, label_s)

@@ -42,7 +42,7 @@ methods.add(
         # of 0.1 the source's statistics have a weight of 3e-5 after 100 steps.
         (PhaseSpec("statistics", ("f_t",), {"entropy": 1.0}, {"name": "sgd", "lr": 0.0}),),
         "AdaBN",
-        "batch-norm statistics of a trained f_t, estimated again on target images; no weight changes (Li et "
-        "al. 2018, algorithm 1)",
+        "estimate f_t's batch-norm statistics on target images",
+        details="No weight changes (Li et al. 2018, algorithm 1).",
     ),
 )

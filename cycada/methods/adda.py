@@ -127,8 +127,11 @@ methods.add(
         AddaTensors,
         (PhaseSpec("task", ("f_t",), {"feature_gan": 1.0, "task_source": 0.0}), FEATURE_DISCRIMINATOR),
         "ADDA",
-        "f_t's target features against the frozen f_s's source features, without translation (Tzeng et al. "
-        "2017, eq. 7 and 9)",
+        "align f_t's target features with a frozen f_s's features",
+        details=(
+            "The features of f_s are those of source images; nothing is translated (Tzeng et al. "
+            "2017, eq. 7 and 9)."
+        ),
         options=AddaOptions,
     ),
 )

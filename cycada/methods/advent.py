@@ -83,8 +83,8 @@ methods.add(
             replace(FEATURE_DISCRIMINATOR, optimizer=ADAM_CRITIC),
         ),
         "ADVENT",
-        "adversarial minimisation of the entropy, seen as a map for every class, without translation (Vu et "
-        "al. 2019, section 3.2)",
+        "align the entropy maps of both domains by a discriminator",
+        details="There is a map for every class; nothing is translated (Vu et al. 2019, section 3.2).",
         options=AdventOptions,
     ),
 )

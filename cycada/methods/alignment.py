@@ -65,44 +65,56 @@ def task_phase(**terms: float) -> tuple[PhaseSpec, ...]:
     return (PhaseSpec("task", trains, {"task_source": 1.0, **terms}),)
 
 
-for name, label, plan, options, summary in (
+for name, label, plan, options, summary, details in (
     (
         "dan",
         "DAN",
         task_phase(mmd=1.0),
         DannOptions,
-        "maximum mean discrepancy (MMD) between features, with several kernels (Long et al. 2015, eq. 1 and "
-        "4)",
+        "align features by their maximum mean discrepancy (MMD)",
+        "It has several kernels (Long et al. 2015, eq. 1 and 4).",
     ),
     (
         "jan",
         "JAN",
         task_phase(jmmd=1.0),
         DannOptions,
-        "joint maximum mean discrepancy of features and class probabilities (Long et al. 2017, eq. 8)",
+        "align features and class probabilities by a joint MMD",
+        "MMD is the maximum mean discrepancy (Long et al. 2017, eq. 8).",
     ),
     (
         "coral",
         "CORAL",
         task_phase(coral=1.0),
         DannOptions,
-        "correlation alignment: equal covariances of the features (Sun & Saenko 2016, eq. 1)",
+        "align the covariances of the features",
+        "This is correlation alignment (Sun & Saenko 2016, eq. 1).",
     ),
     (
         "entropy",
         "entropy",
         task_phase(entropy=0.1),
         DannOptions,
-        "confident predictions on target images (Grandvalet & Bengio 2004, eq. 6)",
+        "make predictions on target images confident",
+        "It minimises their entropy (Grandvalet & Bengio 2004, eq. 6).",
     ),
     (
         "cdan",
         "CDAN",
         task_phase(cdan=1.0),
         CdanOptions,
-        "gradient reversal on features x class probabilities (Long et al. 2018, eq. 5 to 7)",
+        "align features x class probabilities by gradient reversal",
+        "See Long et al. 2018, eq. 5 to 7.",
     ),
 ):
     methods.add(
-        name, Method(AlignWithDannTensors, plan, label, f"{summary}, without translation", options=options)
+        name,
+        Method(
+            AlignWithDannTensors,
+            plan,
+            label,
+            summary,
+            details=f"{details} Nothing is translated.",
+            options=options,
+        ),
     )

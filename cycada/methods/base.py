@@ -126,7 +126,8 @@ class Method:
         tensors: The class of the tensors of one training step.
         phases: The phases in the order in which they run.
         label: The name of the outcome in tables and reports.
-        summary: One line for lists of methods, with the source.
+        summary: What the method does, as the line of a list: at most 58 characters, without a full stop.
+        details: Further sentences, with the source.
         options: The class of the options that YAML may set, besides losses and networks.
         classifiers: Function from the stage's networks to the classifier of each domain's test images, for
             the scores after a stage.
@@ -145,6 +146,7 @@ class Method:
     translations: Translations = generators_translate
     preview: tuple[str, ...] = ()
     supervision: Literal["source", "target"] = "source"
+    details: str = ""
 
 
 methods: Registry[Method] = Registry("method")

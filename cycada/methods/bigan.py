@@ -93,8 +93,11 @@ methods.add(
             PhaseSpec("discriminators", ("d_pair",), {"discriminate_joint": 1.0}, ADAM_GAN),
         ),
         "BiGAN/ALI",
-        "two generators; a discriminator shall not tell the image pairs of one from the other's (Donahue et "
-        "al. 2017)",
+        "train two generators and a discriminator of image pairs",
+        details=(
+            "The discriminator learns to tell the image pairs of one generator from the other's "
+            "(Donahue et al. 2017)."
+        ),
         options=BiganOptions,
         preview=("real_s", "fake_t", "real_t", "fake_s"),
     ),

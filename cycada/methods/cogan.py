@@ -228,8 +228,11 @@ methods.add(
             ),
         ),
         "CoGAN",
-        "coupled GANs that draw pairs from noise; a class head on the discriminators' shared features (Liu & "
-        "Tuzel 2016). Networks: pair_g, pair_d",
+        "train coupled GANs that draw pairs of images from noise",
+        details=(
+            "A class head on the discriminators' shared features classifies (Liu & Tuzel 2016). "
+            "Networks: pair_g, pair_d."
+        ),
         options=CoganOptions,
         classifiers=pair_classifiers,
         translations=translations_by_inversion,

@@ -170,7 +170,7 @@ class CutTensors(StepTensors[CutOptions]):
         return self.nets.d_t(self.real_t)
 
 
-for name, label, source, identity, options, summary in (
+for name, label, source, identity, options, summary, details in (
     # The authors' code halves both terms where both are there; the paper's eq. 5 does not.
     (
         "cut",
@@ -178,7 +178,8 @@ for name, label, source, identity, options, summary in (
         1.0,
         1.0,
         CutOptions,
-        "contrastive unpaired translation, in one direction, by comparing patches (Park et al. 2020, eq. 5)",
+        "translate in one direction by comparing patches",
+        "This is contrastive unpaired translation (Park et al. 2020, eq. 5).",
     ),
     (
         "fastcut",
@@ -186,7 +187,8 @@ for name, label, source, identity, options, summary in (
         10.0,
         0.0,
         FastCutOptions,
-        "CUT without its identity loss, flip-equivariant (Park et al. 2020, section 4)",
+        "translate as CUT does, without its identity loss",
+        "It is flip-equivariant instead (Park et al. 2020, section 4).",
     ),
 ):
     methods.add(
@@ -203,7 +205,8 @@ for name, label, source, identity, options, summary in (
                 PhaseSpec("discriminator", ("d_t",), {"discriminate_t": 1.0}, ADAM_GAN),
             ),
             label,
-            f"{summary}. Networks: g, d, h",
+            summary,
+            details=f"{details} Networks: g, d, h.",
             options=options,
             classifiers=translation_classifiers,
             preview=("real_s", "fake_t", "real_t", "idt_t"),

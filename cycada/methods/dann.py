@@ -71,7 +71,8 @@ methods.add(
         DannTensors,
         (PhaseSpec("task", ("f_t", "d_feat"), {"task_source": 1.0, "domain_adversarial": 1.0}),),
         "DANN",
-        "feature alignment by gradient reversal, without translation (Ganin et al. 2016, eq. 9)",
+        "align features by gradient reversal",
+        details="Nothing is translated (Ganin et al. 2016, eq. 9).",
         options=DannOptions,
     ),
 )

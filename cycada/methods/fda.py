@@ -101,8 +101,8 @@ methods.add(
         FdaTensors,
         (PhaseSpec("task", ("f_t",), {"task_translated": 1.0, "robust_entropy": 0.005, "task_source": 0.0}),),
         "FDA",
-        "f_t on source images with the low frequencies of target images, confident on target images (Yang & "
-        "Soatto 2020, eq. 4 to 7)",
+        "train f_t on source images with target low frequencies",
+        details="f_t also learns to be confident on target images (Yang & Soatto 2020, eq. 4 to 7).",
         options=FdaOptions,
         preview=("real_s", "fake_t", "real_t"),
     ),

@@ -40,9 +40,11 @@ methods.add(
         FeatureTensors,
         forward_phases({"feature_distance": 10.0}),
         "feature loss + GAN",
-        "a GAN from source to target alone, kept near its input by an L1 loss on the features of a frozen "
-        "f_s (Zhu et "
-        "al. 2017, section 5.1)",
+        "train a GAN that keeps the features of its input",
+        details=(
+            "It translates from source to target alone; an L1 loss compares the features of a frozen "
+            "f_s (Zhu et al. 2017, section 5.1)."
+        ),
         options=CycleOptions,
         preview=("real_s", "fake_t", "real_t"),
     ),

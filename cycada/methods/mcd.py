@@ -59,8 +59,11 @@ methods.add(
             ),
         ),
         "MCD",
-        "two heads and an encoder play over target images (Saito et al. 2018, steps A, B and C; C 4 times). "
-        "Scored by f_t's own head",
+        "play two classifier heads against their encoder",
+        details=(
+            "They play over target images (Saito et al. 2018, steps A, B and C; C 4 times). Scored is "
+            "f_t's own head."
+        ),
         options=Options,
     ),
 )

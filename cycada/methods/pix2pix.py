@@ -61,8 +61,8 @@ methods.add(
             PhaseSpec("discriminators", ("d_pair",), {"discriminate_pair": 1.0}, ADAM_GAN),
         ),
         "pix2pix",
-        "translation learnt from pairs: a conditional GAN and an L1 loss to the true translation (Isola et "
-        "al. 2017). Needs paired data",
+        "learn translation from pairs with a conditional GAN",
+        details="It also has an L1 loss to the true translation (Isola et al. 2017). It needs paired data.",
         options=PairedOptions,
         preview=("real_s", "fake_t", "pair_t"),
     ),

@@ -149,8 +149,8 @@ methods.add(
         SelfTrainingTensors,
         (PhaseSpec("task", ("f_t",), TERMS),),
         "+ self-training",
-        "f_t learns from its moving average's sure answers on target images, beside translated (or real) "
-        "source images",
+        "train f_t on confident predictions of its own EMA",
+        details="The EMA predicts target images; beside them f_t learns translated (or real) source images.",
         options=SelfTrainingOptions,
         preview=("real_s", "fake_t", "real_t", "augmented_t"),
     ),

@@ -31,8 +31,11 @@ methods.add(
         # in its code).
         forward_phases({"self_regularisation": 10.0}),
         "SimGAN",
-        "a GAN from source to target alone, kept near its input by an L1 loss on pixels, with an image pool "
-        "(Shrivastava et al. 2017)",
+        "train a GAN whose translations stay close to their input",
+        details=(
+            "It translates from source to target alone, with an L1 loss on pixels and an image pool "
+            "(Shrivastava et al. 2017)."
+        ),
         options=CycleOptions,
         preview=("real_s", "fake_t", "real_t"),
     ),

@@ -40,7 +40,11 @@ TASK = PhaseSpec("task", ("f_t",), {"task_source": 1.0})
 methods.add(
     "source_only",
     Method(
-        SourceTensors, (TASK,), "source only", "f_t on labelled source images: the baseline (CyCADA eq. 1)"
+        SourceTensors,
+        (TASK,),
+        "source only",
+        "train f_t on labelled source images: the baseline",
+        details="This is CyCADA eq. 1.",
     ),
 )
 methods.add(
@@ -49,7 +53,8 @@ methods.add(
         SourceTensors,
         (TASK,),
         "oracle",
-        "ORACLE: f_t on target images WITH their labels, never a result",
+        "ORACLE: train f_t on target images WITH their labels",
+        details="It says what labels of the target would give; it is never a result of adaptation.",
         supervision="target",
     ),
 )

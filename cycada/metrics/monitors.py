@@ -33,46 +33,64 @@ def accuracy(logits: Tensor, label: Tensor) -> Tensor:
 
 @monitors("task_accuracy_source")
 def task_accuracy_source(f_t_logits_real_s: Tensor, label_s: Tensor) -> Tensor:
-    """Return the accuracy of f_t on the batch's source images (or pixels), in [0, 1]."""
+    """Return f_t's accuracy on source images, in [0, 1].
+
+    It is over the batch's images (or pixels).
+    """
     return accuracy(f_t_logits_real_s, label_s)
 
 
 @monitors("task_accuracy_translated")
 def task_accuracy_translated(f_t_logits_fake_t: Tensor, label_s: Tensor) -> Tensor:
-    """Return the accuracy of f_t on the batch's translated source images (or pixels), in [0, 1]."""
+    """Return f_t's accuracy on translated images.
+
+    It is over the batch's translated source images (or pixels), in [0, 1].
+    """
     return accuracy(f_t_logits_fake_t, label_s)
 
 
 @monitors("agreement_t")
 def agreement_t(f_s_logits_real_s: Tensor, f_s_logits_fake_t: Tensor) -> Tensor:
-    """Return the fraction of source images that f_s classifies alike before and after g_st.
+    """Return the fraction of x_s whose class g_st keeps.
 
-    The others are label flips.
+    It is the fraction of source images that f_s classifies alike before and after g_st. The others are label
+    flips.
     """
     return (f_s_logits_real_s.argmax(1) == f_s_logits_fake_t.argmax(1)).float().mean()
 
 
 @monitors("agreement_s")
 def agreement_s(f_s_logits_real_t: Tensor, f_s_logits_fake_s: Tensor) -> Tensor:
-    """Return the fraction of target images that f_s classifies alike before and after g_ts."""
+    """Return the fraction of x_t whose class g_ts keeps.
+
+    It is the fraction of target images that f_s classifies alike before and after g_ts.
+    """
     return (f_s_logits_real_t.argmax(1) == f_s_logits_fake_s.argmax(1)).float().mean()
 
 
 @monitors("semantic_gate")
 def semantic_gate_rate(semantic_gate: Tensor) -> Tensor:
-    """Return 1 if the semantic losses count in this step, 0 if their gate is closed."""
+    """Return 1 if the semantic losses count now, else 0.
+
+    It is 0 in steps in which their gate is closed.
+    """
     return semantic_gate
 
 
 @monitors("feature_gate")
 def feature_gate_rate(feature_gate: Tensor) -> Tensor:
-    """Return 1 if the target network was trained in this step, 0 if the discriminator was too weak."""
+    """Return 1 if f_t was trained in this step, else 0.
+
+    It is 0 where the discriminator was too weak.
+    """
     return feature_gate
 
 
 @monitors("critic_accuracy")
 def critic_accuracy(domain_logits_source: Tensor, domain_logits_target: Tensor) -> Tensor:
-    """Return the accuracy of the feature discriminator d_feat, the mean of both domains' accuracies.
+    """Return the feature discriminator's accuracy.
+
+    It is the mean of both domains' accuracies of d_feat.
 
     Args:
         domain_logits_source: (N, 2), or (N, 2, h, w) for each position of a feature map.
@@ -90,8 +108,8 @@ def critic_accuracy(domain_logits_source: Tensor, domain_logits_target: Tensor) 
 def reversed_critic_accuracy(
     domain_logits_reversed_source: Tensor, domain_logits_reversed_target: Tensor
 ) -> Tensor:
-    """Return the accuracy of the feature discriminator behind a gradient reversal (DANN).
+    """Return the reversed discriminator's accuracy.
 
-    See `critic_accuracy`.
+    It is that of the feature discriminator behind a gradient reversal (DANN). See `critic_accuracy`.
     """
     return critic_accuracy(domain_logits_reversed_source, domain_logits_reversed_target)

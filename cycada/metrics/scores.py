@@ -18,28 +18,38 @@ scores: Registry[Score] = Registry("score")
 
 @scores("accuracy")
 def accuracy(count: Tensor) -> Tensor:
-    """Return the fraction of all images (or pixels) that were classified correctly, a scalar."""
+    """Return the fraction that was classified correctly.
+
+    It is a scalar, over all images (or pixels).
+    """
     return count.diagonal().sum().double() / count.sum()
 
 
 @scores("pixel_accuracy")
 def pixel_accuracy(count: Tensor) -> Tensor:
-    """Return `accuracy` under the name that it has in segmentation, a scalar."""
+    """Return `accuracy` under its name in segmentation.
+
+    It is a scalar.
+    """
     return accuracy(count)
 
 
 @scores("class_accuracy")
 def class_accuracy(count: Tensor) -> Tensor:
-    """Return the recall of each class, (K,): the fraction of its examples that were classified correctly.
+    """Return the recall of each class, (K,).
 
-    It is NaN for a class that does not occur in the labels.
+    It is the fraction of the class's images (or pixels) that were classified correctly. It is NaN for a class
+    that does not occur in the labels.
     """
     return count.diagonal().double() / count.sum(1)
 
 
 @scores("mean_class_accuracy")
 def mean_class_accuracy(count: Tensor) -> Tensor:
-    """Return the mean of `class_accuracy` over the classes that occur in the labels, a scalar."""
+    """Return the mean of `class_accuracy`, a scalar.
+
+    It is the mean over the classes that occur in the labels.
+    """
     return class_accuracy(count).nanmean()
 
 
@@ -57,18 +67,27 @@ def class_iou(count: Tensor) -> Tensor:
 
 @scores("miou")
 def miou(count: Tensor) -> Tensor:
-    """Return the mean of `class_iou` over the classes that occur in the labels, a scalar."""
+    """Return the mean of `class_iou`, a scalar.
+
+    It is the mean over the classes that occur in the labels.
+    """
     return class_iou(count).nanmean()
 
 
 @scores("fwiou")
 def fwiou(count: Tensor) -> Tensor:
-    """Return the mean of `class_iou`, weighted by class frequency (Long et al. 2015, section 5), a scalar."""
+    """Return the mean of `class_iou`, weighted by frequency.
+
+    It is a scalar; the weights are the frequencies of the classes (Long et al. 2015, section 5).
+    """
     share = count.sum(1).double() / count.sum()
     return (share * class_iou(count).nan_to_num()).sum()
 
 
 @scores("classes_averaged")
 def classes_averaged(count: Tensor) -> Tensor:
-    """Return the number of classes that occur in the labels, over which `miou` is the mean, a scalar."""
+    """Return the number of classes that occur in the labels.
+
+    It is a scalar; `miou` is the mean over these classes.
+    """
     return (count.sum(1) > 0).sum()

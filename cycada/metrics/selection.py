@@ -25,22 +25,29 @@ def _entropy(probabilities: Tensor) -> Tensor:
 
 @criteria("certainty")
 def certainty(probabilities: Tensor) -> Tensor:
-    """Return minus the mean entropy, which is high for confident predictions (Morerio et al. 2018)."""
+    """Return minus the mean entropy of the predictions.
+
+    It is high for confident predictions (Morerio et al. 2018).
+    """
     return -_entropy(probabilities).mean()
 
 
 @criteria("information_maximisation")
 def information_maximisation(probabilities: Tensor) -> Tensor:
-    """Return the entropy of the mean minus the mean entropy (Shi & Sha 2012; SHOT, eq. 3).
+    """Return the mean's entropy minus the mean entropy.
 
-    It is high for predictions that are confident and spread over many classes.
+    See Shi & Sha 2012 and SHOT, eq. 3. It is high for predictions that are confident and spread over many
+    classes.
     """
     return _entropy(probabilities.mean(0)) - _entropy(probabilities).mean()
 
 
 @criteria("bnm")
 def bnm(probabilities: Tensor) -> Tensor:
-    """Return the batch nuclear norm (Cui et al. 2020) divided by its maximum sqrt(N min(N, K)), in (0, 1]."""
+    """Return the batch nuclear norm, in (0, 1].
+
+    It is divided by its maximum sqrt(N min(N, K)) (Cui et al. 2020).
+    """
     n, k = probabilities.shape
     norm: Tensor = torch.linalg.matrix_norm(probabilities, "nuc") / (n * min(n, k)) ** 0.5
     return norm
@@ -48,10 +55,10 @@ def bnm(probabilities: Tensor) -> Tensor:
 
 @criteria("snd")
 def snd(probabilities: Tensor, *, temperature: Temperature = 0.05) -> Tensor:
-    """Return the soft neighbourhood density (Saito et al. 2021, eq. 2 and 3).
+    """Return the soft neighbourhood density.
 
-    It is the mean entropy of each image's similarities to all others, by the cosine of their predictions, and
-    is high if target images lie in dense clusters.
+    See Saito et al. 2021, eq. 2 and 3. It is the mean entropy of each image's similarities to all others, by
+    the cosine of their predictions, and is high if target images lie in dense clusters.
 
     Args:
         probabilities: (N, K), whose rows sum to 1.

@@ -56,12 +56,13 @@ def apply_heads(score: nn.Linear, classes: nn.Linear | None, features: Tensor) -
 
 @pair_generators("coupled")
 class PairGenerator(nn.Module):
-    """CoGAN's generator for digits (Liu & Tuzel 2016): it draws one image of each domain from the same noise.
+    """CoGAN's generator for digits (Liu & Tuzel 2016).
 
-    Noise (N, 100) becomes two images (N, C, H, W) in [-1, 1]. A linear layer leads to 4 x `channels` maps at
-    a quarter of the size; two transposed convolutions enlarge them. All of this is shared, so that the
-    content of both images is decided once. The last layer, a 5 x 5 convolution, belongs to one domain each
-    and decides how the content looks there. 1,925,701 parameters for grey images of 28 x 28.
+    It draws one image of each domain from the same noise. Noise (N, 100) becomes two images (N, C, H, W) in
+    [-1, 1]. A linear layer leads to 4 x `channels` maps at a quarter of the size; two transposed convolutions
+    enlarge them. All of this is shared, so that the content of both images is decided once. The last layer, a
+    5 x 5 convolution, belongs to one domain each and decides how the content looks there. 1,925,701
+    parameters for grey images of 28 x 28.
 
     Batch normalisation without affine parameters and PReLU are those of the release. The release is larger
     (five transposed convolutions of 1024, 512, 256, 128 and 1 channels, for 28 x 28 only) and ends in a
@@ -98,11 +99,12 @@ class PairGenerator(nn.Module):
 
 @pair_discriminators("coupled")
 class PairDiscriminator(nn.Module):
-    """CoGAN's discriminator and classifier for digits, a LeNet (Liu & Tuzel 2016).
+    """CoGAN's discriminator and classifier for digits.
 
-    Images (N, C, H, W) of one domain become a `PairDiscriminatorOutput` with D = `width`. Each domain has its
-    own first 5 x 5 convolution; a second convolution, the layer to the features, and one linear layer each to
-    the score and to the classes are shared. 1,257,102 parameters for 10 classes and grey images of 28 x 28.
+    It is a LeNet (Liu & Tuzel 2016). Images (N, C, H, W) of one domain become a `PairDiscriminatorOutput`
+    with D = `width`. Each domain has its own first 5 x 5 convolution; a second convolution, the layer to the
+    features, and one linear layer each to the score and to the classes are shared. 1,257,102 parameters for
+    10 classes and grey images of 28 x 28.
 
     Unlike the release, convolutions are padded, so that they take any size that is a multiple of 4, and real
     or fake is one score in place of two.

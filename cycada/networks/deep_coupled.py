@@ -38,12 +38,12 @@ def widths_of(shape: Shape, channels: int) -> list[int]:
 
 @pair_generators("dcgan")
 class DeepPairGenerator(nn.Module):
-    """CoGAN's generator for photos, a DCGAN: it draws one image of each domain from the same noise.
+    """CoGAN's generator for photos, a DCGAN.
 
-    Noise (N, 100) becomes two images (N, C, H, W) in [-1, 1]. A linear layer leads to the smallest map (4 x 4
-    for images of 64 x 64 or 256 x 256), and transposed convolutions with batch normalisation and ReLU double
-    the size; all these are shared. Each domain has its own last transposed convolution. 3,587,974 parameters
-    for colour images of 64 x 64.
+    It draws one image of each domain from the same noise. Noise (N, 100) becomes two images (N, C, H, W) in
+    [-1, 1]. A linear layer leads to the smallest map (4 x 4 for images of 64 x 64 or 256 x 256), and
+    transposed convolutions with batch normalisation and ReLU double the size; all these are shared. Each
+    domain has its own last transposed convolution. 3,587,974 parameters for colour images of 64 x 64.
 
     The networks are those of DCGAN (Radford et al. 2016), coupled as in CoGAN (Liu & Tuzel 2016), whose
     release has no network for these sizes.
@@ -80,12 +80,13 @@ class DeepPairGenerator(nn.Module):
 
 @pair_discriminators("dcgan")
 class DeepPairDiscriminator(nn.Module):
-    """CoGAN's discriminator and classifier for photos, a DCGAN (Radford et al. 2016; Liu & Tuzel 2016).
+    """CoGAN's discriminator and classifier for photos.
 
-    Images (N, C, H, W) of one domain become a `PairDiscriminatorOutput`. Each domain has its own first
-    convolution; the others, with batch normalisation and LeakyReLU 0.2, are shared. They halve the size down
-    to the smallest map, whose values are the features: D = channels x height x width of that map. 2,850,699
-    parameters for 10 classes and colour images of 64 x 64.
+    It is a DCGAN (Radford et al. 2016; Liu & Tuzel 2016). Images (N, C, H, W) of one domain become a
+    `PairDiscriminatorOutput`. Each domain has its own first convolution; the others, with batch normalisation
+    and LeakyReLU 0.2, are shared. They halve the size down to the smallest map, whose values are the
+    features: D = channels x height x width of that map. 2,850,699 parameters for 10 classes and colour images
+    of 64 x 64.
 
     Args:
         image_channels: C, the number of image channels.

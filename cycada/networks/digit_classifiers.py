@@ -38,13 +38,13 @@ class Classifier(nn.Module):
 
 @classifiers("lenet")
 def lenet(image_channels: int, classes: int, size: int, *, dropout: Below1 = 0.5) -> Classifier:
-    """Build the LeNet of the CyCADA release for MNIST and USPS (Hoffman et al. 2018).
+    """Build the CyCADA release's LeNet for MNIST and USPS.
 
-    Images (N, C, H, W) of at least 16 x 16 become 500 features, taken in front of their ReLU, and K logits.
-    The layers are those of the release (cycada/models/task_net.py), which takes 28 x 28: its first linear
-    layer is 800 -> 500, 431,080 parameters in all for grey images. At 32 x 32, the size of the `full` and
-    `release` presets here and of the release's joint code, that layer is 1250 -> 500, 656,080 parameters in
-    all.
+    See Hoffman et al. 2018. Images (N, C, H, W) of at least 16 x 16 become 500 features, taken in front of
+    their ReLU, and K logits. The layers are those of the release (cycada/models/task_net.py), which takes 28
+    x 28: its first linear layer is 800 -> 500, 431,080 parameters in all for grey images. At 32 x 32, the
+    size of the `full` and `release` presets here and of the release's joint code, that layer is 1250 -> 500,
+    656,080 parameters in all.
 
     Args:
         image_channels: C, the number of image channels.
@@ -79,11 +79,12 @@ def lenet(image_channels: int, classes: int, size: int, *, dropout: Below1 = 0.5
 
 @classifiers("dtn")
 def dtn(image_channels: int, classes: int, size: int, *, dropout: Below1 = 0.5) -> Classifier:
-    """Build the DTN of the CyCADA release for SVHN to MNIST (Hoffman et al. 2018).
+    """Build the CyCADA release's DTN for SVHN to MNIST.
 
-    Images (N, C, H, W), 32 x 32 in the release, become 512 features, taken behind their batch normalisation
-    and in front of their ReLU, and K logits. 3,133,962 parameters for 10 classes and colour images of 32 x
-    32. The layers are those of the release (cycada/models/task_net.py), which has no other size.
+    See Hoffman et al. 2018. Images (N, C, H, W), 32 x 32 in the release, become 512 features, taken behind
+    their batch normalisation and in front of their ReLU, and K logits. 3,133,962 parameters for 10 classes
+    and colour images of 32 x 32. The layers are those of the release (cycada/models/task_net.py), which has
+    no other size.
 
     Args:
         image_channels: C, the number of image channels.
@@ -127,12 +128,12 @@ def dtn(image_channels: int, classes: int, size: int, *, dropout: Below1 = 0.5) 
 def convnet(
     image_channels: int, classes: int, *, channels: Width = 32, width: Width = 128, dropout: Below1 = 0.25
 ) -> Classifier:
-    """Build a small and accurate classifier that trains fast on a CPU; it is of this toolkit, not of a paper.
+    """Build a small classifier that trains fast on a CPU.
 
-    Images (N, C, H, W) of at least 8 x 8 become `width` features and K logits. Two pairs of 3 x 3
-    convolutions with batch normalisation are pooled by 2 each; a third convolution is pooled to 2 x 2; a
-    linear layer with batch normalisation gives the features. 206,954 parameters for 10 classes and colour
-    images, whatever their size.
+    It is of this toolkit, not of a paper. Images (N, C, H, W) of at least 8 x 8 become `width` features and K
+    logits. Two pairs of 3 x 3 convolutions with batch normalisation are pooled by 2 each; a third convolution
+    is pooled to 2 x 2; a linear layer with batch normalisation gives the features. 206,954 parameters for 10
+    classes and colour images, whatever their size.
 
     Args:
         image_channels: C, the number of image channels.
@@ -166,12 +167,12 @@ def convnet(
 
 @classifiers("release_classifier")
 def release_classifier(image_channels: int, classes: int, size: int) -> Classifier:
-    """Build the classifier that the CyCADA release trains next to the generators in place of f_S.
+    """Build the classifier that the CyCADA release trains as f_S.
 
-    Images (N, C, H, W) of at least 31 x 31 become 1024 features and K logits. Four unpadded 3 x 3
-    convolutions of stride 2 (64, 64, 128 and 256 channels) are followed by two linear layers with nothing
-    between them. 682,058 parameters for 10 classes and colour images of 32 x 32. The source is
-    `networks.Classifier` of the release's CycleGAN fork.
+    The release trains it next to the generators in place of f_S. Images (N, C, H, W) of at least 31 x 31
+    become 1024 features and K logits. Four unpadded 3 x 3 convolutions of stride 2 (64, 64, 128 and 256
+    channels) are followed by two linear layers with nothing between them. 682,058 parameters for 10 classes
+    and colour images of 32 x 32. The source is `networks.Classifier` of the release's CycleGAN fork.
 
     Args:
         image_channels: C, the number of image channels.

@@ -96,12 +96,13 @@ def drn26(
     frozen_norm: bool = False,
     checkpointing: bool = False,
 ) -> Segmenter:
-    """Build DRN-C-26 (Yu et al. 2017) as a segmenter, as in the CyCADA release (cycada/models/drn.py).
+    """Build DRN-C-26 as a segmenter, as in the CyCADA release.
 
-    Images (N, C, H, W) in [-1, 1] of any size, grey or colour, become features (N, 512, ceil(H / 8), ceil(W /
-    8)); a 1 x 1 convolution and bilinear enlargement with aligned corners give logits (N, K, H, W). 20.6 M
-    parameters with 19 classes, 21,126,584 with the 1000 of ImageNet. Unlike the release, which offers a
-    discriminator the scores alone, this network also returns its features.
+    It is that of Yu et al. 2017 (cycada/models/drn.py in the release). Images (N, C, H, W) in [-1, 1] of any
+    size, grey or colour, become features (N, 512, ceil(H / 8), ceil(W / 8)); a 1 x 1 convolution and bilinear
+    enlargement with aligned corners give logits (N, K, H, W). 20.6 M parameters with 19 classes, 21,126,584
+    with the 1000 of ImageNet. Unlike the release, which offers a discriminator the scores alone, this network
+    also returns its features.
 
     Args:
         image_channels: C, the number of image channels, 1 or 3.

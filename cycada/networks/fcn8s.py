@@ -62,14 +62,14 @@ def crop(x: Tensor, like: Tensor, offset: int) -> Tensor:
 
 @classifiers("fcn8s")
 class Fcn8s(nn.Module):
-    """FCN-8s on VGG-16 (Long et al. 2015), as in the CyCADA release.
+    """FCN-8s on VGG-16, as in the CyCADA release.
 
-    Images (N, C, H, W) in [-1, 1] of any size become logits (N, K, H, W) and features (N, `width`, ceil((H +
-    198) / 32) - 6, ceil((W + 198) / 32) - 6), the input of the last 1 x 1 convolution. VGG-16 is padded by 99
-    pixels and pools with rounding up; a 7 x 7 convolution and two 1 x 1 convolutions give the scores. Skip
-    connections from pool4 (scaled by 0.01) and pool3 (scaled by 0.0001) start at zero. The scores are
-    enlarged by 2, 2 and 8 with fixed bilinear kernels and cropped at 5, 9 and 31 pixels. 134,353,017
-    parameters with 19 classes.
+    See Long et al. 2015. Images (N, C, H, W) in [-1, 1] of any size become logits (N, K, H, W) and features
+    (N, `width`, ceil((H + 198) / 32) - 6, ceil((W + 198) / 32) - 6), the input of the last 1 x 1 convolution.
+    VGG-16 is padded by 99 pixels and pools with rounding up; a 7 x 7 convolution and two 1 x 1 convolutions
+    give the scores. Skip connections from pool4 (scaled by 0.01) and pool3 (scaled by 0.0001) start at zero.
+    The scores are enlarged by 2, 2 and 8 with fixed bilinear kernels and cropped at 5, 9 and 31 pixels.
+    134,353,017 parameters with 19 classes.
 
     Differences from the release: from a file that it saved, ALL weights are loaded, whereas the release
     itself forgets the trained skip connections, both for its evaluation and for its feature step. Colours in

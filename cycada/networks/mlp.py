@@ -11,11 +11,11 @@ from cycada.networks.registries import feature_discriminators
 
 @feature_discriminators("mlp")
 class MlpDiscriminator(nn.Module):
-    """The feature discriminator of ADDA (Tzeng et al. 2017) and of CyCADA: a multilayer perceptron.
+    """The feature discriminator of ADDA and CyCADA.
 
-    Features or scores (N, D) become logits (N, 2); class 1 is the source, class 0 the target. Linear layers
-    of `width` values with ReLU between them; by default two hidden layers of 500, as in the ADDA and CyCADA
-    releases: 257,002 parameters for D = 10.
+    It is a multilayer perceptron (Tzeng et al. 2017). Features or scores (N, D) become logits (N, 2); class 1
+    is the source, class 0 the target. Linear layers of `width` values with ReLU between them; by default two
+    hidden layers of 500, as in the ADDA and CyCADA releases: 257,002 parameters for D = 10.
 
     Args:
         inputs: D, the number of inputs.

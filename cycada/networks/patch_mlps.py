@@ -16,10 +16,11 @@ from cycada.networks.registries import patch_heads
 
 @patch_heads("mlp")
 class PatchMlps(nn.Module):
-    """CUT's projection heads H (Park et al. 2020, section 3, "Multilayer, patchwise contrastive learning").
+    """CUT's projection heads H (Park et al. 2020, section 3).
 
-    Each map of a generator's `encode` has its own linear layer, ReLU and linear layer, to vectors of `width`
-    values and length 1. 560,384 parameters for the five maps of the stock ResNet generator.
+    See "Multilayer, patchwise contrastive learning" there. Each map of a generator's `encode` has its own
+    linear layer, ReLU and linear layer, to vectors of `width` values and length 1. 560,384 parameters for the
+    five maps of the stock ResNet generator.
 
     Args:
         widths: The number of channels of each map.

@@ -12,11 +12,12 @@ from cycada.networks.registries import discriminators
 
 @discriminators("patchgan")
 class PatchGan(nn.Module):
-    """PatchGAN discriminator, which scores overlapping patches of an image (Isola et al. 2017).
+    """PatchGAN discriminator of overlapping patches.
 
-    Images (N, C, H, W) in [-1, 1] become scores (N, 1, h, w), one for each patch. `layers` + 2 convolutions
-    of 4 x 4 with LeakyReLU 0.2; the first `layers` of them have stride 2. The default of 3 layers is
-    CycleGAN's discriminator, whose patches are 70 x 70 pixels: 2,764,737 parameters, as in its release.
+    It gives each patch of an image a logit (Isola et al. 2017). Images (N, C, H, W) in [-1, 1] become scores
+    (N, 1, h, w), one for each patch. `layers` + 2 convolutions of 4 x 4 with LeakyReLU 0.2; the first
+    `layers` of them have stride 2. The default of 3 layers is CycleGAN's discriminator, whose patches are 70
+    x 70 pixels: 2,764,737 parameters, as in its release.
 
     With `strided`, only that many convolutions have stride 2: `layers: 4, strided: 3` is the discriminator of
     six convolutions (64, 128, 256, 512, 512 and 1 channels, strides 2, 2, 2, 1, 1, 1) that fits images of 32
@@ -76,10 +77,11 @@ class PatchGan(nn.Module):
 
 @discriminators("pixel")
 class PixelGan(nn.Module):
-    """PixelGAN discriminator, which scores the colour of every pixel by itself (Isola et al. 2017).
+    """PixelGAN discriminator of the colours of single pixels.
 
-    Images (N, C, H, W) in [-1, 1] become scores (N, 1, H, W), by three 1 x 1 convolutions. 8,705 parameters
-    for colour images; the layers are those of the CycleGAN release.
+    It gives each pixel a logit (Isola et al. 2017). Images (N, C, H, W) in [-1, 1] become scores (N, 1, H,
+    W), by three 1 x 1 convolutions. 8,705 parameters for colour images; the layers are those of the CycleGAN
+    release.
 
     Args:
         image_channels: C, the number of image channels.

@@ -61,12 +61,13 @@ def upsample(into: int, out: int, up: Up, bias: bool) -> nn.Module:
 
 @generators("resnet")
 class ResnetGenerator(nn.Module):
-    """CycleGAN's ResNet generator (Zhu et al. 2017, after Johnson et al. 2016).
+    """CycleGAN's ResNet generator (Zhu et al. 2017).
 
-    Images (N, C, H, W) in [-1, 1] become images of the same shape and range; height and width are multiples
-    of `multiple_of` = 2**downs. A 7 x 7 convolution, `downs` convolutions of stride 2, `blocks` residual
-    blocks, `downs` enlarging layers, a 7 x 7 convolution and tanh, with reflection padding. 11,378,179
-    parameters with 9 blocks and 7,837,699 with 6 for colour images, as in the release.
+    It is after Johnson et al. 2016. Images (N, C, H, W) in [-1, 1] become images of the same shape and range;
+    height and width are multiples of `multiple_of` = 2**downs. A 7 x 7 convolution, `downs` convolutions of
+    stride 2, `blocks` residual blocks, `downs` enlarging layers, a 7 x 7 convolution and tanh, with
+    reflection padding. 11,378,179 parameters with 9 blocks and 7,837,699 with 6 for colour images, as in the
+    release.
 
     The layers are those of the CycleGAN release. The options `downs`, `up: resize` and `checkpointing` are
     additions.

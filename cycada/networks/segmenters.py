@@ -212,13 +212,13 @@ def segmenter(  # noqa: PLR0913 (each is an option of its caller)
     frozen_norm: bool = False,
     checkpointing: bool = False,
 ) -> Segmenter:
-    """Build a segmenter from any dilated timm backbone, with the head of FCN, DeepLabv2 or DeepLabv3+.
+    """Build a segmenter from any dilated timm backbone.
 
-    Images (N, C, H, W) in [-1, 1] of any size, grey or colour, become features and logits (N, K, H, W). The
-    features are (N, `width`, ...) at stride `output_stride` for fcn (Long et al. 2015) and at stride 4 for
-    deeplabv3plus (Chen et al. 2018); for deeplabv2 (Chen et al. 2018, TPAMI) they are the backbone's last
-    map, at stride `output_stride`. DeepLabv2 on ResNet-101 with 19 classes has 43,901,068 parameters,
-    42,500,160 of them in the backbone.
+    Its head is that of FCN, DeepLabv2 or DeepLabv3+. Images (N, C, H, W) in [-1, 1] of any size, grey or
+    colour, become features and logits (N, K, H, W). The features are (N, `width`, ...) at stride
+    `output_stride` for fcn (Long et al. 2015) and at stride 4 for deeplabv3plus (Chen et al. 2018); for
+    deeplabv2 (Chen et al. 2018, TPAMI) they are the backbone's last map, at stride `output_stride`. DeepLabv2
+    on ResNet-101 with 19 classes has 43,901,068 parameters, 42,500,160 of them in the backbone.
 
     Args:
         image_channels: C, the number of image channels, 1 or 3.

@@ -71,13 +71,13 @@ class SmallEncoder(nn.Module):
 def small_segmenter(
     image_channels: int, classes: int, *, channels: Width = 16, width: Width = 64, dropout: Below1 = 0.1
 ) -> Segmenter:
-    """Build a small segmenter that a CPU trains in minutes; it is of this toolkit, not of a paper.
+    """Build a small segmenter that a CPU trains in minutes.
 
-    Images (N, C, H, W) in [-1, 1] of any size, also below 8 pixels, become features (N, `width`, ceil(H / 4),
-    ceil(W / 4)) and logits (N, K, H, W). Two convolutions of stride 2 give a fine map; a third one and four
-    dilated residual blocks, which see the whole of a small image, give a coarse one; both are fused into the
-    features. 0.38 M parameters. The convolutions are plain ones: depthwise ones have fewer parameters, but a
-    training step took twice the time on a CPU in bf16.
+    It is of this toolkit, not of a paper. Images (N, C, H, W) in [-1, 1] of any size, also below 8 pixels,
+    become features (N, `width`, ceil(H / 4), ceil(W / 4)) and logits (N, K, H, W). Two convolutions of stride
+    2 give a fine map; a third one and four dilated residual blocks, which see the whole of a small image,
+    give a coarse one; both are fused into the features. 0.38 M parameters. The convolutions are plain ones:
+    depthwise ones have fewer parameters, but a training step took twice the time on a CPU in bf16.
 
     Args:
         image_channels: C, the number of image channels.

@@ -16,12 +16,12 @@ RELEASE_FEATURES = 4096
 
 @feature_discriminators("pixel_mlp")
 class PixelDiscriminator(nn.Module):
-    """The feature discriminator of CyCADA for segmenters, which sees each place by itself.
+    """The feature discriminator of CyCADA for segmenters.
 
-    Features or scores (N, D, h, w) become logits (N, 2, h, w); class 1 is the source, class 0 the target. 1 x
-    1 convolutions D -> width -> width / 2 -> 2, the first two with Dropout2d and ReLU, as in the CyCADA
-    release (Hoffman et al. 2018, `Discriminator` in cycada/models/fcn8s.py). 4,721,154 parameters for the
-    4096 features of FCN-8s.
+    It sees each place by itself. Features or scores (N, D, h, w) become logits (N, 2, h, w); class 1 is the
+    source, class 0 the target. 1 x 1 convolutions D -> width -> width / 2 -> 2, the first two with Dropout2d
+    and ReLU, as in the CyCADA release (Hoffman et al. 2018, `Discriminator` in cycada/models/fcn8s.py).
+    4,721,154 parameters for the 4096 features of FCN-8s.
 
     Args:
         inputs: D, the number of input channels.
@@ -51,13 +51,13 @@ class PixelDiscriminator(nn.Module):
 
 @feature_discriminators("patch")
 class PatchDiscriminator(nn.Module):
-    """The fully convolutional discriminator of AdaptSegNet (Tsai et al. 2018) and ADVENT (Vu et al. 2019).
+    """The convolutional discriminator of AdaptSegNet and ADVENT.
 
-    Features or scores (N, D, h, w) become logits (N, 2, h', w'), one pair for each patch; class 1 is the
-    source, class 0 the target. `layers` + 1 convolutions of 4 x 4 with stride 2 and LeakyReLU 0.2 between
-    them; the papers have 4 layers of 64, 128, 256 and 512 channels. 2,789,314 parameters for the scores of 19
-    classes. Unlike the releases, which give one score for a patch, it gives two logits, as the other feature
-    discriminators do.
+    It sees maps (Tsai et al. 2018; Vu et al. 2019). Features or scores (N, D, h, w) become logits (N, 2, h',
+    w'), one pair for each patch; class 1 is the source, class 0 the target. `layers` + 1 convolutions of 4 x
+    4 with stride 2 and LeakyReLU 0.2 between them; the papers have 4 layers of 64, 128, 256 and 512 channels.
+    2,789,314 parameters for the scores of 19 classes. Unlike the releases, which give one score for a patch,
+    it gives two logits, as the other feature discriminators do.
 
     Args:
         inputs: D, the number of input channels.

@@ -15,11 +15,12 @@ DROPPED = 3
 
 @generators("unet")
 class UnetGenerator(nn.Module):
-    """pix2pix's U-Net generator (Isola et al. 2017, section 6.1.1).
+    """pix2pix's U-Net generator (Isola et al. 2017).
 
-    Images (N, C, H, W) in [-1, 1] become images of the same shape and range; height and width are multiples
-    of `multiple_of` = 2**downs. The encoder halves the size `downs` times; the decoder doubles it as often,
-    and sees the encoder's map of the same size next to its own. 54.4 M parameters with 8 halvings.
+    See section 6.1.1 of the paper. Images (N, C, H, W) in [-1, 1] become images of the same shape and range;
+    height and width are multiples of `multiple_of` = 2**downs. The encoder halves the size `downs` times; the
+    decoder doubles it as often, and sees the encoder's map of the same size next to its own. 54.4 M
+    parameters with 8 halvings.
 
     Neither the outermost nor the innermost level of the encoder is normalised: a map of 1 x 1 has no
     variance. As in the paper, dropout lies behind the first three levels of the decoder; the CycleGAN release

@@ -152,11 +152,11 @@ def download(name: str) -> Mapping[str, Tensor]:
 
 @classifiers("vgg16_features")
 class Vgg16(Vgg):
-    """VGG-16 up to one of its layers, as a feature extractor (Simonyan & Zisserman 2015).
+    """VGG-16 up to one of its layers, as a feature extractor.
 
-    Images (N, C, H, W) in [-1, 1], grey or colour, become the outputs of `layer`, named as in Gatys et al.
-    (2016), and empty logits (N, 0). Either `weights` (a state dict of torchvision's vgg16, or `random`) or
-    `pretrained` is needed. Arguments and errors are those of `Vgg`.
+    See Simonyan & Zisserman 2015. Images (N, C, H, W) in [-1, 1], grey or colour, become the outputs of
+    `layer`, named as in Gatys et al. (2016), and empty logits (N, 0). Either `weights` (a state dict of
+    torchvision's vgg16, or `random`) or `pretrained` is needed. Arguments and errors are those of `Vgg`.
     """
 
     name, convolutions = "vgg16", (2, 2, 3, 3, 3)
@@ -164,11 +164,11 @@ class Vgg16(Vgg):
 
 @classifiers("vgg19_features")
 class Vgg19(Vgg):
-    """VGG-19 up to one of its layers, as a feature extractor (Simonyan & Zisserman 2015).
+    """VGG-19 up to one of its layers, as a feature extractor.
 
-    Images (N, C, H, W) in [-1, 1], grey or colour, become the outputs of `layer`, named as in Gatys et al.
-    (2016), and empty logits (N, 0). Either `weights` (a state dict of torchvision's vgg19, or `random`) or
-    `pretrained` is needed. Arguments and errors are those of `Vgg`.
+    See Simonyan & Zisserman 2015. Images (N, C, H, W) in [-1, 1], grey or colour, become the outputs of
+    `layer`, named as in Gatys et al. (2016), and empty logits (N, 0). Either `weights` (a state dict of
+    torchvision's vgg19, or `random`) or `pretrained` is needed. Arguments and errors are those of `Vgg`.
     """
 
     name, convolutions = "vgg19", (2, 2, 4, 4, 4)

@@ -18,7 +18,7 @@ from cycada.planning.tasks import task_of
 from cycada.train.device import Device
 
 
-def absent(config: Config, plans: Sequence[StagePlan]) -> list[str]:
+def find_absent_resources(config: Config, plans: Sequence[StagePlan]) -> list[str]:
     """Return one sentence for each thing that an experiment needs and that this machine lacks.
 
     These are its data, its device, enough memory, and files of weights. No image is opened, and nothing is
@@ -33,11 +33,11 @@ def _device(name: str) -> Iterator[str]:
     kind, _, index = name.partition(":")
     count = torch.cuda.device_count() if kind == "cuda" else 1
     if kind == "cuda" and count == 0:
-        yield f"device: '{name}' is named, but torch sees no GPU here."
+        yield f"device: found '{name}', but torch sees no GPU on this machine."
     elif kind == "cuda" and index.isdecimal() and int(index) >= count:
-        yield f"device: '{name}' is named, but torch sees only {count} here, counted from 0."
+        yield f"device: found '{name}', but torch sees only {count} GPU(s) on this machine, counted from 0."
     elif kind == "mps" and not torch.backends.mps.is_available():
-        yield f"device: '{name}' is named, but it is not there."
+        yield f"device: found '{name}', but this machine has none."
 
 
 def _memory(config: Config, plans: Sequence[StagePlan]) -> Iterator[str]:

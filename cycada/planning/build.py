@@ -116,7 +116,7 @@ def _load_images(config: Config, plans: list[StagePlan], device: Device) -> Data
         if domain.classes_from_files:
             hasher.update("\n".join(domain.classes).encode())
     source, target = sides["source"], sides["target"]
-    agreed(source.classes, target.classes)
+    check_same_classes(source.classes, target.classes)
     oracle = datasets["target", "train"] if any(p.method.supervision == "target" for p in plans) else None
     return Datasets(
         source.classes,
@@ -152,7 +152,7 @@ def _load_segmentation(config: Config, plans: list[StagePlan], device: Device) -
         "test": resize(target.load(root, "test"), "target", full_resolution_masks=True),
     }
     labels = any(p.method.supervision == "target" for p in plans)
-    agreed(source.classes, target.classes)
+    check_same_classes(source.classes, target.classes)
     named = source if source.classes else target
     prints = [dataset.fingerprint(labels=True) for dataset in source_sets.values()] + [
         dataset.fingerprint(dataset.labelled) for dataset in target_sets.values()
@@ -163,6 +163,7 @@ def _load_segmentation(config: Config, plans: list[StagePlan], device: Device) -
     prints += [domain.classes_read for domain in (source, target) if domain.classes_read]
     return Datasets(
         tuple(named.classes),
+        # mypy takes the keys of both dicts for any str.
         source_sets,  # type: ignore[arg-type]
         target_sets,  # type: ignore[arg-type]
         oracle if labels else None,
@@ -178,7 +179,7 @@ LOADERS: Mapping[Task, Callable[[Config, list[StagePlan], Device], Datasets]] = 
 """Function that loads the datasets of an experiment, for each task."""
 
 
-def agreed(source: Sequence[str], target: Sequence[str]) -> None:
+def check_same_classes(source: Sequence[str], target: Sequence[str]) -> None:
     """Check that two domains which both have classes have the same ones in the same order.
 
     Raises:
@@ -192,7 +193,7 @@ def agreed(source: Sequence[str], target: Sequence[str]) -> None:
     where = "; ".join(f"the {side} lacks '{name}'" for side, name in lacking[:5]) or "their order differs"
     raise CycadaError(
         f"data: the source has the classes {list_some(source)}, the target {list_some(target)}; they must "
-        f"agree ({where})."
+        f"be the same, in the same order ({where})."
     )
 
 
@@ -508,8 +509,8 @@ def check_labels(plan: StagePlan, datasets: Datasets) -> None:
     if not training_source(plan, datasets).labelled and (term := plan.asks_for("label_s")):
         raise CycadaError(
             f"stages.{plan.name}: the loss {term} needs labels, and the {plan.method.supervision}'s training "
-            f"images have none. Give each class a folder, the .npz file an array 'labels', scenes their "
-            f"masks; or set stages.{plan.name}.losses.{term}=0."
+            f"images have none. Give each class a folder, the .npz file an array 'labels', or each "
+            f"image a mask; or set stages.{plan.name}.losses.{term}=0."
         )
 
 

@@ -12,7 +12,7 @@ from cycada.planning.tasks import task_of
 
 
 def check_task(config: Config) -> None:
-    """Check that no key of a config is for the other task than that of its domains.
+    """Check that every key of a config suits the task of its domains.
 
     Raises:
         CycadaError: The two domains have different kinds of labels, or a key does not suit the task.
@@ -29,7 +29,8 @@ def _check_windows(name: str, stage: Stage, config: Config) -> None:
     where, key = f"stages.{name}.crop", f"stages.{name}.size" if stage.size else "data.size"
     if not stage.crop and shapes["source"] != shapes["target"]:
         raise CycadaError(
-            f"{where}: found none, expected [height, width]: by {key} source and target are not of one shape."
+            f"{where}: found none, expected [height, width]: {key} gives source and target different "
+            f"shapes, and one network sees both."
         )
     for shape in config.loads(stage).values():
         if window[0] > shape[0] or window[1] > shape[1]:
@@ -70,12 +71,13 @@ def check_terms(
             )
         if "pair_t" in uses and not task.has_pairs:
             raise CycadaError(
-                f"{term.where}.{term.name}: it needs pairs (pair_t), which only scenes have. Take it out."
+                f"{term.where}.{term.name}: it needs true translations (pair_t), which only domains "
+                f"for segmentation can have. Take it out."
             )
         if "pair_t" in uses and config.stages[name].translate == "once":
             raise CycadaError(
-                f"{where}.translate: found 'once' beside the loss {term.name}, which needs pairs; expected "
-                f"one. Take it out."
+                f"{where}.translate: found 'once' beside the loss {term.name}, which needs true "
+                f"translations; expected one of the two. Take it out."
             )
 
 

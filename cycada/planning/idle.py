@@ -13,7 +13,7 @@ UNUSED = {"sgd": {"betas": "momentum"}, "adam": {"momentum": "betas"}, "adamw": 
 """Optimizer to the setting that it does not have, and that to the one it has instead."""
 
 
-def idle(config: Config, plans: Sequence[StagePlan]) -> list[str]:
+def find_idle_settings(config: Config, plans: Sequence[StagePlan]) -> list[str]:
     """Return a sentence for each setting of a config that has no effect, with its path and the reason.
 
     Args:
@@ -30,7 +30,7 @@ def idle(config: Config, plans: Sequence[StagePlan]) -> list[str]:
 def _experiment(config: Config) -> Iterator[str]:
     """Yield reasons for keys outside the stages."""
     if "overlap" in config.evaluation.model_fields_set and not config.evaluation.window:
-        yield "evaluation.overlap: windows overlap, and there is no evaluation.window."
+        yield "evaluation.overlap: it is the overlap of windows, and there is no evaluation.window."
     if config.tracking.uri and "mlflow" not in config.tracking.kinds:
         yield f"tracking.uri: it is MLflow's address, and tracking.kind is {config.tracking.kind}."
     if config.tracking.log_model and "mlflow" not in config.tracking.kinds:
@@ -45,7 +45,7 @@ def _experiment(config: Config) -> Iterator[str]:
 
 
 def _networks(config: Config, plans: Sequence[StagePlan]) -> Iterator[str]:
-    """Yield reasons for networks that no method has.
+    """Yield reasons for networks that no stage uses.
 
     A network whose losses all have weight 0 is no mistake: somebody has switched them off.
     """
@@ -75,7 +75,7 @@ def _optimizers(plan: StagePlan) -> Iterator[str]:
             if getattr(settings, key) is not None and kinds and all(key in UNUSED[kind] for kind in kinds):
                 yield f"{where}.{key}: {' and '.join(kinds)} has no {key}, but {UNUSED[kinds[0]][key]}."
         if settings.lr is not None and names and all(phases[name].get("lr") == 0 for name in names):
-            yield f"{where}.lr: the method '{plan.stage.method}' learns statistics alone."
+            yield f"{where}.lr: the method '{plan.stage.method}' only estimates batch-norm statistics."
 
 
 def _phases(plan: StagePlan) -> Iterator[str]:
@@ -83,22 +83,24 @@ def _phases(plan: StagePlan) -> Iterator[str]:
     active = {phase.name for phase in plan.phases}
     for key in ("optimizers", "every", "repeat"):
         yield from (
-            f"{key}.{name}: no loss of this phase counts."
+            f"{key}.{name}: all losses of this phase have weight 0."
             for name in getattr(plan.stage, key)
             if name not in active
         )
 
 
 def _losses(plan: StagePlan) -> Iterator[str]:
-    """Yield reasons for losses and ramps."""
+    """Yield reasons for losses that are left out and for keys that their ramps do not have."""
     active = {term.name for phase in plan.phases for term in phase.terms}
     for name, loss in plan.stage.losses.items():
         if loss.weight and name not in active:
-            yield f"losses.{name}: no other loss plays against it, or its phase is not there."
+            yield (
+                f"losses.{name}: its phase is left out, or it trains a discriminator that no other loss uses."
+            )
         uses = {"linear": {"steps"}, "fall": {"steps"}, "dann": {"gamma"}}.get(loss.ramp.name, set())
         for key in ("steps", "gamma"):
             if key in loss.ramp.model_fields_set and key not in uses:
-                yield f"losses.{name}.ramp.{key}: the ramp '{loss.ramp.name}' does not look at it."
+                yield f"losses.{name}.ramp.{key}: the ramp '{loss.ramp.name}' does not use it."
 
 
 def _stage(plan: StagePlan) -> Iterator[str]:
@@ -108,6 +110,6 @@ def _stage(plan: StagePlan) -> Iterator[str]:
         yield "schedule.after: the schedule is constant."
     if stage.augment is not None:
         if not any(getattr(stage.augment, key) for key in AugmentConfig.model_fields if key != "domains"):
-            yield "augment: nothing in it is above 0."
+            yield "augment: it changes nothing, since all its keys are 0 or false."
         elif stage.augment.domains == "target" and not plan.needs_target:
-            yield "augment: it is for target images, and the stage looks at none."
+            yield "augment: it is for target images, and no loss of the stage uses them."

@@ -291,7 +291,7 @@ def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, 
         )
     method = methods[stage.method]
     options = _options(method, stage.options, f"{where}.options", task_of(config))
-    terms = _without_idle(method, _terms(method, stage, options, where))
+    terms = _without_unopposed(method, _terms(method, stage, options, where))
     check_terms(config, name, method, [t for ts in terms.values() for t in ts], labelled)
     used = {
         role for active in terms.values() for term in active for role in method.tensors.roles_of(term.needs)
@@ -311,7 +311,9 @@ def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, 
         if terms[p.name]
     )
     if not phases:
-        raise CycadaError(f"{where}.losses: every weight is 0, so nothing would learn.")
+        raise CycadaError(
+            f"{where}.losses: every weight is 0, so that nothing would be trained. Set one above 0."
+        )
     for key in ("optimizers", "every", "repeat", "schedules"):
         for phase in getattr(stage, key):
             if phase not in [p.name for p in method.phases]:
@@ -335,7 +337,7 @@ def _plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, 
     pools = tuple(sorted(role for role in used if kind_of(role) == "pool"))
     if TEACHER in used and "f_t" not in stage.ema:
         raise CycadaError(
-            f"{where}.ema: {shown(stage.method)} is taught by the moving average of f_t. Add ema: {{f_t: "
+            f"{where}.ema: {shown(stage.method)} learns from a teacher, the EMA of f_t. Add ema: {{f_t: "
             f"0.99}}."
         )
     return StagePlan(
@@ -415,8 +417,8 @@ def _terms(method: Method, stage: Stage, options: Any, where: str) -> dict[str, 
     return terms
 
 
-def _without_idle(method: Method, terms: dict[str, list[Term]]) -> dict[str, list[Term]]:
-    """Return the terms without those of discriminators that no other phase uses."""
+def _without_unopposed(method: Method, terms: dict[str, list[Term]]) -> dict[str, list[Term]]:
+    """Return the terms without those of discriminators against which no other phase plays."""
     roles = {id(t): method.tensors.roles_of(t.needs) for ts in terms.values() for t in ts}
 
     def plays(phase: PhaseSpec, term: Term) -> bool:

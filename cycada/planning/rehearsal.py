@@ -91,7 +91,7 @@ def memory_of(device: torch.device) -> float:
 
 
 class _Rehearsal:
-    """The networks of a stage as meta tensors, with one training step and one prediction on them."""
+    """Networks of a stage as meta tensors, with one training step and one prediction on them."""
 
     def __init__(self, config: Config, plan: StagePlan) -> None:
         self.config, self.plan, self.device = config, plan, Device(torch.device("meta"))
@@ -100,15 +100,15 @@ class _Rehearsal:
         with self.explained("its networks cannot be built"):
             self.nets = build_networks(config, plan, classes_of(config), self.device, {})
         with self.explained(
-            f"its classifier gives no answer for {task_of(config).unit}, which the data ask for"
+            f"its classifier does not predict a class for {task_of(config).unit}, as the labels do"
         ):
-            self.check_answers()
+            self.check_predictions()
         if plan.has_teacher:
             self.nets.add_module(TEACHER, Frozen(self.nets.f_t))
 
     @contextmanager
     def explained(self, what: str) -> Iterator[None]:
-        """Turn an error in a `with` block into a CycadaError; skip errors for want of values."""
+        """Turn an error in a `with` block into a CycadaError; ignore errors that only meta tensors raise."""
         try:
             yield
         except CycadaError:
@@ -133,8 +133,8 @@ class _Rehearsal:
         size = " x ".join(map(str, self.shape[1:]))
         if "more than 1 spatial element" in text:
             return (
-                f"On {size} pixels nothing but one pixel is left in {net}, which instance normalization "
-                f"cannot take. Enlarge " + self.sizes
+                f"At {size} pixels {net} has maps of a single pixel, on which instance normalization is not "
+                f"defined. Enlarge " + self.sizes
             )
         if net and any(
             hint in text
@@ -190,7 +190,7 @@ class _Rehearsal:
             more["pair_t"] = self.images(count)
         return Batch(self.images(count), labels, self.images(count), **more)
 
-    def check_answers(self) -> None:
+    def check_predictions(self) -> None:
         """Check that classifiers predict what the data label: images or pixels."""
         for role, net in self.nets.named_children():
             if kind_of(role) != "f" or role in self.plan.method.tensors.feature_extractors:
@@ -200,8 +200,8 @@ class _Rehearsal:
             if logits.ndim != 2 + len(self.label_shape):
                 found = "every pixel" if logits.ndim == 4 else "the whole image"
                 raise CycadaError(
-                    f"networks.f: '{self.plan.specs[role].name}' answers for {found}; the data of "
-                    f"stages.{self.plan.name} need it for {task_of(self.config).unit}."
+                    f"networks.f: '{self.plan.specs[role].name}' predicts a class for {found}; the data of "
+                    f"stages.{self.plan.name} have labels for {task_of(self.config).unit}."
                 )
 
     def train(self) -> float:

@@ -1,7 +1,8 @@
 """What the task of an experiment means before its data are read: one object for each task.
 
-The task is that of the domains: they have one label for each image, or a mask for each image. `task_of` is
-the only place where a config is asked for it.
+The task is that of the domains: their images have one label each (classification), or a mask each
+(segmentation; also images without labels, to be translated). Nothing but `task_of` asks a config for its
+task.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class TaskRules(ABC):
 
     @abstractmethod
     def image_classes(self, classes: int) -> int:
-        """Return the number of classes that whole images are labelled with; 0 without such labels."""
+        """Return the number of classes of image-level labels; 0 in a task without such labels."""
 
     @abstractmethod
     def default_options(self, options: type[Options]) -> Mapping[str, Any]:
@@ -90,7 +91,7 @@ class TaskRules(ABC):
 
     @abstractmethod
     def idle_keys(self, config: Config) -> Mapping[str, str]:
-        """Return the keys of `data` that have no effect, each with the reason."""
+        """Return the keys of `data` that have no effect in this task, each with the reason."""
 
     @abstractmethod
     def training_set(self, config: Config, domain: Any, labels: bool) -> tuple[str, Callable[[], int]]:
@@ -104,7 +105,7 @@ class TaskRules(ABC):
 
     @abstractmethod
     def searches(self, config: Config, side: str) -> Iterator[Callable[[], object]]:
-        """Yield functions that raise CycadaError where files of a domain are absent, and open no image."""
+        """Yield functions that raise CycadaError where files of a domain are absent; they open no image."""
 
 
 class Classification(TaskRules):
@@ -131,24 +132,28 @@ class Classification(TaskRules):
         return {}
 
     def check_data(self, config: Config) -> None:
-        """Check that images are square, and are not looked at through windows."""
+        """Check that images are square, and that the evaluation has no windows and no scales."""
         if not isinstance(config.data.size, int):
             found = config.data.model_dump(mode="json")["size"]
             raise CycadaError(
-                f"data.size: found {found}, expected one number: labelled images are made square."
+                f"data.size: found {found}, expected one number: images with image-level labels are "
+                f"resized to squares."
             )
         for key in ("window", "scales"):
             if key in config.evaluation.changes():
                 raise CycadaError(
-                    f"evaluation.{key}: found {config.evaluation.changes()[key]}, but images with one label "
-                    f"are seen whole. Take it out."
+                    f"evaluation.{key}: found {config.evaluation.changes()[key]}, but only segmentation has "
+                    f"it; an image with one label is classified as a whole. Take it out."
                 )
 
     def check_stage(self, where: str, stage: Stage) -> None:
-        """Check that images are neither cropped nor sized by stage."""
+        """Check that no stage crops its images or has an image size of its own."""
         for key in ("crop", "size", "load_size", "crop_area"):
             if getattr(stage, key):
-                raise CycadaError(f"{where}.{key}: only scenes are cropped or sized by stage. Take it out.")
+                raise CycadaError(
+                    f"{where}.{key}: only segmentation images are cropped, or have a size of their own in a "
+                    f"stage. Take it out."
+                )
 
     def check_option(self, where: str, value: Any, image_labels_only: bool) -> None:
         """Accept every option."""
@@ -156,22 +161,20 @@ class Classification(TaskRules):
     def check_tensors(self, where: str, used: set[str], tensors: type[StepTensors], source: str) -> None:
         """Check that no loss needs a label for every pixel."""
         if used & tensors.needs_pixel_labels:
-            raise CycadaError(
-                f"{where}: it needs a label for every pixel; '{source}' labels whole images. Take it out."
-            )
+            raise CycadaError(f"{where}: it needs masks, and '{source}' has image-level labels. Take it out.")
 
     def idle_keys(self, config: Config) -> Mapping[str, str]:
-        """Return the keys for images that are not in memory, where no domain can read images so."""
+        """Return the keys for images read during training, where both domains are held in memory."""
         if any(domains[spec.name].streams for spec in (config.data.source, config.data.target)):
             return {}
-        return dict.fromkeys(("workers", "hold"), "the images of these domains are in memory")
+        return dict.fromkeys(("workers", "hold"), "the images of these domains are always held in memory")
 
     def training_set(self, config: Config, domain: Domain, labels: bool) -> tuple[str, Callable[[], int]]:
         """Return the split 'train' and the function that counts it."""
         return "train", partial(domain.count, config.data.resolved_root(), "train", config.data.download)
 
     def searches(self, config: Config, side: str) -> Iterator[Callable[[], object]]:
-        """Yield one search, unless what is absent would be downloaded."""
+        """Yield one search, unless absent files would be downloaded."""
         if not config.data.download:
             spec: Spec = getattr(config.data, side)
             yield partial(_search_files, self, spec, side, config.data.resolved_root())
@@ -205,7 +208,7 @@ class Segmentation(TaskRules):
         return window
 
     def image_classes(self, classes: int) -> int:
-        """Return 0: a scene shows many classes."""
+        """Return 0: an image with a mask has no image-level label."""
         return 0
 
     def default_options(self, options: type[Options]) -> Mapping[str, Any]:
@@ -215,7 +218,7 @@ class Segmentation(TaskRules):
     def check_data(self, config: Config) -> None:
         """Check that images are in colour."""
         if config.data.channels != 3:
-            raise CycadaError("data.channels: scenes are in colour; set it to 3.")
+            raise CycadaError("data.channels: segmentation needs colour images. Set it to 3.")
 
     def check_stage(self, where: str, stage: Stage) -> None:
         """Check that images are augmented by mirroring alone."""
@@ -224,29 +227,31 @@ class Segmentation(TaskRules):
             augment.rotate or augment.scale or augment.shear or augment.shift or augment.domains != "both"
         ):
             raise CycadaError(
-                f"{where}.augment: scenes can be mirrored (flip: true), cropped (crop), and nothing else."
+                f"{where}.augment: images with masks can only be mirrored (flip: true) and cropped (the "
+                f"stage's key crop)."
             )
 
     def check_option(self, where: str, value: Any, image_labels_only: bool) -> None:
         """Check that an option moves no pixel away from its label."""
         if value and image_labels_only:
             raise CycadaError(
-                f"{where}: it is for whole images; a scene's pixels would leave their labels. Take it out."
+                f"{where}: it is for image-level labels; it would move the pixels of an image away from "
+                f"their labels in the mask. Take it out."
             )
 
     def check_tensors(self, where: str, used: set[str], tensors: type[StepTensors], source: str) -> None:
-        """Check that no loss needs one label for the whole image."""
+        """Check that no loss needs image-level labels."""
         if used & tensors.needs_image_labels:
             raise CycadaError(
-                f"{where}: it needs one label for the whole image; a scene of '{source}' has none. Set its "
-                f"weight to 0."
+                f"{where}: it needs image-level labels, and '{source}' has masks instead. Set its weight "
+                f"to 0."
             )
 
     def idle_keys(self, config: Config) -> Mapping[str, str]:
-        """Return the keys that only images with one label have."""
+        """Return the keys that are for image-level labels."""
         return {
-            "resize": "scenes are scaled as scenes always are",
-            "download": "scenes are never downloaded",
+            "resize": "images with masks are always resized bilinearly, and their masks by nearest neighbour",
+            "download": "no domain with masks can be downloaded",
         }
 
     def training_set(
@@ -284,6 +289,7 @@ def task_of(config: Config) -> TaskRules:
             spec.name for spec in (config.data.source, config.data.target) if spec.name in domains
         )
         raise CycadaError(
-            f"data: '{image_level}' labels whole images, the other domain every pixel; both must do alike."
+            f"data: '{image_level}' has image-level labels, and the other domain is for segmentation. Take "
+            f"two domains of the same kind."
         )
     return source

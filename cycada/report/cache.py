@@ -38,8 +38,8 @@ class Cache:
             return np.asarray(np.load(path, allow_pickle=False))
         value = compute()
         with suppress(OSError):
-            files.ready(self._folder)
-            with files.whole(path) as temporary, temporary.open("wb") as file:
+            files.prepare_folder(self._folder)
+            with files.write_atomically(path) as temporary, temporary.open("wb") as file:
                 np.save(file, value, allow_pickle=False)
         return value
 

@@ -77,16 +77,16 @@ def report(
     table = lines(data)
     cache = Cache(results / "cache")
     sheets = {s.key: s for s in _sheets(data, table, cache)}
-    folder = Path(out) if out else results / "reports" / files.shortened(data.name)
+    folder = Path(out) if out else results / "reports" / files.shorten_name(data.name)
     command = _command(what, against, title)
     missing = provenance.missing(data)
     heading = title or f"{data.name}: {' → '.join(data.records[0].titles)}"
     lead = headline(table, data.reference)
     facts = provenance.provenance(data, command)
-    files.ready(folder)
+    files.prepare_folder(folder)
     chapters = sections(data, table, sheets, cache)
     html = page(heading, lead, data, chapters, facts, missing)
-    files.ready(folder / "figures")
+    files.prepare_folder(folder / "figures")
     for panel in (p for chapter in chapters for p in (*chapter.panels, *chapter.more)):
         files.write_text(folder / "figures" / f"{panel.key}.svg", panel.alone)
         files.write_bytes(folder / "figures" / f"{panel.key}.pdf", panel.pdf)

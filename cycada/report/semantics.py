@@ -9,8 +9,8 @@ from importlib import metadata
 
 import numpy as np
 
-from cycada.metrics.blind import in_words, rarely_predicted
 from cycada.metrics.distance import proxy_a_distance
+from cycada.metrics.missing_classes import describe_classes, find_rarely_predicted
 from cycada.report.cache import NO_CACHE, Cache
 from cycada.report.record import Record
 from cycada.report.rows import Outcome, Variant
@@ -112,15 +112,17 @@ def flips(group: SharedTranslation, side: str = "t") -> np.ndarray | None:
 
 
 def missing(group: SharedTranslation) -> str | None:
-    """Name the classes that f_s hardly ever predicts for target test images over all seeds; None without one.
+    """Name the classes that f_s rarely predicts for target test images over all seeds; None without one.
 
     No target label is used.
     """
     before_s, before_t = flips(group), flips(group, "s")
     if before_s is None or before_t is None:
         return None
-    rare = rarely_predicted(before_t.sum(1).tolist(), before_s.sum(1).tolist())
-    return in_words(rare, [str(name) for name in group.records[0].analysis["classes"]]) if rare else None
+    rare = find_rarely_predicted(before_t.sum(1).tolist(), before_s.sum(1).tolist())
+    return (
+        describe_classes(rare, [str(name) for name in group.records[0].analysis["classes"]]) if rare else None
+    )
 
 
 @dataclass(frozen=True)

@@ -346,7 +346,7 @@ def drift_sheet(groups: Iterable[SharedTranslation], metric: Metric) -> Table:
     for classes, titles in titles_by_classes.items():
         whose = f" ({'; '.join(titles)})" if len(titles_by_classes) > 1 else ""
         notes.append(
-            f"f_s{whose} hardly ever predicts {classes}: it does not recognise them in target images, unless "
+            f"f_s{whose} rarely predicts {classes}: it does not recognise them in target images, unless "
             f"the target holds so few. {MISSING_CLASSES}"
         )
     return Table("drift", "Semantic drift", heads, rows, notes=tuple(notes))

@@ -11,7 +11,7 @@ from cycada.config.schema import Config
 from cycada.core.errors import CycadaError
 from cycada.core.progress import Progress
 from cycada.data import ImageSet
-from cycada.data.doubts import NAMED, grouped, listed
+from cycada.data.doubts import NAMED, group_doubts, summarize_left_out
 from cycada.data.scenes import evenly_spaced
 from cycada.planning.build import Datasets
 
@@ -36,9 +36,9 @@ def report_sets(config: Config, datasets: Datasets, screen: Progress) -> None:
         for split, examples in sets.items():
             name = f"{side} {split}"
             screen.info(f"{name}: {count_line(examples, datasets.classes, shape, config.data.resize)}")
-            warnings = grouped(examples.doubts(evenly_spaced(len(examples), HEADERS)))
+            warnings = group_doubts(examples.doubts(evenly_spaced(len(examples), HEADERS)))
             warnings += _enlarged(examples, shape)
-            warnings += absent_labels(examples, datasets.classes)
+            warnings += warn_of_absent_labels(examples, datasets.classes)
             warnings += contradictions(examples, datasets.classes)
             for warning in warnings:
                 screen.warn(f"{name}: {warning}")
@@ -73,11 +73,11 @@ def check_masks(datasets: Datasets, screen: Progress) -> None:
                 counts += np.bincount(mask.numpy().ravel(), minlength=256)[: len(counts)]
         if name == "source train" and not counts.any():
             raise CycadaError(
-                f"{name}: {nothing_labelled(read, len(examples))}, expected pixels of "
+                f"{name}: {describe_only_ignored(read, len(examples))}, expected pixels of "
                 f"{', '.join(datasets.classes[:NAMED])}. "
                 "Say in the classes file which values of the masks are which class."
             )
-        for warning in absent(datasets.classes, counts, read, len(examples)):
+        for warning in warn_of_absent_classes(datasets.classes, counts, read, len(examples)):
             screen.warn(f"{name}: {warning}")
 
 
@@ -100,7 +100,7 @@ def count_line(
         parts.append(_sizes(sizes, shape, resize, cut=examples.cut_square))
     line = ", ".join(parts)
     left_out = dict(examples.left_out) | dict(examples.skipped)
-    return f"{line}; left out: {listed(left_out)}" if left_out else line
+    return f"{line}; left out: {summarize_left_out(left_out)}" if left_out else line
 
 
 def own_sizes(examples: ImageSet) -> Mapping[str, int]:
@@ -111,7 +111,7 @@ def own_sizes(examples: ImageSet) -> Mapping[str, int]:
     return examples.sizes(evenly_spaced(len(examples), HEADERS))
 
 
-def absent(classes: Sequence[str], counts: np.ndarray, read: int, total: int) -> list[str]:
+def warn_of_absent_classes(classes: Sequence[str], counts: np.ndarray, read: int, total: int) -> list[str]:
     """Return a warning that names the classes without an example; empty where every class has one.
 
     Args:
@@ -124,20 +124,20 @@ def absent(classes: Sequence[str], counts: np.ndarray, read: int, total: int) ->
     if not missing:
         return []
     if not counts.any():
-        return [f"{nothing_labelled(read, total)}, so there is nothing to learn from or to score."]
+        return [f"{describe_only_ignored(read, total)}, so there is nothing to learn from or to score."]
     where = "" if read >= total else f" in the {read} of {total} that were looked at"
     return [f"no example of {len(missing)} of {len(classes)} classes{where}: {_named(missing)}."]
 
 
-def absent_labels(examples: ImageSet, classes: Sequence[str]) -> list[str]:
+def warn_of_absent_labels(examples: ImageSet, classes: Sequence[str]) -> list[str]:
     """Return a warning that names the classes without a labelled image; empty where every class has one."""
     if examples.image_labels is None:
         return []
     counts = np.bincount(examples.image_labels.cpu().numpy(), minlength=len(classes))
-    return absent(classes, counts, len(examples), len(examples))
+    return warn_of_absent_classes(classes, counts, len(examples), len(examples))
 
 
-def nothing_labelled(read: int, total: int) -> str:
+def describe_only_ignored(read: int, total: int) -> str:
     """Return the part of a message that says that all pixels of the masks are ignored."""
     return f"found nothing but ignored pixels ({read} of {total} masks were looked at)"
 

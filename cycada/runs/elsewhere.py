@@ -12,7 +12,7 @@ from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.registry import option_defaults, typed
 from cycada.core.yaml_files import parse_yaml
 from cycada.data import ImageSet, ResizedDataset, domains, scene_domains
-from cycada.planning.build import agreed, prepared_domain
+from cycada.planning.build import check_same_classes, prepared_domain
 from cycada.planning.plan import StagePlan
 from cycada.planning.tasks import task_of
 from cycada.train.device import Device
@@ -82,11 +82,11 @@ def load_test_set(config: Config, plan: StagePlan, classes: Sequence[str], devic
     if task_of(config).name == "segmentation":
         scenes = task_of(config).domain(data.target, "target")
         test = scenes.load(data.resolved_root(), "test")
-        agreed(classes, scenes.classes)
+        check_same_classes(classes, scenes.classes)
         return ResizedDataset(test, config.shapes(plan.stage)["target"], full_resolution_masks=True)
     domain = prepared_domain(config, [plan], "target", tuple(classes))
     images = domain.load(data.resolved_root(), "test", data.download)
-    agreed(classes, domain.classes)
+    check_same_classes(classes, domain.classes)
     shape = config.shapes(plan.stage)["target"]
     test_set: ImageSet = images.converted(data.channels, shape, data.resize, device.torch_device)
     return test_set

@@ -55,7 +55,7 @@ def measure_stages(
         CycadaError: Where a stage fails, or was finished without being measured.
     """
     recipe = configs.load(file)
-    names, kept = list(recipe.stages), files.ready(folder) / f"{file.stem}.json"
+    names, kept = list(recipe.stages), files.prepare_folder(folder) / f"{file.stem}.json"
     rows: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
     yield from rows
     for i in range(len(rows), len(names)):

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from cycada.config.schema import digest
-from cycada.core.files import bytes_digest, ready
+from cycada.core.files import bytes_digest, prepare_folder
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
@@ -101,7 +101,7 @@ def _translate_on_disk(
     files = [folder / key / f"{name}.png" for name in scenes.names]
     lock: AbstractContextManager[None] = nullcontext()
     if device.main:
-        ready(folder)
+        prepare_folder(folder)
         lock = locked(
             folder / f"{key}.lock",
             lambda: screen.info(f"stage {plan.name}: another run translates {key}; waiting for it."),
@@ -109,7 +109,7 @@ def _translate_on_disk(
     with lock:
         if device.main:
             for parent in {file.parent for file in files}:
-                ready(parent, alone=True)
+                prepare_folder(parent, alone=True)
         missing = device.share(
             [i for i, file in enumerate(files) if not is_whole(file)] if device.main else None
         )

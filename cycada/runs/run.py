@@ -13,7 +13,7 @@ import torch
 
 from cycada.config.schema import Config, digest
 from cycada.core.errors import CycadaError, memory_named
-from cycada.core.files import ready, unless_read_only, write_json
+from cycada.core.files import prepare_folder, warn_if_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
 from cycada.evaluation.scoring import HEADLINES, flatten_scores, percent
@@ -109,8 +109,8 @@ def run(
     summary = run_stages(config, tracker, screen, variant, products)
     if main:
         file = _summary_file(config)
-        with unless_read_only("the summary", screen.warn):
-            write_json(ready(file.parent) / file.name, summary.as_dict())
+        with warn_if_read_only("the summary", screen.warn):
+            write_json(prepare_folder(file.parent) / file.name, summary.as_dict())
     return summary
 
 

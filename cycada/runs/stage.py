@@ -15,7 +15,7 @@ from cycada.config.schema import Config
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
-from cycada.evaluation.missing_classes import missing_classes
+from cycada.evaluation.missing_classes import warn_of_missing_classes
 from cycada.evaluation.scoring import Evaluation, Scores, evaluate_stage, flatten_scores, stored_scores
 from cycada.evaluation.translation_warnings import WarnOnce
 from cycada.methods import Networks
@@ -225,7 +225,7 @@ def _train(
     logging, device, main = ctx.config.logging, ctx.device, ctx.device.main
 
     translation_warnings = WarnOnce(plan.name, ctx.screen.warn)
-    if training.step == 0 and (message := missing_classes(plan, training.nets, ctx.datasets, device)):
+    if training.step == 0 and (message := warn_of_missing_classes(plan, training.nets, ctx.datasets, device)):
         ctx.screen.warn(f"stage {plan.name}: {message}")
 
     def evaluate(step: int) -> Evaluation:

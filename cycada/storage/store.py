@@ -75,8 +75,8 @@ class RunFolder:
 
     def create(self) -> None:
         """Create the folders and remove what a dead process left there. The caller holds the stage's lock."""
-        files.ready(self.path, alone=True)
-        files.ready(self.images, alone=True)
+        files.prepare_folder(self.path, alone=True)
+        files.prepare_folder(self.images, alone=True)
 
     def write_json(self, name: str, value: Any, indent: int | None = 1) -> None:
         """Write a JSON file atomically."""
@@ -92,7 +92,7 @@ class RunFolder:
 
     def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write a compressed .npz file atomically."""
-        with files.whole(self.path / name) as temporary, temporary.open("wb") as file:
+        with files.write_atomically(self.path / name) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type] # none is named allow_pickle
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
@@ -190,7 +190,7 @@ class RunFolder:
             for role, state in nets.items()
             for k, v in state.items()
         }
-        with files.whole(self.path / WEIGHTS, lasting=True) as temporary:
+        with files.write_atomically(self.path / WEIGHTS, lasting=True) as temporary:
             try:
                 save_file(flat, temporary)
             except SafetensorError as error:

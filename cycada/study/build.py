@@ -16,8 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from cycada.core.errors import CycadaError
-from cycada.core.files import ready, write_text
-from cycada.data.doubts import grouped
+from cycada.core.files import prepare_folder, write_text
+from cycada.data.doubts import group_doubts
 from cycada.data.picture import picture_doubts
 from cycada.study.pairs import Pair, Pairing, draw_pairs
 from cycada.study.pictures import Format, encoded, fitted, of_one_length
@@ -135,7 +135,7 @@ def build_study(  # noqa: PLR0913 (each is an option of its caller)
     data, key = _assembled(settings, about, drawn, read)
     key_file = out.with_suffix(".key.json")
     _check_no_other_key(key_file, key)
-    ready(out.parent)
+    prepare_folder(out.parent)
     write_text(key_file, key.model_dump_json(indent=1) + "\n")
     write_text(out, _page(settings, about, data))
     codes = {name: code for code, name in key.methods.items()}
@@ -144,7 +144,7 @@ def build_study(  # noqa: PLR0913 (each is an option of its caller)
         key_file,
         key.study,
         codes,
-        [*_notes(pairs, read, shape), *grouped({str(file): picture_doubts(file) for file in read})],
+        [*_notes(pairs, read, shape), *group_doubts({str(file): picture_doubts(file) for file in read})],
     )
 
 

@@ -108,13 +108,13 @@ def _key_for(answers: Answers, known: dict[str, Key]) -> Key:
     key = known.get(answers.study)
     if key is None:
         raise CycadaError(
-            f"foreign: these are answers to the page {answers.study}, expected {_listed(known)}. Give its "
-            "key with --key FILE."
+            f"foreign: these are answers to the page {answers.study}, expected "
+            f"{_join_alternatives(known)}. Give its key with --key FILE."
         )
     if answers.method not in key.methods:
         raise CycadaError(
             f"foreign: found group {answers.method}, which the page does not have, expected "
-            f"{_listed(key.methods)}."
+            f"{_join_alternatives(key.methods)}."
         )
     pairs, settings = key.pairs[answers.method], key.settings
     for practice, known_pairs, expected in (
@@ -136,7 +136,7 @@ def _key_for(answers: Answers, known: dict[str, Key]) -> Key:
     return key
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join_alternatives(names: Iterable[str]) -> str:
     return " or ".join(sorted(names))
 
 

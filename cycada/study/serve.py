@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cycada.core.errors import CycadaError
-from cycada.core.files import ready, write_text
+from cycada.core.files import prepare_folder, write_text
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.study.records import Answers, content, parsed
 
@@ -45,7 +45,7 @@ def serve_study(
     page, out = Path(page), Path(out)
     html = content(page)
     study = study_of(html, page)
-    ready(out)
+    prepare_folder(out)
     with stop_on_signal(True) as stopped, _Server(html, study, out, port, say) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
         thread.start()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cycada.core.files import ready, write_text
+from cycada.core.files import prepare_folder, write_text
 from cycada.render.escape import csv_lines, markdown_cell
 from cycada.render.figure import INK, TARGET, Panel, new, panel, short, styled
 from cycada.render.table import NONE, Table
@@ -141,7 +141,7 @@ def _apart(values: Sequence[float]) -> np.ndarray:
 
 def write(scored: Scored, folder: Path) -> None:
     """Write study.md, study.csv, study.json, study.svg and people.csv into `folder`."""
-    ready(folder)
+    prepare_folder(folder)
     figure = chart(scored)
     text = markdown("Real or fake", LEAD, [sheet(scored)], [])
     write_text(folder / "study.md", f"{text}\n![{markdown_cell(figure.alt)}](study.svg)\n")

@@ -10,7 +10,7 @@ from PIL import Image as Pil
 from torch import Tensor
 
 from cycada.core.errors import CycadaError
-from cycada.core.files import ready, whole
+from cycada.core.files import prepare_folder, write_atomically
 from cycada.data.picture import read_picture
 
 LEAST = 16
@@ -59,7 +59,7 @@ def check_out(path: Path) -> None:
     if path.is_dir():
         raise CycadaError(f"{path}: this is a folder; give the name of a picture.")
     try:
-        ready(path.parent)
+        prepare_folder(path.parent)
     except OSError as error:
         raise CycadaError(f"{path.parent}: cannot make this folder ({error.strerror}).") from None
 
@@ -67,5 +67,5 @@ def check_out(path: Path) -> None:
 def write(path: Path, image: Tensor) -> None:
     """Write an image (1, 3, H, W) in [-1, 1] to a file, completely or not at all."""
     pixels = ((image[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
-    with whole(path) as part:
+    with write_atomically(path) as part:
         Pil.fromarray(pixels).save(part, format=Pil.registered_extensions()[path.suffix.lower()], quality=95)

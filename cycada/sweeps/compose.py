@@ -133,6 +133,6 @@ def save_sweep(sweep: Sweep, folder: Path) -> Path:
     """Write a sweep as `folder`/NAME.yaml, which `cycada sweep` and `cycada report` read; return the path."""
     content = sweep.model_dump(mode="json", exclude_defaults=True)
     content["experiment"] = os.path.relpath(Path(sweep.experiment).resolve(), folder.resolve())
-    path = files.ready(folder) / f"{sweep.name}.yaml"
+    path = files.prepare_folder(folder) / f"{sweep.name}.yaml"
     files.write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     return path

@@ -16,7 +16,7 @@ from cycada.config.recipes import find_config
 from cycada.config.schema import Config, Strict
 from cycada.core.bounds import NonNegative, PathText, Seed
 from cycada.core.errors import CycadaError, nearest, shown
-from cycada.core.files import shortened
+from cycada.core.files import shorten_name
 from cycada.core.yaml_files import merge, override, put
 from cycada.losses import losses
 from cycada.planning.build import Datasets, load_datasets
@@ -248,7 +248,7 @@ def plan_sweep(path: Path | str, assignments: Sequence[str] = (), seeds: Sequenc
 def slug(label: str) -> str:
     """Return a label as a part of a name: `- cycle` -> `minus_cycle`."""
     words = re.sub(r"^\+ ?", "plus ", re.sub(r"^- ?", "minus ", label))
-    return shortened(re.sub(r"[^\w.=-]+", "_", words).strip("_").lstrip(".") or "variant", 90)
+    return shorten_name(re.sub(r"[^\w.=-]+", "_", words).strip("_").lstrip(".") or "variant", 90)
 
 
 def _variants(

@@ -13,7 +13,7 @@ import torch
 
 from cycada.config.schema import Config, Tracking
 from cycada.core.errors import CycadaError, os_message
-from cycada.core.files import ready, unless_read_only, write_json
+from cycada.core.files import prepare_folder, warn_if_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
 from cycada.runs.reuse import checked
@@ -257,8 +257,8 @@ def _write(planned: SweepPlan, progress: SweepState, screen: Progress) -> dict[s
         "cells": [_cell(cell, progress) for cell in planned.cells],
     }
     path = sweep_file(planned.results, sweep.name)
-    with unless_read_only("the summary", screen.warn):
-        ready(path.parent)
+    with warn_if_read_only("the summary", screen.warn):
+        prepare_folder(path.parent)
         write_json(path, content)
     return content
 

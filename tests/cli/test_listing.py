@@ -17,19 +17,23 @@ def test_every_entry_has_a_whole_sentence_on_one_plain_line(what, capsys):
             x for x in lines if x.split() and x.split()[0] == entry.name and x.endswith(entry.sentence)
         ][:1]
         assert len(entry.sentence) > 10, entry
+        assert entry.sentence.endswith("."), entry
         assert line.isprintable()
+
+
+@pytest.mark.parametrize("what", [what for what in listing.LISTS if what != "plugins"])
+def test_every_line_fits_a_terminal_of_80_columns(what, capsys):
+    listing.print_list(what)
+    assert [line for line in capsys.readouterr().out.splitlines() if len(line) > listing.WIDTH] == []
 
 
 def test_a_terminal_breaks_lines_between_words(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", "60")
     listing.print_list("losses")
     out = capsys.readouterr().out
-    assert max(map(len, out.splitlines())) <= 80
-    assert (
-        " ".join(out.split()).count("Train f_t to classify translated source images by their source labels")
-        == 1
-    )
+    assert max(map(len, out.splitlines())) <= 60
+    assert " ".join(out.split()).count("Train f_t on translated source images with their labels.") == 1
 
 
 def test_a_domain_is_shown_with_its_files_options_and_an_example(capsys):

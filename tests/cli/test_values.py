@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from cycada.cli.main import app
 from cycada.core.errors import CycadaError
-from cycada.core.files import shortened
+from cycada.core.files import shorten_name
 from cycada.core.registry import check_options
 from cycada.data import domains
 from cycada.networks import NETWORKS
@@ -70,7 +70,7 @@ def test_a_long_label_names_a_file_and_two_long_ones_name_two() -> None:
     assert one != two
     assert all(len(name.encode()) <= 90 for name in (one, two))
     assert slug("- cycle") == "minus_cycle"
-    assert shortened("demo") == "demo"
+    assert shorten_name("demo") == "demo"
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/b", ".x", "x" * 101, ""])

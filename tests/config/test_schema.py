@@ -17,7 +17,7 @@ from cycada.core.secrets import redacted
 from cycada.core.yaml_files import merge, override, parse_yaml, read, typed
 from cycada.methods import Options
 from cycada.methods.step_tensors import option
-from cycada.planning.idle import idle
+from cycada.planning.idle import find_idle_settings
 from cycada.planning.plan import plan
 from cycada.sweeps.plan import load_sweep
 
@@ -79,7 +79,7 @@ def test_every_config_of_the_project_parses_and_plans_and_holds_nothing_idle(pat
     config = load(path)
     plans = plan(config)
     assert plans
-    assert idle(config, plans) == []
+    assert find_idle_settings(config, plans) == []
 
 
 # Merging.

@@ -13,7 +13,7 @@ from cycada.config.schema import parse
 from cycada.core.errors import CycadaError
 from cycada.data import ImageDataset, ImageFiles, to_bytes
 from cycada.planning.build import build_training, load_datasets
-from cycada.planning.idle import idle
+from cycada.planning.idle import find_idle_settings
 from cycada.planning.plan import plan
 from cycada.runs.pretranslate import translate_once
 from cycada.runs.run import run
@@ -159,11 +159,11 @@ def test_translations_are_kept_in_files_and_are_those_of_memory(root, tmp_path, 
 
 def test_a_cap_and_workers_have_an_effect_on_folders_alone(root):
     folders = config(root, hold=1, workers=1)
-    assert not [line for line in idle(folders, plan(folders)) if "data." in line]
+    assert not [line for line in find_idle_settings(folders, plan(folders)) if "data." in line]
     digits = parse(TINY | {"stages": {"source": {"method": "source_only"}}})
     digits = digits.model_copy(update={"data": digits.data.model_copy(update={"hold": 1.0})})
     digits.data.model_fields_set.add("hold")
-    assert any("data.hold: the images" in line for line in idle(digits, plan(digits)))
+    assert any("data.hold: the images" in line for line in find_idle_settings(digits, plan(digits)))
 
 
 def test_a_picture_that_is_damaged_later_is_named(root, tmp_path):

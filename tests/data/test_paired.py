@@ -421,7 +421,7 @@ def test_windows_are_cut_of_scenes_at_load_size_and_all_else_is_at_data_size(tmp
         CycadaError, match=r"crop: found \[20, 20\], expected at most stages.it.load_size, \[16, 16\]"
     ):
         plan(tiny_config({"it": {**stage["it"], "load_size": 16}}, **settings(tmp_path, data)))
-    with pytest.raises(CycadaError, match="load_size: only scenes"):
+    with pytest.raises(CycadaError, match="load_size: only segmentation images"):
         plan(tiny_config({"it": {"method": "source_only", "load_size": 16}}))
 
 
@@ -563,9 +563,13 @@ def test_where_nobody_knows_the_partners_it_is_refused(tmp_path, toy):
     data = {"source": paired("right", labelled=False), "target": paired("right", labelled=False)}
     with pytest.raises(CycadaError, match="showing the two sides"):
         run(tiny_config({"it": {"method": "toy"}}, **settings(paired_tree(tmp_path), data)))
-    with pytest.raises(CycadaError, match=r"needs pairs .*which only scenes have"):
+    with pytest.raises(
+        CycadaError, match=r"needs true translations .*which only domains for segmentation can have"
+    ):
         plan(tiny_config({"it": {"method": "toy"}}))
-    with pytest.raises(CycadaError, match="found 'once' beside the loss toy_pair, which needs pairs"):
+    with pytest.raises(
+        CycadaError, match="found 'once' beside the loss toy_pair, which needs true translations"
+    ):
         plan(streets({"it": {"method": "toy", "translate": "once"}}))
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from cycada.cli.main import app
 from cycada.core.errors import CycadaError
 from cycada.data.domain import Wanted, domains
-from cycada.data.doubts import grouped
+from cycada.data.doubts import group_doubts
 from cycada.data.masks import read_colours, read_first_channel, read_ids
 from cycada.data.picture import picture_doubts, picture_size, read_picture
 from cycada.data.scenes import scene_domains
@@ -274,7 +274,7 @@ def test_what_cannot_be_known_is_said(tmp_path, folder):
     assert all("12 bits or fewer" in " ".join(picture_doubts(path)) for path in dark)
     result = translate(identity(), tmp_path, tmp_path / "out")
     assert len(result.doubts) == 3
-    assert grouped(result.doubts)
+    assert group_doubts(result.doubts)
 
 
 def test_a_pipe_is_no_picture_and_keeps_nobody_waiting(tmp_path):

@@ -12,9 +12,9 @@ from helpers.streets import STREETS
 from torch import nn
 
 from cycada.data import to_float
-from cycada.evaluation.missing_classes import missing_classes
+from cycada.evaluation.missing_classes import warn_of_missing_classes
 from cycada.methods import Networks
-from cycada.metrics.blind import in_words, rarely_predicted
+from cycada.metrics.missing_classes import describe_classes, find_rarely_predicted
 from cycada.planning.build import load_datasets
 from cycada.planning.plan import plan
 from cycada.report.semantics import SharedTranslation, missing
@@ -27,14 +27,14 @@ pytestmark = pytest.mark.trains
 
 
 def test_rarely_found_by_hand():
-    assert rarely_predicted([50, 50, 0], [10, 10, 10]) == {2: (0, pytest.approx(1 / 3))}
-    assert rarely_predicted([93, 7], [50, 50]) == {1: (0.07, 0.5)}  # a tenth is the bound
-    assert rarely_predicted([89, 11], [50, 50]) == {}
-    assert rarely_predicted([90, 1], [90, 1]) == {}  # rare in both
-    assert rarely_predicted([5, 0], [5, 0]) == {}  # absent from both
-    assert rarely_predicted([0, 0], [5, 5]) == {}
+    assert find_rarely_predicted([50, 50, 0], [10, 10, 10]) == {2: (0, pytest.approx(1 / 3))}
+    assert find_rarely_predicted([93, 7], [50, 50]) == {1: (0.07, 0.5)}  # a tenth is the bound
+    assert find_rarely_predicted([89, 11], [50, 50]) == {}
+    assert find_rarely_predicted([90, 1], [90, 1]) == {}  # rare in both
+    assert find_rarely_predicted([5, 0], [5, 0]) == {}  # absent from both
+    assert find_rarely_predicted([0, 0], [5, 5]) == {}
     assert (
-        in_words({1: (0.003, 0.099)}, ["eight", "9% ash"])
+        describe_classes({1: (0.003, 0.099)}, ["eight", "9% ash"])
         == "9% ash (0.3 % of the target, 9.9 % of the source)"
     )
 
@@ -42,7 +42,9 @@ def test_rarely_found_by_hand():
 def test_chance_alone_names_no_class():
     random = np.random.default_rng(0)
     for _ in range(200):
-        assert rarely_predicted(np.bincount(random.integers(10, size=1000), minlength=10), [100] * 10) == {}
+        assert (
+            find_rarely_predicted(np.bincount(random.integers(10, size=1000), minlength=10), [100] * 10) == {}
+        )
 
 
 class Never(nn.Module):
@@ -64,15 +66,13 @@ class Never(nn.Module):
 def said_of(nets, stages=CYCADA):
     config = tiny_config(stages)
     device, stage = Device.find("cpu"), plan(config)[1]
-    return missing_classes(stage, nets, load_datasets(config, [stage], device), device)
+    return warn_of_missing_classes(stage, nets, load_datasets(config, [stage], device), device)
 
 
-def test_a_stage_is_warned_of_what_its_f_s_never_answers():
+def test_a_stage_is_warned_of_classes_that_its_f_s_never_predicts():
     nets = Networks({"f_s": Never((3, 9)), "g_st": nn.Identity()}).train()
     said = said_of(nets)
-    assert re.search(
-        r"hardly ever predicts 3 \(0.0 % of the target, [\d.]+ % of the source\), 9 \(0.0 %", said
-    )
+    assert re.search(r"rarely predicts 3 \(0.0 % of the target, [\d.]+ % of the source\), 9 \(0.0 %", said)
     assert "semantic_t and semantic_s" in said
     assert "semantic_t=0" in said
     assert nets.training
@@ -86,7 +86,9 @@ def test_scenes_are_left_alone():
     config = tiny_config({k: CYCADA[k] for k in ("source", "pixel")}, **STREETS)
     device, stage = Device.find("cpu"), plan(config)[1]
     assert (
-        missing_classes(stage, Networks({"f_s": Never((3,))}), load_datasets(config, [stage], device), device)
+        warn_of_missing_classes(
+            stage, Networks({"f_s": Never((3,))}), load_datasets(config, [stage], device), device
+        )
         is None
     )
 
@@ -96,11 +98,11 @@ def test_a_run_says_it_once_and_a_finished_one_not_again(tmp_path, monkeypatch):
     monkeypatch.setattr("cycada.core.progress.Progress.warn", lambda _, text: warned.append(text))
     config = tiny_config({k: CYCADA[k] for k in ("source", "pixel")}, results=str(tmp_path))
     run(config)
-    found = [text for text in warned if "hardly ever" in text]
+    found = [text for text in warned if "rarely predicts" in text]
     assert len(found) == 1  # after four steps f_s knows next to nothing
-    assert found[0].startswith("stage pixel: f_s hardly ever predicts ")
+    assert found[0].startswith("stage pixel: f_s rarely predicts ")
     run(config)
-    assert len([text for text in warned if "hardly ever" in text]) == 1
+    assert len([text for text in warned if "rarely predicts" in text]) == 1
 
 
 def test_a_sweep_says_whose_stage_it_is(tmp_path, capfd):
@@ -110,7 +112,7 @@ def test_a_sweep_says_whose_stage_it_is(tmp_path, capfd):
         tiny_config({k: CYCADA[k] for k in ("source", "pixel")}, results=str(tmp_path), name="rows/one"),
         threads=None,
     )
-    assert "warning: rows/one, seed 0: stage pixel: f_s hardly ever predicts" in capfd.readouterr().err
+    assert "warning: rows/one, seed 0: stage pixel: f_s rarely predicts" in capfd.readouterr().err
 
 
 def test_a_report_names_them_from_the_run_folders():
@@ -148,7 +150,7 @@ def test_a_report_says_whose_f_s_where_they_differ():
 
     def said(*groups, of_pixels=False):
         sheet = drift_sheet(groups, SimpleNamespace(word="accuracy", of_pixels=of_pixels))
-        return [re.sub(" hardly.*", "", note) for note in sheet.notes if "hardly ever" in note]
+        return [re.sub(" rarely.*", "", note) for note in sheet.notes if "rarely predicts" in note]
 
     no_b, no_a, both = [[30, 0], [0, 1]], [[1, 0], [0, 30]], [[30, 0], [0, 30]]
     assert said(row("one", no_b), row("two", no_b), row("three", both)) == ["f_s"]
@@ -168,7 +170,7 @@ def test_images_are_taken_from_the_whole_set():
     config = tiny_config(CYCADA)
     device, stage = Device.find("cpu"), plan(config)[1]
     datasets = load_datasets(config, [stage], device)
-    missing_classes(stage, Networks({"f_s": Looks(())}), datasets, device)
+    warn_of_missing_classes(stage, Networks({"f_s": Looks(())}), datasets, device)
     target = datasets.target["train"].images
     seen = torch.cat(looked)
     assert torch.equal(seen[0], to_float(target[:1])[0])

@@ -183,7 +183,7 @@ def test_the_ablation_drops_what_nobody_needs(preset, passes):
 def test_cogan_on_scenes_asks_for_its_class_term_to_be_switched_off():
     with pytest.raises(
         CycadaError,
-        match=r"task_source: it needs one label for the whole image; a scene of 'streets'.*weight to 0",
+        match=r"task_source: it needs image-level labels, and 'streets' has masks.*weight to 0",
     ):
         drawn({"method": "cogan"})
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from cycada.cli.main import app
 from cycada.config.schema import parse
 from cycada.core.yaml_files import merge
-from cycada.planning.idle import idle
+from cycada.planning.idle import find_idle_settings
 from cycada.planning.plan import plan
 
 BASE = {
@@ -33,7 +33,7 @@ ADABN = {"method": "adabn", "steps": 3, "batch": 2, "optimizer": {"lr": 0.1}, "i
 
 def said(over: dict[str, Any]) -> list[str]:
     config = parse(merge(copy.deepcopy(BASE), over))
-    return idle(config, plan(config))
+    return find_idle_settings(config, plan(config))
 
 
 def stage(**settings: Any) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def test_an_option_of_a_domain_without_effect_is_said(drive: str, count: int) ->
     stages = {"source": {"method": "source_only", "steps": 1, "batch": 2}}
     size = {"size": [64, 64], "channels": 3}
     config = parse({"name": "x", "data": data | size, "networks": {"f": "small_segmenter"}, "stages": stages})
-    found = idle(config, plan(config))
+    found = find_idle_settings(config, plan(config))
     assert sum(text.startswith("data.target.last: only the drive") for text in found) == count
 
 

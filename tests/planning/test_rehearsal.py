@@ -15,7 +15,7 @@ from cycada.config.schema import parse
 from cycada.core.errors import CycadaError, memory_named
 from cycada.core.yaml_files import override
 from cycada.methods import methods
-from cycada.planning.absent import absent
+from cycada.planning.absent import find_absent_resources
 from cycada.planning.plan import plan
 from cycada.planning.rehearsal import rehearse
 from cycada.runs.run import run
@@ -47,7 +47,7 @@ def rehearsed(config: configs.Config) -> None:
         (["stages.source.batch=1"], r"batch: 1.*f_t \(convnet\).*at least 2 images"),
         (["data.size=60000", "stages.source.batch=512"], "GB of memory"),
         (["networks.f={name: lenet}", "data.size=8"], "at least 16 pixels"),
-        (["networks.f={name: lenet}", *SCENES], "no answer for every pixel"),
+        (["networks.f={name: lenet}", *SCENES], "not predict a class for every pixel"),
         (
             ["stages.source.method=mcd", "networks.f={name: timm, model: resnet10t}", "data.size=32"],
             "needs its part 'head'",
@@ -84,10 +84,13 @@ def test_warns_of_what_is_absent(tmp_path: Path) -> None:
     config = tiny(
         folder, f"data.root={tmp_path}", "stages.source.init={f_t: 'no.safetensors#f_t'}", "device=cuda:99"
     )
-    said = "\n".join(absent(config, plan(config)))
+    said = "\n".join(find_absent_resources(config, plan(config)))
     assert all(word in said for word in ("no/train", "no/test", "no.safetensors", "cuda:99"))
     large = tiny("stages.source.batch=100000", "data.size=512")
-    assert any("a step takes" in said and "this machine has" in said for said in absent(large, plan(large)))
+    assert any(
+        "a step takes" in said and "this machine has" in said
+        for said in find_absent_resources(large, plan(large))
+    )
 
 
 def test_check_prints_warnings(

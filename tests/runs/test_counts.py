@@ -19,7 +19,7 @@ from cycada.config.schema import parse
 from cycada.core.errors import CycadaError
 from cycada.data import ImageDataset, domains, scene_domains
 from cycada.data.domain import Origin, Wanted
-from cycada.data.doubts import listed
+from cycada.data.doubts import summarize_left_out
 from cycada.data.inspect import check
 from cycada.data.picture import list_pictures
 from cycada.evaluation.scoring import percent
@@ -460,7 +460,7 @@ def test_reasons_are_grouped():
         "x/b.png": "beside the class folders"
     }
     assert (
-        listed(files)
+        summarize_left_out(files)
         == "8 (0.gif, 1.gif, 2.gif and 4 more: its suffix is none of .png; b.png: beside the class folders)"
     )
 

@@ -284,9 +284,9 @@ def test_temporary_files_of_the_dead_go_and_those_of_the_living_stay(tmp_path):
     theirs = [".other.tmp", ".x.cycada-elsewhere-1.tmp", f".vim.{dead}.tmp", "notes.tmp"]
     for name in (*names.values(), *theirs):
         (tmp_path / name).write_text("half")
-    files.ready(tmp_path)
+    files.prepare_folder(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {names[living], *theirs}
-    files.ready(
+    files.prepare_folder(
         tmp_path, alone=True
     )  # and what earlier versions, and machines that cannot hold the lock, left
     assert {p.name for p in tmp_path.iterdir()} == {names[living], ".other.tmp", "notes.tmp"}
@@ -296,7 +296,7 @@ def test_what_fails_to_be_written_leaves_nothing_and_the_old_file_stays(tmp_path
     (tmp_path / "a").write_text("old")
 
     def fail():
-        with files.whole(tmp_path / "a") as part:
+        with files.write_atomically(tmp_path / "a") as part:
             part.write_text("ne")
             raise OSError(28, "the disk is full", str(part))
 

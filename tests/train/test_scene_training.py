@@ -158,12 +158,15 @@ def _saved(state):
 @pytest.mark.parametrize(
     ("over", "message"),
     [
-        ({"data": {"target": "optdigits", "size": [32, 64], "channels": 3}}, "both must do alike"),
-        ({"data": {"channels": 1}}, "scenes are in colour"),
+        (
+            {"data": {"target": "optdigits", "size": [32, 64], "channels": 3}},
+            "Take two domains of the same kind",
+        ),
+        ({"data": {"channels": 1}}, "segmentation needs colour images"),
         ({"stages": {"source": {"crop": [64, 64]}}}, "at most data.size"),
         ({"stages": {"source": {"augment": {"rotate": 10}}}}, "mirrored"),
         ({"data": {"size": [30, 62]}}, "divisible by 4"),
-        ({"stages": {"self": {"options": {"rotate": 10}}}}, "options.rotate: it is for whole images"),
+        ({"stages": {"self": {"options": {"rotate": 10}}}}, "options.rotate: it is for image-level labels"),
         ({"stages": {"self": {"options": {"jitter": -1}}}}, "options.jitter: found -1"),
     ],
 )
@@ -184,7 +187,7 @@ def test_mistakes_are_answered(over, message):
 def test_images_with_labels_are_square_and_not_cropped():
     with pytest.raises(CycadaError, match="expected one number"):
         plan(tiny_config(data={"size": [16, 32]}))
-    with pytest.raises(CycadaError, match="only scenes are cropped"):
+    with pytest.raises(CycadaError, match="only segmentation images are cropped"):
         plan(tiny_config({"source": {"method": "source_only", "crop": [8, 8]}}))
 
 

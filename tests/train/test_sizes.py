@@ -79,7 +79,7 @@ def test_a_stage_trains_at_its_own_size():
     [
         (
             {"crop": None},
-            r"stages\.source\.crop: found none.*data\.size source and target are not of one shape",
+            r"stages\.source\.crop: found none.*data\.size gives source and target different shapes",
         ),
         ({"crop": [32, 62]}, r"expected at most data\.size, \[32, 60\]"),
         ({"size": [16, 24], "crop": [16, 28]}, r"expected at most stages\.source\.size, \[16, 24\]"),
@@ -96,7 +96,7 @@ def test_windows_that_do_not_fit_are_refused(stage, message):
 
 
 def test_whole_images_have_one_size():
-    with pytest.raises(CycadaError, match="only scenes are cropped or sized"):
+    with pytest.raises(CycadaError, match="only segmentation images are cropped"):
         plan(tiny_config({"source": {"method": "source_only", "size": 8}}))
     with pytest.raises(CycadaError, match="expected one number"):
         plan(tiny_config(data={"size": {"source": [16, 16], "target": [16, 16]}}))
@@ -145,7 +145,7 @@ def test_a_window_shows_its_share_of_the_scene():
 
 
 def test_a_window_of_the_whole_area_is_as_large_as_fits():
-    image, *_ = Crops(Numbered(size=(40, 60)), (20, 20), seed=0, flip=False, area=(1, 1))[0, 0]
+    image, _, _ = Crops(Numbered(size=(40, 60)), (20, 20), seed=0, flip=False, area=(1, 1))[0, 0]
     assert (int(image[0].min()), int(image[0].max())) in {(0, 39), (0, 38), (1, 38), (1, 39)}
     assert int(image[1].max()) - int(image[1].min()) in (37, 38, 39)  # the outermost are means of two
 

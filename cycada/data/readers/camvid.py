@@ -34,10 +34,10 @@ DUSK = "0001TP"
 
 @scene_domains("camvid")
 class CamVid(SceneDomain):
-    """CamVid, frames of drives through Cambridge by day and at dusk, with 11 classes.
+    """CamVid, frames of drives through Cambridge, with 11 classes.
 
-    Brostow, Fauqueur and Cipolla, "Semantic object classes in video", Pattern Recognition Letters 30(2),
-    2009, in the form of the SegNet tutorial: 480 x 360 pixels.
+    They were filmed by day and at dusk. Brostow, Fauqueur and Cipolla, "Semantic object classes in video",
+    Pattern Recognition Letters 30(2), 2009, in the form of the SegNet tutorial: 480 x 360 pixels.
 
     Files: images in train/ and val/ and masks of the same names in trainannot/ and valannot/, below `folder`.
 

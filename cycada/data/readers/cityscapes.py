@@ -66,10 +66,10 @@ def table(ids: Mapping[str, int], classes: Sequence[str], known: Sequence[int]) 
 
 @scene_domains("cityscapes")
 class Cityscapes(SceneDomain):
-    """Cityscapes, street scenes with 19 classes: 2,975 labelled frames for training and 500 for testing.
+    """Cityscapes, 3,475 frames of street scenes with 19 classes.
 
-    Cordts et al., "The Cityscapes Dataset for Semantic Urban Scene Understanding", CVPR 2016; 2048 x 1024
-    pixels.
+    2,975 labelled frames are for training, 500 for testing. Cordts et al., "The Cityscapes Dataset for
+    Semantic Urban Scene Understanding", CVPR 2016; 2048 x 1024 pixels.
 
     Files: leftImg8bit/SPLIT/CITY/ with the images and gtFine/SPLIT/CITY/ with the masks, below `folder`.
 

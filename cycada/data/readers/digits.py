@@ -83,9 +83,10 @@ def _takes_path(read: Callable[[str], object]) -> Callable[[Path], object]:
 
 @domains("mnist")
 class Mnist(OfficialDigits):
-    """MNIST, handwritten digits: 60,000 + 10,000 grey images of 28 x 28 pixels for training and testing.
+    """MNIST, 70,000 handwritten digits, grey, 28 x 28 pixels.
 
-    LeCun et al., "Gradient-based learning applied to document recognition", Proceedings of the IEEE 1998.
+    60,000 images are for training, 10,000 for testing. LeCun et al., "Gradient-based learning applied to
+    document recognition", Proceedings of the IEEE 1998.
 
     Files: the four uncompressed idx files in MNIST/raw/.
 
@@ -142,9 +143,10 @@ class Mnist(OfficialDigits):
 
 @domains("usps")
 class Usps(OfficialDigits):
-    """USPS, handwritten digits: 7,291 + 2,007 grey images of 16 x 16 pixels for training and testing.
+    """USPS, 9,298 handwritten digits, grey, 16 x 16 pixels.
 
-    Hull, "A database for handwritten text recognition research", TPAMI 1994.
+    7,291 images are for training, 2,007 for testing. Hull, "A database for handwritten text recognition
+    research", TPAMI 1994.
 
     Files: usps.bz2 and usps.t.bz2. Their values are in [-1, 1]; torchvision converts them to 0..255.
 
@@ -172,9 +174,10 @@ class Usps(OfficialDigits):
 
 @domains("svhn")
 class Svhn(OfficialDigits):
-    """SVHN, digits of house numbers: 73,257 + 26,032 colour images of 32 x 32 pixels, training and testing.
+    """SVHN, 99,289 house-number digits, colour, 32 x 32 pixels.
 
-    Netzer et al., "Reading Digits in Natural Images with Unsupervised Feature Learning", NIPS workshop 2011.
+    73,257 images are for training, 26,032 for testing. Netzer et al., "Reading Digits in Natural Images with
+    Unsupervised Feature Learning", NIPS workshop 2011.
 
     Files: svhn/train_32x32.mat and svhn/test_32x32.mat. Where they are absent, svhn/train.npz and
     svhn/test.npz are read, which may be subsets, with the arrays images (N, 32, 32, 3) and labels (N,).
@@ -226,10 +229,10 @@ class Svhn(OfficialDigits):
 
 @domains("mnist_m")
 class MnistM(Domain):
-    """MNIST-M, MNIST digits blended with patches of photos, colour, 32 x 32 pixels.
+    """MNIST-M, MNIST blended with photos, colour, 32 x 32 pixels.
 
-    Ganin and Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", ICML 2015. The release has
-    59,001 images for training and 9,001 for testing.
+    The digits are blended with patches of photos. Ganin and Lempitsky, "Unsupervised Domain Adaptation by
+    Backpropagation", ICML 2015. The release has 59,001 images for training and 9,001 for testing.
 
     Files: mnist_m/train.npz and mnist_m/test.npz with the arrays images (N, 32, 32, 3) and labels (N,).
     Without test.npz, the last fifth of train.npz is for testing and the rest for training. As image i is

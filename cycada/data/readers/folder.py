@@ -82,7 +82,7 @@ class Npz(Domain):
 
 @domains("folder")
 class Folder(Domain):
-    """Your own pictures in folders, with one sub-folder for each class.
+    """Your own pictures in folders, one sub-folder for each class.
 
     In a config: `{name: folder, train: photos/train, test: photos/test}`.
 

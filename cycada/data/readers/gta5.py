@@ -22,9 +22,10 @@ MAT_COUNTS = {"train": 12_403, "test": 6_382, "official_test": 6_181}
 
 @scene_domains("gta5")
 class Gta5(SceneDomain):
-    """GTA5, 24,966 frames of the game Grand Theft Auto V with the 19 classes of Cityscapes.
+    """GTA5, 24,966 frames of a game with Cityscapes' 19 classes.
 
-    Richter et al., "Playing for Data: Ground Truth from Computer Games", ECCV 2016; 1914 x 1052 pixels.
+    The game is Grand Theft Auto V. Richter et al., "Playing for Data: Ground Truth from Computer Games", ECCV
+    2016; 1914 x 1052 pixels.
 
     Files: images/*.png and labels/*.png below `folder`.
 
@@ -84,14 +85,14 @@ class Gta5(SceneDomain):
     def images(self, root: Path, split: str) -> SegmentationDataset:
         """Return the images of a split, whether there are masks or not."""
         images = root / self.folder / "images"
-        image_paths, _ = self._listed(root, split, png_by_stem(images), {})
+        image_paths, _ = self._frames_of_list(root, split, png_by_stem(images), {})
         left_out = left_out_of(images, ending=".png")
         return find_unlabelled(self, image_paths, images, self.skip_bad, left_out=left_out)
 
     @override
     def scenes(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = root / self.folder / "images", root / self.folder / "labels"
-        image_paths, mask_paths = self._listed(root, split, png_by_stem(images), png_by_stem(masks))
+        image_paths, mask_paths = self._frames_of_list(root, split, png_by_stem(images), png_by_stem(masks))
         ids = table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(35))
         return find_pairs(
             self,
@@ -103,7 +104,7 @@ class Gta5(SceneDomain):
             left_out=left_out_of(images, masks, ending=".png"),
         )
 
-    def _listed(
+    def _frames_of_list(
         self, root: Path, split: str, images: dict[str, Path], masks: dict[str, Path]
     ) -> tuple[dict[str, Path], dict[str, Path]]:
         """Return the image and mask files of the frames of a split that the option `lists` names."""

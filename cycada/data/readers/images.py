@@ -14,9 +14,10 @@ from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
 
 @scene_domains("images")
 class Images(SceneDomain):
-    """Your own pictures in folders, of any size and kind, without labels.
+    """Your own pictures in folders, of any size, without labels.
 
-    In a config: `{name: images, train: horse2zebra/trainA, test: horse2zebra/testA}`.
+    They may differ in size and kind. In a config: `{name: images, train: horse2zebra/trainA, test:
+    horse2zebra/testA}`.
 
     Files: pictures, one folder for each split. They are turned upright (EXIF); grey, palettes and 16 bits
     become 8-bit colours, and transparent pixels are put on white. A file that is damaged, empty or smaller

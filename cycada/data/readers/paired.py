@@ -175,11 +175,11 @@ def _no_mask(path: Path) -> np.ndarray:
 
 @scene_domains("paired")
 class Paired(SceneDomain):
-    """Pictures that exist in two versions, such as the pairs of pix2pix; the domain is one of the two.
+    """Pictures in two versions, such as the pairs of pix2pix.
 
-    In a config: `{name: paired, train: facades/train, test: facades/val, show: right, labels: right, classes:
-    cmp_facades}`. Where source and target show the two sides of the same folders, each knows the true
-    translation of the other.
+    The domain is one of the two. In a config: `{name: paired, train: facades/train, test: facades/val, show:
+    right, labels: right, classes: cmp_facades}`. Where source and target show the two sides of the same
+    folders, each knows the true translation of the other.
 
     Files: pictures of two halves of one size, left and right; or two folders with equal file names except for
     the suffix, `train: [photos/train, labels/train]`, the left and the right one. Pictures are read as in the

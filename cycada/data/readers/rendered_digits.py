@@ -66,7 +66,7 @@ def draw_digit(digit: int, rng: np.random.Generator, fonts: list[str], size: int
 
 @domains("rendered_digits")
 class RenderedDigits(Domain):
-    """Digits rendered from the fonts of matplotlib, grey, 16 x 16 pixels.
+    """Digits rendered from matplotlib's fonts, grey, 16 x 16.
 
     They are the same on every machine with the same fonts.
 
@@ -104,10 +104,10 @@ class RenderedDigits(Domain):
 
 @domains("optdigits")
 class OptDigits(Domain):
-    """Optdigits, 1,797 real handwritten digits that come with scikit-learn, grey, 8 x 8 pixels.
+    """Optdigits, 1,797 handwritten digits, grey, 8 x 8 pixels.
 
-    Alpaydin and Kaynak, UCI Machine Learning Repository, 1998. The grey values 0..16 become 0..255. A fixed
-    random split has 1,297 images for training and 500 for testing.
+    They come with scikit-learn. Alpaydin and Kaynak, UCI Machine Learning Repository, 1998. The grey values
+    0..16 become 0..255. A fixed random split has 1,297 images for training and 500 for testing.
 
     Files: none.
 

@@ -26,10 +26,10 @@ road work, 16 terrain, 18 truck, 20 train (16, 18 and 20 never occur) and 22 lan
 
 @scene_domains("synthia")
 class SynthiaRandCityscapes(SceneDomain):
-    """SYNTHIA-RAND-CITYSCAPES, 9,400 rendered street scenes with 16 of the classes of Cityscapes.
+    """SYNTHIA, 9,400 rendered frames with 16 Cityscapes classes.
 
-    Ros et al., "The SYNTHIA Dataset: A Large Collection of Synthetic Images for Semantic Segmentation of
-    Urban Scenes", CVPR 2016; 1280 x 760 pixels.
+    This is its subset SYNTHIA-RAND-CITYSCAPES. Ros et al., "The SYNTHIA Dataset: A Large Collection of
+    Synthetic Images for Semantic Segmentation of Urban Scenes", CVPR 2016; 1280 x 760 pixels.
 
     Files: RGB/*.png and GT/LABELS/*.png below `folder`.
 

@@ -87,12 +87,13 @@ class DrawnScenes(SegmentationDataset):
 
 @scene_domains("streets")
 class Streets(SceneDomain):
-    """Drawn street scenes with exact masks of nine classes, in the look of a game or in the look of photos.
+    """Drawn streets with masks of nine classes, in two looks.
 
-    The look 'game' is flat and bright; the look 'photo' is worn, hazy and noisy. Both draw streets from the
-    same distribution, so that only the look differs between the domains. The training sets of the two looks
-    have different default seeds (1 and 2) and are unpaired. The test sets have the same seed, and scene i of
-    a seed has the same mask in both looks, so that a translation can be compared with the true one.
+    The masks are exact; the look is that of a game or that of photos. The look 'game' is flat and bright; the
+    look 'photo' is worn, hazy and noisy. Both draw streets from the same distribution, so that only the look
+    differs between the domains. The training sets of the two looks have different default seeds (1 and 2) and
+    are unpaired. The test sets have the same seed, and scene i of a seed has the same mask in both looks, so
+    that a translation can be compared with the true one.
 
     Files: none.
 

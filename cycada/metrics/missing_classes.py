@@ -1,4 +1,4 @@
-"""Classes that a source classifier hardly ever predicts on target images.
+"""Classes that a source classifier rarely predicts on target images.
 
 A semantic loss with this classifier keeps translations of such classes from looking like the target domain.
 """
@@ -22,7 +22,9 @@ NAMED = 10
 """Most classes that a message names."""
 
 
-def rarely_predicted(predicted: Sequence[float], expected: Sequence[float]) -> dict[int, tuple[float, float]]:
+def find_rarely_predicted(
+    predicted: Sequence[float], expected: Sequence[float]
+) -> dict[int, tuple[float, float]]:
     """Return the classes that a frozen source classifier rarely predicts on target images.
 
     No target label is used.
@@ -44,11 +46,11 @@ def rarely_predicted(predicted: Sequence[float], expected: Sequence[float]) -> d
     return {k: (p, e) for k, (p, e) in enumerate(shares) if p < FEW * e and e * predictions >= ENOUGH}
 
 
-def in_words(classes: dict[int, tuple[float, float]], names: Sequence[str]) -> str:
+def describe_classes(classes: dict[int, tuple[float, float]], names: Sequence[str]) -> str:
     """Return classes and their shares in words: `9 (0.3 % of the target, 9.9 % of the source), ...`.
 
     Args:
-        classes: What `rarely_predicted` returned.
+        classes: What `find_rarely_predicted` returned.
         names: (K,) names of the classes.
     """
     return list_some(

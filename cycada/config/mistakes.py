@@ -1,0 +1,41 @@
+"""Messages for the mistakes that pydantic finds in a config."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from cycada.core.errors import nearest, shown
+
+
+def mistakes(error: ValidationError, stages: Sequence[str] = ()) -> list[str]:
+    """Return one line for each mistake in a config: its path, what is wrong, and what was found.
+
+    Args:
+        error: The error that pydantic raised.
+        stages: Names of complete stages, one of which a stage without a method may have been meant to be.
+    """
+    lines = []
+    for problem in error.errors():
+        match problem["loc"]:
+            case ("stages", name, "method") if problem["type"] == "missing" and stages:
+                lines.append(
+                    f"stages.{name}: found a stage without a method, which a new one "
+                    f"needs.{nearest(name, stages)}"
+                )
+                continue
+        path = ".".join(str(p) for p in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        found = (
+            ""
+            if problem["type"] in ("missing", "value_error")
+            else f" Found {shown(problem['input'])}.{advice(problem['type'])}"
+        )
+        lines.append(f"{path}: {message}{found}" if path else f"{message}{found}")
+    return lines
+
+
+def advice(problem: str) -> str:
+    """Return what to do about an error of pydantic's type `problem` whose message does not say it, or ''."""
+    return " Put it in quotes to have it as text." if problem == "string_type" else ""
