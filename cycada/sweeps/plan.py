@@ -379,12 +379,15 @@ def _named(name: str, known: Iterable[str], where: str) -> list[str]:
 def _cell(label: str, seed: int, config: Config, stage: str | None) -> Cell:
     """Return the cell with the stages that its outcome needs.
 
-    These are its ancestors, and source-only stages, over which gains are counted.
+    These are its ancestors, and the source-only stages over which gains are counted: those that start from
+    no other stage.
     """
     outcome = stage or list(config.stages)[-1]
     if outcome not in config.stages:
         raise CycadaError(f"'{label}': there is no stage '{outcome}'.{nearest(outcome, config.stages)}")
-    needed = config.ancestors(outcome) | {n for n, s in config.stages.items() if s.method == "source_only"}
+    needed = config.ancestors(outcome) | {
+        n for n, s in config.stages.items() if s.method == "source_only" and config.ancestors(n) == {n}
+    }
     before = [n for n in config.stages if n in needed and n != outcome]
     cut = config.model_copy(update={"stages": {n: config.stages[n] for n in [*before, outcome]}})
     return Cell(label, seed, cut, plan(cut))
