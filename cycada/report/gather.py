@@ -112,7 +112,7 @@ def _outcome(record: Record, others: Sequence[Record]) -> Outcome:
     `others`.
     """
     chain = (*record.ancestors(), record)
-    baselines = [r for r in (*chain, *others) if r.method == "source_only" and r.seed == record.seed]
+    baselines = [r for r in (*chain, *others) if r.is_baseline and r.seed == record.seed]
     return Outcome(record.seed, chain, baselines[0] if baselines else None)
 
 
@@ -174,11 +174,11 @@ def _sweep(sweep: dict[str, Any], results: Path, report: ReportData) -> dict[str
         if missing:
             report.failures.append(f"{where}: no finished run folder {', '.join(missing)}.")
             continue
-        common = [r for r in every.values() if r.done and r.seed == cell["seed"]]
+        common = [r for r in every.values() if r.done and r.is_baseline and r.seed == cell["seed"]]
         variants[cell["variant"]].append(
             _outcome(records[-1], [*records, *(common if len(common) == 1 else [])])
         )
-        shared |= {r.id: _outcome(r, records) for r in records if r.method == "source_only"}
+        shared |= {r.id: _outcome(r, records) for r in records if r.is_baseline}
     ids = {o.last.id for outcomes in variants.values() for o in outcomes}
     if sweep.get("compare_to"):
         report.reference = sweep["compare_to"]

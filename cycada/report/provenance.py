@@ -112,6 +112,8 @@ def as_json(report: ReportData, lines: Sequence[TableRow], command: str) -> dict
             **(_segmentation_scores(line) if line.row.metric.of_pixels else {}),
             "gain_over_source_only": _plain(line.gain),
             "test": _plain(line.test),
+            "updates": _plain(line.budget.updates),
+            "seconds": line.budget.seconds,
             "stages": {str(o.seed): {r.stage: r.id for r in o.chain} for o in line.row.outcomes},
         }
         for line in lines

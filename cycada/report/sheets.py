@@ -10,6 +10,7 @@ import numpy as np
 from cycada.core.errors import list_some
 from cycada.metrics.many_classes import EACH, most_confused, worst_and_best
 from cycada.render.table import NONE, Table
+from cycada.report import budget
 from cycada.report.metric import Metric
 from cycada.report.published import Published, common_flags
 from cycada.report.rows import Variant
@@ -66,7 +67,7 @@ def name(line: TableRow) -> str:
 
 
 def main(lines: Sequence[TableRow], reference: str) -> Table:
-    """Return the main table: score, gain and tests of each row.
+    """Return the main table: score, gain, tests and training of each row.
 
     For segmentation there is a column with the numbers of images and classes that mIoU is a mean over.
     """
@@ -86,6 +87,7 @@ def main(lines: Sequence[TableRow], reference: str) -> Table:
                 signed(line.gain),
                 *_test_cells(line, reference),
                 *over,
+                *line.budget.cells(),
                 per_seed,
             )
         )
@@ -96,6 +98,7 @@ def main(lines: Sequence[TableRow], reference: str) -> Table:
         f"Difference: the row minus '{reference}', in points, over the seeds that both have, with the 95 % "
         "interval of the bootstrap in brackets.",
         *covers(lines).values(),
+        budget.NOTE,
     ]
     if metric.of_pixels:
         notes.insert(1, " ".join([MIOU, *left_out([line.row for line in lines])]))
@@ -114,6 +117,7 @@ def main(lines: Sequence[TableRow], reference: str) -> Table:
         "p, images (Holm)",
         "p, seeds (Holm)",
         *over_heads,
+        *budget.HEADS,
         "by seed",
     )
     bold = frozenset((i, 1) for i, line in enumerate(lines) if line.best)

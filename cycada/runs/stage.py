@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from cycada.methods import Networks
 from cycada.networks import kind_of
 from cycada.planning.build import Datasets, build_networks, build_training, pick, weights_from_file
 from cycada.planning.plan import StagePlan
+from cycada.planning.updates import count_updates
 from cycada.runs.pretranslate import translate_once
 from cycada.runs.rescoring import find_same_weights, load_weights_by_role, replace_scores
 from cycada.runs.reuse import checked, write_analysis
@@ -307,6 +308,7 @@ def _manifest(
         "seed": ctx.config.seed,
         "recipe": plan.recipe(),
         "steps": plan.stage.steps,
+        "updates": asdict(count_updates(plan)),
         **({"epochs": plan.epochs.count} if plan.epochs else {}),
         "batch": plan.stage.batch * ctx.device.world,
         "parents": {

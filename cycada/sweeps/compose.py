@@ -120,7 +120,7 @@ class _Start:
 
 
 def _steps_of_rest(config: Config, plans: Sequence[StagePlan], source: str) -> int:
-    """Return how many updates of the task network the chain of the last stage takes after the source stage."""
+    """Return how often the chain of the last stage updates the task network after the source stage."""
     chain = config.ancestors(plans[-1].name) - {source}
     rest = add_updates(count_updates(p) for p in plans if p.name in chain).task
     return rest or next(p.stage.steps for p in plans if p.name == source)

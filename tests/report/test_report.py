@@ -211,6 +211,28 @@ def test_number_of_runs(protocol, runs):
     assert number_of_runs(protocol) == runs
 
 
+def test_rows_say_how_long_they_were_trained(made):
+    """These runs stored no counts, so that they come from their configs: 300 steps a stage, 10 seconds."""
+    rows = {row["name"]: row for row in json.loads((made[1] / "table.json").read_text())["rows"]}
+    assert rows["source only"]["updates"] == {"task": 300, "all": 300}
+    assert rows["CyCADA"]["updates"] == {"task": 900, "all": 1800}, (
+        "source, pixel (G, D), task, feature (f, D)"
+    )
+    assert rows["CyCADA"]["seconds"] == 40
+    markdown = (made[1] / "table.md").read_text()
+    assert "updates of f_t | all updates | seconds" in markdown
+    assert "| 900 | 1,800 | 40 |" in markdown
+
+
+def test_a_source_only_row_that_goes_on_is_no_baseline(tmp_path):
+    first = make_run(tmp_path, "s" * 12, "source", rate=0.5)
+    make_run(tmp_path, "l" * 12, "source", parents={"f_t": first}, rate=0.7)
+    (row,) = gather(["l" * 12], tmp_path).rows
+    (outcome,) = row.outcomes
+    assert [r.id for r in outcome.chain] == [first, "l" * 12]
+    assert (outcome.baseline.id, outcome.last.is_baseline) == (first, False)
+
+
 def test_the_files_agree(made):
     written, out = made
     data = json.loads((out / "table.json").read_text())
