@@ -11,8 +11,8 @@ from cycada.report.rows import Variant
 
 NOTE = (
     "Updates: optimizer steps, summed over all stages that led to the row; `of f_t` counts those that train "
-    "the task network, wholly or in part. Seconds: the training time of these stages, as a mean over seeds. A "
-    "stage that several rows share is counted in each of them."
+    "the task network, wholly or in part. Seconds: the training time of these stages, as a mean over seeds. "
+    "A stage that several rows share is counted in each of them."
 )
 """What the columns say, as a note below the table."""
 HEADS = ("updates of f_t", "all updates", "seconds")

@@ -174,7 +174,12 @@ def _sweep(sweep: dict[str, Any], results: Path, report: ReportData) -> dict[str
         if missing:
             report.failures.append(f"{where}: no finished run folder {', '.join(missing)}.")
             continue
-        common = [r for r in every.values() if r.done and r.is_baseline and r.seed == cell["seed"]]
+        evaluation = records[-1].id.partition("-")[2]  # a gain compares what was scored in the same way
+        common = [
+            r
+            for r in every.values()
+            if r.done and r.is_baseline and (r.seed, r.id.partition("-")[2]) == (cell["seed"], evaluation)
+        ]
         variants[cell["variant"]].append(
             _outcome(records[-1], [*records, *(common if len(common) == 1 else [])])
         )

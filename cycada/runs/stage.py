@@ -18,6 +18,7 @@ from cycada.core.lock import locked
 from cycada.core.progress import Progress
 from cycada.evaluation.missing_classes import missing_classes
 from cycada.evaluation.scoring import Evaluation, Scores, evaluate_stage, flatten_scores, stored_scores
+from cycada.evaluation.target_statistics import batch_norms
 from cycada.evaluation.translation_warnings import WarnOnce
 from cycada.methods import Networks
 from cycada.networks import kind_of
@@ -132,6 +133,7 @@ def _train_stage(
     pretranslate = partial(translate_once, config.results / "translated", plan, device, ctx.screen)
     began = time.perf_counter()
     training = build_training(config, plan, ctx.datasets, device, _load_starts(ctx, plan, ids), pretranslate)
+    _warn_of_idle_statistics(ctx, plan, training.nets)
     seconds, state = time.perf_counter() - began, None  # `translate: once` takes long here
     if main:
         folder.create()
@@ -174,6 +176,7 @@ def _rescore(
     device, datasets, main = ctx.device, ctx.datasets, ctx.device.main
     weights = load_weights_by_role(same, plan) if main else {}
     nets = build_networks(ctx.config, plan, len(datasets.classes), device, weights)
+    _warn_of_idle_statistics(ctx, plan, nets)
     if main:
         ctx.screen.info(f"stage {plan.name}: trained already ({same.path}), now scored in another way")
         folder.create()
@@ -268,6 +271,14 @@ def _warn_of_huge_losses(ctx: StageContext, plan: StagePlan, values: Mapping[str
     for name, value in list(huge.items())[:1]:
         ctx.screen.warn(
             f"stage {plan.name}: {name} is {value:.3g}. Nothing is learned from so large a loss: lower lr."
+        )
+
+
+def _warn_of_idle_statistics(ctx: StageContext, plan: StagePlan, nets: Networks) -> None:
+    if plan.evaluation.batch_norm == "target" and not batch_norms(nets) and ctx.device.main:
+        ctx.screen.warn(
+            f"evaluation.batch_norm: no network of stage {plan.name} has batch norm. It has no effect. Take "
+            "it out."
         )
 
 

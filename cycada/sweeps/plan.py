@@ -88,6 +88,11 @@ class Sweep(Strict):
     variants: dict[str, Variant] = Field(
         default_factory=dict, description="Changes of each further row, by its label; null changes nothing."
     )
+    evaluations: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Settings of `evaluation` by which every row is scored once more, each by the words that "
+        "follow the row's label; nothing is trained for it.",
+    )
     drop_one: list[Terms] = Field(
         default_factory=list, description="Rows that each lack one of the listed losses."
     )
@@ -287,6 +292,9 @@ def _variants(
     for label, variant in sweep.variants.items():
         own = _experiment(sweep, path, variant.experiment, assignments) if variant.experiment else base
         add(label, _with(own, variant.set.items()), variant.stage)
+    for label, (data, stage) in list(rows.items()):
+        for words, evaluation in sweep.evaluations.items():
+            add(f"{label}, {words}", merge(data, {"evaluation": evaluation}), stage)
     if not rows:
         raise CycadaError(
             f"{path}: no rows. Add variants, drop_one, add_one, only_one, vary or grid, or a label for base."
