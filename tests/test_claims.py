@@ -1,10 +1,10 @@
 """Every measured number in README.md and on the pages of results stands in a committed JSON file.
 
 What counts as a measured number: one with a decimal point, `A ± B`, `A [B, C]`, and a whole number before a
-` %`.
-Whole numbers alone are counts of steps, images, seeds, years and pixels, and are not looked at. Nor are code,
-links, `95 %` (of intervals), what `NOT_MEASURED` matches, and paragraphs about what others published
-(`OTHERS_NUMBERS`). A page of results is compared with the files that it links to, any other page with all. docs/results/log.md is a dated lab book and is not read.
+percent sign. Whole numbers alone are counts of steps, images, seeds, years and pixels, and are not looked at.
+Nor are code, links, what `NOT_MEASURED` matches, and paragraphs about what others published
+(`OTHERS_NUMBERS`). A page of results is compared with the files that it links to, any other page with all.
+docs/results/log.md is a dated lab book and is not read.
 """
 
 import json

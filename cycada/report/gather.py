@@ -161,7 +161,15 @@ def _sweep(sweep: dict[str, Any], results: Path, report: ReportData) -> dict[str
         for s in c["stages"]
         if s["method"] == "source_only"
     }
+    settled_on = set(sweep.get("settled_on", ()))
+    if left_out := sorted(settled_on & {cell["seed"] for cell in sweep["cells"]}):
+        report.notes.append(
+            f"Left out of every row, since their test scores were looked at while the recipe was settled: "
+            f"seed {', '.join(map(str, left_out))}."
+        )
     for cell in sweep["cells"]:
+        if cell["seed"] in settled_on:
+            continue
         where = f"{cell['variant']}, seed {cell['seed']}"
         records = [Record(results / "runs" / s["id"]) for s in cell["stages"]]
         variants.setdefault(cell["variant"], [])

@@ -16,6 +16,7 @@ from cycada.core.differences import dotted
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
+from cycada.data.development import selection
 from cycada.evaluation.missing_classes import missing_classes
 from cycada.evaluation.scoring import Evaluation, Scores, evaluate_stage, flatten_scores, stored_scores
 from cycada.evaluation.target_statistics import batch_norms
@@ -330,7 +331,7 @@ def _manifest(
         **({"skipped": skipped} if skipped else {}),
         "data_fingerprint": ctx.datasets.fingerprint,
         "device": ctx.device.describe(),
-        "selection": "last step",
+        "selection": selection(ctx.config.data.source.name, ctx.config.data.target.name),
         "environment": environment(),
     }
 

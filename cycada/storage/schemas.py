@@ -126,6 +126,7 @@ class Sweep(Stored):
     name: str
     file: str | None = None
     compare_to: str | None = None
+    settled_on: list[Count] = []
     cells: list[CellOfSweep]
 
 

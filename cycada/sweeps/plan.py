@@ -79,6 +79,11 @@ class Sweep(Strict):
     seeds: list[Seed] = Field(
         default=[0], min_length=1, description="Seeds that every row is trained with, each 0 to below 2^63."
     )
+    settled_on: list[Seed] = Field(
+        default_factory=list,
+        description="Seeds whose test scores were looked at while the recipe was settled: reports leave them "
+        "out of every mean and test, and say so.",
+    )
     base: str | None = Field(
         "all", description="Label of the first row, the unchanged experiment; null leaves this row out."
     )
