@@ -3,9 +3,10 @@
     python -m experiments.baselines configs/demo.yaml --seeds 0 1 2
     python -m experiments.baselines configs/digits/mnist_usps/quick.yaml --methods dann --set data.root=D
 
-A method for which the experiment has a stage is trained with that stage's settings. The others take steps,
-batch and images from its source-only stage, and everything else from their own defaults. The sweep is written
-as RESULTS/sweeps/NAME.yaml. What is finished is not trained again. Runs are mirrored into MLflow.
+A method for which the experiment has a stage is trained with that stage's settings. The others start from its
+source-only stage, train the task network as long as the experiment's whole chain does, and take everything
+else from their own defaults; a source-only row of that length stands beside them. The sweep is written as
+RESULTS/sweeps/NAME.yaml. What is finished is not trained again. Runs are mirrored into MLflow.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_serializer, field_validator
 
@@ -16,7 +16,7 @@ from cycada.core.sizes import Shape
 class EvaluationConfig(Strict):
     """Settings of the predictions that are scored, on which training does not depend.
 
-    See `cycada.evaluation.test_time_augmentation`.
+    See `cycada.evaluation.test_time_augmentation` and `cycada.evaluation.target_statistics`.
     """
 
     window: Shape | None = Field(
@@ -36,12 +36,22 @@ class EvaluationConfig(Strict):
         "predictions are averaged.",
     )
 
+    batch_norm: Literal["stored", "target"] = Field(
+        "stored",
+        description="Batch-norm statistics by which the target is scored: those that training stored, or the "
+        "target's own, estimated on unlabelled target training images.",
+    )
+
     @field_validator("scales")
     @classmethod
     def _not_empty(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         if not value:
             raise ValueError("found none, expected at least one, such as [1.0].")
         return value
+
+    def augmentation(self) -> dict[str, Any]:
+        """Return the settings of test-time augmentation, the arguments of `tta`, as plain values."""
+        return self.model_dump(mode="json", exclude={"batch_norm"})
 
     def changes(self) -> dict[str, Any]:
         """Return the settings that differ from the defaults, as plain values.
@@ -52,7 +62,9 @@ class EvaluationConfig(Strict):
         given = self.model_dump(mode="json")
         kept = {"window", "overlap"} if self.window else set()
         kept |= {
-            key for key in ("flip", "scales") if getattr(self, key) != type(self).model_fields[key].default
+            key
+            for key in ("flip", "scales", "batch_norm")
+            if getattr(self, key) != type(self).model_fields[key].default
         }
         return {key: value for key, value in given.items() if key in kept}
 

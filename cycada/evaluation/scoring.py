@@ -16,6 +16,7 @@ from cycada.data.image_set import Task
 from cycada.evaluation.class_consistency import class_consistency
 from cycada.evaluation.image_grids import draw_answers, draw_confusion, image_grid
 from cycada.evaluation.predict import eval_mode
+from cycada.evaluation.target_statistics import batch_norms, copy_with_statistics, estimate_statistics
 from cycada.evaluation.tasks import EVALUATIONS
 from cycada.evaluation.test_time_augmentation import tta
 from cycada.evaluation.translation_warnings import translation_warnings
@@ -85,6 +86,9 @@ def evaluate_stage(
     for net in nets.children():
         device.average_buffers(net)
     classifiers, evaluation = scored(plan, nets), EVALUATIONS[datasets.task]
+    on_target = with_target_statistics(plan, nets, datasets.target["train"], device)
+    if on_target is not nets:
+        classifiers["target"] = scored(plan, on_target)["target"]
     predicted: dict[str, Tensor] = {}
     counts: dict[str, Tensor] = {}
     criteria: dict[str, float] = {}
@@ -112,7 +116,7 @@ def evaluate_stage(
         role = "f_t" if "f_t" in nets else "f_s"
         source_test = datasets.source.get("test")
         if "g_st" in nets and role in nets and source_test is not None:
-            classify = as_evaluated(classify_by(getattr(nets, role)), plan, nets)
+            classify = as_evaluated(classify_by(getattr(on_target, role)), plan, nets)
             criteria["agreement"] = class_consistency(
                 classify,
                 translation_of(plan.options, nets.g_st),
@@ -171,10 +175,32 @@ def scored(plan: StagePlan, nets: Networks) -> dict[str, Classify]:
     return {side: as_evaluated(net, plan, nets) for side, net in plan.method.classifiers(nets).items()}
 
 
+def with_target_statistics(plan: StagePlan, nets: Networks, images: ImageSet, device: Device) -> Networks:
+    """Return the networks by which the target is scored: a copy if it has batch-norm statistics of its own.
+
+    Args:
+        plan: The plan of the stage.
+        nets: The stage's networks, which stay as they are.
+        images: The target's training images, whose labels are not looked at.
+        device: Where the networks are.
+
+    Returns:
+        `nets` itself with `evaluation.batch_norm: stored`, or where there is no batch norm.
+    """
+    if plan.evaluation.batch_norm == "stored" or not batch_norms(nets):
+        return nets
+    if "target" not in plan.method.classifiers(nets):
+        return nets
+    on_target = copy_with_statistics(nets)
+    classify = scored(plan, on_target)["target"]
+    estimate_statistics(on_target, classify, images, device, plan.stage.precision)
+    return on_target
+
+
 def as_evaluated(classify: Classify, plan: StagePlan, nets: Networks) -> Classify:
     """Wrap a classifier in the test-time augmentation of the stage's config."""
     multiple = math.lcm(*(int(getattr(module, "multiple_of", 1)) for module in nets.modules()))
-    return tta(classify, **plan.evaluation.model_dump(), multiple_of=multiple)
+    return tta(classify, **plan.evaluation.augmentation(), multiple_of=multiple)
 
 
 def count(

@@ -34,11 +34,13 @@ class TaskEvaluation(ABC):
     Attributes:
         scores: The scores of the task.
         shown: The number of images in an image grid.
+        statistics_images: The number of target training images that batch-norm statistics are estimated on.
         draws_predictions: Whether predictions are drawn, as pictures of masks.
     """
 
     scores: ClassVar[Sequence[str]]
     shown: ClassVar[int]
+    statistics_images: ClassVar[int]
     draws_predictions: ClassVar[bool] = False
 
     @abstractmethod
@@ -76,6 +78,7 @@ class ClassificationEvaluation(TaskEvaluation):
 
     scores = ("accuracy", "class_accuracy")
     shown = 10
+    statistics_images = 2000
 
     @override
     def count(
@@ -128,6 +131,7 @@ class SegmentationEvaluation(TaskEvaluation):
         "classes_averaged",
     )
     shown = 6
+    statistics_images = 200
     draws_predictions = True
 
     @override

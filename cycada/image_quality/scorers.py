@@ -17,6 +17,7 @@ from cycada.core.files import bytes_digest, file_digest
 from cycada.core.registry import typed
 from cycada.data import resize_images
 from cycada.evaluation.scoring import as_evaluated, stored_scores
+from cycada.evaluation.target_statistics import refuse_target_statistics
 from cycada.methods import Classify, Networks, classify_by
 from cycada.networks import kind_of
 from cycada.networks.inception import InceptionFeatures, read_inception
@@ -155,9 +156,11 @@ def find_scorer(name: str, results: Path | str, device: Device) -> Scorer:
         device: Where the scorer computes.
 
     Raises:
-        CycadaError: There is no such run, or it has no such classifier.
+        CycadaError: There is no such run, it has no such classifier, or it is scored by statistics that are
+            not stored.
     """
     trained = _load(name, results, device)
+    refuse_target_statistics(trained.stage)
     evaluated = as_evaluated(classify_by(trained.net), trained.stage, Networks({trained.role: trained.net}))
 
     def classify(images: Tensor) -> Tensor:

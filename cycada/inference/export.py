@@ -11,6 +11,7 @@ from torch import nn
 from cycada.config.schema import Config, Spec
 from cycada.core.errors import CycadaError, shown
 from cycada.core.files import prepare_folder, write_text
+from cycada.evaluation.target_statistics import refuse_target_statistics
 from cycada.inference.export_format import (
     CARD,
     CONFIG,
@@ -154,7 +155,9 @@ def _about(folder: RunFolder, config: Config, stage: StagePlan, role: Role, net:
         versions={name: v for name, v in environment().items() if name in ("cycada", "torch", "git")},
         precision=stage.stage.precision,
     )
-    if role != "f_t":
+    if role == "f_t":
+        refuse_target_statistics(stage)
+    else:
         return replace(about, direction="st" if role == "g_st" else "ts")
     classes, palette = class_names(folder)
     read, segmentation = reading(config, stage), task_of(config).name == "segmentation"
@@ -168,7 +171,7 @@ def _about(folder: RunFolder, config: Config, stage: StagePlan, role: Role, net:
         mask_values=mask_values_of(config, len(classes)) if segmentation else (),
         fit=read.fit,
         upright=read.upright,
-        evaluation={**stage.evaluation.model_dump(mode="json"), "multiple_of": multiple},
+        evaluation={**stage.evaluation.augmentation(), "multiple_of": multiple},
     )
 
 

@@ -13,6 +13,7 @@ from cycada.core.progress import Progress
 from cycada.data import domains, scene_domains
 from cycada.data.preprocess import Preprocess
 from cycada.evaluation.scoring import scored
+from cycada.evaluation.target_statistics import refuse_target_statistics
 from cycada.evaluation.test_time_augmentation import tta
 from cycada.inference.export_format import Exported, Role, is_export, read_export
 from cycada.inference.predictor import Predictor
@@ -138,8 +139,9 @@ def predictor_of(
         precision: The precision; None for that of the stage.
 
     Raises:
-        CycadaError: The stage has no classifier.
+        CycadaError: The stage has no classifier, or is scored by statistics that are not stored.
     """
+    refuse_target_statistics(stage)
     classes, palette = class_names(folder)
     nets = trained_networks(folder, config, stage, len(classes), device).eval()
     classifiers = scored(stage, nets)

@@ -7,13 +7,15 @@ al. 2023).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from cycada.core.bounds import Angle, Below1, NonNegative, Share, Shear, Side
 from cycada.data import Augment, classmix_mask, mask_patches, photometric
@@ -41,6 +43,9 @@ class SelfTrainingOptions(TaskOptions):
             defaults of this and `blur` are those of DACS's code. Both change the mixed and the masked images,
             too.
         blur: Largest standard deviation of the blur, in pixels.
+        teacher_batch_norm: Statistics by which the teacher's batch norm normalises target images: `stored`,
+            the averaged running statistics of both domains, or `batch`, those of the batch itself, as in the
+            code of DACS and of self-ensembling, whose teachers stay in train mode. Dropout is off either way.
     """
 
     rotate: Angle = option(15.0, segmentation_default=0.0, image_labels_only=True)
@@ -53,6 +58,7 @@ class SelfTrainingOptions(TaskOptions):
     blur: Annotated[NonNegative, Field(le=100)] = option(
         0.0, segmentation_default=1.15, omit_default_from_id=True
     )
+    teacher_batch_norm: Literal["stored", "batch"] = option("stored", omit_default_from_id=True)
 
 
 class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptions]):
@@ -60,9 +66,7 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptions]):
 
     mixed_fake_t and mixed_real_s show half of the classes of a translated (or real) source image on top of a
     target image (DACS, Tranheden et al. 2021, section 3), with the source's labels there and the teacher's
-    elsewhere. The teacher is in eval mode and normalises with averaged running statistics of both domains.
-    The code of DACS and of self-ensembling leaves it in train mode, in which batch norm uses the target
-    batch's own statistics.
+    elsewhere.
     """
 
     needs_pixel_labels = frozenset({"classmix_mask"})
@@ -95,8 +99,10 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptions]):
     @cached_property
     def teacher_logits_real_t(self) -> Tensor:
         """The teacher's logits of target images, (N, K, ...), without a graph."""
-        with torch.no_grad():
-            return self.nets.f_teacher(self.real_t).logits
+        teacher = self.nets.f_teacher
+        by_batch = self.options.teacher_batch_norm == "batch"
+        with torch.no_grad(), batch_statistics(teacher) if by_batch else nullcontext():
+            return teacher(self.real_t).logits
 
     @cached_property
     def classmix_mask(self) -> Tensor:
@@ -130,6 +136,23 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptions]):
     def f_t_logits_mixed_real_s(self) -> Tensor:
         """The student's logits of mixed_real_s, (N, K, H, W)."""
         return self.nets.f_t(self.mixed_real_s).logits
+
+
+@contextmanager
+def batch_statistics(net: nn.Module) -> Iterator[None]:
+    """Let batch norm use the statistics of its batch in a `with` block; the stored ones stay as they are."""
+    layers = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    states = [(layer, layer.training, layer.momentum) for layer in layers]
+    counts = [None if n is None else n.clone() for n in (layer.num_batches_tracked for layer in layers)]
+    for layer in layers:
+        layer.training, layer.momentum = True, 0.0
+    try:
+        yield
+    finally:
+        for (layer, training, momentum), count in zip(states, counts, strict=True):
+            layer.training, layer.momentum = training, momentum
+            if count is not None and layer.num_batches_tracked is not None:
+                layer.num_batches_tracked.copy_(count)
 
 
 TERMS = {

@@ -30,10 +30,17 @@ def incomparable(rows: Sequence[Variant]) -> list[str]:
                 names = rows_by_value.setdefault(key, {}).setdefault(str(value), [])
                 if row.name not in names:
                     names.append(row.name)
+    notes = []
+    statistics = rows_by_value.pop("evaluation.batch_norm", {})
+    if len(statistics) > 1:  # scored in another way on purpose, and on the same images
+        notes = [
+            "Scored by batch-norm statistics of the target, which were estimated on its unlabelled training "
+            f"images: {list_some(statistics['target'], 20)}."
+        ]
     differ = {key: groups for key, groups in rows_by_value.items() if len(groups) > 1}
     if len(differ) > 1:
         differ.pop(FINGERPRINT, None)  # it always differs where the settings do
-    return [
+    return notes + [
         f"These rows are not comparable, because {key} differs: {_groups(groups)}."
         for key, groups in differ.items()
     ]

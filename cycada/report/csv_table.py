@@ -36,6 +36,9 @@ def csv_table(lines: Sequence[TableRow]) -> str:
             "p_bootstrap_holm",
             "p_wilcoxon",
             "p_wilcoxon_holm",
+            "task_updates",
+            "all_updates",
+            "seconds",
             *(("test_images", "classes_averaged", *OTHERS) if pixels else ()),
             *(f"seed_{s}" for s in seeds),
         )
@@ -61,6 +64,9 @@ def csv_table(lines: Sequence[TableRow]) -> str:
             test and test.bootstrap_holm,
             test and test.wilcoxon,
             test and test.wilcoxon_holm,
+            line.budget.updates and line.budget.updates.task,
+            line.budget.updates and line.budget.updates.all,
+            line.budget.seconds,
             *(_segmentation_cells(line) if pixels else ()),
             *(line.target.values.get(s) for s in seeds),
         ]

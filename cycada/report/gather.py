@@ -112,7 +112,7 @@ def _outcome(record: Record, others: Sequence[Record]) -> Outcome:
     `others`.
     """
     chain = (*record.ancestors(), record)
-    baselines = [r for r in (*chain, *others) if r.method == "source_only" and r.seed == record.seed]
+    baselines = [r for r in (*chain, *others) if r.is_baseline and r.seed == record.seed]
     return Outcome(record.seed, chain, baselines[0] if baselines else None)
 
 
@@ -161,7 +161,15 @@ def _sweep(sweep: dict[str, Any], results: Path, report: ReportData) -> dict[str
         for s in c["stages"]
         if s["method"] == "source_only"
     }
+    settled_on = set(sweep.get("settled_on", ()))
+    if left_out := sorted(settled_on & {cell["seed"] for cell in sweep["cells"]}):
+        report.notes.append(
+            f"Left out of every row, since their test scores were looked at while the recipe was settled: "
+            f"seed {', '.join(map(str, left_out))}."
+        )
     for cell in sweep["cells"]:
+        if cell["seed"] in settled_on:
+            continue
         where = f"{cell['variant']}, seed {cell['seed']}"
         records = [Record(results / "runs" / s["id"]) for s in cell["stages"]]
         variants.setdefault(cell["variant"], [])
@@ -174,11 +182,16 @@ def _sweep(sweep: dict[str, Any], results: Path, report: ReportData) -> dict[str
         if missing:
             report.failures.append(f"{where}: no finished run folder {', '.join(missing)}.")
             continue
-        common = [r for r in every.values() if r.done and r.seed == cell["seed"]]
+        evaluation = records[-1].id.partition("-")[2]  # a gain compares what was scored in the same way
+        common = [
+            r
+            for r in every.values()
+            if r.done and r.is_baseline and (r.seed, r.id.partition("-")[2]) == (cell["seed"], evaluation)
+        ]
         variants[cell["variant"]].append(
             _outcome(records[-1], [*records, *(common if len(common) == 1 else [])])
         )
-        shared |= {r.id: _outcome(r, records) for r in records if r.method == "source_only"}
+        shared |= {r.id: _outcome(r, records) for r in records if r.is_baseline}
     ids = {o.last.id for outcomes in variants.values() for o in outcomes}
     if sweep.get("compare_to"):
         report.reference = sweep["compare_to"]

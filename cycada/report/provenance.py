@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cycada.core.errors import list_some
+from cycada.data.development import selection
 from cycada.report.record import Record
 from cycada.report.rows import ReportData
 from cycada.report.sheets import OTHERS, averaged_over, mean_of
@@ -26,7 +27,7 @@ def provenance(report: ReportData, command: str) -> dict[str, Any]:
     return {
         "pair": " -> ".join(records[0].titles),
         "images": _different([r.manifest.get("images", {}) for r in records]),
-        "selection": "last step",
+        "selection": selection(*records[0].domains),
         "seeds": sorted({s for row in report.rows for s in row.seeds}),
         "stages": _stages(records),
         "hardware": _different([r.manifest.get("device", "unknown") for r in records]),
@@ -112,13 +113,15 @@ def as_json(report: ReportData, lines: Sequence[TableRow], command: str) -> dict
             **(_segmentation_scores(line) if line.row.metric.of_pixels else {}),
             "gain_over_source_only": _plain(line.gain),
             "test": _plain(line.test),
+            "updates": _plain(line.budget.updates),
+            "seconds": line.budget.seconds,
             "stages": {str(o.seed): {r.stage: r.id for r in o.chain} for o in line.row.outcomes},
         }
         for line in lines
     ]
     return {
         "name": report.name,
-        "selection": "last step",
+        "selection": selection(*report.records[0].domains),
         "unit": "percent",
         "reference": report.reference,
         "rows": rows,

@@ -124,7 +124,7 @@ def _status(score: dict[str, Any], entry: dict[str, Any]) -> str:
 def _same_method(lines: Sequence[TableRow], methods: Sequence[str]) -> TableRow | None:
     """Return the one row of these methods; of several, the reference if it is among them."""
     # the reference is the row without a test
-    same = [line for line in lines if line.row.method in methods]
+    same = [line for line in lines if line.row.method in methods and not line.row.goes_on]
     if len(same) == 1:
         return same[0]
     return next((line for line in same if line.test is None), None)

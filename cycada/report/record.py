@@ -16,6 +16,8 @@ from cycada.evaluation.scoring import stored_scores
 from cycada.losses import Term
 from cycada.methods import methods
 from cycada.networks import kind_of
+from cycada.planning.plan import plan
+from cycada.planning.updates import Updates, count_updates
 from cycada.report.metric import Metric, metric_of
 from cycada.storage.schemas import read_shaped
 from cycada.storage.store import RunFolder
@@ -73,6 +75,25 @@ class Record:
     def seed(self) -> int:
         """The seed of the run."""
         return int(self.manifest["seed"])
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is a source-only stage that starts from no other stage, over which gains are counted."""
+        return self.method == "source_only" and all(
+            "#" in start for start in self.manifest.get("parents", {}).values()
+        )
+
+    @cached_property
+    def updates(self) -> Updates:
+        """The numbers of optimizer steps of the stage, from its stored config where an older run has none.
+
+        Raises:
+            CycadaError: The stored config needs a plug-in that is not here.
+        """
+        if stored := self.manifest.get("updates"):
+            return Updates(**stored)
+        plans = plan(parse(self.config, str(self.folder.path / "config.yaml")))
+        return count_updates(next(p for p in plans if p.name == self.stage))
 
     @cached_property
     def config(self) -> dict[str, Any]:

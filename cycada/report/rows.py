@@ -77,6 +77,11 @@ class Variant:
         return self.method == "target_only"
 
     @property
+    def goes_on(self) -> bool:
+        """Whether the row is source-only training that another stage began."""
+        return self.method == "source_only" and not self.outcomes[0].last.is_baseline
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds of its outcomes, ascending."""
         return tuple(o.seed for o in self.outcomes)

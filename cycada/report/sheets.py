@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from cycada.core.errors import list_some
+from cycada.data.development import pair_kind
 from cycada.metrics.many_classes import EACH, most_confused, worst_and_best
 from cycada.render.table import NONE, Table
+from cycada.report import budget
 from cycada.report.metric import Metric
 from cycada.report.published import Published, common_flags
 from cycada.report.rows import Variant
@@ -31,6 +33,12 @@ MIOU = (
     "pixels of all test images, at the masks' own size. The column `images / classes` says how many images "
     "and classes these are. A resample of the bootstrap adds the counts of the images that it drew."
 )
+PAIRS = {
+    "development": "A development pair: recipes are settled by looking at its test scores, so that they are "
+    "no evidence of how well a recipe does on another pair.",
+    "evaluation": "An evaluation pair: recipes are settled on other pairs, or by seeds that are left out.",
+}
+"""What a kind of pair means, as a note below the table."""
 OTHERS = {"fwiou": "fwIoU", "pixel_accuracy": "pixel accuracy", "mean_class_accuracy": "class accuracy"}
 """The other scores of segmentation, and how tables write them."""
 
@@ -66,7 +74,7 @@ def name(line: TableRow) -> str:
 
 
 def main(lines: Sequence[TableRow], reference: str) -> Table:
-    """Return the main table: score, gain and tests of each row.
+    """Return the main table: score, gain, tests and training of each row.
 
     For segmentation there is a column with the numbers of images and classes that mIoU is a mean over.
     """
@@ -86,17 +94,21 @@ def main(lines: Sequence[TableRow], reference: str) -> Table:
                 signed(line.gain),
                 *_test_cells(line, reference),
                 *over,
+                *line.budget.cells(),
                 per_seed,
             )
         )
     notes = [
-        f"Target {metric.word} is in %, at the last step: no checkpoint was chosen by its score. n is the "
+        f"Target {metric.word} is in %, at the last step: no target label was used in training, but for an "
+        "oracle's, and no checkpoint was chosen by its score. n is the "
         "number of seeds. ± is the standard error over seeds; one seed has none. The gain is compared with "
         "the source-only network of the same seed.",
         f"Difference: the row minus '{reference}', in points, over the seeds that both have, with the 95 % "
         "interval of the bootstrap in brackets.",
         *covers(lines).values(),
+        budget.NOTE,
     ]
+    notes.insert(1, PAIRS[pair_kind(*lines[0].row.outcomes[0].last.domains)])
     if metric.of_pixels:
         notes.insert(1, " ".join([MIOU, *left_out([line.row for line in lines])]))
     over_heads = ("images / classes",) if metric.of_pixels else ()
@@ -114,6 +126,7 @@ def main(lines: Sequence[TableRow], reference: str) -> Table:
         "p, images (Holm)",
         "p, seeds (Holm)",
         *over_heads,
+        *budget.HEADS,
         "by seed",
     )
     bold = frozenset((i, 1) for i, line in enumerate(lines) if line.best)

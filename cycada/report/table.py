@@ -17,6 +17,7 @@ from cycada.metrics.statistics import (
     paired_bootstrap,
     wilcoxon_over_seeds,
 )
+from cycada.report.budget import Budget, budget_of
 from cycada.report.record import Record
 from cycada.report.rows import ReportData, Variant
 
@@ -118,6 +119,7 @@ class TableRow:
         source: Its score on the source test set, if there is one.
         gain: Its target score minus that of its source-only network, if there is one.
         test: Its tests against the reference; None for the reference itself and for oracles.
+        budget: The training behind it.
         best: Whether its mean is the highest of all rows trained without target labels.
     """
 
@@ -126,6 +128,7 @@ class TableRow:
     source: Mean | None
     gain: Mean | None
     test: Comparison | None
+    budget: Budget
     best: bool = False
 
 
@@ -183,7 +186,7 @@ def _line(row: Variant, test: Comparison | None) -> TableRow:
     }
     target = Mean.of(scored)
     assert target is not None  # `gather` keeps only scored rows
-    return TableRow(row, target, Mean.of(source), Mean.of(gains), test)
+    return TableRow(row, target, Mean.of(source), Mean.of(gains), test, budget_of(row))
 
 
 def _test(row: Variant, reference: Variant) -> Comparison:

@@ -16,6 +16,7 @@ from cycada.core.yaml_files import override
 from cycada.evaluation.analysis import analyse
 from cycada.evaluation.predict import eval_mode
 from cycada.evaluation.scoring import Evaluation, as_scores, count, evaluate_stage, scored
+from cycada.evaluation.target_statistics import refuse_target_statistics
 from cycada.methods import Networks
 from cycada.planning.build import Datasets, build_networks, load_datasets
 from cycada.planning.plan import StagePlan, plan
@@ -202,6 +203,7 @@ def evaluate_run(
     )
     device = Device.find(config.device)
     if spec:
+        refuse_target_statistics(stage, "Add evaluation.batch_norm=stored.")
         classes = stored_classes(folder)
         test = load_test_set(config, stage, classes, device)
     else:

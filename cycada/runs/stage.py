@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,16 @@ from cycada.config.schema import Config
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
+from cycada.data.development import selection
 from cycada.evaluation.missing_classes import warn_of_missing_classes
 from cycada.evaluation.scoring import Evaluation, Scores, evaluate_stage, flatten_scores, stored_scores
+from cycada.evaluation.target_statistics import batch_norms
 from cycada.evaluation.translation_warnings import WarnOnce
 from cycada.methods import Networks
 from cycada.networks import kind_of
 from cycada.planning.build import Datasets, build_networks, build_training, pick, weights_from_file
 from cycada.planning.plan import StagePlan
+from cycada.planning.updates import count_updates
 from cycada.runs.pretranslate import translate_once
 from cycada.runs.rescoring import find_same_weights, load_weights_by_role, replace_scores
 from cycada.runs.reuse import checked, write_analysis
@@ -144,6 +147,7 @@ def _train_stage(
     pretranslate = partial(translate_once, config.results / "translated", plan, device, ctx.screen)
     began = time.perf_counter()
     training = build_training(config, plan, ctx.datasets, device, _load_starts(ctx, plan, ids), pretranslate)
+    _warn_of_idle_statistics(ctx, plan, training.nets)
     seconds, state = time.perf_counter() - began, None  # `translate: once` takes long here
     if main:
         folder.create()
@@ -186,6 +190,7 @@ def _rescore(
     device, datasets, main = ctx.device, ctx.datasets, ctx.device.main
     weights = load_weights_by_role(same, plan) if main else {}
     nets = build_networks(ctx.config, plan, len(datasets.classes), device, weights)
+    _warn_of_idle_statistics(ctx, plan, nets)
     if main:
         ctx.screen.info(f"stage {plan.name}: trained already ({same.path}), now scored in another way")
         folder.create()
@@ -283,6 +288,14 @@ def _warn_of_huge_losses(ctx: StageContext, plan: StagePlan, values: Mapping[str
         )
 
 
+def _warn_of_idle_statistics(ctx: StageContext, plan: StagePlan, nets: Networks) -> None:
+    if plan.evaluation.batch_norm == "target" and not batch_norms(nets) and ctx.device.main:
+        ctx.screen.warn(
+            f"evaluation.batch_norm: no network of stage {plan.name} has batch norm. It has no effect. Take "
+            "it out."
+        )
+
+
 def _save(training: TrainState, folder: RunFolder, seconds: float, main: bool) -> None:
     state = training.state() | {"seconds": seconds}
     if main:
@@ -320,6 +333,7 @@ def _manifest(
         "seed": ctx.config.seed,
         "recipe": plan.recipe(),
         "steps": plan.stage.steps,
+        "updates": asdict(count_updates(plan)),
         **({"epochs": plan.epochs.count} if plan.epochs else {}),
         "batch": plan.stage.batch * ctx.device.world,
         "parents": {
@@ -330,7 +344,7 @@ def _manifest(
         **({"skipped": skipped} if skipped else {}),
         "data_fingerprint": ctx.datasets.fingerprint,
         "device": ctx.device.describe(),
-        "selection": "last step",
+        "selection": selection(ctx.config.data.source.name, ctx.config.data.target.name),
         "environment": environment(),
     }
 

@@ -30,6 +30,7 @@ class Manifest(Stored):
         method: Its method.
         seed: The experiment's seed.
         steps: Training steps.
+        updates: `task` and `all`: optimizer steps that train the task network, and any; empty in older runs.
         batch: Images of each domain in a step, over all processes.
         parents: Role -> id of the stage, or `file#key`, that its weights start from.
         images: Set, such as `source train` -> number of images.
@@ -46,6 +47,7 @@ class Manifest(Stored):
     seed: Count
     steps: Annotated[int, Field(ge=1)]
     batch: Annotated[int, Field(ge=1)]
+    updates: dict[str, Count] = {}
     parents: dict[str, str] = {}
     images: dict[str, Count] = {}
     skipped: dict[str, Count] = {}
@@ -124,6 +126,7 @@ class Sweep(Stored):
     name: str
     file: str | None = None
     compare_to: str | None = None
+    settled_on: list[Count] = []
     cells: list[CellOfSweep]
 
 

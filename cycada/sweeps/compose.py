@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +15,21 @@ from cycada.config.schema import Config
 from cycada.core import files
 from cycada.core.errors import CycadaError, nearest
 from cycada.core.yaml_files import merge, override
+from cycada.losses import Term
 from cycada.methods import methods
-from cycada.planning.plan import plan
+from cycada.planning.plan import StagePlan, plan
+from cycada.planning.updates import add_updates, count_updates
 from cycada.sweeps.plan import Sweep, Terms, Variant, slug
 
-SHARED_SETTINGS = ("steps", "epochs", "batch", "precision", "augment", "crop", "size")
-"""Settings that every method takes over from the source-only stage: the same budget and images for all."""
-CONTINUED = {
-    "adabn": {"init": {"f_t": "{}.f_t"}},
-    "cycada": {"init": {"f_s": "{}.f_t"}},
-    "adda": {"init": {"f_s": "{}.f_t", "f_t": "{}.f_t"}},
-    "self_training": {
-        "init": {"f_t": "{}.f_t"},
-        "ema": {"f_t": 0.99},
-        "losses": {"task_translated": 0, "task_source": 1},
-    },
+SHARED_SETTINGS = ("batch", "precision", "augment", "crop", "size")
+"""Settings that every method takes over from the source-only stage: the same images for all."""
+OWN_SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "adabn": {"steps": 100},
+    "self_training": {"ema": {"f_t": 0.99}, "losses": {"task_translated": 0, "task_source": 1}},
 }
-"""Methods that start from the source-only stage (its name replaces {}) -> the settings for that."""
+"""Methods that need more than a start and a number of steps -> these settings."""
+LONG = "source_long"
+"""Stage that goes on from the source-only stage, without adaptation, for as many steps as the methods."""
 
 
 def compose_ablation(
@@ -63,8 +62,11 @@ def compose_baselines(
 ) -> tuple[Sweep, dict[str, str]]:
     """Return a sweep that compares an experiment with other methods, and the methods that do not fit into it.
 
-    A method for which the experiment has a stage is trained with that stage's settings. The others are
-    trained with the steps, batch and images of its source-only stage and otherwise with their own defaults.
+    A method for which the experiment has a stage is trained with that stage's settings. The others start from
+    its source-only stage and train for so many steps that this stage and they take as many updates of the
+    task network as the experiment's whole chain; they have the source-only stage's batch and images, and
+    otherwise their own defaults. A source-only row of the same length stands beside them; AdaBN, which trains
+    nothing, starts from that one.
 
     Args:
         experiment: The experiment's YAML file; its last stage is the row that the others are tested against.
@@ -83,16 +85,17 @@ def compose_baselines(
     source = next((name for name, stage in config.stages.items() if stage.method == "source_only"), None)
     if source is None:
         raise CycadaError(
-            f"{experiment}: found no stage with method source_only, whose steps the methods share. Add one."
+            f"{experiment}: found no stage with method source_only, from which the methods start. Add one."
         )
     chosen = list(names) or [name for name in methods if name not in ("source_only", plans[-1].stage.method)]
-    variants: dict[str, Variant] = {}
+    start = _Start(source, _steps_of_rest(config, plans, source))
+    variants = {"source only, as long": _variant(config, data, start, "source_only", LONG)}
     left_out: dict[str, str] = {}
     for name in chosen:
         if name not in methods:
             raise CycadaError(f"There is no method '{name}'.{nearest(name, methods)}")
         try:
-            variants[name] = _variant(config, data, source, name)
+            variants[name] = _variant_of(config, data, start, name)
         except CycadaError as error:
             left_out[name] = str(error)
     last = plans[-1]
@@ -103,30 +106,64 @@ def compose_baselines(
     return sweep, left_out
 
 
-def _variant(config: Config, data: Mapping[str, Any], source: str, method: str) -> Variant:
+@dataclass(frozen=True)
+class _Start:
+    """Where the compared methods start from.
+
+    Attributes:
+        stage: The name of the source-only stage.
+        steps: For how many steps they go on.
+    """
+
+    stage: str
+    steps: int
+
+
+def _steps_of_rest(config: Config, plans: Sequence[StagePlan], source: str) -> int:
+    """Return how often the chain of the last stage updates the task network after the source stage."""
+    chain = config.ancestors(plans[-1].name) - {source}
+    rest = add_updates(count_updates(p) for p in plans if p.name in chain).task
+    return rest or next(p.stage.steps for p in plans if p.name == source)
+
+
+def _variant_of(config: Config, data: Mapping[str, Any], start: _Start, method: str) -> Variant:
     """Return the row of one method. Raises CycadaError where the method does not fit into the experiment."""
     stage = next((name for name, stage in config.stages.items() if stage.method == method), None)
     if stage is not None:
-        variant = Variant(stage=stage)
-    else:
-        given = data["stages"][source]
-        stage = method if method not in config.stages else f"{method}_baseline"
-        shared = {key: given[key] for key in SHARED_SETTINGS if given.get(key) is not None}
-        settings = {"method": method, **shared, **_with_stage(CONTINUED.get(method, {}), source)}
-        variant = Variant(stage=stage, set={"stages": {stage: settings}})
-        config = configs.parse(merge(dict(data), variant.set), method)
-        kept = {name: config.stages[name] for name in (source, stage)}
-        config = config.model_copy(update={"stages": kept})
-    resolved = next(p for p in plan(config) if p.name == stage)
-    if "f_t" not in {role for phase in resolved.phases for role in phase.roles}:
-        raise CycadaError("it trains no f_t.")
+        _check_trains_f_t(config, stage)
+        return Variant(stage=stage)
+    return _variant(
+        config, data, start, method, method if method not in config.stages else f"{method}_baseline"
+    )
+
+
+def _variant(config: Config, data: Mapping[str, Any], start: _Start, method: str, stage: str) -> Variant:
+    """Return the row of a method with a new stage of the name `stage`."""
+    stages = {stage: _settings(data, start, method)}
+    if method == "adabn":
+        stages = {LONG: _settings(data, start, "source_only"), **stages}
+        stages[stage]["init"] = {"f_t": f"{LONG}.f_t"}
+    variant = Variant(stage=stage, set={"stages": stages})
+    composed = configs.parse(merge(dict(data), variant.set), method)
+    kept = {name: composed.stages[name] for name in (start.stage, *stages)}
+    _check_trains_f_t(composed.model_copy(update={"stages": kept}), stage)
     return variant
 
 
-def _with_stage(value: Any, stage: str) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _with_stage(inner, stage) for key, inner in value.items()}
-    return value.format(stage) if isinstance(value, str) else value
+def _settings(data: Mapping[str, Any], start: _Start, method: str) -> dict[str, Any]:
+    """Return the settings of a stage that starts from the source-only stage."""
+    given = data["stages"][start.stage]
+    shared = {key: given[key] for key in SHARED_SETTINGS if given.get(key) is not None}
+    needs = [Term(term).needs for phase in methods[method].phases for term in phase.terms]
+    roles = {role for tensors in needs for role in methods[method].tensors.roles_of(tensors)}
+    init = {role: f"{start.stage}.f_t" for role in ("f_s", "f_t") if role in roles}
+    return {"method": method, "steps": start.steps, **shared, "init": init, **OWN_SETTINGS.get(method, {})}
+
+
+def _check_trains_f_t(config: Config, stage: str) -> None:
+    resolved = next(p for p in plan(config) if p.name == stage)
+    if "f_t" not in {role for phase in resolved.phases for role in phase.roles}:
+        raise CycadaError("it trains no f_t.")
 
 
 def save_sweep(sweep: Sweep, folder: Path) -> Path:

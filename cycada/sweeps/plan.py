@@ -79,6 +79,11 @@ class Sweep(Strict):
     seeds: list[Seed] = Field(
         default=[0], min_length=1, description="Seeds that every row is trained with, each 0 to below 2^63."
     )
+    settled_on: list[Seed] = Field(
+        default_factory=list,
+        description="Seeds whose test scores were looked at while the recipe was settled: reports leave them "
+        "out of every mean and test, and say so.",
+    )
     base: str | None = Field(
         "all", description="Label of the first row, the unchanged experiment; null leaves this row out."
     )
@@ -87,6 +92,11 @@ class Sweep(Strict):
     )
     variants: dict[str, Variant] = Field(
         default_factory=dict, description="Changes of each further row, by its label; null changes nothing."
+    )
+    evaluations: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Settings of `evaluation` by which every row is scored once more, each by the words that "
+        "follow the row's label; nothing is trained for it.",
     )
     drop_one: list[Terms] = Field(
         default_factory=list, description="Rows that each lack one of the listed losses."
@@ -290,6 +300,9 @@ def _variants(
     for label, variant in sweep.variants.items():
         own = _experiment(sweep, path, variant.experiment, assignments) if variant.experiment else base
         add(label, _with(own, variant.set.items()), variant.stage)
+    for label, (data, stage) in list(rows.items()):
+        for words, evaluation in sweep.evaluations.items():
+            add(f"{label}, {words}", merge(data, {"evaluation": evaluation}), stage)
     if not rows:
         raise CycadaError(
             f"{path}: no rows. Add variants, drop_one, add_one, only_one, vary or grid, or a label for base."
@@ -382,12 +395,15 @@ def _named(name: str, known: Iterable[str], where: str) -> list[str]:
 def _needed_stages(label: str, config: Config, stage: str | None) -> Config:
     """Return a row's experiment with the stages alone that its outcome needs.
 
-    These are its ancestors, and source-only stages, over which gains are counted.
+    These are its ancestors, and the source-only stages over which gains are counted: those that start from
+    no other stage.
     """
     outcome = stage or list(config.stages)[-1]
     if outcome not in config.stages:
         raise CycadaError(f"'{label}': there is no stage '{outcome}'.{nearest(outcome, config.stages)}")
-    needed = config.ancestors(outcome) | {n for n, s in config.stages.items() if s.method == "source_only"}
+    needed = config.ancestors(outcome) | {
+        n for n, s in config.stages.items() if s.method == "source_only" and config.ancestors(n) == {n}
+    }
     before = [n for n in config.stages if n in needed and n != outcome]
     return config.model_copy(update={"stages": {n: config.stages[n] for n in [*before, outcome]}})
 

@@ -254,6 +254,7 @@ def _write(planned: SweepPlan, progress: SweepState, screen: Progress) -> dict[s
         "name": sweep.name,
         "file": str(planned.file),
         "compare_to": sweep.compare_to or sweep.base,
+        **({"settled_on": sweep.settled_on} if sweep.settled_on else {}),
         "cells": [_cell(cell, progress) for cell in planned.cells],
     }
     path = sweep_file(planned.results, sweep.name)

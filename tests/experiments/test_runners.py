@@ -62,6 +62,14 @@ def test_baselines_are_those_that_fit(config):
     sweep, left_out = compose_baselines(config)
     assert {"dann", "mcd", "adda", "adabn", "self_training", "cycada", "target_only"} <= set(sweep.variants)
     assert sweep.variants["adda"].set["stages"]["adda"]["init"] == {"f_s": "source.f_t", "f_t": "source.f_t"}
+    steps = {name: row.set["stages"][row.stage]["steps"] for name, row in sweep.variants.items() if row.set}
+    assert steps.pop("adabn") == 100
+    assert set(steps.values()) == {8}, "the 4 steps of `task` and the 4 of `feature` after the source stage"
+    starts = {
+        name: row.set["stages"][row.stage]["init"]["f_t"] for name, row in sweep.variants.items() if row.set
+    }
+    assert starts.pop("adabn") == "source_long.f_t"
+    assert set(starts.values()) == {"source.f_t"}
     assert (sweep.variants["cycada_task"].stage, sweep.variants["cycada_task"].set) == ("task", {})
     assert left_out["cyclegan"] == left_out["cycada_pixel"] == "it trains no f_t."
     assert "source_only" not in sweep.variants
@@ -106,7 +114,9 @@ def test_baselines_run(config, tmp_path, capsys):
     baselines.main([str(config), "--methods", "dann", "adabn", "--seeds", "0"])
     assert "report.html" in capsys.readouterr().out
     (table,) = (tmp_path / "results" / "reports").glob("*/table.json")
-    assert {"dann", "adabn"} <= {row["name"] for row in json.loads(table.read_text())["rows"]}
+    assert {"dann", "adabn", "source only, as long"} <= {
+        row["name"] for row in json.loads(table.read_text())["rows"]
+    }
 
 
 @pytest.mark.trains

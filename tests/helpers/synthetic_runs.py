@@ -86,8 +86,14 @@ def make_run(  # noqa: PLR0913 (all that a report reads may be set)
         "size": [24, 48] if scenes else 28,
     }
     data["channels"] = 3 if scenes else 1
-    network = {"name": "drn26" if scenes else "lenet"}
-    experiment = {"name": "made", "seed": seed, "data": data, "networks": {"f": network}, "stages": stages}
+    names = {
+        "f": "drn26" if scenes else "lenet",
+        "g": "resnet",
+        "d": "patchgan",
+        "d_feat": "patch" if scenes else "mlp",
+    }
+    networks = {kind: {"name": network} for kind, network in names.items()}
+    experiment = {"name": "made", "seed": seed, "data": data, "networks": networks, "stages": stages}
     manifest = {
         "id": name,
         "experiment": "made",

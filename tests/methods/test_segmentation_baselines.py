@@ -354,6 +354,7 @@ def test_the_baselines_of_streets_run_and_are_scored(trained):
     """In bf16, as the config says."""
     assert {s.name for s in trained.stages} == {
         "source",
+        "source_long",
         "oracle",
         "adabn",
         "entropy",

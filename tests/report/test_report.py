@@ -211,6 +211,37 @@ def test_number_of_runs(protocol, runs):
     assert number_of_runs(protocol) == runs
 
 
+def test_rows_say_how_long_they_were_trained(made):
+    """These runs stored no counts, so that they come from their configs: 300 steps a stage, 10 seconds."""
+    rows = {row["name"]: row for row in json.loads((made[1] / "table.json").read_text())["rows"]}
+    assert rows["source only"]["updates"] == {"task": 300, "all": 300}
+    assert rows["CyCADA"]["updates"] == {"task": 900, "all": 1800}, (
+        "source, pixel (G, D), task, feature (f, D)"
+    )
+    assert rows["CyCADA"]["seconds"] == 40
+    markdown = (made[1] / "table.md").read_text()
+    assert "updates of f_t | all updates | seconds" in markdown
+    assert "| 900 | 1,800 | 40 |" in markdown
+
+
+def test_seeds_that_a_recipe_was_settled_on_enter_no_mean(tmp_path):
+    make_sweep(tmp_path, {"CyCADA": 0.9})
+    path = tmp_path / "sweeps" / "made_ablation.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"settled_on": [0, 7]}))
+    data = gather(["made_ablation"], tmp_path)
+    assert {row.seeds for row in data.rows} == {(1, 2)}
+    assert any("settled: seed 0." in note for note in data.notes)
+
+
+def test_a_source_only_row_that_goes_on_is_no_baseline(tmp_path):
+    first = make_run(tmp_path, "s" * 12, "source", rate=0.5)
+    make_run(tmp_path, "l" * 12, "source", parents={"f_t": first}, rate=0.7)
+    (row,) = gather(["l" * 12], tmp_path).rows
+    (outcome,) = row.outcomes
+    assert [r.id for r in outcome.chain] == [first, "l" * 12]
+    assert (outcome.baseline.id, outcome.last.is_baseline) == (first, False)
+
+
 def test_the_files_agree(made):
     written, out = made
     data = json.loads((out / "table.json").read_text())
@@ -228,6 +259,7 @@ def test_the_files_agree(made):
         assert float(other["seed_2"]) == pytest.approx(one["target_accuracy"]["values"]["2"], abs=1e-5)
     provenance = data["provenance"]
     assert provenance["seeds"] == [0, 1, 2]
+    assert provenance["selection"] == data["selection"] == "last step; evaluation pair"
     assert provenance["commits"] == ["0" * 40]
     assert provenance["trained_by"] == ["cycada sweep configs/sweeps/made_ablation.yaml"]
     assert provenance["reported_by"] == "cycada report made_ablation"

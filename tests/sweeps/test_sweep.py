@@ -40,6 +40,18 @@ def terms(planned, variant):
     return {t.name: t.weight for phase in cell.plans[-1].phases for t in phase.terms}
 
 
+def test_every_row_is_scored_once_more_and_trained_once(tmp_path):
+    path = write_sweep(
+        tmp_path,
+        variants={"source alone": {"stage": "source"}},
+        evaluations={"target statistics": {"batch_norm": "target"}},
+    )
+    cells = {cell.variant: cell for cell in plan_sweep(path).cells}
+    assert list(cells) == ["all", "source alone", "all, target statistics", "source alone, target statistics"]
+    plain, again = cells["all"].ids["pixel"], cells["all, target statistics"].ids["pixel"]
+    assert again.startswith(f"{plain}-")
+
+
 def test_rows_of_every_kind(tmp_path):
     path = write_sweep(
         tmp_path,
