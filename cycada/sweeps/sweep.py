@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -70,7 +70,7 @@ def sweep(
             cluster.
         cluster: `slurm`, or `local`, through submitit; None trains in this process or its children.
         screen: Where progress is shown; None shows warnings only.
-        products: What trackers get beside the stages; `cycada.sweep` gives the report of each cell.
+        products: What trackers get beside the stages. Cells get no report of their own.
 
     Returns:
         The content of results/sweeps/NAME.json. A cell that failed is in it with its error.
@@ -115,6 +115,7 @@ def run_sweep(
             _train_all(planned, launcher, progress, show, write, stopped.is_set)
     finally:
         launcher.close()
+    of_cells = replace(products, report=None)  # a report takes seconds; that of the sweep shows all cells
     opened: dict[tuple[Any, ...], SeveralTrackers] = {}  # so that an address is waited for once
     for cell in planned.cells:
         tracking = cell.config.tracking
@@ -123,7 +124,7 @@ def run_sweep(
             if where not in opened:
                 opened[where] = open_tracker(*where, cell.config.results, screen.warn)
             if opened[where].where:  # all stages are finished: this only mirrors them
-                run(cell.config, Progress(quiet=True), cell.variant, opened[where], products)
+                run(cell.config, Progress(quiet=True), cell.variant, opened[where], of_cells)
     return write()
 
 
