@@ -142,16 +142,16 @@ def headline(table: Sequence[TableRow], data: ReportData) -> str:
     sentences = [
         f"{line.row.name} reaches {score} on target test images, {target}, at the last step ({seeds})."
     ]
+    if line.gain:
+        more = "" if line.gain.error is None else f" ± {line.gain.error:.1f}"
+        sentences.append(
+            f"That is {line.gain.mean:+.1f}{more} points compared with its own source-only network."
+        )
     if len(competitors) > 1:
         others = f" out of {len(table)}" if len(competitors) < len(table) else ""
         sentences.append(
             f"It is the best of the {len(competitors)} comparable rows{others}: those that were trained "
             "without target labels and scored on the same test images in the same way."
-        )
-    if line.gain:
-        more = "" if line.gain.error is None else f" ± {line.gain.error:.1f}"
-        sentences.append(
-            f"That is {line.gain.mean:+.1f}{more} points compared with its own source-only network."
         )
     if line is not reference:
         sentences.append(f"The reference, {data.reference}, reaches {reference.target} %.")
