@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm
-from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from cycada.core.files import prepare_folder, write_atomically
@@ -22,6 +19,9 @@ from cycada.methods import Classify, Networks
 from cycada.metrics.many_classes import coarse, cut, most_confused, shares, ticks
 from cycada.planning.plan import StagePlan
 from cycada.train.device import Device, Precision
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 GAP, HEAD = 4, 18
 """Pixels between images of a grid, and pixels of its head line."""
@@ -114,6 +114,8 @@ def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], 
     rows = len(columns[0])
     page = Image.new("RGB", (len(columns) * across - GAP, HEAD + rows * down - GAP), "white")
     pen = ImageDraw.Draw(page)
+    import matplotlib
+
     font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), 12)
     for c, (images, title) in enumerate(zip(columns, titles, strict=True)):
         pen.text((c * across + width * scale / 2, HEAD / 2), title, fill="black", font=font, anchor="mm")
@@ -187,6 +189,9 @@ def draw_confusion(counts: torch.Tensor, classes: tuple[str, ...], title: str, p
         title: The title of the picture.
         path: The file to write, as PNG.
     """
+    from matplotlib.colors import PowerNorm
+    from matplotlib.figure import Figure
+
     array, k = counts.numpy(), len(classes)
     share, side = coarse(shares(array), CELLS)
     many = k > NAMED

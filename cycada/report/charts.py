@@ -60,7 +60,8 @@ def ablation(lines: Sequence[TableRow], reference: str) -> Panel:
         axes.axvline(mean, color=INK, linewidth=0.7, linestyle=(0, (3, 3)), alpha=0.6)
         axes.set(xlim=(0, 1.22 * end), ylim=(len(lines) - 0.55, -0.75), yticks=[], xticks=ticks)
         word = lines[0].row.metric.word
-        axes.set_xlabel(f"target {word}, %, last step", loc="left")
+        target = lines[0].row.outcomes[0].last.titles[1]
+        axes.set_xlabel(short(f"{word} on {target} (target), %, last step", 70), loc="left")
         axes.spines["left"].set_visible(False)
         axes.spines["bottom"].set_bounds(0, end)
         alt = f"Target {word} by method: " + "; ".join(f"{line.row.name} {line.target}" for line in lines)

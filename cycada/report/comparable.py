@@ -46,6 +46,20 @@ def incomparable(rows: Sequence[Variant]) -> list[str]:
     ]
 
 
+def not_comparable_with(reference: Variant, rows: Sequence[Variant]) -> list[str]:
+    """Return the names of the rows that were scored under other conditions than the reference.
+
+    A condition that one of the runs did not store is not counted.
+    """
+    expected = [_conditions(outcome.last) for outcome in reference.outcomes]
+
+    def differs(row: Variant) -> bool:
+        found = [_conditions(outcome.last) for outcome in row.outcomes]
+        return any(a[key] != b[key] for a in found for b in expected for key in a.keys() & b.keys())
+
+    return [row.name for row in rows if row is not reference and differs(row)]
+
+
 def _groups(groups: dict[str, list[str]]) -> str:
     return "; ".join(f"{value[:80]} ({list_some(names, 4)})" for value, names in list(groups.items())[:5])
 

@@ -11,7 +11,7 @@ from cycada.config.recipes import find_config
 from cycada.config.schema import is_name
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.yaml_files import read
-from cycada.report.comparable import incomparable
+from cycada.report.comparable import incomparable, not_comparable_with
 from cycada.report.record import Record, read_json, relative_path
 from cycada.report.rows import FULL_METHODS, Outcome, ReportData, Variant
 from cycada.runs.reuse import find_run
@@ -66,7 +66,9 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Re
         )
     _check_one_pair(report)
     _choose_reference(report, against)
-    report.notes += incomparable(report.rows)
+    report.notes += (notes := incomparable(report.rows))
+    if notes:
+        report.not_comparable = not_comparable_with(report.row(report.reference), report.rows)
     return report
 
 

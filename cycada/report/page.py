@@ -20,7 +20,7 @@ from cycada.report.matrices import confusions, flip_matrices
 from cycada.report.pictures import Picture, grids, predicted_masks
 from cycada.report.rows import ReportData
 from cycada.report.semantics import shared
-from cycada.report.sheets import left_out
+from cycada.report.sheets import left_out, name_sheet, without_empty_columns
 from cycada.report.table import TableRow
 from cycada.report.tsne import MOST, feature_charts, rows_with_clouds
 
@@ -75,9 +75,18 @@ def sections(
     selection = tuple(
         sheets[k] for k in ("selection_accuracy", "selection_regret", "selection_rows") if k in sheets
     )
+    source_title, target_title = report.records[0].titles
     by_seed = "Thin lines are seeds, the strong line is their mean." if several else "One seed."
     return [
         Section("results", "Results", "", sheets=(sheets["results"],)),
+        Section(
+            "names",
+            "Names",
+            f"The source domain is {source_title}, the target domain {target_title}. Networks: f_s and f_t "
+            "classify source and target images; G_st translates source images to the target, G_ts the other "
+            "way; d_s, d_t and d_feat are the discriminators of both domains' images and of features.",
+            sheets=(without_empty_columns(name_sheet(rows, reference)),),
+        ),
         Section(
             "ablation",
             "Ablation",
@@ -85,8 +94,9 @@ def sections(
             + (". Whiskers are one standard error, dots are seeds" if several else "")
             + f". The dashed line marks the reference, {report.reference}."
             + _grey(report),
-            panels=(ablation(lines, report.reference),),
+            panels=(ablation(lines, report.reference),) if len(lines) > 1 else (),
             kind="wide",
+            absent="There is one row only.",
         ),
         Section(
             "published",
@@ -102,7 +112,8 @@ def sections(
             "tables show the choices of criteria that need no target labels, next to the last step, which "
             "every other section uses, and next to an oracle that sees the labels.",
             sheets=selection,
-            absent="No run here stored label-free criteria. New runs compute them at every evaluation.",
+            absent="No run here stored label-free criteria at several evaluations. New runs compute them at "
+            "every evaluation.",
         ),
         Section(
             "curves",
@@ -112,7 +123,10 @@ def sections(
             panels=tuple(learning_curves(rows)),
             more=tuple(loss_curves(reference)),
             more_title=f"Losses of every stage behind {report.reference}, mean over seeds",
-            legend=(("line", "target", TARGET), ("dashes", "source", SOURCE)),
+            legend=(
+                ("line", f"{target_title} (target)", TARGET),
+                ("dashes", f"{source_title} (source)", SOURCE),
+            ),
             absent="The files metrics.jsonl of these runs hold no evaluations.",
         ),
         Section(
@@ -248,7 +262,7 @@ def page(
         title: The heading of the page.
         lead: The sentence below the heading.
         report: The rows and their notes.
-        chapters: The sections, from `sections`.
+        chapters: The sections, from `sections`; empty ones are listed at the end with the reason.
         facts: Where the numbers come from, from `provenance`.
         missing: What could not be shown, in words.
     """
@@ -260,7 +274,9 @@ def page(
         lstrip_blocks=True,
     )
     # our own markup; every name in it was escaped by matplotlib
+    shown = [section for section in chapters if not section.empty]
+    hidden = [section for section in chapters if section.empty]
     environment.filters["svg"] = lambda panel: Markup(panel.svg)
     return environment.get_template("page.html.j2").render(
-        title=title, lead=lead, report=report, sections=chapters, facts=facts, missing=missing
+        title=title, lead=lead, report=report, sections=shown, hidden=hidden, facts=facts, missing=missing
     )

@@ -31,6 +31,7 @@ from cycada.report.sheets import (
     published_sheet,
     row_sheet,
     step_sheets,
+    without_empty_columns,
 )
 from cycada.report.table import TableRow, lines
 
@@ -81,7 +82,7 @@ def report(
     command = _command(what, against, title)
     missing = provenance.missing(data)
     heading = title or f"{data.name}: {' → '.join(data.records[0].titles)}"
-    lead = headline(table, data.reference)
+    lead = headline(table, data)
     facts = provenance.provenance(data, command)
     files.prepare_folder(folder)
     chapters = sections(data, table, sheets, cache)
@@ -107,7 +108,8 @@ def _sheets(data: ReportData, table: Sequence[TableRow], cache: Cache) -> list[T
     sheets = [main(table, data.reference)]
     if entries := published(table):
         sheets.append(published_sheet(entries, data.metric))
-    if steps := choose_steps(data.rows):
+    # of a single evaluation nothing can be chosen
+    if steps := [s for s in choose_steps(data.rows) if s.evaluations > 1]:
         sheets += step_sheets(steps)
     if choices := choose_rows(data.rows):
         sheets.append(row_sheet(choices, data.metric))
@@ -121,22 +123,41 @@ def _sheets(data: ReportData, table: Sequence[TableRow], cache: Cache) -> list[T
         sheets.insert(1, class_sheet(table, data.reference))
     if len(data.records[-1].classes or ()) > MANY and (errors := error_sheet(data.row(data.reference))):
         sheets.append(errors)
-    return sheets
+    return [without_empty_columns(sheet) for sheet in sheets]
 
 
-def headline(table: Sequence[TableRow], reference: str) -> str:
-    """Return the summary of the report in a sentence or two: the reference's score and its gain."""
-    line = next(line for line in table if line.row.name == reference)
+def headline(table: Sequence[TableRow], data: ReportData) -> str:
+    """Return the summary of the report in a few sentences: the best comparable row, its score and its gain.
+
+    Oracles and rows that were scored under other conditions than the reference do not compete; where no row
+    is left, it is the reference.
+    """
+    reference = next(line for line in table if line.row.name == data.reference)
+    competitors = [line for line in table if not line.row.oracle and line.row.name not in data.not_comparable]
+    line = max(competitors, key=lambda line: line.target.mean, default=reference)
     n = len(line.target.values)
     seeds = f"mean of {n} seeds ± standard error" if n > 1 else f"seed {next(iter(line.target.values))} only"
     score = f"{line.target} %" + (f" {line.row.metric.word}" if line.row.metric.of_pixels else "")
-    sentence = f"{reference} reaches {score} on target test images at the last step ({seeds})."
+    target = line.row.outcomes[0].last.titles[1]
+    sentences = [
+        f"{line.row.name} reaches {score} on target test images, {target}, at the last step ({seeds})."
+    ]
     if line.gain:
         more = "" if line.gain.error is None else f" ± {line.gain.error:.1f}"
-        sentence += f" That is {line.gain.mean:+.1f}{more} points compared with its own source-only network."
+        sentences.append(
+            f"That is {line.gain.mean:+.1f}{more} points compared with its own source-only network."
+        )
+    if len(competitors) > 1:
+        others = f" out of {len(table)}" if len(competitors) < len(table) else ""
+        sentences.append(
+            f"It is the best of the {len(competitors)} comparable rows{others}: those that were trained "
+            "without target labels and scored on the same test images in the same way."
+        )
+    if line is not reference:
+        sentences.append(f"The reference, {data.reference}, reaches {reference.target} %.")
     if line.row.oracle:
-        sentence += " It is an oracle, which was trained with target labels."
-    return sentence
+        sentences.append("It is an oracle, which was trained with target labels.")
+    return " ".join(sentences)
 
 
 def _command(what: Sequence[str], against: str | None, title: str | None) -> str:

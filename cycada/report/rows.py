@@ -98,6 +98,7 @@ class ReportData:
         failures: Runs that did not finish, in words.
         notes: What is missing or not comparable, in words.
         commands: The commands that trained the runs.
+        not_comparable: The names of rows whose scores cannot be compared with the reference's.
     """
 
     name: str
@@ -106,6 +107,7 @@ class ReportData:
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
+    not_comparable: list[str] = field(default_factory=list)
 
     @property
     def metric(self) -> Metric:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from cycada.core.differences import differences
 from cycada.core.errors import list_some
 from cycada.data.development import pair_kind
 from cycada.metrics.many_classes import EACH, most_confused, worst_and_best
@@ -14,6 +17,7 @@ from cycada.render.table import NONE, Table
 from cycada.report import budget
 from cycada.report.metric import Metric
 from cycada.report.published import Published, common_flags
+from cycada.report.record import Record
 from cycada.report.rows import Variant
 from cycada.report.selection import CRITERIA, RowChoice, StepChoices
 from cycada.report.semantics import (
@@ -41,6 +45,12 @@ PAIRS = {
 """What a kind of pair means, as a note below the table."""
 OTHERS = {"fwiou": "fwIoU", "pixel_accuracy": "pixel accuracy", "mean_class_accuracy": "class accuracy"}
 """The other scores of segmentation, and how tables write them."""
+
+
+NOT_TESTED = "not tested: "
+"""The beginning of a cell without a p value, before the reason."""
+REFERENCE = "reference"
+"""The cell of the reference in the columns that compare with it."""
 
 
 def _minus(text: str) -> str:
@@ -71,6 +81,64 @@ def cell(mean: Mean | None, digits: int = 1) -> str:
 def name(line: TableRow) -> str:
     """Return the name of a row, with an asterisk behind an oracle's."""
     return f"{line.row.name} *" if line.row.oracle else line.row.name
+
+
+def without_empty_columns(sheet: Table) -> Table:
+    """Return a table without the columns that say nothing of any row.
+
+    These are columns of dashes, and tests that no row has for one and the same reason, which becomes a note.
+    """
+    kept, notes = [0], []
+    for i, head in enumerate(sheet.heads):
+        words = {row[i] for row in sheet.rows} - {NONE, REFERENCE}
+        if i and len(words) == 1 and next(iter(words)).startswith(NOT_TESTED):
+            notes.append(f"{head}: {next(iter(words))}.")
+        elif i and words:
+            kept.append(i)
+    rows = [tuple(row[i] for i in kept) for row in sheet.rows]
+    bold = frozenset((r, kept.index(i)) for r, i in sheet.bold if i in kept)
+    heads = tuple(sheet.heads[i] for i in kept)
+    return replace(sheet, heads=heads, rows=rows, bold=bold, notes=(*sheet.notes, *notes))
+
+
+def name_sheet(rows: Sequence[Variant], reference: Variant) -> Table:
+    """Return the table that says what each row's name stands for: its stages, and how it was trained."""
+    theirs = reference.outcomes[0].last
+    cells = [
+        (
+            row.name,
+            row.outcomes[0].last.label,
+            " → ".join(record.stage for record in row.outcomes[0].chain),
+            REFERENCE if row is reference else _changes(row.outcomes[0].last, theirs),
+        )
+        for row in rows
+    ]
+    heads = ("name", "method of the last stage", "stages", f"settings that differ from {reference.name}")
+    return Table("names", "Names", heads, cells)
+
+
+def _changes(ours: Record, theirs: Record) -> str:
+    """Return the settings of the stages that both runs have, as far as they differ, in words."""
+    one, other = _settings(ours), _settings(theirs)
+    both = one["stages"].keys() & other["stages"].keys()
+    changes = differences(
+        *({**c, "stages": {name: s for name, s in c["stages"].items() if name in both}} for c in (one, other))
+    )
+    words = [
+        f"{key.removeprefix('stages.')} = {_short(a)}, not {_short(b)}" for key, (a, b) in changes.items()
+    ]
+    return list_some(words, 4) if words else NONE
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    """Return the networks and the stages that led to a run, as its config.yaml holds them."""
+    chain = {record.stage, *(ancestor.stage for ancestor in record.ancestors())}
+    stages = {name: stage for name, stage in record.config["stages"].items() if name in chain}
+    return {"networks": record.config.get("networks", {}), "stages": stages}
+
+
+def _short(value: Any) -> str:
+    return "the default" if value is None else str(value)[:40]
 
 
 def main(lines: Sequence[TableRow], reference: str) -> Table:
@@ -244,7 +312,7 @@ def mean_of(row: Variant, key: str) -> Mean | None:
 def _test_cells(line: TableRow, reference: str) -> tuple[str, str, str]:
     test = line.test
     if test is None:
-        return "reference" if line.row.name == reference else NONE, NONE, NONE
+        return REFERENCE if line.row.name == reference else NONE, NONE, NONE
     difference, interval = test.difference, test.bootstrap
     shown = NONE if difference is None else _minus(f"{difference.mean:+.1f}")
     if interval:
@@ -254,7 +322,7 @@ def _test_cells(line: TableRow, reference: str) -> tuple[str, str, str]:
         (test.wilcoxon, test.wilcoxon_holm, "wilcoxon"),
     )
     images, seeds = (
-        f"not tested: {test.why[k]}" if p is None else f"{p_value(p)} ({p_value(holm)})"
+        f"{NOT_TESTED}{test.why[k]}" if p is None else f"{p_value(p)} ({p_value(holm)})"
         for p, holm, k in tests
     )
     return shown, images, seeds

@@ -120,7 +120,8 @@ class TableRow:
         gain: Its target score minus that of its source-only network, if there is one.
         test: Its tests against the reference; None for the reference itself and for oracles.
         budget: The training behind it.
-        best: Whether its mean is the highest of all rows trained without target labels.
+        best: Whether its mean is the highest of all rows that were trained without target labels and are
+            comparable with the reference.
     """
 
     row: Variant
@@ -142,11 +143,14 @@ def lines(report: ReportData) -> list[TableRow]:
     tests = [line.test for line in table if line.test]
     bootstraps = iter(holm([t.bootstrap.p if t.bootstrap else None for t in tests]))
     wilcoxons = iter(holm([t.wilcoxon for t in tests]))
-    top = max((line.target.mean for line in table if not line.row.oracle), default=None)
+    competitors = {
+        line.row.name for line in table if not line.row.oracle and line.row.name not in report.not_comparable
+    }
+    top = max((line.target.mean for line in table if line.row.name in competitors), default=None)
     return [
         replace(
             line,
-            best=not line.row.oracle and line.target.mean == top and len(table) > 1,
+            best=line.row.name in competitors and line.target.mean == top and len(table) > 1,
             test=line.test
             and replace(line.test, bootstrap_holm=next(bootstraps), wilcoxon_holm=next(wilcoxons)),
         )

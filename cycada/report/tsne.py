@@ -86,6 +86,8 @@ def _two_panels(record: Record, name: str, key: str, seed: int, cache: Cache) ->
     version = metadata.version("scikit-learn")  # another one may draw the same features in another way
     points = cache.get(f"tsne-{version}-seed{seed}", [features], lambda: embed(features, seed))
     domains = [d for d in DOMAINS if (domain == d).any()]
+    source, target = (cut(title, 24) for title in record.titles)
+    titles = {"source": source, "translated": f"{source}, translated", "target": target}
     classes = record.classes or tuple(map(str, range(int(label.max()) + 1)))
     description = f"t-SNE of the features of {name}, seed {record.seed}"
     panels = []
@@ -101,7 +103,7 @@ def _two_panels(record: Record, name: str, key: str, seed: int, cache: Cache) ->
                 marker=marker,
                 linewidths=0.8 if marker == "x" else 0,
                 alpha=0.75,
-                label=d,
+                label=plain(titles[d]),
                 rasterized=True,
             )
         _frame(figure, axes, f"{name}, by domain", 3)

@@ -386,8 +386,12 @@ def test_a_report_takes_another_evaluation_for_another_row(trained):
             r"evaluation\.scales: 0\.1 leaves 3 x 6 pixels of data\.size, \[32, 64\]",
         ),
         (streets, {"windows": [8, 8]}, r"evaluation: unknown key 'windows'.*Did you mean 'window'"),
-        (digits, {"window": [8, 8]}, r"evaluation\.window: found \[8, 8\], but images with one label"),
-        (digits, {"scales": [1, 2]}, r"evaluation\.scales: found \[1\.0, 2\.0\], but images with one label"),
+        (digits, {"window": [8, 8]}, r"evaluation\.window: found \[8, 8\], but only segmentation has it"),
+        (
+            digits,
+            {"scales": [1, 2]},
+            r"evaluation\.scales: found \[1\.0, 2\.0\], but only segmentation has it",
+        ),
         (
             digits,
             {"flip": True},

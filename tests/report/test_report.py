@@ -15,22 +15,25 @@ from helpers.synthetic_runs import make_run, make_sweep
 
 from cycada.core.errors import CycadaError
 from cycada.core.yaml_files import merge
+from cycada.render.table import Table
 from cycada.report import charts
 from cycada.report import tsne as clouds
 from cycada.report.comparable import incomparable
 from cycada.report.gather import gather
 from cycada.report.published import flags, incomplete, number_of_runs, published, read_published
 from cycada.report.record import Record
-from cycada.report.report import report
+from cycada.report.report import headline, report
 from cycada.report.rows import Outcome, Variant
 from cycada.report.selection import choose_rows, choose_steps
 from cycada.report.semantics import distances, drift, flips, shared
+from cycada.report.sheets import name_sheet, without_empty_columns
 from cycada.report.table import lines
 
 VARIANTS = {"CyCADA": 0.9, "- cycle": 0.6, "oracle": 0.97}
 EMBED = clouds.embed
 SECTIONS = (
     "results",
+    "names",
     "ablation",
     "published",
     "selection",
@@ -248,6 +251,10 @@ def test_the_files_agree(made):
     alone = (out / "figures" / "ablation.svg").read_text()
     assert "#00000" not in alone, "the page's stand-in colours"
     assert "xmlns" in alone
+    figures = [path.name for path in sorted((out / "figures").iterdir())]
+    assert {name[:-4] for name in figures if name.endswith(".pdf")} == {
+        name[:-4] for name in figures if name.endswith(".svg")
+    }
     rows = list(csv.DictReader(io.StringIO((out / "table.csv").read_text())))
     assert [r["name"] for r in data["rows"]] == ["source only", *VARIANTS]
     assert [r["row"] for r in rows] == [
@@ -294,6 +301,56 @@ def test_the_page_stands_alone_and_is_whole(made):
     assert len(page) < 3_000_000
 
 
+def test_a_second_report_is_the_same_to_the_byte(made, results, tmp_path):
+    again = report(["made_ablation"], results, tmp_path).folder
+    names = [path.relative_to(again) for path in again.rglob("*") if path.is_file()]
+    assert len([name for name in names if name.suffix == ".pdf"]) > 20
+    assert [name for name in names if (again / name).read_bytes() != (made[1] / name).read_bytes()] == []
+
+
+def test_the_headline_is_the_best_comparable_row_and_says_so(results):
+    data = gather(["made_ablation"], results, against="- cycle")
+    sentence = headline(lines(data), data)
+    assert sentence.startswith("CyCADA reaches ")
+    assert "the best of the 3 comparable rows out of 4" in sentence, "an oracle does not compete"
+    assert "The reference, - cycle, reaches" in sentence
+    data.not_comparable = ["CyCADA"]
+    table = lines(data)
+    assert not headline(table, data).startswith("CyCADA")
+    assert [line.row.name for line in table if line.best] == [headline(table, data).split(" reaches")[0]]
+
+
+def test_columns_that_say_nothing_are_left_out():
+    rows = [("a", "1", "–", "not tested: n = 2 < 6"), ("b", "2", "reference", "–")]
+    sheet = without_empty_columns(
+        Table("k", "t", ("name", "x", "difference", "p"), rows, frozenset({(1, 1)}), ("note",))
+    )
+    assert sheet.heads == ("name", "x")
+    assert sheet.rows == [("a", "1"), ("b", "2")]
+    assert sheet.bold == {(1, 1)}
+    assert sheet.notes == ("note", "p: not tested: n = 2 < 6.")
+
+
+def test_names_say_what_the_settings_differ_in(results):
+    data = gather(["made_ablation"], results)
+    sheet = name_sheet(data.rows, data.row(data.reference))
+    cells = {row[0]: row for row in sheet.rows}
+    assert cells["CyCADA"][2:] == ("source → pixel → task → feature", "reference")
+    assert cells["- cycle"][3] == "feature.losses.gan_t.weight = 1, not 0"
+
+
+def test_of_many_rows_the_features_of_six_are_drawn(tmp_path):
+    make_sweep(tmp_path, {"CyCADA": 0.9} | {f"row {i}": 0.5 + i / 50 for i in range(7)}, seeds=(0,), n=60)
+    data = gather(["made_ablation"], tmp_path)
+    drawn, left_out = clouds.rows_with_clouds(lines(data), data.reference)
+    assert len(drawn) == clouds.MOST
+    assert len(drawn) + len(left_out) == len(data.rows) == 9
+    assert {"source only", "CyCADA"} <= {row.name for row in drawn}
+    assert max(row.outcomes[0].last.score() for row in left_out) <= min(
+        row.outcomes[0].last.score() for row in drawn if row.name.startswith("row")
+    )
+
+
 def test_names_cannot_break_the_page(tmp_path):
     make_sweep(tmp_path, {"CyCADA": 0.9, 'x < y & "$z_1^2$" <script>': 0.5}, seeds=(0,), n=60)
     written = report(["made_ablation"], tmp_path)
@@ -309,8 +366,9 @@ def test_an_old_run_is_reported_with_what_is_missing(tmp_path):
     page = (written.folder / "report.html").read_text()
     assert any("cycada evaluate RUN" in note for note in written.missing)
     assert "not tested: no predictions per image" in page
-    assert "No run here stored features." in page
-    assert all(f'<section id="{s}">' in page for s in SECTIONS)
+    assert "<li>Features: No run here stored features." in page, "empty sections are listed with the reason"
+    assert '<section id="features">' not in page
+    assert 'href="#features"' not in page
 
 
 def test_failed_cells_are_said(tmp_path):
