@@ -14,9 +14,18 @@ import pytest
 import torch
 
 from cycada.cli.main import main
+from cycada.report import tsne
 from cycada.runs.run import run
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_embedding():
+    """Take the first two features for an embedding: t-SNE takes a second a row, and has a test of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tsne, "embed", lambda features, seed: features[:, :2])
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -25,9 +25,7 @@ def page(tmp_path_factory):
         make_run(results, f"{c * 6}", stage, **how) for c, stage in (("a", "source"), ("b", "pixel"))
     )
     task = make_run(results, "cccccc", "task", parents={"g_st": pixel}, **how)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clouds, "embed", lambda features, seed: features[:, :2])
-        return report([source, task], results), results
+    return report([source, task], results), results
 
 
 def test_of_many_values_the_lowest_and_the_highest_stay():
@@ -72,9 +70,7 @@ def test_of_many_classes_the_commonest_have_a_colour():
 def test_iou_of_many_classes_is_that_of_the_references_worst_and_best(tmp_path):
     how = {"scenes": True, "k": 50, "n": 4, "pair": ({"name": "mask_folder"}, {"name": "mask_folder"})}
     make_run(tmp_path, "aaaaaa", "source", **how)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clouds, "embed", lambda features, seed: features[:, :2])
-        written = report(["aaaaaa"], tmp_path)
+    written = report(["aaaaaa"], tmp_path)
     text = (written.folder / "table.md").read_text()
     table = text[text.index("## IoU of classes") :].split("\n## ")[0]
     assert table.splitlines()[2].count("class ") == 2 * EACH + 1, "and class accuracy"

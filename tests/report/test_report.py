@@ -46,14 +46,6 @@ SECTIONS = (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_embedding():
-    """t-SNE takes a second a row; one test of its own is enough."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clouds, "embed", lambda features, seed: features[:, :2])
-        yield
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """A sweep of three variants over three seeds, without training."""

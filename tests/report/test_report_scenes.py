@@ -17,7 +17,6 @@ from PIL import Image
 
 from cycada.core.errors import CycadaError
 from cycada.metrics import scores
-from cycada.report import tsne as clouds
 from cycada.report.gather import gather
 from cycada.report.published import flags, published, read_published
 from cycada.report.record import Record
@@ -43,14 +42,6 @@ SECTIONS = (
     "drift",
     "features",
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_embedding():
-    """t-SNE takes a second a row, and is tested with the digits."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clouds, "embed", lambda features, seed: features[:, :2])
-        yield
 
 
 @pytest.fixture(scope="module")
