@@ -33,7 +33,6 @@ HOW = {"scenes": True, "k": 5, "n": 30, "pair": LOOKS}
 SECTIONS = (
     "results",
     "ablation",
-    "published",
     "selection",
     "curves",
     "classes",
@@ -225,6 +224,7 @@ def test_the_page_is_whole_and_small(made):
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'(?:url\(|href=")#([\w-]+)', page)) <= set(ids)
+    assert "<li>Published numbers: The toolkit has no published number" in page
     assert len(page) < 1 << 20
     assert 'aria-label="CyCADA: target IoU in % by class: class 0' in page
     assert "the pixels of source test images" in page
