@@ -567,7 +567,9 @@ def test_where_nobody_knows_the_partners_it_is_refused(tmp_path, toy):
         CycadaError, match=r"needs true translations .*which only domains for segmentation can have"
     ):
         plan(tiny_config({"it": {"method": "toy"}}))
-    with pytest.raises(CycadaError, match="found 'once' beside the loss toy_pair, which needs true translations"):
+    with pytest.raises(
+        CycadaError, match="found 'once' beside the loss toy_pair, which needs true translations"
+    ):
         plan(streets({"it": {"method": "toy", "translate": "once"}}))
 
 
