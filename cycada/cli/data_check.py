@@ -232,7 +232,7 @@ def _opened(domain: Any, root: Path, split: str, download: bool, images_only: bo
     found = ""
     for labels in (True, False) if images_only else (True,):
         try:
-            return domain.open(root, split, download, labels)  # type: ignore[no-any-return]
+            return domain.open(root, split, download, labels)  # type: ignore[no-any-return] # of either kind
         except CycadaError as error:
             found = str(error)
     return found

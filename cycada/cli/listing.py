@@ -270,7 +270,7 @@ def _domains() -> list[Entry]:
     scenes = []
     for name, domain in scene_domains.items():
         instance = default_instance(domain)
-        # a domain whose options say which classes it has, has none yet
+        # default_instance returns a phrase for a domain whose classes depend on options without defaults.
         classes = f", {len(instance.classes)} classes" if isinstance(instance, SceneDomain) else ""
         facts = _domain_facts(name, domain, f"with masks{classes}" if domain.labelled else "without labels")
         scenes.append(

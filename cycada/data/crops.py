@@ -31,7 +31,7 @@ class Crops(Dataset[Sample]):
     padded on all sides with GREY and the mask with IGNORE.
 
     Args:
-        scenes: The images and masks.
+        dataset: The images and masks.
         size: (height, width) of a crop in pixels.
         seed: Seed of the random crops.
         width: Resize each image to this width in pixels first, keeping its shape; None leaves it as it is.
@@ -42,24 +42,24 @@ class Crops(Dataset[Sample]):
 
     def __init__(
         self,
-        scenes: ImageSet,
+        dataset: ImageSet,
         size: tuple[int, int],
         seed: int,
         width: int | None = None,
         flip: bool = True,
         area: tuple[float, float] | None = None,
     ) -> None:
-        self.scenes, self.size, self.seed = scenes, size, seed
+        self.dataset, self.size, self.seed = dataset, size, seed
         self.width, self.flip, self.area = width, flip, area
 
     def __len__(self) -> int:
-        return len(self.scenes)
+        return len(self.dataset)
 
     def __getitem__(self, key: Key) -> Sample:
         """Return a crop: the image and its partner, (3, h, w) uint8, and the mask, (h, w) uint8."""
         epoch, index = key
         chance = np.random.default_rng((self.seed, epoch, index)).random(4)
-        sample = self.scenes.read(index)
+        sample = self.dataset.read(index)
         height, width = sample.image.shape[1:]
         if self.width is not None and self.width != width:
             sample = resize_sample(sample, (max(1, round(height * self.width / width)), self.width))

@@ -65,6 +65,7 @@ class ClassificationSet(ImageSet):
     labels: Tensor | None
     origin: Origin
 
+    # Attributes of ImageSet that are computed here, which mypy allows only the other way round.
     @property
     def labelled(self) -> bool:  # type: ignore[override]
         """Whether the images have labels."""
@@ -162,7 +163,7 @@ class ImageDataset(ClassificationSet):
     labels: Tensor | None
     origin: Origin = Origin()
     partners: Tensor | None = None
-    cached: ClassVar[bool] = True  # type: ignore[misc]
+    cached: ClassVar[bool] = True  # type: ignore[misc] # an attribute of the class, so that it is no field
 
     @override
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Summaries of what is said about many files: which were left out and why, and what is in doubt."""
+"""Short summaries of remarks on many files: which were left out and why, and what is in doubt."""
 
 from __future__ import annotations
 

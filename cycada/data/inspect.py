@@ -102,7 +102,7 @@ def listing(root: Path) -> list[tuple[str, str, str, str]]:
     rows = [(name, "labels", ", ".join(d.files) or "none", _images(d, root)) for name, d in domains.items()]
     for name, entry in scene_domains.items():
         plain = default_instance(entry)
-        if isinstance(plain, SceneDomain):
+        if isinstance(plain, SceneDomain):  # otherwise a phrase: some options have no default
             status, kind = _scenes(plain, root), f"masks, {len(plain.classes)}"
         else:
             status, kind = str(plain), "masks" if entry.labelled else "none"
@@ -120,10 +120,11 @@ def default_instance(entry: type[Domain] | type[SceneDomain]) -> Domain | SceneD
 
 def _images(entry: type[Domain], root: Path) -> str:
     plain = default_instance(entry)
-    if not isinstance(plain, Domain):
+    if not isinstance(plain, Domain):  # a phrase: some options have no default
         return str(plain)
     if not entry.files:
         return "needs no files"
+    # _each passes any str; here its strings are the two splits.
     return _each(("train", "test"), lambda split: len(plain.load(root, split, False)))  # type: ignore[arg-type]
 
 

@@ -221,7 +221,7 @@ def sample_loader(
         world: Number of processes that train together.
     """
     return DataLoader(
-        samples,  # type: ignore[arg-type]
+        samples,  # type: ignore[arg-type] # torch asks for a Dataset, and needs no more than __getitem__
         batch_sampler=Steps(len(samples), batch, samples.seed, start, rank, world),
         num_workers=workers,
         collate_fn=_stack,

@@ -253,7 +253,11 @@ scene_domains: Registry[type[SceneDomain]] = Registry("scene domain")
 
 
 def find_domain(name: str) -> type[Domain] | type[SceneDomain] | None:
-    """Return the domain of either kind that is registered under a name, or None."""
+    """Return the domain of either kind that is registered under a name, or None.
+
+    There are two registries because a config's two domains have to be of one kind; reports only need a name's
+    class, of whichever kind it is.
+    """
     if name in domains:
         return domains[name]
     return scene_domains.get(name)

@@ -108,6 +108,7 @@ def reading(config: Config, stage: StagePlan) -> Preprocess:
         upright = scene_domains[name].reads_upright
         return Preprocess(size, config.data.channels, "bilinear", "scene", upright)
     fit = "crop" if domains[name].crops_to_size else "whole"
+    # mypy takes `fit` for any str.
     return Preprocess(size, config.data.channels, config.data.resize, fit)  # type: ignore[arg-type]
 
 

@@ -80,13 +80,13 @@ def write_onnx(net: nn.Module, about: Exported, file: Path) -> bool:
         program.model.metadata_props.update(_metadata(about))
         program.save(str(temporary))
 
-    def answer(written: Path, images: Tensor) -> Tensor:
+    def predict(written: Path, images: Tensor) -> Tensor:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # a size that the network does not allow is an answer, no failure
         session = onnxruntime.InferenceSession(written, options, providers=["CPUExecutionProvider"])
         return torch.from_numpy(session.run(None, {"image": images.numpy()})[0])
 
-    return _written(model, about, file, "--onnx", write, answer)
+    return _written(model, about, file, "--onnx", write, predict)
 
 
 def write_program(net: nn.Module, about: Exported, file: Path) -> bool:
@@ -113,25 +113,25 @@ def write_program(net: nn.Module, about: Exported, file: Path) -> bool:
         with temporary.open("wb") as opened:
             torch.export.save(program, opened, extra_files={"cycada.json": about.text()})
 
-    def answer(written: Path, images: Tensor) -> Tensor:
+    def predict(written: Path, images: Tensor) -> Tensor:
         with written.open("rb") as opened:
             result: Tensor = torch.export.load(opened).module()(images)
         return result
 
-    return _written(model, about, file, "--torch-export", write, answer)
+    return _written(model, about, file, "--torch-export", write, predict)
 
 
-def _written(model: nn.Module, about: Exported, file: Path, option: str, write: Any, answer: Any) -> bool:
+def _written(model: nn.Module, about: Exported, file: Path, option: str, write: Any, predict: Any) -> bool:
     """Write with images of any size or, where the network does not allow it, of the size of the training."""
     with torch.no_grad():
         try:
-            _write_checked(model, about, file, _any_size(about), write, answer)
+            _write_checked(model, about, file, _any_size(about), write, predict)
             return True
         except CycadaError:
             raise
         except Exception:  # the tracers of torch raise whatever they stumble over
             try:
-                _write_checked(model, about, file, ({0: torch.export.Dim("batch", min=1)},), write, answer)
+                _write_checked(model, about, file, ({0: torch.export.Dim("batch", min=1)},), write, predict)
             except CycadaError:
                 raise
             except Exception as error:
@@ -145,13 +145,13 @@ def _written(model: nn.Module, about: Exported, file: Path, option: str, write: 
 
 
 def _write_checked(
-    model: nn.Module, about: Exported, file: Path, shapes: Shapes, write: Any, answer: Any
+    model: nn.Module, about: Exported, file: Path, shapes: Shapes, write: Any, predict: Any
 ) -> None:
     """Write a file whose outputs for other images than the traced ones are those of torch."""
     with write_atomically(file) as temporary:
         write(temporary, shapes)
         images = _images(about, 1, shapes, factor=2)
-        expected, found = model(images), answer(temporary, images)
+        expected, found = model(images), predict(temporary, images)
         difference = float((found - expected).abs().max()) / max(1.0, float(expected.abs().max()))
         if not difference <= TOLERANCE:
             raise CycadaError(

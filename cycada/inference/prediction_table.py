@@ -6,13 +6,16 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from cycada.core.errors import CycadaError
 from cycada.core.files import write_atomically
 from cycada.render.escape import csv_cell
 
-ENCODING = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
+
+def _open(path: Path, mode: str = "r") -> IO[str]:
+    """Open a CSV file as text; names of pictures that are no UTF-8 keep their bytes."""
+    return path.open(mode, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 class PredictionTable:
@@ -34,7 +37,7 @@ class PredictionTable:
         """
         if not self.path.exists():
             return
-        with self.path.open(**ENCODING) as file:  # type: ignore[call-overload]
+        with _open(self.path) as file:
             lines = csv.reader(line for line in file if line.endswith("\n"))  # the last one may be cut off
             head = next(lines, None)
             if head is not None and head != self.head:
@@ -50,7 +53,7 @@ class PredictionTable:
     def keep(self, names: set[str]) -> None:
         """Rewrite the file with the rows of some pictures alone, each once, or create it."""
         left = set(names)
-        with write_atomically(self.path) as temporary, temporary.open("w", **ENCODING) as file:  # type: ignore[call-overload]
+        with write_atomically(self.path) as temporary, _open(temporary, "w") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(self.head)
             for row in self.rows():
@@ -60,7 +63,7 @@ class PredictionTable:
 
     def __enter__(self) -> Self:
         """Open the file for `append`."""
-        self._file = self.path.open("a", **ENCODING)  # type: ignore[call-overload]
+        self._file = _open(self.path, "a")
         self._writer = csv.writer(self._file, lineterminator="\n")
         return self
 

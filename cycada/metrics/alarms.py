@@ -36,14 +36,14 @@ VALUES = 2**16
 
 MESSAGES = {
     "inversion": "light and dark have changed places (correlation of luminance "
-    f"{{luminance_correlation:.2f}}, expected above {INVERTED}). Unless the domains differ just so, start "
-    "again with another seed, or with an identity term.",
+    f"{{luminance_correlation:.2f}}, expected above {INVERTED}). If the domains do not differ in this "
+    "way, train again with another seed, or with an identity loss.",
     "identity": "the translation is nearly its input (mean change {change:.3f} of a range of 2; to look like "
     "the other domain it takes at least {least_change:.3f}). Check the adversarial term's weight, and lower "
     "those of identity and cycle.",
     "collapse": "the translations are nearly one picture (diversity {diversity:.2f} of the real ones', "
-    f"expected above {COLLAPSED}). Lower the discriminator's learning rate, or raise the weight of a term "
-    "that looks at the input.",
+    f"expected above {COLLAPSED}). Lower the discriminator's learning rate, or raise the weight of a loss "
+    "that compares a translation with its input.",
 }
 """Kind of an alarm to its message, to be formatted with what `measures` returned."""
 

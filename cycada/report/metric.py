@@ -105,6 +105,7 @@ class Metric:
         return self.key == "miou"
 
 
+# By the name of the score, not by task: a report reads run folders alone, whose scores say what was measured.
 METRICS = {
     "accuracy": Metric("accuracy", "class_accuracy", "accuracy", IMAGE_LABELS),
     "miou": Metric("miou", "class_iou", "IoU", SEGMENTATION_MASKS),

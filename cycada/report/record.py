@@ -135,6 +135,7 @@ class Record:
     def consecutive(self) -> bool:
         """Whether the target's test images are successive frames of a video; False for an unknown domain."""
         name = self.domains[1]
+        # The class is asked, not the domain, whose files a report's machine may not have.
         given = self.config["data"]["target"].get("consecutive")
         return name in scene_domains and bool(scene_domains[name].consecutive if given is None else given)
 

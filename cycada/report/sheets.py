@@ -428,7 +428,7 @@ def drift_sheet(groups: Iterable[SharedTranslation], metric: Metric) -> Table:
         whose = f" ({'; '.join(titles)})" if len(titles_by_classes) > 1 else ""
         notes.append(
             f"f_s{whose} rarely predicts {classes}: it does not recognise them in target images, unless "
-            f"the target holds so few. {MISSING_CLASSES}"
+            f"the target has few images of them. {MISSING_CLASSES}"
         )
     return Table("drift", "Semantic drift", heads, rows, notes=tuple(notes))
 

@@ -115,7 +115,7 @@ def _translate_on_disk(
         )
         if missing:
             screen.info(
-                f"stage {plan.name}: translating {len(missing)} of {len(files)} source scenes, once "
+                f"stage {plan.name}: translating {len(missing)} of {len(files)} source images, once "
                 f"({folder / key})"
             )
             _translate_missing(plan, device, screen, g_st, scenes, files, missing)

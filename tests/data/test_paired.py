@@ -414,7 +414,7 @@ def test_windows_are_cut_of_scenes_at_load_size_and_all_else_is_at_data_size(tmp
     assert batch.real_s.shape == batch.real_t.shape == (2, 3, 20, 20)
     assert batch.label_s.shape == (0,)
     for stream in (t.source, t.target):
-        assert stream.samples.scenes.read(0)[0].shape == (3, 23, 27)
+        assert stream.samples.dataset.read(0)[0].shape == (3, 23, 27)
     assert datasets.source["train"].read(0)[0].shape == (3, 20, 20)
     assert plan(plain)[0].identity() | {"load_size": [23, 27]} == plan(loaded)[0].identity()
     with pytest.raises(

@@ -41,8 +41,8 @@ def make_run(  # noqa: PLR0913 (all that a report reads may be set)
     """Make one finished run folder results/runs/NAME.
 
     Args:
-        old: It is of a version that kept no predictions, features or criteria.
-        scenes: It is of n images with k classes of pixels each, the last of which is in few of them.
+        old: Whether to write it as earlier versions did, without predictions, features and criteria.
+        scenes: Whether it is a segmentation of n images with k classes, the last of which is in few images.
     """
     folder = results / "runs" / name
     (folder / "images").mkdir(parents=True)

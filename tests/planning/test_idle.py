@@ -1,4 +1,4 @@
-"""A setting that changes nothing beside the others is said."""
+"""Settings of a config that have no effect are reported, each with its path and the reason."""
 
 import copy
 from typing import Any

@@ -70,7 +70,7 @@ def test_without_windows_and_mirrors_it_is_the_translation_on_the_fly(tmp_path):
     # the stored translation is that of the whole scene, byte for byte
     with torch.no_grad():
         expected = to_bytes(once.nets.g_st(to_float(datasets.source["train"].read(4)[0][None])))[0]
-    assert torch.equal(once.source.samples.scenes.read(4).partner, expected)
+    assert torch.equal(once.source.samples.dataset.read(4).partner, expected)
     for training in (fly, once):
         list(train(training))
     for name, weight in fly.nets.f_t.state_dict().items():

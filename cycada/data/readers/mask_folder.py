@@ -106,6 +106,7 @@ class MaskFolder(SceneDomain):
         self.classes_read = repr(codes)
         self.classes = tuple(name for name in codes if name != "ignore")
         coloured = isinstance(next(iter(codes.values()))[0], tuple)
+        # A code is an id or a colour: where the first one is a colour, all are.
         self.palette = tuple(codes[n][0] if coloured else _hue(k) for k, n in enumerate(self.classes))  # type: ignore[misc]
         return codes, coloured
 
