@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cycada.cli.tracked_run import run, sweep
     from cycada.config.schema import load, load_config, parse, parse_config
     from cycada.core.errors import CycadaError
     from cycada.image_quality.quality import quality
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from cycada.study.serve import serve_study
     from cycada.style.transfer import stylize
     from cycada.sweeps.compose import compose_ablation, compose_baselines, save_sweep
-    from cycada.tracked_run import run, sweep
 
 __version__ = "0.2.0"
 __all__ = [
@@ -66,9 +66,9 @@ _PLACES = {
     "load": "cycada.config.schema:load",
     "parse": "cycada.config.schema:parse",
     "check": "cycada.planning.plan:plan",
-    "run": "cycada.tracked_run:run",
+    "run": "cycada.cli.tracked_run:run",
     "run_seeds": "cycada.runs.seeds:run_seeds",
-    "sweep": "cycada.tracked_run:sweep",
+    "sweep": "cycada.cli.tracked_run:sweep",
     "compose_ablation": "cycada.sweeps.compose:compose_ablation",
     "compose_baselines": "cycada.sweeps.compose:compose_baselines",
     "save_sweep": "cycada.sweeps.compose:save_sweep",

@@ -105,9 +105,9 @@ def run(
         # before PyTorch is imported, which takes seconds
         screen.info(f"cycada {__version__}: {parsed.name}, seed {parsed.seed}")
 
+    from cycada.cli.tracked_run import run as run_experiment
     from cycada.planning.idle import find_idle_settings
     from cycada.planning.plan import plan
-    from cycada.tracked_run import run as run_experiment
 
     for warning in find_idle_settings(parsed, plan(parsed)) if main else ():
         screen.warn(warning)
@@ -248,9 +248,9 @@ def sweep(
     screen = _screen(quiet, verbose=False)
     screen.info(f"cycada {__version__}: {file}")  # before PyTorch is imported, which takes seconds
 
+    from cycada.cli.tracked_run import sweep as run_sweep
     from cycada.sweeps.dry_run import print_plan
     from cycada.sweeps.plan import plan_sweep
-    from cycada.tracked_run import sweep as run_sweep
 
     if dry_run:
         print_plan(

@@ -14,13 +14,13 @@ from cycada.core.progress import Progress
 from cycada.core.registry import typed
 from cycada.core.yaml_files import override
 from cycada.evaluation.analysis import analyse
+from cycada.evaluation.elsewhere import load_test_set, named_domain
 from cycada.evaluation.predict import eval_mode
 from cycada.evaluation.scoring import Evaluation, as_scores, count, evaluate_stage, scored
 from cycada.evaluation.target_statistics import refuse_target_statistics
 from cycada.methods import Networks
 from cycada.planning.build import Datasets, build_networks, load_datasets
 from cycada.planning.plan import StagePlan, plan
-from cycada.runs.elsewhere import load_test_set, named_domain
 from cycada.runs.rescoring import load_weights_by_role
 from cycada.storage.loading import with_classifier
 from cycada.storage.schemas import read_shaped

@@ -22,11 +22,11 @@ from cycada.planning.plan import StagePlan, counted, load_plugins, plan
 from cycada.planning.rehearsal import memory_of, rehearse
 from cycada.runs.counts import check_masks, report_sets
 from cycada.runs.stage import StageContext, StageResult, run_stage
-from cycada.runs.tracked_settings import experiment_details
 from cycada.runs.unfinished import unfinished
 from cycada.storage.identity import stage_id
 from cycada.storage.store import RunFolder, environment
 from cycada.tracking.open_tracker import check_trackers, open_tracker
+from cycada.tracking.settings import experiment_details
 from cycada.tracking.tracker import TrackedModel, Tracker
 from cycada.train.device import Device
 

@@ -28,11 +28,11 @@ from cycada.planning.updates import count_updates
 from cycada.runs.pretranslate import translate_once
 from cycada.runs.rescoring import find_same_weights, load_weights_by_role, replace_scores
 from cycada.runs.reuse import checked, write_analysis
-from cycada.runs.tracked_metrics import tracked_row
-from cycada.runs.tracked_settings import stage_description, stage_params
 from cycada.storage.identity import weights_id
 from cycada.storage.store import RunFolder, environment
 from cycada.tracking.class_names import left_out, with_class_names
+from cycada.tracking.metrics import tracked_row
+from cycada.tracking.settings import stage_description, stage_params
 from cycada.tracking.tracker import Tracker
 from cycada.train import checkpoint
 from cycada.train.device import Device

@@ -24,9 +24,9 @@ from cycada.inference.folders import translate
 from cycada.report.report import report
 from cycada.runs.reuse import load_stage
 from cycada.runs.run import run
-from cycada.runs.tracked_metrics import tracked_row
 from cycada.runs.verify import every_run, verify
 from cycada.storage.store import RunFolder
+from cycada.tracking.metrics import tracked_row
 
 pytestmark = [
     pytest.mark.trains,

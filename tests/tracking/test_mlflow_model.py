@@ -15,7 +15,7 @@ import pytest
 from helpers.experiments import tiny_config
 
 import cycada
-from cycada.tracked_run import run
+from cycada.cli.tracked_run import run
 
 pytestmark = [
     pytest.mark.trains,

@@ -16,9 +16,9 @@ from filelock import FileLock
 from helpers.experiments import CYCADA, tiny_config, write_config
 from helpers.paths import ROOT
 
+from cycada.cli.tracked_run import run
 from cycada.core.progress import Progress
 from cycada.image_quality.quality import quality
-from cycada.tracked_run import run
 from cycada.tracking import mlflow_tracker as tracking
 from cycada.tracking.mlflow_tracker import MlflowTracker, within
 from cycada.tracking.open_tracker import open_tracker

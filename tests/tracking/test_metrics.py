@@ -3,7 +3,7 @@ from helpers.experiments import method_stages, tiny_config
 
 from cycada.planning.build import build_training, load_datasets
 from cycada.planning.plan import plan
-from cycada.runs.tracked_metrics import learning_rates, tracked_row
+from cycada.tracking.metrics import learning_rates, tracked_row
 from cycada.train.device import Device
 from cycada.train.loop import train
 

@@ -3,7 +3,7 @@ from helpers.experiments import CYCADA, tiny_config
 from cycada.config.schema import parse_config
 from cycada.core.yaml_files import merge
 from cycada.planning.plan import plan
-from cycada.runs.tracked_settings import stage_description, stage_params
+from cycada.tracking.settings import stage_description, stage_params
 
 
 def params_of(stage, **over):

@@ -12,7 +12,7 @@ from PIL import Image
 import cycada as toolkit
 from cycada.core.errors import CycadaError
 from cycada.data import domains, scene_domains
-from cycada.runs.elsewhere import named_domain
+from cycada.evaluation.elsewhere import named_domain
 from cycada.runs.run import run
 
 pytestmark = pytest.mark.trains
