@@ -1,7 +1,7 @@
 # `make demo`, `make test`, `make docs`, and `make fast`: the tests that train nothing. Each makes .venv and installs first.
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 
 .PHONY: demo test fast docs install dev clean
 
@@ -26,7 +26,7 @@ dev: .venv/installed-dev
 demo: .venv/installed
 	$(BIN)/cycada run configs/demo.yaml
 
-# One thread a process: two processes share two cores.
+# One thread a process: three processes share two cores, so that none idles while a test waits.
 fast test: export OMP_NUM_THREADS := 1
 fast test: export OMP_WAIT_POLICY := passive
 

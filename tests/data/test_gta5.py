@@ -54,7 +54,7 @@ def small(name, root, results, *more):
     return load(RECIPES / f"{name}.yaml", [*over, *more])
 
 
-@pytest.mark.parametrize("name", ["fcn8s", "drn26_release", "resnet"])
+@pytest.mark.parametrize("name", ["fcn8s", pytest.param("drn26_release", marks=pytest.mark.slow), "resnet"])
 def test_every_stage_of_a_recipe_runs(name, root, tmp_path):
     summary = run(small(name, root, tmp_path))
     assert [s.name for s in summary.stages] == list(load(RECIPES / f"{name}.yaml").stages)

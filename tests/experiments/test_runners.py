@@ -13,7 +13,16 @@ from cycada.runs.throughput import flops_per_pair, random_training
 from cycada.sweeps.compose import compose_ablation, compose_baselines, save_sweep
 from cycada.sweeps.plan import load_sweep
 from cycada.train.device import Device
-from experiments import ablation, baselines, gta5_cityscapes, smoke_gta5, svhn_mnist, throughput, translation
+from experiments import (
+    _recipes,
+    ablation,
+    baselines,
+    gta5_cityscapes,
+    smoke_gta5,
+    svhn_mnist,
+    throughput,
+    translation,
+)
 
 RUNNERS = (ablation, baselines, gta5_cityscapes, smoke_gta5, svhn_mnist, throughput, translation)
 
@@ -95,7 +104,9 @@ def test_a_command_in_a_table_names_no_place():
 
 
 @pytest.mark.trains
-def test_an_ablation_runs_and_is_not_trained_again(config, tmp_path, capsys):
+def test_an_ablation_runs_and_is_not_trained_again(tmp_path, capsys):
+    stages = {name: CYCADA[name] for name in ("source", "pixel", "task")}
+    config = write_config(tmp_path / "tiny.yaml", stages, results=str(tmp_path / "results"), threads=1)
     words = [str(config), "--stage", "pixel", "--drop", "cycle", "--seeds", "0"]
     ablation.main([*words, "--dry-run"])
     assert "- cycle" in capsys.readouterr().out
@@ -121,10 +132,11 @@ def test_baselines_run(config, tmp_path, capsys):
 
 @pytest.mark.trains
 def test_a_recipe_runs_over_seeds(tmp_path, capsys, monkeypatch):
-    write_config(
-        tmp_path / "tiny.yaml", {"source": {"method": "source_only"}}, results=str(tmp_path / "results")
-    )
-    monkeypatch.setattr(svhn_mnist, "RECIPES", tmp_path)
+    recipes = tmp_path / "digits" / "svhn_mnist"
+    recipes.mkdir(parents=True)
+    stages = {"source": {"method": "source_only"}}
+    write_config(recipes / "tiny.yaml", stages, results=str(tmp_path / "results"))
+    monkeypatch.setattr(_recipes, "CONFIGS", tmp_path)
     svhn_mnist.main(["tiny", "--seeds", "0", "1"])
     assert "report.html" in capsys.readouterr().out
     found = (tmp_path / "results" / "experiments" / TINY["name"]).glob("seed*.json")

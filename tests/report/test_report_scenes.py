@@ -299,6 +299,7 @@ def test_the_16_and_13_classes_of_synthia_have_numbers_of_their_own(tmp_path):
         assert benchmarks == {f"synthia_to_cityscapes_{k}"}
 
 
+@pytest.mark.slow
 def test_the_command_on_scenes_that_were_really_trained(cycada, tmp_path):
     stages = {
         "source": {"method": "source_only"},

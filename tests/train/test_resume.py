@@ -91,6 +91,7 @@ def assert_same(one, other):
         assert all(torch.equal(v, other[name][0][k]) for k, v in weights.items()), name
 
 
+@pytest.mark.slow  # the short campaign of kills draws its points
 def test_a_run_killed_at_several_points_ends_as_if_it_had_not_been(tmp_path, finished):
     config = write_config(tmp_path / "tiny.yaml", CYCADA, results=str(tmp_path / "results"), threads=1)
     here = TESTS
