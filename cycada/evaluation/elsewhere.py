@@ -79,7 +79,7 @@ def load_test_set(config: Config, plan: StagePlan, classes: Sequence[str], devic
         CycadaError: The data are missing or unsound, or have other classes.
     """
     data = config.data
-    if task_of(config).name == "segmentation":
+    if task_of(config).name == "segmentation":  # masks are scored at their own size, images as they are seen
         scenes = task_of(config).domain(data.target, "target")
         test = scenes.load(data.resolved_root(), "test")
         check_same_classes(classes, scenes.classes)

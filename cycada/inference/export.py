@@ -24,13 +24,12 @@ from cycada.inference.export_format import (
     read_export,
     weights_file,
 )
-from cycada.inference.loading import ROLES, class_names, mask_values_of, purpose, reading
+from cycada.inference.loading import ROLES, class_names, mask_values_of, predicts_masks, purpose, reading
 from cycada.inference.model_card import card, data_name
 from cycada.inference.portable import write_onnx, write_program
 from cycada.inference.translator import translation
 from cycada.methods import Direction
 from cycada.planning.plan import StagePlan
-from cycada.planning.tasks import task_of
 from cycada.runs.reuse import find_stage, load_stage, trained_networks
 from cycada.storage.loading import trained_network
 from cycada.storage.store import RunFolder, environment
@@ -160,7 +159,7 @@ def _about(folder: RunFolder, config: Config, stage: StagePlan, role: Role, net:
     else:
         return replace(about, direction="st" if role == "g_st" else "ts")
     classes, palette = class_names(folder)
-    read, segmentation = reading(config, stage), task_of(config).name == "segmentation"
+    read, segmentation = reading(config, stage), predicts_masks(config)
     nets = trained_networks(folder, config, stage, len(classes), Device.find("cpu"))
     multiple = math.lcm(*(int(getattr(module, "multiple_of", 1)) for module in nets.modules()))
     return replace(

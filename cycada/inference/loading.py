@@ -101,10 +101,18 @@ def class_names(folder: RunFolder) -> tuple[tuple[str, ...], tuple[tuple[int, in
     return stored_classes(folder), tuple((r, g, b) for r, g, b in palette)
 
 
+def predicts_masks(config: Config) -> bool:
+    """Return whether the networks of an experiment predict a class for each pixel.
+
+    Predictions are read, written and described in other ways then, which is why this room has to ask.
+    """
+    return task_of(config).name == "segmentation"
+
+
 def reading(config: Config, stage: StagePlan) -> Preprocess:
     """Return how the target's test images were read for the scores of a stage."""
     name, size = config.data.target.name, config.shapes(stage.stage)["target"]
-    if task_of(config).name == "segmentation":
+    if predicts_masks(config):
         upright = scene_domains[name].reads_upright
         return Preprocess(size, config.data.channels, "bilinear", "scene", upright)
     fit = "crop" if domains[name].crops_to_size else "whole"
@@ -152,7 +160,7 @@ def predictor_of(
             "Name a "
             "stage that has f_t, or translate pictures with: cycada translate"
         )
-    segmentation = task_of(config).name == "segmentation"
+    segmentation = predicts_masks(config)
     return Predictor(
         classifiers["target"],
         classes,

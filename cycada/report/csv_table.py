@@ -15,7 +15,7 @@ def csv_table(lines: Sequence[TableRow]) -> str:
     For segmentation there are further columns: over how many images and classes the mean is, and the other
     scores.
     """
-    pixels = lines[0].row.metric.of_pixels
+    over_classes = lines[0].row.metric.over_classes
     seeds = sorted({s for line in lines for s in line.target.values})
     rows: list[Sequence[object]] = [
         (
@@ -39,7 +39,7 @@ def csv_table(lines: Sequence[TableRow]) -> str:
             "task_updates",
             "all_updates",
             "seconds",
-            *(("test_images", "classes_averaged", *OTHERS) if pixels else ()),
+            *(("test_images", "classes_averaged", *OTHERS) if over_classes else ()),
             *(f"seed_{s}" for s in seeds),
         )
     ]
@@ -67,7 +67,7 @@ def csv_table(lines: Sequence[TableRow]) -> str:
             line.budget.updates and line.budget.updates.task,
             line.budget.updates and line.budget.updates.all,
             line.budget.seconds,
-            *(_segmentation_cells(line) if pixels else ()),
+            *(_segmentation_cells(line) if over_classes else ()),
             *(line.target.values.get(s) for s in seeds),
         ]
         rows.append(cells)

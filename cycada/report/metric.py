@@ -14,6 +14,7 @@ class Wording:
     """The words of a report that depend on the task: one instance for image labels, one for masks.
 
     Attributes:
+        item: What has one label, in the singular.
         source: What f_s classifies in the source test set, as a noun phrase.
         target: The same of the target test set.
         translated: One translated item of the source, with its article.
@@ -24,6 +25,7 @@ class Wording:
         distance_caution: A further sentence about the A-distance, or nothing.
     """
 
+    item: str
     source: str
     target: str
     translated: str
@@ -35,6 +37,7 @@ class Wording:
 
 
 IMAGE_LABELS = Wording(
+    item="image",
     source="source test images",
     target="target test images",
     translated="a translated source image",
@@ -52,6 +55,7 @@ IMAGE_LABELS = Wording(
     domain_classifier="the half of the images",
 )
 SEGMENTATION_MASKS = Wording(
+    item="pixel",
     source="the pixels of source test images",
     target="the pixels of target test images",
     translated="a pixel of a translated source image",
@@ -81,12 +85,16 @@ class Metric:
         key: Its name in scores.json, and after `target/` in metrics.jsonl.
         by_class: The name of its list of scores by class in scores.json.
         class_word: What the score of one class is called in text.
+        title: Its name at the beginning of a sentence.
+        over_classes: Whether it is a mean over classes: a table then says over which of them.
         wording: The sentences of a report on this task.
     """
 
     key: str
     by_class: str
     class_word: str
+    title: str
+    over_classes: bool
     wording: Wording
 
     @property
@@ -95,20 +103,15 @@ class Metric:
         return HEADLINES[self.key]
 
     @property
-    def title(self) -> str:
-        """The name of the score at the beginning of a sentence."""
-        return self.word if self.of_pixels else self.word.capitalize()
-
-    @property
     def of_pixels(self) -> bool:
-        """Whether the task is segmentation."""
-        return self.key == "miou"
+        """Whether the labels are those of pixels."""
+        return self.wording is SEGMENTATION_MASKS
 
 
 # By the name of the score, not by task: a report reads run folders alone, whose scores say what was measured.
 METRICS = {
-    "accuracy": Metric("accuracy", "class_accuracy", "accuracy", IMAGE_LABELS),
-    "miou": Metric("miou", "class_iou", "IoU", SEGMENTATION_MASKS),
+    "accuracy": Metric("accuracy", "class_accuracy", "accuracy", "Accuracy", False, IMAGE_LABELS),
+    "miou": Metric("miou", "class_iou", "IoU", "mIoU", True, SEGMENTATION_MASKS),
 }
 
 

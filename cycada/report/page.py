@@ -154,7 +154,7 @@ def sections(
             panels=tuple(confusions(rows)),
             absent="These runs have no file confusion.json.",
         ),
-        *([_predictions(report)] if metric.of_pixels else []),
+        *([_predictions(report)] if metric.of_pixels else []),  # a class needs no picture
         Section(
             "translations",
             "Translations",

@@ -44,6 +44,7 @@ def grids(rows: Sequence[Variant]) -> list[Picture]:
     for group in groups:
         record = group.records[0]
         assert record.grid  # the others were left out
+        # scenes are large, and a few of them show what there is to see
         picture = rows_of(
             record.grid, max(2, GRID_ROWS // len(groups)) if rows[0].metric.of_pixels else None, HEAD
         )

@@ -110,7 +110,7 @@ def as_json(report: ReportData, lines: Sequence[TableRow], command: str) -> dict
             "oracle": line.row.oracle,
             f"target_{line.row.metric.key}": _plain(line.target),
             f"source_{line.row.metric.key}": _plain(line.source),
-            **(_segmentation_scores(line) if line.row.metric.of_pixels else {}),
+            **(_segmentation_scores(line) if line.row.metric.over_classes else {}),
             "gain_over_source_only": _plain(line.gain),
             "test": _plain(line.test),
             "updates": _plain(line.budget.updates),

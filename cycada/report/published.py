@@ -164,7 +164,7 @@ def flags(entry: dict[str, Any], row: Variant) -> list[str]:  # noqa: PLR0912 (o
     )
     if unlabelled and seen not in (None, int(unlabelled.group(1))):
         differences.append(f"{int(unlabelled.group(1)):,} unlabelled target images, ours {seen:,}")
-    if metric.of_pixels:
+    if metric.of_pixels:  # protocols of segmentation differ in their classes and image sizes, too
         over, classes = (
             re.search(r"(\d+) classes", _file()["benchmarks"][entry["benchmark"]]["metric"]),
             len(record.by_class() or ()),

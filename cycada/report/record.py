@@ -185,7 +185,7 @@ class Record:
 
         Older versions stored a mean that included classes which were only predicted.
         """
-        if self.metric is None or not self.metric.of_pixels or "target" not in self.confusion:
+        if self.metric is None or not self.metric.over_classes or "target" not in self.confusion:
             return {}
         ious = [row.get(f"target/class_iou/{k}") for k in self.confusion["target"].sum(1).nonzero()[0]]
         known = [iou for iou in ious if iou is not None]

@@ -119,7 +119,7 @@ def _sheets(data: ReportData, table: Sequence[TableRow], cache: Cache) -> list[T
         sheets.append(drift_sheet(groups, data.metric))
     if apart := distances(data.rows, cache):
         sheets.append(distance_sheet(apart))
-    if data.metric.of_pixels:
+    if data.metric.over_classes:
         sheets.insert(1, class_sheet(table, data.reference))
     if len(data.records[-1].classes or ()) > MANY and (errors := error_sheet(data.row(data.reference))):
         sheets.append(errors)
@@ -137,7 +137,7 @@ def headline(table: Sequence[TableRow], data: ReportData) -> str:
     line = max(competitors, key=lambda line: line.target.mean, default=reference)
     n = len(line.target.values)
     seeds = f"mean of {n} seeds ± standard error" if n > 1 else f"seed {next(iter(line.target.values))} only"
-    score = f"{line.target} %" + (f" {line.row.metric.word}" if line.row.metric.of_pixels else "")
+    score = f"{line.target} %" + (f" {line.row.metric.word}" if line.row.metric.over_classes else "")
     target = line.row.outcomes[0].last.titles[1]
     sentences = [
         f"{line.row.name} reaches {score} on target test images, {target}, at the last step ({seeds})."

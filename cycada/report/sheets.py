@@ -152,7 +152,7 @@ def main(lines: Sequence[TableRow], reference: str) -> Table:
         per_seed = ", ".join(f"{v:.1f}" for v in line.target.values.values())
         n, over = (
             str(len(line.target.values)),
-            (" / ".join(map(str, averaged_over(line.row))),) if metric.of_pixels else (),
+            (" / ".join(map(str, averaged_over(line.row))),) if metric.over_classes else (),
         )
         rows.append(
             (
@@ -177,9 +177,9 @@ def main(lines: Sequence[TableRow], reference: str) -> Table:
         budget.NOTE,
     ]
     notes.insert(1, PAIRS[pair_kind(*lines[0].row.outcomes[0].last.domains)])
-    if metric.of_pixels:
+    if metric.over_classes:
         notes.insert(1, " ".join([MIOU, *left_out([line.row for line in lines])]))
-    over_heads = ("images / classes",) if metric.of_pixels else ()
+    over_heads = ("images / classes",) if metric.over_classes else ()
     if any(line.row.oracle for line in lines):
         notes.append(
             "* An oracle, which was trained with target labels: it is not a result, and not a bound on rows "
@@ -220,7 +220,7 @@ def left_out(rows: Sequence[Variant]) -> list[str]:
         shares = last.scores["target"].get("class_accuracy", ())
         names = last.classes or tuple(map(str, range(len(shares))))
         absent = [name for name, share in zip(names, shares, strict=True) if share is None]
-        item = "pixel" if row.metric.of_pixels else "image"
+        item = row.metric.wording.item
         sentence = (
             f"The mean is over {len(names) - len(absent)} of {len(names)} classes; no {item} of the test set "
             f"is: {list_some(absent)}."
@@ -297,7 +297,7 @@ def error_sheet(row: Variant, most: int = 20) -> Table | None:
     classes = row.outcomes[0].last.classes or tuple(map(str, range(len(counts[0]))))
     errors = most_confused(np.sum(counts, axis=0), most)
     rows = [(classes[e.true], classes[e.said], f"{e.count:,}", f"{100 * e.share:.0f}") for e in errors]
-    items = "pixels" if row.metric.of_pixels else "images"
+    items = f"{row.metric.wording.item}s"
     notes = (f"The {len(rows)} most frequent errors of {row.name}, with the counts of its seeds added.",)
     heads = ("true class", "predicted class", items, "% of the class")
     title = f"The most frequent errors of {row.name}"
@@ -421,6 +421,7 @@ def drift_sheet(groups: Iterable[SharedTranslation], metric: Metric) -> Table:
     heads = ("translation of", *(DRIFT[k][0] + (", %" if k in PERCENT else "") for k in keys))
     notes = [f"{DRIFT[k][0]}: {DRIFT[k][1].format(**vars(metric.wording))}" for k in keys]
     titles_by_classes: dict[str, list[str]] = {}
+    # in a scene a class may be rare because its pixels are few
     for group, _ in scored if not metric.of_pixels else ():
         if classes := missing(group):
             titles_by_classes.setdefault(classes, []).append(group.title)
