@@ -15,7 +15,7 @@ def test_imports_only_go_down():
 
 def test_nothing_is_left_unwritten():
     for path in (ROOT / "cycada").rglob("*.py"):
-        assert "raise NotImplementedError" not in path.read_text(), path
+        assert "NotImplementedError" not in path.read_text(), path
 
 
 def test_mlflow_is_imported_only_where_it_is_used():
