@@ -113,7 +113,7 @@ class ScheduleConfig(Strict):
 
 
 class AugmentConfig(Strict):
-    """Random affine augmentation and horizontal flips of training images, drawn by `cycada.data.Augment`.
+    """Random augmentation of training images by affine maps, flips and random convolutions (`Augment`).
 
     Segmentation allows only `flip`.
     """
@@ -128,6 +128,11 @@ class AugmentConfig(Strict):
         False,
         description="Whether half of the images are mirrored, left to right; refused for domains in which a "
         "mirrored image may show another class.",
+    )
+    random_convolution: Share = Field(
+        0.0,
+        description="Probability that an image is mixed with its convolution by a random kernel, which "
+        "changes colours and textures and keeps shapes, in [0, 1] (RandConv, Xu et al. 2021).",
     )
     domains: Literal["both", "source", "target"] = Field(
         "both", description="Domains whose training images are augmented."

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cycada.core.errors import CycadaError
 from cycada.data.image_set import ImageSet, Sample, SampleBatch, StreamSettings
+from cycada.data.random_convolution import convolve_randomly
 from cycada.data.transforms import apply_affine, draw_affine
 
 Key = tuple[int, int]
@@ -21,7 +22,7 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True)
 class Augment:
-    """Random augmentation of training images: affine maps and mirroring.
+    """Random augmentation of training images: affine maps, mirroring, and random convolutions.
 
     Calling it maps images (N, C, H, W) to images of the same shape. It draws from torch's global CPU
     generator.
@@ -32,6 +33,8 @@ class Augment:
         shear: Largest shear in degrees, either way.
         shift: Largest shift, as a share of the side, either way.
         flip: Mirror each image left to right with probability 1/2.
+        random_convolution: Probability that an image is mixed with a random convolution of itself, see
+            `convolve_randomly`.
     """
 
     rotate: float = 0.0
@@ -39,6 +42,7 @@ class Augment:
     shear: float = 0.0
     shift: float = 0.0
     flip: bool = False
+    random_convolution: float = 0.0
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the images, (N, C, H, W), each changed by a random draw of its own."""
@@ -54,10 +58,12 @@ class Augment:
         if self.flip:
             mirrored = (torch.rand(count, 1, 1, 1) < 0.5).to(device)
             moved = [torch.where(mirrored, tensor.flip(3), tensor) for tensor in moved]
-        if not (self.rotate or self.scale or self.shear or self.shift):
-            return moved
-        maps = draw_affine(count, self.rotate, self.scale, self.shear, self.shift).to(device)
-        return [apply_affine(tensor, maps) for tensor in moved]
+        if self.rotate or self.scale or self.shear or self.shift:
+            maps = draw_affine(count, self.rotate, self.scale, self.shear, self.shift).to(device)
+            moved = [apply_affine(tensor, maps) for tensor in moved]
+        if self.random_convolution:
+            moved = convolve_randomly(moved, self.random_convolution)
+        return moved
 
 
 def to_float(images: Tensor) -> Tensor:

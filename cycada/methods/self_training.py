@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from cycada.core.bounds import Angle, Below1, NonNegative, Share, Shear, Side
 from cycada.data import Augment, classmix_mask, mask_patches, photometric
@@ -36,6 +37,7 @@ class SelfTrainingOptions(TaskOptions):
         scale: Largest change of size, as a fraction.
         shear: Largest shear, in degrees.
         shift: Largest shift, as a fraction of the image's side.
+        random_convolution: Probability that an image is mixed with a random convolution of itself, in [0, 1].
         mask_patch: For masked_consistency: the side in pixels of the squares that are hidden from the
             student.
         mask_share: For masked_consistency: the fraction of the squares that is hidden; 0.7 is MIC's.
@@ -52,6 +54,7 @@ class SelfTrainingOptions(TaskOptions):
     scale: Below1 = option(0.15, segmentation_default=0.0, image_labels_only=True)
     shear: Shear = option(10.0, segmentation_default=0.0, image_labels_only=True)
     shift: Below1 = option(0.1, segmentation_default=0.0, image_labels_only=True)
+    random_convolution: Share = option(0.0, image_labels_only=True, omit_default_from_id=True)
     mask_patch: Side = 4
     mask_share: Share = 0.7
     jitter: Share = option(0.0, segmentation_default=0.25, omit_default_from_id=True)
@@ -61,7 +64,12 @@ class SelfTrainingOptions(TaskOptions):
     teacher_batch_norm: Literal["stored", "batch"] = option("stored", omit_default_from_id=True)
 
 
-class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptions]):
+SelfTrainingOptionsT = TypeVar(
+    "SelfTrainingOptionsT", bound=SelfTrainingOptions, default=SelfTrainingOptions
+)
+
+
+class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
     """Tensors of self-training; the labelled images are translated (task_translated) or real (task_source).
 
     mixed_fake_t and mixed_real_s show half of the classes of a translated (or real) source image on top of a
@@ -78,8 +86,14 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptions]):
     def augmented_t(self) -> Tensor:
         """Augmented target images, (N, C, H, W)."""
         o = self.options
-        augmented = Augment(rotate=o.rotate, scale=o.scale, shear=o.shear, shift=o.shift)(self.real_t)
-        return self._jitter(augmented)
+        augment = Augment(
+            rotate=o.rotate,
+            scale=o.scale,
+            shear=o.shear,
+            shift=o.shift,
+            random_convolution=o.random_convolution,
+        )
+        return self._jitter(augment(self.real_t))
 
     @cached_property
     def f_t_logits_augmented_t(self) -> Tensor:

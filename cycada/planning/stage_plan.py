@@ -105,7 +105,10 @@ class StagePlan:
         kept = {"method", "steps", "batch", "schedule", "precision", "augment", "ema", "compile"}
         kept |= {key for key in ("crop", "size", "load_size", "crop_area") if getattr(stage, key)}
         kept |= {"translate"} if stage.translate == "once" else set()
-        return stage.model_dump(mode="json", include=kept) | {
+        settings = stage.model_dump(mode="json", include=kept)
+        if stage.augment and not stage.augment.random_convolution:
+            del settings["augment"]["random_convolution"]  # stages were trained before there was this
+        return settings | {
             "options": self.options.identity(),
             "networks": {role: spec.model_dump() for role, spec in self.specs.items()},
             "phases": [

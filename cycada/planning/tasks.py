@@ -222,10 +222,8 @@ class Segmentation(TaskRules):
 
     def check_stage(self, where: str, stage: Stage) -> None:
         """Check that images are augmented by mirroring alone."""
-        augment = stage.augment
-        if augment and (
-            augment.rotate or augment.scale or augment.shear or augment.shift or augment.domains != "both"
-        ):
+        changed = stage.augment.model_dump(exclude={"flip", "domains"}) if stage.augment else {}
+        if any(changed.values()) or (stage.augment and stage.augment.domains != "both"):
             raise CycadaError(
                 f"{where}.augment: images with masks can only be mirrored (flip: true) and cropped (the "
                 f"stage's key crop)."

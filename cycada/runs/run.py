@@ -28,6 +28,7 @@ from cycada.storage.store import RunFolder, environment
 from cycada.tracking.open_tracker import check_trackers, open_tracker
 from cycada.tracking.settings import experiment_details
 from cycada.tracking.tracker import TrackedModel, Tracker
+from cycada.train.allocator import keep_freed_memory
 from cycada.train.device import Device
 
 
@@ -131,6 +132,8 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
     if config.threads:
         torch.set_num_threads(config.threads)
     device = Device.find(config.device)
+    if device.torch_device.type == "cpu":
+        keep_freed_memory()
     # What ended once has its data here, so that ids are known soon, and finished stages need no rehearsal.
     ended = _summary_file(config).exists()
     for stage in plans if not ended else ():

@@ -61,6 +61,7 @@ INIT = {
     "cycada_feature_tied": {"f_t": "source.f_t", "g_st": "cycle.g_st"},
     "adabn": {"f_t": "source.f_t"},
     "self_training": {"f_t": "source.f_t", "g_st": "cycle.g_st"},
+    "dual_path": {"f_t": "source.f_t", "f_s": "source.f_t", "g_st": "cycle.g_st", "g_ts": "cycle.g_ts"},
     "feature_gan": {"f_s": "source.f_t"},
 }
 """Where the frozen or trained networks of a method start from, given the stages `source` and `cycle`."""
@@ -106,7 +107,7 @@ def tiny_config(stages=None, **over):
 def method_stages(method, **stage):
     """Stages that end with `method`, after those that it needs."""
     before = {"source": {"method": "source_only", "steps": 1}, "cycle": {"method": "cyclegan", "steps": 1}}
-    taught = {"ema": {"f_t": 0.9}} if method == "self_training" else {}
+    taught = {"ema": {"f_t": 0.9}} if method in ("self_training", "dual_path") else {}
     return {**before, "it": {"method": method, "init": INIT.get(method, {}), **taught, **stage}}
 
 

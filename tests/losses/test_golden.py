@@ -19,7 +19,8 @@ pytestmark = pytest.mark.trains
 GOLDEN = Path(__file__).with_name("golden.json")
 
 
-SETTINGS = {"self_training": {"losses": {"self_training": {"weight": 1.0, "threshold": 0.0}}}}
+CONFIDENT = {"losses": {"self_training": {"weight": 1.0, "threshold": 0.0}}}
+SETTINGS = {"self_training": CONFIDENT, "dual_path": CONFIDENT}
 """Without these a loss would be 0: no untrained teacher is as confident as the default threshold asks."""
 
 

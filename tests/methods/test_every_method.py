@@ -44,6 +44,7 @@ PASSES = {
     # step A sees the source, B both domains, C the target, four times
     "mcd": {"f_t": 1 + 2 + 4, "head_t": 1 + 2 + 4},
     "self_training": {"g_st": 1, "f_t": 2, "f_teacher": 1},
+    "dual_path": {"g_st": 1, "g_ts": 1, "f_s": 1, "f_t": 2, "f_teacher": 1},
     # d_feat: once for f_t's loss, twice for its own; the source side's features are computed for the latter
     # only
     "adda": {"f_t": 1, "f_s": 1, "d_feat": 3},

@@ -1,0 +1,63 @@
+"""Self-training whose teacher looks at a target image in two ways: as it is, and translated to the source.
+
+The mean of both predictions as the teacher comes from dual path learning (DPL, Cheng et al., "Dual Path
+Learning for Domain Adaptation of Semantic Segmentation", ICCV 2021).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from cycada.core.bounds import Share
+from cycada.methods.base import Method, PhaseSpec, methods
+from cycada.methods.self_training import TERMS, SelfTrainingOptions, SelfTrainingTensors
+
+
+@dataclass(frozen=True)
+class DualPathOptions(SelfTrainingOptions):
+    """Options of self_training, and how much the translated view counts.
+
+    Attributes:
+        translated_share: The share of f_s's probabilities of the translated images in the teacher's, in
+            [0, 1]; 0.5 is DPL's. 0 is self_training, 1 leaves out the moving average of f_t.
+    """
+
+    translated_share: Share = 0.5
+
+
+class DualPathTensors(SelfTrainingTensors[DualPathOptions]):
+    """Tensors of self-training, with a teacher that is the mean of two predictions.
+
+    The moving average of f_t classifies a target image as it is, and the frozen f_s classifies its translation
+    to the source domain. An image on which they contradict each other has no confident label, so that f_t learns
+    from those on which two networks agree that see the image in different ways. Where the target is the richer
+    domain, translating it to the source is the easier direction, and f_s knows more about the translation than
+    f_t about the image.
+    """
+
+    @cached_property
+    def teacher_logits_real_t(self) -> Tensor:
+        """Logarithms of the mean probabilities of both views, (N, K, ...), without a graph."""
+        own = super().teacher_logits_real_t.float().softmax(1)
+        with torch.no_grad():
+            translated = self.f_s_logits_fake_s.float().softmax(1)
+        mean = torch.lerp(own, translated, self.options.translated_share)
+        return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
+
+
+methods.add(
+    "dual_path",
+    Method(
+        DualPathTensors,
+        (PhaseSpec("task", ("f_t",), TERMS),),
+        "+ dual-path self-training",
+        "train f_t on what its EMA and f_s on translations agree on",
+        details="The EMA predicts target images, the frozen f_s their translations by g_ts (DPL).",
+        options=DualPathOptions,
+        preview=("real_s", "fake_t", "real_t", "fake_s", "augmented_t"),
+    ),
+)

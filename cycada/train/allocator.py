@@ -1,0 +1,26 @@
+"""Memory of tensors on a CPU that is kept for the next tensor instead of going back to the system."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+"""glibc's numbers of the two settings (malloc.h)."""
+LARGEST = 2**31 - 1
+"""The largest value that mallopt takes, an int: nothing is ever given back."""
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep freed memory for later tensors; elsewhere do nothing.
+
+    Every tensor of a training step is otherwise memory that the system maps, clears page by page on first use,
+    and takes back a moment later, which costs a tenth or more of a step's time on a CPU. Results do not
+    change. The process keeps the memory of its largest step until it ends.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    if mallopt is not None:
+        mallopt(MMAP_THRESHOLD, LARGEST)
+        mallopt(TRIM_THRESHOLD, LARGEST)
