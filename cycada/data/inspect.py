@@ -18,7 +18,7 @@ from cycada.core.registry import option_defaults
 from cycada.core.types import IGNORE, ignore_index
 from cycada.data.domain import Domain, domains
 from cycada.data.image_set import Image, ImageSet, Mask
-from cycada.data.scenes import Palette, SceneDomain, scene_domains
+from cycada.data.segmentation import Palette, SegmentationDomain, segmentation_domains
 
 
 @dataclass
@@ -57,20 +57,20 @@ class Section:
 
     Attributes:
         title: The title.
-        scenes: The dataset.
+        dataset: The dataset.
         rows: Indices of the images to show.
     """
 
     title: str
-    scenes: ImageSet
+    dataset: ImageSet
     rows: Sequence[int]
 
 
-def check(scenes: ImageSet, classes: int, rows: list[int]) -> DatasetReport:
+def check(dataset: ImageSet, classes: int, rows: list[int]) -> DatasetReport:
     """Read images and masks one after the other and report what they hold.
 
     Args:
-        scenes: The dataset.
+        dataset: The dataset.
         classes: Number of classes K.
         rows: Indices of the pairs to read.
 
@@ -80,7 +80,7 @@ def check(scenes: ImageSet, classes: int, rows: list[int]) -> DatasetReport:
     report = DatasetReport.nothing(classes)
     for i in rows:
         try:
-            image, mask = scenes.pair(i)
+            image, mask = dataset.pair(i)
         except CycadaError as error:
             report.faults.append(str(error))
             continue
@@ -99,11 +99,13 @@ def check(scenes: ImageSet, classes: int, rows: list[int]) -> DatasetReport:
 
 def listing(root: Path) -> list[tuple[str, str, str, str]]:
     """Return for each domain its name, kind of labels, files under the root and what is there."""
-    rows = [(name, "labels", ", ".join(d.files) or "none", _images(d, root)) for name, d in domains.items()]
-    for name, entry in scene_domains.items():
+    rows = [
+        (name, "labels", ", ".join(d.files) or "none", _count_images(d, root)) for name, d in domains.items()
+    ]
+    for name, entry in segmentation_domains.items():
         plain = default_instance(entry)
-        if isinstance(plain, SceneDomain):  # otherwise a phrase: some options have no default
-            status, kind = _scenes(plain, root), f"masks, {len(plain.classes)}"
+        if isinstance(plain, SegmentationDomain):  # otherwise a phrase: some options have no default
+            status, kind = _count_pairs(plain, root), f"masks, {len(plain.classes)}"
         else:
             status, kind = str(plain), "masks" if entry.labelled else "none"
         folder = getattr(plain, "folder", "")
@@ -112,13 +114,13 @@ def listing(root: Path) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def default_instance(entry: type[Domain] | type[SceneDomain]) -> Domain | SceneDomain | str:
+def default_instance(entry: type[Domain] | type[SegmentationDomain]) -> Domain | SegmentationDomain | str:
     """Return a domain with its default options, or a phrase that names the options which have no default."""
     needed = [name for name, default in option_defaults(entry).items() if default is inspect.Parameter.empty]
     return f"wherever its options say: {', '.join(needed)}" if needed else entry()
 
 
-def _images(entry: type[Domain], root: Path) -> str:
+def _count_images(entry: type[Domain], root: Path) -> str:
     plain = default_instance(entry)
     if not isinstance(plain, Domain):  # a phrase: some options have no default
         return str(plain)
@@ -128,7 +130,7 @@ def _images(entry: type[Domain], root: Path) -> str:
     return _each(("train", "test"), lambda split: len(plain.load(root, split, False)))  # type: ignore[arg-type]
 
 
-def _scenes(plain: SceneDomain, root: Path) -> str:
+def _count_pairs(plain: SegmentationDomain, root: Path) -> str:
     return _each(plain.splits, lambda split: len(plain.load(root, split)))
 
 
@@ -163,7 +165,7 @@ def sheet(
     strips = []
     for section in sections:
         strips.append(_title(section.title, width))
-        strips += [_strip(*section.scenes.pair(i), palette, width) for i in section.rows]
+        strips += [_strip(*section.dataset.pair(i), palette, width) for i in section.rows]
     total = max(s.shape[1] for s in strips)
     legend = [_legend(classes, palette, total)] if palette else []
     strips = [

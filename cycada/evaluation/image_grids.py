@@ -13,7 +13,7 @@ from cycada.core.files import prepare_folder, write_atomically
 from cycada.core.types import IGNORE, Batch
 from cycada.data import ImageSet, resize_images, resize_logits, resize_mask, to_bytes, to_float
 from cycada.data.inspect import coloured
-from cycada.data.scenes import Palette, evenly_spaced
+from cycada.data.segmentation import Palette, evenly_spaced
 from cycada.evaluation.predict import eval_mode, max_batch, probabilities
 from cycada.methods import Classify, Networks
 from cycada.metrics.many_classes import coarse, cut, most_confused, shares, ticks

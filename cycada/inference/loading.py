@@ -10,7 +10,7 @@ from torch import nn
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError, shown
 from cycada.core.progress import Progress
-from cycada.data import domains, scene_domains
+from cycada.data import domains, segmentation_domains
 from cycada.data.preprocess import Preprocess
 from cycada.evaluation.scoring import scored
 from cycada.evaluation.target_statistics import refuse_target_statistics
@@ -113,7 +113,7 @@ def reading(config: Config, stage: StagePlan) -> Preprocess:
     """Return how the target's test images were read for the scores of a stage."""
     name, size = config.data.target.name, config.shapes(stage.stage)["target"]
     if predicts_masks(config):
-        upright = scene_domains[name].reads_upright
+        upright = segmentation_domains[name].reads_upright
         return Preprocess(size, config.data.channels, "bilinear", "scene", upright)
     fit = "crop" if domains[name].crops_to_size else "whole"
     # mypy takes `fit` for any str.

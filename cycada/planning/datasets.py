@@ -13,7 +13,7 @@ from cycada.core.sizes import shapes_of
 from cycada.data import Domain, ImageSet, ResizedDataset, Split
 from cycada.data.domain import Wanted
 from cycada.data.image_set import Task
-from cycada.data.scenes import Palette, SegmentationDataset
+from cycada.data.segmentation import Palette, SegmentationDataset
 from cycada.planning.stage_plan import StagePlan
 from cycada.planning.tasks import task_of
 from cycada.train.device import Device

@@ -11,7 +11,7 @@ from typing import Any
 from cycada.config.schema import Config, Spec
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.sources import look_for_modules_in
-from cycada.data import domains, scene_domains
+from cycada.data import domains, segmentation_domains
 from cycada.data.domain import Wanted
 from cycada.losses import Term
 from cycada.methods import Method, methods, roles_in
@@ -67,7 +67,7 @@ def plan(config: Config) -> list[StagePlan]:
         CycadaError: The config has a mistake: the first one, with its path and the nearest known name.
     """
     load_plugins(config)
-    known: dict[str, Any] = {**domains, **scene_domains}
+    known: dict[str, Any] = {**domains, **segmentation_domains}
     sides: dict[str, Spec] = {"source": config.data.source, "target": config.data.target}
     for side, spec in sides.items():
         if spec.name not in known:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cycada.core.differences import dotted
 from cycada.core.errors import list_some
 from cycada.core.registry import option_defaults
-from cycada.data.scenes import find_domain
+from cycada.data.segmentation import find_domain
 
 if TYPE_CHECKING:
     from cycada.report.record import Record

@@ -12,7 +12,7 @@ from cycada.core.errors import CycadaError
 from cycada.core.progress import Progress
 from cycada.data import ImageSet
 from cycada.data.doubts import NAMED, group_doubts, summarize_left_out
-from cycada.data.scenes import evenly_spaced
+from cycada.data.segmentation import evenly_spaced
 from cycada.planning.build import Datasets
 
 MASKS = 64

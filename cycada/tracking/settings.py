@@ -7,7 +7,7 @@ from typing import Any
 
 from cycada.config.schema import Config
 from cycada.core.differences import dotted
-from cycada.data.scenes import domain_title
+from cycada.data.segmentation import domain_title
 from cycada.losses import Ramp
 from cycada.planning.build import Datasets
 from cycada.planning.plan import ResolvedPhase, StagePlan

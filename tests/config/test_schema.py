@@ -645,8 +645,8 @@ def test_an_option_may_have_another_default_on_scenes():
         jitter: float = option(0.0, segmentation_default=0.25, omit_default_from_id=True)
         other: int = 1
 
-    assert Both.on_scenes() == {"turn": 0.0, "jitter": 0.25}
-    assert Both(**Both.on_scenes()).identity() == {"turn": 0.0, "jitter": 0.25, "other": 1}
+    assert Both.segmentation_defaults() == {"turn": 0.0, "jitter": 0.25}
+    assert Both(**Both.segmentation_defaults()).identity() == {"turn": 0.0, "jitter": 0.25, "other": 1}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from PIL import Image
 from cycada.config.schema import load
 from cycada.core.errors import Absent, CycadaError
 from cycada.core.yaml_files import merge, override
-from cycada.data import domains, scene_domains
+from cycada.data import domains, segmentation_domains
 from cycada.data.domain import Wanted
 from cycada.planning.epochs import sets_of
 from cycada.planning.plan import counted, plan
@@ -163,7 +163,7 @@ def test_a_domain_counts_what_it_loads(name, options, split):
 
 @pytest.mark.parametrize("drive", ["all", "day", "dusk"])
 def test_the_official_number_of_scenes_is_that_of_the_files(drive):
-    domain = scene_domains["camvid"](drive=drive)
+    domain = segmentation_domains["camvid"](drive=drive)
     if not (REAL / "CamVid").exists():
         pytest.skip(f"no CamVid in {REAL.name} (CYCADA_DATA)")
     assert (

@@ -17,7 +17,7 @@ from PIL import Image
 from cycada.cli.data_check import check_config
 from cycada.config.schema import parse
 from cycada.core.errors import CycadaError
-from cycada.data import ImageDataset, domains, scene_domains
+from cycada.data import ImageDataset, domains, segmentation_domains
 from cycada.data.domain import Origin, Wanted
 from cycada.data.doubts import summarize_left_out
 from cycada.data.inspect import check
@@ -346,14 +346,14 @@ def test_official_folders_name_what_they_do_not_read(tmp_path):
     save(city / "ulm_0_leftImg8bit.png")
     save(city / "ulm_0.jpg")
     save(city.parent / "stray.png")
-    found = scene_domains["cityscapes"]().images(tmp_path, "train")
+    found = segmentation_domains["cityscapes"]().images(tmp_path, "train")
     assert (found.names, sorted(Path(p).name for p in found.left_out)) == (
         ["ulm/ulm_0"],
         ["stray.png", "ulm_0.jpg"],
     )
     for name in ("00001.png", "00002.PNG", "00003.jpg"):
         save(tmp_path / "gta5" / "images" / name)
-    found = scene_domains["gta5"]().images(tmp_path, "train")
+    found = segmentation_domains["gta5"]().images(tmp_path, "train")
     assert (found.names, [Path(p).name for p in found.left_out]) == (["00001", "00002"], ["00003.jpg"])
 
 
@@ -363,7 +363,7 @@ def test_a_target_of_two_folders_needs_no_partners(tmp_path):
     save(tmp_path / "labels" / "0.png", value=0)
     save(tmp_path / "labels" / "9.png", value=0)
     both = ("photos", "labels")
-    paired = scene_domains["paired"](
+    paired = segmentation_domains["paired"](
         train=both, test=both, show="left", labels="right", classes="cmp_facades"
     )
     found = paired.images(tmp_path, "train")

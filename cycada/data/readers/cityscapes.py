@@ -13,7 +13,7 @@ from cycada.core.types import IGNORE
 from cycada.data.masks import MaskTable
 from cycada.data.pairs import find_pairs, find_unlabelled, left_out_of
 from cycada.data.picture import image_files
-from cycada.data.scenes import Palette, SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.segmentation import Palette, SegmentationDataset, SegmentationDomain, segmentation_domains
 
 CLASSES = {
     "road": (128, 64, 128), "sidewalk": (244, 35, 232), "building": (70, 70, 70), "wall": (102, 102, 156),
@@ -64,8 +64,8 @@ def table(ids: Mapping[str, int], classes: Sequence[str], known: Sequence[int]) 
     )
 
 
-@scene_domains("cityscapes")
-class Cityscapes(SceneDomain):
+@segmentation_domains("cityscapes")
+class Cityscapes(SegmentationDomain):
     """Cityscapes, 3,475 frames of street scenes with 19 classes.
 
     2,975 labelled frames are for training, 500 for testing. Cordts et al., "The Cityscapes Dataset for
@@ -125,7 +125,7 @@ class Cityscapes(SceneDomain):
         return root / self.folder / "leftImg8bit" / part, root / self.folder / "gtFine" / part
 
     @override
-    def scenes(self, root: Path, split: str) -> SegmentationDataset:
+    def load_split(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = self._folders(root, split)
         if split in ("train_extra", "official_test"):
             return self.images(root, split)

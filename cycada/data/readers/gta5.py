@@ -12,7 +12,7 @@ from cycada.core.bounds import PathText
 from cycada.core.errors import CycadaError
 from cycada.data.pairs import find_pairs, find_unlabelled, left_out_of, png_by_stem
 from cycada.data.readers.cityscapes import CLASSES, LABEL_IDS, Subset, label_ids, subset, table
-from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 
 MAT_PARTS = {"train": "trainIds", "test": "valIds", "official_test": "testIds"}
 """Array of split.mat with the frame numbers of each split, counted from 1."""
@@ -20,8 +20,8 @@ MAT_COUNTS = {"train": 12_403, "test": 6_382, "official_test": 6_181}
 """Number of frames in each of these arrays."""
 
 
-@scene_domains("gta5")
-class Gta5(SceneDomain):
+@segmentation_domains("gta5")
+class Gta5(SegmentationDomain):
     """GTA5, 24,966 frames of a game with Cityscapes' 19 classes.
 
     The game is Grand Theft Auto V. Richter et al., "Playing for Data: Ground Truth from Computer Games", ECCV
@@ -90,7 +90,7 @@ class Gta5(SceneDomain):
         return find_unlabelled(self, image_paths, images, self.skip_bad, left_out=left_out)
 
     @override
-    def scenes(self, root: Path, split: str) -> SegmentationDataset:
+    def load_split(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = root / self.folder / "images", root / self.folder / "labels"
         image_paths, mask_paths = self._frames_of_list(root, split, png_by_stem(images), png_by_stem(masks))
         ids = table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(35))

@@ -17,14 +17,14 @@ from cycada.data.domain import class_names
 from cycada.data.masks import MaskTable, pack, read_colours, read_ids, unpack
 from cycada.data.pairs import by_stem, find_pairs, find_unlabelled, left_out_of
 from cycada.data.picture import image_files
-from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 
 Code = int | tuple[int, int, int]
 """Value of a class in the masks: an id, or a colour."""
 
 
-@scene_domains("mask_folder")
-class MaskFolder(SceneDomain):
+@segmentation_domains("mask_folder")
+class MaskFolder(SegmentationDomain):
     """Your own images with class masks, in folders.
 
     In a config: `{name: mask_folder, train: town/train, test: town/test, classes: town/classes.yaml}`.
@@ -111,7 +111,7 @@ class MaskFolder(SceneDomain):
         return codes, coloured
 
     @override
-    def scenes(self, root: Path, split: str) -> SegmentationDataset:
+    def load_split(self, root: Path, split: str) -> SegmentationDataset:
         codes, coloured = self._read_classes(root)
         class_of: dict[int, int] = {}
         for name, values in codes.items():

@@ -22,7 +22,7 @@ from cycada.data.palettes import CMP_FACADES, Colour, nearest_colour
 from cycada.data.picture import describe_folder, image_files, picture_size, read_picture
 from cycada.data.readers.cityscapes import CLASSES as CITYSCAPES
 from cycada.data.readers.mask_folder import read_class_map
-from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 
 Side = Literal["left", "right"]
 SIDES = ("left", "right")
@@ -173,8 +173,8 @@ def _no_mask(path: Path) -> np.ndarray:
     raise AssertionError(path)
 
 
-@scene_domains("paired")
-class Paired(SceneDomain):
+@segmentation_domains("paired")
+class Paired(SegmentationDomain):
     """Pictures in two versions, such as the pairs of pix2pix.
 
     The domain is one of the two. In a config: `{name: paired, train: facades/train, test: facades/val, show:
@@ -235,7 +235,7 @@ class Paired(SceneDomain):
         self.classes, self.palette = tuple(kept), tuple(kept.values())
 
     @override
-    def scenes(self, root: Path, split: str) -> SegmentationDataset:
+    def load_split(self, root: Path, split: str) -> SegmentationDataset:
         return self._pairs(root, split, self._labels(root))
 
     def images(self, root: Path, split: str) -> SegmentationDataset:

@@ -13,7 +13,7 @@ from cycada.core.errors import CycadaError
 from cycada.data.masks import read_first_channel
 from cycada.data.pairs import find_pairs, find_unlabelled, left_out_of, png_by_stem
 from cycada.data.readers.cityscapes import subset, table
-from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 
 IDS = {
     "sky": 1, "building": 2, "road": 3, "sidewalk": 4, "fence": 5, "vegetation": 6, "pole": 7, "car": 8,
@@ -24,8 +24,8 @@ IDS = {
 road work, 16 terrain, 18 truck, 20 train (16, 18 and 20 never occur) and 22 lane marking."""
 
 
-@scene_domains("synthia")
-class SynthiaRandCityscapes(SceneDomain):
+@segmentation_domains("synthia")
+class SynthiaRandCityscapes(SegmentationDomain):
     """SYNTHIA, 9,400 rendered frames with 16 Cityscapes classes.
 
     This is its subset SYNTHIA-RAND-CITYSCAPES. Ros et al., "The SYNTHIA Dataset: A Large Collection of
@@ -71,7 +71,7 @@ class SynthiaRandCityscapes(SceneDomain):
         return find_unlabelled(self, image_paths, images, self.skip_bad, left_out=left_out)
 
     @override
-    def scenes(self, root: Path, split: str) -> SegmentationDataset:
+    def load_split(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = root / self.folder / "RGB", root / self.folder / "GT" / "LABELS"
         image_paths, mask_paths = self._of_split(split, images, png_by_stem(images), png_by_stem(masks))
         return find_pairs(
