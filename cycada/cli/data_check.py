@@ -19,12 +19,12 @@ from cycada.core.registry import check_options
 from cycada.core.yaml_files import override
 from cycada.data import Domain, ImageSet, SegmentationDomain, segmentation_domains
 from cycada.data.doubts import group_doubts, summarize_left_out
-from cycada.data.inspect import DatasetReport, Section, check, sheet
+from cycada.data.inspect import DatasetReport, Section, check_pairs, write_contact_sheet
 from cycada.data.segmentation import Palette, evenly_spaced
 from cycada.metrics.many_classes import EACH, worst_and_best
-from cycada.planning.build import check_same_classes, prepared_domain
+from cycada.planning.build import build_domain, check_same_classes
 from cycada.planning.plan import plan
-from cycada.runs.counts import contradictions, warn_of_absent_classes, warn_of_absent_labels
+from cycada.runs.counts import warn_of_absent_classes, warn_of_absent_labels, warn_of_contradictions
 
 COLUMNS = ("", "pairs", "skipped", "read", "bad", "labels", "ignored", "W x H")
 SHOWN = 4
@@ -60,7 +60,9 @@ class Part:
             return []
         notes = group_doubts(self.dataset.doubts(self.report.sound))
         if self.dataset.image_labels is not None:
-            notes += warn_of_absent_labels(self.dataset, classes) + contradictions(self.dataset, classes)
+            notes += warn_of_absent_labels(self.dataset, classes) + warn_of_contradictions(
+                self.dataset, classes
+            )
         elif self.report.labelled:
             notes += warn_of_absent_classes(classes, self.report.counts, self.report.read, self.count)
         return notes
@@ -134,7 +136,7 @@ class Checked:
             if p.dataset and rows:
                 sections.append(Section(p.title, p.dataset, rows))
         if sections:
-            sheet(sections, self.classes, self.palette, path)
+            write_contact_sheet(sections, self.classes, self.palette, path)
         return bool(sections)
 
 
@@ -201,7 +203,7 @@ def check_config(config: Config, samples: int) -> Checked:
     domains_by_side: dict[str, Domain | SegmentationDomain] = {}
     for side in ("source", "target"):
         known_classes = domains_by_side["source"].classes if domains_by_side else ()
-        domain = prepared_domain(config, plans, side, known_classes)
+        domain = build_domain(config, plans, side, known_classes)
         domains_by_side[side] = domain
         for split in dict.fromkeys(("train", domain.unlabelled, "test")):
             if split in domain.splits:
@@ -240,7 +242,7 @@ def _opened(domain: Any, root: Path, split: str, download: bool, images_only: bo
 
 def _report(dataset: ImageSet | None, classes: tuple[str, ...], samples: int) -> DatasetReport:
     return (
-        check(dataset, len(classes), evenly_spaced(len(dataset), samples))
+        check_pairs(dataset, len(classes), evenly_spaced(len(dataset), samples))
         if dataset
         else DatasetReport.nothing(len(classes))
     )

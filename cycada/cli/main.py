@@ -412,12 +412,12 @@ DataRoot = Annotated[Path, typer.Option("--root", envvar="CYCADA_DATA", parser=P
 @data_app.command("list")
 def data_list(root: DataRoot = Path("data")) -> None:
     """List all domains, the files that each expects under the data root, and which of these exist."""
-    from cycada.data.inspect import listing
+    from cycada.data.inspect import list_domains
 
     table = Table(title=f"Data under {root.resolve()}")
     for column in ("domain", "labels", "files expected", "found"):
         table.add_column(column, overflow="fold")
-    for row in listing(root):
+    for row in list_domains(root):
         table.add_row(*row)
     Console(highlight=False).print(table)
 

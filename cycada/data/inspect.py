@@ -66,7 +66,7 @@ class Section:
     rows: Sequence[int]
 
 
-def check(dataset: ImageSet, classes: int, rows: list[int]) -> DatasetReport:
+def check_pairs(dataset: ImageSet, classes: int, rows: list[int]) -> DatasetReport:
     """Read images and masks one after the other and report what they hold.
 
     Args:
@@ -97,7 +97,7 @@ def check(dataset: ImageSet, classes: int, rows: list[int]) -> DatasetReport:
     return report
 
 
-def listing(root: Path) -> list[tuple[str, str, str, str]]:
+def list_domains(root: Path) -> list[tuple[str, str, str, str]]:
     """Return for each domain its name, kind of labels, files under the root and what is there."""
     rows = [
         (name, "labels", ", ".join(d.files) or "none", _count_images(d, root)) for name, d in domains.items()
@@ -150,7 +150,7 @@ def _each(splits: Sequence[str], count: Callable[[str], int]) -> str:
     return ", ".join(present) + (f"; missing: {', '.join(missing)}" if missing else "")
 
 
-def sheet(
+def write_contact_sheet(
     sections: Sequence[Section], classes: tuple[str, ...], palette: Palette, path: Path, width: int = 320
 ) -> None:
     """Write a contact sheet: one row for each pair, with the image, the coloured mask and both blended.
@@ -178,7 +178,7 @@ def sheet(
         )
 
 
-def coloured(mask: Mask, palette: Palette) -> Image:
+def colour_mask(mask: Mask, palette: Palette) -> Image:
     """Return a mask (H, W) in the colours of its classes, (H, W, 3) uint8; ignored pixels are black."""
     table = np.zeros((max(256, len(palette)), 3), np.uint8)
     table[: len(palette)] = palette
@@ -195,7 +195,7 @@ def _strip(image: Image, mask: Mask | None, palette: Palette, width: int) -> Ima
     )
     if mask is None or not palette:
         return picture
-    colours = np.asarray(Pil.fromarray(coloured(mask, palette)).resize(size, Pil.Resampling.NEAREST))
+    colours = np.asarray(Pil.fromarray(colour_mask(mask, palette)).resize(size, Pil.Resampling.NEAREST))
     return np.concatenate([picture, colours, picture // 2 + colours // 2], 1)
 
 

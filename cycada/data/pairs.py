@@ -257,11 +257,11 @@ def find_pairs(  # noqa: PLR0913, PLR0917 (each is an option of its caller)
     pairs = FilePairs(
         names, [(images[n], masks[n]) for n in names], table, codes, skipped=unmatched, shown=shown
     )
-    pairs.left_out = left_out_of(*where) if left_out is None else left_out
+    pairs.left_out = find_left_out(*where) if left_out is None else left_out
     return require_nonempty(domain, pairs.without_bad() if skip_bad else pairs, where[0])
 
 
-def left_out_of(*folders: Path, ending: str = "") -> dict[str, str]:
+def find_left_out(*folders: Path, ending: str = "") -> dict[str, str]:
     """Return the files in these folders that are not read, each with the reason.
 
     Args:
@@ -333,7 +333,7 @@ def find_unlabelled(
         labelled=False,
         picture=picture,
     )
-    pairs.left_out = left_out_of(where) if left_out is None else left_out
+    pairs.left_out = find_left_out(where) if left_out is None else left_out
     return require_nonempty(domain, pairs.without_bad(), where) if skip_bad else pairs
 
 

@@ -12,7 +12,7 @@ from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.registry import option_defaults, typed
 from cycada.core.yaml_files import parse_yaml
 from cycada.data import ImageSet, ResizedDataset, domains, segmentation_domains
-from cycada.planning.build import check_same_classes, prepared_domain
+from cycada.planning.build import build_domain, check_same_classes
 from cycada.planning.plan import StagePlan
 from cycada.planning.tasks import task_of
 from cycada.train.device import Device
@@ -84,7 +84,7 @@ def load_test_set(config: Config, plan: StagePlan, classes: Sequence[str], devic
         test = domain.load(data.resolved_root(), "test")
         check_same_classes(classes, domain.classes)
         return ResizedDataset(test, config.shapes(plan.stage)["target"], full_resolution_masks=True)
-    domain = prepared_domain(config, [plan], "target", tuple(classes))
+    domain = build_domain(config, [plan], "target", tuple(classes))
     images = domain.load(data.resolved_root(), "test", data.download)
     check_same_classes(classes, domain.classes)
     shape = config.shapes(plan.stage)["target"]

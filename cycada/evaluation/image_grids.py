@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from cycada.core.files import prepare_folder, write_atomically
 from cycada.core.types import IGNORE, Batch
 from cycada.data import ImageSet, resize_images, resize_logits, resize_mask, to_bytes, to_float
-from cycada.data.inspect import coloured
+from cycada.data.inspect import colour_mask
 from cycada.data.segmentation import Palette, evenly_spaced
 from cycada.evaluation.predict import eval_mode, max_batch, probabilities
 from cycada.methods import Classify, Networks
@@ -163,8 +163,8 @@ def draw_answers(
         is_wrong = (predicted != truth) & (truth != IGNORE)
         pictures = (
             image,
-            _as_image(coloured(predicted, palette)),
-            _as_image(coloured(truth, palette)),
+            _as_image(colour_mask(predicted, palette)),
+            _as_image(colour_mask(truth, palette)),
             _as_image(np.repeat((is_wrong * 255).astype(np.uint8)[..., None], 3, 2)),
         )
         for column, picture in zip(columns, pictures, strict=True):

@@ -47,7 +47,7 @@ class TaskEvaluation(ABC):
     def count(
         self, classify: Classify, dataset: ImageSet, classes: int, device: Device, precision: Precision
     ) -> tuple[Tensor, Tensor]:
-        """Count predictions against labels; see `cycada.evaluation.scoring.count`."""
+        """Count predictions against labels; see `cycada.evaluation.scoring.count_predictions`."""
 
     @abstractmethod
     def sample_probabilities(

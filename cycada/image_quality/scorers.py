@@ -16,7 +16,7 @@ from cycada.core.errors import CycadaError
 from cycada.core.files import bytes_digest, file_digest
 from cycada.core.registry import typed
 from cycada.data import resize_images
-from cycada.evaluation.scoring import as_evaluated, stored_scores
+from cycada.evaluation.scoring import stored_scores, with_test_time_augmentation
 from cycada.evaluation.target_statistics import refuse_target_statistics
 from cycada.methods import Classify, Networks, classify_by
 from cycada.networks import kind_of
@@ -161,7 +161,9 @@ def find_scorer(name: str, results: Path | str, device: Device) -> Scorer:
     """
     trained = _load(name, results, device)
     refuse_target_statistics(trained.stage)
-    evaluated = as_evaluated(classify_by(trained.net), trained.stage, Networks({trained.role: trained.net}))
+    evaluated = with_test_time_augmentation(
+        classify_by(trained.net), trained.stage, Networks({trained.role: trained.net})
+    )
 
     def classify(images: Tensor) -> Tensor:
         with device.autocast(trained.stage.stage.precision):

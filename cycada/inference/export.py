@@ -24,7 +24,14 @@ from cycada.inference.export_format import (
     read_export,
     weights_file,
 )
-from cycada.inference.loading import ROLES, class_names, mask_values_of, predicts_masks, purpose, reading
+from cycada.inference.loading import (
+    ROLES,
+    build_preprocess,
+    class_names,
+    find_main_role,
+    mask_values_of,
+    predicts_masks,
+)
 from cycada.inference.model_card import card, data_name
 from cycada.inference.portable import write_onnx, write_program
 from cycada.inference.translator import translation
@@ -74,7 +81,7 @@ def export(
     role = _role(network, direction)
     folder, out = find_stage(run, results, role), Path(out)
     config, stage = load_stage(folder)
-    role = role or purpose(stage)
+    role = role or find_main_role(stage)
     net = _network(folder, config, stage, role)
     about = _about(folder, config, stage, role, net)
     _check_free(out, about)
@@ -159,7 +166,7 @@ def _about(folder: RunFolder, config: Config, stage: StagePlan, role: Role, net:
     else:
         return replace(about, direction="st" if role == "g_st" else "ts")
     classes, palette = class_names(folder)
-    read, segmentation = reading(config, stage), predicts_masks(config)
+    read, segmentation = build_preprocess(config, stage), predicts_masks(config)
     nets = trained_networks(folder, config, stage, len(classes), Device.find("cpu"))
     multiple = math.lcm(*(int(getattr(module, "multiple_of", 1)) for module in nets.modules()))
     return replace(

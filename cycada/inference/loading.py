@@ -12,7 +12,7 @@ from cycada.core.errors import CycadaError, shown
 from cycada.core.progress import Progress
 from cycada.data import domains, segmentation_domains
 from cycada.data.preprocess import Preprocess
-from cycada.evaluation.scoring import scored
+from cycada.evaluation.scoring import build_classifiers
 from cycada.evaluation.target_statistics import refuse_target_statistics
 from cycada.evaluation.test_time_augmentation import tta
 from cycada.inference.export_format import Exported, Role, is_export, read_export
@@ -74,13 +74,13 @@ def load_model(
         return _from_export(net, about, device, precision)
     folder = find_stage(what, results, network)
     config, stage = load_stage(folder)
-    role = network or purpose(stage)
+    role = network or find_main_role(stage)
     if role != "f_t":
         return load_generator(folder.path, "st" if role == "g_st" else "ts", results, device)
     return predictor_of(folder, config, stage, Device.find(device or config.device), precision)
 
 
-def purpose(stage: StagePlan) -> Role:
+def find_main_role(stage: StagePlan) -> Role:
     """Return the network that a stage is for: f_t where the stage trains it, else its generator, if any."""
     learning = {role for phase in stage.phases for role in phase.roles}
     if "f_t" not in learning:
@@ -109,7 +109,7 @@ def predicts_masks(config: Config) -> bool:
     return task_of(config).name == "segmentation"
 
 
-def reading(config: Config, stage: StagePlan) -> Preprocess:
+def build_preprocess(config: Config, stage: StagePlan) -> Preprocess:
     """Return how the target's test images were read for the scores of a stage."""
     name, size = config.data.target.name, config.shapes(stage.stage)["target"]
     if predicts_masks(config):
@@ -153,7 +153,7 @@ def predictor_of(
     refuse_target_statistics(stage)
     classes, palette = class_names(folder)
     nets = trained_networks(folder, config, stage, len(classes), device).eval()
-    classifiers = scored(stage, nets)
+    classifiers = build_classifiers(stage, nets)
     if "target" not in classifiers:
         raise CycadaError(
             f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier of the target. "
@@ -164,7 +164,7 @@ def predictor_of(
     return Predictor(
         classifiers["target"],
         classes,
-        reading(config, stage),
+        build_preprocess(config, stage),
         segmentation,
         device,
         precision or stage.stage.precision,

@@ -16,7 +16,7 @@ from cycada.core.errors import CycadaError, os_message
 from cycada.core.files import prepare_folder, warn_if_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
-from cycada.runs.reuse import checked
+from cycada.runs.reuse import check_run_folder
 from cycada.runs.run import Products, run, run_stages
 from cycada.storage.store import RunFolder
 from cycada.sweeps.launchers import Handle, InProcess, Launcher, WorkerDied, make_launcher
@@ -134,7 +134,7 @@ def _find_finished(planned: SweepPlan, screen: Progress) -> SweepState:
     for identity, job in planned.jobs.items():
         if job.folder.done:
             try:
-                checked(job.folder, screen.warn)
+                check_run_folder(job.folder, screen.warn)
             except CycadaError as error:
                 progress.states[identity], progress.errors[identity] = "failed", str(error)
             else:

@@ -99,7 +99,7 @@ class MlflowTracker:
                 prepare_database(database, artifacts, connect, warn)
                 self.client = connect(address)
         else:
-            self.client = within(PATIENCE, lambda: connect(address))
+            self.client = call_within(PATIENCE, lambda: connect(address))
         self.experiment = self.parent = self.stage = ""
         self.logged_steps: dict[str, int] = {}
         self.last_step, self.not_finite = -1, 0
@@ -317,7 +317,7 @@ class MlflowTracker:
                 self.client.log_artifact(run.info.run_id, str(file))
 
 
-def within(seconds: float, work: Callable[[], T]) -> T:
+def call_within(seconds: float, work: Callable[[], T]) -> T:
     """Return the result of something that may hang, such as reaching a server.
 
     Raises:

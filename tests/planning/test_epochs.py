@@ -16,7 +16,7 @@ from cycada.core.yaml_files import merge, override
 from cycada.data import domains, segmentation_domains
 from cycada.data.domain import Wanted
 from cycada.planning.epochs import sets_of
-from cycada.planning.plan import counted, plan
+from cycada.planning.plan import plan, replace_epochs_by_steps
 from cycada.runs.run import run
 
 CONFIGS = ROOT / "configs"
@@ -61,7 +61,7 @@ def test_epochs_are_the_same_stage_as_the_steps_that_they_come_to():
     )
     assert steps(by_epochs) == {"source": 300}, "20 passes over 120 images, 15 steps each"
     assert [p.identity() for p in plan(by_steps)] == [p.identity() for p in plan(by_epochs)]
-    stored = counted(by_epochs, plan(by_epochs))
+    stored = replace_epochs_by_steps(by_epochs, plan(by_epochs))
     assert stored == by_steps, "what is stored needs no data to be read"
 
 

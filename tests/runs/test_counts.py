@@ -20,12 +20,12 @@ from cycada.core.errors import CycadaError
 from cycada.data import ImageDataset, domains, segmentation_domains
 from cycada.data.domain import Origin, Wanted
 from cycada.data.doubts import summarize_left_out
-from cycada.data.inspect import check
+from cycada.data.inspect import check_pairs
 from cycada.data.picture import list_pictures
 from cycada.evaluation.scoring import percent
 from cycada.planning.build import load_datasets
 from cycada.planning.plan import plan
-from cycada.runs.counts import check_masks, contradictions, count_line, report_sets
+from cycada.runs.counts import check_masks, count_line, report_sets, warn_of_contradictions
 from cycada.train.device import Device
 
 SHARED = REAL_DATA  # third-party data, where they are
@@ -383,7 +383,7 @@ def test_the_last_of_many_classes_counts(classes):
     np_images = images.astype(np.uint8)
     from cycada.data.domain import examples
 
-    report = check(examples(np_images, labels, classes, "x"), classes, list(range(classes)))
+    report = check_pairs(examples(np_images, labels, classes, "x"), classes, list(range(classes)))
     assert report.ignored == 0
     assert report.counts.tolist() == [1] * classes
 
@@ -470,7 +470,7 @@ def test_pictures_without_files_contradict_by_their_places():
 
     images = np.stack([np.arange(16).reshape(4, 4).astype(np.uint8)] * 2)
     found = examples(images, np.array([0, 1]), 2, "x", Origin({"4 x 4": 2}))
-    assert contradictions(found, ("a", "b")) == [
+    assert warn_of_contradictions(found, ("a", "b")) == [
         "2 pictures are the same in several classes, such as those at 0 and 1 (a, b)."
     ]
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 from cycada.core.bounds import PathText
 from cycada.core.types import IGNORE
 from cycada.data.masks import MaskTable
-from cycada.data.pairs import find_pairs, find_unlabelled, left_out_of
+from cycada.data.pairs import find_left_out, find_pairs, find_unlabelled
 from cycada.data.picture import image_files
 from cycada.data.segmentation import Palette, SegmentationDataset, SegmentationDomain, segmentation_domains
 
@@ -155,6 +155,6 @@ def _left_out(images: Path) -> dict[str, str]:
     The folders of masks are not searched, as Cityscapes keeps other kinds of labels beside the masks.
     """
     cities = sorted(path for path in images.glob("*") if path.is_dir() and not path.name.startswith("."))
-    beside = {path: why for path, why in left_out_of(images).items() if Path(path) not in cities}
+    beside = {path: why for path, why in find_left_out(images).items() if Path(path) not in cities}
     beside |= {str(path): "it lies beside the folders of cities" for path in image_files(images)}
-    return beside | left_out_of(*cities, ending="_leftimg8bit.png")
+    return beside | find_left_out(*cities, ending="_leftimg8bit.png")

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from cycada.core.bounds import PathText
 from cycada.core.errors import CycadaError
-from cycada.data.pairs import find_pairs, find_unlabelled, left_out_of, png_by_stem
+from cycada.data.pairs import find_left_out, find_pairs, find_unlabelled, png_by_stem
 from cycada.data.readers.cityscapes import CLASSES, LABEL_IDS, Subset, label_ids, subset, table
 from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 
@@ -86,7 +86,7 @@ class Gta5(SegmentationDomain):
         """Return the images of a split, whether there are masks or not."""
         images = root / self.folder / "images"
         image_paths, _ = self._frames_of_list(root, split, png_by_stem(images), {})
-        left_out = left_out_of(images, ending=".png")
+        left_out = find_left_out(images, ending=".png")
         return find_unlabelled(self, image_paths, images, self.skip_bad, left_out=left_out)
 
     @override
@@ -101,7 +101,7 @@ class Gta5(SegmentationDomain):
             (images, masks),
             ids,
             skip_bad=self.skip_bad,
-            left_out=left_out_of(images, masks, ending=".png"),
+            left_out=find_left_out(images, masks, ending=".png"),
         )
 
     def _frames_of_list(

@@ -17,7 +17,7 @@ from cycada.core.errors import CycadaError, nearest
 from cycada.core.types import IGNORE
 from cycada.data.image_set import Image, ImageSet, Mask
 from cycada.data.masks import MaskTable
-from cycada.data.pairs import FilePairs, by_stem, left_out_of, require_nonempty
+from cycada.data.pairs import FilePairs, by_stem, find_left_out, require_nonempty
 from cycada.data.palettes import CMP_FACADES, Colour, nearest_colour
 from cycada.data.picture import describe_folder, image_files, picture_size, read_picture
 from cycada.data.readers.cityscapes import CLASSES as CITYSCAPES
@@ -104,7 +104,7 @@ class PairedFiles(FilePairs):
         picture = partial(_half, show, origin)
         super().__init__(list(both), files, table, codes, labels is not None, skipped, picture=picture)
         self.both, self.origin, self.show, self.beside = both, origin, show, 3 - len(origin)
-        self.left_out = left_out_of(*dict.fromkeys(file.parent for two in both.values() for file in two))
+        self.left_out = find_left_out(*dict.fromkeys(file.parent for two in both.values() for file in two))
 
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
         """Return the doubts about the files, among them that a file may hold one picture instead of two."""

@@ -11,7 +11,7 @@ from typing_extensions import override
 from cycada.core.bounds import Count, PathText
 from cycada.core.errors import CycadaError
 from cycada.data.masks import read_first_channel
-from cycada.data.pairs import find_pairs, find_unlabelled, left_out_of, png_by_stem
+from cycada.data.pairs import find_left_out, find_pairs, find_unlabelled, png_by_stem
 from cycada.data.readers.cityscapes import subset, table
 from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 
@@ -67,7 +67,7 @@ class SynthiaRandCityscapes(SegmentationDomain):
         """Return the images of a split, whether there are masks or not."""
         images = root / self.folder / "RGB"
         image_paths, _ = self._of_split(split, images, png_by_stem(images), {})
-        left_out = left_out_of(images, ending=".png")
+        left_out = find_left_out(images, ending=".png")
         return find_unlabelled(self, image_paths, images, self.skip_bad, left_out=left_out)
 
     @override
@@ -82,7 +82,7 @@ class SynthiaRandCityscapes(SegmentationDomain):
             table(IDS, self.classes, range(23)),
             read_first_channel,
             self.skip_bad,
-            left_out=left_out_of(images, masks, ending=".png"),
+            left_out=find_left_out(images, masks, ending=".png"),
         )
 
     def _of_split(
