@@ -192,6 +192,8 @@ def draw_confusion(counts: torch.Tensor, classes: tuple[str, ...], title: str, p
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
+    from cycada.render.figure import plain
+
     array, k = counts.numpy(), len(classes)
     share, side = coarse(shares(array), CELLS)
     many = k > NAMED
@@ -233,6 +235,8 @@ def draw_confusion(counts: torch.Tensor, classes: tuple[str, ...], title: str, p
 
 def _list_errors(axes: Axes, counts: np.ndarray, classes: tuple[str, ...]) -> None:
     """List the most common errors: true class, predicted class, how often."""
+    from cycada.render.figure import plain
+
     errors = most_confused(counts, LISTED)
     axes.axis("off")
     axes.set_title("the most common errors" if errors else "no errors", fontsize=10, loc="left")
@@ -240,8 +244,3 @@ def _list_errors(axes: Axes, counts: np.ndarray, classes: tuple[str, ...]) -> No
         true, predicted = cut(classes[error.true], 18), cut(classes[error.said], 18)
         line = plain(f"{true} → {predicted}: {error.count} ({100 * error.share:.0f} %)")
         axes.text(0, 1 - (row + 0.5) / LISTED, line, transform=axes.transAxes, va="center", fontsize=8)
-
-
-def plain(text: str) -> str:
-    """Escape a name for matplotlib, so that it is drawn as text and never as mathematics."""
-    return text.replace("$", r"\$")

@@ -280,6 +280,12 @@ def headline(scores: Mapping[str, Any]) -> tuple[str, float]:
     return HEADLINES[name], float("nan") if scores[name] is None else scores[name]
 
 
+def headline_scores(scores: Scores) -> dict[str, float]:
+    """Return the headline score of each domain by its flat name, such as `target/accuracy`."""
+    flat = flatten_scores(scores)
+    return {key: value for key, value in flat.items() if key.rpartition("/")[2] in HEADLINES}
+
+
 def percent(scores: Mapping[str, Any]) -> str:
     """Return the headline score as text in percent; `-` where there is nothing to score."""
     share = headline(scores)[1]

@@ -22,7 +22,7 @@ from cycada.methods import Classify, Networks, classify_by
 from cycada.networks import kind_of
 from cycada.networks.inception import InceptionFeatures, read_inception
 from cycada.planning.plan import StagePlan
-from cycada.runs.reuse import find_run, load_stage
+from cycada.runs.reuse import find_run, load_stage, stored_classes
 from cycada.storage.loading import trained_network
 from cycada.storage.store import RunFolder
 from cycada.train.device import Device
@@ -125,25 +125,10 @@ def _load(name: str, results: Path | str, device: Device) -> _Trained:
             "f_t of a "
             "stage with the method target_only."
         )
-    classes = class_names(folder)
+    classes = stored_classes(folder)
     net = trained_network(folder, config, stage, role, len(classes)).to(device.torch_device)
     weights = save({key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()})
     return _Trained(net, config, stage, folder, role, bytes_digest(weights, size=8))
-
-
-def class_names(folder: RunFolder) -> tuple[str, ...]:
-    """Return the names of the classes of a finished run.
-
-    Raises:
-        CycadaError: The run was made by an older version, which did not store them.
-    """
-    classes = folder.arrays("analysis.npz").get("classes")
-    if classes is None:
-        raise CycadaError(
-            f"{folder.path}: made by an older version, which did not store the names of its classes. "
-            f"Run `cycada evaluate {folder.id}` once."
-        )
-    return tuple(map(str, classes))
 
 
 def find_scorer(name: str, results: Path | str, device: Device) -> Scorer:
@@ -177,7 +162,7 @@ def find_scorer(name: str, results: Path | str, device: Device) -> Scorer:
         trained.protocol | {"evaluation": evaluation, "own_scores": own_scores},
         classify,
         trained.size,
-        class_names(trained.folder),
+        stored_classes(trained.folder),
         trained.config.data.channels,
     )
 

@@ -16,7 +16,7 @@ from cycada.core.errors import CycadaError, explain_out_of_memory
 from cycada.core.files import prepare_folder, warn_if_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
-from cycada.evaluation.scoring import HEADLINES, flatten_scores, percent
+from cycada.evaluation.scoring import headline_scores, percent
 from cycada.planning.build import check_labels, load_datasets
 from cycada.planning.plan import StagePlan, load_plugins, plan, replace_epochs_by_steps
 from cycada.planning.rehearsal import memory_of, rehearse
@@ -225,14 +225,9 @@ def _end(config: Config, summary: Summary, tracker: Tracker, products: Products,
 
 def _final_scores(summary: Summary) -> dict[str, float]:
     """Return the headline score of every stage, and as `final/...` that of the last one."""
-    scores = {s.name: _headlines(s) for s in summary.stages}
-    scores |= {"final": _headlines(summary.stages[-1])} if summary.stages else {}
+    scores = {s.name: headline_scores(s.scores) for s in summary.stages}
+    scores |= {"final": headline_scores(summary.stages[-1].scores)} if summary.stages else {}
     return {f"{name}/{key}": value for name, some in scores.items() for key, value in some.items()}
-
-
-def _headlines(result: StageResult) -> dict[str, float]:
-    flat = flatten_scores(result.scores)
-    return {key: value for key, value in flat.items() if key.rpartition("/")[2] in HEADLINES}
 
 
 def _last_grids(summary: Summary) -> dict[str, list[Path]]:

@@ -25,7 +25,7 @@ from cycada.core.lock import locked
 from cycada.core.secrets import redacted
 from cycada.tracking.mlflow_database import prepare_database
 from cycada.tracking.mlflow_model import save_model
-from cycada.tracking.tracker import Details, TrackedModel, run_name, trackers
+from cycada.tracking.tracker import Details, TrackedModel, final_scores, run_name, trackers
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -246,7 +246,7 @@ class MlflowTracker:
     def end_stage(self, files: Iterable[Path], scores: dict[str, float]) -> None:
         """Upload the stage's files, log its last scores as `final/...`, and mark its run as finished."""
         self._upload(self.stage, files)
-        self._log_changed(self.stage, max(self.last_step, 0), {f"final/{k}": v for k, v in scores.items()})
+        self._log_changed(self.stage, max(self.last_step, 0), final_scores(scores))
         if self.not_finite:
             tags = self.client.get_run(self.stage).data.tags
             if tags.get("cycada.not_finite") != str(self.not_finite):
