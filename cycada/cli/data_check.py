@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from cycada.config.recipes import SUFFIXES, recipes
 from cycada.config.schema import Config, data_root, load
+from cycada.core.console import make_plain_console
 from cycada.core.errors import CycadaError
 from cycada.core.registry import check_options
 from cycada.core.yaml_files import override
@@ -267,7 +267,7 @@ def print_checked(checked: Checked) -> None:
         table.add_row(*row)
     for k in shown:
         shares.add_row(*every[k])
-    out = Console(highlight=False)
+    out = make_plain_console()
     out.print(table)
     if checked.classes and any(p.report.labelled for p in checked.parts):
         out.print(shares)

@@ -137,13 +137,13 @@ def _line(head: str, text: str, indent: int) -> str:
 
 def _blocks(entry: Entry) -> Iterator[str]:
     yield entry.name + (f" ({entry.kind})" if entry.kind else "")
-    yield rewrapped(entry.text or entry.sentence)
+    yield rewrap(entry.text or entry.sentence)
     for head, lines in entry.facts:
         if lines:
             yield "\n".join([f"{head}:", *(f"    {line}" for line in lines)])
 
 
-def rewrapped(doc: str, width: int = WIDTH) -> str:
+def rewrap(doc: str, width: int = WIDTH) -> str:
     """Return a docstring in Google's form with its lines broken at another width, between words.
 
     Args:

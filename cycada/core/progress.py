@@ -24,7 +24,7 @@ class Progress:
     """
 
     def __init__(self, quiet: bool = False, whose: str = "", verbose: bool = False) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self.quiet, self.verbose = quiet, verbose
         self._whose = whose and f"{whose}: "
         self._progress: Bars | None = None
