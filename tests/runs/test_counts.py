@@ -381,9 +381,9 @@ def test_the_last_of_many_classes_counts(classes):
     labels = np.arange(classes)
     images = np.arange(classes * 16).reshape(classes, 4, 4) % 251
     np_images = images.astype(np.uint8)
-    from cycada.data.domain import examples
+    from cycada.data.domain import make_image_dataset
 
-    report = check_pairs(examples(np_images, labels, classes, "x"), classes, list(range(classes)))
+    report = check_pairs(make_image_dataset(np_images, labels, classes, "x"), classes, list(range(classes)))
     assert report.ignored == 0
     assert report.counts.tolist() == [1] * classes
 
@@ -466,10 +466,10 @@ def test_reasons_are_grouped():
 
 
 def test_pictures_without_files_contradict_by_their_places():
-    from cycada.data.domain import examples
+    from cycada.data.domain import make_image_dataset
 
     images = np.stack([np.arange(16).reshape(4, 4).astype(np.uint8)] * 2)
-    found = examples(images, np.array([0, 1]), 2, "x", Origin({"4 x 4": 2}))
+    found = make_image_dataset(images, np.array([0, 1]), 2, "x", Origin({"4 x 4": 2}))
     assert warn_of_contradictions(found, ("a", "b")) == [
         "2 pictures are the same in several classes, such as those at 0 and 1 (a, b)."
     ]

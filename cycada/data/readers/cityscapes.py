@@ -39,7 +39,7 @@ WITHOUT: Mapping[int, tuple[str, ...]] = {
 2018, section 5)."""
 
 
-def subset(count: Subset) -> tuple[tuple[str, ...], Palette]:
+def select_classes(count: Subset) -> tuple[tuple[str, ...], Palette]:
     """Return the names and colours of the 19, 16 or 13 classes."""
     names = tuple(name for name in CLASSES if name not in WITHOUT[count])
     return names, tuple(CLASSES[name] for name in names)
@@ -51,7 +51,7 @@ def label_ids(classes: Sequence[str]) -> Sequence[int]:
     return [ids[name] for name in classes]
 
 
-def table(ids: Mapping[str, int], classes: Sequence[str], known: Sequence[int]) -> MaskTable:
+def make_mask_table(ids: Mapping[str, int], classes: Sequence[str], known: Sequence[int]) -> MaskTable:
     """Return the table from the values of mask files to classes.
 
     Args:
@@ -107,7 +107,7 @@ class Cityscapes(SegmentationDomain):
     ) -> None:
         self.folder, self.skip_bad = folder, skip_bad
         self.unlabelled = "train_extra" if extra else "train"
-        self.classes, self.palette = subset(classes)
+        self.classes, self.palette = select_classes(classes)
 
     def images(self, root: Path, split: str) -> SegmentationDataset:
         """Return the images of a split, whether there are masks or not."""
@@ -130,7 +130,7 @@ class Cityscapes(SegmentationDomain):
         if split in ("train_extra", "official_test"):
             return self.images(root, split)
         image_paths = _by_city(images, "_leftImg8bit")
-        ids = table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(34))
+        ids = make_mask_table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(34))
         return find_pairs(
             self,
             image_paths,

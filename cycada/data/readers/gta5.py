@@ -11,7 +11,14 @@ from typing_extensions import override
 from cycada.core.bounds import PathText
 from cycada.core.errors import CycadaError
 from cycada.data.pairs import find_left_out, find_pairs, find_unlabelled, png_by_stem
-from cycada.data.readers.cityscapes import CLASSES, LABEL_IDS, Subset, label_ids, subset, table
+from cycada.data.readers.cityscapes import (
+    CLASSES,
+    LABEL_IDS,
+    Subset,
+    label_ids,
+    make_mask_table,
+    select_classes,
+)
 from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 
 MAT_PARTS = {"train": "trainIds", "test": "valIds", "official_test": "testIds"}
@@ -62,7 +69,7 @@ class Gta5(SegmentationDomain):
         skip_bad: bool = False,
     ) -> None:
         self.folder, self.lists, self.skip_bad = folder, lists, skip_bad
-        self.classes, self.palette = subset(classes)
+        self.classes, self.palette = select_classes(classes)
         listed = (
             ("train",) if lists is None else tuple(MAT_PARTS) if lists.endswith(".mat") else ("train", "test")
         )
@@ -93,7 +100,7 @@ class Gta5(SegmentationDomain):
     def load_split(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = root / self.folder / "images", root / self.folder / "labels"
         image_paths, mask_paths = self._frames_of_list(root, split, png_by_stem(images), png_by_stem(masks))
-        ids = table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(35))
+        ids = make_mask_table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(35))
         return find_pairs(
             self,
             image_paths,

@@ -12,7 +12,7 @@ from cycada.core.bounds import Count, PathText
 from cycada.core.errors import CycadaError
 from cycada.data.masks import read_first_channel
 from cycada.data.pairs import find_left_out, find_pairs, find_unlabelled, png_by_stem
-from cycada.data.readers.cityscapes import subset, table
+from cycada.data.readers.cityscapes import make_mask_table, select_classes
 from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 
 IDS = {
@@ -56,7 +56,7 @@ class SynthiaRandCityscapes(SegmentationDomain):
         skip_bad: bool = False,
     ) -> None:
         self.folder, self.test, self.skip_bad = folder, test, skip_bad
-        self.classes, self.palette = subset(classes)
+        self.classes, self.palette = select_classes(classes)
         self.counts = {"train": 9_400 - test, "test": test}
 
     def mask_values(self, root: Path) -> Sequence[int]:
@@ -79,7 +79,7 @@ class SynthiaRandCityscapes(SegmentationDomain):
             image_paths,
             mask_paths,
             (images, masks),
-            table(IDS, self.classes, range(23)),
+            make_mask_table(IDS, self.classes, range(23)),
             read_first_channel,
             self.skip_bad,
             left_out=find_left_out(images, masks, ending=".png"),
