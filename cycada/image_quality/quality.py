@@ -158,8 +158,7 @@ def _measure(
     if not translations:
         raise CycadaError(
             f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) translates nothing, so there is no "
-            "quality "
-            "to measure."
+            "quality to measure."
         )
     metrics: dict[str, StreamingMetric] = {"pixels": Pixels()}
     if datasets.palette and "labels" in missing:
@@ -205,8 +204,7 @@ def _measure(
     if scorer and "fcn" in missing and not {"st", "real"} & set(blocks["fcn"]):
         raise CycadaError(
             f"{folder.path}: neither the source's nor the target's test images have labels, so the scorer's "
-            "predictions "
-            "cannot be scored."
+            "predictions cannot be scored."
         )
     return blocks
 

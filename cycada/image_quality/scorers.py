@@ -120,10 +120,8 @@ def _load(name: str, results: Path | str, device: Device) -> _Trained:
         known = ", ".join(r for r in stage.specs if kind_of(r) == "f") or "none"
         raise CycadaError(
             f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier '{role}'. It has: "
-            f"{known}. "
-            "A scorer is a classifier or segmenter that was trained on the target's real images, such as the "
-            "f_t of a "
-            "stage with the method target_only."
+            f"{known}. A scorer is a classifier or segmenter that was trained on the target's real images, "
+            "such as the f_t of a stage with the method target_only."
         )
     classes = stored_classes(folder)
     net = trained_network(folder, config, stage, role, len(classes)).to(device.torch_device)

@@ -32,7 +32,7 @@ from cycada.inference.loading import (
     mask_values_of,
     predicts_masks,
 )
-from cycada.inference.model_card import card, data_name
+from cycada.inference.model_card import data_name, make_model_card
 from cycada.inference.portable import write_onnx, write_program
 from cycada.inference.translator import translation
 from cycada.methods import Direction
@@ -88,12 +88,12 @@ def export(
     prepare_folder(out)
     from cycada.inference.hub import HubModel  # imports huggingface_hub
 
-    write_text(out / CARD, card(about, folder))
+    write_text(out / CARD, make_model_card(about, folder))
     HubModel(about, net).save_pretrained(out)
     read_export(out)  # what cannot be read back is no export
     formats = ({ONNX: write_onnx} if onnx else {}) | ({PT2: write_program} if torch_export else {})
     any_size = {name: write(net, about, out / name) for name, write in formats.items()}
-    write_text(out / CARD, card(about, folder, any_size))
+    write_text(out / CARD, make_model_card(about, folder, any_size))
     return tuple(out / name for name in (WEIGHTS, CONFIG, CARD, *formats))
 
 

@@ -221,8 +221,7 @@ def build_untrained(about: Exported, file: Path | str) -> nn.Module:
     except CycadaError as error:
         hint = (
             f" It was made with the plug-ins {', '.join(about.plugins)}: import them first, with their "
-            "folder on "
-            "PYTHONPATH."
+            "folder on PYTHONPATH."
             if about.plugins
             else ""
         )

@@ -68,8 +68,7 @@ def load_model(
         if network not in (None, about.role):
             raise CycadaError(
                 f"{what}: found the network '{about.role}' only, not '{network}'. Export that one, too, or "
-                "name "
-                "the run."
+                "name the run."
             )
         return _from_export(net, about, device, precision)
     folder = find_stage(what, results, network)
@@ -157,8 +156,7 @@ def predictor_of(
     if "target" not in classifiers:
         raise CycadaError(
             f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier of the target. "
-            "Name a "
-            "stage that has f_t, or translate pictures with: cycada translate"
+            "Name a stage that has f_t, or translate pictures with: cycada translate"
         )
     segmentation = predicts_masks(config)
     return Predictor(

@@ -85,8 +85,7 @@ def find_stage(what: Path | str, results: Path | str = "results", role: str | No
     if not having and (role or not finished):
         raise CycadaError(
             f"{first}: found no finished stage of '{name}' with {role or 'f_t'}, of {len(folders)} stages. "
-            "Run the "
-            "experiment again, or name a run folder."
+            "Run the experiment again, or name a run folder."
         )
     return find_run((having or finished)[0].path, results)
 
