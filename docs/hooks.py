@@ -24,7 +24,7 @@ from pydantic_core import PydanticUndefined
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import cycada
-from cycada.data import domains, scene_domains
+from cycada.data import domains, segmentation_domains
 from cycada.losses import losses
 from cycada.methods import methods
 from cycada.metrics import criteria, monitors, scores
@@ -166,7 +166,7 @@ def domains_page() -> str:
         "`cycada data list` says which of their files are there.\n\n## Image labels\n\n"
         + table(heads, rows(domains))
         + "\n## Masks and translations\n\n"
-        + table(heads, rows(scene_domains))
+        + table(heads, rows(segmentation_domains))
     )
 
 
@@ -345,8 +345,8 @@ def python_page() -> str:
         "",
         "What the command line does, as functions of the package. Registries are mappings: "
         "`cycada.losses.losses`, `cycada.methods.methods`, `cycada.data.domains`, "
-        "`cycada.data.scene_domains`, `cycada.networks.NETWORKS`, `cycada.metrics.scores`. All mistakes of a "
-        "user are `cycada.CycadaError`.",
+        "`cycada.data.segmentation_domains`, `cycada.networks.NETWORKS`, `cycada.metrics.scores`. All "
+        "mistakes of a user are `cycada.CycadaError`.",
         "",
     ]
     order = [

@@ -64,7 +64,7 @@ def experiment_schema() -> dict[str, Any]:
     No key is required, since a file may use another one, and every key may be null, which resets it.
     """
     from cycada.config.schema import Config
-    from cycada.data import domains, scene_domains
+    from cycada.data import domains, segmentation_domains
     from cycada.losses import losses
     from cycada.methods import methods
     from cycada.networks import NETWORKS
@@ -79,7 +79,7 @@ def experiment_schema() -> dict[str, Any]:
     }
     data, stage = models["Data"]["properties"], models["Stage"]["properties"]
     for side in ("source", "target"):
-        data[side] = _named([*domains, *scene_domains]) | {"description": data[side]["description"]}
+        data[side] = _named([*domains, *segmentation_domains]) | {"description": data[side]["description"]}
     for owner in (made["properties"], stage):
         owner["networks"] = networks | {"description": owner["networks"]["description"]}
     stage["method"] |= {"enum": list(methods)}

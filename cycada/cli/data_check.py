@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from cycada.config.recipes import SUFFIXES, recipes
 from cycada.config.schema import Config, data_root, load
+from cycada.core.console import make_plain_console
 from cycada.core.errors import CycadaError
 from cycada.core.registry import check_options
 from cycada.core.yaml_files import override
-from cycada.data import Domain, ImageSet, SceneDomain, scene_domains
+from cycada.data import Domain, ImageSet, SegmentationDomain, segmentation_domains
 from cycada.data.doubts import group_doubts, summarize_left_out
-from cycada.data.inspect import DatasetReport, Section, check, sheet
-from cycada.data.scenes import Palette, evenly_spaced
+from cycada.data.inspect import DatasetReport, Section, check_pairs, write_contact_sheet
+from cycada.data.segmentation import Palette, evenly_spaced
 from cycada.metrics.many_classes import EACH, worst_and_best
-from cycada.planning.build import check_same_classes, prepared_domain
+from cycada.planning.build import build_domain, check_same_classes
 from cycada.planning.plan import plan
-from cycada.runs.counts import contradictions, warn_of_absent_classes, warn_of_absent_labels
+from cycada.runs.counts import warn_of_absent_classes, warn_of_absent_labels, warn_of_contradictions
 
 COLUMNS = ("", "pairs", "skipped", "read", "bad", "labels", "ignored", "W x H")
 SHOWN = 4
@@ -39,28 +39,30 @@ class Part:
         title: What the part is called, such as "source train".
         count: The number of pairs in the split.
         report: What the sample showed.
-        scenes: The data of the split, if it could be opened.
+        dataset: The data of the split, if it could be opened.
         fault: Why it could not be opened.
     """
 
     title: str
     count: int
     report: DatasetReport
-    scenes: ImageSet | None = None
+    dataset: ImageSet | None = None
     fault: str = ""
 
     @property
     def skipped(self) -> Mapping[str, str]:
         """The bad pairs that are left out: name -> reason."""
-        return self.scenes.skipped if self.scenes else {}
+        return self.dataset.skipped if self.dataset else {}
 
     def notes(self, classes: Sequence[str]) -> list[str]:
         """List what a user should know about this part before training: doubtful files and absent classes."""
-        if self.scenes is None:
+        if self.dataset is None:
             return []
-        notes = group_doubts(self.scenes.doubts(self.report.sound))
-        if self.scenes.image_labels is not None:
-            notes += warn_of_absent_labels(self.scenes, classes) + contradictions(self.scenes, classes)
+        notes = group_doubts(self.dataset.doubts(self.report.sound))
+        if self.dataset.image_labels is not None:
+            notes += warn_of_absent_labels(self.dataset, classes) + warn_of_contradictions(
+                self.dataset, classes
+            )
         elif self.report.labelled:
             notes += warn_of_absent_classes(classes, self.report.counts, self.report.read, self.count)
         return notes
@@ -96,7 +98,7 @@ class Checked:
             r = p.report
             pixels = int(r.counts.sum()) + r.ignored
             # the sizes of the files themselves, before the images were scaled
-            own_sizes = p.scenes.sizes(r.sound) if p.scenes else {}
+            own_sizes = p.dataset.sizes(r.sound) if p.dataset else {}
             sizes = ", ".join(f"{size} ({n})" for size, n in Counter(own_sizes or r.sizes).most_common(3))
             ignored = f"{100 * r.ignored / pixels:.2f} %" if pixels else "-"
             cells = (
@@ -131,10 +133,10 @@ class Checked:
                 if p.report.sound
                 else []
             )
-            if p.scenes and rows:
-                sections.append(Section(p.title, p.scenes, rows))
+            if p.dataset and rows:
+                sections.append(Section(p.title, p.dataset, rows))
         if sections:
-            sheet(sections, self.classes, self.palette, path)
+            write_contact_sheet(sections, self.classes, self.palette, path)
         return bool(sections)
 
 
@@ -156,15 +158,15 @@ def check_named(
     Raises:
         CycadaError: There is no such file or domain, or a domain cannot be opened.
     """
-    if what.endswith(SUFFIXES) or (what not in scene_domains and what in recipes()):
+    if what.endswith(SUFFIXES) or (what not in segmentation_domains and what in recipes()):
         config = load(Path(what), [*settings, *([f"data.root={root}"] if root else ())])
         return check_config(config, samples), config.results / "experiments" / config.name / "data.png"
-    entry = scene_domains[what]
+    entry = segmentation_domains[what]
     domain = entry(**check_options(entry, override({}, settings), what))
     return check_domain(domain, root or data_root(), split, samples), None
 
 
-def check_domain(domain: SceneDomain, root: Path, split: str, samples: int) -> Checked:
+def check_domain(domain: SegmentationDomain, root: Path, split: str, samples: int) -> Checked:
     """Check one split of a domain with masks.
 
     Args:
@@ -176,13 +178,13 @@ def check_domain(domain: SceneDomain, root: Path, split: str, samples: int) -> C
     Raises:
         CycadaError: The split cannot be opened.
     """
-    scenes = domain.load(root, split)
+    dataset = domain.load(root, split)
     classes = tuple(domain.classes)
     return Checked(
         domain.name,
         classes,
         domain.palette,
-        (Part(split, len(scenes), _report(scenes, classes, samples), scenes),),
+        (Part(split, len(dataset), _report(dataset, classes, samples), dataset),),
     )
 
 
@@ -198,10 +200,10 @@ def check_config(config: Config, samples: int) -> Checked:
     plans = plan(config)
     root = config.data.resolved_root()
     opened: list[tuple[str, ImageSet | str]] = []
-    domains_by_side: dict[str, Domain | SceneDomain] = {}
+    domains_by_side: dict[str, Domain | SegmentationDomain] = {}
     for side in ("source", "target"):
         known_classes = domains_by_side["source"].classes if domains_by_side else ()
-        domain = prepared_domain(config, plans, side, known_classes)
+        domain = build_domain(config, plans, side, known_classes)
         domains_by_side[side] = domain
         for split in dict.fromkeys(("train", domain.unlabelled, "test")):
             if split in domain.splits:
@@ -212,10 +214,10 @@ def check_config(config: Config, samples: int) -> Checked:
     named = domains_by_side["source"] if domains_by_side["source"].classes else domains_by_side["target"]
     classes, palette = tuple(named.classes), getattr(named, "palette", ())
     parts = tuple(
-        Part(title, 0, _report(None, classes, 0), fault=scenes)
-        if isinstance(scenes, str)
-        else Part(title, len(scenes), _report(scenes, classes, samples), scenes)
-        for title, scenes in opened
+        Part(title, 0, _report(None, classes, 0), fault=dataset)
+        if isinstance(dataset, str)
+        else Part(title, len(dataset), _report(dataset, classes, samples), dataset)
+        for title, dataset in opened
     )
     try:
         check_same_classes(domains_by_side["source"].classes, domains_by_side["target"].classes)
@@ -238,10 +240,10 @@ def _opened(domain: Any, root: Path, split: str, download: bool, images_only: bo
     return found
 
 
-def _report(scenes: ImageSet | None, classes: tuple[str, ...], samples: int) -> DatasetReport:
+def _report(dataset: ImageSet | None, classes: tuple[str, ...], samples: int) -> DatasetReport:
     return (
-        check(scenes, len(classes), evenly_spaced(len(scenes), samples))
-        if scenes
+        check_pairs(dataset, len(classes), evenly_spaced(len(dataset), samples))
+        if dataset
         else DatasetReport.nothing(len(classes))
     )
 
@@ -265,7 +267,7 @@ def print_checked(checked: Checked) -> None:
         table.add_row(*row)
     for k in shown:
         shares.add_row(*every[k])
-    out = Console(highlight=False)
+    out = make_plain_console()
     out.print(table)
     if checked.classes and any(p.report.labelled for p in checked.parts):
         out.print(shares)
@@ -278,8 +280,8 @@ def print_checked(checked: Checked) -> None:
     for p in checked.parts:
         for line in p.notes(checked.classes):
             print(f"warning: {p.title}: {line}", file=sys.stderr)
-        if p.scenes and p.scenes.left_out:
-            out.print(f"{p.title}: left out: {summarize_left_out(p.scenes.left_out)}", soft_wrap=True)
+        if p.dataset and p.dataset.left_out:
+            out.print(f"{p.title}: left out: {summarize_left_out(p.dataset.left_out)}", soft_wrap=True)
         if p.skipped:
             out.print(
                 f"{p.title}: {len(p.skipped)} bad pairs are left out: {', '.join(list(p.skipped)[:20])}",

@@ -135,11 +135,11 @@ def _disk(results: Path) -> Iterator[Finding]:
 
 def _data(root: Path) -> Finding:
     """Return which domains have at least one of their files under the data root; no image is opened."""
-    from cycada.data import domains, scene_domains
+    from cycada.data import domains, segmentation_domains
     from cycada.data.inspect import default_instance
 
     found = []
-    known: dict[str, Any] = {**domains, **scene_domains}
+    known: dict[str, Any] = {**domains, **segmentation_domains}
     for name, entry in known.items():
         plain = default_instance(entry)
         folder = root / str(getattr(plain, "folder", ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from cycada.core.errors import CycadaError, memory_named, os_message
+from cycada.core.errors import CycadaError, explain_out_of_memory, os_message
 
 STOPPED = 130
 """The exit code after Ctrl-C, which is not an error."""
@@ -14,7 +14,7 @@ STOPPED = 130
 def run_command(command: Callable[[], object]) -> None:
     """Run a command; what goes wrong is printed as one message, and the process exits with its code."""
     try:
-        with memory_named():
+        with explain_out_of_memory():
             command()
     except CycadaError as error:
         print(error if error.exit_code == STOPPED else f"error: {error}", file=sys.stderr)

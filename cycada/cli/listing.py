@@ -19,7 +19,7 @@ from cycada.config import recipes
 from cycada.core.errors import CycadaError, nearest
 from cycada.core.registry import Registry, needs, option_defaults
 from cycada.core.sources import look_for_modules_in
-from cycada.data import SceneDomain, domains, scene_domains
+from cycada.data import SegmentationDomain, domains, segmentation_domains
 from cycada.data.inspect import default_instance
 from cycada.losses import losses
 from cycada.methods import Method, methods
@@ -137,13 +137,13 @@ def _line(head: str, text: str, indent: int) -> str:
 
 def _blocks(entry: Entry) -> Iterator[str]:
     yield entry.name + (f" ({entry.kind})" if entry.kind else "")
-    yield rewrapped(entry.text or entry.sentence)
+    yield rewrap(entry.text or entry.sentence)
     for head, lines in entry.facts:
         if lines:
             yield "\n".join([f"{head}:", *(f"    {line}" for line in lines)])
 
 
-def rewrapped(doc: str, width: int = WIDTH) -> str:
+def rewrap(doc: str, width: int = WIDTH) -> str:
     """Return a docstring in Google's form with its lines broken at another width, between words.
 
     Args:
@@ -243,10 +243,10 @@ def _method_facts(name: str, method: Method) -> tuple[tuple[str, tuple[str, ...]
         + ", ".join(f"{weight:g} {term}" for term, weight in p.terms.items())
         for p in method.phases
     )
-    on_scenes = method.options.on_scenes()
+    for_masks = method.options.segmentation_defaults()
     options = tuple(
         f"{f.name} = {_yaml(f.default)}"
-        + (f" (segmentation: {_yaml(on_scenes[f.name])})" if f.name in on_scenes else "")
+        + (f" (segmentation: {_yaml(for_masks[f.name])})" if f.name in for_masks else "")
         for f in dataclasses.fields(method.options)
     )
     return (
@@ -267,16 +267,16 @@ def _domains() -> list[Entry]:
         )
         for name, domain in domains.items()
     ]
-    scenes = []
-    for name, domain in scene_domains.items():
+    with_masks = []
+    for name, domain in segmentation_domains.items():
         instance = default_instance(domain)
         # default_instance returns a phrase for a domain whose classes depend on options without defaults.
-        classes = f", {len(instance.classes)} classes" if isinstance(instance, SceneDomain) else ""
+        classes = f", {len(instance.classes)} classes" if isinstance(instance, SegmentationDomain) else ""
         facts = _domain_facts(name, domain, f"with masks{classes}" if domain.labelled else "without labels")
-        scenes.append(
+        with_masks.append(
             Entry(name, _first_line(domain), _doc(domain), facts, "images with masks, or to translate")
         )
-    return images + scenes
+    return images + with_masks
 
 
 def _domain_facts(name: str, domain: Any, images: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -356,7 +356,7 @@ def _use(name: str, phrase: str) -> tuple[str, ...]:
 def _plugins() -> list[Entry]:
     """Return what plug-ins have registered."""
     registries: Sequence[Registry[Any]] = (
-        losses, methods, domains, scene_domains, scores, criteria, monitors, *NETWORKS.values()
+        losses, methods, domains, segmentation_domains, scores, criteria, monitors, *NETWORKS.values()
     )  # fmt: skip
     return [
         Entry(

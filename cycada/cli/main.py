@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cycada import __version__
@@ -26,6 +25,7 @@ from cycada.cli.style import style
 from cycada.cli.translate import export, translate
 from cycada.cli.values import COUNT, JOBS, PATH
 from cycada.cli.verify import verify
+from cycada.core.console import make_plain_console
 from cycada.core.errors import CycadaError
 from cycada.core.progress import Progress
 
@@ -117,7 +117,7 @@ def run(
     if as_json:
         print(json.dumps(summary.as_dict()))
     else:
-        _print_summary(summary, screen.console)
+        _print_summary(summary)
 
 
 def _screen(quiet: bool, verbose: bool) -> Progress:
@@ -126,7 +126,7 @@ def _screen(quiet: bool, verbose: bool) -> Progress:
     return Progress(quiet=quiet, verbose=verbose)
 
 
-def _print_summary(summary: Any, console: Console) -> None:
+def _print_summary(summary: Any) -> None:
     table = Table(
         title=f"{summary.name}, seed {summary.seed}, last step, "
         "no target label in training or checkpoint selection"
@@ -140,7 +140,7 @@ def _print_summary(summary: Any, console: Console) -> None:
     for s in summary.stages:
         shown = [percent(s.scores[d]) if d in s.scores else "-" for d in sides]
         table.add_row(s.name, s.label, *shown, f"{s.seconds:.0f}", "reused" if s.reused else "")
-    out = Console(highlight=False)
+    out = make_plain_console()
     out.print(table)
     grids = [grid for s in summary.stages for grid in sorted((s.folder / "images").glob("grid_*.png"))[-1:]]
     for s in summary.stages:
@@ -206,7 +206,7 @@ def _check_one(config: Path, overrides: list[str]) -> None:
         frozen = f"\nfrozen: {' '.join(p.frozen)}" if p.frozen else ""
         length = f"{p.stage.steps} x {p.stage.batch}{f': {p.epochs}' if p.epochs else ''}"
         table.add_row(p.name, p.stage.method, length, phases + frozen, terms)
-    Console(highlight=False).print(table)
+    make_plain_console().print(table)
 
 
 @app.command()
@@ -400,7 +400,7 @@ def report(
         table.add_column(head, justify="left" if i == 0 else "right")
     for row in written.results.rows:
         table.add_row(*row[:5])
-    Console(highlight=False).print(table)
+    make_plain_console().print(table)
     for note in [*written.failures, *written.missing]:
         print(f"note: {note}", file=sys.stderr)
     print(f"Report: {written.folder / 'report.html'}")
@@ -412,14 +412,14 @@ DataRoot = Annotated[Path, typer.Option("--root", envvar="CYCADA_DATA", parser=P
 @data_app.command("list")
 def data_list(root: DataRoot = Path("data")) -> None:
     """List all domains, the files that each expects under the data root, and which of these exist."""
-    from cycada.data.inspect import listing
+    from cycada.data.inspect import list_domains
 
     table = Table(title=f"Data under {root.resolve()}")
     for column in ("domain", "labels", "files expected", "found"):
         table.add_column(column, overflow="fold")
-    for row in listing(root):
+    for row in list_domains(root):
         table.add_row(*row)
-    Console(highlight=False).print(table)
+    make_plain_console().print(table)
 
 
 @data_app.command("check")

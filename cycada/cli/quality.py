@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cycada.cli.values import PATH
+from cycada.core.console import make_plain_console
 
 
 def quality(
@@ -65,6 +65,6 @@ def quality(
             shown.add_column("" if i == 0 else head, justify="left" if i == 0 else "right", overflow="fold")
         for cells in transposed:
             shown.add_row(*cells)
-        Console(highlight=False).print(shown)
+        make_plain_console().print(shown)
     for note in notes(qualities):
         print(note, file=sys.stderr)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from cycada.core.console import make_plain_console
 from cycada.core.errors import list_some
 from cycada.evaluation.scoring import headline, percent
 from cycada.metrics.many_classes import cut, lowest
@@ -37,7 +37,7 @@ def print_scores(scores: Mapping[str, Any]) -> None:
             *((cut(classes[k]), *(_share(of[k]) for of in by_class.values())) for k in shown),
         ]
         _fill(table, ("class", *domains), rows)
-    out = Console(highlight=False)
+    out = make_plain_console()
     out.print(table)
     if len(classes) > ACROSS and len(shown) < len(classes):
         out.print(
@@ -47,7 +47,7 @@ def print_scores(scores: Mapping[str, Any]) -> None:
     for name, values in domains.items():
         if absent := [c for c, share in zip(classes, values["class_accuracy"], strict=True) if share is None]:
             over = f"the mean is over {len(classes) - len(absent)} of {len(classes)} classes"
-            out.print(f"{name}: {over}; its test set does not hold: {list_some(absent)}.", markup=False)
+            out.print(f"{name}: {over}; its test set does not hold: {list_some(absent)}.")
 
 
 def _share(value: float | None) -> str:
@@ -56,6 +56,6 @@ def _share(value: float | None) -> str:
 
 def _fill(table: Table, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for head in heads:
-        table.add_column(head.replace("[", r"\["), justify="right")
+        table.add_column(head, justify="right")
     for row in rows:
-        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+        table.add_row(*row)

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from cycada.cli.values import COUNT, INDEX, NON_NEGATIVE, PATH, SEED, SHARE
 from cycada.core.bounds import Home
+from cycada.core.console import make_plain_console
 from cycada.core.errors import CycadaError
 from cycada.core.registry import typed
 
@@ -217,8 +216,8 @@ def score(
     for i, head in enumerate(shown.heads):
         table.add_column(head, justify="left" if i == 0 else "right")
     for row in shown.rows:
-        table.add_row(*map(escape, row))
-    Console(highlight=False).print(table)
+        table.add_row(*row)
+    make_plain_console().print(table)
     for note in shown.notes:
         print(f"note: {note}", file=sys.stderr)
     if out:

@@ -14,7 +14,9 @@ from cycada.config.schema import Config
 from cycada.core.progress import Progress
 from cycada.runs import run as runs
 from cycada.runs.run import Products, Summary
-from cycada.sweeps import sweep as sweeps
+from cycada.sweeps.launchers import make_launcher
+from cycada.sweeps.plan import plan_sweep
+from cycada.sweeps.sweep import run_sweep
 from cycada.tracking.tracker import TrackedModel
 
 
@@ -62,7 +64,9 @@ def sweep(
         CycadaError: For mistakes in the sweep, its experiments or the data.
         Interrupted: After Ctrl-C, when all that ran is saved.
     """
-    return sweeps.sweep(file, assignments, seeds, jobs, cluster, screen, PRODUCTS)
+    planned = plan_sweep(file, assignments, seeds)
+    launcher = make_launcher(cluster, jobs, planned.results / "sweeps" / "logs", planned.sweep.cluster)
+    return run_sweep(planned, launcher, screen, PRODUCTS)
 
 
 def report_files(config: Config, summary: Summary, folder: Path) -> list[Path]:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from cycada.cli.completion import run_ids
 from cycada.cli.values import PATH
+from cycada.core.console import make_plain_console
 from cycada.core.errors import CycadaError
 
 
@@ -59,7 +58,7 @@ def verify(
             table.add_column(column, overflow="fold")
         for v in verdicts:
             for i, (what, right, seen) in enumerate(v.checks):
-                table.add_row(*((v.run, v.stage) if i == 0 else ("", "")), what, words[right], escape(seen))
-        Console(highlight=False).print(table)
+                table.add_row(*((v.run, v.stage) if i == 0 else ("", "")), what, words[right], seen)
+        make_plain_console().print(table)
     if message := complaint(verdicts):
         raise CycadaError(message)

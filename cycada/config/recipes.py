@@ -1,4 +1,4 @@
-"""The shipped recipes, which lie in the package and are found by name where no file is meant.
+"""The shipped recipes: configs inside the package, which are found by name where there is no such file.
 
 The folder `cycada/configs` is a link to `configs` in the repository, and a folder of the installed package.
 """
@@ -55,17 +55,18 @@ def _rows() -> dict[str, tuple[str, str]]:
 def find_config(word: Path | str, folder: Path = Path()) -> Path:
     """Return the config file that a word names.
 
-    It is a file that exists, in `folder` or else in the working directory, or else a shipped recipe, which
-    is then named on stderr. The ending `.yaml` may be left out. Of the name of a recipe its last part is
-    enough where one recipe of that name lies nearest to the top: `cyclegan` is `translation/cyclegan`.
+    Files come first: one in `folder`, then one in the working directory. If there is none, the word names a
+    shipped recipe, and a line on stderr says which one was taken. The ending `.yaml` may be left out. The
+    last part of a recipe's name is enough if it names one recipe only; of several, the one in the fewest
+    folders is taken. `cyclegan` is `translation/cyclegan`.
 
     Args:
         word: A path, or the name of a recipe.
         folder: The folder from which a relative path starts, such as that of the file which uses this one.
 
     Raises:
-        CycadaError: There is neither a file nor a recipe; the message lists similar names. Or several recipes
-            are meant.
+        CycadaError: There is neither a file nor a recipe of this name, or there are several recipes. The
+            message lists similar names.
     """
     try:
         path = Path(word).expanduser()
@@ -84,6 +85,7 @@ def find_config(word: Path | str, folder: Path = Path()) -> Path:
 
 
 def _shipped(name: str, word: str) -> Path:
+    """Return the file of the recipe that a name, or the last part of one, stands for."""
     found = recipes()
     same_end = [other for other in found if other == name or other.endswith(f"/{name}")]
     depth = min((other.count("/") for other in same_end), default=0)

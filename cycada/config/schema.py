@@ -15,8 +15,9 @@ from cycada.config.data import Data, data_root
 from cycada.config.fields import LONGEST, Module, Name, Spec, Strict, is_name, without_null
 from cycada.config.loading import COMMANDS, read_as
 from cycada.config.mistakes import advice, mistakes
+from cycada.config.optimizers import OptimizerConfig, Rate, ScheduleConfig
 from cycada.config.settings import EvaluationConfig, Logging, Tracking
-from cycada.config.stages import AugmentConfig, Loss, OptimizerConfig, RampConfig, Rate, ScheduleConfig, Stage
+from cycada.config.stages import AugmentConfig, Loss, RampConfig, Stage
 from cycada.core.bounds import Home, Seed, Whole, known_device
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.sizes import shapes_of

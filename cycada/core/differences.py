@@ -8,7 +8,7 @@ from typing import Any
 from cycada.core.errors import list_some
 
 
-def dotted(value: Any, prefix: str = "") -> dict[str, Any]:
+def flatten_keys(value: Any, prefix: str = "") -> dict[str, Any]:
     """Return nested mappings as a flat one with dotted keys: `{a: {b: 1}}` becomes `{a.b: 1}`.
 
     Args:
@@ -22,7 +22,7 @@ def dotted(value: Any, prefix: str = "") -> dict[str, Any]:
     return {
         k: v
         for key, below in value.items()
-        for k, v in dotted(below, f"{prefix}.{key}" if prefix else str(key)).items()
+        for k, v in flatten_keys(below, f"{prefix}.{key}" if prefix else str(key)).items()
     }
 
 
@@ -32,7 +32,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, t
     Returns:
         Dotted key to the values in `one` and in `other`, None where it is not set.
     """
-    first, second = dotted(one), dotted(other)
+    first, second = flatten_keys(one), flatten_keys(other)
     keys = dict.fromkeys([*first, *second])
     return {key: (first.get(key), second.get(key)) for key in keys if first.get(key) != second.get(key)}
 

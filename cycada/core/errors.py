@@ -62,7 +62,7 @@ def nearest(name: object, names: Iterable[str]) -> str:
 
 
 @contextmanager
-def memory_named(where: str = "") -> Iterator[None]:
+def explain_out_of_memory(where: str = "") -> Iterator[None]:
     """Turn running out of memory, within a `with` block, into a CycadaError that says what to lower.
 
     Args:

@@ -11,7 +11,7 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 
 SECONDS_BETWEEN_LINES = 10.0
-"""Least time between two lines about work that reports no losses, such as translating a folder."""
+"""Least number of seconds between two lines of work without losses, such as the translation of a folder."""
 
 
 class Progress:
@@ -19,12 +19,12 @@ class Progress:
 
     Args:
         quiet: Whether to show warnings only.
-        whose: Name of the run, which warnings begin with where several runs write to one screen.
-        verbose: Whether to print every reported value, also monitors and norms of gradients.
+        whose: Name of the run, with which its warnings begin where several runs write to one screen.
+        verbose: Whether to print every reported value, and so monitors and norms of gradients, too.
     """
 
     def __init__(self, quiet: bool = False, whose: str = "", verbose: bool = False) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self.quiet, self.verbose = quiet, verbose
         self._whose = whose and f"{whose}: "
         self._progress: Bars | None = None

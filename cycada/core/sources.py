@@ -29,7 +29,7 @@ def plugin_source(entry: object) -> str:
     """Return a hash of the source files of an entry that a plug-in is registering.
 
     It must be called during the registration. The files are the one that registers the entry, the one that
-    defines it, and all modules in the same folder or package that these import, at any place in them.
+    defines it, and all modules in the same folder or package that these two import, also inside functions.
 
     Returns:
         16 hex characters that depend on every byte of the files; empty for an entry of the toolkit itself.

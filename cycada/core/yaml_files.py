@@ -252,7 +252,7 @@ def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
 
     Args:
         data: The mapping.
-        assignments: Texts, see `typed` for their values and `put` for their keys.
+        assignments: Texts, see `parse_value` for their values and `put` for their keys.
 
     Raises:
         CycadaError: An assignment has no `=` or no key.
@@ -264,11 +264,11 @@ def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
             raise CycadaError(
                 f"Override {shown(assignment)}: expected key=value, for example stages.pixel.steps=100."
             )
-        result = put(result, path, typed(text, f"override {path}"))
+        result = put(result, path, parse_value(text, f"override {path}"))
     return result
 
 
-def typed(text: str, name: str) -> Any:
+def parse_value(text: str, name: str) -> Any:
     """Return the value that a text after `=` stands for.
 
     Args:
@@ -305,14 +305,6 @@ def put(data: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
     for key in reversed(keys):
         value = {key: value}
     return merge(_open(data, keys[:-1]), value)
-
-
-def dotted(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with dotted keys, `{stages.pixel.steps: 3}`, as nested mappings."""
-    result: dict[str, Any] = {}
-    for key, value in settings.items():
-        result = put(result, key, value)
-    return result
 
 
 def _open(data: Mapping[str, Any], parts: Sequence[str]) -> dict[str, Any]:

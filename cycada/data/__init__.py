@@ -13,7 +13,12 @@ from cycada.data.image_set import BatchStream, ImageSet, Sample, SampleBatch, St
 from cycada.data.loaders import Augment, LoaderStream, Stream, sample_loader, to_bytes, to_float
 from cycada.data.photometric import photometric
 from cycada.data.resize import resize_images, resize_logits, resize_mask
-from cycada.data.scenes import SceneDomain, SegmentationDataset, domain_title, scene_domains
+from cycada.data.segmentation import (
+    SegmentationDataset,
+    SegmentationDomain,
+    domain_title,
+    segmentation_domains,
+)
 from cycada.data.transforms import convert, mask_patches
 
 import_folder(__name__, list(__path__))
@@ -30,8 +35,8 @@ __all__ = [
     "ResizedDataset",
     "Sample",
     "SampleBatch",
-    "SceneDomain",
     "SegmentationDataset",
+    "SegmentationDomain",
     "Split",
     "Stream",
     "StreamSettings",
@@ -45,7 +50,7 @@ __all__ = [
     "resize_logits",
     "resize_mask",
     "sample_loader",
-    "scene_domains",
+    "segmentation_domains",
     "to_bytes",
     "to_float",
 ]

@@ -35,9 +35,9 @@ class Origin:
     """Origin of the images of a dataset, for the line that reports what was read.
 
     Attributes:
-        sizes: Number of image files of each size, by 'W x H'; empty for a domain whose files all have one
-            size.
-        stored: 'W x H' of the files of such a domain.
+        sizes: Number of image files of each size, by 'W x H'; empty for a domain whose files all have the
+            same size.
+        stored: That size, 'W x H'; empty where the files have sizes of their own.
         files: The file of each image, in order; empty where one file holds several images.
         digests: Digest of the pixels of each image, as they were read; empty where it was not computed.
         left_out: Files beside the images that were not read, each with the reason.
@@ -234,8 +234,8 @@ class Wanted:
         size: Side of the square images in pixels (data.size).
         resize: How images are brought to this size (data.resize).
         labels: Whether the training images need labels; those of an unlabelled target do not.
-        memory: Largest size in megabytes of a set that is kept in memory. A domain that `streams` returns
-            larger ones as files.
+        memory: Largest size in megabytes of a set that is kept in memory. A larger set is read from its files
+            when its images are needed, if the domain `streams`.
         classes: Class names of the source, for a target that does not name its own.
     """
 
@@ -389,14 +389,14 @@ def class_names(names: Sequence[object], where: str) -> tuple[str, ...]:
 
 
 def check_brightest(value: int, file: str) -> None:
-    """Check that images are not of a range of 0..1.
+    """Check that the values of uint8 images use the range 0..255 and not 0..1.
 
     Args:
         value: Largest value of all images.
         file: The file that they come from, for the error.
 
     Raises:
-        CycadaError: It is at most 1.
+        CycadaError: The largest value is at most 1.
     """
     if value <= 1:
         raise CycadaError(
@@ -404,10 +404,10 @@ def check_brightest(value: int, file: str) -> None:
         )
 
 
-def examples(
+def make_image_dataset(
     images: np.ndarray, labels: np.ndarray | None, classes: int, file: str, origin: Origin = Origin()
 ) -> ImageDataset:
-    """Return checked arrays as a dataset.
+    """Check arrays of images and labels, and return them as a dataset.
 
     Args:
         images: (N, H, W) or (N, H, W, C) with C = 1 or 3, uint8 in 0..255 or floating point in [0, 1].
@@ -417,7 +417,7 @@ def examples(
         origin: The files of the single images.
 
     Raises:
-        CycadaError: Shape, type or range is another one.
+        CycadaError: The shape, the type or the range of an array is not the one above.
     """
     if images.ndim == 3:
         images = images[..., None]

@@ -10,14 +10,14 @@ from typing_extensions import override
 
 from cycada.data.image_set import Image, ImageSet, Mask, Sample
 from cycada.data.resize import resize_sample
-from cycada.data.scenes import SegmentationDataset
+from cycada.data.segmentation import SegmentationDataset
 
 
 class ResizedDataset(SegmentationDataset):
     """Dataset whose images are resized to `size` by antialiased bilinear interpolation.
 
     Args:
-        scenes: Images and masks at their own sizes.
+        dataset: Images and masks at their own sizes.
         size: (height, width) in pixels.
         full_resolution_masks: Keep masks at their own size, to score at full resolution; otherwise they are
             resized with their images, by taking the nearest pixel.
@@ -26,14 +26,14 @@ class ResizedDataset(SegmentationDataset):
 
     def __init__(
         self,
-        scenes: SegmentationDataset,
+        dataset: SegmentationDataset,
         size: tuple[int, int],
         full_resolution_masks: bool = False,
         cache: bool = False,
     ) -> None:
-        super().__init__(scenes.names, scenes.labelled, scenes.skipped)
-        self.left_out = scenes.left_out
-        self.inner, self.size, self.full_resolution_masks = scenes, size, full_resolution_masks
+        super().__init__(dataset.names, dataset.labelled, dataset.skipped)
+        self.left_out = dataset.left_out
+        self.inner, self.size, self.full_resolution_masks = dataset, size, full_resolution_masks
         self._held: dict[int, Sample] | None = {} if cache else None
 
     @override

@@ -18,7 +18,7 @@ from cycada.core.registry import option_defaults
 from cycada.core.types import IGNORE, ignore_index
 from cycada.data.domain import Domain, domains
 from cycada.data.image_set import Image, ImageSet, Mask
-from cycada.data.scenes import Palette, SceneDomain, scene_domains
+from cycada.data.segmentation import Palette, SegmentationDomain, segmentation_domains
 
 
 @dataclass
@@ -57,20 +57,20 @@ class Section:
 
     Attributes:
         title: The title.
-        scenes: The dataset.
+        dataset: The dataset.
         rows: Indices of the images to show.
     """
 
     title: str
-    scenes: ImageSet
+    dataset: ImageSet
     rows: Sequence[int]
 
 
-def check(scenes: ImageSet, classes: int, rows: list[int]) -> DatasetReport:
+def check_pairs(dataset: ImageSet, classes: int, rows: list[int]) -> DatasetReport:
     """Read images and masks one after the other and report what they hold.
 
     Args:
-        scenes: The dataset.
+        dataset: The dataset.
         classes: Number of classes K.
         rows: Indices of the pairs to read.
 
@@ -80,7 +80,7 @@ def check(scenes: ImageSet, classes: int, rows: list[int]) -> DatasetReport:
     report = DatasetReport.nothing(classes)
     for i in rows:
         try:
-            image, mask = scenes.pair(i)
+            image, mask = dataset.pair(i)
         except CycadaError as error:
             report.faults.append(str(error))
             continue
@@ -97,13 +97,15 @@ def check(scenes: ImageSet, classes: int, rows: list[int]) -> DatasetReport:
     return report
 
 
-def listing(root: Path) -> list[tuple[str, str, str, str]]:
+def list_domains(root: Path) -> list[tuple[str, str, str, str]]:
     """Return for each domain its name, kind of labels, files under the root and what is there."""
-    rows = [(name, "labels", ", ".join(d.files) or "none", _images(d, root)) for name, d in domains.items()]
-    for name, entry in scene_domains.items():
+    rows = [
+        (name, "labels", ", ".join(d.files) or "none", _count_images(d, root)) for name, d in domains.items()
+    ]
+    for name, entry in segmentation_domains.items():
         plain = default_instance(entry)
-        if isinstance(plain, SceneDomain):  # otherwise a phrase: some options have no default
-            status, kind = _scenes(plain, root), f"masks, {len(plain.classes)}"
+        if isinstance(plain, SegmentationDomain):  # otherwise a phrase: some options have no default
+            status, kind = _count_pairs(plain, root), f"masks, {len(plain.classes)}"
         else:
             status, kind = str(plain), "masks" if entry.labelled else "none"
         folder = getattr(plain, "folder", "")
@@ -112,13 +114,13 @@ def listing(root: Path) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def default_instance(entry: type[Domain] | type[SceneDomain]) -> Domain | SceneDomain | str:
+def default_instance(entry: type[Domain] | type[SegmentationDomain]) -> Domain | SegmentationDomain | str:
     """Return a domain with its default options, or a phrase that names the options which have no default."""
     needed = [name for name, default in option_defaults(entry).items() if default is inspect.Parameter.empty]
     return f"wherever its options say: {', '.join(needed)}" if needed else entry()
 
 
-def _images(entry: type[Domain], root: Path) -> str:
+def _count_images(entry: type[Domain], root: Path) -> str:
     plain = default_instance(entry)
     if not isinstance(plain, Domain):  # a phrase: some options have no default
         return str(plain)
@@ -128,7 +130,7 @@ def _images(entry: type[Domain], root: Path) -> str:
     return _each(("train", "test"), lambda split: len(plain.load(root, split, False)))  # type: ignore[arg-type]
 
 
-def _scenes(plain: SceneDomain, root: Path) -> str:
+def _count_pairs(plain: SegmentationDomain, root: Path) -> str:
     return _each(plain.splits, lambda split: len(plain.load(root, split)))
 
 
@@ -148,7 +150,7 @@ def _each(splits: Sequence[str], count: Callable[[str], int]) -> str:
     return ", ".join(present) + (f"; missing: {', '.join(missing)}" if missing else "")
 
 
-def sheet(
+def write_contact_sheet(
     sections: Sequence[Section], classes: tuple[str, ...], palette: Palette, path: Path, width: int = 320
 ) -> None:
     """Write a contact sheet: one row for each pair, with the image, the coloured mask and both blended.
@@ -163,7 +165,7 @@ def sheet(
     strips = []
     for section in sections:
         strips.append(_title(section.title, width))
-        strips += [_strip(*section.scenes.pair(i), palette, width) for i in section.rows]
+        strips += [_strip(*section.dataset.pair(i), palette, width) for i in section.rows]
     total = max(s.shape[1] for s in strips)
     legend = [_legend(classes, palette, total)] if palette else []
     strips = [
@@ -176,7 +178,7 @@ def sheet(
         )
 
 
-def coloured(mask: Mask, palette: Palette) -> Image:
+def colour_mask(mask: Mask, palette: Palette) -> Image:
     """Return a mask (H, W) in the colours of its classes, (H, W, 3) uint8; ignored pixels are black."""
     table = np.zeros((max(256, len(palette)), 3), np.uint8)
     table[: len(palette)] = palette
@@ -193,7 +195,7 @@ def _strip(image: Image, mask: Mask | None, palette: Palette, width: int) -> Ima
     )
     if mask is None or not palette:
         return picture
-    colours = np.asarray(Pil.fromarray(coloured(mask, palette)).resize(size, Pil.Resampling.NEAREST))
+    colours = np.asarray(Pil.fromarray(colour_mask(mask, palette)).resize(size, Pil.Resampling.NEAREST))
     return np.concatenate([picture, colours, picture // 2 + colours // 2], 1)
 
 

@@ -22,7 +22,7 @@ class MaskTable:
     """Table that maps the values of mask files to classes, with one look-up per pixel.
 
     Args:
-        classes: Value in the files to class, 0..K-1 or IGNORE. Other values are errors.
+        classes: The class, 0..K-1 or IGNORE, of each value that may be in the files. Other values are errors.
     """
 
     def __init__(self, classes: Mapping[int, int]) -> None:
@@ -35,8 +35,8 @@ class MaskTable:
 
         Args:
             codes: (H, W) integers, as `ReadCodes` returns them.
-            shown: Turns a value into what the error shows of it, for example a packed colour into three
-                numbers.
+            shown: Function that returns how an error message shows a value, for example three numbers for a
+                packed colour.
 
         Returns:
             (H, W) uint8, values 0..K-1 or IGNORE.
@@ -121,8 +121,8 @@ def read_colours(path: Path) -> np.ndarray:
 def read_first_channel(path: Path) -> np.ndarray:
     """Read the first channel of a colour PNG file of 8 or 16 bits as (H, W) integers.
 
-    Of 16 bits, Pillow keeps the upper byte, in which small ids are all 0. The file is therefore read a second
-    time with the bytes swapped, which gives the lower byte.
+    Pillow keeps only the upper byte of a 16-bit value, which is 0 for every small id. The file is therefore
+    read a second time with the bytes swapped, which gives the lower byte.
 
     Raises:
         ValueError: The file has another mode, or a lossy format.

@@ -26,7 +26,7 @@ from cycada.data.picture import (
     picture_size,
     pixels_of,
 )
-from cycada.data.scenes import SceneDomain, SegmentationDataset
+from cycada.data.segmentation import SegmentationDataset, SegmentationDomain
 
 Paths = tuple[Path, Path | None]
 """Image file and mask file of a pair."""
@@ -207,7 +207,7 @@ def _readable(read: Callable[[Path], np.ndarray], path: Path, kind: str, files: 
 
 
 def find_pairs(  # noqa: PLR0913, PLR0917 (each is an option of its caller)
-    domain: SceneDomain,
+    domain: SegmentationDomain,
     images: Mapping[str, Path],
     masks: Mapping[str, Path],
     where: tuple[Path, Path],
@@ -257,11 +257,11 @@ def find_pairs(  # noqa: PLR0913, PLR0917 (each is an option of its caller)
     pairs = FilePairs(
         names, [(images[n], masks[n]) for n in names], table, codes, skipped=unmatched, shown=shown
     )
-    pairs.left_out = left_out_of(*where) if left_out is None else left_out
+    pairs.left_out = find_left_out(*where) if left_out is None else left_out
     return require_nonempty(domain, pairs.without_bad() if skip_bad else pairs, where[0])
 
 
-def left_out_of(*folders: Path, ending: str = "") -> dict[str, str]:
+def find_left_out(*folders: Path, ending: str = "") -> dict[str, str]:
     """Return the files in these folders that are not read, each with the reason.
 
     Args:
@@ -285,13 +285,13 @@ def png_by_stem(folder: Path) -> dict[str, Path]:
     return by_stem(path for path in list_pictures(folder).pictures if path.suffix.lower() == ".png")
 
 
-def _nothing(domain: SceneDomain, where: Path, what: str) -> Absent:
+def _nothing(domain: SegmentationDomain, where: Path, what: str) -> Absent:
     """Return the error for a folder without the expected files; it says what is there instead."""
     error = domain.missing(where, f"{what} ({', '.join(domain.files)})")
     return Absent(f"{error} {describe_folder(where)}")
 
 
-def require_nonempty(domain: SceneDomain, pairs: Pairs, where: Path) -> Pairs:
+def require_nonempty(domain: SegmentationDomain, pairs: Pairs, where: Path) -> Pairs:
     """Return the pairs, or raise CycadaError where none is left."""
     if not pairs.names:
         first = next(iter(pairs.skipped.values()), "")
@@ -303,7 +303,7 @@ def require_nonempty(domain: SceneDomain, pairs: Pairs, where: Path) -> Pairs:
 
 
 def find_unlabelled(
-    domain: SceneDomain,
+    domain: SegmentationDomain,
     images: Mapping[str, Path],
     where: Path,
     skip_bad: bool = False,
@@ -333,7 +333,7 @@ def find_unlabelled(
         labelled=False,
         picture=picture,
     )
-    pairs.left_out = left_out_of(where) if left_out is None else left_out
+    pairs.left_out = find_left_out(where) if left_out is None else left_out
     return require_nonempty(domain, pairs.without_bad(), where) if skip_bad else pairs
 
 

@@ -18,7 +18,7 @@ from cycada.core.types import IGNORE, ignore_index
 from cycada.data import ImageSet, resize_mask
 from cycada.evaluation.predict import eval_mode
 from cycada.evaluation.scoring import Evaluation
-from cycada.evaluation.tasks import EVALUATIONS, SCENES
+from cycada.evaluation.tasks import ANALYSED_IMAGES, EVALUATIONS
 from cycada.methods import Networks
 from cycada.methods.cycada import translation_of
 from cycada.metrics import confusion_matrix
@@ -84,7 +84,7 @@ def parts(dataset: ImageSet, images: int, device: Device) -> Iterator[tuple[Tens
     Args:
         dataset: The images of a domain.
         images: How many of the first images to read, in batches of `PART`. For segmentation it has no effect:
-            `SCENES` images are read, one at a time.
+            `ANALYSED_IMAGES` are read, one at a time.
         device: Where to put the tensors.
 
     Returns:
@@ -126,7 +126,7 @@ def _features(plan: StagePlan, nets: Networks, datasets: Datasets, device: Devic
                 feature_labels = labels
                 if features.ndim == 4:
                     features, feature_labels = _at_places(
-                        features[0], labels, number, FEATURES // min(SCENES, len(dataset))
+                        features[0], labels, number, FEATURES // min(ANALYSED_IMAGES, len(dataset))
                     )
                 batches[f"features_{name}"].append(features.half().cpu())
                 if name == side and feature_labels is not None:

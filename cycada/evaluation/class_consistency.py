@@ -15,10 +15,13 @@ from cycada.train.device import Device, Precision
 
 IMAGES = 1000
 """The number of source test images that are translated for it."""
-SCENES = 20
+SEGMENTATION_IMAGES = 20
 """The same number in segmentation, where the images are spread evenly over the test set."""
 # By task, since one image with a mask counts as many pixels and takes as much memory as hundreds of digits.
-SAMPLED: Mapping[Task, tuple[int, int]] = {"classification": (IMAGES, 500), "segmentation": (SCENES, 1)}
+SAMPLED: Mapping[Task, tuple[int, int]] = {
+    "classification": (IMAGES, 500),
+    "segmentation": (SEGMENTATION_IMAGES, 1),
+}
 """The number of images that are translated, and the number in a batch."""
 
 

@@ -11,8 +11,8 @@ from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.registry import option_defaults, typed
 from cycada.core.yaml_files import parse_yaml
-from cycada.data import ImageSet, ResizedDataset, domains, scene_domains
-from cycada.planning.build import check_same_classes, prepared_domain
+from cycada.data import ImageSet, ResizedDataset, domains, segmentation_domains
+from cycada.planning.build import build_domain, check_same_classes
 from cycada.planning.plan import StagePlan
 from cycada.planning.tasks import task_of
 from cycada.train.device import Device
@@ -38,7 +38,7 @@ def named_domain(given: str | Mapping[str, Any]) -> Spec:
             f"--domain: found {shown(given)}, expected a domain's name, a mapping such as "
             "'{name: camvid, drive: dusk}', or a folder."
         )
-    if name not in domains and name not in scene_domains:
+    if name not in domains and name not in segmentation_domains:
         raise CycadaError(
             f"--domain: found {shown(name)}, expected a domain or a folder.{nearest(name, _known())}"
         )
@@ -56,7 +56,7 @@ def _from_text(given: str) -> Any:
 
 
 def _known() -> dict[str, Any]:
-    return {**domains, **scene_domains}
+    return {**domains, **segmentation_domains}
 
 
 def _of_folder(path: Path) -> dict[str, str]:
@@ -80,11 +80,11 @@ def load_test_set(config: Config, plan: StagePlan, classes: Sequence[str], devic
     """
     data = config.data
     if task_of(config).name == "segmentation":  # masks are scored at their own size, images as they are seen
-        scenes = task_of(config).domain(data.target, "target")
-        test = scenes.load(data.resolved_root(), "test")
-        check_same_classes(classes, scenes.classes)
+        domain = task_of(config).domain(data.target, "target")
+        test = domain.load(data.resolved_root(), "test")
+        check_same_classes(classes, domain.classes)
         return ResizedDataset(test, config.shapes(plan.stage)["target"], full_resolution_masks=True)
-    domain = prepared_domain(config, [plan], "target", tuple(classes))
+    domain = build_domain(config, [plan], "target", tuple(classes))
     images = domain.load(data.resolved_root(), "test", data.download)
     check_same_classes(classes, domain.classes)
     shape = config.shapes(plan.stage)["target"]

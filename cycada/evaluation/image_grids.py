@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from cycada.core.files import prepare_folder, write_atomically
 from cycada.core.types import IGNORE, Batch
 from cycada.data import ImageSet, resize_images, resize_logits, resize_mask, to_bytes, to_float
-from cycada.data.inspect import coloured
-from cycada.data.scenes import Palette, evenly_spaced
+from cycada.data.inspect import colour_mask
+from cycada.data.segmentation import Palette, evenly_spaced
 from cycada.evaluation.predict import eval_mode, max_batch, probabilities
 from cycada.methods import Classify, Networks
 from cycada.metrics.many_classes import coarse, cut, most_confused, shares, ticks
@@ -163,8 +163,8 @@ def draw_answers(
         is_wrong = (predicted != truth) & (truth != IGNORE)
         pictures = (
             image,
-            _as_image(coloured(predicted, palette)),
-            _as_image(coloured(truth, palette)),
+            _as_image(colour_mask(predicted, palette)),
+            _as_image(colour_mask(truth, palette)),
             _as_image(np.repeat((is_wrong * 255).astype(np.uint8)[..., None], 3, 2)),
         )
         for column, picture in zip(columns, pictures, strict=True):
@@ -191,6 +191,8 @@ def draw_confusion(counts: torch.Tensor, classes: tuple[str, ...], title: str, p
     """
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
+
+    from cycada.render.figure import plain
 
     array, k = counts.numpy(), len(classes)
     share, side = coarse(shares(array), CELLS)
@@ -233,6 +235,8 @@ def draw_confusion(counts: torch.Tensor, classes: tuple[str, ...], title: str, p
 
 def _list_errors(axes: Axes, counts: np.ndarray, classes: tuple[str, ...]) -> None:
     """List the most common errors: true class, predicted class, how often."""
+    from cycada.render.figure import plain
+
     errors = most_confused(counts, LISTED)
     axes.axis("off")
     axes.set_title("the most common errors" if errors else "no errors", fontsize=10, loc="left")
@@ -240,8 +244,3 @@ def _list_errors(axes: Axes, counts: np.ndarray, classes: tuple[str, ...]) -> No
         true, predicted = cut(classes[error.true], 18), cut(classes[error.said], 18)
         line = plain(f"{true} → {predicted}: {error.count} ({100 * error.share:.0f} %)")
         axes.text(0, 1 - (row + 0.5) / LISTED, line, transform=axes.transAxes, va="center", fontsize=8)
-
-
-def plain(text: str) -> str:
-    """Escape a name for matplotlib, so that it is drawn as text and never as mathematics."""
-    return text.replace("$", r"\$")

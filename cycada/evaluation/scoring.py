@@ -85,10 +85,10 @@ def evaluate_stage(
     """
     for net in nets.children():
         device.average_buffers(net)
-    classifiers, evaluation = scored(plan, nets), EVALUATIONS[datasets.task]
+    classifiers, evaluation = build_classifiers(plan, nets), EVALUATIONS[datasets.task]
     on_target = with_target_statistics(plan, nets, datasets.target["train"], device)
     if on_target is not nets:
-        classifiers["target"] = scored(plan, on_target)["target"]
+        classifiers["target"] = build_classifiers(plan, on_target)["target"]
     predicted: dict[str, Tensor] = {}
     counts: dict[str, Tensor] = {}
     criteria: dict[str, float] = {}
@@ -97,7 +97,9 @@ def evaluate_stage(
         for side, dataset in (("source", datasets.source.get("test")), ("target", datasets.target["test"])):
             if side not in classifiers or dataset is None:
                 continue
-            counted = count(classifiers[side], dataset, len(datasets.classes), device, plan.stage.precision)
+            counted = count_predictions(
+                classifiers[side], dataset, len(datasets.classes), device, plan.stage.precision
+            )
             if counted is not None:
                 predicted[side], counts[side] = counted
         if "target" in classifiers:
@@ -116,7 +118,7 @@ def evaluate_stage(
         role = "f_t" if "f_t" in nets else "f_s"
         source_test = datasets.source.get("test")
         if "g_st" in nets and role in nets and source_test is not None:
-            classify = as_evaluated(classify_by(getattr(on_target, role)), plan, nets)
+            classify = with_test_time_augmentation(classify_by(getattr(on_target, role)), plan, nets)
             criteria["agreement"] = class_consistency(
                 classify,
                 translation_of(plan.options, nets.g_st),
@@ -170,9 +172,12 @@ def _pairs(plan: StagePlan, datasets: Datasets, count: int) -> Tensor | None:
     return None if true_translation is None else true_translation.sample(count)
 
 
-def scored(plan: StagePlan, nets: Networks) -> dict[str, Classify]:
+def build_classifiers(plan: StagePlan, nets: Networks) -> dict[str, Classify]:
     """Return the method's classifier of each domain, with the test-time augmentation of the config."""
-    return {side: as_evaluated(net, plan, nets) for side, net in plan.method.classifiers(nets).items()}
+    return {
+        side: with_test_time_augmentation(net, plan, nets)
+        for side, net in plan.method.classifiers(nets).items()
+    }
 
 
 def with_target_statistics(plan: StagePlan, nets: Networks, images: ImageSet, device: Device) -> Networks:
@@ -192,18 +197,18 @@ def with_target_statistics(plan: StagePlan, nets: Networks, images: ImageSet, de
     if "target" not in plan.method.classifiers(nets):
         return nets
     on_target = copy_with_statistics(nets)
-    classify = scored(plan, on_target)["target"]
+    classify = build_classifiers(plan, on_target)["target"]
     estimate_statistics(on_target, classify, images, device, plan.stage.precision)
     return on_target
 
 
-def as_evaluated(classify: Classify, plan: StagePlan, nets: Networks) -> Classify:
+def with_test_time_augmentation(classify: Classify, plan: StagePlan, nets: Networks) -> Classify:
     """Wrap a classifier in the test-time augmentation of the stage's config."""
     multiple = math.lcm(*(int(getattr(module, "multiple_of", 1)) for module in nets.modules()))
     return tta(classify, **plan.evaluation.augmentation(), multiple_of=multiple)
 
 
-def count(
+def count_predictions(
     classify: Classify,
     dataset: ImageSet,
     classes: int,
@@ -273,6 +278,12 @@ def headline(scores: Mapping[str, Any]) -> tuple[str, float]:
     """Return the score that stands for a domain: how it is written, and its value in [0, 1]."""
     name = next(n for n in HEADLINES if n in scores)
     return HEADLINES[name], float("nan") if scores[name] is None else scores[name]
+
+
+def headline_scores(scores: Scores) -> dict[str, float]:
+    """Return the headline score of each domain by its flat name, such as `target/accuracy`."""
+    flat = flatten_scores(scores)
+    return {key: value for key, value in flat.items() if key.rpartition("/")[2] in HEADLINES}
 
 
 def percent(scores: Mapping[str, Any]) -> str:

@@ -20,9 +20,9 @@ from cycada.train.device import Device, Precision
 
 UNLABELLED = 1000
 """The number of target training images, or of their pixels, that the label-free criteria use."""
-UNLABELLED_SCENES = 20
+UNLABELLED_IMAGES = 20
 """The number of target training images, spread evenly, that these pixels are from."""
-SCENES = 50
+ANALYSED_IMAGES = 50
 """The number of test images that are analysed in segmentation, spread evenly over a domain's test set."""
 PART = 250
 """The number of images with labels in a batch that is analysed."""
@@ -47,7 +47,7 @@ class TaskEvaluation(ABC):
     def count(
         self, classify: Classify, dataset: ImageSet, classes: int, device: Device, precision: Precision
     ) -> tuple[Tensor, Tensor]:
-        """Count predictions against labels; see `cycada.evaluation.scoring.count`."""
+        """Count predictions against labels; see `cycada.evaluation.scoring.count_predictions`."""
 
     @abstractmethod
     def sample_probabilities(
@@ -145,7 +145,7 @@ class SegmentationEvaluation(TaskEvaluation):
     def sample_probabilities(
         self, classify: Classify, images: ImageSet, device: Device, precision: Precision
     ) -> Tensor:
-        rows, (height, width) = images.sample_rows(UNLABELLED_SCENES), images.size
+        rows, (height, width) = images.sample_rows(UNLABELLED_IMAGES), images.size
         last_pixel = len(rows) * height * width - 1
         chosen = torch.linspace(0, last_pixel, UNLABELLED).long().clamp_max(last_pixel)
         batches, batch = [], max_batch(images.size)
@@ -163,7 +163,7 @@ class SegmentationEvaluation(TaskEvaluation):
 
     @override
     def parts(self, dataset: ImageSet, images: int, device: Device) -> Iterator[tuple[Tensor, Tensor | None]]:
-        for i in dataset.sample_rows(SCENES):
+        for i in dataset.sample_rows(ANALYSED_IMAGES):
             image, mask, _ = dataset.read(i)
             if mask is not None:
                 mask = resize_mask(mask, image.shape[1:])[None].to(device.torch_device).long()

@@ -16,7 +16,7 @@ from torch import Tensor
 from cycada.data import resize_images, resize_logits
 from cycada.data.image_set import Task
 from cycada.data.palettes import colour_scores
-from cycada.data.scenes import Palette
+from cycada.data.segmentation import Palette
 from cycada.evaluation.scoring import as_scores
 from cycada.methods import Classify, Direction
 from cycada.metrics import confusion_matrix

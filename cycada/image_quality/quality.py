@@ -17,7 +17,7 @@ from cycada.core.errors import CycadaError, list_some
 from cycada.core.files import warn_if_read_only
 from cycada.core.progress import Progress
 from cycada.data import ImageSet, to_bytes, to_float
-from cycada.data.scenes import evenly_spaced
+from cycada.data.segmentation import evenly_spaced
 from cycada.evaluation.predict import eval_mode
 from cycada.evaluation.scoring import flatten_scores
 from cycada.evaluation.tasks import EVALUATIONS
@@ -158,8 +158,7 @@ def _measure(
     if not translations:
         raise CycadaError(
             f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) translates nothing, so there is no "
-            "quality "
-            "to measure."
+            "quality to measure."
         )
     metrics: dict[str, StreamingMetric] = {"pixels": Pixels()}
     if datasets.palette and "labels" in missing:
@@ -205,8 +204,7 @@ def _measure(
     if scorer and "fcn" in missing and not {"st", "real"} & set(blocks["fcn"]):
         raise CycadaError(
             f"{folder.path}: neither the source's nor the target's test images have labels, so the scorer's "
-            "predictions "
-            "cannot be scored."
+            "predictions cannot be scored."
         )
     return blocks
 

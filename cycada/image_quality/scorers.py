@@ -16,13 +16,13 @@ from cycada.core.errors import CycadaError
 from cycada.core.files import bytes_digest, file_digest
 from cycada.core.registry import typed
 from cycada.data import resize_images
-from cycada.evaluation.scoring import as_evaluated, stored_scores
+from cycada.evaluation.scoring import stored_scores, with_test_time_augmentation
 from cycada.evaluation.target_statistics import refuse_target_statistics
 from cycada.methods import Classify, Networks, classify_by
 from cycada.networks import kind_of
 from cycada.networks.inception import InceptionFeatures, read_inception
 from cycada.planning.plan import StagePlan
-from cycada.runs.reuse import find_run, load_stage
+from cycada.runs.reuse import find_run, load_stage, stored_classes
 from cycada.storage.loading import trained_network
 from cycada.storage.store import RunFolder
 from cycada.train.device import Device
@@ -120,30 +120,13 @@ def _load(name: str, results: Path | str, device: Device) -> _Trained:
         known = ", ".join(r for r in stage.specs if kind_of(r) == "f") or "none"
         raise CycadaError(
             f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier '{role}'. It has: "
-            f"{known}. "
-            "A scorer is a classifier or segmenter that was trained on the target's real images, such as the "
-            "f_t of a "
-            "stage with the method target_only."
+            f"{known}. A scorer is a classifier or segmenter that was trained on the target's real images, "
+            "such as the f_t of a stage with the method target_only."
         )
-    classes = class_names(folder)
+    classes = stored_classes(folder)
     net = trained_network(folder, config, stage, role, len(classes)).to(device.torch_device)
     weights = save({key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()})
     return _Trained(net, config, stage, folder, role, bytes_digest(weights, size=8))
-
-
-def class_names(folder: RunFolder) -> tuple[str, ...]:
-    """Return the names of the classes of a finished run.
-
-    Raises:
-        CycadaError: The run was made by an older version, which did not store them.
-    """
-    classes = folder.arrays("analysis.npz").get("classes")
-    if classes is None:
-        raise CycadaError(
-            f"{folder.path}: made by an older version, which did not store the names of its classes. "
-            f"Run `cycada evaluate {folder.id}` once."
-        )
-    return tuple(map(str, classes))
 
 
 def find_scorer(name: str, results: Path | str, device: Device) -> Scorer:
@@ -161,7 +144,9 @@ def find_scorer(name: str, results: Path | str, device: Device) -> Scorer:
     """
     trained = _load(name, results, device)
     refuse_target_statistics(trained.stage)
-    evaluated = as_evaluated(classify_by(trained.net), trained.stage, Networks({trained.role: trained.net}))
+    evaluated = with_test_time_augmentation(
+        classify_by(trained.net), trained.stage, Networks({trained.role: trained.net})
+    )
 
     def classify(images: Tensor) -> Tensor:
         with device.autocast(trained.stage.stage.precision):
@@ -175,7 +160,7 @@ def find_scorer(name: str, results: Path | str, device: Device) -> Scorer:
         trained.protocol | {"evaluation": evaluation, "own_scores": own_scores},
         classify,
         trained.size,
-        class_names(trained.folder),
+        stored_classes(trained.folder),
         trained.config.data.channels,
     )
 

@@ -186,8 +186,7 @@ def notes(everything: Sequence[Mapping[str, Any]]) -> list[str]:
     if any(entry.get("labels") for entry in everything):
         sentences.append(
             "Labels from photos: every pixel has the class of the palette's nearest colour; `real pictures` "
-            "are real label "
-            "maps that are decoded in the same way."
+            "are real label maps that are decoded in the same way."
         )
     return [*dict.fromkeys(sentences), "± is the standard error over seeds."]
 

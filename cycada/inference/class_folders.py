@@ -42,8 +42,7 @@ def link_by_class(pictures: Iterable[tuple[Path, Path, str]], folder: Path, clas
             if not _is_picture(to, file):
                 raise CycadaError(
                     f"{to}: there is another file of this name, expected a link to {file}. Remove it, or "
-                    "choose "
-                    "another folder."
+                    "choose another folder."
                 )
             continue
         to.parent.mkdir(parents=True, exist_ok=True)

@@ -24,8 +24,15 @@ from cycada.inference.export_format import (
     read_export,
     weights_file,
 )
-from cycada.inference.loading import ROLES, class_names, mask_values_of, predicts_masks, purpose, reading
-from cycada.inference.model_card import card, data_name
+from cycada.inference.loading import (
+    ROLES,
+    build_preprocess,
+    class_names,
+    find_main_role,
+    mask_values_of,
+    predicts_masks,
+)
+from cycada.inference.model_card import data_name, make_model_card
 from cycada.inference.portable import write_onnx, write_program
 from cycada.inference.translator import translation
 from cycada.methods import Direction
@@ -74,19 +81,19 @@ def export(
     role = _role(network, direction)
     folder, out = find_stage(run, results, role), Path(out)
     config, stage = load_stage(folder)
-    role = role or purpose(stage)
+    role = role or find_main_role(stage)
     net = _network(folder, config, stage, role)
     about = _about(folder, config, stage, role, net)
     _check_free(out, about)
     prepare_folder(out)
     from cycada.inference.hub import HubModel  # imports huggingface_hub
 
-    write_text(out / CARD, card(about, folder))
+    write_text(out / CARD, make_model_card(about, folder))
     HubModel(about, net).save_pretrained(out)
     read_export(out)  # what cannot be read back is no export
     formats = ({ONNX: write_onnx} if onnx else {}) | ({PT2: write_program} if torch_export else {})
     any_size = {name: write(net, about, out / name) for name, write in formats.items()}
-    write_text(out / CARD, card(about, folder, any_size))
+    write_text(out / CARD, make_model_card(about, folder, any_size))
     return tuple(out / name for name in (WEIGHTS, CONFIG, CARD, *formats))
 
 
@@ -159,7 +166,7 @@ def _about(folder: RunFolder, config: Config, stage: StagePlan, role: Role, net:
     else:
         return replace(about, direction="st" if role == "g_st" else "ts")
     classes, palette = class_names(folder)
-    read, segmentation = reading(config, stage), predicts_masks(config)
+    read, segmentation = build_preprocess(config, stage), predicts_masks(config)
     nets = trained_networks(folder, config, stage, len(classes), Device.find("cpu"))
     multiple = math.lcm(*(int(getattr(module, "multiple_of", 1)) for module in nets.modules()))
     return replace(

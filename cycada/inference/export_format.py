@@ -20,7 +20,7 @@ from cycada.data.preprocess import Fit, Preprocess
 from cycada.data.transforms import Resize
 from cycada.methods import Direction
 from cycada.networks import kind_of
-from cycada.planning.build import load_weights, network
+from cycada.planning.build import build_network, load_weights
 from cycada.train.device import Precision
 
 WEIGHTS, CONFIG, CARD, ONNX, PT2 = "model.safetensors", "config.json", "README.md", "model.onnx", "model.pt2"
@@ -164,13 +164,13 @@ def read_export(path: Path) -> tuple[nn.Module, Exported]:
         values = json.loads(text)
     except ValueError as error:
         raise _unreadable(file, error) from None
-    about = described(values, file)
-    net = untrained(about, file)
+    about = parse_description(values, file)
+    net = build_untrained(about, file)
     load_weights(net, weights, str(file))
     return net.eval(), about
 
 
-def described(values: Any, file: Path | str) -> Exported:
+def parse_description(values: Any, file: Path | str) -> Exported:
     """Return the description of an exported network from plain values.
 
     Args:
@@ -200,7 +200,7 @@ def _unreadable(file: Path | str, error: Exception) -> CycadaError:
     )
 
 
-def untrained(about: Exported, file: Path | str) -> nn.Module:
+def build_untrained(about: Exported, file: Path | str) -> nn.Module:
     """Return a new network of an export's architecture.
 
     Args:
@@ -217,12 +217,11 @@ def untrained(about: Exported, file: Path | str) -> nn.Module:
         "classes": len(about.classes),
     }
     try:
-        return network(Spec(**about.architecture), kind_of(about.role), context, "architecture")
+        return build_network(Spec(**about.architecture), kind_of(about.role), context, "architecture")
     except CycadaError as error:
         hint = (
             f" It was made with the plug-ins {', '.join(about.plugins)}: import them first, with their "
-            "folder on "
-            "PYTHONPATH."
+            "folder on PYTHONPATH."
             if about.plugins
             else ""
         )

@@ -15,6 +15,7 @@ from cycada.core.progress import Progress
 from cycada.data.doubts import group_doubts, summarize_left_out
 from cycada.data.picture import SUFFIXES, describe_folder, list_pictures, picture_doubts, read_picture
 from cycada.data.translated import is_whole
+from cycada.inference.failures import describe_failures
 from cycada.inference.image_writer import Format, mark_of, save_like
 from cycada.inference.tiling import TILE
 from cycada.inference.translator import Size, Translator, load_generator
@@ -43,15 +44,7 @@ class Translation:
 
     def complaint(self) -> str:
         """Return how many pictures failed, and why the first 20 did; empty where none failed."""
-        if not self.bad:
-            return ""
-        count = len(self.bad) + self.done + self.there
-        reasons = [f"  {reason}" for reason in list(self.bad.values())[:20]] + ["  ..."] * (
-            len(self.bad) > 20
-        )
-        return "\n".join(
-            [f"{len(self.bad)} of {count} images could not be translated; all others are done.", *reasons]
-        )
+        return describe_failures(self.bad, len(self.bad) + self.done + self.there, "translated")
 
 
 def translate(  # noqa: PLR0913 (each is an option of its caller)

@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cycada.inference.export_format import CARD, Exported, described, untrained, write_weights
+from cycada.inference.export_format import CARD, Exported, build_untrained, parse_description, write_weights
 from cycada.planning.build import load_weights
 
 
@@ -44,9 +44,9 @@ class HubModel(
         self, config: Exported | Mapping[str, Any], net: nn.Module | None = None, card: str = ""
     ) -> None:
         super().__init__()
-        self.about = config if isinstance(config, Exported) else described(config, "config.json")
+        self.about = config if isinstance(config, Exported) else parse_description(config, "config.json")
         self._hub_mixin_config = self.about
-        self.net = untrained(self.about, "config.json") if net is None else net
+        self.net = build_untrained(self.about, "config.json") if net is None else net
         self.card = card
 
     def forward(self, images: Tensor) -> Tensor:

@@ -10,9 +10,9 @@ from torch import nn
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError, shown
 from cycada.core.progress import Progress
-from cycada.data import domains, scene_domains
+from cycada.data import domains, segmentation_domains
 from cycada.data.preprocess import Preprocess
-from cycada.evaluation.scoring import scored
+from cycada.evaluation.scoring import build_classifiers
 from cycada.evaluation.target_statistics import refuse_target_statistics
 from cycada.evaluation.test_time_augmentation import tta
 from cycada.inference.export_format import Exported, Role, is_export, read_export
@@ -68,19 +68,18 @@ def load_model(
         if network not in (None, about.role):
             raise CycadaError(
                 f"{what}: found the network '{about.role}' only, not '{network}'. Export that one, too, or "
-                "name "
-                "the run."
+                "name the run."
             )
         return _from_export(net, about, device, precision)
     folder = find_stage(what, results, network)
     config, stage = load_stage(folder)
-    role = network or purpose(stage)
+    role = network or find_main_role(stage)
     if role != "f_t":
         return load_generator(folder.path, "st" if role == "g_st" else "ts", results, device)
     return predictor_of(folder, config, stage, Device.find(device or config.device), precision)
 
 
-def purpose(stage: StagePlan) -> Role:
+def find_main_role(stage: StagePlan) -> Role:
     """Return the network that a stage is for: f_t where the stage trains it, else its generator, if any."""
     learning = {role for phase in stage.phases for role in phase.roles}
     if "f_t" not in learning:
@@ -109,11 +108,11 @@ def predicts_masks(config: Config) -> bool:
     return task_of(config).name == "segmentation"
 
 
-def reading(config: Config, stage: StagePlan) -> Preprocess:
+def build_preprocess(config: Config, stage: StagePlan) -> Preprocess:
     """Return how the target's test images were read for the scores of a stage."""
     name, size = config.data.target.name, config.shapes(stage.stage)["target"]
     if predicts_masks(config):
-        upright = scene_domains[name].reads_upright
+        upright = segmentation_domains[name].reads_upright
         return Preprocess(size, config.data.channels, "bilinear", "scene", upright)
     fit = "crop" if domains[name].crops_to_size else "whole"
     # mypy takes `fit` for any str.
@@ -153,18 +152,17 @@ def predictor_of(
     refuse_target_statistics(stage)
     classes, palette = class_names(folder)
     nets = trained_networks(folder, config, stage, len(classes), device).eval()
-    classifiers = scored(stage, nets)
+    classifiers = build_classifiers(stage, nets)
     if "target" not in classifiers:
         raise CycadaError(
             f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier of the target. "
-            "Name a "
-            "stage that has f_t, or translate pictures with: cycada translate"
+            "Name a stage that has f_t, or translate pictures with: cycada translate"
         )
     segmentation = predicts_masks(config)
     return Predictor(
         classifiers["target"],
         classes,
-        reading(config, stage),
+        build_preprocess(config, stage),
         segmentation,
         device,
         precision or stage.stage.precision,

@@ -10,7 +10,7 @@ from PIL import Image as Pil
 from PIL.PngImagePlugin import PngInfo
 
 from cycada.core.files import write_atomically
-from cycada.data.inspect import coloured
+from cycada.data.inspect import colour_mask
 from cycada.inference.image_writer import MARK
 
 OPACITY = 0.5
@@ -47,7 +47,7 @@ def overlay_picture(
     picture: np.ndarray, mask: np.ndarray, palette: Sequence[tuple[int, int, int]]
 ) -> Pil.Image:
     """Return a picture (H, W, 3) uint8 with the colours of its mask (H, W) over it."""
-    mixed = (1 - OPACITY) * picture + OPACITY * coloured(mask, palette)
+    mixed = (1 - OPACITY) * picture + OPACITY * colour_mask(mask, palette)
     return Pil.fromarray(mixed.round().astype(np.uint8))
 
 

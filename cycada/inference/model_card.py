@@ -16,8 +16,8 @@ from cycada.inference.export_format import WEIGHTS, Exported
 from cycada.storage.store import RunFolder
 
 
-def card(about: Exported, folder: RunFolder, any_size: Mapping[str, bool] | None = None) -> str:
-    """Write the model card of an exported network.
+def make_model_card(about: Exported, folder: RunFolder, any_size: Mapping[str, bool] | None = None) -> str:
+    """Return the text of the model card of an exported network.
 
     Args:
         about: The description of the network.
@@ -143,8 +143,7 @@ def _limits(about: Exported) -> list[str]:
         ]
     return [
         "It knows the classes above alone and always names one of them. Its scores are those of the test "
-        "images "
-        f"of `{about.target}`; on other images they may be far lower, and its probabilities are not "
+        f"images of `{about.target}`; on other images they may be far lower, and its probabilities are not "
         "calibrated.",
     ]
 

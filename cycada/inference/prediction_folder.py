@@ -23,6 +23,7 @@ from cycada.core.progress import Progress
 from cycada.data.doubts import group_doubts, summarize_left_out
 from cycada.data.picture import picture_doubts
 from cycada.inference.class_folders import link_by_class
+from cycada.inference.failures import describe_failures
 from cycada.inference.folders import named_outputs
 from cycada.inference.image_writer import mark_of
 from cycada.inference.loading import load_model
@@ -67,12 +68,7 @@ class Predictions:
 
     def complaint(self) -> str:
         """Return how many pictures failed, and why the first 20 did; empty where none failed."""
-        if not self.bad:
-            return ""
-        reasons = [f"  {reason}" for reason in list(self.bad.values())[:20]]
-        count = len(self.bad) + self.done + self.there
-        first = f"{len(self.bad)} of {count} images could not be predicted; all others are done."
-        return "\n".join([first, *reasons, *(["  ..."] if len(self.bad) > 20 else [])])
+        return describe_failures(self.bad, len(self.bad) + self.done + self.there, "predicted")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain values for JSON."""

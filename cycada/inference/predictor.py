@@ -157,8 +157,7 @@ class Predictor:
         if not isinstance(pictures, Sequence):
             raise CycadaError(
                 f"predict: found a {type(pictures).__name__}, expected a path, a PIL image, a uint8 array, a "
-                "list "
-                "of these, or a batch tensor (N, C, H, W)."
+                "list of these, or a batch tensor (N, C, H, W)."
             )
         return self._predict_list(pictures)
 
@@ -199,8 +198,7 @@ class Predictor:
         if images.ndim != 4 or not (images.dtype == torch.uint8 or images.is_floating_point()):
             raise CycadaError(
                 f"predict: found a tensor {tuple(images.shape)} of {images.dtype}, expected (N, C, H, W) of "
-                "uint8 "
-                "in 0..255 or of floats in [-1, 1]."
+                "uint8 in 0..255 or of floats in [-1, 1]."
             )
         if images.dtype == torch.uint8:
             arrays = images.permute(0, 2, 3, 1).cpu().numpy()

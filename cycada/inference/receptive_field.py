@@ -68,7 +68,7 @@ def with_statistics_of(net: nn.Module, images: Tensor) -> nn.Module:
 
 
 @lru_cache(maxsize=1)
-def reach(net: nn.Module, channels: int) -> int | None:
+def measure_receptive_field(net: nn.Module, channels: int) -> int | None:
     """Return the receptive field of a generator: how far away a pixel still has an influence.
 
     Statistics of normalisation are left out of account. The field is found by trial, so that it holds for any
@@ -83,7 +83,7 @@ def reach(net: nn.Module, channels: int) -> int | None:
         None beyond `FARTHEST`, as in deep U-Nets.
     """
     probe = _replaced(net, lambda norm: nn.Identity()).eval().double().cpu()
-    multiple, low = int(getattr(net, "multiple_of", 1)), smallest(net)
+    multiple, low = int(getattr(net, "multiple_of", 1)), find_smallest_size(net)
     far = 32 * multiple // min(32, multiple)  # a multiple of both, as `multiple_of` is a power of 2
     while far <= FARTHEST:
         pixels = max(_reach_of_nan(probe, channels, low, far, upright) for upright in (False, True))
@@ -93,7 +93,7 @@ def reach(net: nn.Module, channels: int) -> int | None:
     return None
 
 
-def smallest(net: nn.Module) -> int:
+def find_smallest_size(net: nn.Module) -> int:
     """Return the smallest height and width that a generator takes, a multiple of its `multiple_of`."""
     return int(getattr(net, "smallest", getattr(net, "multiple_of", 1)))
 

@@ -22,7 +22,12 @@ from cycada.core.errors import CycadaError
 from cycada.data import to_bytes, to_float
 from cycada.evaluation.predict import eval_mode
 from cycada.evaluation.test_time_augmentation import window_starts
-from cycada.inference.receptive_field import normalises_by_image, reach, smallest, with_statistics_of
+from cycada.inference.receptive_field import (
+    find_smallest_size,
+    measure_receptive_field,
+    normalises_by_image,
+    with_statistics_of,
+)
 
 TILE = 512
 """Height and width of a tile, in pixels.
@@ -62,7 +67,7 @@ def translate_picture(
         CycadaError: The tile is too small for the generator.
     """
     height, width = picture.shape[1:]
-    multiple, least = int(getattr(net, "multiple_of", 1)), smallest(net)
+    multiple, least = int(getattr(net, "multiple_of", 1)), find_smallest_size(net)
     padded = _mirrored_to(picture, *(max(least, -(-side // multiple) * multiple) for side in (height, width)))
     with eval_mode(net):
         if padded.shape[1] * padded.shape[2] <= max(tile, least) ** 2:
@@ -70,7 +75,11 @@ def translate_picture(
             report(1.0)
         else:
             result = by_tiles(
-                with_kept_statistics(net, padded, tile), padded, tile, reach(net, len(padded)), report
+                with_kept_statistics(net, padded, tile),
+                padded,
+                tile,
+                measure_receptive_field(net, len(padded)),
+                report,
             )
     return result[:, :height, :width]
 
@@ -88,7 +97,7 @@ def with_kept_statistics(net: nn.Module, picture: Tensor, tile: int = TILE) -> n
     """
     if not normalises_by_image(net):
         return net
-    return with_statistics_of(net, _input(net, *sample(picture, tile, smallest(net))))
+    return with_statistics_of(net, _input(net, *sample(picture, tile, find_smallest_size(net))))
 
 
 def sample(picture: Tensor, tile: int, least: int) -> list[Tensor]:
@@ -123,7 +132,7 @@ def by_tiles(
         net: A generator with fixed statistics.
         picture: (C, H, W) uint8, of a height and width that the generator takes.
         tile: The largest height and width of a tile in pixels.
-        margin: The generator's `reach`; None to blend overlapping tiles.
+        margin: The receptive field of the generator; None to blend overlapping tiles.
         report: Is told the progress.
 
     Returns:
@@ -143,7 +152,7 @@ class Span(NamedTuple):
     last: int
 
 
-def spans(length: int, tile: int, margin: int, multiple: int) -> list[Span]:
+def split_into_tiles(length: int, tile: int, margin: int, multiple: int) -> list[Span]:
     """Return tiles of nearly equal size that cover 0 .. length without gap or overlap.
 
     Args:
@@ -174,7 +183,7 @@ def spans(length: int, tile: int, margin: int, multiple: int) -> list[Span]:
 def _exact(net: nn.Module, picture: Tensor, tile: int, margin: int, report: ProgressCallback) -> Tensor:
     """Translate by tiles with full context."""
     multiple = int(getattr(net, "multiple_of", 1))
-    rows, columns = (spans(side, tile, margin, multiple) for side in picture.shape[1:])
+    rows, columns = (split_into_tiles(side, tile, margin, multiple) for side in picture.shape[1:])
     result = torch.empty_like(picture)
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):
@@ -188,7 +197,7 @@ def _exact(net: nn.Module, picture: Tensor, tile: int, margin: int, report: Prog
 
 def _blended(net: nn.Module, picture: Tensor, tile: int, report: ProgressCallback) -> Tensor:
     """Translate by overlapping tiles, whose weights fall linearly over the overlap and add up to 1."""
-    least = smallest(net)
+    least = find_smallest_size(net)
     tile = max(least, tile // least * least)
     h, w = (min(tile, side) for side in picture.shape[1:])
     total = torch.zeros(picture.shape)

@@ -106,8 +106,7 @@ class Translator:
             return self(pictures, size)
         raise CycadaError(
             f"predict: found a {type(pictures).__name__}, expected a path, a PIL image, a uint8 array, a "
-            "list of "
-            "these, or a batch tensor (N, C, H, W)."
+            "list of these, or a batch tensor (N, C, H, W)."
         )
 
     @overload
@@ -165,8 +164,7 @@ class Translator:
         if size != "run" and not isinstance(self.translate, nn.Module):
             raise CycadaError(
                 f"size: found {size}, but {self.identity} translates by a search, which works at the size of "
-                "the "
-                "training only. Use run."
+                "the training only. Use run."
             )
 
     def _resized(self, pixels: Tensor, size: Size) -> Tensor:
@@ -219,8 +217,7 @@ def load_generator(
         if direction not in (None, about.direction):
             raise CycadaError(
                 f"{what}: found the direction '{about.direction}' only, not '{direction}'. Export that one, "
-                "too, or "
-                "name the run."
+                "too, or name the run."
             )
         torch_device = Device.find(device or "auto").torch_device
         return Translator(

@@ -70,7 +70,7 @@ class Options:
         return {name: value for name, value in asdict(self).items() if name in kept}
 
     @classmethod
-    def on_scenes(cls) -> dict[str, Any]:
+    def segmentation_defaults(cls) -> dict[str, Any]:
         """Return the defaults that differ for segmentation experiments."""
         return {
             f.name: value

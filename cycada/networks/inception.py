@@ -100,10 +100,8 @@ def read_inception(path: str) -> Inception | ScriptedInception:
         if len(weights.get("fc.weight", torch.empty(1000))) != 1000:
             raise CycadaError(
                 f"{WHERE}: {path} is a port of FID's Inception ({len(weights['fc.weight'])} classes), which "
-                "pools "
-                "in another way than torchvision's inception_v3 (1000 classes). Give torchvision's file, or "
-                "FID's "
-                "TorchScript file inception-2015-12-05.pt."
+                "pools in another way than torchvision's inception_v3 (1000 classes). Give torchvision's "
+                "file, or FID's TorchScript file inception-2015-12-05.pt."
             )
         fill(
             net.body,

@@ -86,10 +86,9 @@ class PatchDiscriminator(nn.Module):
         """
         if x.dim() != 4 or min(x.shape[-2:]) < self.least:
             raise CycadaError(
-                f"networks.d_feat: 'patch' needs maps of at least {self.least} x {self.least}; "
-                f"it was given {list(x.shape)[2:]}. Set its `layers` lower, or let it see `scores`, which "
-                "are as "
-                f"large as the image."
+                f"networks.d_feat: 'patch' needs maps of at least {self.least} x {self.least}; it was given "
+                f"{list(x.shape)[2:]}. Set its `layers` lower, or let it see `scores`, which are as large as "
+                "the image."
             )
         logits: Tensor = self.body(x)
         return logits

@@ -103,8 +103,7 @@ class Vgg(nn.Module):
             raise CycadaError(
                 f"{WHERE}: {self.name} has no weights, and the features of an untrained network are noise. "
                 f"Give weights: FILE, a state dict of torchvision's {self.name}, or pretrained: true where "
-                "there is "
-                f"an internet connection, or weights: random if noise is wanted."
+                "there is an internet connection, or weights: random if noise is wanted."
             )
 
     def _take(self, weights: Mapping[str, Tensor], path: str) -> None:
@@ -144,8 +143,7 @@ def download(name: str) -> Mapping[str, Tensor]:
     except Exception as error:  # no network, a proxy, a broken file
         raise CycadaError(
             f"networks.f.pretrained: cannot download {name} ({error}). Download {weights.url} on another "
-            "machine "
-            f"and give it as weights: FILE."
+            "machine and give it as weights: FILE."
         ) from None
     return state_dict
 

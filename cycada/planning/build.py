@@ -12,12 +12,19 @@ from cycada.core.errors import CycadaError
 from cycada.data import Augment, BatchStream, ImageSet, StreamSettings
 from cycada.methods import TEACHER, Networks
 from cycada.networks import Frozen
-from cycada.planning.datasets import Datasets, check_same_classes, load_datasets, prepared_domain
-from cycada.planning.networks import Weights, build_networks, load_weights, network, pick, weights_from_file
+from cycada.planning.datasets import Datasets, build_domain, check_same_classes, load_datasets
+from cycada.planning.networks import (
+    Weights,
+    build_network,
+    build_networks,
+    load_weights,
+    select_role_weights,
+    weights_from_file,
+)
 from cycada.planning.stage_plan import ResolvedPhase, StagePlan
 from cycada.train.device import Device, seed_of
 from cycada.train.loop import TrainState
-from cycada.train.optimizers import optimizer
+from cycada.train.optimizers import build_optimizer
 from cycada.train.schedule import Schedule
 from cycada.train.step import Phase, submodules
 
@@ -25,15 +32,15 @@ __all__ = [
     "Datasets",
     "TranslateOnce",
     "Weights",
+    "build_domain",
+    "build_network",
     "build_networks",
     "build_training",
     "check_labels",
     "check_same_classes",
     "load_datasets",
     "load_weights",
-    "network",
-    "pick",
-    "prepared_domain",
+    "select_role_weights",
     "training_source",
     "true_translations",
     "weights_from_file",
@@ -82,7 +89,7 @@ def build_training(
         nets.add_module(TEACHER, Frozen(ema["f_t"].module))
 
     optimizers = {
-        p.name: optimizer(p.optimizer, submodules(p.trains, nets), p.name)
+        p.name: build_optimizer(p.optimizer, submodules(p.trains, nets), p.name)
         for p in plan.phases
         if not p.shares_optimizer_of
     }

@@ -13,7 +13,7 @@ from cycada.core.sizes import shapes_of
 from cycada.data import Domain, ImageSet, ResizedDataset, Split
 from cycada.data.domain import Wanted
 from cycada.data.image_set import Task
-from cycada.data.scenes import Palette, SegmentationDataset
+from cycada.data.segmentation import Palette, SegmentationDataset
 from cycada.planning.stage_plan import StagePlan
 from cycada.planning.tasks import task_of
 from cycada.train.device import Device
@@ -82,7 +82,7 @@ def _load_images(config: Config, plans: list[StagePlan], device: Device) -> Data
     datasets: dict[tuple[str, str], ImageSet] = {}
     sides: dict[str, Domain] = {}
     for side in ("source", "target"):
-        sides[side] = domain = prepared_domain(config, plans, side, sides["source"].classes if sides else ())
+        sides[side] = domain = build_domain(config, plans, side, sides["source"].classes if sides else ())
         for split in ("train", "test"):
             raw = domain.load(data.resolved_root(), split, data.download)
             raw.hash_into(hasher, labels=side == "source" or split == "test")
@@ -118,7 +118,7 @@ def _load_segmentation(config: Config, plans: list[StagePlan], device: Device) -
             cache=resized.megabytes() <= data.hold and not data.workers,
         )
 
-    source, target = (prepared_domain(config, plans, side) for side in ("source", "target"))
+    source, target = (build_domain(config, plans, side) for side in ("source", "target"))
     source_sets = {"train": resize(source.load(root, "train"), "source")}
     if "test" in source.splits:
         source_sets["test"] = resize(source.load(root, "test"), "source", full_resolution_masks=True)
@@ -175,7 +175,7 @@ def check_same_classes(source: Sequence[str], target: Sequence[str]) -> None:
     )
 
 
-def prepared_domain(
+def build_domain(
     config: Config, plans: Sequence[StagePlan], side: str, source_classes: tuple[str, ...] = ()
 ) -> Any:
     """Return the source or target domain, told what the experiment needs of it before it reads any data.

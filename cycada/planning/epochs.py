@@ -78,7 +78,7 @@ def sets_of(kinds: Collection[str], oracle: bool) -> tuple[tuple[Set, ...], Call
     return (labelled,), max
 
 
-def counter(config: Config) -> Callable[[Set], Images]:
+def make_image_counter(config: Config) -> Callable[[Set], Images]:
     """Return a function that counts the images of a training set, each set once and only on demand."""
     return cache(lambda of: _images(config, of))
 
@@ -104,7 +104,7 @@ def _images(config: Config, of: Set) -> Images:
         ) from None
 
 
-def epochs(
+def convert_epochs(
     count: int,
     batch: int,
     kinds: Collection[str],
@@ -124,7 +124,7 @@ def epochs(
         batch: Number of images of each domain in one step of one process.
         kinds: Kinds of the networks that are trained, see `sets_of`.
         oracle: Whether the labelled set is the target's.
-        images_of: Function that counts the images of a set, see `counter`.
+        images_of: Function that counts the images of a set, see `make_image_counter`.
         where: The stage in messages, `stages.NAME`.
 
     Returns:

@@ -23,7 +23,7 @@ from cycada.train.step import submodule
 Weights = Mapping[str, Tensor]
 
 
-def network(spec: Spec, kind: str, context: Mapping[str, Any], where: str) -> nn.Module:
+def build_network(spec: Spec, kind: str, context: Mapping[str, Any], where: str) -> nn.Module:
     """Return a new network.
 
     Args:
@@ -87,7 +87,7 @@ def build_networks(
         if kind == "h":
             context["widths"] = getattr(roles[role.replace("h", "g", 1)], "widths", ())
         torch.manual_seed(seed_of(config.seed, "init", role))
-        net = network(plan.specs[role], "f" if kind == HEAD else kind, context, f"networks.{kind}")
+        net = build_network(plan.specs[role], "f" if kind == HEAD else kind, context, f"networks.{kind}")
         if kind == HEAD:
             net = submodule(net, "head", role)
         multiple = int(getattr(net, "multiple_of", 1))
@@ -152,10 +152,10 @@ def weights_from_file(start: str, where: str) -> dict[str, Tensor]:
         everything = load_file(file)
     except Exception as error:
         raise CycadaError(f"{where}: cannot read {path} ({error}).") from None
-    return pick(everything, role, f"{where}: {path}")
+    return select_role_weights(everything, role, f"{where}: {path}")
 
 
-def pick(everything: Weights, role: str, where: str) -> dict[str, Tensor]:
+def select_role_weights(everything: Weights, role: str, where: str) -> dict[str, Tensor]:
     """Return the tensors `ROLE.*` of a weights file, without the prefix in their names.
 
     Args:

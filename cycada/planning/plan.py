@@ -11,13 +11,13 @@ from typing import Any
 from cycada.config.schema import Config, Spec
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.sources import look_for_modules_in
-from cycada.data import domains, scene_domains
+from cycada.data import domains, segmentation_domains
 from cycada.data.domain import Wanted
 from cycada.losses import Term
 from cycada.methods import Method, methods, roles_in
 from cycada.networks import NETWORKS, kind_of
 from cycada.planning.checks import check_evaluation, check_task
-from cycada.planning.epochs import Images, Set, counter, epochs
+from cycada.planning.epochs import Images, Set, convert_epochs, make_image_counter
 from cycada.planning.resolve import network_at, plan_stage
 from cycada.planning.stage_plan import RENAMED, ResolvedPhase, StagePlan
 from cycada.planning.tasks import task_of
@@ -26,10 +26,10 @@ __all__ = [
     "RENAMED",
     "ResolvedPhase",
     "StagePlan",
-    "counted",
     "load_plugins",
     "network_at",
     "plan",
+    "replace_epochs_by_steps",
 ]
 
 
@@ -67,7 +67,7 @@ def plan(config: Config) -> list[StagePlan]:
         CycadaError: The config has a mistake: the first one, with its path and the nearest known name.
     """
     load_plugins(config)
-    known: dict[str, Any] = {**domains, **scene_domains}
+    known: dict[str, Any] = {**domains, **segmentation_domains}
     sides: dict[str, Spec] = {"source": config.data.source, "target": config.data.target}
     for side, spec in sides.items():
         if spec.name not in known:
@@ -100,7 +100,7 @@ def plan(config: Config) -> list[StagePlan]:
                     f"the same mirrored, set data.{side}.flip_safe: true."
                 )
     _check_kinds(config)
-    images_of = counter(config)
+    images_of = make_image_counter(config)
     plans: dict[str, StagePlan] = {}
     for name, stage in config.stages.items():
         plans[name] = _in_steps(plan_stage(config, name, stage, labelled), images_of)
@@ -110,7 +110,7 @@ def plan(config: Config) -> list[StagePlan]:
     return list(plans.values())
 
 
-def counted(config: Config, plans: Sequence[StagePlan]) -> Config:
+def replace_epochs_by_steps(config: Config, plans: Sequence[StagePlan]) -> Config:
     """Return the experiment with all epochs converted to steps, as it is stored.
 
     So nobody who reads a stored experiment needs its data to count steps.
@@ -128,7 +128,9 @@ def _in_steps(this: StagePlan, images_of: Callable[[Set], Images]) -> StagePlan:
         return this
     kinds = {kind_of(role) for p in this.phases for role in p.roles}
     oracle = this.method.supervision == "target"
-    converted = epochs(this.stage.epochs, this.stage.batch, kinds, oracle, images_of, f"stages.{this.name}")
+    converted = convert_epochs(
+        this.stage.epochs, this.stage.batch, kinds, oracle, images_of, f"stages.{this.name}"
+    )
     return replace(
         this, stage=this.stage.model_copy(update={"steps": converted.steps, "epochs": None}), epochs=converted
     )

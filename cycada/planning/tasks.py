@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from cycada.config.schema import Config, Spec, Stage
 from cycada.core.errors import CycadaError
 from cycada.core.registry import Registry, check_options
-from cycada.data import Domain, SceneDomain, domains, scene_domains
+from cycada.data import Domain, SegmentationDomain, domains, segmentation_domains
 from cycada.data.domain import Wanted, prepare_domain
 from cycada.data.image_set import Task
 from cycada.methods import Options, StepTensors
@@ -195,12 +195,12 @@ class Segmentation(TaskRules):
     """Rules of experiments whose images have one mask each."""
 
     name = "segmentation"
-    domains = scene_domains
+    domains = segmentation_domains
     unit = "every pixel"
     memory_keys = "its crop, "
     has_pairs = True
 
-    def prepare(self, domain: SceneDomain, wanted: Wanted, side: str) -> None:
+    def prepare(self, domain: SegmentationDomain, wanted: Wanted, side: str) -> None:
         """Do nothing: such domains read images at their own size."""
 
     def label_shape(self, window: tuple[int, int]) -> tuple[int, ...]:
@@ -213,7 +213,7 @@ class Segmentation(TaskRules):
 
     def default_options(self, options: type[Options]) -> Mapping[str, Any]:
         """Return the defaults that differ for segmentation."""
-        return options.on_scenes()
+        return options.segmentation_defaults()
 
     def check_data(self, config: Config) -> None:
         """Check that images are in colour."""
@@ -253,7 +253,7 @@ class Segmentation(TaskRules):
         }
 
     def training_set(
-        self, config: Config, domain: SceneDomain, labels: bool
+        self, config: Config, domain: SegmentationDomain, labels: bool
     ) -> tuple[str, Callable[[], int]]:
         """Return the labelled or the unlabelled split, and the function that counts it."""
         split = "train" if labels else domain.unlabelled

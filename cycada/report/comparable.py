@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cycada.core.differences import dotted
+from cycada.core.differences import flatten_keys
 from cycada.core.errors import list_some
 from cycada.core.registry import option_defaults
-from cycada.data.scenes import find_domain
+from cycada.data.segmentation import find_domain
 
 if TYPE_CHECKING:
     from cycada.report.record import Record
@@ -70,7 +70,7 @@ def _conditions(record: Record) -> dict[str, Any]:
     data = config.data.model_dump(mode="json", include={"source", "target", "channels", "resize"})
     for side in ("source", "target"):
         data[side] = _defaults(data[side]["name"]) | data[side]
-    conditions = dotted({"data": data, "evaluation": config.evaluation.model_dump(mode="json")})
+    conditions = flatten_keys({"data": data, "evaluation": config.evaluation.model_dump(mode="json")})
     height, width = config.shapes(config.stages.get(record.stage))["target"]
     conditions["the size of test images"] = f"{height} x {width}"
     counts = record.manifest.get("images", {})

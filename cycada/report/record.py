@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from cycada.config.schema import Config, EvaluationConfig, digest, parse
-from cycada.data import domain_title, scene_domains
+from cycada.data import domain_title, segmentation_domains
 from cycada.evaluation.scoring import stored_scores
 from cycada.losses import Term
 from cycada.methods import methods
@@ -137,7 +137,9 @@ class Record:
         name = self.domains[1]
         # The class is asked, not the domain, whose files a report's machine may not have.
         given = self.config["data"]["target"].get("consecutive")
-        return name in scene_domains and bool(scene_domains[name].consecutive if given is None else given)
+        if name not in segmentation_domains:
+            return False
+        return bool(segmentation_domains[name].consecutive if given is None else given)
 
     @cached_property
     def scores(self) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from cycada.core.errors import CycadaError
 from cycada.core.progress import Progress
 from cycada.data import ImageSet
 from cycada.data.doubts import NAMED, group_doubts, summarize_left_out
-from cycada.data.scenes import evenly_spaced
+from cycada.data.segmentation import evenly_spaced
 from cycada.planning.build import Datasets
 
 MASKS = 64
@@ -39,12 +39,12 @@ def report_sets(config: Config, datasets: Datasets, screen: Progress) -> None:
             warnings = group_doubts(examples.doubts(evenly_spaced(len(examples), HEADERS)))
             warnings += _enlarged(examples, shape)
             warnings += warn_of_absent_labels(examples, datasets.classes)
-            warnings += contradictions(examples, datasets.classes)
+            warnings += warn_of_contradictions(examples, datasets.classes)
             for warning in warnings:
                 screen.warn(f"{name}: {warning}")
         if len(sets) == 2 and (shared := seen_in_training(sets["train"], sets["test"])):
             (screen.warn if side == "source" else screen.info)(f"{side} test: {shared}")
-    for warning in alike(datasets.classes):
+    for warning in warn_of_similar_names(datasets.classes):
         screen.warn(f"data: {warning}")
 
 
@@ -96,14 +96,14 @@ def count_line(
         resize: How images with image-level labels are scaled: `pad`, or an interpolation.
     """
     parts = [f"{len(examples)} images", examples.describe_labels(len(classes))]
-    if sizes := own_sizes(examples):
+    if sizes := count_own_sizes(examples):
         parts.append(_sizes(sizes, shape, resize, cut=examples.cut_square))
     line = ", ".join(parts)
     left_out = dict(examples.left_out) | dict(examples.skipped)
     return f"{line}; left out: {summarize_left_out(left_out)}" if left_out else line
 
 
-def own_sizes(examples: ImageSet) -> Mapping[str, int]:
+def count_own_sizes(examples: ImageSet) -> Mapping[str, int]:
     """Count the files by their own size, 'W x H' in pixels.
 
     Of files that are not in memory only a sample is counted; drawn images have no files.
@@ -142,7 +142,7 @@ def describe_only_ignored(read: int, total: int) -> str:
     return f"found nothing but ignored pixels ({read} of {total} masks were looked at)"
 
 
-def contradictions(examples: ImageSet, classes: Sequence[str]) -> list[str]:
+def warn_of_contradictions(examples: ImageSet, classes: Sequence[str]) -> list[str]:
     """Return a warning where a user's images are equal, pixel for pixel, but have different labels."""
     if examples.image_labels is None:
         return []
@@ -169,7 +169,7 @@ def seen_in_training(train: ImageSet, test: ImageSet) -> str:
     return f"{shared} of {len(test)} pictures are also among the training pictures." if shared else ""
 
 
-def alike(classes: Sequence[str]) -> list[str]:
+def warn_of_similar_names(classes: Sequence[str]) -> list[str]:
     """Return a warning for class names that differ in capitals and spaces alone."""
     spelt: dict[str, list[str]] = {}
     for name in classes:
@@ -213,7 +213,7 @@ def _scale(size: str, shape: tuple[int, int]) -> float:
 
 def _enlarged(examples: ImageSet, shape: tuple[int, int]) -> list[str]:
     """Return a warning where files are much smaller than the images that training sees."""
-    sizes = own_sizes(examples)
+    sizes = count_own_sizes(examples)
     small = {
         size: n
         for size, n in sizes.items()

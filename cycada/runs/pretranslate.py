@@ -89,7 +89,7 @@ def _translate_in_memory(
 
 
 def _translate_on_disk(
-    folder: Path, plan: StagePlan, device: Device, screen: Progress, g_st: nn.Module, scenes: ImageSet
+    folder: Path, plan: StagePlan, device: Device, screen: Progress, g_st: nn.Module, images: ImageSet
 ) -> ImageSet:
     """Translate whole images at the stage's size and precision to `folder`/KEY/NAME.png.
 
@@ -97,8 +97,8 @@ def _translate_on_disk(
     everything that the translations depend on, so that stages and experiments with the same g_st share them.
     One run translates while the others wait; several processes of one stage share the work.
     """
-    key = _key(plan, g_st, scenes)
-    files = [folder / key / f"{name}.png" for name in scenes.names]
+    key = _key(plan, g_st, images)
+    files = [folder / key / f"{name}.png" for name in images.names]
     lock: AbstractContextManager[None] = nullcontext()
     if device.main:
         prepare_folder(folder)
@@ -118,20 +118,20 @@ def _translate_on_disk(
                 f"stage {plan.name}: translating {len(missing)} of {len(files)} source images, once "
                 f"({folder / key})"
             )
-            _translate_missing(plan, device, screen, g_st, scenes, files, missing)
+            _translate_missing(plan, device, screen, g_st, images, files, missing)
         device.share(device.gather(None))  # no process trains before the last file is written
-    return with_translations(scenes, files)
+    return with_translations(images, files)
 
 
-def _key(plan: StagePlan, g_st: nn.Module, scenes: ImageSet) -> str:
+def _key(plan: StagePlan, g_st: nn.Module, images: ImageSet) -> str:
     weights = save({name: value.detach().cpu().contiguous() for name, value in g_st.state_dict().items()})
     return digest(
         {
             "format": FORMAT,
             "network": plan.specs["g_st"].model_dump(),
             "weights": bytes_digest(weights, size=8),
-            "images": scenes.fingerprint(labels=False),
-            "size": scenes.size,
+            "images": images.fingerprint(labels=False),
+            "size": images.size,
             "precision": plan.stage.precision,
         }
         | ({"plugin": source} if (source := generators.source(plan.specs["g_st"].name)) else {})
@@ -153,7 +153,7 @@ def _translate_missing(
     device: Device,
     screen: Progress,
     g_st: nn.Module,
-    scenes: ImageSet,
+    images: ImageSet,
     files: Sequence[Path],
     missing: Sequence[int],
 ) -> None:
@@ -168,7 +168,7 @@ def _translate_missing(
     ):
         try:
             for turn, i in enumerate(missing[device.rank :: device.world], 1):
-                image = scenes.read(i)[0].to(device.torch_device)
+                image = images.read(i)[0].to(device.torch_device)
                 write_png(files[i], to_bytes(translate(to_float(image[None])))[0])
                 done = min(turn * device.world, len(missing))
                 screen.update(existing + done, done / (time.perf_counter() - began), {})

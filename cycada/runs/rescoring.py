@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cycada.planning.build import pick
+from cycada.planning.build import select_role_weights
 from cycada.planning.plan import StagePlan
 from cycada.storage.identity import weights_id
 from cycada.storage.store import WEIGHTS, RunFolder
@@ -31,7 +31,7 @@ def load_weights_by_role(folder: RunFolder, plan: StagePlan) -> dict[str, dict[s
         CycadaError: Where the weights cannot be read or lack a role.
     """
     weights = folder.load_weights()
-    return {role: pick(weights, role, str(folder.path / WEIGHTS)) for role in plan.specs}
+    return {role: select_role_weights(weights, role, str(folder.path / WEIGHTS)) for role in plan.specs}
 
 
 def replace_scores(folder: RunFolder, last: dict[str, float], step: int) -> list[dict[str, float]]:

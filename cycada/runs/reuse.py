@@ -16,7 +16,13 @@ from cycada.core.yaml_files import override
 from cycada.evaluation.analysis import analyse
 from cycada.evaluation.elsewhere import load_test_set, named_domain
 from cycada.evaluation.predict import eval_mode
-from cycada.evaluation.scoring import Evaluation, as_scores, count, evaluate_stage, scored
+from cycada.evaluation.scoring import (
+    Evaluation,
+    as_scores,
+    build_classifiers,
+    count_predictions,
+    evaluate_stage,
+)
 from cycada.evaluation.target_statistics import refuse_target_statistics
 from cycada.methods import Networks
 from cycada.planning.build import Datasets, build_networks, load_datasets
@@ -52,7 +58,7 @@ def find_run(run: Path | str, results: Path | str = "results", check: bool = Tru
     folder = RunFolder(path)
     if not folder.done:
         raise CycadaError(f"{path}: this stage is not finished. Run its experiment again to go on with it.")
-    return checked(folder, Progress(quiet=True).warn) if check else folder
+    return check_run_folder(folder, Progress(quiet=True).warn) if check else folder
 
 
 def find_stage(what: Path | str, results: Path | str = "results", role: str | None = None) -> RunFolder:
@@ -79,13 +85,12 @@ def find_stage(what: Path | str, results: Path | str = "results", role: str | No
     if not having and (role or not finished):
         raise CycadaError(
             f"{first}: found no finished stage of '{name}' with {role or 'f_t'}, of {len(folders)} stages. "
-            "Run the "
-            "experiment again, or name a run folder."
+            "Run the experiment again, or name a run folder."
         )
     return find_run((having or finished)[0].path, results)
 
 
-def checked(folder: RunFolder, warn: Callable[[str], None]) -> RunFolder:
+def check_run_folder(folder: RunFolder, warn: Callable[[str], None]) -> RunFolder:
     """Return the folder of a finished stage if its files are those that the stage wrote.
 
     Args:
@@ -210,14 +215,16 @@ def evaluate_run(
         datasets: Datasets = load_datasets(config, [stage], device).resized_to(config, stage.stage)
         classes = datasets.classes
     nets = trained_networks(folder, config, stage, len(classes), device)
-    classifiers = scored(stage, nets)
+    classifiers = build_classifiers(stage, nets)
     if not classifiers:
         raise CycadaError(
             f"{folder.path}: stage '{stage.name}' ({stage.stage.method}) has no classifier to score."
         )
     if spec:
         with eval_mode(nets):
-            counted = count(classifiers["target"], test, len(classes), device, stage.stage.precision)
+            counted = count_predictions(
+                classifiers["target"], test, len(classes), device, stage.stage.precision
+            )
         if counted is None:
             raise CycadaError(f"{spec.name}: its test images have no labels, so there is nothing to score.")
         scores = {spec.name: as_scores(counted[1], test.task)}

@@ -12,17 +12,17 @@ from typing import Any
 import torch
 
 from cycada.config.schema import Config, digest
-from cycada.core.errors import CycadaError, memory_named
+from cycada.core.errors import CycadaError, explain_out_of_memory
 from cycada.core.files import prepare_folder, warn_if_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
-from cycada.evaluation.scoring import HEADLINES, flatten_scores, percent
+from cycada.evaluation.scoring import headline_scores, percent
 from cycada.planning.build import check_labels, load_datasets
-from cycada.planning.plan import StagePlan, counted, load_plugins, plan
+from cycada.planning.plan import StagePlan, load_plugins, plan, replace_epochs_by_steps
 from cycada.planning.rehearsal import memory_of, rehearse
 from cycada.runs.counts import check_masks, report_sets
 from cycada.runs.stage import StageContext, StageResult, run_stage
-from cycada.runs.unfinished import unfinished
+from cycada.runs.unfinished import find_unfinished
 from cycada.storage.identity import stage_id
 from cycada.storage.store import RunFolder, environment
 from cycada.tracking.open_tracker import check_trackers, open_tracker
@@ -128,7 +128,7 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
 ) -> Summary:
     """Run all stages and report them to `tracker`; see `run` for the arguments and for what is raised."""
     plans = plan(config)
-    config = counted(config, plans)
+    config = replace_epochs_by_steps(config, plans)
     if config.threads:
         torch.set_num_threads(config.threads)
     device = Device.find(config.device)
@@ -138,7 +138,7 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
     ended = _summary_file(config).exists()
     for stage in plans if not ended else ():
         rehearse(config, stage, memory_of(device.torch_device))
-    with memory_named("data"):
+    with explain_out_of_memory("data"):
         datasets = load_datasets(config, plans, device)
     if device.main:
         report_sets(config, datasets, screen)
@@ -153,7 +153,7 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
         if ended and not RunFolder(config.results / "runs" / ids[stage.name]).done:
             rehearse(config, stage, memory_of(device.torch_device))
     if device.main:
-        for message in unfinished(config, ids):
+        for message in find_unfinished(config, ids):
             screen.info(message)
     without_effect = {"results", "tracking", "logging"} | (
         set() if config.evaluation.changes() else {"evaluation"}
@@ -183,7 +183,7 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
                     masks_were_checked = True
                 if device.main and not run_folder.path.exists() and not stage.stage.init:
                     _mention_other_processes(ctx, stage, run_folder.path.parent)
-                with memory_named(f"stages.{stage.name}"):
+                with explain_out_of_memory(f"stages.{stage.name}"):
                     result = run_stage(ctx, stage, identity, ids)
                 summary.stages.append(result)
                 screen.info(_line(result))
@@ -228,14 +228,9 @@ def _end(config: Config, summary: Summary, tracker: Tracker, products: Products,
 
 def _final_scores(summary: Summary) -> dict[str, float]:
     """Return the headline score of every stage, and as `final/...` that of the last one."""
-    scores = {s.name: _headlines(s) for s in summary.stages}
-    scores |= {"final": _headlines(summary.stages[-1])} if summary.stages else {}
+    scores = {s.name: headline_scores(s.scores) for s in summary.stages}
+    scores |= {"final": headline_scores(summary.stages[-1].scores)} if summary.stages else {}
     return {f"{name}/{key}": value for name, some in scores.items() for key, value in some.items()}
-
-
-def _headlines(result: StageResult) -> dict[str, float]:
-    flat = flatten_scores(result.scores)
-    return {key: value for key, value in flat.items() if key.rpartition("/")[2] in HEADLINES}
 
 
 def _last_grids(summary: Summary) -> dict[str, list[Path]]:

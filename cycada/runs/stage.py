@@ -22,12 +22,18 @@ from cycada.evaluation.target_statistics import batch_norms
 from cycada.evaluation.translation_warnings import WarnOnce
 from cycada.methods import Networks
 from cycada.networks import kind_of
-from cycada.planning.build import Datasets, build_networks, build_training, pick, weights_from_file
+from cycada.planning.build import (
+    Datasets,
+    build_networks,
+    build_training,
+    select_role_weights,
+    weights_from_file,
+)
 from cycada.planning.plan import StagePlan
 from cycada.planning.updates import count_updates
 from cycada.runs.pretranslate import translate_once
 from cycada.runs.rescoring import find_same_weights, load_weights_by_role, replace_scores
-from cycada.runs.reuse import checked, write_analysis
+from cycada.runs.reuse import check_run_folder, write_analysis
 from cycada.storage.identity import weights_id
 from cycada.storage.store import RunFolder, environment
 from cycada.tracking.class_names import left_out, with_class_names
@@ -135,7 +141,7 @@ def _train_stage(
 ) -> StageResult:
     config, device, main = ctx.config, ctx.device, ctx.device.main
     if main and folder.done:
-        checked(folder, ctx.screen.warn).tidy()
+        check_run_folder(folder, ctx.screen.warn).tidy()
     manifest = _manifest(ctx, plan, folder, ids)
     if main:
         params, text = stage_params(config, plan, ctx.variant), stage_description(config, plan)
@@ -315,7 +321,7 @@ def _load_starts(ctx: StageContext, plan: StagePlan, ids: Mapping[str, str]) -> 
         else:
             stage, _, parent_role = start.partition(".")
             parent = RunFolder(ctx.config.results / "runs" / ids[stage]).check()
-            starts[role] = pick(parent.load_weights(), parent_role, where)
+            starts[role] = select_role_weights(parent.load_weights(), parent_role, where)
     return starts
 
 

@@ -16,7 +16,7 @@ IDLE = {"root", "download", "workers", "hold"}
 """Keys of `data` that no id depends on."""
 
 
-def unfinished(config: Config, ids: Mapping[str, str]) -> Iterator[str]:
+def find_unfinished(config: Config, ids: Mapping[str, str]) -> Iterator[str]:
     """Yield a message for each stage that starts anew while it is unfinished under other settings.
 
     Args:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError
-from cycada.evaluation.scoring import Evaluation, evaluate_stage, stored_scores
+from cycada.evaluation.scoring import Evaluation, evaluate_stage, headline_scores, stored_scores
 from cycada.planning.build import Datasets, load_datasets
 from cycada.planning.plan import StagePlan
 from cycada.runs.reuse import find_run, load_stage, trained_networks
@@ -105,7 +105,7 @@ def verify(
         device = Device.find(config.device)
         datasets = load_datasets(config, [stage], device)
     except (CycadaError, OSError) as error:
-        outcome.add("data", None, f"not outcome, so nothing was scored: {error}")
+        outcome.add("data", None, f"not loaded, so nothing was scored: {error}")
         return outcome
     _check_identity(folder, config, stage, datasets, device, manifest, outcome)
     if outcome.sound:
@@ -187,15 +187,10 @@ def _check_agreement(
     last = rows[-1] if rows else {}
     if last.get("step") != stage.stage.steps:
         outcome.add("metrics.jsonl", False, f"ends at step {last.get('step')} of {stage.stage.steps}")
-    for side, values in scores.items():
-        for name in ("accuracy", "miou"):
-            stored = values.get(name)
-            if stored is not None and last.get(f"{side}/{name}", stored) != stored:
-                outcome.add(
-                    "scores.json",
-                    False,
-                    f"{side} {name} is {stored}, in the last row of metrics.jsonl {last[f'{side}/{name}']}",
-                )
+    for key, stored in headline_scores(scores).items():
+        if last.get(key, stored) != stored:
+            seen = f"{key.replace('/', ' ')} is {stored}, in the last row of metrics.jsonl {last[key]}"
+            outcome.add("scores.json", False, seen)
 
 
 def _check_identity(

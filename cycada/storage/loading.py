@@ -10,7 +10,7 @@ from torch import nn
 from cycada.config.schema import Config
 from cycada.methods import Networks
 from cycada.networks import kind_of
-from cycada.planning.build import load_weights, network, pick
+from cycada.planning.build import build_network, load_weights, select_role_weights
 from cycada.planning.plan import StagePlan, plan
 from cycada.storage.store import RunFolder
 from cycada.train.device import Device
@@ -38,9 +38,9 @@ def trained_network(
     }
     if classes is not None:
         context["classes"] = classes
-    net = network(stage.specs[role], kind_of(role), context, f"networks.{kind_of(role)}")
+    net = build_network(stage.specs[role], kind_of(role), context, f"networks.{kind_of(role)}")
     where = str(folder.path / "weights.safetensors")
-    load_weights(net, pick(folder.load_weights(), role, where), where)
+    load_weights(net, select_role_weights(folder.load_weights(), role, where), where)
     return net
 
 

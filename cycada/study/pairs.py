@@ -44,8 +44,8 @@ def draw_pairs(
     Raises:
         CycadaError: There are too few pictures.
     """
-    photos = named(real)
-    made = {method: named(folder) for method, folder in methods.items()}
+    photos = list_by_name(real)
+    made = {method: list_by_name(folder) for method, folder in methods.items()}
     count = practice + scored
     random = np.random.default_rng(seed)
     if pairing == "same":
@@ -64,7 +64,7 @@ def draw_pairs(
     return {method: (pairs[:practice], pairs[practice:]) for method, pairs in drawn.items()}
 
 
-def named(folder: Path) -> dict[str, Path]:
+def list_by_name(folder: Path) -> dict[str, Path]:
     """Return the pictures of a folder by their names without the ending.
 
     Raises:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from rich.console import Console
 from rich.table import Table
 
+from cycada.core.console import make_plain_console
 from cycada.runs.rescoring import find_same_weights
 from cycada.storage.identity import weights_id
 from cycada.sweeps.plan import SweepPlan
@@ -55,7 +55,7 @@ def print_plan(planned: SweepPlan, slots: int, as_json: bool) -> None:
             for p in cells[0].plans
         ]
         table.add_row(variant, " ".join(str(c.seed) for c in cells), " ".join(stages))
-    out = Console(highlight=False)
+    out = make_plain_console()
     out.print(table)
     scored = f", {to_score} only to score again" if to_score else ""
     done = len(planned.jobs) - len(unfinished)

@@ -169,6 +169,7 @@ def _end_with(parent: int) -> None:
 
 
 _while_it_lives = ExitStack()
+"""What a worker holds until it ends: its handling of SIGTERM."""
 
 
 class Submitit:

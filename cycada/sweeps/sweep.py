@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,11 @@ from cycada.core.errors import CycadaError, os_message
 from cycada.core.files import prepare_folder, warn_if_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
-from cycada.runs.reuse import checked
+from cycada.runs.reuse import check_run_folder
 from cycada.runs.run import Products, run, run_stages
 from cycada.storage.store import RunFolder
-from cycada.sweeps.launchers import Handle, InProcess, Launcher, WorkerDied, make_launcher
-from cycada.sweeps.plan import Cell, Job, SweepPlan, plan_sweep
+from cycada.sweeps.launchers import Handle, InProcess, Launcher, WorkerDied
+from cycada.sweeps.plan import Cell, Job, SweepPlan
 from cycada.sweeps.progress import SweepProgress
 from cycada.tracking.open_tracker import SeveralTrackers, check_trackers, open_tracker
 
@@ -51,39 +51,6 @@ class SweepState:
         return [i for i, s in self.states.items() if s in states]
 
 
-def sweep(
-    file: Path | str,
-    assignments: Sequence[str] = (),
-    seeds: Sequence[int] = (),
-    jobs: int | None = None,
-    cluster: str | None = None,
-    screen: Progress | None = None,
-    products: Products = Products(),
-) -> dict[str, Any]:
-    """Plan a sweep and train every stage that is not done, as `cycada sweep` does.
-
-    Args:
-        file: The sweep's YAML file.
-        assignments: Settings over every experiment, as in `data.root=DATA`.
-        seeds: Seeds instead of the file's.
-        jobs: Stages at the same time, each with its share of this machine's threads; None means 1, or 16 on a
-            cluster.
-        cluster: `slurm`, or `local`, through submitit; None trains in this process or its children.
-        screen: Where progress is shown; None shows warnings only.
-        products: What trackers get beside the stages. Cells get no report of their own.
-
-    Returns:
-        The content of results/sweeps/NAME.json. A cell that failed is in it with its error.
-
-    Raises:
-        CycadaError: For mistakes in the sweep, its experiments or the data.
-        Interrupted: After Ctrl-C, when all that ran is saved.
-    """
-    planned = plan_sweep(file, assignments, seeds)
-    logs = planned.results / "sweeps" / "logs"
-    return run_sweep(planned, make_launcher(cluster, jobs, logs, planned.sweep.cluster), screen, products)
-
-
 def run_sweep(
     planned: SweepPlan,
     launcher: Launcher | None = None,
@@ -96,7 +63,7 @@ def run_sweep(
         planned: The sweep.
         launcher: Where stages are trained; None means in this process. It is closed at the end.
         screen: Where progress is shown; None shows warnings only.
-        products: What trackers get beside the stages.
+        products: What trackers get beside the stages; cells get no report of their own.
 
     Returns:
         The file's content. Of a failed stage only the cells fail that need it.
@@ -134,7 +101,7 @@ def _find_finished(planned: SweepPlan, screen: Progress) -> SweepState:
     for identity, job in planned.jobs.items():
         if job.folder.done:
             try:
-                checked(job.folder, screen.warn)
+                check_run_folder(job.folder, screen.warn)
             except CycadaError as error:
                 progress.states[identity], progress.errors[identity] = "failed", str(error)
             else:

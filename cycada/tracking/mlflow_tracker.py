@@ -25,7 +25,7 @@ from cycada.core.lock import locked
 from cycada.core.secrets import redacted
 from cycada.tracking.mlflow_database import prepare_database
 from cycada.tracking.mlflow_model import save_model
-from cycada.tracking.tracker import Details, TrackedModel, run_name, trackers
+from cycada.tracking.tracker import Details, TrackedModel, final_scores, run_name, trackers
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -99,7 +99,7 @@ class MlflowTracker:
                 prepare_database(database, artifacts, connect, warn)
                 self.client = connect(address)
         else:
-            self.client = within(PATIENCE, lambda: connect(address))
+            self.client = call_within(PATIENCE, lambda: connect(address))
         self.experiment = self.parent = self.stage = ""
         self.logged_steps: dict[str, int] = {}
         self.last_step, self.not_finite = -1, 0
@@ -246,7 +246,7 @@ class MlflowTracker:
     def end_stage(self, files: Iterable[Path], scores: dict[str, float]) -> None:
         """Upload the stage's files, log its last scores as `final/...`, and mark its run as finished."""
         self._upload(self.stage, files)
-        self._log_changed(self.stage, max(self.last_step, 0), {f"final/{k}": v for k, v in scores.items()})
+        self._log_changed(self.stage, max(self.last_step, 0), final_scores(scores))
         if self.not_finite:
             tags = self.client.get_run(self.stage).data.tags
             if tags.get("cycada.not_finite") != str(self.not_finite):
@@ -317,7 +317,7 @@ class MlflowTracker:
                 self.client.log_artifact(run.info.run_id, str(file))
 
 
-def within(seconds: float, work: Callable[[], T]) -> T:
+def call_within(seconds: float, work: Callable[[], T]) -> T:
     """Return the result of something that may hang, such as reaching a server.
 
     Raises:

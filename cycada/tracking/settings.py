@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cycada.config.schema import Config
-from cycada.core.differences import dotted
-from cycada.data.scenes import domain_title
+from cycada.core.differences import flatten_keys
+from cycada.data.segmentation import domain_title
 from cycada.losses import Ramp
 from cycada.planning.build import Datasets
 from cycada.planning.plan import ResolvedPhase, StagePlan
@@ -76,7 +76,7 @@ def _of_experiment(config: Config, variant: str) -> dict[str, Any]:
     """Return the settings outside the stages that a result depends on."""
     evaluation = config.evaluation.changes()
     data = config.data.model_dump(mode="json", exclude_none=True)
-    return {"seed": config.seed, "variant": variant or config.name} | dotted(
+    return {"seed": config.seed, "variant": variant or config.name} | flatten_keys(
         {"data": data, **({"evaluation": evaluation} if evaluation else {})}
     )
 
@@ -84,7 +84,9 @@ def _of_experiment(config: Config, variant: str) -> dict[str, Any]:
 def _of_stage(plan: StagePlan) -> dict[str, Any]:
     settings = plan.identity()
     del settings["phases"]
-    params = {key: value for key, value in dotted(settings).items() if value is not None and value != {}}
+    params = {
+        key: value for key, value in flatten_keys(settings).items() if value is not None and value != {}
+    }
     if plan.epochs:
         params["epochs"] = plan.epochs.count
     for phase in plan.phases:
@@ -103,14 +105,14 @@ def _of_phase(phase: ResolvedPhase) -> dict[str, Any]:
         if number != 1:
             params[f"{key}.{phase.name}"] = number
     if phase.schedule:
-        params |= dotted(phase.schedule.model_dump(), f"schedules.{phase.name}")
+        params |= flatten_keys(phase.schedule.model_dump(), f"schedules.{phase.name}")
     for term in phase.terms:
         values: Mapping[str, Any] = {
             "weight": term.weight,
             "ramp": _ramp_in_words(term.ramp),
             **term.options,
         }
-        params |= dotted(values, f"losses.{term.name}")
+        params |= flatten_keys(values, f"losses.{term.name}")
     return params
 
 

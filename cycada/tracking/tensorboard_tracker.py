@@ -10,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from cycada.tracking.tracker import Details, TrackedModel, run_name, trackers
+from cycada.tracking.tracker import (
+    Details,
+    TrackedModel,
+    final_scores,
+    run_name,
+    split_picture_name,
+    trackers,
+)
 
 FOLDER = "tensorboard"
 """Folder of the event files under the results."""
@@ -81,10 +88,10 @@ class TensorBoardTracker:
     def end_stage(self, files: Iterable[Path], scores: dict[str, float]) -> None:
         """Write the last scores, the pictures among the files, and the line of the HParams page."""
         if self._open:
-            final = {f"final/{key}": value for key, value in scores.items()}
+            final = final_scores(scores)
             for file in files:
                 if file.suffix == ".png":
-                    name, number = _picture_name(file)
+                    name, number = split_picture_name(file)
                     self._open.add_image(f"{IMAGES}/{name}", file, self._step if number is None else number)
             self._open.add_hparams(self._params, final)
             self._open.add_scalars(self._step, final)
@@ -206,9 +213,3 @@ def _as_markdown(values: Mapping[str, Any]) -> str:
     rows = [[str(word).replace("|", "\\|") for word in row] for row in values.items()]
     lines = [f"| {' | '.join(row)} |" for row in [["name", "value"], ["---", "---"], *rows]]
     return "\n".join(lines) if rows else ""
-
-
-def _picture_name(file: Path) -> tuple[str, int | None]:
-    """Return the name and the step of a picture such as `grid_0000500.png`; None where it names no step."""
-    match = re.fullmatch(r"(.+)_(\d+)", file.stem)
-    return (match[1], int(match[2])) if match else (file.stem, None)

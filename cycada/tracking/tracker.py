@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,3 +156,14 @@ def run_name(name: str, seed: int, variant: str, stage: str = "") -> str:
     """
     whole = f"{variant or name} seed {seed}"
     return f"{stage}, {whole}" if stage else whole
+
+
+def final_scores(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return the last scores of a stage under the keys that they have in every tracker, `final/...`."""
+    return {f"final/{key}": value for key, value in scores.items()}
+
+
+def split_picture_name(file: Path) -> tuple[str, int | None]:
+    """Return the name and the step of a picture such as `grid_0000500.png`; None where it names no step."""
+    match = re.fullmatch(r"(.+)_(\d+)", file.stem)
+    return (match[1], int(match[2])) if match else (file.stem, None)

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from cycada.core.files import write_text
-from cycada.tracking.tracker import Details, TrackedModel, run_name, trackers
+from cycada.tracking.tracker import (
+    Details,
+    TrackedModel,
+    final_scores,
+    run_name,
+    split_picture_name,
+    trackers,
+)
 
 
 @trackers("wandb")
@@ -73,13 +80,13 @@ class WandbTracker:
         if self._run is not None:
             files = list(files)
             pictures = {
-                f"images/{re.sub(r'_[0-9]+$', '', file.stem)}": self._wandb.Image(str(file))
+                f"images/{split_picture_name(file)[0]}": self._wandb.Image(str(file))
                 for file in files
                 if file.suffix == ".png"
             }
             if pictures:
                 self._run.log(pictures)
-            self._run.summary.update({f"final/{key}": value for key, value in scores.items()})
+            self._run.summary.update(final_scores(scores))
             self._copy(files)
         self._finish()
 

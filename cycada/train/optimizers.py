@@ -11,7 +11,9 @@ from torch import nn
 from cycada.core.errors import CycadaError
 
 
-def optimizer(settings: Mapping[str, Any], modules: Sequence[nn.Module], phase: str) -> torch.optim.Optimizer:
+def build_optimizer(
+    settings: Mapping[str, Any], modules: Sequence[nn.Module], phase: str
+) -> torch.optim.Optimizer:
     """Return the optimizer of a phase, whose parameter groups keep their learning rate as `initial_lr`.
 
     Args:

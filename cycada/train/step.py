@@ -28,8 +28,8 @@ class Phase:
         trains: Roles of the networks that it trains, or paths of their submodules (`f_t.head`).
         terms: The losses.
         optimizer: The optimizer, which may be shared with another phase.
-        every: The phase runs in every so many-th step.
-        repeat: How many times it runs within a step.
+        every: The number n of a phase that runs in every n-th step only.
+        repeat: How many times the phase runs within a step.
         schedule: Schedule of the learning rate.
     """
 

@@ -9,7 +9,7 @@ from helpers.paths import ROOT
 from cycada.cli.config_schema import experiment_schema, schema_text
 from cycada.config.recipes import recipes
 from cycada.config.schema import Config
-from cycada.data import domains, scene_domains
+from cycada.data import domains, segmentation_domains
 from cycada.methods import methods
 
 
@@ -25,7 +25,7 @@ def test_registered_names_are_enums_and_no_key_is_required():
     (method, _) = made["$defs"]["Stage"]["properties"]["method"]["anyOf"]
     assert method["enum"] == list(methods)
     (source, _) = made["$defs"]["Data"]["properties"]["source"]["anyOf"]
-    assert source["anyOf"][0]["enum"] == sorted([*domains, *scene_domains])
+    assert source["anyOf"][0]["enum"] == sorted([*domains, *segmentation_domains])
     text = json.dumps(made)
     assert '"required": [' not in text
     assert {part.split('"')[0] for part in text.split('"#/$defs/')[1:]} <= set(made["$defs"])

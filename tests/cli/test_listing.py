@@ -49,6 +49,23 @@ def test_a_domain_is_shown_with_its_files_options_and_an_example(capsys):
     assert "data: {source: {name: mask_folder, train: ..., test: ..., classes: ...}, target: ...}" in out
 
 
+def test_square_brackets_in_a_description_stay_text(capsys):
+    """A console with markup would leave `[0, 1]` and `[x]` out, and end in an error at `[/x]`."""
+    with listing.losses.temporary():
+
+        @listing.losses("bracketed")
+        def bracketed(real_s, *, options: tuple[float, float] = (0.5, 1.0)):
+            """Keep images in [0, 1], as in [x] and [/x]."""
+            return real_s.mean()
+
+        listing.print_list("losses")
+        assert "  Keep images in [0, 1], as in [x] and [/x].\n" in capsys.readouterr().out
+        listing.print_entry("losses", "bracketed")
+    out = capsys.readouterr().out
+    assert "Keep images in [0, 1], as in [x] and [/x].\n" in out
+    assert "    options = [0.5, 1.0]\n" in out
+
+
 def test_an_unknown_entry_is_refused_with_the_nearest():
     with pytest.raises(CycadaError, match=r"there is no .mnst.\. Did you mean .mnist."):
         listing.print_entry("domains", "mnst")

@@ -14,7 +14,7 @@ from cycada.config.schema import COMMANDS, Strict, digest, load, parse
 from cycada.core.errors import CycadaError
 from cycada.core.registry import check_options
 from cycada.core.secrets import redacted
-from cycada.core.yaml_files import merge, override, parse_yaml, read, typed
+from cycada.core.yaml_files import merge, override, parse_value, parse_yaml, read
 from cycada.methods import Options
 from cycada.methods.step_tensors import option
 from cycada.planning.idle import find_idle_settings
@@ -645,8 +645,8 @@ def test_an_option_may_have_another_default_on_scenes():
         jitter: float = option(0.0, segmentation_default=0.25, omit_default_from_id=True)
         other: int = 1
 
-    assert Both.on_scenes() == {"turn": 0.0, "jitter": 0.25}
-    assert Both(**Both.on_scenes()).identity() == {"turn": 0.0, "jitter": 0.25, "other": 1}
+    assert Both.segmentation_defaults() == {"turn": 0.0, "jitter": 0.25}
+    assert Both(**Both.segmentation_defaults()).identity() == {"turn": 0.0, "jitter": 0.25, "other": 1}
 
 
 @pytest.mark.parametrize(
@@ -739,7 +739,7 @@ def test_a_text_is_taken_as_it_is_typed(written, name):
     class Named(Strict):
         name: str
 
-    assert Named(name=typed(written, "name")).name == name
+    assert Named(name=parse_value(written, "name")).name == name
 
 
 @pytest.mark.parametrize(
@@ -755,7 +755,7 @@ def test_a_text_is_taken_as_it_is_typed(written, name):
     ],
 )
 def test_every_character_of_an_override_counts(written, value):
-    assert typed(written, "key") == value
+    assert parse_value(written, "key") == value
 
 
 def test_merge_keys_join_an_anchored_mapping_and_cycles_and_bombs_are_refused():

@@ -14,7 +14,7 @@ from cycada.config.schema import Config, Loss, Strict
 from cycada.core.errors import CycadaError
 from cycada.core.registry import Registry, option_defaults, typed
 from cycada.core.sizes import Sizes
-from cycada.data import domains, scene_domains
+from cycada.data import domains, segmentation_domains
 from cycada.losses import losses
 from cycada.methods import methods
 from cycada.metrics.monitors import monitors
@@ -26,7 +26,7 @@ from cycada.sweeps.plan import Sweep
 NONSENSE = [math.nan, math.inf, -math.inf, -1, 10**19]
 REGISTRIES: dict[str, Registry[Any]] = {
     "domains": domains,
-    "scene_domains": scene_domains,
+    "segmentation_domains": segmentation_domains,
     "losses": losses,
     "monitors": monitors,
     "scores": scores,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cycada.core.types import IGNORE
-from cycada.data import Crops, ImageDataset, Sample, Stream, sample_loader, scene_domains
+from cycada.data import Crops, ImageDataset, Sample, Stream, sample_loader, segmentation_domains
 from cycada.data.crops import GREY
 from cycada.data.loaders import Steps
 from cycada.data.resize import resize_sample
@@ -122,7 +122,7 @@ def test_an_unlabelled_domain_has_batches_without_masks():
 
 
 def test_drawn_streets_load():
-    scenes = scene_domains["streets"](train=5).load(None, "train")
+    scenes = segmentation_domains["streets"](train=5).load(None, "train")
     (batch,) = islice(sample_loader(Crops(scenes, (48, 64), seed=0), 3), 1)
     assert batch.images.shape == (3, 3, 48, 64)
     assert batch.labels.shape == (3, 48, 64)

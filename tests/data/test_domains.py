@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from cycada.data import Augment, ImageDataset, Stream, convert, domains, to_float
-from cycada.data.domain import examples
+from cycada.data.domain import make_image_dataset
 from cycada.data.transforms import apply_affine, draw_affine, mask_patches
 
 SHARED = REAL_DATA  # third-party data, where they are
@@ -91,13 +91,13 @@ def test_the_splits_of_optdigits_are_disjoint_and_whole():
 )
 def test_wrong_arrays_are_refused_by_file(images, labels, words):
     with refused("some.npz", *words):
-        examples(images, labels, 10, "some.npz")
+        make_image_dataset(images, labels, 10, "some.npz")
 
 
 @pytest.mark.parametrize(("shape", "channels"), [((3, 4, 5), 1), ((3, 4, 5, 1), 1), ((3, 4, 5, 3), 3)])
 def test_right_arrays_become_tensors(shape, channels):
     pixels = noise(*shape)
-    found = examples(pixels, np.array([0, 9, 4], dtype=np.int32), 10, "file")
+    found = make_image_dataset(pixels, np.array([0, 9, 4], dtype=np.int32), 10, "file")
     assert found.images.shape == (3, channels, 4, 5)
     assert torch.equal(found.images.permute(0, 2, 3, 1), torch.from_numpy(pixels.reshape(3, 4, 5, channels)))
     assert found.labels.tolist() == [0, 9, 4]
@@ -105,13 +105,13 @@ def test_right_arrays_become_tensors(shape, channels):
 
 
 def test_floats_in_0_to_1_become_grey_values():
-    found = examples(np.array([[[0.0, 1.0], [0.5, 0.2]]]), None, 10, "file")
+    found = make_image_dataset(np.array([[[0.0, 1.0], [0.5, 0.2]]]), None, 10, "file")
     assert found.images.flatten().tolist() == [0, 255, 128, 51]
     assert found.labels is None
 
 
 def test_examples_without_labels_keep_their_images():
-    found = examples(noise(3, 4, 4), np.array([1, 2, 3]), 10, "file")
+    found = make_image_dataset(noise(3, 4, 4), np.array([1, 2, 3]), 10, "file")
     assert found.without_labels().labels is None
     assert len(found.without_labels()) == 3
 

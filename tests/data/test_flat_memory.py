@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from cycada.core.errors import CycadaError
-from cycada.data import LoaderStream, ResizedDataset, StreamSettings, scene_domains
+from cycada.data import LoaderStream, ResizedDataset, StreamSettings, segmentation_domains
 from cycada.data.crops import Crops
 from cycada.evaluation.predict import count_pixels, eval_mode, max_batch
 from cycada.planning.build import load_datasets
@@ -52,7 +52,7 @@ def town(tmp_path_factory):
 
 
 def load(root, split="train"):
-    return scene_domains["mask_folder"](train=".", test=".", classes="classes.yaml").load(root, split)
+    return segmentation_domains["mask_folder"](train=".", test=".", classes="classes.yaml").load(root, split)
 
 
 def config(root, **over):

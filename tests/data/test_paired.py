@@ -14,7 +14,7 @@ from PIL import Image
 from torch.nn import functional
 
 from cycada.core.errors import CycadaError
-from cycada.data import ResizedDataset, scene_domains, to_float
+from cycada.data import ResizedDataset, segmentation_domains, to_float
 from cycada.data.palettes import CMP_FACADES, colour_scores, nearest_colour
 from cycada.data.picture import picture_size, read_picture
 from cycada.losses import losses
@@ -123,10 +123,10 @@ def test_bad_pictures_are_named_or_skipped_and_counted(tmp_path):
         assert str(tmp_path / "a" / name) in str(found.value)
     (tmp_path / "a" / "._whole.jpg").write_bytes(b"what another system leaves behind")
     of = {"train": "a", "test": "a"}
-    scenes = scene_domains["images"](**of, skip_bad=True).load(tmp_path, "train")
+    scenes = segmentation_domains["images"](**of, skip_bad=True).load(tmp_path, "train")
     assert scenes.names == ["whole.jpg", "whole.png"]
     assert len(scenes.skipped) == 8
-    whole = scene_domains["images"](**of).load(tmp_path, "train")
+    whole = segmentation_domains["images"](**of).load(tmp_path, "train")
     assert len(whole) == 10
     with pytest.raises(CycadaError, match=r"bomb\.png"):
         whole.pair(0)
@@ -206,7 +206,7 @@ def paired(show, folders=False, **how):
 
 def domain(spec):
     options = dict(spec)
-    return scene_domains[options.pop("name")](
+    return segmentation_domains[options.pop("name")](
         **{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
     )
 
@@ -289,7 +289,7 @@ def test_mistakes_in_options_are_answered(tmp_path):
         ({"train": "ab"}, "Expected there: pictures"),
     ):
         with pytest.raises(CycadaError, match=message):
-            scene_domains["paired"](**{**of, **options}).load(tmp_path, "train")
+            segmentation_domains["paired"](**{**of, **options}).load(tmp_path, "train")
     for name in ("images", "paired"):
         with pytest.raises(CycadaError, match="option 'train' is missing"):
             plan(

@@ -17,7 +17,7 @@ from cycada.data.domain import Wanted, domains
 from cycada.data.doubts import group_doubts
 from cycada.data.masks import read_colours, read_first_channel, read_ids
 from cycada.data.picture import picture_doubts, picture_size, read_picture
-from cycada.data.scenes import scene_domains
+from cycada.data.segmentation import segmentation_domains
 from cycada.inference.folders import translate
 from cycada.inference.translator import Translator
 from cycada.study.pictures import fitted
@@ -147,7 +147,7 @@ def identity():
 
 
 def through_images(path):
-    scenes = scene_domains["images"](train=path.parent.name, test=path.parent.name).load(
+    scenes = segmentation_domains["images"](train=path.parent.name, test=path.parent.name).load(
         path.parent.parent, "train"
     )
     return scenes.pair(list(scenes.names).index(path.name))[0]
@@ -208,7 +208,9 @@ def test_an_image_beside_a_mask_has_those_numbers_too_but_is_not_turned(tmp_path
         (tmp_path / "s" / "images").mkdir(parents=True, exist_ok=True)
         (tmp_path / "s" / "images" / f"{name}{path.suffix}").write_bytes(path.read_bytes())
         saved(tmp_path / "s" / "masks" / f"{name}.png", np.zeros((SIDE, SIDE), np.uint8))
-    scenes = scene_domains["mask_folder"](train="s", test="s", classes="classes.yaml").load(tmp_path, "train")
+    scenes = segmentation_domains["mask_folder"](train="s", test="s", classes="classes.yaml").load(
+        tmp_path, "train"
+    )
     found = {name: scenes.pair(i)[0] for i, name in enumerate(scenes.names)}
     for path in kept:
         assert np.array_equal(found[path.name.replace(".", "_")], read_picture(path)), path.name
@@ -222,7 +224,9 @@ def test_numbers_whose_white_nobody_knows_are_refused_by_name(tmp_path, pixels):
     (tmp_path / "classes.yaml").write_text("a: 0\n")
     saved(tmp_path / "s" / "images" / "x.tif", pixels)
     saved(tmp_path / "s" / "masks" / "x.png", np.zeros((8, 8), np.uint8))
-    scenes = scene_domains["mask_folder"](train="s", test="s", classes="classes.yaml").load(tmp_path, "train")
+    scenes = segmentation_domains["mask_folder"](train="s", test="s", classes="classes.yaml").load(
+        tmp_path, "train"
+    )
     with pytest.raises(CycadaError, match=r"x\.tif.*expected"):
         scenes.pair(0)
     for entry in (
@@ -357,7 +361,9 @@ def scenes_of(root, masks, classes=SEVEN, image=None):
     for i, (mask, how) in enumerate(masks):
         saved(root / "s" / "images" / f"{i}.png", COLOUR, **(image or {}))
         saved(root / "s" / "masks" / f"{i}.{how.pop('form', 'png')}", mask, **how)
-    return scene_domains["mask_folder"](train="s", test="s", classes="classes.yaml").load(root, "train")
+    return segmentation_domains["mask_folder"](train="s", test="s", classes="classes.yaml").load(
+        root, "train"
+    )
 
 
 def test_doubts_about_masks_are_said_by_name(tmp_path):
@@ -405,6 +411,8 @@ def test_data_check_says_an_orientation_beside_a_mask_and_the_refusal_names_it(t
     wide = np.zeros((8, 12, 3), np.uint8)
     saved(tmp_path / "s" / "images" / "0.png", wide, **turned(6))
     saved(tmp_path / "s" / "masks" / "0.png", np.zeros((12, 8), np.uint8))
-    scenes = scene_domains["mask_folder"](train="s", test="s", classes="classes.yaml").load(tmp_path, "train")
+    scenes = segmentation_domains["mask_folder"](train="s", test="s", classes="classes.yaml").load(
+        tmp_path, "train"
+    )
     with pytest.raises(CycadaError, match=r"Turned by its EXIF orientation.*save it upright"):
         scenes.pair(0)

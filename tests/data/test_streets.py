@@ -6,7 +6,7 @@ import torch
 from helpers.broken_files import NOWHERE, refused
 
 from cycada.core.registry import check_options
-from cycada.data import scene_domains
+from cycada.data import segmentation_domains
 from cycada.data.streets.domain import draw
 from cycada.data.streets.looks import points_behind
 from cycada.data.streets.parts import CLASSES, FAR, OVERSAMPLING, Plane
@@ -16,7 +16,7 @@ LOOKS = ("game", "photo")
 
 
 def streets(split="train", **options):
-    return scene_domains["streets"](**options).load(NOWHERE, split)
+    return segmentation_domains["streets"](**options).load(NOWHERE, split)
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -102,4 +102,4 @@ def test_the_point_behind_a_pixel_lies_on_its_surface():
 )
 def test_wrong_options_are_refused(options, words):
     with refused("data.source", *words):
-        check_options(scene_domains["streets"], options, "data.source")
+        check_options(segmentation_domains["streets"], options, "data.source")

@@ -7,8 +7,8 @@ from torch import nn
 
 from cycada.core.types import IGNORE
 from cycada.data import ImageDataset, ResizedDataset, SegmentationDataset, to_float
-from cycada.data.scenes import evenly_spaced
-from cycada.evaluation.class_consistency import IMAGES, SCENES, class_consistency
+from cycada.data.segmentation import evenly_spaced
+from cycada.evaluation.class_consistency import IMAGES, SEGMENTATION_IMAGES, class_consistency
 from cycada.evaluation.predict import eval_mode
 from cycada.methods.cycada import TaskOptions, translation_of
 from cycada.train.device import Device
@@ -69,9 +69,9 @@ def test_images(by_label, labelled):
 @pytest.mark.parametrize(("by_label", "labelled"), [(True, True), (True, False), (False, True)])
 @pytest.mark.parametrize("size", [(10, 12), (5, 6)], ids=["as large as the masks", "smaller"])
 def test_scenes_count_pixels(by_label, labelled, size):
-    scenes = ResizedDataset(Drawn(SCENES + 5, labelled), size, full_resolution_masks=True)
+    scenes = ResizedDataset(Drawn(SEGMENTATION_IMAGES + 5, labelled), size, full_resolution_masks=True)
     same = pixels = 0
-    for i in evenly_spaced(len(scenes), SCENES):
+    for i in evenly_spaced(len(scenes), SEGMENTATION_IMAGES):
         image, mask, _ = scenes.read(i)
         x = to_float(image[None])
         after, before = Turned()(x), x.argmax(1)[0]

@@ -11,7 +11,7 @@ from PIL import Image
 
 import cycada as toolkit
 from cycada.core.errors import CycadaError
-from cycada.data import domains, scene_domains
+from cycada.data import domains, segmentation_domains
 from cycada.evaluation.elsewhere import named_domain
 from cycada.runs.run import run
 
@@ -60,7 +60,7 @@ def test_a_segmenter_is_scored_on_a_domain_with_options_and_on_a_folder_of_masks
     town = tmp_path / "town"
     for name in ("images", "masks"):
         (town / name).mkdir(parents=True)
-    scenes = scene_domains["streets"](look="photo", train=5, test=3)
+    scenes = segmentation_domains["streets"](look="photo", train=5, test=3)
     test = scenes.load(tmp_path, "test")
     for i in range(len(test)):
         for folder, array in zip(("images", "masks"), test.pair(i), strict=True):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cycada.data.scenes import SegmentationDataset
+from cycada.data.segmentation import SegmentationDataset
 
 
 class Numbered(SegmentationDataset):

@@ -20,8 +20,20 @@ from cycada.core.errors import CycadaError
 from cycada.data import to_bytes, to_float
 from cycada.data.translated import is_whole
 from cycada.inference.image_writer import mark_of
-from cycada.inference.receptive_field import PooledNorm, normalises_by_image, reach, with_statistics_of
-from cycada.inference.tiling import TILE, by_tiles, sample, spans, translate_picture, with_kept_statistics
+from cycada.inference.receptive_field import (
+    PooledNorm,
+    measure_receptive_field,
+    normalises_by_image,
+    with_statistics_of,
+)
+from cycada.inference.tiling import (
+    TILE,
+    by_tiles,
+    sample,
+    split_into_tiles,
+    translate_picture,
+    with_kept_statistics,
+)
 from cycada.inference.translator import load_generator
 from cycada.methods.base import methods
 from cycada.networks.resnet import ResnetGenerator
@@ -66,7 +78,10 @@ def closed_form(blocks, downs):
 
 @pytest.mark.parametrize(("blocks", "downs"), [(9, 2), (6, 2), (2, 2), (1, 1), (2, 0), (1, 3)])
 def test_reach_is_what_arithmetic_says(blocks, downs):
-    found, exact = reach(generator(blocks=blocks, downs=downs, channels=2), 3), closed_form(blocks, downs)
+    found, exact = (
+        measure_receptive_field(generator(blocks=blocks, downs=downs, channels=2), 3),
+        closed_form(blocks, downs),
+    )
     multiple = 2**downs
     assert exact - multiple < found <= exact + multiple
     assert found % multiple == 0
@@ -74,7 +89,7 @@ def test_reach_is_what_arithmetic_says(blocks, downs):
 
 def test_reach_is_enough_and_the_next_smaller_is_not():
     net = with_statistics_of(generator().double(), torch.rand(1, 3, 64, 64).double())
-    far, image = reach(net, 3), torch.rand(1, 3, 8, 160, dtype=torch.double)
+    far, image = measure_receptive_field(net, 3), torch.rand(1, 3, 8, 160, dtype=torch.double)
     other = image.clone()
     other[..., :64] = 0
     with torch.no_grad():
@@ -83,8 +98,8 @@ def test_reach_is_enough_and_the_next_smaller_is_not():
 
 
 def test_deep_unets_look_at_everything_and_shallow_ones_do_not():
-    assert reach(UnetGenerator(3, channels=2, downs=8).eval(), 3) is None
-    assert reach(UnetGenerator(3, channels=2, downs=3).eval(), 3) == 16
+    assert measure_receptive_field(UnetGenerator(3, channels=2, downs=8).eval(), 3) is None
+    assert measure_receptive_field(UnetGenerator(3, channels=2, downs=3).eval(), 3) == 16
 
 
 @pytest.mark.parametrize(
@@ -118,7 +133,7 @@ def test_pooled_statistics(norm):
     [(100, 64, 8, 4), (64, 64, 20, 4), (68, 64, 20, 4), (1000, 96, 24, 8)],
 )
 def test_spans_cover_everything_once(length, tile, margin, multiple):
-    found = spans(length, tile, margin, multiple)
+    found = split_into_tiles(length, tile, margin, multiple)
     assert [s.start for s in found] + [length] == [0] + [s.stop for s in found]
     for s in found:
         assert s.last - s.first <= tile
@@ -129,7 +144,7 @@ def test_spans_cover_everything_once(length, tile, margin, multiple):
 
 def test_a_tile_that_is_all_context_is_refused():
     with pytest.raises(CycadaError, match=r"tile: found 40, but this generator looks \d+ pixels"):
-        spans(1000, 40, 24, 4)
+        split_into_tiles(1000, 40, 24, 4)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +163,7 @@ def test_tiles_are_the_whole_with_the_same_statistics(options):
         assert not normalises_by_image(kept)
         seen = []
         for tile in (96, 128, 160):
-            tiled = by_tiles(kept, picture, tile, reach(net, 3), seen.append)
+            tiled = by_tiles(kept, picture, tile, measure_receptive_field(net, 3), seen.append)
             # a difference of 1e-4 shows as another byte only where a value lies between two of them
             assert (tiled.int() - to_bytes(whole)[0].int()).abs().max() <= 1
             assert (tiled != to_bytes(whole)[0]).float().mean() < 1e-3
@@ -161,11 +176,11 @@ def test_tiles_are_the_whole_to_the_last_bits():
     picture = scenery(120, 180)
     image = to_float(picture[None]).double()
     kept = with_statistics_of(net, image)
-    far = reach(kept, 3)
+    far = measure_receptive_field(kept, 3)
     with torch.no_grad():
         whole = kept(image)
-        for row in spans(120, 96, far, 4):
-            for column in spans(180, 96, far, 4):
+        for row in split_into_tiles(120, 96, far, 4):
+            for column in split_into_tiles(180, 96, far, 4):
                 part = kept(image[..., row.first : row.last, column.first : column.last])
                 own = part[..., row.start - row.first :, column.start - column.first :][
                     ..., : row.stop - row.start, : column.stop - column.start
@@ -225,9 +240,9 @@ def test_no_seams():
     """The same measure sees the seams that tiles with statistics of their own leave."""
     net, picture = generator(lively=False, blocks=1), scenery(256, 384, waves=0)
     tiled = translate_picture(net, picture, tile=96)
-    far = reach(net, 3)
+    far = measure_receptive_field(net, 3)
     for dim, side in ((1, 256), (2, 384)):
-        borders = [s.start for s in spans(side, 96, far, 4)[1:]]
+        borders = [s.start for s in split_into_tiles(side, 96, far, 4)[1:]]
         naive = []
         with torch.no_grad():
             for part in picture.tensor_split(borders, dim):
@@ -239,7 +254,7 @@ def test_no_seams():
 def test_blended_tiles_of_a_deep_unet():
     torch.manual_seed(0)
     picture = scenery(192, 320)
-    assert reach(Whole(), 3) is None
+    assert measure_receptive_field(Whole(), 3) is None
     assert torch.equal(translate_picture(Whole(), picture, tile=64), picture)  # weights add up to 1
     deep = UnetGenerator(3, channels=2, downs=8).eval()
     assert translate_picture(deep, scenery(300, 600), tile=256).shape == (3, 300, 600)
@@ -300,7 +315,10 @@ def test_a_large_photo_takes_less_than_2_gb(tmp_path):
         tiled = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
     for dim in (1, 2):
         borders = [
-            s.start for s in spans(tiled.shape[dim], TILE, reach(ResnetGenerator(3, channels=4), 3), 4)[1:]
+            s.start
+            for s in split_into_tiles(
+                tiled.shape[dim], TILE, measure_receptive_field(ResnetGenerator(3, channels=4), 3), 4
+            )[1:]
         ]
         assert jump(tiled, borders, dim) < 1.3
 

@@ -12,7 +12,7 @@ from torch import nn
 import cycada as toolkit
 from cycada.core.errors import CycadaError
 from cycada.core.types import Output
-from cycada.inference.export_format import untrained
+from cycada.inference.export_format import build_untrained
 from cycada.inference.portable import write_onnx, write_program
 
 pytestmark = pytest.mark.trains
@@ -44,7 +44,7 @@ def described(over):
     over = dict(over)
     said = about(over.pop("architecture"), **over)
     torch.manual_seed(0)
-    return untrained(said, "here").eval(), said
+    return build_untrained(said, "here").eval(), said
 
 
 def test_a_classifier_from_run_to_onnx_and_torch_export(finished, tmp_path, cycada):

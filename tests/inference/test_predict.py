@@ -14,7 +14,7 @@ import cycada as toolkit
 from cycada.core.errors import CycadaError
 from cycada.core.interrupt import Interrupted
 from cycada.core.types import IGNORE
-from cycada.data import domains, scene_domains
+from cycada.data import domains, segmentation_domains
 from cycada.evaluation.scoring import as_scores
 from cycada.inference import prediction_folder
 from cycada.inference.class_folders import folder_names
@@ -51,7 +51,7 @@ def scenes(tmp_path_factory):
         {"source": {"method": "source_only", "steps": 8}}, results=str(results), evaluation=evaluation
     )
     stage = run(config).stages[0]
-    test = scene_domains["streets"](look="photo", train=5, test=3).load(results, "test")
+    test = segmentation_domains["streets"](look="photo", train=5, test=3).load(results, "test")
     folder = results / "pictures"
     (folder / "a").mkdir(parents=True)
     masks = []
@@ -273,13 +273,13 @@ def test_masks_have_the_values_of_their_domain():
     assert np.asarray(mask_picture(mask, palette, palette))[0, 1].tolist() == [4, 5, 6]
     ids = {"cityscapes": 7, "gta5": 7, "synthia": 3, "camvid": 0, "streets": 0}
     for name, first in ids.items():
-        domain = scene_domains[name](**({"look": "game"} if name == "streets" else {}))
+        domain = segmentation_domains[name](**({"look": "game"} if name == "streets" else {}))
         values = domain.mask_values("data")
         assert (
             values[0] if name != "synthia" else dict(zip(domain.classes, values, strict=True))["road"]
         ) == first
         assert len(set(values)) == len(domain.classes)
-    reduced = scene_domains["camvid"](classes=9)
+    reduced = segmentation_domains["camvid"](classes=9)
     assert dict(zip(reduced.classes, reduced.mask_values("data"), strict=True))["person"] == 9
 
 

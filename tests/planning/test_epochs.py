@@ -13,10 +13,10 @@ from PIL import Image
 from cycada.config.schema import load
 from cycada.core.errors import Absent, CycadaError
 from cycada.core.yaml_files import merge, override
-from cycada.data import domains, scene_domains
+from cycada.data import domains, segmentation_domains
 from cycada.data.domain import Wanted
 from cycada.planning.epochs import sets_of
-from cycada.planning.plan import counted, plan
+from cycada.planning.plan import plan, replace_epochs_by_steps
 from cycada.runs.run import run
 
 CONFIGS = ROOT / "configs"
@@ -61,7 +61,7 @@ def test_epochs_are_the_same_stage_as_the_steps_that_they_come_to():
     )
     assert steps(by_epochs) == {"source": 300}, "20 passes over 120 images, 15 steps each"
     assert [p.identity() for p in plan(by_steps)] == [p.identity() for p in plan(by_epochs)]
-    stored = counted(by_epochs, plan(by_epochs))
+    stored = replace_epochs_by_steps(by_epochs, plan(by_epochs))
     assert stored == by_steps, "what is stored needs no data to be read"
 
 
@@ -163,7 +163,7 @@ def test_a_domain_counts_what_it_loads(name, options, split):
 
 @pytest.mark.parametrize("drive", ["all", "day", "dusk"])
 def test_the_official_number_of_scenes_is_that_of_the_files(drive):
-    domain = scene_domains["camvid"](drive=drive)
+    domain = segmentation_domains["camvid"](drive=drive)
     if not (REAL / "CamVid").exists():
         pytest.skip(f"no CamVid in {REAL.name} (CYCADA_DATA)")
     assert (

@@ -12,7 +12,7 @@ from helpers.training import training
 from cycada.cli.main import main
 from cycada.config import schema as configs
 from cycada.config.schema import parse
-from cycada.core.errors import CycadaError, memory_named
+from cycada.core.errors import CycadaError, explain_out_of_memory
 from cycada.core.yaml_files import override
 from cycada.methods import methods
 from cycada.planning.absent import find_absent_resources
@@ -110,10 +110,10 @@ def test_check_prints_warnings(
 def test_memory_is_named() -> None:
     with (
         pytest.raises(CycadaError, match=r"stages.a: the memory is full.*Lower batch"),
-        memory_named("stages.a"),
+        explain_out_of_memory("stages.a"),
     ):
         raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 10 bytes.")
-    with pytest.raises(RuntimeError, match="something else"), memory_named():
+    with pytest.raises(RuntimeError, match="something else"), explain_out_of_memory():
         raise RuntimeError("something else")
 
 

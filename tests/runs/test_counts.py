@@ -17,15 +17,15 @@ from PIL import Image
 from cycada.cli.data_check import check_config
 from cycada.config.schema import parse
 from cycada.core.errors import CycadaError
-from cycada.data import ImageDataset, domains, scene_domains
+from cycada.data import ImageDataset, domains, segmentation_domains
 from cycada.data.domain import Origin, Wanted
 from cycada.data.doubts import summarize_left_out
-from cycada.data.inspect import check
+from cycada.data.inspect import check_pairs
 from cycada.data.picture import list_pictures
 from cycada.evaluation.scoring import percent
 from cycada.planning.build import load_datasets
 from cycada.planning.plan import plan
-from cycada.runs.counts import check_masks, contradictions, count_line, report_sets
+from cycada.runs.counts import check_masks, count_line, report_sets, warn_of_contradictions
 from cycada.train.device import Device
 
 SHARED = REAL_DATA  # third-party data, where they are
@@ -346,14 +346,14 @@ def test_official_folders_name_what_they_do_not_read(tmp_path):
     save(city / "ulm_0_leftImg8bit.png")
     save(city / "ulm_0.jpg")
     save(city.parent / "stray.png")
-    found = scene_domains["cityscapes"]().images(tmp_path, "train")
+    found = segmentation_domains["cityscapes"]().images(tmp_path, "train")
     assert (found.names, sorted(Path(p).name for p in found.left_out)) == (
         ["ulm/ulm_0"],
         ["stray.png", "ulm_0.jpg"],
     )
     for name in ("00001.png", "00002.PNG", "00003.jpg"):
         save(tmp_path / "gta5" / "images" / name)
-    found = scene_domains["gta5"]().images(tmp_path, "train")
+    found = segmentation_domains["gta5"]().images(tmp_path, "train")
     assert (found.names, [Path(p).name for p in found.left_out]) == (["00001", "00002"], ["00003.jpg"])
 
 
@@ -363,7 +363,7 @@ def test_a_target_of_two_folders_needs_no_partners(tmp_path):
     save(tmp_path / "labels" / "0.png", value=0)
     save(tmp_path / "labels" / "9.png", value=0)
     both = ("photos", "labels")
-    paired = scene_domains["paired"](
+    paired = segmentation_domains["paired"](
         train=both, test=both, show="left", labels="right", classes="cmp_facades"
     )
     found = paired.images(tmp_path, "train")
@@ -381,9 +381,9 @@ def test_the_last_of_many_classes_counts(classes):
     labels = np.arange(classes)
     images = np.arange(classes * 16).reshape(classes, 4, 4) % 251
     np_images = images.astype(np.uint8)
-    from cycada.data.domain import examples
+    from cycada.data.domain import make_image_dataset
 
-    report = check(examples(np_images, labels, classes, "x"), classes, list(range(classes)))
+    report = check_pairs(make_image_dataset(np_images, labels, classes, "x"), classes, list(range(classes)))
     assert report.ignored == 0
     assert report.counts.tolist() == [1] * classes
 
@@ -466,11 +466,11 @@ def test_reasons_are_grouped():
 
 
 def test_pictures_without_files_contradict_by_their_places():
-    from cycada.data.domain import examples
+    from cycada.data.domain import make_image_dataset
 
     images = np.stack([np.arange(16).reshape(4, 4).astype(np.uint8)] * 2)
-    found = examples(images, np.array([0, 1]), 2, "x", Origin({"4 x 4": 2}))
-    assert contradictions(found, ("a", "b")) == [
+    found = make_image_dataset(images, np.array([0, 1]), 2, "x", Origin({"4 x 4": 2}))
+    assert warn_of_contradictions(found, ("a", "b")) == [
         "2 pictures are the same in several classes, such as those at 0 and 1 (a, b)."
     ]
 

@@ -21,7 +21,7 @@ from cycada.core.progress import Progress
 from cycada.data import ResizedDataset, to_bytes, to_float
 from cycada.data.crops import Crops
 from cycada.data.loaders import epoch_order
-from cycada.data.streets.domain import DrawnScenes, Streets
+from cycada.data.streets.domain import DrawnStreets, Streets
 from cycada.data.translated import is_whole, with_translations, write_png
 from cycada.networks import Frozen, generators
 from cycada.planning.build import build_training, load_datasets
@@ -193,7 +193,7 @@ def test_the_folder_depends_on_all_that_the_pictures_do(tmp_path):
 
 
 def test_names_with_a_folder_in_them(tmp_path):
-    class Cities(DrawnScenes):
+    class Cities(DrawnStreets):
         def __init__(self):
             super().__init__(2, 1, "game", 64, 32)
             self.names = ["ulm/0.1", "bonn/0.1"]
@@ -227,7 +227,7 @@ def test_png_files_hold_every_byte_and_their_end_is_looked_for(tmp_path):
         assert not is_whole(file)
         write_png(file, pixels)
         assert is_whole(file)
-    real = ResizedDataset(DrawnScenes(1, 1, "game", 64, 32), (4, 8))
+    real = ResizedDataset(DrawnStreets(1, 1, "game", 64, 32), (4, 8))
     assert torch.equal(with_translations(real, [file]).read(0).partner, pixels)
     for content in (b"", b"IEND", file.read_bytes()[:-1]):
         file.write_bytes(content)

@@ -315,9 +315,9 @@ def test_an_edited_plugin_changes_the_ids_of_the_stages_that_use_it(tmp_path, mo
 
 
 def test_the_toolkit_itself_is_no_plugin():
-    from cycada.data import domains, scene_domains
+    from cycada.data import domains, segmentation_domains
     from cycada.methods import methods
     from cycada.networks import NETWORKS
 
-    for registry in (losses, methods, domains, scene_domains, *NETWORKS.values()):
+    for registry in (losses, methods, domains, segmentation_domains, *NETWORKS.values()):
         assert [name for name in registry if registry.source(name)] == []

@@ -20,7 +20,7 @@ from cycada.cli.tracked_run import run
 from cycada.core.progress import Progress
 from cycada.image_quality.quality import quality
 from cycada.tracking import mlflow_tracker as tracking
-from cycada.tracking.mlflow_tracker import MlflowTracker, within
+from cycada.tracking.mlflow_tracker import MlflowTracker, call_within
 from cycada.tracking.open_tracker import open_tracker
 
 pytestmark = [
@@ -359,7 +359,7 @@ def test_addresses_that_cannot_be_used_cost_seconds_and_one_warning(tmp_path):
 
 def test_waiting_has_an_end():
     with pytest.raises(TimeoutError, match=r"within 0\.1 seconds"):
-        within(0.1, lambda: time.sleep(1))
+        call_within(0.1, lambda: time.sleep(1))
 
 
 def test_a_lock_that_nobody_gives_back_is_said_once_and_waited_for_so_long(results, monkeypatch):

@@ -24,7 +24,7 @@ from cycada.core.progress import Progress
 from cycada.methods import methods
 from cycada.runs import stage as stage_module
 from cycada.runs.run import run
-from cycada.runs.unfinished import unfinished
+from cycada.runs.unfinished import find_unfinished
 from cycada.train import checkpoint
 from cycada.train.loop import train
 from cycada.train.meter import Diverged
@@ -225,8 +225,8 @@ def test_an_unfinished_stage_of_other_settings_is_mentioned(tmp_path, monkeypatc
     goes on."""
     config, folder = interrupted_folder(tmp_path, monkeypatch)
     asked = {"source": "an id"}
-    assert list(unfinished(config, {"source": folder.name})) == []
-    assert list(unfinished(config.model_copy(update={"seed": 1}), asked)) == []
+    assert list(find_unfinished(config, {"source": folder.name})) == []
+    assert list(find_unfinished(config.model_copy(update={"seed": 1}), asked)) == []
     other = {"source": {"method": "source_only", "steps": 2, "optimizer": {"lr": 0.5}}}
     run(tiny_config(other, results=str(tmp_path)), Progress())
     said = " ".join(capsys.readouterr().err.split())
@@ -234,7 +234,7 @@ def test_an_unfinished_stage_of_other_settings_is_mentioned(tmp_path, monkeypatc
     assert "stages.source.steps is 2 now and 4 there" in said
     assert "stages.source.optimizer.lr is 0.5 now and not set there" in said
     (folder / "config.yaml").write_text("stage: [")
-    assert list(unfinished(config, asked)) == []
+    assert list(find_unfinished(config, asked)) == []
 
 
 def test_only_damaged_checkpoints_are_an_error_that_says_what_to_do(tmp_path, monkeypatch):

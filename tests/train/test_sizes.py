@@ -15,7 +15,7 @@ from torch import nn
 from cycada.config.schema import digest
 from cycada.core.errors import CycadaError
 from cycada.core.yaml_files import merge
-from cycada.data import Crops, scene_domains
+from cycada.data import Crops, segmentation_domains
 from cycada.methods.cycada import TaskOptions, enlarged, translated_at
 from cycada.networks import Frozen, generators
 from cycada.planning.build import build_training, load_datasets
@@ -270,9 +270,9 @@ def test_a_checkpointed_generator_has_the_same_numbers():
 
 
 def test_the_new_options_of_domains():
-    assert scene_domains["cityscapes"](extra=True).unlabelled == "train_extra"
-    assert scene_domains["cityscapes"]().unlabelled == "train"
-    assert scene_domains["gta5"](lists="split.mat", test=False).splits == ("train", "official_test")
+    assert segmentation_domains["cityscapes"](extra=True).unlabelled == "train_extra"
+    assert segmentation_domains["cityscapes"]().unlabelled == "train"
+    assert segmentation_domains["gta5"](lists="split.mat", test=False).splits == ("train", "official_test")
     assert math.isclose(
         np.prod([1024, 1864]) / np.prod([564, 1024]), (1 / 0.55) ** 2, rel_tol=0.01
     )  # the recipes' translate_at

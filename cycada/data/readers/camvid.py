@@ -14,7 +14,7 @@ from cycada.core.types import IGNORE
 from cycada.data.masks import MaskTable
 from cycada.data.pairs import by_stem, find_pairs, find_unlabelled
 from cycada.data.picture import image_files
-from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 from cycada.data.streets.parts import CLASSES as STREETS
 
 PALETTE = {
@@ -32,8 +32,8 @@ DUSK = "0001TP"
 """Beginning of the names of the frames at dusk. All others are by day."""
 
 
-@scene_domains("camvid")
-class CamVid(SceneDomain):
+@segmentation_domains("camvid")
+class CamVid(SegmentationDomain):
     """CamVid, frames of drives through Cambridge, with 11 classes.
 
     They were filmed by day and at dusk. Brostow, Fauqueur and Cipolla, "Semantic object classes in video",
@@ -99,7 +99,7 @@ class CamVid(SceneDomain):
         return self._in_time(files, split, folder) if self.drive == "dusk" else files
 
     @override
-    def scenes(self, root: Path, split: str) -> SegmentationDataset:
+    def load_split(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = self._folders(root, split)
         image_paths, mask_paths = (self._files(folder, split) for folder in (images, masks))
         names = (name if name in self.classes else AS_STREETS.get(name) for name in PALETTE)

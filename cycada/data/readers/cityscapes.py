@@ -11,9 +11,9 @@ from typing_extensions import override
 from cycada.core.bounds import PathText
 from cycada.core.types import IGNORE
 from cycada.data.masks import MaskTable
-from cycada.data.pairs import find_pairs, find_unlabelled, left_out_of
+from cycada.data.pairs import find_left_out, find_pairs, find_unlabelled
 from cycada.data.picture import image_files
-from cycada.data.scenes import Palette, SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.segmentation import Palette, SegmentationDataset, SegmentationDomain, segmentation_domains
 
 CLASSES = {
     "road": (128, 64, 128), "sidewalk": (244, 35, 232), "building": (70, 70, 70), "wall": (102, 102, 156),
@@ -39,7 +39,7 @@ WITHOUT: Mapping[int, tuple[str, ...]] = {
 2018, section 5)."""
 
 
-def subset(count: Subset) -> tuple[tuple[str, ...], Palette]:
+def select_classes(count: Subset) -> tuple[tuple[str, ...], Palette]:
     """Return the names and colours of the 19, 16 or 13 classes."""
     names = tuple(name for name in CLASSES if name not in WITHOUT[count])
     return names, tuple(CLASSES[name] for name in names)
@@ -51,7 +51,7 @@ def label_ids(classes: Sequence[str]) -> Sequence[int]:
     return [ids[name] for name in classes]
 
 
-def table(ids: Mapping[str, int], classes: Sequence[str], known: Sequence[int]) -> MaskTable:
+def make_mask_table(ids: Mapping[str, int], classes: Sequence[str], known: Sequence[int]) -> MaskTable:
     """Return the table from the values of mask files to classes.
 
     Args:
@@ -64,8 +64,8 @@ def table(ids: Mapping[str, int], classes: Sequence[str], known: Sequence[int]) 
     )
 
 
-@scene_domains("cityscapes")
-class Cityscapes(SceneDomain):
+@segmentation_domains("cityscapes")
+class Cityscapes(SegmentationDomain):
     """Cityscapes, 3,475 frames of street scenes with 19 classes.
 
     2,975 labelled frames are for training, 500 for testing. Cordts et al., "The Cityscapes Dataset for
@@ -107,7 +107,7 @@ class Cityscapes(SceneDomain):
     ) -> None:
         self.folder, self.skip_bad = folder, skip_bad
         self.unlabelled = "train_extra" if extra else "train"
-        self.classes, self.palette = subset(classes)
+        self.classes, self.palette = select_classes(classes)
 
     def images(self, root: Path, split: str) -> SegmentationDataset:
         """Return the images of a split, whether there are masks or not."""
@@ -125,12 +125,12 @@ class Cityscapes(SceneDomain):
         return root / self.folder / "leftImg8bit" / part, root / self.folder / "gtFine" / part
 
     @override
-    def scenes(self, root: Path, split: str) -> SegmentationDataset:
+    def load_split(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = self._folders(root, split)
         if split in ("train_extra", "official_test"):
             return self.images(root, split)
         image_paths = _by_city(images, "_leftImg8bit")
-        ids = table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(34))
+        ids = make_mask_table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(34))
         return find_pairs(
             self,
             image_paths,
@@ -155,6 +155,6 @@ def _left_out(images: Path) -> dict[str, str]:
     The folders of masks are not searched, as Cityscapes keeps other kinds of labels beside the masks.
     """
     cities = sorted(path for path in images.glob("*") if path.is_dir() and not path.name.startswith("."))
-    beside = {path: why for path, why in left_out_of(images).items() if Path(path) not in cities}
+    beside = {path: why for path, why in find_left_out(images).items() if Path(path) not in cities}
     beside |= {str(path): "it lies beside the folders of cities" for path in image_files(images)}
-    return beside | left_out_of(*cities, ending="_leftimg8bit.png")
+    return beside | find_left_out(*cities, ending="_leftimg8bit.png")

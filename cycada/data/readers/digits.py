@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from cycada.core.bounds import Index
 from cycada.core.errors import CycadaError
-from cycada.data.domain import Domain, ImageDataset, Split, domains, examples
+from cycada.data.domain import Domain, ImageDataset, Split, domains, make_image_dataset
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -138,7 +138,7 @@ class Mnist(OfficialDigits):
         if self.drop and split == "train":
             keep = np.r_[0 : self.drop[0], self.drop[1] : len(images)]
             images, labels = images[keep], labels[keep]
-        return examples(images, labels, 10, f"{root}/MNIST ({split})")
+        return make_image_dataset(images, labels, 10, f"{root}/MNIST ({split})")
 
 
 @domains("usps")
@@ -169,7 +169,7 @@ class Usps(OfficialDigits):
         except Exception as error:
             raise self.failed(root, split, {path: Path.stat}, error) from error
         images, labels = self.check_complete(path, split, np.asarray(files.data), np.asarray(files.targets))
-        return examples(images, labels, 10, str(path))
+        return make_image_dataset(images, labels, 10, str(path))
 
 
 @domains("svhn")
@@ -222,9 +222,11 @@ class Svhn(OfficialDigits):
                 files = datasets.SVHN(str(official.parent), split=split, download=download)
             except Exception as error:
                 raise self.failed(root, split, {official: Path.stat}, error) from error
-            return examples(files.data.transpose(0, 2, 3, 1), np.asarray(files.labels), 10, str(official))
+            return make_image_dataset(
+                files.data.transpose(0, 2, 3, 1), np.asarray(files.labels), 10, str(official)
+            )
         images, labels = self._subset(root, subset)
-        return examples(images, labels, 10, str(subset))
+        return make_image_dataset(images, labels, 10, str(subset))
 
 
 @domains("mnist_m")
@@ -265,4 +267,4 @@ class MnistM(Domain):
             cut = len(images) * 4 // 5
             rows = slice(0, cut) if split == "train" else slice(cut, None)
             images, labels = images[rows], None if labels is None else labels[rows]
-        return examples(images, labels, 10, str(file))
+        return make_image_dataset(images, labels, 10, str(file))

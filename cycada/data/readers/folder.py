@@ -25,7 +25,7 @@ from cycada.data.domain import (
     check_brightest,
     class_names,
     domains,
-    examples,
+    make_image_dataset,
 )
 from cycada.data.image_files import ImageFiles, read_ahead
 from cycada.data.picture import (
@@ -77,7 +77,7 @@ class Npz(Domain):
             raise self.missing(root, f"{self.paths[split]} (the option '{split}' of the domain npz)")
         images, labels = read_npz(path)
         sizes = {f"{images.shape[2]} x {images.shape[1]}": len(images)} if images.ndim > 2 else {}
-        return examples(images, labels, len(self.classes), str(path), Origin(sizes))
+        return make_image_dataset(images, labels, len(self.classes), str(path), Origin(sizes))
 
 
 @domains("folder")
@@ -211,7 +211,9 @@ class Folder(Domain):
                 (side, side),
             )
         images = np.stack([pictures[i] for i in order])
-        return examples(images, None if labels[0] < 0 else labels, len(self.classes), str(folder), origin)
+        return make_image_dataset(
+            images, None if labels[0] < 0 else labels, len(self.classes), str(folder), origin
+        )
 
 
 def read_square(side: int, resize: Resize, path: Path) -> np.ndarray:

@@ -10,9 +10,16 @@ from typing_extensions import override
 
 from cycada.core.bounds import PathText
 from cycada.core.errors import CycadaError
-from cycada.data.pairs import find_pairs, find_unlabelled, left_out_of, png_by_stem
-from cycada.data.readers.cityscapes import CLASSES, LABEL_IDS, Subset, label_ids, subset, table
-from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.pairs import find_left_out, find_pairs, find_unlabelled, png_by_stem
+from cycada.data.readers.cityscapes import (
+    CLASSES,
+    LABEL_IDS,
+    Subset,
+    label_ids,
+    make_mask_table,
+    select_classes,
+)
+from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 
 MAT_PARTS = {"train": "trainIds", "test": "valIds", "official_test": "testIds"}
 """Array of split.mat with the frame numbers of each split, counted from 1."""
@@ -20,8 +27,8 @@ MAT_COUNTS = {"train": 12_403, "test": 6_382, "official_test": 6_181}
 """Number of frames in each of these arrays."""
 
 
-@scene_domains("gta5")
-class Gta5(SceneDomain):
+@segmentation_domains("gta5")
+class Gta5(SegmentationDomain):
     """GTA5, 24,966 frames of a game with Cityscapes' 19 classes.
 
     The game is Grand Theft Auto V. Richter et al., "Playing for Data: Ground Truth from Computer Games", ECCV
@@ -62,7 +69,7 @@ class Gta5(SceneDomain):
         skip_bad: bool = False,
     ) -> None:
         self.folder, self.lists, self.skip_bad = folder, lists, skip_bad
-        self.classes, self.palette = subset(classes)
+        self.classes, self.palette = select_classes(classes)
         listed = (
             ("train",) if lists is None else tuple(MAT_PARTS) if lists.endswith(".mat") else ("train", "test")
         )
@@ -86,14 +93,14 @@ class Gta5(SceneDomain):
         """Return the images of a split, whether there are masks or not."""
         images = root / self.folder / "images"
         image_paths, _ = self._frames_of_list(root, split, png_by_stem(images), {})
-        left_out = left_out_of(images, ending=".png")
+        left_out = find_left_out(images, ending=".png")
         return find_unlabelled(self, image_paths, images, self.skip_bad, left_out=left_out)
 
     @override
-    def scenes(self, root: Path, split: str) -> SegmentationDataset:
+    def load_split(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = root / self.folder / "images", root / self.folder / "labels"
         image_paths, mask_paths = self._frames_of_list(root, split, png_by_stem(images), png_by_stem(masks))
-        ids = table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(35))
+        ids = make_mask_table(dict(zip(CLASSES, LABEL_IDS, strict=True)), self.classes, range(35))
         return find_pairs(
             self,
             image_paths,
@@ -101,7 +108,7 @@ class Gta5(SceneDomain):
             (images, masks),
             ids,
             skip_bad=self.skip_bad,
-            left_out=left_out_of(images, masks, ending=".png"),
+            left_out=find_left_out(images, masks, ending=".png"),
         )
 
     def _frames_of_list(

@@ -9,11 +9,11 @@ from typing_extensions import override
 from cycada.core.bounds import PathText
 from cycada.data.pairs import find_unlabelled
 from cycada.data.picture import image_files, read_picture
-from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 
 
-@scene_domains("images")
-class Images(SceneDomain):
+@segmentation_domains("images")
+class Images(SegmentationDomain):
     """Your own pictures in folders, of any size, without labels.
 
     They may differ in size and kind. In a config: `{name: images, train: horse2zebra/trainA, test:
@@ -42,7 +42,7 @@ class Images(SceneDomain):
         self.folders, self.flip_safe, self.skip_bad = {"train": train, "test": test}, flip_safe, skip_bad
 
     @override
-    def scenes(self, root: Path, split: str) -> SegmentationDataset:
+    def load_split(self, root: Path, split: str) -> SegmentationDataset:
         folder = root / self.folders[split]
         if not folder.is_dir():
             raise self.missing(

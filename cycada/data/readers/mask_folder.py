@@ -15,16 +15,16 @@ from cycada.core.types import IGNORE
 from cycada.core.yaml_files import parse_yaml
 from cycada.data.domain import class_names
 from cycada.data.masks import MaskTable, pack, read_colours, read_ids, unpack
-from cycada.data.pairs import by_stem, find_pairs, find_unlabelled, left_out_of
+from cycada.data.pairs import by_stem, find_left_out, find_pairs, find_unlabelled
 from cycada.data.picture import image_files
-from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 
 Code = int | tuple[int, int, int]
 """Value of a class in the masks: an id, or a colour."""
 
 
-@scene_domains("mask_folder")
-class MaskFolder(SceneDomain):
+@segmentation_domains("mask_folder")
+class MaskFolder(SegmentationDomain):
     """Your own images with class masks, in folders.
 
     In a config: `{name: mask_folder, train: town/train, test: town/test, classes: town/classes.yaml}`.
@@ -96,9 +96,9 @@ class MaskFolder(SceneDomain):
         """Return what is not read in the folders `read` of a split and beside images/ and masks/."""
         folder = self._folder(root, split)
         ours = {folder / "images", folder / "masks", root / self.class_file}
-        beside = {path: why for path, why in left_out_of(folder).items() if Path(path) not in ours}
+        beside = {path: why for path, why in find_left_out(folder).items() if Path(path) not in ours}
         beside |= {str(path): "beside the folder images, not in it" for path in image_files(folder)}
-        return beside | left_out_of(*(folder / name for name in read))
+        return beside | find_left_out(*(folder / name for name in read))
 
     def _read_classes(self, root: Path) -> tuple[dict[str, list[Code]], bool]:
         """Read the class file, and return the values of each class and whether these are colours."""
@@ -111,7 +111,7 @@ class MaskFolder(SceneDomain):
         return codes, coloured
 
     @override
-    def scenes(self, root: Path, split: str) -> SegmentationDataset:
+    def load_split(self, root: Path, split: str) -> SegmentationDataset:
         codes, coloured = self._read_classes(root)
         class_of: dict[int, int] = {}
         for name, values in codes.items():

@@ -17,12 +17,12 @@ from cycada.core.errors import CycadaError, nearest
 from cycada.core.types import IGNORE
 from cycada.data.image_set import Image, ImageSet, Mask
 from cycada.data.masks import MaskTable
-from cycada.data.pairs import FilePairs, by_stem, left_out_of, require_nonempty
+from cycada.data.pairs import FilePairs, by_stem, find_left_out, require_nonempty
 from cycada.data.palettes import CMP_FACADES, Colour, nearest_colour
 from cycada.data.picture import describe_folder, image_files, picture_size, read_picture
 from cycada.data.readers.cityscapes import CLASSES as CITYSCAPES
 from cycada.data.readers.mask_folder import read_class_map
-from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 
 Side = Literal["left", "right"]
 SIDES = ("left", "right")
@@ -104,7 +104,7 @@ class PairedFiles(FilePairs):
         picture = partial(_half, show, origin)
         super().__init__(list(both), files, table, codes, labels is not None, skipped, picture=picture)
         self.both, self.origin, self.show, self.beside = both, origin, show, 3 - len(origin)
-        self.left_out = left_out_of(*dict.fromkeys(file.parent for two in both.values() for file in two))
+        self.left_out = find_left_out(*dict.fromkeys(file.parent for two in both.values() for file in two))
 
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
         """Return the doubts about the files, among them that a file may hold one picture instead of two."""
@@ -173,8 +173,8 @@ def _no_mask(path: Path) -> np.ndarray:
     raise AssertionError(path)
 
 
-@scene_domains("paired")
-class Paired(SceneDomain):
+@segmentation_domains("paired")
+class Paired(SegmentationDomain):
     """Pictures in two versions, such as the pairs of pix2pix.
 
     The domain is one of the two. In a config: `{name: paired, train: facades/train, test: facades/val, show:
@@ -235,7 +235,7 @@ class Paired(SceneDomain):
         self.classes, self.palette = tuple(kept), tuple(kept.values())
 
     @override
-    def scenes(self, root: Path, split: str) -> SegmentationDataset:
+    def load_split(self, root: Path, split: str) -> SegmentationDataset:
         return self._pairs(root, split, self._labels(root))
 
     def images(self, root: Path, split: str) -> SegmentationDataset:

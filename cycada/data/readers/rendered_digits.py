@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from typing_extensions import override
 
 from cycada.core.bounds import Drawn
-from cycada.data.domain import Domain, ImageDataset, Split, domains, examples
+from cycada.data.domain import Domain, ImageDataset, Split, domains, make_image_dataset
 
 FONTS = (
     "DejaVuSans",
@@ -94,7 +94,7 @@ class RenderedDigits(Domain):
         fonts = [str(folder / f"{name}.ttf") for name in FONTS if (folder / f"{name}.ttf").exists()]
         rng = np.random.default_rng(0 if split == "train" else 1)
         labels = rng.integers(0, 10, self.counts[split])
-        return examples(
+        return make_image_dataset(
             np.stack([draw_digit(int(y), rng, fonts, self.size) for y in labels]),
             labels,
             10,
@@ -126,4 +126,6 @@ class OptDigits(Domain):
         digits = load_digits()
         order = np.random.default_rng(0).permutation(len(digits.target))
         rows = order[500:] if split == "train" else order[:500]
-        return examples((digits.images[rows] / 16).astype(np.float32), digits.target[rows], 10, "optdigits")
+        return make_image_dataset(
+            (digits.images[rows] / 16).astype(np.float32), digits.target[rows], 10, "optdigits"
+        )

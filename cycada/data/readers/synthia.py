@@ -11,9 +11,9 @@ from typing_extensions import override
 from cycada.core.bounds import Count, PathText
 from cycada.core.errors import CycadaError
 from cycada.data.masks import read_first_channel
-from cycada.data.pairs import find_pairs, find_unlabelled, left_out_of, png_by_stem
-from cycada.data.readers.cityscapes import subset, table
-from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.pairs import find_left_out, find_pairs, find_unlabelled, png_by_stem
+from cycada.data.readers.cityscapes import make_mask_table, select_classes
+from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 
 IDS = {
     "sky": 1, "building": 2, "road": 3, "sidewalk": 4, "fence": 5, "vegetation": 6, "pole": 7, "car": 8,
@@ -24,8 +24,8 @@ IDS = {
 road work, 16 terrain, 18 truck, 20 train (16, 18 and 20 never occur) and 22 lane marking."""
 
 
-@scene_domains("synthia")
-class SynthiaRandCityscapes(SceneDomain):
+@segmentation_domains("synthia")
+class SynthiaRandCityscapes(SegmentationDomain):
     """SYNTHIA, 9,400 rendered frames with 16 Cityscapes classes.
 
     This is its subset SYNTHIA-RAND-CITYSCAPES. Ros et al., "The SYNTHIA Dataset: A Large Collection of
@@ -56,7 +56,7 @@ class SynthiaRandCityscapes(SceneDomain):
         skip_bad: bool = False,
     ) -> None:
         self.folder, self.test, self.skip_bad = folder, test, skip_bad
-        self.classes, self.palette = subset(classes)
+        self.classes, self.palette = select_classes(classes)
         self.counts = {"train": 9_400 - test, "test": test}
 
     def mask_values(self, root: Path) -> Sequence[int]:
@@ -67,11 +67,11 @@ class SynthiaRandCityscapes(SceneDomain):
         """Return the images of a split, whether there are masks or not."""
         images = root / self.folder / "RGB"
         image_paths, _ = self._of_split(split, images, png_by_stem(images), {})
-        left_out = left_out_of(images, ending=".png")
+        left_out = find_left_out(images, ending=".png")
         return find_unlabelled(self, image_paths, images, self.skip_bad, left_out=left_out)
 
     @override
-    def scenes(self, root: Path, split: str) -> SegmentationDataset:
+    def load_split(self, root: Path, split: str) -> SegmentationDataset:
         images, masks = root / self.folder / "RGB", root / self.folder / "GT" / "LABELS"
         image_paths, mask_paths = self._of_split(split, images, png_by_stem(images), png_by_stem(masks))
         return find_pairs(
@@ -79,10 +79,10 @@ class SynthiaRandCityscapes(SceneDomain):
             image_paths,
             mask_paths,
             (images, masks),
-            table(IDS, self.classes, range(23)),
+            make_mask_table(IDS, self.classes, range(23)),
             read_first_channel,
             self.skip_bad,
-            left_out=left_out_of(images, masks, ending=".png"),
+            left_out=find_left_out(images, masks, ending=".png"),
         )
 
     def _of_split(

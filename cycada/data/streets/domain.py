@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from cycada.core.bounds import Drawn, Seed, Side
 from cycada.data.image_set import Image, ImageSet, Mask
-from cycada.data.scenes import SceneDomain, SegmentationDataset, scene_domains
+from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 from cycada.data.streets.looks import game, photo
 from cycada.data.streets.parts import CLASSES
 from cycada.data.streets.world import build_street
@@ -46,7 +46,7 @@ def draw(seed: int, i: int, look: Look, width: int, height: int) -> tuple[Image,
     return paint(world, np.random.default_rng((seed, i, number))), world.mask
 
 
-class DrawnScenes(SegmentationDataset):
+class DrawnStreets(SegmentationDataset):
     """Dataset of street scenes that are drawn when they are read.
 
     Args:
@@ -82,11 +82,11 @@ class DrawnScenes(SegmentationDataset):
     @override
     def true_translation(self, other: ImageSet) -> Self | None:
         # Only drawn scenes have a look.
-        return self.in_look(other.look) if isinstance(other, DrawnScenes) else None
+        return self.in_look(other.look) if isinstance(other, DrawnStreets) else None
 
 
-@scene_domains("streets")
-class Streets(SceneDomain):
+@segmentation_domains("streets")
+class Streets(SegmentationDomain):
     """Drawn streets with masks of nine classes, in two looks.
 
     The masks are exact; the look is that of a game or that of photos. The look 'game' is flat and bright; the
@@ -129,5 +129,5 @@ class Streets(SceneDomain):
         self.seeds = {"train": LOOKS[look][0] if seed is None else seed, "test": test_seed}
 
     @override
-    def scenes(self, root: Path, split: str) -> DrawnScenes:
-        return DrawnScenes(self.counts[split], self.seeds[split], self.look, self.width, self.height)
+    def load_split(self, root: Path, split: str) -> DrawnStreets:
+        return DrawnStreets(self.counts[split], self.seeds[split], self.look, self.width, self.height)

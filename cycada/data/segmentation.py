@@ -148,11 +148,12 @@ class SegmentationDataset(ImageSet):
         return subset
 
 
-class SceneDomain(ABC):
+class SegmentationDomain(ABC):
     """Domain whose images have one class mask each, or no labels at all.
 
-    A subclass sets the attributes below, implements `scenes` and registers itself with
-    `@scene_domains("name")`. Its keyword-only constructor arguments are the options that a config may set.
+    A subclass sets the attributes below, implements `load_split` and registers itself with
+    `@segmentation_domains("name")`. Its keyword-only constructor arguments are the options that a config may
+    set.
 
     Attributes:
         title: Name of the domain as a report prints it; the registered name where it is empty.
@@ -206,14 +207,14 @@ class SceneDomain(ABC):
             raise CycadaError(
                 f"Domain '{self.name}': found the split '{split}', expected one of {', '.join(self.splits)}."
             )
-        return self.scenes(root, split)
+        return self.load_split(root, split)
 
     def open(self, root: Path, split: str, download: bool, labels: bool = True) -> SegmentationDataset:
         """Return a split: as `load` with `labels`, as `images` without; nothing is downloaded."""
         return self.load(root, split) if labels else self.images(root, split)
 
     @abstractmethod
-    def scenes(self, root: Path, split: str) -> SegmentationDataset:
+    def load_split(self, root: Path, split: str) -> SegmentationDataset:
         """Return the pairs of a split, which is one of `splits`; `load` calls it."""
 
     def images(self, root: Path, split: str) -> SegmentationDataset:
@@ -246,13 +247,14 @@ class SceneDomain(ABC):
     @property
     def name(self) -> str:
         """Name under which the domain is registered, or of its class where it is not registered."""
-        return next((n for n in scene_domains if scene_domains[n] is type(self)), type(self).__name__)
+        registered = (name for name, domain in segmentation_domains.items() if domain is type(self))
+        return next(registered, type(self).__name__)
 
 
-scene_domains: Registry[type[SceneDomain]] = Registry("scene domain")
+segmentation_domains: Registry[type[SegmentationDomain]] = Registry("segmentation domain")
 
 
-def find_domain(name: str) -> type[Domain] | type[SceneDomain] | None:
+def find_domain(name: str) -> type[Domain] | type[SegmentationDomain] | None:
     """Return the domain of either kind that is registered under a name, or None.
 
     There are two registries because a config's two domains have to be of one kind; reports only need a name's
@@ -260,7 +262,7 @@ def find_domain(name: str) -> type[Domain] | type[SceneDomain] | None:
     """
     if name in domains:
         return domains[name]
-    return scene_domains.get(name)
+    return segmentation_domains.get(name)
 
 
 def domain_title(name: str) -> str:

@@ -14,7 +14,7 @@ from scipy.io import savemat
 
 from cycada.core.errors import CycadaError
 from cycada.core.types import IGNORE
-from cycada.data import domains, scene_domains
+from cycada.data import domains, segmentation_domains
 from cycada.data.masks import MaskTable
 from cycada.data.readers.cityscapes import CLASSES, LABEL_IDS, WITHOUT
 from cycada.data.readers.synthia import IDS
@@ -59,14 +59,14 @@ def png16(path, channels):
 
 
 def load(name, root, split="train", **options):
-    return scene_domains[name](**options).load(root, split)
+    return segmentation_domains[name](**options).load(root, split)
 
 
 # All of them.
 
 
 def test_every_scene_domain_has_a_card():
-    for name, entry in scene_domains.items():
+    for name, entry in segmentation_domains.items():
         assert entry.__doc__, name
         assert name not in domains, "a config names either kind by one word"
         if name not in ("images", "mask_folder", "paired"):  # what these hold, their options say
@@ -126,7 +126,7 @@ def test_all_ids_of_cityscapes_are_known_and_those_of_no_class_are_ignored(tmp_p
 def test_fewer_classes_close_ranks(tmp_path, count):
     photo(tmp_path / "cityscapes/leftImg8bit/train/ulm/a_leftImg8bit.png", size=(4, 19))
     save(tmp_path / "cityscapes/gtFine/train/ulm/a_gtFine_labelIds.png", ids(LABEL_IDS, (4, 19)))
-    domain = scene_domains["cityscapes"](classes=count)
+    domain = segmentation_domains["cityscapes"](classes=count)
     mask = domain.load(tmp_path, "train").read(0)[1][0].tolist()
     assert len(domain.classes) == count
     for name, value in zip(CLASSES, mask, strict=True):
@@ -161,7 +161,7 @@ def test_gta5_masks_with_a_palette_and_in_grey_say_the_same(tmp_path, grey):
 def test_gta5_by_split_mat(tmp_path):
     gta5(tmp_path)
     savemat(tmp_path / "gta5" / "split.mat", {"trainIds": [[1], [4]], "valIds": [[2]], "testIds": [[3]]})
-    domain = scene_domains["gta5"](lists="split.mat")
+    domain = segmentation_domains["gta5"](lists="split.mat")
     assert [list(domain.load(tmp_path, s).names) for s in domain.splits] == [
         ["00001", "00004"],
         ["00002"],
@@ -218,8 +218,8 @@ def synthia(root, count=3):
 @pytest.mark.parametrize("count", [16, 13])
 def test_synthia_reads_the_class_from_sixteen_bits(tmp_path, count):
     synthia(tmp_path)
-    domain = scene_domains["synthia"](classes=count, test=1)
-    assert domain.classes == scene_domains["cityscapes"](classes=count).classes
+    domain = segmentation_domains["synthia"](classes=count, test=1)
+    assert domain.classes == segmentation_domains["cityscapes"](classes=count).classes
     mask = domain.load(tmp_path, "train").read(1)[1][0].tolist()
     of = {value: name for name, value in IDS.items()}
     for value, found in enumerate(mask):
@@ -272,7 +272,7 @@ def test_camvid_by_drive_and_time(tmp_path):
         IGNORE,
         IGNORE,
     ]
-    assert scene_domains["camvid"](classes=9).classes == scene_domains["streets"]().classes
+    assert segmentation_domains["camvid"](classes=9).classes == segmentation_domains["streets"]().classes
     with refused("5 frames", "first . last = 42 . 20"):
         load("camvid", tmp_path, drive="dusk")
 
@@ -304,7 +304,7 @@ def own(root, class_map, mask, images=2):
         photo(root / "town" / "images" / f"{k}.jpg", k)
         save(root / "town" / "masks" / f"{k}.png", mask)
     (root / "classes.yaml").write_text(class_map)
-    return scene_domains["mask_folder"](train="town", test="town", classes="classes.yaml")
+    return segmentation_domains["mask_folder"](train="town", test="town", classes="classes.yaml")
 
 
 def test_own_masks_with_ids(tmp_path):
@@ -507,5 +507,5 @@ def test_some_rows_in_another_order(tmp_path):
 
 def test_errors_are_the_users_kind(tmp_path):
     assert issubclass(CycadaError, Exception)
-    with refused("Unknown scene domain 'camvit'", "Did you mean 'camvid'"):
-        scene_domains["camvit"]
+    with refused("Unknown segmentation domain 'camvit'", "Did you mean 'camvid'"):
+        segmentation_domains["camvit"]

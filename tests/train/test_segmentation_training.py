@@ -16,7 +16,7 @@ from torch import nn
 from cycada.core.errors import CycadaError
 from cycada.core.types import IGNORE
 from cycada.core.yaml_files import merge
-from cycada.data import LoaderStream, ResizedDataset, StreamSettings, scene_domains
+from cycada.data import LoaderStream, ResizedDataset, StreamSettings, segmentation_domains
 from cycada.data.crops import Crops
 from cycada.data.streets.domain import Streets
 from cycada.evaluation.predict import count_pixels, eval_mode
@@ -208,7 +208,7 @@ def test_the_fingerprint_sees_another_seed_and_masks():
 
     assert of() == of()
     assert len({of(), of(seed=7), of(look="photo"), of(masks=False)}) == 4
-    assert "streets" in scene_domains
+    assert "streets" in segmentation_domains
 
 
 def test_verify_scores_the_counts_of_an_older_version_again(trained, tmp_path):
