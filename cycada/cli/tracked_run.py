@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cycada.config.schema import Config
+from cycada.core.profile import Profile
 from cycada.core.progress import Progress
 from cycada.runs import run as runs
 from cycada.runs.run import Products, Summary
@@ -18,12 +19,16 @@ from cycada.sweeps import sweep as sweeps
 from cycada.tracking.tracker import TrackedModel
 
 
-def run(config: Config, screen: Progress | None = None) -> Summary:
+def run(
+    config: Config, screen: Progress | None = None, profiles: dict[str, Profile] | None = None
+) -> Summary:
     """Run every stage that is not done yet, and mirror the experiment into its config's trackers.
 
     Args:
         config: The experiment.
         screen: Where progress is shown; None shows warnings only.
+        profiles: Gets the profile of each stage that is trained, by its name, as soon as it begins; it is
+            also written to the stage's folder, as profile.json. None profiles nothing.
 
     Returns:
         The outcome of all stages.
@@ -33,7 +38,7 @@ def run(config: Config, screen: Progress | None = None) -> Summary:
             kept.
         Interrupted: After Ctrl-C, when the stage has been saved.
     """
-    return runs.run(config, screen, products=PRODUCTS)
+    return runs.run(config, screen, products=PRODUCTS, profiles=profiles)
 
 
 def sweep(

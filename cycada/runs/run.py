@@ -15,6 +15,7 @@ from cycada.config.schema import Config, digest
 from cycada.core.errors import CycadaError, memory_named
 from cycada.core.files import prepare_folder, warn_if_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
+from cycada.core.profile import Profile
 from cycada.core.progress import Progress
 from cycada.evaluation.scoring import HEADLINES, flatten_scores, percent
 from cycada.planning.build import check_labels, load_datasets
@@ -81,6 +82,7 @@ def run(
     variant: str = "",
     tracker: Tracker | None = None,
     products: Products = Products(),
+    profiles: dict[str, Profile] | None = None,
 ) -> Summary:
     """Run every stage that is not done yet, and mirror the experiment into its config's trackers.
 
@@ -90,6 +92,8 @@ def run(
         variant: Label of the sweep's row that it is; empty outside a sweep.
         tracker: An open tracker in place of those of the config.
         products: What trackers get beside the stages; `cycada.run` gives the report.
+        profiles: Gets the profile of each stage that is trained, by its name, as soon as it begins; it is
+            also written to the stage's folder, as profile.json. None profiles nothing.
 
     Returns:
         The outcome of all stages.
@@ -106,7 +110,7 @@ def run(
     if tracker is None:
         kinds = config.tracking.kinds if main else ()
         tracker = open_tracker(kinds, config.tracking.uri, config.results, screen.warn)
-    summary = run_stages(config, tracker, screen, variant, products)
+    summary = run_stages(config, tracker, screen, variant, products, profiles)
     if main:
         file = _summary_file(config)
         with warn_if_read_only("the summary", screen.warn):
@@ -124,6 +128,7 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
     screen: Progress,
     variant: str = "",
     products: Products = Products(),
+    profiles: dict[str, Profile] | None = None,
 ) -> Summary:
     """Run all stages and report them to `tracker`; see `run` for the arguments and for what is raised."""
     plans = plan(config)
@@ -172,7 +177,7 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
                         f"Stopped before stage '{stage.name}'. The same command goes on from there."
                     )
                 resized = datasets.resized_to(config, stage.stage)
-                ctx = StageContext(config, resized, device, tracker, screen, variant)
+                ctx = StageContext(config, resized, device, tracker, screen, variant, profiles)
                 identity = ids[stage.name]
                 run_folder = RunFolder(config.results / "runs" / identity)
                 if device.main and not masks_were_checked and not run_folder.done:

@@ -14,6 +14,7 @@ from torch import Tensor
 from cycada.config.schema import Config
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
+from cycada.core.profile import Profile, recording, span
 from cycada.core.progress import Progress
 from cycada.data.development import selection
 from cycada.evaluation.missing_classes import warn_of_missing_classes
@@ -41,6 +42,8 @@ from cycada.train.meter import Diverged
 
 EVALUATIONS = 10
 """Number of evaluations of a stage after step 0, where the config does not say how far apart they are."""
+PROFILE = "profile.json"
+"""File of a run folder with the profile of the process that trained the stage last."""
 HUGE = 1e6
 """Mean loss above which a warning is printed: a stage hardly learns any more."""
 
@@ -81,6 +84,7 @@ class StageContext:
         tracker: The tracker that the stage is reported to.
         screen: Where progress is shown.
         variant: Label of the sweep's row that the experiment is; empty outside a sweep.
+        profiles: Where the profile of each stage that is trained is kept, by its name; None profiles nothing.
     """
 
     config: Config
@@ -89,6 +93,7 @@ class StageContext:
     tracker: Tracker
     screen: Progress
     variant: str = ""
+    profiles: dict[str, Profile] | None = None
 
     def track(self, plan: StagePlan, row: Mapping[str, float]) -> None:
         """Log a row of metrics.jsonl to the tracker."""
@@ -127,7 +132,23 @@ def run_stage(ctx: StageContext, plan: StagePlan, identity: str, ids: Mapping[st
         runs / f"{trained}.lock",
         lambda: ctx.screen.info(f"stage {plan.name}: another run trains {trained}; waiting for it."),
     ):
+        return _train_profiled(ctx, plan, folder, ids)
+
+
+def _train_profiled(
+    ctx: StageContext, plan: StagePlan, folder: RunFolder, ids: Mapping[str, str]
+) -> StageResult:
+    """Train a stage, and keep and write its profile where one is wanted, also of an interrupted stage."""
+    if ctx.profiles is None or folder.done:
         return _train_stage(ctx, plan, folder, ids)
+    profile = ctx.profiles[plan.name] = Profile(ctx.device.synchronize)
+    try:
+        with recording(profile):
+            return _train_stage(ctx, plan, folder, ids)
+    finally:
+        if folder.path.is_dir():
+            whole = {"stage": plan.name, "device": ctx.device.describe(), "seconds": profile.total}
+            folder.write_json(PROFILE, whole | {"parts": profile.parts()})
 
 
 def _train_stage(
@@ -146,12 +167,15 @@ def _train_stage(
         return _rescore(ctx, plan, folder, manifest, same)
     pretranslate = partial(translate_once, config.results / "translated", plan, device, ctx.screen)
     began = time.perf_counter()
-    training = build_training(config, plan, ctx.datasets, device, _load_starts(ctx, plan, ids), pretranslate)
+    with span("preparation"):
+        starts = _load_starts(ctx, plan, ids)
+        training = build_training(config, plan, ctx.datasets, device, starts, pretranslate)
     _warn_of_idle_statistics(ctx, plan, training.nets)
     seconds, state = time.perf_counter() - began, None  # `translate: once` takes long here
     if main:
         folder.create()
-        state = checkpoint.load_latest(folder.path, ctx.screen.warn, training.check)
+        with span("checkpoints"):
+            state = checkpoint.load_latest(folder.path, ctx.screen.warn, training.check)
         folder.rewind_metrics(state["step"] if state else -1)
         folder.write_config(config.model_dump(mode="json"), plan.name)
         folder.write_json("manifest.json", manifest)
@@ -173,6 +197,7 @@ def _train_stage(
     )
 
 
+@span("checkpoints")
 def _finish(folder: RunFolder, outcome: Networks, scores: Scores, manifest: dict[str, Any]) -> None:
     """Write weights, scores, manifest and digests; from then on the stage is finished."""
     folder.save_weights({r: n.state_dict() for r, n in outcome.named_children() if kind_of(r) != "pool"})
@@ -296,6 +321,7 @@ def _warn_of_idle_statistics(ctx: StageContext, plan: StagePlan, nets: Networks)
         )
 
 
+@span("checkpoints")
 def _save(training: TrainState, folder: RunFolder, seconds: float, main: bool) -> None:
     state = training.state() | {"seconds": seconds}
     if main:
