@@ -26,7 +26,7 @@ from cycada.planning.build import build_networks
 from cycada.planning.plan import StagePlan
 from cycada.planning.tasks import task_of
 from cycada.train.device import Device
-from cycada.train.optimizers import optimizer
+from cycada.train.optimizers import check_optimizer
 from cycada.train.step import submodules, trainable_only
 
 NO_MACHINE = 2e12
@@ -212,7 +212,7 @@ class _Rehearsal:
         weights, largest = _bytes(nets.parameters()), 0.0
         for phase in plan.phases:
             with self.explained(f"optimizers.{phase.name} cannot be made"):
-                optimizer(phase.optimizer, submodules(phase.trains, nets), phase.name)
+                check_optimizer(phase.optimizer, submodules(phase.trains, nets), phase.name)
             saved = _SavedTensors()
             with trainable_only(phase.trains, nets) as parameters, saved:
                 values: list[Tensor] = []

@@ -18,7 +18,8 @@ from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.profile import Profile
 from cycada.core.progress import Progress
 from cycada.evaluation.scoring import HEADLINES, flatten_scores, percent
-from cycada.planning.build import check_labels, load_datasets
+from cycada.planning.build import Datasets, check_labels, load_datasets
+from cycada.planning.known_data import DataMemory, KnownData
 from cycada.planning.plan import StagePlan, counted, load_plugins, plan
 from cycada.planning.rehearsal import memory_of, rehearse
 from cycada.runs.counts import check_masks, report_sets
@@ -68,11 +69,11 @@ class Products:
     """Functions of the floors above that make of a finished experiment what trackers show beside its stages.
 
     Attributes:
-        report: Writes a report into a folder, and returns its files; None for no report.
+        report: Writes a report where it is not up to date, and returns its files; None for no report.
         model: Exports the last stage's network into a folder; None for no model.
     """
 
-    report: Callable[[Config, Summary, Path], list[Path]] | None = None
+    report: Callable[[Config, Summary, Progress], list[Path]] | None = None
     model: Callable[[Config, Summary, Path], TrackedModel] | None = None
 
 
@@ -122,7 +123,7 @@ def _summary_file(config: Config) -> Path:
     return config.results / "experiments" / config.name / f"seed{config.seed}.json"
 
 
-def run_stages(  # noqa: PLR0912 (the stages in their order)
+def run_stages(
     config: Config,
     tracker: Tracker,
     screen: Progress,
@@ -136,27 +137,16 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
     if config.threads:
         torch.set_num_threads(config.threads)
     device = Device.find(config.device)
-    # What ended once has its data here, so that ids are known soon, and finished stages need no rehearsal.
-    ended = _summary_file(config).exists()
-    for stage in plans if not ended else ():
-        rehearse(config, stage, memory_of(device.torch_device))
-    with memory_named("data"):
-        datasets = load_datasets(config, plans, device)
-    if device.main:
-        report_sets(config, datasets, screen)
-        for stage in plans:
-            if stage.epochs:
-                screen.info(f"stage {stage.name}: {stage.epochs} are {stage.epochs.steps:,} steps")
-    for stage in plans:
-        check_labels(stage, datasets)
-    ids: dict[str, str] = {}
-    for stage in plans:
-        ids[stage.name] = stage_id(config, stage, ids, datasets, device)
-        if ended and not RunFolder(config.results / "runs" / ids[stage.name]).done:
-            rehearse(config, stage, memory_of(device.torch_device))
-    if device.main:
-        for message in unfinished(config, ids):
-            screen.info(message)
+    memory = DataMemory(config, plans)
+    datasets: Datasets | None = None
+    if found := _find_finished(config, plans, memory, device):
+        known, ids = found
+        screen.info("All stages are finished, and the data have not changed: no image is read.")
+    else:
+        datasets, ids = _load_data(config, plans, device, screen)
+        known = KnownData.of(datasets)
+        if device.main:
+            memory.remember(known)
     without_effect = {"results", "tracking", "logging"} | (
         set() if config.evaluation.changes() else {"evaluation"}
     )
@@ -165,7 +155,7 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
         config.seed,
         digest(config.model_dump(mode="json", exclude=without_effect)),
         environment(),
-        experiment_details(config, plans, datasets, variant),
+        experiment_details(config, plans, known, variant),
     )
     masks_were_checked = False
     summary = Summary(config.name, config.seed)
@@ -176,11 +166,11 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
                     raise Interrupted(
                         f"Stopped before stage '{stage.name}'. The same command goes on from there."
                     )
-                resized = datasets.resized_to(config, stage.stage)
-                ctx = StageContext(config, resized, device, tracker, screen, variant, profiles)
+                resized = datasets and datasets.resized_to(config, stage.stage)
+                ctx = StageContext(config, known, resized, device, tracker, screen, variant, profiles)
                 identity = ids[stage.name]
                 run_folder = RunFolder(config.results / "runs" / identity)
-                if device.main and not masks_were_checked and not run_folder.done:
+                if device.main and datasets and not masks_were_checked and not run_folder.done:
                     check_masks(datasets, screen)
                     masks_were_checked = True
                 if device.main and not run_folder.path.exists() and not stage.stage.init:
@@ -195,6 +185,56 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
     _end(config, summary, tracker, products, screen)
     summary.tracking = tracker.where
     return summary
+
+
+def _find_finished(
+    config: Config, plans: list[StagePlan], memory: DataMemory, device: Device
+) -> tuple[KnownData, dict[str, str]] | None:
+    """Return what is known of the data and each stage's id, if all stages are finished; else None."""
+    found = None
+    if device.main and (known := memory.recall()):
+        ids = _ids(config, plans, known, device)
+        if all(RunFolder(config.results / "runs" / identity).done for identity in ids.values()):
+            found = known, ids
+    shared: tuple[KnownData, dict[str, str]] | None = device.share(found)
+    return shared
+
+
+def _load_data(
+    config: Config, plans: list[StagePlan], device: Device, screen: Progress
+) -> tuple[Datasets, dict[str, str]]:
+    """Rehearse the stages that are not finished, read the data, and return them with each stage's id."""
+    # What ended once has its data here, so that ids are known soon, and finished stages need no rehearsal.
+    ended = _summary_file(config).exists()
+    for stage in plans if not ended else ():
+        rehearse(config, stage, memory_of(device.torch_device))
+    with memory_named("data"):
+        datasets = load_datasets(config, plans, device)
+    if device.main:
+        report_sets(config, datasets, screen)
+        for stage in plans:
+            if stage.epochs:
+                screen.info(f"stage {stage.name}: {stage.epochs} are {stage.epochs.steps:,} steps")
+    for stage in plans:
+        check_labels(stage, datasets)
+    ids = _ids(config, plans, datasets, device)
+    for stage in plans if ended else ():
+        if not RunFolder(config.results / "runs" / ids[stage.name]).done:
+            rehearse(config, stage, memory_of(device.torch_device))
+    if device.main:
+        for message in unfinished(config, ids):
+            screen.info(message)
+    return datasets, ids
+
+
+def _ids(
+    config: Config, plans: list[StagePlan], data: Datasets | KnownData, device: Device
+) -> dict[str, str]:
+    """Return each stage's id."""
+    ids: dict[str, str] = {}
+    for stage in plans:
+        ids[stage.name] = stage_id(config, stage, ids, data, device)
+    return ids
 
 
 def _mention_other_processes(ctx: StageContext, stage: StagePlan, runs: Path) -> None:
@@ -217,7 +257,7 @@ def _end(config: Config, summary: Summary, tracker: Tracker, products: Products,
         files = _last_grids(summary)
         if tracker.where and products.report:
             try:
-                files[""] = products.report(config, summary, Path(folder) / "report")
+                files[""] = products.report(config, summary, screen)
             except CycadaError as error:  # as where no stage has a labelled test set
                 screen.warn(f"The tracker gets no report: {error}")
         if tracker.where and products.model and config.tracking.log_model:

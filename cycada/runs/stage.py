@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from cycada.config.schema import Config
+from cycada.core.errors import CycadaError
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.profile import Profile, recording, span
@@ -24,6 +25,7 @@ from cycada.evaluation.translation_warnings import WarnOnce
 from cycada.methods import Networks
 from cycada.networks import kind_of
 from cycada.planning.build import Datasets, build_networks, build_training, pick, weights_from_file
+from cycada.planning.known_data import KnownData
 from cycada.planning.plan import StagePlan
 from cycada.planning.updates import count_updates
 from cycada.runs.pretranslate import translate_once
@@ -79,7 +81,8 @@ class StageContext:
 
     Attributes:
         config: The experiment.
-        datasets: Its data, at the image size of the stage that runs.
+        known: What is known of its data.
+        read: Its data, at the image size of the stage that runs; None where all stages are finished.
         device: Where to train.
         tracker: The tracker that the stage is reported to.
         screen: Where progress is shown.
@@ -88,20 +91,35 @@ class StageContext:
     """
 
     config: Config
-    datasets: Datasets
+    known: KnownData
+    read: Datasets | None
     device: Device
     tracker: Tracker
     screen: Progress
     variant: str = ""
     profiles: dict[str, Profile] | None = None
 
+    @property
+    def datasets(self) -> Datasets:
+        """Its data, at the image size of the stage that runs.
+
+        Raises:
+            CycadaError: They were not read, since all stages were finished when the run began.
+        """
+        if self.read is None:
+            raise CycadaError(
+                f"{self.config.results / 'runs'}: found a stage gone that was finished when the run began. "
+                "Run the same command again."
+            )
+        return self.read
+
     def track(self, plan: StagePlan, row: Mapping[str, float]) -> None:
         """Log a row of metrics.jsonl to the tracker."""
-        self.tracker.log(int(row["step"]), tracked_row(row, plan, self.datasets.classes))
+        self.tracker.log(int(row["step"]), tracked_row(row, plan, self.known.classes))
 
     def track_end(self, folder: RunFolder, scores: Scores) -> None:
         """Give the tracker the files and the last scores of a finished stage."""
-        named = with_class_names(flatten_scores(scores), self.datasets.classes)
+        named = with_class_names(flatten_scores(scores), self.known.classes)
         self.tracker.end_stage(_artifacts(folder), named)
 
 
@@ -157,12 +175,12 @@ def _train_stage(
     config, device, main = ctx.config, ctx.device, ctx.device.main
     if main and folder.done:
         checked(folder, ctx.screen.warn).tidy()
-    manifest = _manifest(ctx, plan, folder, ids)
     if main:
         params, text = stage_params(config, plan, ctx.variant), stage_description(config, plan)
-        ctx.tracker.begin_stage(plan.name, folder.id, params, _tags(manifest, ctx.datasets.classes), text)
+        ctx.tracker.begin_stage(plan.name, folder.id, params, _tags(ctx, plan), text)
     if device.share(folder.done if main else None):
         return _read_finished(ctx, plan, folder)
+    manifest = _manifest(ctx, plan, folder, ids)
     if same := device.share(find_same_weights(folder) if main else None):
         return _rescore(ctx, plan, folder, manifest, same)
     pretranslate = partial(translate_once, config.results / "translated", plan, device, ctx.screen)
@@ -375,11 +393,15 @@ def _manifest(
     }
 
 
-def _tags(manifest: dict[str, Any], classes: Sequence[str]) -> dict[str, str]:
-    environment: dict[str, str] = manifest["environment"]
-    named = ("experiment", "method", "device", "seed")
-    note = {"cycada.left_out": text} if (text := left_out(classes)) else {}
-    return {f"cycada.{k}": str(v) for k, v in manifest.items() if k in named} | note | environment
+def _tags(ctx: StageContext, plan: StagePlan) -> dict[str, str]:
+    named = {
+        "experiment": ctx.config.name,
+        "method": plan.stage.method,
+        "seed": str(ctx.config.seed),
+        "device": ctx.device.describe(),
+    }
+    note = {"cycada.left_out": text} if (text := left_out(ctx.known.classes)) else {}
+    return {f"cycada.{key}": value for key, value in named.items()} | note | environment()
 
 
 def _artifacts(folder: RunFolder) -> list[Path]:
