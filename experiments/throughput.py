@@ -4,7 +4,7 @@
 
 The step: batch 64 at 3 x 32 x 32, ResNet generators with 2 blocks of 64 channels, the six-convolution
 PatchGAN that fits 32 x 32, LeNet classifiers, instance norm, LSGAN, Adam. It runs on a GPU where there is
-one. Rows that FILE holds from the same kind of machine are not measured again. The rows are logged to MLflow.
+one. Rows that FILE holds from the same kind of machine are not measured again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 from cycada.cli.entry import run_command
 from cycada.core.progress import Progress
 from cycada.runs.throughput import measure_rows
-from cycada.tracking.open_tracker import open_tracker
+from cycada.tracking.open_tracker import NONE, open_tracker
+from cycada.tracking.tracker import trackers
 
 DROPPED: dict[str, tuple[str, ...]] = {
     "all terms": (),
@@ -51,15 +52,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=8, help="measured for each row")
     parser.add_argument("--compile", action="store_true", help="measure all terms with torch.compile, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the rows here")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="where MLflow's database is")
-    parser.add_argument("--tracking", choices=["mlflow", "none"], default="mlflow")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="where the trackers write")
+    parser.add_argument(
+        "--tracking",
+        nargs="+",
+        choices=[*trackers, NONE],
+        default=["mlflow"],
+        help="where the rows are logged: one or several trackers; mlflow by default",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the rows' names, and measure nothing")
     options = parser.parse_args(arguments)
     if options.dry_run:
         print("\n".join(DROPPED))
         return
     experiment = EXPERIMENT | {"defaults": {"batch": options.batch}}
-    tracker = open_tracker([options.tracking], None, options.results, Progress().warn)
+    tracker = open_tracker(options.tracking, None, options.results, Progress().warn)
     rows = measure_rows(experiment, DROPPED, options.seconds, options.compile, options.json, tracker)
     print(f"{'step':<12} {'precision':<14} {'GFLOP/pair':>10} {'pairs/s':>9} {'GFLOP/s':>9}")
     for row in rows:

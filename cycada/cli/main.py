@@ -19,6 +19,7 @@ from cycada.cli.doctor import doctor
 from cycada.cli.entry import run_command
 from cycada.cli.init import init
 from cycada.cli.predict import predict
+from cycada.cli.profile_table import print_profiles
 from cycada.cli.quality import quality
 from cycada.cli.study import study_app
 from cycada.cli.style import style
@@ -27,6 +28,7 @@ from cycada.cli.values import COUNT, JOBS, PATH
 from cycada.cli.verify import verify
 from cycada.core.console import make_plain_console
 from cycada.core.errors import CycadaError
+from cycada.core.profile import Profile
 from cycada.core.progress import Progress
 
 # a mistake of the user ends with one sentence and exit code 2, never with a traceback: see `main`
@@ -94,6 +96,13 @@ def run(
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile",
+            help="Print where the seconds of each stage went, also written to its run folder's profile.json.",
+        ),
+    ] = False,
 ) -> None:
     """Run all stages of an experiment that are not finished yet. Each continues from where it stopped."""
     from cycada.config import schema as configs
@@ -111,7 +120,12 @@ def run(
 
     for warning in find_idle_settings(parsed, plan(parsed)) if main else ():
         screen.warn(warning)
-    summary = run_experiment(parsed, screen)
+    profiles: dict[str, Profile] | None = {} if profile else None
+    try:
+        summary = run_experiment(parsed, screen, profiles)
+    finally:
+        if profiles is not None and main:
+            print_profiles(profiles, stderr=as_json)
     if not main:
         return
     if as_json:

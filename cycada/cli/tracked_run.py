@@ -10,22 +10,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from cycada.config.schema import Config
+from cycada.config.schema import Config, digest
+from cycada.core.files import warn_if_read_only, write_text
+from cycada.core.profile import Profile
 from cycada.core.progress import Progress
+from cycada.core.sources import toolkit_digest
 from cycada.runs import run as runs
 from cycada.runs.run import Products, Summary
+from cycada.storage.store import RunFolder, environment
 from cycada.sweeps.launchers import make_launcher
 from cycada.sweeps.plan import plan_sweep
 from cycada.sweeps.sweep import run_sweep
 from cycada.tracking.tracker import TrackedModel
 
+STAMP = "inputs.txt"
+"""File in a report's folder with the digest of what the report was made of."""
 
-def run(config: Config, screen: Progress | None = None) -> Summary:
+
+def run(
+    config: Config, screen: Progress | None = None, profiles: dict[str, Profile] | None = None
+) -> Summary:
     """Run every stage that is not done yet, and mirror the experiment into its config's trackers.
 
     Args:
         config: The experiment.
         screen: Where progress is shown; None shows warnings only.
+        profiles: Gets the profile of each stage that is trained, by its name, as soon as it begins; it is
+            also written to the stage's folder, as profile.json. None profiles nothing.
 
     Returns:
         The outcome of all stages.
@@ -35,7 +46,7 @@ def run(config: Config, screen: Progress | None = None) -> Summary:
             kept.
         Interrupted: After Ctrl-C, when the stage has been saved.
     """
-    return runs.run(config, screen, products=PRODUCTS)
+    return runs.run(config, screen, products=PRODUCTS, profiles=profiles)
 
 
 def sweep(
@@ -69,24 +80,48 @@ def sweep(
     return run_sweep(planned, launcher, screen, PRODUCTS)
 
 
-def report_files(config: Config, summary: Summary, folder: Path) -> list[Path]:
-    """Write the report on an experiment's stages into a folder, and return its page and its tables.
+def report_files(config: Config, summary: Summary, screen: Progress) -> list[Path]:
+    """Write the report on an experiment's stages beside its summary, and return its page and its tables.
+
+    A report that was made of the same stages by the same version is kept: to draw it takes longer than all
+    else where every stage is reused.
 
     Args:
         config: The experiment.
         summary: Its outcome.
-        folder: Where to write.
+        screen: Where it is said whether the report was written.
 
     Returns:
         The files; none for an experiment without scores of the target, which has no report.
     """
-    from cycada.report.report import report  # imports scipy and matplotlib
-
-    scored = [str(stage.folder) for stage in summary.stages if "target" in stage.scores]
+    scored = [stage.folder for stage in summary.stages if "target" in stage.scores]
     if not scored:
         return []
-    report(scored, config.results, folder, title=f"{config.name}, seed {config.seed}")
-    return [folder / name for name in ("report.html", "table.md", "table.csv")]
+    folder = config.results / "experiments" / config.name / f"report-seed{config.seed}"
+    written, stamp = [folder / name for name in ("report.html", "table.md", "table.csv")], folder / STAMP
+    title, inputs = f"{config.name}, seed {config.seed}", _digest_of_inputs(summary)
+    if inputs and stamp.is_file() and stamp.read_text() == inputs and all(f.is_file() for f in written):
+        screen.info(f"The report is up to date: {written[0]}")
+        return written
+    from cycada.report.report import report  # imports scipy and matplotlib
+
+    with warn_if_read_only("the report", screen.warn):
+        stamp.unlink(missing_ok=True)
+        report(list(map(str, scored)), config.results, folder, title=title)
+        write_text(stamp, inputs)
+        screen.info(f"Report: {written[0]}")
+        return written
+    return []
+
+
+def _digest_of_inputs(summary: Summary) -> str:
+    """Return a hash of what a report is made of: the digests of its stages' files, and the code.
+
+    Returns:
+        The hash; '' where a stage of an older version has no digests.
+    """
+    digests = {stage.id: RunFolder(stage.folder).digests() for stage in summary.stages}
+    return "" if None in digests.values() else digest([digests, toolkit_digest(), environment()])
 
 
 def exported_model(config: Config, summary: Summary, folder: Path) -> TrackedModel:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cycada.config.fields import Spec, Strict, without_null
 from cycada.config.optimizers import OptimizerConfig, ScheduleConfig
-from cycada.core.bounds import Angle, Below1, Count, Index, NonNegative, Part, Positive, Shear
+from cycada.core.bounds import Angle, Below1, Count, Index, NonNegative, Part, Positive, Share, Shear
 from cycada.core.sizes import Shape, Size
 
 

@@ -1,4 +1,7 @@
-"""Source files of plug-ins, whose hash is part of stage ids, since they may be edited between two runs."""
+"""Source files of plug-ins, whose hash is part of stage ids, since they may be edited between two runs.
+
+The hash of the toolkit's own files tells whether what was kept of an earlier run was made by the same code.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import FrameType
 
@@ -14,8 +18,18 @@ from cycada.core.files import bytes_digest
 
 TOOLKIT = Path(__file__).resolve().parents[1]
 """Folder of this package, whose own entries are identified by its version."""
+CODE = (".py", ".j2", ".css", ".js", ".yaml")
+"""Endings of the toolkit's files that decide what it computes and draws."""
 INSTALLED = ("site-packages", "dist-packages")
 """Names of folders with installed packages, which are identified by their versions."""
+
+
+@cache
+def toolkit_digest() -> str:
+    """Return a hash of the toolkit's own files, 16 hex characters."""
+    files = {path.relative_to(TOOLKIT).as_posix(): path for path in TOOLKIT.rglob("*")}
+    code = sorted(name for name, path in files.items() if path.suffix in CODE)
+    return bytes_digest(b"\0".join(name.encode() + files[name].read_bytes() for name in code), size=8)
 
 
 def look_for_modules_in(folder: Path) -> None:

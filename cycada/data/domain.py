@@ -328,6 +328,21 @@ class Domain(ABC):
         """
         return self.counts[split] if split in self.counts else len(self.load(root, split, download))
 
+    def stored_files(self, root: Path, split: Split) -> Sequence[Path] | None:
+        """Return all files and folders that `load` may read for a split, also those that are not there.
+
+        While none of them changes, a finished experiment is reused without reading its data.
+
+        Args:
+            root: Data root.
+            split: The split.
+
+        Returns:
+            The paths; empty where no file of the user is read, and None where they are not known, so that the
+            data are read at every run.
+        """
+        return None
+
     def missing(self, root: Path, expected: str) -> Absent:
         """Return the error for absent files: the folder, what is expected there and how to get it."""
         found = f"Domain '{self.name}': no data in {root.resolve()}. Expected there: {expected}."

@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from cycada.core.files import prepare_folder, write_atomically
+from cycada.core.profile import span
 from cycada.core.types import IGNORE, Batch
 from cycada.data import ImageSet, resize_images, resize_logits, resize_mask, to_bytes, to_float
 from cycada.data.inspect import colour_mask
@@ -37,6 +38,7 @@ LISTED = 30
 """The number of errors that are listed beside the confusion matrix of many classes."""
 
 
+@span("pictures")
 def image_grid(
     plan: StagePlan,
     nets: Networks,
@@ -131,6 +133,7 @@ def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], 
         page.save(temporary, format="PNG")
 
 
+@span("pictures")
 def draw_answers(
     classify: Classify,
     dataset: ImageSet,
@@ -177,6 +180,7 @@ def _as_image(pixels: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
+@span("pictures")
 def draw_confusion(counts: torch.Tensor, classes: tuple[str, ...], title: str, path: Path) -> None:
     """Draw a confusion matrix as shares of the true class, with counts where there is room.
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cycada.core.profile import span
 from cycada.data import ImageSet, Split
 from cycada.data.image_set import Task
 from cycada.evaluation.class_consistency import class_consistency
@@ -65,6 +66,7 @@ class Evaluation:
         )
 
 
+@span("evaluation")
 def evaluate_stage(
     plan: StagePlan, nets: Networks, datasets: Datasets, device: Device, images: Path | None, step: int
 ) -> Evaluation:

@@ -32,11 +32,11 @@ class DualPathOptions(SelfTrainingOptions):
 class DualPathTensors(SelfTrainingTensors[DualPathOptions]):
     """Tensors of self-training, with a teacher that is the mean of two predictions.
 
-    The moving average of f_t classifies a target image as it is, and the frozen f_s classifies its translation
-    to the source domain. An image on which they contradict each other has no confident label, so that f_t learns
-    from those on which two networks agree that see the image in different ways. Where the target is the richer
-    domain, translating it to the source is the easier direction, and f_s knows more about the translation than
-    f_t about the image.
+    The moving average of f_t classifies a target image as it is, and the frozen f_s classifies its
+    translation to the source domain. An image on which they contradict each other has no confident label, so
+    that f_t learns from those on which two networks agree that see the image in different ways. Where the
+    target is the richer domain, translating it to the source is the easier direction, and f_s knows more
+    about the translation than f_t about the image.
     """
 
     @cached_property

@@ -64,9 +64,7 @@ class SelfTrainingOptions(TaskOptions):
     teacher_batch_norm: Literal["stored", "batch"] = option("stored", omit_default_from_id=True)
 
 
-SelfTrainingOptionsT = TypeVar(
-    "SelfTrainingOptionsT", bound=SelfTrainingOptions, default=SelfTrainingOptions
-)
+SelfTrainingOptionsT = TypeVar("SelfTrainingOptionsT", bound=SelfTrainingOptions, default=SelfTrainingOptions)
 
 
 class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):

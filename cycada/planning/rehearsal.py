@@ -1,7 +1,9 @@
-"""Rehearsal of a stage before it starts: one training step and one prediction on meta tensors.
+"""Rehearsal of a stage before it starts: one training step and one prediction without its data.
 
-Meta tensors have shapes but no memory. What fails here would fail at the first step or the first score; what
-depends on values cannot be known and is skipped.
+A small step is computed on the CPU. A larger one is made of meta tensors, which have shapes but no memory;
+for these PyTorch imports its compiler, which takes longer than a small step. What fails here would fail at
+the first step or the first score; what depends on values cannot be known on meta tensors and is skipped
+there.
 """
 
 from __future__ import annotations
@@ -26,11 +28,15 @@ from cycada.planning.build import build_networks
 from cycada.planning.plan import StagePlan
 from cycada.planning.tasks import task_of
 from cycada.train.device import Device
-from cycada.train.optimizers import build_optimizer
+from cycada.train.optimizers import check_optimizer
 from cycada.train.step import submodules, trainable_only
 
 NO_MACHINE = 2e12
 """Bytes of memory that no machine has for one step."""
+FEW = 2**18
+"""Number of pixels of a batch up to which a step may be small."""
+SMALL = 2e10
+"""Number of parameters times pixels of a batch up to which a step is computed in about a second."""
 SWAPPED = 2
 """Multiple of its memory that a machine can use, slowly, by swapping; with more, a step does not end."""
 
@@ -73,14 +79,20 @@ def _rehearse(config: Config, plan: StagePlan) -> float:
     """Run the rehearsal and return the bytes of the training step."""
     specs = {role: _from_scratch(spec, role) for role, spec in plan.specs.items()}
     uncompiled = replace(plan, specs=specs, stage=plan.stage.model_copy(update={"compile": False}))
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        rehearsal = _Rehearsal(config, uncompiled)
-        pools = _bytes(rehearsal.nets.buffers())
-        for role in plan.pools:
-            rehearsal.nets.add_module(role, nn.Identity())
-        needed = pools + rehearsal.train()
-        rehearsal.score()
-    return needed
+    with torch.random.fork_rng(devices=[]):
+        if _pixels(config, plan) <= FEW:
+            rehearsal = _Rehearsal(config, uncompiled, torch.device("cpu"))
+            if _pixels(config, plan) * sum(p.numel() for p in rehearsal.nets.parameters()) <= SMALL:
+                return rehearsal.run()
+        with torch.device("meta"):
+            return _Rehearsal(config, uncompiled, torch.device("meta")).run()
+
+
+def _pixels(config: Config, plan: StagePlan) -> int:
+    """Return the number of pixels of a training batch, or of a test image where that is larger."""
+    shapes = [*config.shapes(plan.stage).values(), plan.evaluation.window or (0, 0)]
+    window = config.window(plan.stage)
+    return max(plan.stage.batch * window[0] * window[1], *(height * width for height, width in shapes))
 
 
 def memory_of(device: torch.device) -> float:
@@ -91,30 +103,36 @@ def memory_of(device: torch.device) -> float:
 
 
 class _Rehearsal:
-    """Networks of a stage as meta tensors, with one training step and one prediction on them."""
+    """Networks of a stage on a device, with one training step and one prediction on them."""
 
-    def __init__(self, config: Config, plan: StagePlan) -> None:
-        self.config, self.plan, self.device = config, plan, Device(torch.device("meta"))
+    def __init__(self, config: Config, plan: StagePlan, device: torch.device) -> None:
+        self.config, self.plan, self.device = config, plan, Device(device)
         self.shape = (config.data.channels, *config.window(plan.stage))
         self.nets = Networks({})
         with self.explained("its networks cannot be built"):
             self.nets = build_networks(config, plan, classes_of(config), self.device, {})
-        with self.explained(
-            f"its classifier does not predict a class for {task_of(config).unit}, as the labels do"
-        ):
-            self.check_predictions()
         if plan.has_teacher:
             self.nets.add_module(TEACHER, Frozen(self.nets.f_t))
 
+    def run(self) -> float:
+        """Predict, take a step and score, and return the bytes that the step takes."""
+        pools = _bytes(self.nets.buffers())
+        for role in self.plan.pools:
+            self.nets.add_module(role, nn.Identity())
+        self.check_predictions()
+        needed = pools + self.train()
+        self.score()
+        return needed
+
     @contextmanager
     def explained(self, what: str) -> Iterator[None]:
-        """Turn an error in a `with` block into a CycadaError; ignore errors that only meta tensors raise."""
+        """Turn an error in a `with` block into a CycadaError; ignore those that only meta tensors raise."""
         try:
             yield
         except CycadaError:
             raise
         except Exception as error:
-            if "meta" in str(error).lower():
+            if self.device.torch_device.type == "meta" and "meta" in str(error).lower():
                 return  # a meta tensor has no values
             raise CycadaError(f"stages.{self.plan.name}: {what}. {self._reason(error)}") from error
 
@@ -178,8 +196,8 @@ class _Rehearsal:
         return task_of(self.config).label_shape(self.config.window(self.plan.stage))
 
     def images(self, count: int) -> Tensor:
-        """Return `count` training images, (N, C, H, W)."""
-        return torch.zeros(count, *self.shape)
+        """Return `count` training images, (N, C, H, W) in [-1, 1]."""
+        return 2 * torch.rand(count, *self.shape) - 1
 
     def batch(self) -> Batch:
         """Return a training batch of the stage's size."""
@@ -192,6 +210,11 @@ class _Rehearsal:
 
     def check_predictions(self) -> None:
         """Check that classifiers predict what the data label: images or pixels."""
+        unit = task_of(self.config).unit
+        with self.explained(f"its classifier does not predict a class for {unit}, as the labels do"):
+            self._check_predictions()
+
+    def _check_predictions(self) -> None:
         for role, net in self.nets.named_children():
             if kind_of(role) != "f" or role in self.plan.method.tensors.feature_extractors:
                 continue
@@ -212,7 +235,7 @@ class _Rehearsal:
         weights, largest = _bytes(nets.parameters()), 0.0
         for phase in plan.phases:
             with self.explained(f"optimizers.{phase.name} cannot be made"):
-                build_optimizer(phase.optimizer, submodules(phase.trains, nets), phase.name)
+                check_optimizer(phase.optimizer, submodules(phase.trains, nets), phase.name)
             saved = _SavedTensors()
             with trainable_only(phase.trains, nets) as parameters, saved:
                 values: list[Tensor] = []

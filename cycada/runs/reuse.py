@@ -10,6 +10,7 @@ from typing import Any
 from cycada.config.schema import Config, is_name, parse
 from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError, nearest, shown
+from cycada.core.profile import span
 from cycada.core.progress import Progress
 from cycada.core.registry import typed
 from cycada.core.yaml_files import override
@@ -244,6 +245,7 @@ def evaluate_run(
     } | ({"domain": spec.model_dump()} if spec else {})
 
 
+@span("analysis")
 def write_analysis(
     config: Config,
     folder: RunFolder,

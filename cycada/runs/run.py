@@ -15,9 +15,11 @@ from cycada.config.schema import Config, digest
 from cycada.core.errors import CycadaError, explain_out_of_memory
 from cycada.core.files import prepare_folder, warn_if_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
+from cycada.core.profile import Profile
 from cycada.core.progress import Progress
 from cycada.evaluation.scoring import headline_scores, percent
-from cycada.planning.build import check_labels, load_datasets
+from cycada.planning.build import Datasets, check_labels, load_datasets
+from cycada.planning.known_data import DataMemory, KnownData
 from cycada.planning.plan import StagePlan, load_plugins, plan, replace_epochs_by_steps
 from cycada.planning.rehearsal import memory_of, rehearse
 from cycada.runs.counts import check_masks, report_sets
@@ -68,11 +70,11 @@ class Products:
     """Functions of the floors above that make of a finished experiment what trackers show beside its stages.
 
     Attributes:
-        report: Writes a report into a folder, and returns its files; None for no report.
+        report: Writes a report where it is not up to date, and returns its files; None for no report.
         model: Exports the last stage's network into a folder; None for no model.
     """
 
-    report: Callable[[Config, Summary, Path], list[Path]] | None = None
+    report: Callable[[Config, Summary, Progress], list[Path]] | None = None
     model: Callable[[Config, Summary, Path], TrackedModel] | None = None
 
 
@@ -82,6 +84,7 @@ def run(
     variant: str = "",
     tracker: Tracker | None = None,
     products: Products = Products(),
+    profiles: dict[str, Profile] | None = None,
 ) -> Summary:
     """Run every stage that is not done yet, and mirror the experiment into its config's trackers.
 
@@ -91,6 +94,8 @@ def run(
         variant: Label of the sweep's row that it is; empty outside a sweep.
         tracker: An open tracker in place of those of the config.
         products: What trackers get beside the stages; `cycada.run` gives the report.
+        profiles: Gets the profile of each stage that is trained, by its name, as soon as it begins; it is
+            also written to the stage's folder, as profile.json. None profiles nothing.
 
     Returns:
         The outcome of all stages.
@@ -107,7 +112,7 @@ def run(
     if tracker is None:
         kinds = config.tracking.kinds if main else ()
         tracker = open_tracker(kinds, config.tracking.uri, config.results, screen.warn)
-    summary = run_stages(config, tracker, screen, variant, products)
+    summary = run_stages(config, tracker, screen, variant, products, profiles)
     if main:
         file = _summary_file(config)
         with warn_if_read_only("the summary", screen.warn):
@@ -119,12 +124,13 @@ def _summary_file(config: Config) -> Path:
     return config.results / "experiments" / config.name / f"seed{config.seed}.json"
 
 
-def run_stages(  # noqa: PLR0912 (the stages in their order)
+def run_stages(
     config: Config,
     tracker: Tracker,
     screen: Progress,
     variant: str = "",
     products: Products = Products(),
+    profiles: dict[str, Profile] | None = None,
 ) -> Summary:
     """Run all stages and report them to `tracker`; see `run` for the arguments and for what is raised."""
     plans = plan(config)
@@ -134,27 +140,16 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
     device = Device.find(config.device)
     if device.torch_device.type == "cpu":
         keep_freed_memory()
-    # What ended once has its data here, so that ids are known soon, and finished stages need no rehearsal.
-    ended = _summary_file(config).exists()
-    for stage in plans if not ended else ():
-        rehearse(config, stage, memory_of(device.torch_device))
-    with explain_out_of_memory("data"):
-        datasets = load_datasets(config, plans, device)
-    if device.main:
-        report_sets(config, datasets, screen)
-        for stage in plans:
-            if stage.epochs:
-                screen.info(f"stage {stage.name}: {stage.epochs} are {stage.epochs.steps:,} steps")
-    for stage in plans:
-        check_labels(stage, datasets)
-    ids: dict[str, str] = {}
-    for stage in plans:
-        ids[stage.name] = stage_id(config, stage, ids, datasets, device)
-        if ended and not RunFolder(config.results / "runs" / ids[stage.name]).done:
-            rehearse(config, stage, memory_of(device.torch_device))
-    if device.main:
-        for message in find_unfinished(config, ids):
-            screen.info(message)
+    memory = DataMemory(config, plans)
+    datasets: Datasets | None = None
+    if found := _find_finished(config, plans, memory, device):
+        known, ids = found
+        screen.info("All stages are finished, and the data have not changed: no image is read.")
+    else:
+        datasets, ids = _load_data(config, plans, device, screen)
+        known = KnownData.of(datasets)
+        if device.main:
+            memory.remember(known)
     without_effect = {"results", "tracking", "logging"} | (
         set() if config.evaluation.changes() else {"evaluation"}
     )
@@ -163,7 +158,7 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
         config.seed,
         digest(config.model_dump(mode="json", exclude=without_effect)),
         environment(),
-        experiment_details(config, plans, datasets, variant),
+        experiment_details(config, plans, known, variant),
     )
     masks_were_checked = False
     summary = Summary(config.name, config.seed)
@@ -174,11 +169,11 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
                     raise Interrupted(
                         f"Stopped before stage '{stage.name}'. The same command goes on from there."
                     )
-                resized = datasets.resized_to(config, stage.stage)
-                ctx = StageContext(config, resized, device, tracker, screen, variant)
+                resized = datasets and datasets.resized_to(config, stage.stage)
+                ctx = StageContext(config, known, resized, device, tracker, screen, variant, profiles)
                 identity = ids[stage.name]
                 run_folder = RunFolder(config.results / "runs" / identity)
-                if device.main and not masks_were_checked and not run_folder.done:
+                if device.main and datasets and not masks_were_checked and not run_folder.done:
                     check_masks(datasets, screen)
                     masks_were_checked = True
                 if device.main and not run_folder.path.exists() and not stage.stage.init:
@@ -193,6 +188,56 @@ def run_stages(  # noqa: PLR0912 (the stages in their order)
     _end(config, summary, tracker, products, screen)
     summary.tracking = tracker.where
     return summary
+
+
+def _find_finished(
+    config: Config, plans: list[StagePlan], memory: DataMemory, device: Device
+) -> tuple[KnownData, dict[str, str]] | None:
+    """Return what is known of the data and each stage's id, if all stages are finished; else None."""
+    found = None
+    if device.main and (known := memory.recall()):
+        ids = _ids(config, plans, known, device)
+        if all(RunFolder(config.results / "runs" / identity).done for identity in ids.values()):
+            found = known, ids
+    shared: tuple[KnownData, dict[str, str]] | None = device.share(found)
+    return shared
+
+
+def _load_data(
+    config: Config, plans: list[StagePlan], device: Device, screen: Progress
+) -> tuple[Datasets, dict[str, str]]:
+    """Rehearse the stages that are not finished, read the data, and return them with each stage's id."""
+    # What ended once has its data here, so that ids are known soon, and finished stages need no rehearsal.
+    ended = _summary_file(config).exists()
+    for stage in plans if not ended else ():
+        rehearse(config, stage, memory_of(device.torch_device))
+    with explain_out_of_memory("data"):
+        datasets = load_datasets(config, plans, device)
+    if device.main:
+        report_sets(config, datasets, screen)
+        for stage in plans:
+            if stage.epochs:
+                screen.info(f"stage {stage.name}: {stage.epochs} are {stage.epochs.steps:,} steps")
+    for stage in plans:
+        check_labels(stage, datasets)
+    ids = _ids(config, plans, datasets, device)
+    for stage in plans if ended else ():
+        if not RunFolder(config.results / "runs" / ids[stage.name]).done:
+            rehearse(config, stage, memory_of(device.torch_device))
+    if device.main:
+        for message in find_unfinished(config, ids):
+            screen.info(message)
+    return datasets, ids
+
+
+def _ids(
+    config: Config, plans: list[StagePlan], data: Datasets | KnownData, device: Device
+) -> dict[str, str]:
+    """Return each stage's id."""
+    ids: dict[str, str] = {}
+    for stage in plans:
+        ids[stage.name] = stage_id(config, stage, ids, data, device)
+    return ids
 
 
 def _mention_other_processes(ctx: StageContext, stage: StagePlan, runs: Path) -> None:
@@ -215,7 +260,7 @@ def _end(config: Config, summary: Summary, tracker: Tracker, products: Products,
         files = _last_grids(summary)
         if tracker.where and products.report:
             try:
-                files[""] = products.report(config, summary, Path(folder) / "report")
+                files[""] = products.report(config, summary, screen)
             except CycadaError as error:  # as where no stage has a labelled test set
                 screen.warn(f"The tracker gets no report: {error}")
         if tracker.where and products.model and config.tracking.log_model:

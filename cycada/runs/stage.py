@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,10 @@ from typing import Any
 from torch import Tensor
 
 from cycada.config.schema import Config
+from cycada.core.errors import CycadaError
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
+from cycada.core.profile import Profile, recording, span
 from cycada.core.progress import Progress
 from cycada.data.development import selection
 from cycada.evaluation.missing_classes import warn_of_missing_classes
@@ -29,6 +31,7 @@ from cycada.planning.build import (
     select_role_weights,
     weights_from_file,
 )
+from cycada.planning.known_data import KnownData
 from cycada.planning.plan import StagePlan
 from cycada.planning.updates import count_updates
 from cycada.runs.pretranslate import translate_once
@@ -47,6 +50,8 @@ from cycada.train.meter import Diverged
 
 EVALUATIONS = 10
 """Number of evaluations of a stage after step 0, where the config does not say how far apart they are."""
+PROFILE = "profile.json"
+"""File of a run folder with the profile of the process that trained the stage last."""
 HUGE = 1e6
 """Mean loss above which a warning is printed: a stage hardly learns any more."""
 
@@ -82,27 +87,45 @@ class StageContext:
 
     Attributes:
         config: The experiment.
-        datasets: Its data, at the image size of the stage that runs.
+        known: What is known of its data.
+        read: Its data, at the image size of the stage that runs; None where all stages are finished.
         device: Where to train.
         tracker: The tracker that the stage is reported to.
         screen: Where progress is shown.
         variant: Label of the sweep's row that the experiment is; empty outside a sweep.
+        profiles: Where the profile of each stage that is trained is kept, by its name; None profiles nothing.
     """
 
     config: Config
-    datasets: Datasets
+    known: KnownData
+    read: Datasets | None
     device: Device
     tracker: Tracker
     screen: Progress
     variant: str = ""
+    profiles: dict[str, Profile] | None = None
+
+    @property
+    def datasets(self) -> Datasets:
+        """Its data, at the image size of the stage that runs.
+
+        Raises:
+            CycadaError: They were not read, since all stages were finished when the run began.
+        """
+        if self.read is None:
+            raise CycadaError(
+                f"{self.config.results / 'runs'}: found a stage gone that was finished when the run began. "
+                "Run the same command again."
+            )
+        return self.read
 
     def track(self, plan: StagePlan, row: Mapping[str, float]) -> None:
         """Log a row of metrics.jsonl to the tracker."""
-        self.tracker.log(int(row["step"]), tracked_row(row, plan, self.datasets.classes))
+        self.tracker.log(int(row["step"]), tracked_row(row, plan, self.known.classes))
 
     def track_end(self, folder: RunFolder, scores: Scores) -> None:
         """Give the tracker the files and the last scores of a finished stage."""
-        named = with_class_names(flatten_scores(scores), self.datasets.classes)
+        named = with_class_names(flatten_scores(scores), self.known.classes)
         self.tracker.end_stage(_artifacts(folder), named)
 
 
@@ -133,7 +156,23 @@ def run_stage(ctx: StageContext, plan: StagePlan, identity: str, ids: Mapping[st
         runs / f"{trained}.lock",
         lambda: ctx.screen.info(f"stage {plan.name}: another run trains {trained}; waiting for it."),
     ):
+        return _train_profiled(ctx, plan, folder, ids)
+
+
+def _train_profiled(
+    ctx: StageContext, plan: StagePlan, folder: RunFolder, ids: Mapping[str, str]
+) -> StageResult:
+    """Train a stage, and keep and write its profile where one is wanted, also of an interrupted stage."""
+    if ctx.profiles is None or folder.done:
         return _train_stage(ctx, plan, folder, ids)
+    profile = ctx.profiles[plan.name] = Profile(ctx.device.synchronize)
+    try:
+        with recording(profile):
+            return _train_stage(ctx, plan, folder, ids)
+    finally:
+        if folder.path.is_dir():
+            whole = {"stage": plan.name, "device": ctx.device.describe(), "seconds": profile.total}
+            folder.write_json(PROFILE, whole | {"parts": profile.parts()})
 
 
 def _train_stage(
@@ -142,22 +181,25 @@ def _train_stage(
     config, device, main = ctx.config, ctx.device, ctx.device.main
     if main and folder.done:
         check_run_folder(folder, ctx.screen.warn).tidy()
-    manifest = _manifest(ctx, plan, folder, ids)
     if main:
         params, text = stage_params(config, plan, ctx.variant), stage_description(config, plan)
-        ctx.tracker.begin_stage(plan.name, folder.id, params, _tags(manifest, ctx.datasets.classes), text)
+        ctx.tracker.begin_stage(plan.name, folder.id, params, _tags(ctx, plan), text)
     if device.share(folder.done if main else None):
         return _read_finished(ctx, plan, folder)
+    manifest = _manifest(ctx, plan, folder, ids)
     if same := device.share(find_same_weights(folder) if main else None):
         return _rescore(ctx, plan, folder, manifest, same)
     pretranslate = partial(translate_once, config.results / "translated", plan, device, ctx.screen)
     began = time.perf_counter()
-    training = build_training(config, plan, ctx.datasets, device, _load_starts(ctx, plan, ids), pretranslate)
+    with span("preparation"):
+        starts = _load_starts(ctx, plan, ids)
+        training = build_training(config, plan, ctx.datasets, device, starts, pretranslate)
     _warn_of_idle_statistics(ctx, plan, training.nets)
     seconds, state = time.perf_counter() - began, None  # `translate: once` takes long here
     if main:
         folder.create()
-        state = checkpoint.load_latest(folder.path, ctx.screen.warn, training.check)
+        with span("checkpoints"):
+            state = checkpoint.load_latest(folder.path, ctx.screen.warn, training.check)
         folder.rewind_metrics(state["step"] if state else -1)
         folder.write_config(config.model_dump(mode="json"), plan.name)
         folder.write_json("manifest.json", manifest)
@@ -179,6 +221,7 @@ def _train_stage(
     )
 
 
+@span("checkpoints")
 def _finish(folder: RunFolder, outcome: Networks, scores: Scores, manifest: dict[str, Any]) -> None:
     """Write weights, scores, manifest and digests; from then on the stage is finished."""
     folder.save_weights({r: n.state_dict() for r, n in outcome.named_children() if kind_of(r) != "pool"})
@@ -302,6 +345,7 @@ def _warn_of_idle_statistics(ctx: StageContext, plan: StagePlan, nets: Networks)
         )
 
 
+@span("checkpoints")
 def _save(training: TrainState, folder: RunFolder, seconds: float, main: bool) -> None:
     state = training.state() | {"seconds": seconds}
     if main:
@@ -355,11 +399,15 @@ def _manifest(
     }
 
 
-def _tags(manifest: dict[str, Any], classes: Sequence[str]) -> dict[str, str]:
-    environment: dict[str, str] = manifest["environment"]
-    named = ("experiment", "method", "device", "seed")
-    note = {"cycada.left_out": text} if (text := left_out(classes)) else {}
-    return {f"cycada.{k}": str(v) for k, v in manifest.items() if k in named} | note | environment
+def _tags(ctx: StageContext, plan: StagePlan) -> dict[str, str]:
+    named = {
+        "experiment": ctx.config.name,
+        "method": plan.stage.method,
+        "seed": str(ctx.config.seed),
+        "device": ctx.device.describe(),
+    }
+    note = {"cycada.left_out": text} if (text := left_out(ctx.known.classes)) else {}
+    return {f"cycada.{key}": value for key, value in named.items()} | note | environment()
 
 
 def _artifacts(folder: RunFolder) -> list[Path]:

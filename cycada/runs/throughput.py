@@ -139,19 +139,14 @@ def pairs_per_second(training: TrainState, seconds: float) -> float:
         _step(training, warm_up)
     best, number, end = 0.0, 3, time.perf_counter() + seconds
     while time.perf_counter() < end:
-        _synchronize(training)
+        training.device.synchronize()
         began, first = time.perf_counter(), number
         while time.perf_counter() - began < min(WINDOW, seconds):
             _step(training, number)
             number += 1
-        _synchronize(training)
+        training.device.synchronize()
         best = max(best, (number - first) * training.source.batch / (time.perf_counter() - began))
     return best
-
-
-def _synchronize(training: TrainState) -> None:
-    if training.device.torch_device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def _step(training: TrainState, number: int) -> None:

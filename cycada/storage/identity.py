@@ -15,6 +15,7 @@ from cycada.losses import losses
 from cycada.methods import methods
 from cycada.networks import HEAD, NETWORKS, kind_of
 from cycada.planning.build import Datasets, true_translations
+from cycada.planning.known_data import KnownData
 from cycada.planning.plan import StagePlan
 from cycada.planning.tasks import task_of
 from cycada.train.device import Device
@@ -24,7 +25,11 @@ FORMAT = 1
 
 
 def stage_id(
-    config: Config, plan: StagePlan, parents: Mapping[str, str], datasets: Datasets, device: Device
+    config: Config,
+    plan: StagePlan,
+    parents: Mapping[str, str],
+    datasets: Datasets | KnownData,
+    device: Device,
 ) -> str:
     """Return the hash of everything that determines what a stage learns.
 
@@ -35,7 +40,7 @@ def stage_id(
         config: The experiment.
         plan: The stage.
         parents: Stage name -> id, for the stages before this one.
-        datasets: The experiment's data, of which the id holds a fingerprint.
+        datasets: The experiment's data, of which the id holds a fingerprint, or what is known of them.
         device: Where the stage is trained; the number of processes is part of the id.
 
     Raises:
@@ -63,6 +68,7 @@ def stage_id(
     if sources := plugin_sources(config, plan):
         content["plugins"] = sources
     if plan.asks_for("pair_t"):
+        assert isinstance(datasets, Datasets)  # only data with masks are paired, and these are always loaded
         content["pairs"] = true_translations(plan, datasets).fingerprint(labels=False)
     evaluation = plan.evaluation.changes()
     return f"{digest(content)}-{digest(evaluation)[:6]}" if evaluation else digest(content)

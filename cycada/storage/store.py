@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -336,6 +337,12 @@ def _as_os_error(error: Exception) -> Exception:
 
 def environment() -> dict[str, str]:
     """Return the versions of Python, packages and this code, for manifests and tags."""
+    return dict(_environment())
+
+
+@cache
+def _environment() -> Mapping[str, str]:
+    """Return them as they were when the process first asked, since it runs the code of that moment."""
     versions = {"python": platform.python_version(), "platform": platform.platform()}
     for package in ("cycada", "torch", "torchvision", "timm", "numpy"):
         try:

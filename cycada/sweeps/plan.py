@@ -20,6 +20,7 @@ from cycada.core.files import shorten_name
 from cycada.core.yaml_files import merge, override, put
 from cycada.losses import losses
 from cycada.planning.build import Datasets, load_datasets
+from cycada.planning.known_data import DataMemory, KnownData
 from cycada.planning.plan import StagePlan, plan
 from cycada.storage.identity import stage_id
 from cycada.storage.store import RunFolder
@@ -411,16 +412,17 @@ def _needed_stages(label: str, config: Config, stage: str | None) -> Config:
 def _jobs(cells: list[Cell]) -> dict[str, Job]:
     """Return every stage once, by id, and fill in the ids of the cells."""
     jobs: dict[str, Job] = {}
-    loaded: dict[str, Datasets] = {}
+    known: dict[str, Datasets | KnownData] = {}
     devices: dict[str, Device] = {}
     for cell in cells:
         name = cell.config.device
         device = devices.get(name) or devices.setdefault(name, Device.find(name))
         key = configs.digest(cell.config.data.model_dump(mode="json"))
-        if key not in loaded:
-            loaded[key] = load_datasets(cell.config, cell.plans, device)
+        if key not in known:
+            found = DataMemory(cell.config, cell.plans).recall()
+            known[key] = found or load_datasets(cell.config, cell.plans, device)
         for p in cell.plans:
-            identity = stage_id(cell.config, p, cell.ids, loaded[key], device)
+            identity = stage_id(cell.config, p, cell.ids, known[key], device)
             if identity not in jobs:
                 parents = tuple(
                     dict.fromkeys(cell.ids[s.split(".")[0]] for s in p.stage.init.values() if "#" not in s)

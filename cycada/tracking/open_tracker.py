@@ -8,6 +8,7 @@ from typing import Any
 
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.interrupt import Interrupted
+from cycada.core.profile import span
 from cycada.core.secrets import HIDDEN, redacted
 from cycada.tracking.tracker import Details, TrackedModel, Tracker, trackers
 
@@ -38,6 +39,7 @@ class SeveralTrackers:
         """The commands that show what was tracked, one on each line."""
         return "\n".join(tracker.where for tracker in self._trackers.values())
 
+    @span("tracking")
     def _pass_on(self, method: str, *values: Any) -> None:
         for name, tracker in list(self._trackers.items()):
             try:

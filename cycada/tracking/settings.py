@@ -9,20 +9,18 @@ from cycada.config.schema import Config
 from cycada.core.differences import flatten_keys
 from cycada.data.segmentation import domain_title
 from cycada.losses import Ramp
-from cycada.planning.build import Datasets
+from cycada.planning.known_data import KnownData
 from cycada.planning.plan import ResolvedPhase, StagePlan
 from cycada.tracking.tracker import Details, TrackedDataset
 
 
-def experiment_details(
-    config: Config, plans: Sequence[StagePlan], datasets: Datasets, variant: str
-) -> Details:
+def experiment_details(config: Config, plans: Sequence[StagePlan], data: KnownData, variant: str) -> Details:
     """Return what trackers show of an experiment.
 
     Args:
         config: The experiment.
         plans: All its stages.
-        datasets: Its data.
+        data: What is known of its data.
         variant: Label of the sweep's row that it is; empty outside a sweep.
     """
     params = _of_experiment(config, variant)
@@ -32,7 +30,7 @@ def experiment_details(
     stages = [f"- `{p.name}`: {p.method.label}, {p.stage.steps:,} steps of {p.stage.batch}" for p in plans]
     title = f"{config.name}: {source} → {target}" + (f", row {variant}" if variant else "")
     description = "\n".join([f"**{title}**, seed {config.seed}", "", *stages])
-    return Details(variant, params, description, tracked_datasets(config, datasets))
+    return Details(variant, params, description, tracked_datasets(config, data))
 
 
 def stage_params(config: Config, plan: StagePlan, variant: str) -> dict[str, Any]:
@@ -57,18 +55,18 @@ def stage_description(config: Config, plan: StagePlan) -> str:
     )
 
 
-def tracked_datasets(config: Config, datasets: Datasets) -> list[TrackedDataset]:
+def tracked_datasets(config: Config, data: KnownData) -> list[TrackedDataset]:
     """Return the sets of images of both domains."""
+    specs = {"source": config.data.source, "target": config.data.target}
     return [
         TrackedDataset(
-            f"{spec.name} ({side} {split})",
-            datasets.fingerprint,
-            f"{side} {split}",
-            len(images),
-            spec.model_dump(mode="json"),
+            f"{specs[name.split()[0]].name} ({name})",
+            data.fingerprint,
+            name,
+            count,
+            specs[name.split()[0]].model_dump(mode="json"),
         )
-        for side, spec in (("source", config.data.source), ("target", config.data.target))
-        for split, images in getattr(datasets, side).items()
+        for name, count in data.images.items()
     ]
 
 

@@ -14,8 +14,8 @@ LARGEST = 2**31 - 1
 def keep_freed_memory() -> None:
     """Let glibc keep freed memory for later tensors; elsewhere do nothing.
 
-    Every tensor of a training step is otherwise memory that the system maps, clears page by page on first use,
-    and takes back a moment later, which costs a tenth or more of a step's time on a CPU. Results do not
+    Every tensor of a training step is otherwise memory that the system maps, clears page by page on first
+    use, and takes back a moment later, which costs a tenth or more of a step's time on a CPU. Results do not
     change. The process keeps the memory of its largest step until it ends.
     """
     if sys.platform != "linux":

@@ -93,6 +93,13 @@ class Device:
         """Return a context in which forward passes have a precision."""
         return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=precision == "bf16")
 
+    def synchronize(self) -> None:
+        """Wait until the device has computed all that it was given; the CPU always has."""
+        if self.torch_device.type == "cuda":
+            torch.cuda.synchronize(self.torch_device)
+        elif self.torch_device.type == "mps":
+            torch.mps.synchronize()
+
     def seed(self, *parts: object) -> None:
         """Seed all random numbers from here on by `parts` and the rank.
 

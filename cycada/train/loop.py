@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from cycada.core.profile import span
 from cycada.core.types import Batch
 from cycada.data import BatchStream
 from cycada.methods import TEACHER, Networks, Options, StepTensors
@@ -137,6 +138,7 @@ class TrainState:
         roles.pop(TEACHER, None)
         return Networks(roles | {role: ema.module for role, ema in self.ema.items()})
 
+    @span("data")
     def batch(self, step: int) -> Batch:
         """Return the batch of a step."""
         source = self.source.draw(step)
@@ -183,8 +185,9 @@ def train(
         norms = gradients and (last or (t.step + 1) % (NORMS_EVERY * report_every) == 0)
         values = train_step(t.phases, tensors, device, t.step, t.steps, t.precision, norms)
         t.step += 1
-        for role, ema in t.ema.items():
-            ema.update(t.nets.get_submodule(role), step=t.step)
+        with span("moving averages"):
+            for role, ema in t.ema.items():
+                ema.update(t.nets.get_submodule(role), step=t.step)
         meter.add(t.step - 1, values)
         stopping = stop()
         if reporting or stopping:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,19 +26,43 @@ def build_optimizer(
     Raises:
         CycadaError: `head_lr` is set, and no module has a submodule `head`.
     """
-    options = dict(settings)
-    name, parameters = options.pop("name", "adam"), _groups(modules, options.pop("head_lr", None), phase)
-    result: torch.optim.Optimizer
-    if name == "sgd":
-        options.pop("betas", None)
-        result = torch.optim.SGD(parameters, **options)
-    else:
-        options.pop("momentum", None)
-        kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
-        result = kind(parameters, fused=True, capturable=False, **options)
+    kind, parameters, options = _arguments(settings, modules, phase)
+    result = kind(parameters, **options)
     for group in result.param_groups:
         group["initial_lr"] = group["lr"]
     return result
+
+
+def check_optimizer(settings: Mapping[str, Any], modules: Sequence[nn.Module], phase: str) -> None:
+    """Check that `optimizer` can make one, without making it; see there for the arguments.
+
+    With the first optimizer that it makes, PyTorch imports its compiler, which takes longer than a rehearsal.
+
+    Raises:
+        CycadaError: `head_lr` is set, and no module has a submodule `head`.
+        ValueError: A setting is outside its range, or there are no parameters.
+        TypeError: There is no such setting.
+    """
+    kind, parameters, options = _arguments(settings, modules, phase)
+    try:
+        kind([], **options)  # it looks at the settings first, and then finds nothing to optimize
+    except ValueError as error:
+        if not parameters or "empty parameter list" not in str(error):
+            raise
+
+
+def _arguments(
+    settings: Mapping[str, Any], modules: Sequence[nn.Module], phase: str
+) -> tuple[Callable[..., torch.optim.Optimizer], list[Any], dict[str, Any]]:
+    """Return an optimizer's class, its parameters or parameter groups, and its options."""
+    options = dict(settings)
+    name, parameters = options.pop("name", "adam"), _groups(modules, options.pop("head_lr", None), phase)
+    if name == "sgd":
+        options.pop("betas", None)
+        return torch.optim.SGD, parameters, options
+    options.pop("momentum", None)
+    kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
+    return kind, parameters, options | {"fused": True, "capturable": False}
 
 
 def _groups(modules: Sequence[nn.Module], head_lr: float | None, phase: str) -> list[Any]:

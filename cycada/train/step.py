@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cycada.core.errors import CycadaError
+from cycada.core.profile import span
 from cycada.core.registry import needs
 from cycada.losses import Term
 from cycada.methods import Networks, StepTensors, roles_in
@@ -126,7 +127,7 @@ def train_step(
     for phase, turn in ((p, turn) for p in phases for turn in range(p.repeat) if step % p.every == 0):
         before = set(vars(tensors))
         with trainable_only(phase.trains, tensors.nets) as parameters:
-            with device.autocast(precision):
+            with span(f"{phase.name}: forward"), device.autocast(precision):
                 terms = [(term, term(tensors)) for term in phase.terms]
             weighted = []
             for term, value in terms:
@@ -138,11 +139,14 @@ def train_step(
                 weighted.append(term.weight_at(step, total) * value)
                 values[f"loss/{term.name}"] = value.detach()
                 if gradients:
-                    values[f"gradient/{term.name}"] = gradient_norm(weighted[-1], parameters)
+                    with span("gradient norms"):
+                        values[f"gradient/{term.name}"] = gradient_norm(weighted[-1], parameters)
             phase.optimizer.zero_grad(set_to_none=True)
-            torch.stack(weighted).sum().backward()
-            device.average_gradients(parameters)
-            phase.optimizer.step()
+            with span(f"{phase.name}: backward"):
+                torch.stack(weighted).sum().backward()
+                device.average_gradients(parameters)
+            with span("optimizer steps"):
+                phase.optimizer.step()
         for name, monitor in monitors.items():
             if f"monitor/{name}" not in values and all(tensors.is_cached(n) for n in needs(monitor)):
                 values[f"monitor/{name}"] = monitor(*(getattr(tensors, n) for n in needs(monitor))).detach()

@@ -19,6 +19,7 @@ HEAVY = (
     "onnx",
     "huggingface_hub",
     "joblib",
+    "torch._dynamo",
 )
 SCRIPT = f"""
 import sys

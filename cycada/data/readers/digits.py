@@ -121,11 +121,15 @@ class Mnist(OfficialDigits):
         return len(rows[: self.drop[0]]) + len(rows[self.drop[1] :])
 
     @override
-    def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
+    def stored_files(self, root: Path, split: Split) -> list[Path]:
         part = "train" if split == "train" else "t10k"
+        return [root / "MNIST" / "raw" / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
+
+    @override
+    def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         from torchvision import datasets
 
-        paths = [root / "MNIST" / "raw" / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
+        paths = self.stored_files(root, split)
         try:
             files = datasets.MNIST(str(root), train=split == "train", download=download)
         except Exception as error:
@@ -160,10 +164,14 @@ class Usps(OfficialDigits):
     how_to_get = "data.download=true fetches them where there is a network."
 
     @override
+    def stored_files(self, root: Path, split: Split) -> list[Path]:
+        return [root / ("usps.bz2" if split == "train" else "usps.t.bz2")]
+
+    @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         from torchvision import datasets
 
-        path = root / ("usps.bz2" if split == "train" else "usps.t.bz2")
+        (path,) = self.stored_files(root, split)
         try:
             files = datasets.USPS(str(root), train=split == "train", download=download)
         except Exception as error:
@@ -202,6 +210,10 @@ class Svhn(OfficialDigits):
         if download or official.exists():
             return self.counts[split]
         return len(self._subset(root, subset)[0])
+
+    @override
+    def stored_files(self, root: Path, split: Split) -> tuple[Path, Path]:
+        return self._paths(root, split)
 
     def _paths(self, root: Path, split: Split) -> tuple[Path, Path]:
         """Return the official file of a split, and the file of the subset."""
@@ -255,8 +267,12 @@ class MnistM(Domain):
         return len(self.load(root, split, download))
 
     @override
+    def stored_files(self, root: Path, split: Split) -> tuple[Path, Path]:
+        return root / "mnist_m" / "train.npz", root / "mnist_m" / "test.npz"
+
+    @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
-        train, test = root / "mnist_m" / "train.npz", root / "mnist_m" / "test.npz"
+        train, test = self.stored_files(root, split)
         file = test if split == "test" and test.exists() else train
         if not train.exists():
             raise self.missing(root, ", ".join(self.files))

@@ -71,6 +71,10 @@ class Npz(Domain):
         )
 
     @override
+    def stored_files(self, root: Path, split: Split) -> list[Path]:
+        return [root / self.paths[split]]
+
+    @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         path = root / self.paths[split]
         if not path.exists():
@@ -138,6 +142,11 @@ class Folder(Domain):
         """Return the number of picture files, none of which is opened."""
         files, left_out = self._files(root, split)
         return len(_require_files(files, left_out, root / self.paths[split]))
+
+    @override
+    def stored_files(self, root: Path, split: Split) -> list[Path]:
+        folder = root / self.paths[split]
+        return [folder, *sorted(folder.rglob("*"))]
 
     @override
     def load(self, root: Path, split: Split, download: bool) -> ClassificationSet:

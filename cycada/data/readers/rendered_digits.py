@@ -87,6 +87,10 @@ class RenderedDigits(Domain):
         self.counts = {"train": train, "test": test}
 
     @override
+    def stored_files(self, root: Path, split: Split) -> tuple[Path, ...]:
+        return ()
+
+    @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         import matplotlib
 
@@ -118,6 +122,10 @@ class OptDigits(Domain):
 
     channels, size = 1, 8
     counts: Mapping[Split, int] = {"train": 1_297, "test": 500}
+
+    @override
+    def stored_files(self, root: Path, split: Split) -> tuple[Path, ...]:
+        return ()
 
     @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:

@@ -1,0 +1,121 @@
+"""What an earlier run found in the data, so that a finished experiment is reused without reading them.
+
+Only sets with image-level labels are kept here: those with masks read a few images for their fingerprint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from cycada.config.schema import Config, digest
+from cycada.core.errors import CycadaError
+from cycada.core.files import prepare_folder, write_json
+from cycada.core.sources import toolkit_digest
+from cycada.data import domains
+from cycada.data.domain import Domain
+from cycada.planning.datasets import Datasets, build_domain
+from cycada.planning.stage_plan import StagePlan
+
+READERS = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "scipy", "matplotlib")
+"""Packages that images are read or drawn with; what another version reads is not known."""
+
+
+@dataclass(frozen=True)
+class KnownData:
+    """What ids and trackers need to know of an experiment's data.
+
+    Attributes:
+        classes: Names of the classes, in order.
+        fingerprint: Hash of all images and of all labels that may be used.
+        images: Set, such as `source train`, to its number of images.
+    """
+
+    classes: tuple[str, ...]
+    fingerprint: str
+    images: Mapping[str, int]
+
+    @staticmethod
+    def of(datasets: Datasets) -> KnownData:
+        """Return what is known of data that were read."""
+        sides = {"source": datasets.source, "target": datasets.target}
+        images = {
+            f"{side} {split}": len(read) for side, sets in sides.items() for split, read in sets.items()
+        }
+        return KnownData(datasets.classes, datasets.fingerprint, images)
+
+
+class DataMemory:
+    """Memory of the data of one experiment, under results/cache/data; any file there may be deleted.
+
+    A file's name is a hash of everything that the data depend on: settings, code, and path, size, times and
+    inode of every file. It is made before the data are read, so that a file which changes meanwhile is not
+    taken for the one that was read.
+
+    Args:
+        config: The experiment.
+        plans: Its stages.
+    """
+
+    def __init__(self, config: Config, plans: Sequence[StagePlan]) -> None:
+        self._file: Path | None = None
+        with suppress(CycadaError, OSError):  # absent or unsound data are reported where they are read
+            if content := _content(config, plans):
+                self._file = config.results / "cache" / "data" / f"{digest(content)}.json"
+
+    def recall(self) -> KnownData | None:
+        """Return what is known of the data, if nothing has changed that they depend on."""
+        if self._file is None:
+            return None
+        try:
+            return TypeAdapter(KnownData).validate_json(self._file.read_bytes())
+        except (OSError, ValidationError):  # there is none, or it is damaged
+            return None
+
+    def remember(self, known: KnownData) -> None:
+        """Keep what is known of the data; a place that cannot be written to costs reading them again."""
+        if self._file is not None:
+            with suppress(OSError):
+                prepare_folder(self._file.parent)
+                write_json(self._file, asdict(known))
+
+
+def _content(config: Config, plans: Sequence[StagePlan]) -> list[Any] | None:
+    """Return all that the data depend on beside this code; None where it is not known."""
+    specs = {"source": config.data.source, "target": config.data.target}
+    if any(spec.name not in domains or domains.source(spec.name) for spec in specs.values()):
+        return None  # with masks, or of a plug-in
+    content: list[Any] = [config.data.model_dump(mode="json", exclude={"root"})]
+    content += [toolkit_digest(), dict(_versions()), any(p.method.supervision == "target" for p in plans)]
+    root = config.data.resolved_root().resolve()
+    for side in specs:
+        domain: Domain = build_domain(config, plans, side)
+        for split in ("train", "test"):
+            files = domain.stored_files(root, split)
+            if files is None:
+                return None
+            content.append([_describe(file) for file in files])
+    return content
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for package in READERS:
+        try:
+            yield package, version(package)
+        except PackageNotFoundError:
+            yield package, "not installed"
+
+
+def _describe(file: Path) -> list[Any]:
+    """Return a path with what changes whenever the file is written."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return [str(file)]
+    return [str(file), found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
