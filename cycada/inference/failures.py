@@ -12,7 +12,7 @@ def describe_failures(reasons: Sequence[str], total: int, verb: str) -> str:
     """Return how many pictures failed, and why the first `SHOWN` did; empty where none failed.
 
     Args:
-        reasons: Why each picture failed that did.
+        reasons: The reason of each failure.
         total: Number of all pictures.
         verb: What could not be done with them, such as 'translated'.
     """
