@@ -44,7 +44,9 @@ class Translation:
 
     def complaint(self) -> str:
         """Return how many pictures failed, and why the first 20 did; empty where none failed."""
-        return describe_failures(self.bad.values(), len(self.bad) + self.done + self.there, "translated")
+        return describe_failures(
+            list(self.bad.values()), len(self.bad) + self.done + self.there, "translated"
+        )
 
 
 def translate(  # noqa: PLR0913 (each is an option of its caller)

@@ -68,7 +68,7 @@ class Predictions:
 
     def complaint(self) -> str:
         """Return how many pictures failed, and why the first 20 did; empty where none failed."""
-        return describe_failures(self.bad.values(), len(self.bad) + self.done + self.there, "predicted")
+        return describe_failures(list(self.bad.values()), len(self.bad) + self.done + self.there, "predicted")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain values for JSON."""
