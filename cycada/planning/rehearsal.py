@@ -2,8 +2,7 @@
 
 A small step is computed on the CPU. A larger one is made of meta tensors, which have shapes but no memory;
 for these PyTorch imports its compiler, which takes longer than a small step. What fails here would fail at
-the first step or the first score; what depends on values cannot be known on meta tensors and is skipped
-there.
+the first step or the first score; what depends on values is unknown on meta tensors, and skipped there.
 """
 
 from __future__ import annotations
