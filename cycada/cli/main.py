@@ -404,11 +404,14 @@ def report(
         str | None, typer.Option(metavar="ROW", help="The row that all others are tested against.")
     ] = None,
     title: Annotated[str | None, typer.Option(help="The title of the page.")] = None,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Also write each figure as PDF, for a paper. This takes longer.")
+    ] = False,
 ) -> None:
     """Write tables, tests and one HTML page from finished runs. The page is self-contained."""
     from cycada.report.report import report as make_report
 
-    written = make_report(what, results, out, against, title)
+    written = make_report(what, results, out, against, title, pdf)
     table = Table(title=f"{written.results.heads[1]}, %, last step")
     for i, head in enumerate(written.results.heads[:5]):
         table.add_column(head, justify="left" if i == 0 else "right")

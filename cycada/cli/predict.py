@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from cycada.cli.completion import run_ids
 from cycada.cli.values import COUNT, PATH
 from cycada.core.errors import CycadaError
 
@@ -25,6 +26,7 @@ def predict(
         str,
         typer.Argument(
             metavar="RUN",
+            autocompletion=run_ids,
             help="A stage's run folder, its id under results/runs, an experiment's name (its last stage with "
             "a classifier), or what `cycada export` wrote.",
         ),

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from cycada.cli.completion import run_ids
 from cycada.cli.values import PATH
 from cycada.core.console import make_plain_console
 
@@ -19,6 +20,7 @@ def quality(
         list[str],
         typer.Argument(
             metavar="RUN...",
+            autocompletion=run_ids,
             help="Run folders of stages that translate, or their ids under results/runs.",
         ),
     ],
@@ -26,6 +28,7 @@ def quality(
         str | None,
         typer.Option(
             metavar="RUN[#ROLE]",
+            autocompletion=run_ids,
             help="For the FCN score: a finished stage whose f_t was trained on the target's real photos "
             "(method target_only).",
         ),
@@ -34,6 +37,7 @@ def quality(
         str | None,
         typer.Option(
             metavar="FILE|RUN[#ROLE]",
+            autocompletion=run_ids,
             help="For FID, KID and the structure score: a file with Inception weights, or a finished stage "
             "with a classifier.",
         ),

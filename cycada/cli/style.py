@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from cycada.cli.completion import run_ids
 from cycada.cli.values import COUNT, NON_NEGATIVE, PATH, SEED
 
 Losses = Mapping[str, float]
@@ -58,7 +59,7 @@ def style(
     ] = False,
     run: Annotated[
         str | None,
-        typer.Option(help="A finished stage whose task network replaces VGG."),
+        typer.Option(autocompletion=run_ids, help="A finished stage whose task network replaces VGG."),
     ] = None,
     role: Annotated[str, typer.Option(help="The role of the network in --run.")] = "f_t",
     content_layer: Annotated[

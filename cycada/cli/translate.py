@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cycada.cli.completion import run_ids
 from cycada.cli.values import PATH, TILE
 from cycada.core.errors import CycadaError, shown
 
@@ -44,6 +45,7 @@ def translate(
         str,
         typer.Argument(
             metavar="RUN",
+            autocompletion=run_ids,
             help="A stage's run folder, its id under results/runs, or a folder that `cycada export` wrote.",
         ),
     ],
@@ -136,7 +138,9 @@ def export(
     run: Annotated[
         str,
         typer.Argument(
-            metavar="RUN", help="A stage's run folder, its id under results/runs, or an experiment's name."
+            metavar="RUN",
+            autocompletion=run_ids,
+            help="A stage's run folder, its id under results/runs, or an experiment's name.",
         ),
     ],
     out: Annotated[

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from cycada.core.types import IGNORE, ignore_index
 from cycada.data import ImageSet, resize_mask
+from cycada.evaluation.mistakes import Mistakes
 from cycada.evaluation.predict import eval_mode
-from cycada.evaluation.scoring import Evaluation
+from cycada.evaluation.scoring import Evaluation, build_classifiers, with_target_statistics
 from cycada.evaluation.tasks import ANALYSED_IMAGES, EVALUATIONS
 from cycada.methods import Networks
 from cycada.methods.cycada import translation_of
@@ -68,6 +69,38 @@ def analyse(
         arrays |= _features(plan, nets, datasets, device)
         flips, scores = drift(plan, nets, datasets, device)
     return arrays | flips, {name: round(value, 6) for name, value in scores.items()}
+
+
+def find_mistakes(
+    plan: StagePlan, nets: Networks, datasets: Datasets, evaluation: Evaluation, device: Device
+) -> Mistakes | None:
+    """Return the worst predictions of a finished stage on the target's test images.
+
+    One process is enough. Test labels are used, so that nothing that trains or chooses may look at them.
+
+    Args:
+        plan: The plan of the stage.
+        nets: The trained networks.
+        datasets: Both domains' images.
+        evaluation: The evaluation of the stage.
+        device: Where to compute.
+
+    Returns:
+        The mistakes; None where the target is not scored or all of its images are right.
+    """
+    if "target" not in evaluation.predictions:
+        return None
+    test = datasets.target["test"]
+    on_target = with_target_statistics(plan, nets, datasets.target["train"], device)
+    with eval_mode(on_target):
+        return EVALUATIONS[test.task].mistakes(
+            build_classifiers(plan, on_target)["target"],
+            evaluation.predictions["target"],
+            test,
+            datasets.palette,
+            device,
+            plan.stage.precision,
+        )
 
 
 def _tested(datasets: Datasets) -> dict[str, ImageSet]:

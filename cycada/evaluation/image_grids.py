@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,18 +89,18 @@ def image_grid(
             batch = Batch(batch_s, labels, batch_t, pair_t=None if pairs is None else batch_pair)
             tensors = method.tensors(nets, batch, plan.options)
             for column, name in zip(columns, shown, strict=True):
-                column.append(_shrunk(getattr(tensors, name).float().cpu()))
+                column.append(shrunk(getattr(tensors, name).float().cpu()))
     drawn = {name: torch.cat(column) for name, column in zip(shown, columns, strict=True)}
     draw_grid(list(drawn.values()), shown, path)
     return drawn
 
 
-def _shrunk(images: torch.Tensor) -> torch.Tensor:
-    """Resize images (N, C, H, W) to at most `WIDEST` pixels wide."""
+def shrunk(images: torch.Tensor, widest: int = WIDEST) -> torch.Tensor:
+    """Resize images (N, C, H, W) to at most `widest` pixels wide."""
     height, width = images.shape[-2:]
-    if width <= WIDEST:
+    if width <= widest:
         return images
-    return resize_images(images, (round(height * WIDEST / width), WIDEST))
+    return resize_images(images, (max(1, round(height * widest / width)), widest))
 
 
 def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], path: Path) -> None:
@@ -156,8 +157,37 @@ def draw_answers(
         path: The file to write, as PNG.
         count: How many images to draw, spread evenly over the dataset.
     """
+    rows = evenly_spaced(len(dataset), count)
+    draw_grid(answers(classify, dataset, rows, palette, device, precision), ANSWERS, path)
+
+
+def answers(
+    classify: Classify,
+    dataset: ImageSet,
+    rows: Sequence[int],
+    palette: Palette,
+    device: Device,
+    precision: Precision,
+    widest: int = WIDEST,
+) -> list[torch.Tensor]:
+    """Return images with their predicted masks, their true masks, and their wrong pixels in white.
+
+    To be called inside `eval_mode`.
+
+    Args:
+        classify: Images (N, C, H, W) -> logits (N, K, H, W).
+        dataset: Images with masks.
+        rows: The indices of n images.
+        palette: A colour for each class.
+        device: Where to compute.
+        precision: Precision of the forward passes.
+        widest: The largest width of the result in pixels.
+
+    Returns:
+        (n, 3, H, W) float in [-1, 1] for each of `ANSWERS`.
+    """
     columns: list[list[torch.Tensor]] = [[], [], [], []]
-    for i in evenly_spaced(len(dataset), count):
+    for i in rows:
         image, mask, _ = dataset.read(i)
         assert mask is not None  # only labelled datasets are drawn
         probability = probabilities(classify, image[None], device, precision)
@@ -171,8 +201,8 @@ def draw_answers(
             _as_image(np.repeat((is_wrong * 255).astype(np.uint8)[..., None], 3, 2)),
         )
         for column, picture in zip(columns, pictures, strict=True):
-            column.append(_shrunk(to_float(picture)[None])[0])
-    draw_grid([torch.stack(c) for c in columns], ANSWERS, path)
+            column.append(shrunk(to_float(picture)[None], widest)[0])
+    return [torch.stack(column) for column in columns]
 
 
 def _as_image(pixels: np.ndarray) -> torch.Tensor:

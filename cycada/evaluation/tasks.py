@@ -13,6 +13,8 @@ from typing_extensions import override
 
 from cycada.data import ImageSet, resize_mask, to_float
 from cycada.data.image_set import Task
+from cycada.data.scenes import Palette
+from cycada.evaluation.mistakes import Mistakes, find_confident_mistakes, find_lowest_iou
 from cycada.evaluation.predict import count_pixels, max_batch, predictions, probabilities
 from cycada.methods import Classify
 from cycada.metrics import confusion_matrix
@@ -72,6 +74,29 @@ class TaskEvaluation(ABC):
     def arrays(self, side: str, predicted: Tensor, dataset: ImageSet) -> dict[str, np.ndarray]:
         """Return the predictions of a domain as they are stored in analysis.npz, by name."""
 
+    @abstractmethod
+    def mistakes(
+        self,
+        classify: Classify,
+        predicted: Tensor,
+        dataset: ImageSet,
+        palette: Palette,
+        device: Device,
+        precision: Precision,
+    ) -> Mistakes | None:
+        """Return the worst predictions on a labelled test set; None where there is no mistake.
+
+        To be called inside `eval_mode`.
+
+        Args:
+            classify: Images (N, C, H, W) -> logits.
+            predicted: The predictions of the set, as `count` returned them.
+            dataset: The images of a domain.
+            palette: A colour for each class, for masks.
+            device: Where to compute.
+            precision: Precision of the forward passes.
+        """
+
 
 class ClassificationEvaluation(TaskEvaluation):
     """Evaluation of images with one label each."""
@@ -116,6 +141,18 @@ class ClassificationEvaluation(TaskEvaluation):
             f"predicted_{side}": predicted.numpy().astype(np.int16),
             f"label_{side}": dataset.image_labels.cpu().numpy().astype(np.int16),
         }
+
+    @override
+    def mistakes(
+        self,
+        classify: Classify,
+        predicted: Tensor,
+        dataset: ImageSet,
+        palette: Palette,
+        device: Device,
+        precision: Precision,
+    ) -> Mistakes | None:
+        return find_confident_mistakes(classify, predicted, dataset, device, precision)
 
 
 class SegmentationEvaluation(TaskEvaluation):
@@ -172,6 +209,18 @@ class SegmentationEvaluation(TaskEvaluation):
     @override
     def arrays(self, side: str, predicted: Tensor, dataset: ImageSet) -> dict[str, np.ndarray]:
         return {f"counts_{side}": predicted.numpy()}
+
+    @override
+    def mistakes(
+        self,
+        classify: Classify,
+        predicted: Tensor,
+        dataset: ImageSet,
+        palette: Palette,
+        device: Device,
+        precision: Precision,
+    ) -> Mistakes | None:
+        return find_lowest_iou(classify, predicted, dataset, palette, device, precision)
 
 
 EVALUATIONS: Mapping[Task, TaskEvaluation] = {

@@ -79,14 +79,14 @@ class Panel:
         alt: The text for readers who cannot see the chart.
         key: The name of the chart, and of its file.
         alone: The chart as the text of an SVG file, black on white, for a README or a web page.
-        pdf: The chart as a PDF file, black on nothing, for a paper.
+        pdf: The chart as a PDF file, black on nothing, for a paper; None where nobody asked for it.
     """
 
     svg: str
     alt: str
     key: str
     alone: str
-    pdf: bytes
+    pdf: bytes | None = None
 
 
 def styled() -> Any:
@@ -118,26 +118,57 @@ def panel(figure: Figure, key: str, alt: str) -> Panel:
         key: The name of the panel, which also keeps the ids of its SVG apart from all others on the page.
         alt: The text for readers who cannot see the chart.
     """
-    # the places are found once for both files: to find them takes as long as to draw
-    if engine := figure.get_layout_engine():
-        engine.execute(figure)
-        figure.set_layout_engine("none")
+    return dress(as_svg(figure, key), key, alt)
+
+
+def as_svg(figure: Figure, key: str) -> str:
+    """Return a figure as a short SVG in the placeholder colours, from which `dress` makes a panel.
+
+    Call it within `styled()`. It is the same text whenever it is made.
+
+    Args:
+        figure: The figure.
+        key: The name of the panel, with which all ids of the SVG begin.
+    """
+    _place(figure)
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": key}):
         # the dpi matter only for scatter plots, which are the only pixels
         figure.savefig(file, format="svg", transparent=True, dpi=96, metadata={"Date": None})
-    tree = compact(file.getvalue(), key)
+    return written(compact(file.getvalue(), key))
+
+
+def dress(svg: str, key: str, alt: str) -> Panel:
+    """Return the panel of an SVG that `as_svg` wrote.
+
+    Args:
+        svg: The text of the SVG.
+        key: The name of the panel.
+        alt: The text for readers who cannot see the chart.
+    """
+    tree = ET.fromstring(svg)
     size = {name: tree.attrib.pop(name) for name in ("width", "height")}
     inside = written(tree).replace(INK, "currentColor").replace(RULE, "var(--rule)")
     inside = inside.replace("<svg", f'<svg role="img" aria-label="{escape(alt, quote=True)}"', 1)
     tree.attrib |= {"xmlns": "http://www.w3.org/2000/svg", "font-family": "sans-serif", **size}
     tree.insert(0, ET.Element("rect", {"width": "100%", "height": "100%", "fill": "white"}))
     alone = written(tree).replace(RULE, GREY).replace(INK, "black") + "\n"
-    return Panel(inside, alt, key, alone, _pdf(figure))
+    return Panel(inside, alt, key, alone)
 
 
-def _pdf(figure: Figure) -> bytes:
-    """Return a figure as a PDF, which is the same file whenever it is made."""
+def _place(figure: Figure) -> None:
+    """Find the places of all that a figure shows once for all its files: that takes as long as to draw."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+
+
+def as_pdf(figure: Figure) -> bytes:
+    """Return a figure as a PDF, which is the same file whenever it is made.
+
+    Call it within `styled()`, and after `as_svg`: it replaces the placeholder colours in the figure.
+    """
+    _place(figure)
     rule = to_rgba(RULE)
     for spine in (spine for axes in figure.axes for spine in axes.spines.values()):
         if spine.get_edgecolor() == rule:

@@ -64,6 +64,22 @@ def rows_of(path: Path, count: int | None = None, head: int = 0) -> Image.Image:
     return grid.crop((0, 0, grid.width, ends[count - 1])) if count and len(ends) >= count else grid
 
 
+def split_rows(path: Path, rows: int, head: int, gap: int) -> list[Image.Image]:
+    """Return the rows of an image grid as pictures.
+
+    Args:
+        path: The file of the grid.
+        rows: The number of rows in the grid, all of the same height.
+        head: The height of the heading in pixels.
+        gap: The number of pixels between rows.
+    """
+    with Image.open(path) as opened:
+        grid = opened.convert("RGB")
+    height = (grid.height - head + gap) // rows
+    tops = [head + i * height for i in range(rows)]
+    return [grid.crop((0, top, grid.width, top + height - gap)) for top in tops]
+
+
 def columns_of(path: Path, wanted: Sequence[int], of: int, gap: int) -> Image.Image:
     """Return some columns of an image grid side by side.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +16,17 @@ from cycada.render.figure import SOURCE, TARGET, Panel
 from cycada.render.table import Table
 from cycada.report.cache import NO_CACHE, Cache
 from cycada.report.charts import ablation, class_bars, learning_curves, loss_curves
+from cycada.report.drawing import Chart, draw
 from cycada.report.matrices import confusions, flip_matrices
-from cycada.report.pictures import Picture, grids, predicted_masks
-from cycada.report.rows import ReportData
+from cycada.report.pictures import MISTAKES, Gallery, Picture, grids, mistakes, predicted_masks
+from cycada.report.rows import ReportData, Variant
 from cycada.report.semantics import shared
 from cycada.report.sheets import left_out, name_sheet, without_empty_columns
-from cycada.report.table import TableRow
+from cycada.report.table import TableRow, choose_rows_to_draw
 from cycada.report.tsne import MOST, feature_charts, rows_with_clouds
+
+DRAWN = 8
+"""The largest number of rows that have charts and pictures of their own; the tables hold all rows."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class Section:
         more: Further charts, below the others.
         more_title: The heading of the further charts.
         pictures: Images from run folders.
-        kind: The layout of the charts, a class of the page's stylesheet.
+        galleries: Further images, with a heading for each row.
+        kind: The layout of the charts and galleries, a class of the page's stylesheet.
         absent: The text where there is nothing to show.
         legend: (kind of key, name, colour) of each entry of a legend.
     """
@@ -51,6 +56,7 @@ class Section:
     more: tuple[Panel, ...] = ()
     more_title: str = ""
     pictures: tuple[Picture, ...] = ()
+    galleries: tuple[Gallery, ...] = ()
     kind: str = "panels"
     absent: str = ""
     legend: tuple[tuple[str, str, str], ...] = field(default_factory=tuple)
@@ -58,20 +64,38 @@ class Section:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to show."""
-        return not (self.sheets or self.panels or self.pictures or self.more)
+        return not (self.sheets or self.panels or self.pictures or self.more or self.galleries)
 
 
 def sections(
-    report: ReportData, lines: Sequence[TableRow], sheets: dict[str, Table], cache: Cache = NO_CACHE
+    report: ReportData,
+    lines: Sequence[TableRow],
+    sheets: dict[str, Table],
+    cache: Cache = NO_CACHE,
+    pdf: bool = False,
 ) -> list[Section]:
-    """Return the sections of the page in reading order, those included that have nothing to show."""
+    """Return the sections of the page in reading order, those included that have nothing to show.
+
+    Args:
+        report: The rows of the report.
+        lines: Its main table.
+        sheets: All tables by their keys.
+        cache: Where charts and embeddings are kept.
+        pdf: Whether each chart is drawn as PDF, too.
+    """
+
+    def drawn(charts: Iterable[Chart]) -> tuple[Panel, ...]:
+        return tuple(draw(chart, cache, pdf) for chart in charts)
+
     rows = report.rows
+    drawn_rows, other_rows = choose_rows_to_draw(lines, report.reference, DRAWN)
+    of_rows = _of_rows(drawn_rows, other_rows)
     with_cloud, without_cloud = rows_with_clouds(lines, report.reference)
     reference = report.row(report.reference)
     metric = report.metric
     several = max(len(row.outcomes) for row in rows) > 1
     evaluate = "For a run of an older version, `cycada evaluate RUN` writes what is needed."
-    translations = shared(rows, lambda outcome: outcome.translation)
+    translations = shared(drawn_rows, lambda outcome: outcome.translation)
     selection = tuple(
         sheets[k] for k in ("selection_accuracy", "selection_regret", "selection_rows") if k in sheets
     )
@@ -94,7 +118,7 @@ def sections(
             + (". Whiskers are one standard error, dots are seeds" if several else "")
             + f". The dashed line marks the reference, {report.reference}."
             + _grey(report),
-            panels=(ablation(lines, report.reference),) if len(lines) > 1 else (),
+            panels=drawn([ablation(lines, report.reference)] if len(lines) > 1 else []),
             kind="wide",
             absent="There is one row only.",
         ),
@@ -119,9 +143,9 @@ def sections(
             "curves",
             "Learning curves",
             f"{metric.title} on the test sets of both domains at each evaluation of a row's last stage. "
-            f"{by_seed}",
-            panels=tuple(learning_curves(rows)),
-            more=tuple(loss_curves(reference)),
+            f"{by_seed}{of_rows}",
+            panels=drawn(learning_curves(drawn_rows)),
+            more=drawn(loss_curves(reference)),
             more_title=f"Losses of every stage behind {report.reference}, mean over seeds",
             legend=(
                 ("line", f"{target_title} (target)", TARGET),
@@ -137,9 +161,10 @@ def sections(
             + ". The orange dash is the source-only network of the same seeds."
             + _grey(report)
             + _of_many(report)
+            + of_rows
             + "".join(f" {sentence}" for sentence in left_out(rows)),
             sheets=tuple(s for k, s in sheets.items() if k == "class_iou"),
-            panels=tuple(class_bars(rows)),
+            panels=drawn(class_bars(drawn_rows)),
             absent="These runs stored no scores by class.",
         ),
         Section(
@@ -149,20 +174,23 @@ def sections(
             + (", counts added over seeds" if several else "")
             + ". A row is a true class, a "
             "column a predicted class; numbers are % of the row, and a row adds up to 100. Everything off "
-            "the diagonal is an error.",
+            "the diagonal is an error." + of_rows,
             sheets=tuple(s for k, s in sheets.items() if k == "errors"),
-            panels=tuple(confusions(rows)),
+            panels=drawn(confusions(drawn_rows)),
             absent="These runs have no file confusion.json.",
         ),
-        *([_predictions(report)] if metric.of_pixels else []),  # a class needs no picture
+        *(
+            [_predictions(report, drawn_rows, of_rows)] if metric.of_pixels else []
+        ),  # a class needs no picture
+        _mistakes(report, lines, drawn_rows, of_rows),
         Section(
             "translations",
             "Translations",
             "From left to right: a real source image, the same image translated to the target, and "
             "translated back; a real target image, the same image translated to the source, and translated "
             "back. A good translation keeps the class (compare the first two columns) and looks like the "
-            "fourth column. One seed is shown.",
-            pictures=tuple(grids(rows)),
+            f"fourth column. One seed is shown.{of_rows}",
+            pictures=tuple(grids(drawn_rows)),
             kind="pictures",
             absent="No stage here translates images.",
         ),
@@ -173,9 +201,11 @@ def sections(
             "the translation keeps the source label, which may then be wrong for the task network that "
             "trains on it. Two cautions: the semantic loss trains for exactly this agreement, so check a "
             "low rate against the images above; and f_s is often wrong about real target images, so target "
-            "→ source shows its own confusion, too." + (" Counts are added over seeds." if several else ""),
+            "→ source shows its own confusion, too."
+            + (" Counts are added over seeds." if several else "")
+            + of_rows,
             sheets=tuple(s for k, s in sheets.items() if k == "drift"),
-            panels=(*flip_matrices(translations), *flip_matrices(translations, "s")),
+            panels=drawn([*flip_matrices(translations), *flip_matrices(translations, "s")]),
             absent=f"No translation was analysed in these runs. {evaluate}",
         ),
         Section(
@@ -190,24 +220,81 @@ def sections(
                 else ""
             ),
             sheets=tuple(s for k, s in sheets.items() if k == "distance"),
-            panels=tuple(feature_charts(with_cloud, cache=cache)),
+            panels=drawn(feature_charts(with_cloud, cache=cache)),
             kind="pairs",
             absent=f"No run here stored features. {evaluate}",
         ),
     ]
 
 
-def _predictions(report: ReportData) -> Section:
-    """Return the section with predicted masks (segmentation only)."""
+def _of_rows(drawn: Sequence[Variant], others: Sequence[Variant]) -> str:
+    """Return a sentence on the rows that have no chart of their own; empty where there are none."""
+    if not others:
+        return ""
+    return (
+        f" {len(drawn)} of {len(drawn) + len(others)} rows are drawn: source only, the reference and the "
+        "oracles first, then those of the highest scores; the table of results has all."
+    )
+
+
+def _predictions(report: ReportData, rows: Sequence[Variant], of_rows: str) -> Section:
+    """Return the section with predicted masks (segmentation only).
+
+    Args:
+        report: The rows of the report.
+        rows: The rows to show.
+        of_rows: The sentence about the others.
+    """
     return Section(
         "answers",
         "Predicted masks",
         "First, some target test images and their true masks; then each row's predicted masks of them and, "
-        "in white, where these are wrong (ignored pixels are never wrong). One seed is shown.",
-        pictures=tuple(predicted_masks(report.rows)),
+        f"in white, where these are wrong (ignored pixels are never wrong). One seed is shown.{of_rows}",
+        pictures=tuple(predicted_masks(rows)),
         kind="pictures",
         absent="These runs have no pictures of predicted masks.",
         legend=_colors(report),
+    )
+
+
+def _mistakes(
+    report: ReportData, lines: Sequence[TableRow], rows: Sequence[Variant], of_rows: str
+) -> Section:
+    """Return the section with the worst predictions, those of the best comparable row first.
+
+    Args:
+        report: The rows of the report.
+        lines: Its main table.
+        rows: The rows to show.
+        of_rows: The sentence about the others.
+    """
+
+    def rank(line: TableRow) -> tuple[bool, float]:
+        competes = not line.row.oracle and line.row.name not in report.not_comparable
+        return not competes, -line.target.mean
+
+    ranked = [line.row for line in sorted(lines, key=rank) if line.row in rows]
+    if report.metric.of_pixels:
+        title = "Images of the lowest IoU"
+        what = (
+            "From left to right: a target test image, its true mask and its predicted mask. IoU is the mean "
+            "over the classes in the image's own mask, and those of the lowest are shown."
+        )
+    else:
+        title = "Most confident mistakes"
+        what = (
+            "Target test images with a wrong prediction: true class, predicted class and the probability of "
+            f"the predicted class, at most {MISTAKES} images of each row, those of the highest probability "
+            "first. Look for labels that are wrong, and for classes that look alike."
+        )
+    return Section(
+        "mistakes",
+        title,
+        f"{what} Rows are ordered by score. One seed is shown; images/mistakes_target.png in its run folder "
+        f"holds more.{of_rows}",
+        galleries=tuple(mistakes(ranked)),
+        kind="pictures" if report.metric.of_pixels else "thumbnails",
+        absent="These runs stored no pictures of mistakes: they made none, or are of an older version.",
     )
 
 

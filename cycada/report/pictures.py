@@ -9,7 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from cycada.evaluation.image_grids import ANSWERS, GAP, HEAD
-from cycada.render.pixels import columns_of, rows_of, uri
+from cycada.metrics.many_classes import cut
+from cycada.render.pixels import columns_of, rows_of, split_rows, uri
 from cycada.report.record import Record
 from cycada.report.rows import Variant
 from cycada.report.semantics import shared
@@ -30,6 +31,22 @@ class Picture:
     alt: str
 
 
+@dataclass(frozen=True)
+class Gallery:
+    """Images with a heading of their own.
+
+    Attributes:
+        title: The heading.
+        pictures: The images.
+    """
+
+    title: str
+    pictures: tuple[Picture, ...]
+
+
+MISTAKES = 12
+"""The largest number of mistakes that are shown of a row; of scenes, which are heavy, of all rows, but two or
+more of each."""
 GRID_ROWS = 16
 """Rows of all segmentation grids of a page, at most, because photos are heavy; a grid keeps at least two."""
 
@@ -80,6 +97,40 @@ def predicted_masks(rows: Sequence[Variant]) -> list[Picture]:
             )
         )
     return pictures
+
+
+def mistakes(rows: Sequence[Variant]) -> list[Gallery]:
+    """Return the worst predictions of each row on target test images, of its first seed that stored them."""
+    galleries = []
+    for row in rows:
+        record = next((o.last for o in row.outcomes if o.last.mistakes_picture), None)
+        if record is None or (path := record.mistakes_picture) is None:
+            continue
+        captions = _captions(record)
+        most = max(2, MISTAKES // len(rows)) if row.metric.of_pixels else MISTAKES
+        images = split_rows(path, len(captions), HEAD, GAP)[:most]
+        pictures = tuple(
+            Picture(uri(image), caption, f"{row.name}: {where}, {caption}")
+            for image, (caption, where) in zip(images, captions, strict=False)
+        )
+        galleries.append(Gallery(f"{row.name}, seed {record.seed}", pictures))
+    return galleries
+
+
+def _captions(record: Record) -> list[tuple[str, str]]:
+    """Return of each stored mistake what was wrong, and which image of the test set it is."""
+    stored = record.analysis
+    numbers = [f"test image {i}" for i in stored["mistake_index"]]
+    if "mistake_name" in stored:
+        numbers = [f"{number} ({name})" for number, name in zip(numbers, stored["mistake_name"], strict=True)]
+    if "mistake_iou" in stored:
+        return [(f"IoU {100 * v:.1f} %", n) for v, n in zip(stored["mistake_iou"], numbers, strict=True)]
+    keys = ("mistake_true", "mistake_predicted", "mistake_probability")
+    classes = [cut(name) for name in record.classes or ()]
+    return [
+        (f"{classes[true]}, predicted {classes[predicted]}, {100 * probability:.1f} %", number)
+        for true, predicted, probability, number in zip(*(stored[k] for k in keys), numbers, strict=True)
+    ]
 
 
 def _columns(path: Path, *names: str) -> Image.Image:

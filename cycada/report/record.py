@@ -20,7 +20,7 @@ from cycada.planning.plan import plan
 from cycada.planning.updates import Updates, count_updates
 from cycada.report.metric import Metric, metric_of
 from cycada.storage.schemas import read_shaped
-from cycada.storage.store import RunFolder
+from cycada.storage.store import MISTAKES, RunFolder
 
 
 class Record:
@@ -231,6 +231,12 @@ class Record:
     def predictions_picture(self) -> Path | None:
         """The file of the last picture of test images, predicted masks, true masks and errors, or None."""
         return self._picture("answers")
+
+    @property
+    def mistakes_picture(self) -> Path | None:
+        """The file of the worst predictions, whose rows the arrays `mistake_...` describe, or None."""
+        path = self.folder.images / MISTAKES
+        return path if "mistake_index" in self.analysis and path.exists() else None
 
     def _picture(self, kind: str) -> Path | None:
         pictures = sorted(self.folder.images.glob(f"{kind}_*.png"))

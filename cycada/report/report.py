@@ -1,4 +1,4 @@
-"""The report as files: report.html, table.md, .tex, .csv and .json, and each figure as SVG and as PDF."""
+"""The report as files: report.html, table.md, .tex, .csv and .json, and each figure as SVG."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ def report(
     out: Path | str | None = None,
     against: str | None = None,
     title: str | None = None,
+    pdf: bool = False,
 ) -> ReportFiles:
     """Write a report about finished sweeps, experiments or runs, from their files alone.
 
@@ -69,6 +70,8 @@ def report(
         against: The row that the others are tested against; by default the sweep's `compare_to`, or full
             CyCADA.
         title: The heading of the page.
+        pdf: Whether to write each figure as PDF, too, which takes as long as all else. Without it, PDFs of an
+            earlier report in the same folder are removed, because they may show other numbers.
 
     Raises:
         CycadaError: Nothing was found, or the rows are about different domains or scores.
@@ -79,18 +82,21 @@ def report(
     cache = Cache(results / "cache")
     sheets = {s.key: s for s in _sheets(data, table, cache)}
     folder = Path(out) if out else results / "reports" / files.shorten_name(data.name)
-    command = _command(what, against, title)
+    command = _command(what, against, title, pdf)
     missing = provenance.missing(data)
     heading = title or f"{data.name}: {' → '.join(data.records[0].titles)}"
     lead = headline(table, data)
     facts = provenance.provenance(data, command)
     files.prepare_folder(folder)
-    chapters = sections(data, table, sheets, cache)
+    chapters = sections(data, table, sheets, cache, pdf)
     html = page(heading, lead, data, chapters, facts, missing)
     files.prepare_folder(folder / "figures")
     for panel in (p for chapter in chapters for p in (*chapter.panels, *chapter.more)):
         files.write_text(folder / "figures" / f"{panel.key}.svg", panel.alone)
-        files.write_bytes(folder / "figures" / f"{panel.key}.pdf", panel.pdf)
+        if panel.pdf:
+            files.write_bytes(folder / "figures" / f"{panel.key}.pdf", panel.pdf)
+        else:
+            (folder / "figures" / f"{panel.key}.pdf").unlink(missing_ok=True)
     files.write_text(
         folder / "table.json", json.dumps(provenance.as_json(data, table, command), indent=1) + "\n"
     )
@@ -160,10 +166,10 @@ def headline(table: Sequence[TableRow], data: ReportData) -> str:
     return " ".join(sentences)
 
 
-def _command(what: Sequence[str], against: str | None, title: str | None) -> str:
+def _command(what: Sequence[str], against: str | None, title: str | None, pdf: bool) -> str:
     """Return the command that makes this report again; of absolute paths only the last part is kept."""
     words = [relative_path(w) for w in what]
     options = [
         x for name, value in (("--against", against), ("--title", title)) if value for x in (name, value)
     ]
-    return shlex.join(["cycada", "report", *words, *options])
+    return shlex.join(["cycada", "report", *words, *options, *(["--pdf"] if pdf else [])])

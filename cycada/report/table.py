@@ -158,6 +158,31 @@ def lines(report: ReportData) -> list[TableRow]:
     ]
 
 
+def choose_rows_to_draw(
+    lines: Sequence[TableRow], reference: str, most: int
+) -> tuple[list[Variant], list[Variant]]:
+    """Choose the rows that have charts of their own: all, or of more than `most` those that matter most.
+
+    First come source only, the reference and the oracles, then the other rows by their scores.
+
+    Args:
+        lines: The main table.
+        reference: The name of the row that the others are tested against.
+        most: The largest number of rows to choose.
+
+    Returns:
+        The rows to draw and the rows to leave out, both in the order of the table.
+    """
+
+    def rank(line: TableRow) -> tuple[bool, float]:
+        row = line.row
+        return row.name != reference and row.method != "source_only" and not row.oracle, -line.target.mean
+
+    chosen = {line.row.name for line in sorted(lines, key=rank)[:most]}
+    drawn = [line.row for line in lines if line.row.name in chosen]
+    return drawn, [line.row for line in lines if line.row.name not in chosen]
+
+
 def by_class(records: Sequence[Record]) -> np.ndarray | None:
     """Return the target scores by class of several seeds.
 

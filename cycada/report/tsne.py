@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cycada.metrics.many_classes import cut
-from cycada.render.figure import COLORS, SOURCE, TARGET, TRANSLATED, Panel, new, panel, plain, short, styled
+from cycada.render.figure import COLORS, SOURCE, TARGET, TRANSLATED, new, plain, short
 from cycada.report.cache import NO_CACHE, Cache
+from cycada.report.drawing import Chart
 from cycada.report.record import Record
 from cycada.report.rows import Variant
-from cycada.report.table import TableRow
+from cycada.report.table import TableRow, choose_rows_to_draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,12 +30,13 @@ LEGEND = 20
 OTHERS, COLORFUL = "#c9cdd2", tuple(c for c in COLORS if c not in ("#94a4a2", "#717581"))
 """Grey, for classes without a colour of their own, and the colours that cannot be taken for it."""
 DOMAINS = {"source": (SOURCE, "o"), "translated": (TRANSLATED, "^"), "target": (TARGET, "x")}
+"""Domain -> the colour and the marker of its points."""
+Group = tuple[str, list[int], str]
+"""Classes that have one colour: what the legend calls them, the classes, and the colour."""
 
 
 def rows_with_clouds(lines: Sequence[TableRow], reference: str) -> tuple[list[Variant], list[Variant]]:
-    """Choose the rows whose features are drawn: all, or of more than MOST those that matter most.
-
-    First come source only, the reference and the oracles, then the other rows by their scores.
+    """Choose the rows whose features are drawn: those that matter most of the rows that stored features.
 
     Args:
         lines: The main table.
@@ -43,24 +46,16 @@ def rows_with_clouds(lines: Sequence[TableRow], reference: str) -> tuple[list[Va
         The rows to draw and the rows to leave out, both in the order of the table. Rows whose runs stored no
         features are in neither.
     """
-    lines = [line for line in lines if _record_with_features(line.row)]
-
-    def rank(line: TableRow) -> tuple[bool, float]:
-        row = line.row
-        return row.name != reference and row.method != "source_only" and not row.oracle, -line.target.mean
-
-    chosen = {line.row.name for line in sorted(lines, key=rank)[:MOST]}
-    drawn = [line.row for line in lines if line.row.name in chosen]
-    return drawn, [line.row for line in lines if line.row.name not in chosen]
+    return choose_rows_to_draw([line for line in lines if _record_with_features(line.row)], reference, MOST)
 
 
-def feature_charts(rows: Sequence[Variant], seed: int = 0, cache: Cache = NO_CACHE) -> list[Panel]:
-    """Draw two panels per row, coloured by domain and by class, from its first seed that stored features."""
-    panels = []
+def feature_charts(rows: Sequence[Variant], seed: int = 0, cache: Cache = NO_CACHE) -> list[Chart]:
+    """Return two charts per row, coloured by domain and by class, of its first seed that stored features."""
+    charts = []
     for i, row in enumerate(rows):
         if record := _record_with_features(row):
-            panels += _two_panels(record, row.name, f"cloud{i}", seed, cache)
-    return panels
+            charts += _two_charts(record, row.name, f"cloud{i}", seed, cache)
+    return charts
 
 
 def _record_with_features(row: Variant) -> Record | None:
@@ -79,63 +74,89 @@ def embed(features: np.ndarray, seed: int) -> np.ndarray:
     return embedding
 
 
-def _two_panels(record: Record, name: str, key: str, seed: int, cache: Cache) -> list[Panel]:
+def _two_charts(record: Record, name: str, key: str, seed: int, cache: Cache) -> list[Chart]:
     features, domain, label = _points(record, seed)
     if len(features) < 8:
         return []
     version = metadata.version("scikit-learn")  # another one may draw the same features in another way
     points = cache.get(f"tsne-{version}-seed{seed}", [features], lambda: embed(features, seed))
-    domains = [d for d in DOMAINS if (domain == d).any()]
     source, target = (cut(title, 24) for title in record.titles)
     titles = {"source": source, "translated": f"{source}, translated", "target": target}
-    classes = record.classes or tuple(map(str, range(int(label.max()) + 1)))
+    titles = {d: title for d, title in titles.items() if (domain == d).any()}
     description = f"t-SNE of the features of {name}, seed {record.seed}"
-    panels = []
-    with styled():
-        figure, axes = new(3.3, 3.2)
-        for d in domains:
-            color, marker = DOMAINS[d]
-            axes.scatter(
-                points[domain == d, 0],
-                points[domain == d, 1],
-                s=9,
-                c=color,
-                marker=marker,
-                linewidths=0.8 if marker == "x" else 0,
-                alpha=0.75,
-                label=plain(titles[d]),
-                rasterized=True,
-            )
-        _frame(figure, axes, f"{name}, by domain", 3)
-        panels.append(panel(figure, f"{key}d", f"{description}, coloured by domain: {', '.join(domains)}"))
-    if (label < 0).all():
-        return panels
-    with styled():
-        figure, axes = new(3.3, 3.2)
-        named, others = _commonest(label, LEGEND, LEGEND if record.palette else len(COLORFUL) + 1)
-        groups = [("", others, OTHERS)] if others else []
-        for i, k in enumerate(named):
-            color = (
-                record.palette[k] if record.palette else COLORFUL[i] if others else COLORS[k % len(COLORS)]
-            )
-            groups.append((cut(classes[k], 16) if k < len(classes) else str(k), [k], color))
-        for _, members, color in groups:
-            for d in domains:
-                chosen = (domain == d) & np.isin(label, members)
-                marker = DOMAINS[d][1]
-                thick = 0.8 if marker == "x" else 0
-                x, y = points[chosen, 0], points[chosen, 1]
-                axes.scatter(x, y, s=9, c=color, marker=marker, linewidths=thick, alpha=0.75, rasterized=True)
-        for label_text, members, color in groups:  # after all points, which so become one picture
-            axes.scatter(
-                [], [], s=22, c=color, marker="s", label=plain(label_text or f"{len(members):,} others")
-            )
-        longest = max(len(label_text) for label_text, _, _ in groups)
-        _frame(
-            figure, axes, f"{name}, by class", 10 if longest < 3 and not others else 4 if longest < 12 else 2
+    charts = [
+        Chart(
+            f"{key}d",
+            f"{description}, coloured by domain: {', '.join(titles)}",
+            partial(_draw_domains, points, domain, titles, f"{name}, by domain"),
         )
-        panels.append(panel(figure, f"{key}k", f"{description}, coloured by class"))
-    return panels
+    ]
+    if (label < 0).all():
+        return charts
+    classes = record.classes or tuple(map(str, range(int(label.max()) + 1)))
+    named, others = _commonest(label, LEGEND, LEGEND if record.palette else len(COLORFUL) + 1)
+    groups: list[Group] = [(f"{len(others):,} others", others, OTHERS)] if others else []
+    for i, k in enumerate(named):
+        color = record.palette[k] if record.palette else COLORFUL[i] if others else COLORS[k % len(COLORS)]
+        groups.append((cut(classes[k], 16) if k < len(classes) else str(k), [k], color))
+    longest = max(len(cut(classes[k], 16)) if k < len(classes) else len(str(k)) for k in named)
+    columns = 10 if longest < 3 and not others else 4 if longest < 12 else 2
+    make = partial(_draw_classes, points, domain, label, groups, f"{name}, by class", columns)
+    return [*charts, Chart(f"{key}k", f"{description}, coloured by class", make)]
+
+
+def _draw_domains(points: np.ndarray, domain: np.ndarray, titles: dict[str, str], title: str) -> Figure:
+    """Draw points in the colours of their domains.
+
+    Args:
+        points: (n, 2).
+        domain: (n,) the domain of each point, a key of `DOMAINS`.
+        titles: The name of each domain in the legend.
+        title: The title of the chart.
+    """
+    figure, axes = new(3.3, 3.2)
+    for d, name in titles.items():
+        color, marker = DOMAINS[d]
+        _scatter(axes, points[domain == d], color, marker, plain(name))
+    _frame(figure, axes, title, 3)
+    return figure
+
+
+def _draw_classes(
+    points: np.ndarray,
+    domain: np.ndarray,
+    label: np.ndarray,
+    groups: Sequence[Group],
+    title: str,
+    columns: int,
+) -> Figure:
+    """Draw points in the colours of their classes.
+
+    Args:
+        points: (n, 2).
+        domain: (n,) the domain of each point, a key of `DOMAINS`.
+        label: (n,) the class of each point; -1 where it is unknown.
+        groups: The classes that have one colour.
+        title: The title of the chart.
+        columns: The number of columns of the legend.
+    """
+    figure, axes = new(3.3, 3.2)
+    for _, members, color in groups:
+        for d, (_, marker) in DOMAINS.items():
+            if (domain == d).any():
+                _scatter(axes, points[(domain == d) & np.isin(label, members)], color, marker)
+    for name, _, color in groups:  # after all points, which so become one picture
+        axes.scatter([], [], s=22, c=color, marker="s", label=plain(name))
+    _frame(figure, axes, title, columns)
+    return figure
+
+
+def _scatter(axes: Axes, points: np.ndarray, color: str, marker: str, label: str | None = None) -> None:
+    thick = 0.8 if marker == "x" else 0
+    x, y = points[:, 0], points[:, 1]
+    axes.scatter(
+        x, y, s=9, c=color, marker=marker, linewidths=thick, alpha=0.75, label=label, rasterized=True
+    )
 
 
 def _commonest(label: np.ndarray, most: int, colors: int) -> tuple[list[int], list[int]]:

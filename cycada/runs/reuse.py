@@ -14,7 +14,7 @@ from cycada.core.profile import span
 from cycada.core.progress import Progress
 from cycada.core.registry import typed
 from cycada.core.yaml_files import override
-from cycada.evaluation.analysis import analyse
+from cycada.evaluation.analysis import analyse, find_mistakes
 from cycada.evaluation.elsewhere import load_test_set, named_domain
 from cycada.evaluation.predict import eval_mode
 from cycada.evaluation.scoring import (
@@ -31,7 +31,7 @@ from cycada.planning.plan import StagePlan, plan
 from cycada.runs.rescoring import load_weights_by_role
 from cycada.storage.loading import with_classifier
 from cycada.storage.schemas import read_shaped
-from cycada.storage.store import RunFolder
+from cycada.storage.store import MISTAKES, RunFolder
 from cycada.train.device import Device
 
 
@@ -255,7 +255,7 @@ def write_analysis(
     evaluation: Evaluation,
     device: Device,
 ) -> None:
-    """Write confusion.json, analysis.npz and, where the stage translates, drift.json.
+    """Write confusion.json, analysis.npz, images/mistakes_target.png and, of a translation, drift.json.
 
     Args:
         config: The experiment.
@@ -268,9 +268,12 @@ def write_analysis(
     """
     counts = {side: count.tolist() for side, count in evaluation.counts.items()}
     folder.write_json("confusion.json", counts, indent=None)
+    mistakes = find_mistakes(plan, nets, datasets, evaluation, device)
+    if mistakes:
+        mistakes.draw(folder.images / MISTAKES)
     parents = folder.read_json("manifest.json")["parents"]
     nets = with_classifier(config, plan, nets, folder, parents, len(datasets.classes), device)
     arrays, drift = analyse(plan, nets, datasets, evaluation, device)
-    folder.write_arrays("analysis.npz", arrays)
+    folder.write_arrays("analysis.npz", arrays | (dict(mistakes.arrays) if mistakes else {}))
     if drift:
         folder.write_json("drift.json", drift)

@@ -421,12 +421,13 @@ def _artifacts(folder: RunFolder) -> list[Path]:
         "analysis.npz",
         "metrics.jsonl",
     )
-    confusions, predictions, grids = (
-        sorted(folder.images.glob(f"{kind}_*.png")) for kind in ("confusion", "answers", "grid")
+    confusions, mistakes, predictions, grids = (
+        sorted(folder.images.glob(f"{kind}_*.png")) for kind in ("confusion", "mistakes", "answers", "grid")
     )
     return (
         [folder.path / n for n in names if (folder.path / n).exists()]
         + confusions
+        + mistakes
         + predictions[-1:]
         + grids[-3:]
     )

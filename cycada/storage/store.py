@@ -27,6 +27,8 @@ from cycada.storage.schemas import check_schema, read_shaped
 from cycada.train.checkpoint import checkpoints
 
 WEIGHTS = "weights.safetensors"
+MISTAKES = "mistakes_target.png"
+"""Image of the worst predictions on the target's test images; analysis.npz says which these are."""
 PARTS = (
     "config.yaml",
     "manifest.json",

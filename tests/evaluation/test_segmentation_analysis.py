@@ -20,6 +20,7 @@ from cycada.methods.cycada import PixelTensors, TaskOptions
 from cycada.planning.build import load_datasets
 from cycada.planning.plan import plan
 from cycada.runs.run import run
+from cycada.storage.store import MISTAKES
 from cycada.train.device import Device
 
 pytestmark = pytest.mark.trains
@@ -229,6 +230,7 @@ def test_stages_keep_what_makes_their_scores(trained):
             assert (found[f"counts_{side}"].sum((1, 2)) <= 64 * 128).all()
         assert found["palette"].shape == (9, 3)
         assert list(found["classes"][:2]) == ["road", "pavement"]
+        assert ("mistake_iou" in found) == (stage.folder / "images" / MISTAKES).exists() == bool(confusion)
         assert ("features_translated" in found) == (stage.name != "source")
         assert (stage.folder / "drift.json").exists() == ("flip_t" in found) == (stage.name != "source")
 

@@ -37,12 +37,14 @@ def make_run(  # noqa: PLR0913 (all that a report reads may be set)
     pair=("mnist", "usps"),
     losses=None,
     scenes=False,
+    mistakes=0,
 ):
     """Make one finished run folder results/runs/NAME.
 
     Args:
         old: Whether to write it as earlier versions did, without predictions, features and criteria.
         scenes: Whether it is a segmentation of n images with k classes, the last of which is in few images.
+        mistakes: How many of its worst predictions it keeps as pictures.
     """
     folder = results / "runs" / name
     (folder / "images").mkdir(parents=True)
@@ -144,6 +146,7 @@ def make_run(  # noqa: PLR0913 (all that a report reads may be set)
             }
             drift |= {"translation_error_l1": 0.2, "untranslated_l1": 0.4} if scenes else {}
             (folder / "drift.json").write_text(json.dumps(drift))
+        arrays |= draw_mistakes(folder, mistakes, k, scenes, rng)
         np.savez_compressed(folder / "analysis.npz", **arrays)
     if scenes:
         draw_scenes(folder, stage, np.random.default_rng(0), rng)
@@ -179,6 +182,28 @@ def scene_counts(fixed, rng, n, k, rate):
             counts[i, c] = rng.multinomial(truth[i, c] - right[i, c], np.full(k, 1 / k))
             counts[i, c, c] += right[i, c]
     return counts
+
+
+def draw_mistakes(folder, count, k, scenes, rng):
+    """Draw the picture of the worst predictions, if there are any; return what analysis.npz holds of them."""
+    if not count:
+        return {}
+    size, titles = ((24, 48), ("image", "truth", "predicted")) if scenes else ((28, 28), ("image",))
+    columns = [torch.from_numpy(rng.random((count, 3, *size)) * 2 - 1) for _ in titles]
+    draw_grid(columns, titles, folder / "images" / "mistakes_target.png")
+    worst = np.linspace(0.1, 0.9, count, dtype=np.float32)
+    true = np.arange(count, dtype=np.int32) % k
+    about = (
+        {"mistake_iou": worst}
+        if scenes
+        else {
+            "mistake_true": true,
+            "mistake_predicted": (true + 1) % k,
+            "mistake_probability": worst[::-1].copy(),
+        }
+    )
+    names = np.array([f"picture {i}.png" for i in range(count)])
+    return {"mistake_index": np.arange(count, dtype=np.int32), "mistake_name": names, **about}
 
 
 def draw_scenes(folder, stage, fixed, rng):

@@ -44,3 +44,24 @@ def test_cache_without_a_place_to_write_computes(tmp_path):
     Cache(tmp_path / "file").get("tsne", [np.ones(2)], compute)
     NO_CACHE.get("tsne", [np.ones(2)], compute)
     assert len(calls) == 2
+
+
+def test_cache_keeps_texts_and_finds_them_by_all_that_they_depend_on(tmp_path):
+    cache, calls = Cache(tmp_path), []
+
+    def compute():
+        calls.append(1)
+        return "a text\nin two lines"
+
+    inputs = ["a", 1, None, ("b", np.arange(3)), {"c": [2.0]}]
+    for _ in range(2):
+        assert cache.get_text("text", inputs, compute, ".txt") == "a text\nin two lines"
+    assert len(calls) == 1
+    for other in (
+        ["a", 1.0, None, ("b", np.arange(3)), {"c": [2.0]}],
+        ["a", 1, None, ("b", np.arange(4)), {"c": [2.0]}],
+        ["a", 1, None, "b", np.arange(3), {"c": [2.0]}],
+        ["a", 1, None, ("b", np.arange(3)), {"d": [2.0]}],
+    ):
+        cache.get_text("text", other, compute, ".txt")
+    assert len(calls) == 5

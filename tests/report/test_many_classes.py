@@ -10,6 +10,7 @@ from cycada.cli.data_check import Checked, Part, print_checked
 from cycada.data.inspect import DatasetReport
 from cycada.metrics.many_classes import EACH, MANY, worst_and_best
 from cycada.report import tsne as clouds
+from cycada.report.drawing import draw
 from cycada.report.gather import gather
 from cycada.report.matrices import matrix
 from cycada.report.report import report
@@ -55,7 +56,7 @@ def test_a_page_of_many_classes_is_bounded(page):
 def test_the_cells_of_a_matrix_are_bounded_and_no_error_vanishes():
     count = np.eye(1000, dtype=np.int64) * 3
     count[997, 2] = 3
-    made = matrix(count, [f"c{k}" for k in range(1000)], "t", ("a", "b"), "k", "alt")
+    made = draw(matrix(count, [f"c{k}" for k in range(1000)], "t", ("a", "b"), "k", "alt"))
     assert len(made.svg) < 40_000
     assert made.svg.count("<text") <= 26
 

@@ -58,7 +58,7 @@ def results(tmp_path_factory):
 def made(results, tmp_path_factory):
     """The report on it."""
     out = tmp_path_factory.mktemp("out")
-    return report(["made_ablation"], results, out), out
+    return report(["made_ablation"], results, out, pdf=True), out
 
 
 def by_name(table):
@@ -261,7 +261,7 @@ def test_the_files_agree(made):
     assert provenance["selection"] == data["selection"] == "last step; evaluation pair"
     assert provenance["commits"] == ["0" * 40]
     assert provenance["trained_by"] == ["cycada sweep configs/sweeps/made_ablation.yaml"]
-    assert provenance["reported_by"] == "cycada report made_ablation"
+    assert provenance["reported_by"] == "cycada report made_ablation --pdf"
     markdown, latex = (out / "table.md").read_text(), (out / "table.tex").read_text()
     assert re.search(r"\| CyCADA \| \*\*\d+\.\d ± \d+\.\d\*\* \|", markdown)
     assert r"oracle \*" in markdown
@@ -294,7 +294,7 @@ def test_the_page_stands_alone_and_is_whole(made):
 
 
 def test_a_second_report_is_the_same_to_the_byte(made, results, tmp_path):
-    again = report(["made_ablation"], results, tmp_path).folder
+    again = report(["made_ablation"], results, tmp_path, pdf=True).folder
     names = [path.relative_to(again) for path in again.rglob("*") if path.is_file()]
     assert len([name for name in names if name.suffix == ".pdf"]) > 20
     assert [name for name in names if (again / name).read_bytes() != (made[1] / name).read_bytes()] == []
@@ -341,6 +341,25 @@ def test_of_many_rows_the_features_of_six_are_drawn(tmp_path):
     assert max(row.outcomes[0].last.score() for row in left_out) <= min(
         row.outcomes[0].last.score() for row in drawn if row.name.startswith("row")
     )
+
+
+def test_of_many_rows_eight_have_charts_of_their_own(tmp_path):
+    make_sweep(tmp_path, {"CyCADA": 0.9} | {f"row {i}": 0.5 + i / 50 for i in range(8)}, seeds=(0,), n=60)
+    written = report(["made_ablation"], tmp_path)
+    page = (written.folder / "report.html").read_text()
+    assert page.count("8 of 10 rows are drawn: ") == 5, "curves, classes, confusions, translations, drift"
+    figures = [path.stem for path in (written.folder / "figures").iterdir()]
+    assert sum(name.startswith("confusion") for name in figures) == 8
+    assert len(written.results.rows) == 10
+
+
+def test_pdfs_of_an_earlier_report_do_not_stay_beside_other_numbers(tmp_path):
+    make_run(tmp_path, "aaaaaa", "source", n=60)
+    figures = report(["aaaaaa"], tmp_path, tmp_path / "out", pdf=True).folder / "figures"
+    assert list(figures.glob("*.pdf"))
+    report(["aaaaaa"], tmp_path, tmp_path / "out")
+    assert list(figures.glob("*.svg"))
+    assert not list(figures.glob("*.pdf"))
 
 
 def test_names_cannot_break_the_page(tmp_path):
