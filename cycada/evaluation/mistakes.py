@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cycada.data import ImageSet, to_float
-from cycada.data.scenes import Palette
+from cycada.data.segmentation import Palette
 from cycada.evaluation.image_grids import answers, draw_grid, shrunk
 from cycada.evaluation.predict import probabilities
 from cycada.methods import Classify
@@ -111,7 +111,7 @@ def find_lowest_iou(
         precision: Precision of the forward passes.
 
     Returns:
-        At most `IMAGES_WITH_MASKS` images with their true and their predicted masks, or None where all are right.
+        At most `IMAGES_WITH_MASKS` images with their true and predicted masks; None where all are right.
     """
     iou = torch.stack([scores["miou"](count) for count in counts])  # NaN where a mask holds no class
     order = iou.argsort(stable=True)

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from cycada.data import ImageSet, resize_mask, to_float
 from cycada.data.image_set import Task
-from cycada.data.scenes import Palette
+from cycada.data.segmentation import Palette
 from cycada.evaluation.mistakes import Mistakes, find_confident_mistakes, find_lowest_iou
 from cycada.evaluation.predict import count_pixels, max_batch, predictions, probabilities
 from cycada.methods import Classify

@@ -12,7 +12,7 @@ from cycada.data import ImageDataset
 from cycada.data.streets.domain import Streets
 from cycada.evaluation import mistakes
 from cycada.evaluation.image_grids import GAP, HEAD
-from cycada.evaluation.mistakes import SCENES, find_confident_mistakes, find_lowest_iou
+from cycada.evaluation.mistakes import IMAGES_WITH_MASKS, find_confident_mistakes, find_lowest_iou
 from cycada.evaluation.predict import count_pixels
 from cycada.storage.store import MISTAKES, RunFolder
 from cycada.train.device import Device
@@ -94,7 +94,7 @@ def test_find_lowest_iou_is_that_of_a_naive_loop():
     height, width = scenes.read(0).image.shape[1:]
     small = (5, 3, round(height * min(1, mistakes.WIDEST / width)), min(width, mistakes.WIDEST))
     assert {tuple(column.shape) for column in worst.columns.values()} == {small}
-    assert SCENES >= 5
+    assert IMAGES_WITH_MASKS >= 5
 
 
 def test_find_lowest_iou_leaves_out_scenes_that_are_right():
