@@ -97,7 +97,7 @@ def _content(config: Config, plans: Sequence[StagePlan]) -> list[Any] | None:
     for side in specs:
         domain: Domain = prepared_domain(config, plans, side)
         for split in ("train", "test"):
-            files = domain.stored_files(root, split)  # type: ignore[arg-type] # of a tuple of two splits
+            files = domain.stored_files(root, split)
             if files is None:
                 return None
             content.append([_describe(file) for file in files])
