@@ -18,7 +18,9 @@ def folder_names(classes: Sequence[str]) -> Mapping[str, str]:
     folded = [name.casefold() for name in classes]
     return {
         name: name
-        if re.fullmatch(r"\w[\w .()+-]*(?<![ .])", name) and folded.count(name.casefold()) == 1
+        if re.fullmatch(r"\w[\w .()+-]*(?<![ .])", name)
+        and not re.fullmatch(r"class_\d+", name.casefold())  # it may be the folder of another class
+        and folded.count(name.casefold()) == 1
         else f"class_{k}"
         for k, name in enumerate(classes)
     }

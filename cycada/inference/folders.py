@@ -224,6 +224,12 @@ def _pairs_of_folder(
         for pair in named_outputs(files, out / folder.relative_to(source), form)
     ]
     left_out = {str(path): why for path, why in content.left_out.items() if not own[path]}
+    left_out |= {
+        str(file): "it lies in the folder of the translations, and is none"
+        for folder, files in by_folder.items()
+        for file in (files if own[folder] else ())
+        if mark_of(file) is None
+    }
     if not pairs:
         hint = "" if recursive else " With --recursive its sub-folders are searched, too."
         raise CycadaError(

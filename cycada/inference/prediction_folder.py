@@ -30,14 +30,13 @@ from cycada.inference.loading import load_model
 from cycada.inference.mask_writer import mask_picture, overlay_picture, save_marked
 from cycada.inference.prediction_table import PredictionTable
 from cycada.inference.predictor import MaskPrediction, Prediction, Predictor
-from cycada.inference.sources import Sources, find_sources
+from cycada.inference.sources import BY_CLASS, MASKS, OVERLAYS, Sources, find_sources
 from cycada.render.escape import csv_cell
 from cycada.train.device import Precision
 
 ABOUT = "predict.json"
 """File in the folder of the results that says what made them."""
 PREDICTIONS, SHARES = "predictions.csv", "shares.csv"
-MASKS, OVERLAYS, BY_CLASS = "masks", "overlays", "by_class"
 
 
 @dataclass

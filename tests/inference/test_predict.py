@@ -286,6 +286,7 @@ def test_masks_have_the_values_of_their_domain():
 def test_folders_of_classes_have_safe_names():
     names = folder_names(["cat", "a/b", "..", "Cat", "big dog", "x."])
     assert list(names.values()) == ["class_0", "class_1", "class_2", "class_3", "big dog", "class_5"]
+    assert list(folder_names(["a/b", "class_0"]).values()) == ["class_0", "class_1"]
 
 
 def test_a_table_keeps_strange_names(tmp_path):
