@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from cycada.config.recipes import SUFFIXES, recipes
@@ -285,6 +286,11 @@ def print_checked(checked: Checked) -> None:
             f"{counted.title}.",
             soft_wrap=True,
         )
+    _print_notes(checked, out)
+
+
+def _print_notes(checked: Checked, out: Console) -> None:
+    """Print what is in doubt, and what is left out."""
     for line in warn_of_similar_names(checked.classes):
         print(f"warning: data: {line}", file=sys.stderr)
     sets = {p.title: p.dataset for p in checked.parts if p.dataset}

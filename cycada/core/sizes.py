@@ -36,7 +36,7 @@ def _in_one_sentence(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
         return check(value)
     except ValidationError:
         raise ValueError(
-            f"found {shown(value)}, expected pixels from 4 to 65535: one side such as 32, [height, width], or "
+            f"found {shown(value)}, expected 4 to 65535 pixels: one side such as 32, [height, width], or "
             f"{{source: [height, width], target: [height, width]}}."
         ) from None
 

@@ -417,7 +417,7 @@ def test_a_wrong_size_gets_one_message(size):
     with pytest.raises(CycadaError) as error:
         parse(base(data={"size": size}))
     (line,) = str(error.value).splitlines()[1:]
-    assert line.startswith(f"  data.size: found {size!r}, expected pixels from 4 to 65535: one side such")
+    assert line.startswith(f"  data.size: found {size!r}, expected 4 to 65535 pixels: one side such")
 
 
 def test_defaults_without_stages_are_no_unknown_key():
