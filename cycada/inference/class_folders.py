@@ -55,6 +55,19 @@ def link_by_class(pictures: Iterable[tuple[Path, Path, str]], folder: Path, clas
                 shutil.copy2(file, temporary)
 
 
+def unlink_from_classes(inside: Path, folder: Path, classes: Sequence[str]) -> None:
+    """Remove the link of a picture that is predicted again, since its class may be another one now.
+
+    Args:
+        inside: Its path inside the class's folder.
+        folder: The folder of the classes' folders, which may be absent.
+        classes: The names of the classes.
+    """
+    for name in folder_names(classes).values() if folder.is_dir() else ():
+        if (link := folder / name / inside).is_symlink():
+            link.unlink()
+
+
 def _is_picture(to: Path, file: Path) -> bool:
     """Return whether a link or a copy is that of a picture."""
     try:

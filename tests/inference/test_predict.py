@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+import time
 
 import numpy as np
 import pytest
@@ -245,6 +247,20 @@ def test_a_list_of_paths(digits, tmp_path, cycada):
     code, _, err = cycada("predict", stage.folder, tmp_path / "list.txt", tmp_path / "out", "--by-class")
     assert (code, "1 of 4 images" in err, "absent.png" in err) == (2, True, True)
     assert len(rows(tmp_path / "out" / "predictions.csv")) == 3
+
+
+def test_a_picture_that_was_changed_is_predicted_again(digits, tmp_path):
+    stage, _, pictures = digits
+    for i, file in enumerate(sorted(pictures.rglob("*.png"))[:2]):
+        shutil.copy(file, tmp_path / f"{i}.png")
+    first = toolkit.predict(stage.folder, tmp_path, tmp_path / "out", by_class=True)
+    assert (first.done, toolkit.predict(stage.folder, tmp_path, tmp_path / "out").done) == (2, 0)
+    time.sleep(0.02)  # times of files have a grain
+    shutil.copy(sorted(pictures.rglob("*.png"))[-1], tmp_path / "0.png")
+    again = toolkit.predict(stage.folder, tmp_path, tmp_path / "out", by_class=True)
+    assert (again.done, again.there) == (1, 1)
+    assert len(list((tmp_path / "out" / "by_class").rglob("0.png"))) == 1
+    assert len(rows(tmp_path / "out" / "predictions.csv")) == 2
 
 
 def test_what_is_refused(digits, scenes, finished, tmp_path, cycada):
