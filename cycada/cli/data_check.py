@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from cycada.config.recipes import SUFFIXES, recipes
@@ -24,7 +25,14 @@ from cycada.data.segmentation import Palette, evenly_spaced
 from cycada.metrics.many_classes import EACH, worst_and_best
 from cycada.planning.build import build_domain, check_same_classes
 from cycada.planning.plan import plan
-from cycada.runs.counts import warn_of_absent_classes, warn_of_absent_labels, warn_of_contradictions
+from cycada.runs.counts import (
+    seen_in_training,
+    warn_of_absent_classes,
+    warn_of_absent_labels,
+    warn_of_contradictions,
+    warn_of_missing_labels,
+    warn_of_similar_names,
+)
 
 COLUMNS = ("", "pairs", "skipped", "read", "bad", "labels", "ignored", "W x H")
 SHOWN = 4
@@ -59,6 +67,7 @@ class Part:
         if self.dataset is None:
             return []
         notes = group_doubts(self.dataset.doubts(self.report.sound))
+        notes += warn_of_missing_labels(self.title, self.dataset, classes)
         if self.dataset.image_labels is not None:
             notes += warn_of_absent_labels(self.dataset, classes) + warn_of_contradictions(
                 self.dataset, classes
@@ -277,6 +286,18 @@ def print_checked(checked: Checked) -> None:
             f"{counted.title}.",
             soft_wrap=True,
         )
+    _print_notes(checked, out)
+
+
+def _print_notes(checked: Checked, out: Console) -> None:
+    """Print what is in doubt, and what is left out."""
+    for line in warn_of_similar_names(checked.classes):
+        print(f"warning: data: {line}", file=sys.stderr)
+    sets = {p.title: p.dataset for p in checked.parts if p.dataset}
+    for side in ("source", "target"):
+        train, test = sets.get(f"{side} train"), sets.get(f"{side} test")
+        if train and test and (shared := seen_in_training(train, test)):
+            print(f"{'warning: ' * (side == 'source')}{side} test: {shared}", file=sys.stderr)
     for p in checked.parts:
         for line in p.notes(checked.classes):
             print(f"warning: {p.title}: {line}", file=sys.stderr)

@@ -100,6 +100,8 @@ def translate(
     from cycada.core.progress import Progress
     from cycada.inference.folders import translate as translate_pictures
 
+    if keep_size and size not in ("run", "keep"):
+        raise CycadaError(f"--keep-size: found --size {size} beside it, expected one of the two.")
     translated = translate_pictures(
         run,
         source,

@@ -127,10 +127,12 @@ class Config(Strict):
     @classmethod
     def _defaults_and_removals(cls, data: Any) -> Any:
         """Merge every stage over `defaults:`, and drop stages that are null."""
-        if not isinstance(data, Mapping) or not isinstance(data.get("stages"), Mapping):
+        if not isinstance(data, Mapping):
             return data
         data = dict(data)
         defaults = data.pop("defaults", None) or {}
+        if not isinstance(data.get("stages"), Mapping):
+            return data
         if not isinstance(defaults, Mapping):
             raise ValueError(f"defaults: found {shown(defaults)}, expected a mapping of stage keys.")
         data["stages"] = {

@@ -182,6 +182,18 @@ def _alive(pid: int, path: Path) -> bool:
     return True
 
 
+def changed_since(path: Path, when: float) -> bool:
+    """Return whether a file was written, or put at its place, after a time in seconds since 1970.
+
+    What is not there has not changed.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return max(found.st_mtime, found.st_ctime) > when
+
+
 def file_digest(path: Path, size: int = 16) -> str:
     """Return the BLAKE2b digest of a file's content as 2 * `size` hexadecimal characters."""
     with path.open("rb") as file:

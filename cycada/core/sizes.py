@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from cycada.core.bounds import Side
+from cycada.core.errors import shown
 
 Pixels = Annotated[Side, Field(ge=4)]
 """Side of an image in pixels, 4 to 65535."""
@@ -22,11 +30,22 @@ class Sizes(BaseModel):
     target: Shape = Field(description="[height, width] of target images in pixels, 4 to 65535 each.")
 
 
-Size = Pixels | Shape | Sizes
+def _in_one_sentence(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Return a checked size; a mistake gives one message instead of one for each way to write a size."""
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError(
+            f"found {shown(value)}, expected 4 to 65535 pixels: one side such as 32, [height, width], or "
+            f"{{source: [height, width], target: [height, width]}}."
+        ) from None
+
+
+Size = Annotated[Pixels | Shape | Sizes, WrapValidator(_in_one_sentence)]
 """Size of images: the side of a square, (height, width), or one shape for each domain."""
 
 
-def shapes_of(size: Size) -> dict[str, tuple[int, int]]:
+def shapes_of(size: Pixels | Shape | Sizes) -> dict[str, tuple[int, int]]:
     """Return the (height, width) in pixels of `source` and `target` images."""
     if isinstance(size, Sizes):
         return {"source": size.source, "target": size.target}

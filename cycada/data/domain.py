@@ -436,10 +436,14 @@ def make_image_dataset(
     """
     if images.ndim == 3:
         images = images[..., None]
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or len(images) == 0:
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.size == 0:
         raise CycadaError(
             f"{file}: found images of shape {images.shape}, expected (N, H, W), (N, H, W, 1) or (N, H, W, 3) "
-            f"with N > 0."
+            f"with N > 0 and at least one pixel."
+        )
+    if images.dtype.kind not in "biuf":
+        raise CycadaError(
+            f"{file}: found images of the type {images.dtype}, expected uint8 in 0..255 or float in [0, 1]."
         )
     if images.dtype != np.uint8:
         low, high = float(images.min()), float(images.max())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -340,12 +341,16 @@ def find_unlabelled(
 def by_stem(paths: Iterable[Path], ending: str = "") -> dict[str, Path]:
     """Return paths by their file names without suffix and `ending`.
 
+    The names are in Unicode's composed form (NFC): some file systems store an accent as a character of its
+    own, so that an image and its mask would not find each other.
+
     Raises:
         CycadaError: Two files have the same name.
     """
     files: dict[str, Path] = {}
     for path in sorted(paths):
-        other = files.setdefault(path.stem.removesuffix(ending), path)
+        name = unicodedata.normalize("NFC", path.stem.removesuffix(ending))
+        other = files.setdefault(name, path)
         if other != path:
             raise CycadaError(
                 f"{other} and {path}: found two files of one name, expected one. Remove the other."

@@ -16,6 +16,8 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE
 from cycada.core.errors import CycadaError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+"""Folders that archives, network drives and file systems add to those of the user."""
 UNREADABLE = (
     OSError,
     ValueError,
@@ -95,7 +97,7 @@ def list_pictures(  # noqa: PLR0912 (one branch for each kind of file)
                 continue
             below = list_pictures(path, True, above)
             many = f"{len(below.pictures)} picture{'s' * (len(below.pictures) != 1)}"
-            if entry.name.startswith("."):
+            if is_hidden(entry.name):
                 left_out |= {path: f"a hidden folder with {many}"} if below.pictures else {}
             elif recursive:
                 pictures += below.pictures
@@ -113,6 +115,31 @@ def list_pictures(  # noqa: PLR0912 (one branch for each kind of file)
         else:
             pictures.append(path)
     return FolderContent(pictures, left_out)
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a folder of this name is no folder of the user's: hidden, or made by a system."""
+    return name.startswith(".") or name in SYSTEM_FOLDERS
+
+
+def list_everything(folder: Path) -> list[Path]:
+    """Return a folder and all files and folders below it, sorted, also behind links to folders.
+
+    A link back to a folder that it lies in is not followed.
+    """
+    found = [folder]
+    for here, folders, files in os.walk(folder, followlinks=True):
+        real = Path(os.path.realpath(here))
+        found += [Path(here, name) for name in (*folders, *files)]
+        folders[:] = [
+            name
+            for name in folders
+            if not (
+                os.path.islink(path := os.path.join(here, name))
+                and real.is_relative_to(os.path.realpath(path))
+            )
+        ]
+    return sorted(found)
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -18,7 +18,9 @@ def folder_names(classes: Sequence[str]) -> Mapping[str, str]:
     folded = [name.casefold() for name in classes]
     return {
         name: name
-        if re.fullmatch(r"\w[\w .()+-]*(?<![ .])", name) and folded.count(name.casefold()) == 1
+        if re.fullmatch(r"\w[\w .()+-]*(?<![ .])", name)
+        and not re.fullmatch(r"class_\d+", name.casefold())  # it may be the folder of another class
+        and folded.count(name.casefold()) == 1
         else f"class_{k}"
         for k, name in enumerate(classes)
     }
@@ -51,6 +53,19 @@ def link_by_class(pictures: Iterable[tuple[Path, Path, str]], folder: Path, clas
         except OSError:  # a file system without links
             with write_atomically(to) as temporary:
                 shutil.copy2(file, temporary)
+
+
+def unlink_from_classes(inside: Path, folder: Path, classes: Sequence[str]) -> None:
+    """Remove the link of a picture that is predicted again, since its class may be another one now.
+
+    Args:
+        inside: Its path inside the class's folder.
+        folder: The folder of the classes' folders, which may be absent.
+        classes: The names of the classes.
+    """
+    for name in folder_names(classes).values() if folder.is_dir() else ():
+        if (link := folder / name / inside).is_symlink():
+            link.unlink()
 
 
 def _is_picture(to: Path, file: Path) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cycada.core.errors import CycadaError
-from cycada.core.files import prepare_folder
+from cycada.core.files import changed_since, prepare_folder
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
 from cycada.data.doubts import group_doubts, summarize_left_out
@@ -68,8 +68,8 @@ def translate(  # noqa: PLR0913 (each is an option of its caller)
 
     Each picture is written completely or not at all, with the EXIF of its original and with a mark of what
     made it. A picture in `out` with the same mark is left alone, so that the same call continues after an
-    interruption. If any other file has the name of a translation, the call is refused before the first
-    picture is translated.
+    interruption, unless its original was changed afterwards. If any other file has the name of a translation,
+    the call is refused before the first picture is translated.
 
     Args:
         what: A run folder, the beginning of a run's id, a folder or a file of `cycada export`, or a
@@ -107,7 +107,7 @@ def translate(  # noqa: PLR0913 (each is an option of its caller)
     for folder in {to.parent for _, to in pairs if to.parent.is_dir()}:
         prepare_folder(folder)
     mark = f"{translator.identity} {translator.direction} size={size}"
-    missing = [(file, to) for file, to in pairs if not _is_there(to, mark)]
+    missing = [(file, to) for file, to in pairs if not _is_there(to, mark, file)]
     result.there = len(pairs) - len(missing)
     _translate(translator, missing, size, tile, mark, strict, screen, result)
     return result
@@ -167,8 +167,8 @@ def _translate(
                 screen.warn(doubt)
 
 
-def _is_there(to: Path, mark: str) -> bool:
-    """Return whether this very translation exists.
+def _is_there(to: Path, mark: str, file: Path) -> bool:
+    """Return whether this very translation of a picture exists; it does not where the picture is newer.
 
     Raises:
         CycadaError: There is another file of this name.
@@ -177,7 +177,7 @@ def _is_there(to: Path, mark: str) -> bool:
         return False
     other = mark_of(to)
     if other == mark:
-        return is_whole(to)
+        return is_whole(to) and not changed_since(file, to.stat().st_mtime)
     made = f"was made by '{other}'" if other else "was not made by cycada translate"
     raise CycadaError(
         f"{to}: there is already a picture of this name, but it {made}, expected '{mark}'. "
@@ -226,6 +226,12 @@ def _pairs_of_folder(
         for pair in named_outputs(files, out / folder.relative_to(source), form)
     ]
     left_out = {str(path): why for path, why in content.left_out.items() if not own[path]}
+    left_out |= {
+        str(file): "it lies in the folder of the translations, and is none"
+        for folder, files in by_folder.items()
+        for file in (files if own[folder] else ())
+        if mark_of(file) is None
+    }
     if not pairs:
         hint = "" if recursive else " With --recursive its sub-folders are searched, too."
         raise CycadaError(

@@ -16,13 +16,13 @@ from typing import Any
 from torch import Tensor
 
 from cycada.core.errors import CycadaError
-from cycada.core.files import prepare_folder, write_json
+from cycada.core.files import changed_since, prepare_folder, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
 from cycada.data.doubts import group_doubts, summarize_left_out
 from cycada.data.picture import picture_doubts
-from cycada.inference.class_folders import link_by_class
+from cycada.inference.class_folders import link_by_class, unlink_from_classes
 from cycada.inference.failures import describe_failures
 from cycada.inference.folders import named_outputs
 from cycada.inference.image_writer import mark_of
@@ -30,14 +30,13 @@ from cycada.inference.loading import load_model
 from cycada.inference.mask_writer import mask_picture, overlay_picture, save_marked
 from cycada.inference.prediction_table import PredictionTable
 from cycada.inference.predictor import MaskPrediction, Prediction, Predictor
-from cycada.inference.sources import Sources, find_sources
+from cycada.inference.sources import BY_CLASS, MASKS, OVERLAYS, Sources, find_sources
 from cycada.render.escape import csv_cell
 from cycada.train.device import Precision
 
 ABOUT = "predict.json"
 """File in the folder of the results that says what made them."""
 PREDICTIONS, SHARES = "predictions.csv", "shares.csv"
-MASKS, OVERLAYS, BY_CLASS = "masks", "overlays", "by_class"
 
 
 @dataclass
@@ -102,7 +101,8 @@ def predict(  # noqa: PLR0913 - all but the first three are options of the comma
     A classifier writes predictions.csv: the picture, its class, the class's probability, the entropy in nats,
     and further classes with `top`. A segmenter writes masks/ in the values and colours of the target's
     domain, each at its picture's own size, and shares.csv, the share of each class in each picture. The same
-    call continues after an interruption; files that it did not write are never overwritten.
+    call continues after an interruption, and predicts pictures again that were changed since; files that it
+    did not write are never overwritten.
 
     Args:
         what: What `load_model` takes, or a `Predictor`.
@@ -253,6 +253,10 @@ class _Work:
         folders = [MASKS, *([OVERLAYS] if self.overlay else [])] if self.inside else []
         return [self.out / folder / self.inside[name] for folder in folders]
 
+    def _times(self, name: str, written: float) -> list[float]:
+        """Return when a picture's results were written: its masks, or the table, where there are none."""
+        return [file.stat().st_mtime for file in self._files(name)] or [written]
+
     def run(self, result: Predictions, screen: Progress) -> None:
         """Predict all pictures without a row, and note the outcome in `result`.
 
@@ -262,7 +266,17 @@ class _Work:
         """
         names = self.sources.files
         rows = {row[0] for row in self.table.rows()}
-        done = {name for name in names if name in rows and all(f.exists() for f in self._files(name))}
+        written = self.table.path.stat().st_mtime if rows else 0.0
+        done = {
+            name
+            for name in names
+            if name in rows
+            and all(f.exists() for f in self._files(name))
+            and not any(changed_since(names[name], when) for when in self._times(name, written))
+        }
+        for name in rows.intersection(names) - done:
+            inside = _relative(names[name], self.sources.root)
+            unlink_from_classes(inside, self.out / BY_CLASS, self.predictor.classes)
         missing = [name for name in names if name not in done]
         for file in (file for name in missing for file in self._files(name) if file.exists()):
             if mark_of(file) != self.mark:

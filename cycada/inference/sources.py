@@ -10,6 +10,9 @@ from pathlib import Path
 from cycada.core.errors import CycadaError
 from cycada.data.picture import SUFFIXES, describe_folder, list_pictures
 
+MASKS, OVERLAYS, BY_CLASS = "masks", "overlays", "by_class"
+"""Folders of pictures in the folder of the results."""
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -58,6 +61,11 @@ def _of_folder(folder: Path, out: Path) -> Sources:
             f"{', '.join(SUFFIXES)}. {describe_folder(folder)}"
         )
     left_out = {str(path): why for path, why in content.left_out.items() if not _below(path, out)}
+    left_out |= {
+        str(path): "it lies in the folder of the results"
+        for path in ours
+        if not any(_below(path, out / name) for name in (MASKS, OVERLAYS, BY_CLASS))
+    }
     return Sources({path.relative_to(folder).as_posix(): path for path in pictures}, folder, left_out)
 
 
@@ -67,7 +75,7 @@ def _below(path: Path, folder: Path) -> bool:
 
 def _of_list(listing: Path) -> Sources:
     try:
-        lines = [line.strip() for line in listing.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in listing.read_text(encoding="utf-8-sig").split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         raise CycadaError(
             f"{listing}: found neither an image ({', '.join(SUFFIXES)}) nor a text file with a path a line "

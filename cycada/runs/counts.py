@@ -38,6 +38,7 @@ def report_sets(config: Config, datasets: Datasets, screen: Progress) -> None:
             screen.info(f"{name}: {count_line(examples, datasets.classes, shape, config.data.resize)}")
             warnings = group_doubts(examples.doubts(evenly_spaced(len(examples), HEADERS)))
             warnings += _enlarged(examples, shape)
+            warnings += warn_of_missing_labels(name, examples, datasets.classes)
             warnings += warn_of_absent_labels(examples, datasets.classes)
             warnings += warn_of_contradictions(examples, datasets.classes)
             for warning in warnings:
@@ -135,6 +136,20 @@ def warn_of_absent_labels(examples: ImageSet, classes: Sequence[str]) -> list[st
         return []
     counts = np.bincount(examples.image_labels.cpu().numpy(), minlength=len(classes))
     return warn_of_absent_classes(classes, counts, len(examples), len(examples))
+
+
+def warn_of_missing_labels(name: str, examples: ImageSet, classes: Sequence[str]) -> list[str]:
+    """Return a warning where a set that is learnt from, or scored, has no labels, and its experiment has.
+
+    Args:
+        name: The side and the split, such as 'target test'; the target's training images need no labels.
+        examples: The set.
+        classes: Names of the classes.
+    """
+    if examples.labelled or not classes or name not in ("source train", "source test", "target test"):
+        return []
+    use = "is learnt from them" if name == "source train" else "is scored on them"
+    return [f"its images have no labels, so nothing {use}. Give each class a folder, or each image a label."]
 
 
 def describe_only_ignored(read: int, total: int) -> str:

@@ -109,13 +109,13 @@ class TensorBoardTracker:
         """Write the scores of all stages to the experiment's folder."""
         self._close()
         with self._events(self._experiment) as events:
-            events.add_scalars(0, scores)
+            events.add_latest(0, scores)
 
     def measured(self, stage_id: str, file: Path, values: dict[str, float]) -> None:
         """Write later measurements into the folders of the stage in all experiments."""
         for folder in self._root.glob(f"**/*-{stage_id}"):
             with self._events(folder) as events:
-                events.add_scalars(max(events.last_steps.values(), default=0), values)
+                events.add_latest(max(events.last_steps.values(), default=0), values)
 
     def _events(self, folder: Path) -> _Events:
         return _Events(folder, self._make_writer)
@@ -135,7 +135,8 @@ class _Events:
     """
 
     def __init__(self, folder: Path, make_writer: Callable[[str], Any]) -> None:
-        self.folder, self.last_steps = folder, _last_steps(folder)
+        self.folder = folder
+        self.last_steps, self._last_values = _last_of(folder)
         self._make_writer, self._writer = make_writer, None
 
     def __enter__(self) -> _Events:
@@ -154,6 +155,12 @@ class _Events:
         for tag, value in values.items():
             if self._is_new(tag, step):
                 self.writer.add_scalar(tag, value, step)
+
+    def add_latest(self, step: int, values: Mapping[str, float]) -> None:
+        """Write values that replace earlier ones, which events cannot: a changed one gets a later step."""
+        for tag, value in values.items():
+            if tag not in self._last_values or self._last_values[tag] != np.float32(value):
+                self.add_scalars(max(step, self.last_steps.get(tag, -1) + 1), {tag: value})
 
     def add_text(self, tag: str, text: str) -> None:
         if text and self._is_new(f"{tag}/text_summary", 0):
@@ -188,19 +195,22 @@ class _Events:
         self._writer = None
 
 
-def _last_steps(folder: Path) -> dict[str, int]:
-    """Return tag -> the last step at which the event files of a folder have it.
+def _last_of(folder: Path) -> tuple[dict[str, int], dict[str, float]]:
+    """Return tag -> the last step at which the event files of a folder have it, and tag -> its value there.
 
     The end of a file that a killed process was writing is left out.
     """
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
     steps: dict[str, int] = {}
+    values: dict[str, float] = {}
     for file in sorted(folder.glob("events.out.tfevents.*")):
         for event in EventFileLoader(str(file)).Load():
             for value in event.summary.value:
-                steps[value.tag] = max(event.step, steps.get(value.tag, -1))
-    return steps
+                if event.step >= steps.get(value.tag, -1):
+                    steps[value.tag] = event.step
+                    values |= dict(zip([value.tag], value.tensor.float_val, strict=False))
+    return steps, values
 
 
 def _as_path(name: str) -> str:

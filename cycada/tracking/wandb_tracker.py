@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cycada.config.schema import digest
 from cycada.core.files import write_text
 from cycada.tracking.tracker import (
     Details,
@@ -109,7 +110,7 @@ class WandbTracker:
         """Write the run of the whole experiment."""
         name = run_name(self._name, self._seed, self._details.variant)
         params, text = dict(self._details.params), self._details.description
-        self._run = self._start(name, self._config_id, "experiment", params, self._tags, text)
+        self._run = self._start(name, self._config_id, "experiment", params, self._tags, text, digest(scores))
         if self._run is not None:
             self._run.summary.update(scores)
             for folder, some in files.items():
@@ -141,12 +142,17 @@ class WandbTracker:
         params: Mapping[str, Any],
         tags: Mapping[str, str],
         description: str,
+        outcome: str = "",
     ) -> Any:
-        """Return the new run of a stage or an experiment; None where it has been ended before."""
+        """Return the new run of a stage or an experiment; None where it has been ended before.
+
+        `outcome` is a digest of an experiment's scores: where other data gave it others, it is written anew.
+        """
         self._note = self._folder / "ended" / f"{self._config_id}-{key}"
-        if self._note.exists():
-            return None
         self._identity = hashlib.sha256(f"{self._config_id} {key}".encode()).hexdigest()[:16]
+        self._noted = " ".join(filter(None, (self._project(), self._identity, outcome)))
+        if self._note.exists() and (not outcome or self._note.read_text(encoding="utf-8") == self._noted):
+            return None
         for unfinished in self._folder.glob(f"offline-run-*-{self._identity}"):
             shutil.rmtree(unfinished)
         datasets = {d.name: {"images": d.images, "digest": d.digest} for d in self._details.datasets}
@@ -196,4 +202,4 @@ class WandbTracker:
         self._run = None
         if not failed:
             self._note.parent.mkdir(parents=True, exist_ok=True)
-            write_text(self._note, f"{self._project()} {self._identity}")
+            write_text(self._note, self._noted)

@@ -412,6 +412,20 @@ def test_a_wrong_value_is_answered_with_its_path_and_what_was_found(over, words)
         parse(base(**over))
 
 
+@pytest.mark.parametrize("size", [0, [32], "32x32", {"source": [32, 32]}])
+def test_a_wrong_size_gets_one_message(size):
+    with pytest.raises(CycadaError) as error:
+        parse(base(data={"size": size}))
+    (line,) = str(error.value).splitlines()[1:]
+    assert line.startswith(f"  data.size: found {size!r}, expected 4 to 65535 pixels: one side such")
+
+
+def test_defaults_without_stages_are_no_unknown_key():
+    with pytest.raises(CycadaError, match="stages: ") as error:
+        parse({**BASE, "stages": [], "defaults": {"steps": 3}})
+    assert "defaults" not in str(error.value)
+
+
 def test_a_missing_key_is_named():
     with refused(r"data\.size: Field required"):
         parse({**BASE, "data": {k: v for k, v in BASE["data"].items() if k != "size"}})

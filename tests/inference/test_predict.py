@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+import time
 
 import numpy as np
 import pytest
@@ -247,6 +249,20 @@ def test_a_list_of_paths(digits, tmp_path, cycada):
     assert len(rows(tmp_path / "out" / "predictions.csv")) == 3
 
 
+def test_a_picture_that_was_changed_is_predicted_again(digits, tmp_path):
+    stage, _, pictures = digits
+    for i, file in enumerate(sorted(pictures.rglob("*.png"))[:2]):
+        shutil.copy(file, tmp_path / f"{i}.png")
+    first = toolkit.predict(stage.folder, tmp_path, tmp_path / "out", by_class=True)
+    assert (first.done, toolkit.predict(stage.folder, tmp_path, tmp_path / "out").done) == (2, 0)
+    time.sleep(0.02)  # times of files have a grain
+    shutil.copy(sorted(pictures.rglob("*.png"))[-1], tmp_path / "0.png")
+    again = toolkit.predict(stage.folder, tmp_path, tmp_path / "out", by_class=True)
+    assert (again.done, again.there) == (1, 1)
+    assert len(list((tmp_path / "out" / "by_class").rglob("0.png"))) == 1
+    assert len(rows(tmp_path / "out" / "predictions.csv")) == 2
+
+
 def test_what_is_refused(digits, scenes, finished, tmp_path, cycada):
     stage, _, pictures = digits
     pixel = next(s for s in finished[0].stages if s.name == "pixel")
@@ -286,6 +302,7 @@ def test_masks_have_the_values_of_their_domain():
 def test_folders_of_classes_have_safe_names():
     names = folder_names(["cat", "a/b", "..", "Cat", "big dog", "x."])
     assert list(names.values()) == ["class_0", "class_1", "class_2", "class_3", "big dog", "class_5"]
+    assert list(folder_names(["a/b", "class_0"]).values()) == ["class_0", "class_1"]
 
 
 def test_a_table_keeps_strange_names(tmp_path):

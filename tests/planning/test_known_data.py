@@ -78,3 +78,21 @@ def test_memory_keeps_nothing_of_a_domain_that_does_not_name_its_files(config, t
     monkeypatch.setattr(domains["optdigits"], "stored_files", Domain.stored_files)
     memory(config).remember(KNOWN)
     assert not (tmp_path / "results" / "cache").exists()
+
+
+def test_memory_forgets_when_a_picture_behind_a_link_was_written_again(tmp_path):
+    picture = tmp_path / "elsewhere" / "cat" / "below" / "0.png"
+    picture.parent.mkdir(parents=True)
+    Image.new("RGB", (8, 8), "red").save(picture)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat").symlink_to(tmp_path / "elsewhere" / "cat")
+    (picture.parent / "back").symlink_to(tmp_path / "elsewhere")
+    spec = {"name": "folder", "train": "photos", "test": "photos", "classes": list("0123456789")}
+    config = tiny_config(
+        data={"source": spec, "target": "optdigits", "root": str(tmp_path)},
+        results=str(tmp_path / "results"),
+    )
+    memory(config).remember(KNOWN)
+    assert memory(config).recall() == KNOWN
+    Image.new("RGB", (8, 8), "blue").save(picture)
+    assert memory(config).recall() is None

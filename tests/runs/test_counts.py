@@ -14,7 +14,7 @@ from helpers.experiments import TINY
 from helpers.paths import REAL_DATA
 from PIL import Image
 
-from cycada.cli.data_check import check_config
+from cycada.cli.data_check import check_config, print_checked
 from cycada.config.schema import parse
 from cycada.core.errors import CycadaError
 from cycada.data import ImageDataset, domains, segmentation_domains
@@ -181,6 +181,38 @@ def test_names_that_differ_in_capitals_alone_and_doubled_pictures_are_warned_of(
 # At data.size.
 
 
+def test_folders_of_a_system_are_no_classes(tmp_path):
+    class_folders(tmp_path)
+    (tmp_path / "source" / "train" / "__MACOSX").mkdir()
+    save(tmp_path / "source" / "train" / "@eaDir" / "cat.jpg")
+    screen = heard(own(tmp_path))
+    assert "source train: 12 images, 3 of 3 classes" in screen.text
+    assert "@eaDir: a hidden folder with 1 picture" in screen.text
+    assert screen.warned == []
+
+
+def test_a_set_without_labels_is_warned_of(tmp_path, capsys):
+    class_folders(tmp_path)
+    test = tmp_path / "target" / "test"
+    for file in list(test.glob("*/*.png")):
+        file.rename(test / file.name)
+    for folder in ("cat", "dog", "emu"):
+        (test / folder).rmdir()
+    (warning,) = heard(own(tmp_path)).warned
+    assert "target test: its images have no labels, so nothing is scored" in warning
+    print_checked(check_config(own(tmp_path), samples=2))
+    assert f"warning: {warning}" in capsys.readouterr().err
+
+
+def test_data_check_warns_of_similar_names_and_of_test_images_that_were_trained_on(tmp_path, capsys):
+    class_folders(tmp_path, classes=("Cat", "cat"))
+    shutil.copy(tmp_path / "source/train/cat/cat0.png", tmp_path / "source/test/cat/again.png")
+    print_checked(check_config(own(tmp_path), samples=2))
+    said = capsys.readouterr().err
+    assert "the classes 'Cat' and 'cat' differ in capitals" in said
+    assert "warning: source test: 1 of 9 pictures are also among the training pictures" in said
+
+
 def test_pictures_are_read_at_the_size_of_the_data(tmp_path):
     board = (np.indices((48, 48)).sum(0) % 2 * 255).astype(np.uint8)
     class_folders(tmp_path, size=(48, 48))
@@ -300,6 +332,13 @@ def test_a_class_that_no_mask_has_is_warned_of(tmp_path):
         f"{name}: no example of 1 of 2 classes: car."
         for name in ("source train", "source test", "target test")
     ]
+
+
+def test_names_in_two_unicode_forms_are_one_pair(tmp_path):
+    train = own_scenes(tmp_path) / "source" / "train"
+    for kind, form in (("images", "NFC"), ("masks", "NFD")):
+        (train / kind / "0.png").rename(train / kind / unicodedata.normalize(form, "caf\u00e9.png"))
+    assert "source train: 3 images, with masks" in heard(scenes_of(tmp_path)).text
 
 
 def test_nothing_but_ignored_pixels_is_refused_or_warned_of(tmp_path):

@@ -70,6 +70,20 @@ def test_tensorboard_has_each_step_once_however_often_it_is_mirrored(tmp_path):
     assert scalars(stage.parent, "final/target/accuracy") == [0]
 
 
+def test_tensorboard_gets_the_scores_of_other_data(tmp_path):
+    it = mirror(tmp_path)
+    for score in (0.25, 0.25, 0.5):
+        it.end({"final/target/accuracy": score})
+        it.measured("s1", tmp_path / "quality.json", {"quality/fid": score})
+    experiment = tmp_path / "tensorboard" / "group/it" / "group/it_seed_0-abc"
+    assert sorted(scalars(experiment, "final/target/accuracy")) == [0, 1, 2]
+    for folder, tag, values in (
+        (experiment, "final/target/accuracy", [0.5, 0.25, 0.5]),
+        (experiment / "source-s1", "quality/fid", [0.25, 0.5]),
+    ):
+        assert [v for _, v in sorted((e.step, e.value) for e in events(folder).Scalars(tag))] == values
+
+
 def test_tensorboard_shows_metrics_parameters_and_pictures(tmp_path):
     it = mirror(tmp_path)
     (tmp_path / "quality.json").write_text("{}")

@@ -84,6 +84,15 @@ def test_wandb_keeps_every_step_once_offline(tmp_path):
     assert [row["loss"] for row in history(stage) if "loss" in row] == [1.0, 0.5]
     assert (stage / "files" / "scores.json").exists()
     assert (runs["group/it seed 0"] / "files/source/grid_0000002.png").exists()
+    it.begin("group/it", 0, "abc", {"git": "1"}, details)
+    it.end({"final/target/accuracy": 0.75})  # of other data
+    (experiment,) = (f for f in (tmp_path / "wandb").glob("offline-run-*") if name_of(f) == "group/it seed 0")
+    assert "0.75" in {
+        item.value_json
+        for record in records(experiment)
+        if record.WhichOneof("record_type") == "summary"
+        for item in record.summary.update
+    }
 
 
 def test_wandb_measured_adds_to_the_run_of_the_stage(tmp_path):

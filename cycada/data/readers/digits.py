@@ -30,6 +30,11 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             return arrays["images"], arrays.get("labels")
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())[:300]
+        if "allow_pickle" in reason:
+            raise CycadaError(
+                f"{path}: found an array of Python objects, expected arrays of numbers. Pictures of "
+                "different sizes become objects: resize them first, or use the domain 'folder'."
+            ) from None
         raise CycadaError(
             f"{path}: not a readable .npz file, it is damaged or of another kind ({reason}). Get it again."
         ) from error

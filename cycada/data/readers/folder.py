@@ -31,6 +31,8 @@ from cycada.data.image_files import ImageFiles, read_ahead
 from cycada.data.picture import (
     SUFFIXES,
     describe_folder,
+    is_hidden,
+    list_everything,
     list_pictures,
     picture_doubts,
     picture_size,
@@ -145,8 +147,7 @@ class Folder(Domain):
 
     @override
     def stored_files(self, root: Path, split: Split) -> list[Path]:
-        folder = root / self.paths[split]
-        return [folder, *sorted(folder.rglob("*"))]
+        return list_everything(root / self.paths[split])
 
     @override
     def load(self, root: Path, split: Split, download: bool) -> ClassificationSet:
@@ -163,7 +164,7 @@ class Folder(Domain):
         if split == "train" and not self.wanted.labels:
             content = list_pictures(folder, recursive=True)
             return [(path, -1) for path in content.pictures], dict(content.left_out)
-        sub_folders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        sub_folders = sorted(p for p in folder.iterdir() if p.is_dir() and not is_hidden(p.name))
         if not sub_folders:
             content = list_pictures(folder)
             return [(path, -1) for path in content.pictures], dict(content.left_out)

@@ -1,0 +1,26 @@
+"""The pictures that a command is given: what is read, and what is named as not read."""
+
+from PIL import Image
+
+from cycada.inference.sources import find_sources
+
+
+def picture(file):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4)).save(file)
+    return file
+
+
+def test_pictures_of_one_s_own_in_the_folder_of_the_results_are_named(tmp_path):
+    picture(tmp_path / "a.png")
+    own = picture(tmp_path / "out" / "own.png")
+    picture(tmp_path / "out" / "masks" / "a.png")
+    found = find_sources(tmp_path, tmp_path / "out")
+    assert [*found.files] == ["a.png"]
+    assert found.left_out == {str(own): "it lies in the folder of the results"}
+
+
+def test_a_list_with_a_byte_order_mark_and_windows_line_ends(tmp_path):
+    first, second = (picture(tmp_path / name) for name in ("a.png", "b\u2028c.png"))
+    (tmp_path / "list.txt").write_bytes(f"\ufeff{first}\r\n{second}\r\n".encode())
+    assert [*find_sources(tmp_path / "list.txt", tmp_path).files.values()] == [first, second]
