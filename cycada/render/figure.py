@@ -15,6 +15,8 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -60,6 +62,7 @@ STYLE: Any = {
     "grid.color": RULE,
     "grid.linewidth": 0.6,
     "figure.facecolor": "none",
+    "figure.edgecolor": "none",
     "axes.facecolor": "none",
     "axes.prop_cycle": cycler(color=COLORS),
     "lines.linewidth": 1.4,
@@ -132,9 +135,9 @@ def as_svg(figure: Figure, key: str) -> str:
     """
     _place(figure)
     file = io.StringIO()
+    figure.dpi = 96  # it matters only for scatter plots, which are the only pixels
     with mpl.rc_context({"svg.hashsalt": key}):
-        # the dpi matter only for scatter plots, which are the only pixels
-        figure.savefig(file, format="svg", transparent=True, dpi=96, metadata={"Date": None})
+        FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})  # `savefig` would draw twice
     return written(compact(file.getvalue(), key))
 
 
@@ -177,7 +180,6 @@ def as_pdf(figure: Figure) -> bytes:
         if isinstance(line, Line2D) and line.get_color() == RULE:
             line.set_color(GREY)
     file = io.BytesIO()
-    figure.savefig(
-        file, format="pdf", transparent=True, dpi=200, metadata={"CreationDate": None, "Producer": None}
-    )
+    figure.dpi = 200
+    FigureCanvasPdf(figure).print_pdf(file, metadata={"CreationDate": None, "Producer": None})
     return file.getvalue()

@@ -28,17 +28,21 @@ def uri(picture: Image.Image) -> str:
         picture = picture.convert("RGB").resize(
             (WIDEST, round(picture.height * WIDEST / picture.width)), Image.Resampling.BOX
         )
-    colors = picture.getcolors(1 << 24) or []
-    rgb = [c for _, c in colors if isinstance(c, tuple)] if picture.mode == "RGB" else []
-    grey = picture.mode in ("L", "1") or (picture.mode == "RGB" and all(c[0] == c[1] == c[2] for c in rgb))
+    grey = picture.mode in ("L", "1") or (picture.mode == "RGB" and _is_grey(picture))
     encodings = [
         ("png", _bytes(picture, "PNG")),
         ("png", _bytes(_in_few_colors(picture, GREYS if grey else COLORS), "PNG")),
     ]
-    if picture.mode == "RGB" and not grey and len(colors) > COLORS:
+    if picture.mode == "RGB" and not grey and picture.getcolors(COLORS) is None:
         encodings.append(("jpeg", _bytes(picture, "JPEG", quality=QUALITY)))
     kind, smallest = min(encodings, key=lambda encoding: len(encoding[1]))
     return f"data:image/{kind};base64,{base64.b64encode(smallest).decode()}"
+
+
+def _is_grey(picture: Image.Image) -> bool:
+    """Return whether red, green and blue are equal at every pixel of an RGB picture."""
+    pixels = np.asarray(picture)
+    return bool((pixels == pixels[..., :1]).all())
 
 
 def _in_few_colors(picture: Image.Image, colors: int) -> Image.Image:

@@ -141,17 +141,22 @@ def _draw_classes(
         columns: The number of columns of the legend.
     """
     figure, axes = new(3.3, 3.2)
-    for _, members, color in groups:
-        for d, (_, marker) in DOMAINS.items():
-            if (domain == d).any():
-                _scatter(axes, points[(domain == d) & np.isin(label, members)], color, marker)
+    members = np.concatenate([np.flatnonzero(np.isin(label, classes)) for _, classes, _ in groups])
+    colors = np.repeat(
+        [color for _, _, color in groups], [np.isin(label, classes).sum() for _, classes, _ in groups]
+    )
+    for d, (_, marker) in DOMAINS.items():
+        if (shown := domain[members] == d).any():
+            _scatter(axes, points[members[shown]], colors[shown].tolist(), marker)
     for name, _, color in groups:  # after all points, which so become one picture
         axes.scatter([], [], s=22, c=color, marker="s", label=plain(name))
     _frame(figure, axes, title, columns)
     return figure
 
 
-def _scatter(axes: Axes, points: np.ndarray, color: str, marker: str, label: str | None = None) -> None:
+def _scatter(
+    axes: Axes, points: np.ndarray, color: str | list[str], marker: str, label: str | None = None
+) -> None:
     thick = 0.8 if marker == "x" else 0
     x, y = points[:, 0], points[:, 1]
     axes.scatter(
