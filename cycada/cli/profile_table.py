@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich.console import Console
 from rich.table import Table
 
+from cycada.core.console import make_plain_console
 from cycada.core.profile import Profile
 
 
@@ -17,7 +17,7 @@ def print_profiles(profiles: Mapping[str, Profile], stderr: bool) -> None:
         profiles: Stage to its profile; empty where every stage was reused, which takes no training.
         stderr: Whether to print to stderr, so that stdout keeps one JSON object.
     """
-    out = Console(highlight=False, stderr=stderr)
+    out = make_plain_console(stderr=stderr)
     if not profiles:
         out.print("There is no profile: no stage was trained.")
         return
