@@ -137,7 +137,8 @@ def as_svg(figure: Figure, key: str) -> str:
     file = io.StringIO()
     figure.dpi = 96  # it matters only for scatter plots, which are the only pixels
     with mpl.rc_context({"svg.hashsalt": key}):
-        FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})  # `savefig` would draw twice
+        # `savefig` would draw twice
+        FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})  # type: ignore[no-untyped-call]
     return written(compact(file.getvalue(), key))
 
 
@@ -181,5 +182,6 @@ def as_pdf(figure: Figure) -> bytes:
             line.set_color(GREY)
     file = io.BytesIO()
     figure.dpi = 200
-    FigureCanvasPdf(figure).print_pdf(file, metadata={"CreationDate": None, "Producer": None})
+    metadata = {"CreationDate": None, "Producer": None}
+    FigureCanvasPdf(figure).print_pdf(file, metadata=metadata)  # type: ignore[no-untyped-call]
     return file.getvalue()
