@@ -9,7 +9,7 @@ from typing import Any
 
 from cycada.config.recipes import find_config
 from cycada.config.schema import is_name
-from cycada.core.errors import CycadaError, nearest, shown
+from cycada.core.errors import CycadaError, list_some, nearest, shown
 from cycada.core.yaml_files import read
 from cycada.report.comparable import incomparable, not_comparable_with
 from cycada.report.record import Record, read_json, relative_path
@@ -66,6 +66,7 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Re
         )
     _check_one_pair(report)
     _choose_reference(report, against)
+    report.notes += _same_runs(report.rows)
     report.notes += (notes := incomparable(report.rows))
     if notes:
         report.not_comparable = not_comparable_with(report.row(report.reference), report.rows)
@@ -248,6 +249,18 @@ def _row(name: str, outcomes: list[Outcome], report: ReportData) -> Variant | No
             "more than the choice of the seed."
         )
     return Variant(name, tuple(sorted(scored, key=lambda o: o.seed)))
+
+
+def _same_runs(rows: Sequence[Variant]) -> list[str]:
+    """Return a sentence for rows that are the same runs, which no test can tell apart."""
+    names: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        names.setdefault(tuple(outcome.last.id for outcome in row.outcomes), []).append(row.name)
+    return [
+        f"The rows {list_some(same, 10)} are the same runs, as their settings are equal."
+        for same in names.values()
+        if len(same) > 1
+    ]
 
 
 def _check_one_pair(report: ReportData) -> None:

@@ -234,6 +234,7 @@ def plan_sweep(path: Path | str, assignments: Sequence[str] = (), seeds: Sequenc
     # one run would count as two in every mean and test
     if twice := sorted({s for s in seeds if seeds.count(s) > 1}):
         raise CycadaError(f"{path}: seeds: found {twice[0]} twice in {list(seeds)}, expected each seed once.")
+    _refuse_set_by_sweep(sweep, path, assignments)
     cells = []
     for label, (data, stage) in _variants(sweep, path, assignments).items():
         plans: list[StagePlan] = []  # they do not depend on the seed
@@ -254,6 +255,27 @@ def plan_sweep(path: Path | str, assignments: Sequence[str] = (), seeds: Sequenc
             "Set results once."
         )
     return SweepPlan(sweep, path, results.pop(), cells, _jobs(cells))
+
+
+SET_BY_SWEEP = {"seed": "seeds stand under `seeds`, or after --seeds", "name": "names come from the rows"}
+"""Keys of an experiment that a sweep sets itself, and how."""
+
+
+def _refuse_set_by_sweep(sweep: Sweep, path: Path, assignments: Sequence[str]) -> None:
+    """Raise CycadaError where a key would have no effect, as the sweep sets it in every run."""
+    places: dict[str, Iterable[str]] = {
+        "set": sweep.set,
+        "vary": sweep.vary,
+        "grid": sweep.grid,
+        **{f"variants.{label}.set": variant.set for label, variant in sweep.variants.items()},
+        "the command line": [assignment.partition("=")[0] for assignment in assignments],
+    }
+    for place, keys in places.items():
+        for key in SET_BY_SWEEP.keys() & set(keys):
+            raise CycadaError(
+                f"{path}: {place}: found '{key}', which would have no effect, as a sweep sets it in every "
+                f"run: {SET_BY_SWEEP[key]}."
+            )
 
 
 def slug(label: str) -> str:

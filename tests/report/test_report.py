@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from cycada.render.table import Table
 from cycada.report import charts
 from cycada.report import tsne as clouds
 from cycada.report.comparable import incomparable
-from cycada.report.gather import gather
+from cycada.report.gather import _same_runs, gather
 from cycada.report.published import flags, incomplete, number_of_runs, published, read_published
 from cycada.report.record import Record
 from cycada.report.report import headline, report
@@ -380,6 +381,14 @@ def test_an_old_run_is_reported_with_what_is_missing(tmp_path):
     assert "<li>Features: No run here stored features." in page, "empty sections are listed with the reason"
     assert '<section id="features">' not in page
     assert 'href="#features"' not in page
+
+
+def test_rows_that_are_the_same_runs_are_said():
+    def row(name, *ids):
+        return Variant(name, tuple(SimpleNamespace(last=SimpleNamespace(id=i)) for i in ids))
+
+    (note,) = _same_runs([row("all", "a", "b"), row("steps=5", "a", "b"), row("steps=6", "a", "c")])
+    assert note == "The rows all, steps=5 are the same runs, as their settings are equal."
 
 
 def test_failed_cells_are_said(tmp_path):

@@ -135,6 +135,8 @@ def test_an_outcome_brings_its_ancestors_and_the_baseline_alone(tmp_path):
         ({"seed": [1]}, "unknown key 'seed'.*seeds"),
         ({"seeds": []}, "seeds"),
         ({"seeds": [1, 0, 1]}, "found 1 twice in .1, 0, 1., expected each seed once"),
+        ({"vary": {"seed": [1, 2]}}, "vary: found 'seed', which would have no effect.*--seeds"),
+        ({"variants": {"a": {"set": {"name": "x"}}}}, "variants.a.set: found 'name'.*no effect"),
         ({"name": "../mine"}, "name: .*letters, digits"),
         ({"vary": {"stages.pixel.steps": []}}, "at least 1 item"),
         ({"base": None}, "no rows"),
