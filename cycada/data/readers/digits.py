@@ -30,7 +30,7 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             return arrays["images"], arrays.get("labels")
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())[:300]
-        if "allow_pickle" in reason:
+        if reason.startswith("Object arrays"):
             raise CycadaError(
                 f"{path}: found an array of Python objects, expected arrays of numbers. Pictures of "
                 "different sizes become objects: resize them first, or use the domain 'folder'."
