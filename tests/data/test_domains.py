@@ -159,6 +159,14 @@ def test_an_unreadable_npz_is_named(tmp_path, kind):
         domains["npz"](train="a.npz", test="a.npz").load(tmp_path, "train", False)
 
 
+def test_pictures_of_different_sizes_in_an_npz_are_called_objects(tmp_path):
+    pictures = np.empty(2, object)
+    pictures[:] = [np.zeros((2, 2)), np.zeros((3, 3))]
+    np.savez(tmp_path / "a.npz", images=pictures, labels=np.arange(2))
+    with refused("a.npz", "Python objects", "resize them"):
+        domains["npz"](train="a.npz", test="a.npz").load(tmp_path, "train", False)
+
+
 def test_an_npy_in_an_npz_s_clothes_is_named(tmp_path):
     with (tmp_path / "a.npz").open("wb") as file:
         np.save(file, noise(3, 4, 4))
