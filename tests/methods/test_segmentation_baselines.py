@@ -336,6 +336,7 @@ TINY = [
         for split in ("train", "test")
     ),
     "stages.dann.networks.d_feat.channels=2",
+    "logging.evaluate_every=2",
     "tracking.kind=none",
 ]
 
