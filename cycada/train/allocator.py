@@ -7,8 +7,8 @@ import sys
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """glibc's numbers of the two settings (malloc.h)."""
-LARGEST = 2**31 - 1
-"""The largest value that mallopt takes, an int: nothing is ever given back."""
+LARGEST_KEPT, MOST_KEPT = 2**25, 2**28
+"""Bytes: a tensor above the first goes back at once; of smaller ones at most the second is kept at the top."""
 
 
 def keep_freed_memory() -> None:
@@ -16,11 +16,11 @@ def keep_freed_memory() -> None:
 
     Every tensor of a training step is otherwise memory that the system maps, clears page by page on first
     use, and takes back a moment later, which costs a tenth or more of a step's time on a CPU. Results do not
-    change. The process keeps the memory of its largest step until it ends.
+    change. Tensors above 32 MiB go back as before, so that a few large ones do not stay for good.
     """
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
     if mallopt is not None:
-        mallopt(MMAP_THRESHOLD, LARGEST)
-        mallopt(TRIM_THRESHOLD, LARGEST)
+        mallopt(MMAP_THRESHOLD, LARGEST_KEPT)
+        mallopt(TRIM_THRESHOLD, MOST_KEPT)
