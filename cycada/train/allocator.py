@@ -8,7 +8,7 @@ import sys
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """glibc's numbers of the two settings (malloc.h)."""
 LARGEST_KEPT, MOST_KEPT = 2**25, 2**28
-"""Bytes: a tensor above the first goes back at once; of smaller ones at most the second is kept at the top."""
+"""Bytes: a tensor above the first goes back at once; of free memory at most the second is kept."""
 
 
 def keep_freed_memory() -> None:
