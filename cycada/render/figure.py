@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from html import escape
+from textwrap import wrap
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -108,9 +109,14 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def short(text: str, length: int = 42) -> str:
-    """Cut text off where a panel's title would run over its edge, and escape it."""
+def short(text: str, length: int) -> str:
+    """Cut text off after `length` characters, and escape it."""
     return plain(text if len(text) <= length else text[: length - 1] + "…")
+
+
+def panel_title(text: str) -> str:
+    """Break a title onto at most two lines that fit a panel, and escape it."""
+    return plain("\n".join(wrap(text, 36, max_lines=2, placeholder=" …")))
 
 
 def panel(figure: Figure, key: str, alt: str) -> Panel:

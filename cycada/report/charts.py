@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cycada.metrics.many_classes import EACH, cut, worst_and_best
-from cycada.render.figure import COLORS, INK, SOURCE, TARGET, new, plain, short
+from cycada.render.figure import COLORS, INK, SOURCE, TARGET, new, panel_title, plain, short
 from cycada.report.drawing import Chart
 from cycada.report.rows import Variant
 from cycada.report.table import TableRow, by_class, mean_by_class
@@ -133,7 +133,7 @@ def _draw_learning_curve(
     figure, axes = new(3.1, 2.1)
     _seeds_and_mean(axes, target, TARGET, "-")
     _seeds_and_mean(axes, source, SOURCE, "--")
-    axes.set(title=short(name), ylim=(low, 103), xlabel="step of the last stage", ylabel=axis)
+    axes.set(title=panel_title(name), ylim=(low, 103), xlabel="step of the last stage", ylabel=axis)
     axes.set_xlim(left=0)
     axes.grid(axis="y")
     return figure
@@ -162,7 +162,7 @@ def _draw_losses(title: str, losses: dict[str, list[Series]]) -> Figure:
     for j, (name, series) in enumerate(losses.items()):
         line = "-" if j < len(COLORS) else "--"
         _seeds_and_mean(axes, series, COLORS[j % len(COLORS)], line, name, thin=False)
-    axes.set(title=short(title), xlabel="step", ylabel="loss", xlim=(0, None), ylim=(0, None))
+    axes.set(title=panel_title(title), xlabel="step", ylabel="loss", xlim=(0, None), ylim=(0, None))
     axes.grid(axis="y")
     figure.legend(loc="outside lower left", ncols=2, handlelength=1.2, columnspacing=1)
     return figure
@@ -193,7 +193,7 @@ def class_bars(rows: Sequence[Variant]) -> list[Chart]:
         )
         make = partial(
             _draw_class_bars,
-            short(row.name, 42 - len(selection)) + selection,
+            panel_title(row.name + selection),
             classes,
             values[:, shown],
             mean[shown],

@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
 from cycada.metrics.many_classes import MANY, coarse, cut, shares, ticks
-from cycada.render.figure import new, plain, short
+from cycada.render.figure import new, panel_title, plain
 from cycada.report.drawing import Chart
 from cycada.report.rows import Variant
 from cycada.report.semantics import SharedTranslation, flips
@@ -45,7 +45,13 @@ def matrix(
     names = [cut(classes[side * i], 14) for i in named]
     more = f"\ncells: the largest\nof {side} x {side} classes" if side > 1 else ""
     make = partial(
-        _draw_matrix, share, named, names, short(title) + more, axes_names, numbers=len(count) <= WRITTEN
+        _draw_matrix,
+        share,
+        named,
+        names,
+        panel_title(title) + more,
+        axes_names,
+        numbers=len(count) <= WRITTEN,
     )
     return Chart(key, alt, make)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cycada.metrics.many_classes import cut
-from cycada.render.figure import COLORS, SOURCE, TARGET, TRANSLATED, new, plain, short
+from cycada.render.figure import COLORS, SOURCE, TARGET, TRANSLATED, new, panel_title, plain
 from cycada.report.cache import NO_CACHE, Cache
 from cycada.report.drawing import Chart
 from cycada.report.record import Record
@@ -178,7 +178,7 @@ def _commonest(label: np.ndarray, most: int, colors: int) -> tuple[list[int], li
 
 
 def _frame(figure: Figure, axes: Axes, title: str, columns: int) -> None:
-    axes.set(title=short(title), xticks=[], yticks=[])
+    axes.set(title=panel_title(title), xticks=[], yticks=[])
     axes.spines[:].set_visible(True)
     figure.legend(
         loc="outside lower center",
