@@ -22,7 +22,7 @@ MOST = 200_000
 """Most values in a config file, with aliases written out."""
 DEEPEST = 100
 """Most levels of nesting."""
-WAYS = (("steps", "epochs"),)
+ALTERNATIVES = (("steps", "epochs"),)
 """Groups of keys that exclude each other: setting one in an upper file removes the others from a lower
 one."""
 
@@ -178,10 +178,10 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     one network are not options of another. `epochs` replaces `steps`, and the other way round.
     """
     replaced = [
-        way
-        for ways in WAYS
-        for way in ways
-        if way not in over and any(over.get(other) is not None for other in ways)
+        key
+        for group in ALTERNATIVES
+        for key in group
+        if key not in over and any(over.get(other) is not None for other in group)
     ]
     result = {key: value for key, value in under.items() if key not in replaced}
     for key, value in over.items():
