@@ -1,5 +1,6 @@
-"""One thread, no telemetry, and a tiny experiment that trains in seconds."""
+"""One thread, no telemetry, few garbage collections, and a tiny experiment that trains in seconds."""
 
+import gc
 import os
 
 from helpers.experiments import CYCADA, tiny_config
@@ -18,6 +19,13 @@ from cycada.report import tsne
 from cycada.runs.run import run
 
 torch.set_num_threads(1)
+gc.set_threshold(20_000, 20, 20)  # the many objects of configs and libraries: a tenth of the suite's time
+
+
+def pytest_collection_finish():
+    """Leave what was imported and collected out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -218,7 +218,9 @@ def _check_one(config: Path, overrides: list[str]) -> None:
         )
         terms = "\n".join(" + ".join(f"{t.weight:g} {t.name}" for t in x.terms) for x in p.phases)
         frozen = f"\nfrozen: {' '.join(p.frozen)}" if p.frozen else ""
-        length = f"{p.stage.steps} x {p.stage.batch}{f': {p.epochs}' if p.epochs else ''}"
+        length = (
+            f"{p.stage.steps} x {p.stage.batch}{f': {p.epochs}' if p.epochs else ''}\n{p.stage.precision}"
+        )
         table.add_row(p.name, p.stage.method, length, phases + frozen, terms)
     make_plain_console().print(table)
 

@@ -16,6 +16,7 @@ from cycada.config.fields import LONGEST, Module, Name, Spec, Strict, is_name, w
 from cycada.config.loading import COMMANDS, read_as
 from cycada.config.mistakes import advice, mistakes
 from cycada.config.optimizers import OptimizerConfig, Rate, ScheduleConfig
+from cycada.config.precision import replace_auto
 from cycada.config.settings import EvaluationConfig, Logging, Tracking
 from cycada.config.stages import AugmentConfig, Loss, RampConfig, Stage
 from cycada.core.bounds import Home, Seed, Whole, known_device
@@ -126,7 +127,7 @@ class Config(Strict):
     @model_validator(mode="before")
     @classmethod
     def _defaults_and_removals(cls, data: Any) -> Any:
-        """Merge every stage over `defaults:`, and drop stages that are null."""
+        """Merge every stage over `defaults:`, drop stages that are null, and replace `precision: auto`."""
         if not isinstance(data, Mapping):
             return data
         data = dict(data)
@@ -136,7 +137,7 @@ class Config(Strict):
         if not isinstance(defaults, Mapping):
             raise ValueError(f"defaults: found {shown(defaults)}, expected a mapping of stage keys.")
         data["stages"] = {
-            k: merge(defaults, v) if isinstance(v, Mapping) else v
+            k: replace_auto(merge(defaults, v), data.get("device", "auto")) if isinstance(v, Mapping) else v
             for k, v in data["stages"].items()
             if v is not None
         }

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cycada.config.fields import Spec, Strict, without_null
 from cycada.config.optimizers import OptimizerConfig, ScheduleConfig
+from cycada.config.precision import Precision
 from cycada.core.bounds import Angle, Below1, Count, Index, NonNegative, Part, Positive, Share, Shear
 from cycada.core.sizes import Shape, Size
 
@@ -158,9 +159,11 @@ class Stage(Strict):
     schedules: dict[str, ScheduleConfig] = Field(
         {}, description="Learning-rate schedules of single phases, by phase, in place of `schedule`."
     )
-    precision: Literal["fp32", "bf16"] = Field(
+    precision: Precision = Field(
         "fp32",
-        description="Floating-point precision of the forward passes: 32 bits, or bfloat16 by autocast.",
+        description="Floating-point precision of the forward passes: 32 bits, or bfloat16 by autocast. "
+        "`auto` takes `bf16` on a GPU and on a processor that has instructions for it (AMX or AVX512-BF16), "
+        "else `fp32`; ids and run folders hold which of the two it was.",
     )
     augment: AugmentConfig | None = Field(
         None, description="Augmentation of the training images; null for none."

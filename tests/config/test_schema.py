@@ -635,9 +635,10 @@ BEST_QUICK = {
 }
 
 
-def test_stages_that_have_been_trained_keep_their_ids():
+def test_stages_that_have_been_trained_keep_their_ids(monkeypatch):
     """An option that a method gets later, at its default, must not send people to train again what they have
     trained."""
+    monkeypatch.setattr("cycada.core.cpu.computes_bf16", lambda: True)
     plans = plan(load(CONFIGS / "digits/mnist_usps/best_quick.yaml"))
     assert {p.name: p.recipe() for p in plans} == BEST_QUICK
 

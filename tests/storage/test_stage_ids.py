@@ -1,8 +1,8 @@
 """The ids of every stage of every shipped config are frozen.
 
 A change here means that everybody's finished stages train anew. The data are not read: their fingerprint is a
-constant, and epochs are those of the official sets. Where an id has to change, run
-`PYTHONPATH=tests python tests/storage/test_stage_ids.py` and say in the commit why.
+constant, epochs are those of the official sets, and the processor is one with instructions for bf16. Where an
+id has to change, run `PYTHONPATH=tests python tests/storage/test_stage_ids.py` and say in the commit why.
 """
 
 import json
@@ -13,6 +13,7 @@ import pytest
 from helpers.paths import CONFIGS
 
 from cycada.config.schema import load
+from cycada.core import cpu
 from cycada.core.yaml_files import read
 from cycada.planning.plan import plan
 from cycada.storage import identity
@@ -34,6 +35,11 @@ def stage_ids(path):
 
 
 @pytest.fixture(autouse=True)
+def the_processor_computes_bf16(monkeypatch):
+    monkeypatch.setattr(cpu, "computes_bf16", lambda: True)
+
+
+@pytest.fixture(autouse=True)
 def no_pairs_are_read(monkeypatch):
     monkeypatch.setattr(
         identity,
@@ -52,5 +58,6 @@ def test_stage_ids_are_those_that_were_frozen(name):
 
 
 if __name__ == "__main__":
+    cpu.computes_bf16 = lambda: True
     identity.true_translations = lambda plan, datasets: SimpleNamespace(fingerprint=lambda labels: "1" * 16)
     FROZEN.write_text(json.dumps({name: stage_ids(CONFIGS / name) for name in EXPERIMENTS}, indent=1) + "\n")
