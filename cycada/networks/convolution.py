@@ -32,7 +32,7 @@ class Conv2d(nn.Conv2d):
 
     The choice depends on shapes and the processor alone and never on a measured time: so the same training on
     the same kind of machine gives the same numbers, also when it is resumed.
-    `python -m experiments.throughput --convolutions` measures both.
+    `python -m experiments.arithmetic` measures both.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,7 +41,9 @@ class Conv2d(nn.Conv2d):
             return super().forward(x)
         dtype = torch.get_autocast_dtype("cpu")
         bias = None if self.bias is None else self.bias.to(dtype)
-        return convolve_patches(x.to(dtype), self.weight.to(dtype), bias, self.stride, self._pads)
+        return convolve_patches(
+            x.to(dtype), self.weight.to(dtype), bias, (self.stride[0], self.stride[1]), self._pads
+        )
 
     def takes_patches(self, x: Tensor) -> bool:
         """Return whether maps (N, in_channels, H, W) are convolved by patches."""
@@ -69,7 +71,7 @@ class Conv2d(nn.Conv2d):
 
 
 def _is_traced() -> bool:
-    return torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.onnx.is_in_onnx_export()
+    return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
 
 
 def convolve_patches(

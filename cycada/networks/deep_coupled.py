@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from cycada.core.bounds import Width
 from cycada.networks.blocks import init_cyclegan
-from cycada.networks.coupled import NOISE, PairDiscriminatorOutput, Shape, Side, apply_heads, build_heads
 from cycada.networks.convolution import Conv2d
+from cycada.networks.coupled import NOISE, PairDiscriminatorOutput, Shape, Side, apply_heads, build_heads
 from cycada.networks.registries import pair_discriminators, pair_generators
 
 LEAST = 4
