@@ -197,6 +197,7 @@ def _check_one(config: Path, overrides: list[str]) -> None:
     from cycada.planning.idle import find_idle_settings
     from cycada.planning.plan import plan
     from cycada.planning.rehearsal import rehearse
+    from cycada.planning.slow import find_slow_settings
     from cycada.tracking.open_tracker import check_trackers
 
     parsed = configs.load(config, overrides)
@@ -204,7 +205,8 @@ def _check_one(config: Path, overrides: list[str]) -> None:
     check_trackers(parsed.tracking.kinds)
     for stage in plans:
         rehearse(parsed, stage)
-    for warning in [*find_idle_settings(parsed, plans), *find_absent_resources(parsed, plans)]:
+    findings = (find_idle_settings, find_absent_resources, find_slow_settings)
+    for warning in (warning for find in findings for warning in find(parsed, plans)):
         Progress().warn(f"{config}: {warning}")
     table = Table(
         title=f"{parsed.name}: {parsed.data.source.name} -> {parsed.data.target.name}", show_lines=True

@@ -15,6 +15,7 @@ from cycada.core.files import warn_if_read_only, write_text
 from cycada.core.profile import Profile
 from cycada.core.progress import Progress
 from cycada.core.sources import toolkit_digest
+from cycada.planning.slow import find_slow_settings
 from cycada.runs import run as runs
 from cycada.runs.run import Products, Summary
 from cycada.storage.store import RunFolder, environment
@@ -75,7 +76,10 @@ def sweep(
         CycadaError: For mistakes in the sweep, its experiments or the data.
         Interrupted: After Ctrl-C, when all that ran is saved.
     """
-    planned = plan_sweep(file, assignments, seeds)
+    planned, screen = plan_sweep(file, assignments, seeds), screen or Progress(quiet=True)
+    unfinished = [job.plan for job in planned.jobs.values() if not job.folder.done]
+    for warning in find_slow_settings(planned.cells[0].config, unfinished) if not cluster else ():
+        screen.warn(warning)
     launcher = make_launcher(cluster, jobs, planned.results / "sweeps" / "logs", planned.sweep.cluster)
     return run_sweep(planned, launcher, screen, PRODUCTS)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cycada.core.bounds import Width
 from cycada.networks.blocks import init_cyclegan
+from cycada.networks.convolution import Conv2d
 from cycada.networks.coupled import NOISE, PairDiscriminatorOutput, Shape, Side, apply_heads, build_heads
 from cycada.networks.registries import pair_discriminators, pair_generators
 
@@ -107,7 +108,7 @@ class DeepPairDiscriminator(nn.Module):
         modules: list[nn.Module] = []
         for into, out in pairwise(widths):
             modules += [
-                nn.Conv2d(into, out, 4, 2, 1, bias=False),
+                Conv2d(into, out, 4, 2, 1, bias=False),
                 nn.BatchNorm2d(out),
                 nn.LeakyReLU(0.2, inplace=True),
             ]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from cycada.core.bounds import Depth, Index, Width
 from cycada.core.errors import CycadaError
 from cycada.networks.blocks import Norm, init_cyclegan, norm_layer
+from cycada.networks.convolution import Conv2d
 from cycada.networks.registries import discriminators
 
 
@@ -62,7 +63,7 @@ class PatchGan(nn.Module):
         ]
         for i in range(1, layers + 1):
             modules += [
-                nn.Conv2d(widths[i - 1], widths[i], 4, strides[i], 1, bias=norm != "batch"),
+                Conv2d(widths[i - 1], widths[i], 4, strides[i], 1, bias=norm != "batch"),
                 norm_layer(norm, widths[i]),
                 nn.LeakyReLU(0.2, inplace=True),
             ]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from cycada.core.bounds import Below1, Depth, Width
 from cycada.core.errors import CycadaError
+from cycada.networks.convolution import Conv2d
 from cycada.networks.registries import feature_discriminators
 
 RELEASE_FEATURES = 4096
@@ -75,7 +76,7 @@ class PatchDiscriminator(nn.Module):
         widths = [inputs, *(channels * min(2**i, 8) for i in range(layers))]
         modules: list[nn.Module] = []
         for into, out in pairwise(widths):
-            modules += [nn.Conv2d(into, out, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+            modules += [Conv2d(into, out, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
         self.body = nn.Sequential(*modules, nn.Conv2d(widths[-1], 2, 4, 2, 1))
 
     def forward(self, x: Tensor) -> Tensor:

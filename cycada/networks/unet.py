@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from cycada.core.bounds import Below1, Depth, Width
 from cycada.networks.blocks import Norm, init_cyclegan, norm_layer
+from cycada.networks.convolution import Conv2d
 from cycada.networks.registries import generators
 
 DROPPED = 3
@@ -55,7 +56,7 @@ class UnetGenerator(nn.Module):
             self.down.append(
                 nn.Sequential(
                     nn.Identity() if i == 0 else nn.LeakyReLU(0.2),
-                    nn.Conv2d(into, width, 4, stride=2, padding=1, bias=bias or not normed),
+                    Conv2d(into, width, 4, stride=2, padding=1, bias=bias or not normed),
                     norm_layer(norm, width) if normed else nn.Identity(),
                 )
             )

@@ -76,8 +76,8 @@ _BYTES: dict[str, float] = {}
 
 def _rehearse(config: Config, plan: StagePlan) -> float:
     """Run the rehearsal and return the bytes of the training step."""
-    specs = {role: _from_scratch(spec, role) for role, spec in plan.specs.items()}
-    uncompiled = replace(plan, specs=specs, stage=plan.stage.model_copy(update={"compile": False}))
+    plan = from_scratch(plan)
+    uncompiled = replace(plan, stage=plan.stage.model_copy(update={"compile": False}))
     with torch.random.fork_rng(devices=[]):
         if _pixels(config, plan) <= FEW:
             rehearsal = _Rehearsal(config, uncompiled, torch.device("cpu"))
@@ -308,6 +308,11 @@ class _SavedTensors(torch.autograd.graph.saved_tensors_hooks):
 
 def _bytes(tensors: Any) -> float:
     return float(sum(t.numel() * t.element_size() for t in tensors))
+
+
+def from_scratch(plan: StagePlan) -> StagePlan:
+    """Return a stage whose networks start from no file and no download, and are otherwise the same."""
+    return replace(plan, specs={role: _from_scratch(spec, role) for role, spec in plan.specs.items()})
 
 
 def _from_scratch(spec: Spec, role: str) -> Spec:

@@ -22,6 +22,7 @@ from cycada.planning.build import Datasets, check_labels, load_datasets
 from cycada.planning.known_data import DataMemory, KnownData
 from cycada.planning.plan import StagePlan, load_plugins, plan, replace_epochs_by_steps
 from cycada.planning.rehearsal import memory_of, rehearse
+from cycada.planning.slow import find_slow_settings
 from cycada.runs.counts import check_masks, report_sets
 from cycada.runs.stage import StageContext, StageResult, run_stage
 from cycada.runs.unfinished import find_unfinished
@@ -112,6 +113,9 @@ def run(
     if tracker is None:
         kinds = config.tracking.kinds if main else ()
         tracker = open_tracker(kinds, config.tracking.uri, config.results, screen.warn)
+        if main and not _summary_file(config).exists():
+            for warning in find_slow_settings(config, plan(config)):
+                screen.warn(warning)
     summary = run_stages(config, tracker, screen, variant, products, profiles)
     if main:
         file = _summary_file(config)

@@ -18,6 +18,7 @@ def test_every_part_of_the_machine_is_named(tmp_path):
         "python",
         "torch",
         "device",
+        "bf16",
         "threads",
         "memory",
         "disk",

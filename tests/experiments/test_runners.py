@@ -1,6 +1,7 @@
 """Runners of the papers' experiments, each with tiny settings, or to its dry run without its data."""
 
 import json
+import time
 
 import pytest
 import yaml
@@ -9,13 +10,14 @@ from helpers.experiments import CYCADA, TINY, write_config
 import cycada
 from cycada.core.errors import CycadaError
 from cycada.image_quality.files import command_without_places
-from cycada.runs.throughput import flops_per_pair, random_training
+from cycada.runs.throughput import compare, drop_terms, each_stage, flops_per_pair, random_training
 from cycada.sweeps.compose import compose_ablation, compose_baselines, save_sweep
 from cycada.sweeps.plan import load_sweep
 from cycada.train.device import Device
 from experiments import (
     _recipes,
     ablation,
+    arithmetic,
     baselines,
     gta5_cityscapes,
     smoke_gta5,
@@ -24,7 +26,7 @@ from experiments import (
     translation,
 )
 
-RUNNERS = (ablation, baselines, gta5_cityscapes, smoke_gta5, svhn_mnist, throughput, translation)
+RUNNERS = (ablation, arithmetic, baselines, gta5_cityscapes, smoke_gta5, svhn_mnist, throughput, translation)
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def test_every_runner_has_help_and_is_short(runner, capsys):
     assert ended.value.code == 0
     assert f"python -m {runner.__name__}" in capsys.readouterr().out
     with open(runner.__file__) as file:
-        assert len(file.readlines()) < 80
+        assert len(file.readlines()) < 140
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,21 @@ def test_the_step_whose_speed_is_measured_runs_and_is_counted():
             "d": {"name": "patchgan", "channels": 4, "layers": 2},
         },
     }
-    assert flops_per_pair(random_training(cycada.parse(small), 10, Device.find("cpu"))) > 1e6
+    (step,) = drop_terms(small, {"all terms": ()})
+    assert flops_per_pair(random_training(step, Device.find("cpu"))) > 1e6
+    compared = compare(step, lambda batch, precision: lambda: time.sleep(0.01), 0.01)
+    assert compared["other"] < 2 / 0.01
+    assert compared["lowest"] <= compared["ratio"] <= compared["highest"]
+
+
+@pytest.mark.parametrize("recipe", ["demo", "segmentation/streets/quick", "translation/facades/pix2pix"])
+def test_random_training_takes_a_step_of_every_stage_of_a_recipe_without_its_data(recipe):
+    config = cycada.load_config(
+        recipe, ["defaults.batch=2", "networks.g.channels=4", "networks.d.channels=4"]
+    )
+    for step in each_stage(config):
+        training = random_training(step.changed(batch=2, precision="fp32"), Device.find("cpu"))
+        assert flops_per_pair(training) > 0
 
 
 @pytest.mark.trains

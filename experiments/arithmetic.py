@@ -1,0 +1,43 @@
+"""Measure what this machine computes in a second, and whether convolutions by patches pay on it.
+
+    python -m experiments.arithmetic [--batch 64] [--seconds 2] [--threads N]
+
+First products of matrices in fp32 and bf16; then, on the CPU in bf16, the convolutions of a discriminator by
+the library and by patches, forward and both gradients, beside what the rule of `cycada.networks.convolution`
+chooses. The rule should choose patches where they are faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import torch
+
+from cycada.cli.entry import run_command
+from cycada.runs.arithmetic import matrix_rate, measure_convolutions
+from cycada.train.device import Device
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=2, help="measured for each number")
+    parser.add_argument("--threads", type=int, help="threads of PyTorch; by default its own choice")
+    options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    device = Device.find("auto")
+    fp32, bf16 = matrix_rate(device, "fp32", options.seconds), matrix_rate(device, "bf16", options.seconds)
+    print(f"{device.describe()}: matrices at {fp32:.1f} GFLOP/s in fp32, {bf16:.1f} in bf16")
+    print(f"{'convolution, bf16, GFLOP/s':<32} {'library':>8} {'patches':>8}   chosen")
+    for row in measure_convolutions(options.batch, options.seconds):
+        chosen = "patches" if row["takes_patches"] else "library"
+        print(f"{row['layer']:<32} {row['library']:>8.1f} {row['patches']:>8.1f}   {chosen}", flush=True)
+
+
+if __name__ == "__main__":
+    run_command(main)
