@@ -100,7 +100,7 @@ def _torch() -> Iterator[Finding]:
         "bf16",
         "computed by the device"
         if in_bf16
-        else "not computed by this processor, 6 to 11 times slower than fp32: defaults.precision=fp32",
+        else "not computed by this processor, 6 to 11 times slower than fp32; `precision: auto` takes fp32",
     )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Finding("threads", f"{torch.get_num_threads()} of PyTorch, on {cores} cores")

@@ -20,7 +20,7 @@ def old_processor(monkeypatch):
 def test_find_slow_settings_names_the_stages_in_bf16_and_the_setting_that_helps(old_processor):
     (sentence,) = find(defaults={"precision": "bf16"})
     assert f"bf16 in {', '.join(tiny_config().stages)}," in sentence
-    assert "defaults.precision=fp32" in sentence
+    assert "`precision: auto`" in sentence
     assert find(defaults={"precision": "fp32"}) == []
 
 
