@@ -79,7 +79,8 @@ def evaluate_stage(
         nets: The stage's networks.
         datasets: Both domains' images.
         device: Where to compute.
-        images: The folder for the pictures of this step, or None for no pictures.
+        images: The folder for the pictures of this step, or None for no pictures. Confusion matrices, which
+            take the longest to draw, are drawn after the last step alone.
         step: The number of the step, for the names of the pictures.
 
     Raises:
@@ -131,7 +132,7 @@ def evaluate_stage(
             )
     criteria = {name: round(value, 6) for name, value in criteria.items()}
     if images:
-        for side, confusion in counts.items():
+        for side, confusion in counts.items() if step == plan.stage.steps else ():
             draw_confusion(
                 confusion,
                 datasets.classes,
