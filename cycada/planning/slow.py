@@ -24,6 +24,6 @@ def find_slow_settings(config: Config, plans: Sequence[StagePlan]) -> list[str]:
         return []
     return [
         f"precision: found bf16 in {', '.join(stages)}, and this processor has no instructions for it (AMX "
-        f"or AVX512-BF16): a step takes 6 to 11 times as long as in fp32. defaults.precision=fp32 changes it, "
-        f"and the ids of the runs with it."
+        f"or AVX512-BF16): a step takes 6 to 11 times as long as in fp32. defaults.precision=fp32 changes "
+        f"it, and the ids of the runs with it."
     ]
