@@ -28,14 +28,15 @@ class Strict(BaseModel):
     def _known_keys(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
+        fields = cls.model_fields
         for key in data:
-            if key not in cls.model_fields:
-                raise ValueError(f"unknown key {shown(key)}.{nearest(key, cls.model_fields)}")
-        kept = {k: v for k, v in data.items() if v is not None or takes_none(cls.model_fields[k].annotation)}
+            if key not in fields:
+                raise ValueError(f"unknown key {shown(key)}.{nearest(key, fields)}")
+        kept = {k: v for k, v in data.items() if v is not None or takes_none(fields[k].annotation)}
         if not cls.null_removes_entries:
             return kept
         return {
-            k: without_null(v) if typing.get_origin(cls.model_fields[k].annotation) is dict else v
+            k: without_null(v) if typing.get_origin(fields[k].annotation) is dict else v
             for k, v in kept.items()
         }
 

@@ -17,6 +17,7 @@ from cycada.config.schema import Config, Strict
 from cycada.core.bounds import NonNegative, PathText, Seed
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.files import shorten_name
+from cycada.core.registry import typed
 from cycada.core.yaml_files import merge, override, put
 from cycada.losses import losses
 from cycada.planning.build import Datasets, load_datasets
@@ -230,19 +231,17 @@ def plan_sweep(path: Path | str, assignments: Sequence[str] = (), seeds: Sequenc
     """
     path = find_config(path)
     sweep = load_sweep(path)
-    seeds = seeds or sweep.seeds
+    seeds = [typed(seed, Seed, f"{path}: seeds") for seed in seeds or sweep.seeds]
     # one run would count as two in every mean and test
     if twice := sorted({s for s in seeds if seeds.count(s) > 1}):
         raise CycadaError(f"{path}: seeds: found {twice[0]} twice in {list(seeds)}, expected each seed once.")
     _refuse_set_by_sweep(sweep, path, assignments)
     cells = []
     for label, (data, stage) in _variants(sweep, path, assignments).items():
-        plans: list[StagePlan] = []  # they do not depend on the seed
-        for seed in seeds:
-            named = data | {"seed": seed, "name": f"{sweep.name}/{slug(label)}"}
-            config = _needed_stages(label, configs.parse(named, f"{path}, '{label}'"), stage)
-            plans = plans or plan(config)
-            cells.append(Cell(label, seed, config, plans))
+        named = data | {"name": f"{sweep.name}/{slug(label)}"}
+        config = _needed_stages(label, configs.parse(named, f"{path}, '{label}'"), stage)
+        plans = plan(config)  # nothing but the seed differs among a row's cells
+        cells += [Cell(label, s, config.model_copy(update={"seed": s}), plans) for s in seeds]
     compare = sweep.compare_to
     if compare is not None and compare not in {c.variant for c in cells}:
         raise CycadaError(
@@ -435,14 +434,14 @@ def _jobs(cells: list[Cell]) -> dict[str, Job]:
     """Return every stage once, by id, and fill in the ids of the cells."""
     jobs: dict[str, Job] = {}
     known: dict[str, Datasets | KnownData] = {}
+    keys: dict[int, str] = {}  # the cells of a row share one object
     devices: dict[str, Device] = {}
     for cell in cells:
-        name = cell.config.device
+        name, data = cell.config.device, cell.config.data
         device = devices.get(name) or devices.setdefault(name, Device.find(name))
-        key = configs.digest(cell.config.data.model_dump(mode="json"))
+        key = keys.get(id(data)) or keys.setdefault(id(data), configs.digest(data.model_dump(mode="json")))
         if key not in known:
-            found = DataMemory(cell.config, cell.plans).recall()
-            known[key] = found or load_datasets(cell.config, cell.plans, device)
+            known[key] = _load(cell, device)
         for p in cell.plans:
             identity = stage_id(cell.config, p, cell.ids, known[key], device)
             if identity not in jobs:
@@ -452,3 +451,13 @@ def _jobs(cells: list[Cell]) -> dict[str, Job]:
                 jobs[identity] = Job(identity, _cut(cell.config, cell.config.ancestors(p.name)), p, parents)
             cell.ids[p.name] = identity
     return jobs
+
+
+def _load(cell: Cell, device: Device) -> Datasets | KnownData:
+    """Return what is known of a cell's data, after they were read where nothing is known yet."""
+    memory = DataMemory(cell.config, cell.plans)
+    if found := memory.recall():
+        return found
+    datasets = load_datasets(cell.config, cell.plans, device)
+    memory.remember(KnownData.of(datasets))
+    return datasets

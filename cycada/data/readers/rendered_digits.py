@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def draw_digit(digit: int, rng: np.random.Generator, fonts: list[str], size: int
         (size, size) uint8.
     """
     side = 4 * size
-    font = ImageFont.truetype(fonts[rng.integers(len(fonts))], int(side * rng.uniform(0.75, 1.0)))
+    font = _open_font(fonts[rng.integers(len(fonts))], int(side * rng.uniform(0.75, 1.0)))
     canvas = Image.new("L", (side, side))
     ImageDraw.Draw(canvas).text((side / 2, side / 2), str(digit), fill=255, font=font, anchor="mm")
     angle, shear = np.deg2rad(rng.uniform(-12, 12)), rng.uniform(-0.2, 0.2)
@@ -62,6 +63,10 @@ def draw_digit(digit: int, rng: np.random.Generator, fonts: list[str], size: int
         Image.Resampling.BILINEAR,
     )
     return np.asarray(moved.resize((size, size), Image.Resampling.BOX))
+
+
+_open_font = lru_cache(1_000)(ImageFont.truetype)
+"""Open a font file in a size; all fonts in all sizes of one image size stay open, as opening takes long."""
 
 
 @domains("rendered_digits")
