@@ -36,7 +36,7 @@ FEATURES = 100_000
 """Largest size of all features in a record, in bytes before compression; of larger ones the A-distances are
 kept."""
 LOSSES = 200
-"""Most rows of metrics.jsonl without scores; of more, rows at even distances are kept. Evaluations all are."""
+"""Most rows of metrics.jsonl without scores that are kept, at even distances; rows with scores all are."""
 KEPT_KEYS = re.compile(r"step|loss/.+|selection/.+|(source|target)/[^/]+|target/class_iou/.+")
 """Keys of metrics.jsonl that reports read."""
 COPIED = ("scores.json", "confusion.json", "drift.json")

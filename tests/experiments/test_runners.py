@@ -18,13 +18,14 @@ from experiments import (
     ablation,
     baselines,
     gta5_cityscapes,
+    results,
     smoke_gta5,
     svhn_mnist,
     throughput,
     translation,
 )
 
-RUNNERS = (ablation, baselines, gta5_cityscapes, smoke_gta5, svhn_mnist, throughput, translation)
+RUNNERS = (ablation, baselines, gta5_cityscapes, results, smoke_gta5, svhn_mnist, throughput, translation)
 
 
 @pytest.fixture
