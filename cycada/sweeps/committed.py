@@ -102,7 +102,7 @@ class CommittedReport:
             results: The folder of all results.
             assignments: Settings over every experiment, as in `data.root=DATA`.
         """
-        settings = ["data.download=false", *assignments, f"results={results}"]
+        settings = [*assignments, f"results={results}"]
         try:
             return CommittedReport(name, source, results, source.plan(settings))
         except Absent as error:

@@ -6,8 +6,9 @@ import shutil
 import pytest
 import yaml
 from helpers.experiments import write_config
+from helpers.paths import ROOT
 
-from cycada.core.errors import CycadaError
+from cycada.core.errors import Absent, CycadaError
 from cycada.core.progress import Progress
 from cycada.runs.records import size_of
 from cycada.storage.store import RunFolder
@@ -20,7 +21,7 @@ STAGES = {"source": {"method": "source_only"}, "dann": {"method": "dann", "init"
 SWEEP = {
     "name": "tiny_sweep",
     "experiment": "tiny.yaml",
-    "seeds": [0, 1, 2],
+    "seeds": [0, 1],
     "settled_on": [0],
     "base": "DANN",
     "variants": {"slow": {"set": {"stages": {"dann": {"optimizer": {"lr": 1e-5}}}}}},
@@ -32,7 +33,7 @@ def write_files(folder):
     (folder / "sweep.yaml").write_text(yaml.safe_dump(SWEEP, sort_keys=False))
     sources = {
         "swept": {"sweep": str(folder / "sweep.yaml")},
-        "seeds": {"experiment": str(folder / "tiny.yaml"), "seeds": [1, 2]},
+        "seeds": {"experiment": str(folder / "tiny.yaml"), "seeds": [1]},
     }
     (folder / "results").mkdir()
     (folder / "results" / "reports.yaml").write_text(yaml.safe_dump(sources))
@@ -52,10 +53,12 @@ def check(folder, capsys, *words):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Both reports, made by the runner with two processes; without the run folders."""
+    """Both reports, made by the runner, which trains in another process; without charts and run folders."""
     folder = tmp_path_factory.mktemp("made")
     write_files(folder)
-    runner.main(["--reports", str(folder / "results" / "reports.yaml")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cycada.report.report.sections", lambda *_: [])
+        runner.main(["--jobs", "1", "--reports", str(folder / "results" / "reports.yaml")])
     runs = {path.name for path in (folder / "results" / "runs").iterdir() if path.is_dir()}
     for gone in ("runs", "sweeps", "experiments", "cache"):
         shutil.rmtree(folder / "results" / gone)
@@ -76,9 +79,15 @@ def test_what_was_never_made_is_stale(tmp_path, capsys):
     code, printed = check(tmp_path, capsys)
     assert code == 1
     assert [line.partition(":")[0] for line in printed] == ["seeds", "swept"]
-    assert "4 of 4 cells have no sound record of today's settings, first DANN, seed 1" in printed[1]
-    assert "6 stages to train, for how long is not known, with 2 at a time" in printed[1]
+    assert "2 of 2 cells have no sound record of today's settings, first DANN, seed 1" in printed[1]
+    assert "3 stages to train, for how long is not known, with 2 at a time" in printed[1]
     assert not [path for path in (tmp_path / "results").iterdir() if path.name in ("runs", "reports")]
+
+
+def test_every_committed_report_is_listed():
+    listed = read_sources(ROOT / "results" / "reports.yaml")
+    assert set(listed) == {path.parent.name for path in (ROOT / "results" / "reports").glob("*/table.json")}
+    assert all((ROOT / source.file).is_file() for source in listed.values())
 
 
 @pytest.mark.parametrize(
@@ -102,7 +111,7 @@ def test_made_reports_are_current_without_run_folders(made, capsys):
     assert check(folder, capsys) == (0, ["seeds: current", "swept: current"])
     records = [RunFolder(path) for path in (folder / "results" / "records" / "runs").iterdir()]
     assert {record.id for record in records} == runs, "each stage once; those of seed 0 were not trained"
-    assert len(runs) == 2 * (1 + 2)
+    assert len(runs) == 1 + 2
     assert max(map(size_of, records)) < 100_000
     table = json.loads((folder / "results" / "reports" / "swept" / "table.json").read_text())
     assert [row["name"] for row in table["rows"]] == ["source only", "DANN", "slow"]
@@ -117,7 +126,7 @@ def test_made_reports_are_current_without_run_folders(made, capsys):
 def test_a_changed_config_makes_a_report_stale(copied, capsys):
     code, printed = check(copied, capsys, "--set", "stages.dann.steps=21")
     assert code == 1
-    assert "2 of 2 cells have no sound record" in printed[0]
+    assert "1 of 1 cells have no sound record" in printed[0]
     (copied / "sweep.yaml").write_text(
         yaml.safe_dump({**SWEEP, "variants": {"renamed": SWEEP["variants"]["slow"]}})
     )
@@ -144,13 +153,13 @@ def test_a_table_of_other_runs_is_stale(copied, capsys):
 def test_only_cells_without_a_sound_record_are_trained_again(copied):
     report = find(copied)
     cell = report.planned.reported_cells[-1]
-    assert (cell.variant, cell.seed) == ("slow", 2)
+    assert (cell.variant, cell.seed) == ("slow", 1)
     file = report.records / "runs" / cell.ids["dann"] / "scores.json"
     before = json.loads(file.read_text())
     file.write_text("{}")
     report = find(copied)
-    assert [(c.variant, c.seed) for c in report.unrecorded] == [("slow", 2)]
-    assert "about 0 minutes with 2 at a time" in report.describe(2), "records say how long a stage takes"
+    assert [(c.variant, c.seed) for c in report.unrecorded] == [("slow", 1)]
+    assert "2 stages to train, about " in report.describe(2), "records say how long a stage takes"
     assert report.train(InProcess(), Progress(quiet=True)) == []
     assert {path.parent.name for path in (copied / "results" / "runs").glob("*/done")} == set(
         cell.ids.values()
@@ -160,9 +169,28 @@ def test_only_cells_without_a_sound_record_are_trained_again(copied):
 
 
 @pytest.mark.trains
-def test_a_failed_cell_is_said_and_the_report_stays(copied, capsys):
+def test_a_failed_cell_is_said_and_the_report_stays(copied):
+    report = find(copied, "seeds")
+    damaged = report.planned.cells[0].ids["source"]
+    shutil.rmtree(report.records / "runs" / damaged)
+    (copied / "results" / "runs" / damaged).mkdir(parents=True)
+    done = {"finished": "now", "files": {"weights.safetensors": "0"}}
+    (copied / "results" / "runs" / damaged / "done").write_text(json.dumps(done))
     table = (copied / "results" / "reports" / "seeds" / "table.json").read_bytes()
-    words = ["seeds", "--reports", str(copied / "results" / "reports.yaml"), "--jobs", "1"]
-    with pytest.raises(CycadaError, match=r"seeds: tiny, seed 1: .*inf|nan|finite"):
-        runner.main([*words, "--set", "stages.dann.optimizer.lr=1.0e+30"])
+    with pytest.raises(CycadaError, match=r"seeds: tiny, seed 1: .*weights.safetensors \(gone\)"):
+        runner.main(["seeds", "--reports", str(copied / "results" / "reports.yaml")])
     assert (copied / "results" / "reports" / "seeds" / "table.json").read_bytes() == table
+
+
+@pytest.mark.trains
+def test_without_its_data_a_report_is_checked_by_the_fingerprint_of_its_records(copied, monkeypatch):
+    def absent(*_):
+        raise Absent("optdigits is not here.")
+
+    monkeypatch.setattr("cycada.sweeps.plan.load_datasets", absent)
+    assert find(copied).stale == []
+    assert find(copied, "seeds").stale == []
+    shutil.rmtree(copied / "results" / "records")
+    assert find(copied).stale == [
+        "cannot be checked: its data are not here, and no record knows them. optdigits is not here."
+    ]
