@@ -112,7 +112,8 @@ def committed(page):
     files = {
         path for link in links if (path := (page.parent / link).with_suffix(".json").resolve()).is_file()
     }
-    found = [contents(path) for path in files or (ROOT / "results").rglob("*.json")]
+    tables = [p for folder in ("reports", "tables") for p in (ROOT / "results" / folder).rglob("*.json")]
+    found = [contents(path) for path in files or tables]
     return [set().union(*kind) for kind in zip(*found, strict=True)]
 
 

@@ -21,6 +21,7 @@ from cycada.cli.init import init
 from cycada.cli.predict import predict
 from cycada.cli.profile_table import print_profiles
 from cycada.cli.quality import quality
+from cycada.cli.record import record
 from cycada.cli.study import study_app
 from cycada.cli.style import style
 from cycada.cli.translate import export, translate
@@ -388,6 +389,7 @@ app.command()(style)
 app.command()(translate)
 app.command()(export)
 app.command()(verify)
+app.command()(record)
 
 
 @app.command()

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cycada.config.recipes import find_config
 from cycada.config.schema import is_name
 from cycada.core.errors import CycadaError, list_some, nearest, shown
-from cycada.core.yaml_files import read
 from cycada.report.comparable import incomparable, not_comparable_with
-from cycada.report.record import Record, read_json, relative_path
+from cycada.report.record import Record, find_record, read_json, relative_path
 from cycada.report.rows import FULL_METHODS, Outcome, ReportData, Variant
+from cycada.runs.records import name_in
 from cycada.runs.reuse import find_run
+from cycada.storage.store import RECORDS
 
 
 def gather(what: Sequence[str], results: Path, against: str | None = None) -> ReportData:
@@ -37,15 +37,14 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Re
     runs: list[Record] = []
     names = []
     for word in what:
-        name = _name_in(word)
-        sweep, experiment = results / "sweeps" / f"{name}.json", results / "experiments" / name
+        name = name_in(word)
         if not is_name(name):  # a folder, or something that no run could be called
             runs.append(_run(word, name, results))
             continue
-        if sweep.is_file():
-            rows = _sweep(read_json(sweep, "sweep"), results, report)
-        elif experiment.is_dir() and list(experiment.glob("seed*.json")):
-            rows = _experiment(name, word, experiment, results, report)
+        if sweeps := _stored(f"sweeps/{name}.json", results):
+            rows = _sweep(read_json(sweeps[0], "sweep"), results, report)
+        elif summaries := _stored(f"experiments/{name}/seed*.json", results):
+            rows = _experiment(name, word, summaries, results, report)
         else:
             runs.append(_run(word, name, results))
             continue
@@ -73,33 +72,31 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Re
     return report
 
 
-def _name_in(word: str) -> str:
-    """Return the `name:` in a YAML file, or the word itself if it is no YAML file."""
-    path = Path(word)
-    if path.suffix not in (".yaml", ".yml"):
-        return word
-    name = read(find_config(path), find_config).get("name")
-    if not isinstance(name, str):
-        raise CycadaError(f"{path}: has no `name:`. Give an experiment's or a sweep's YAML file.")
-    return name
+def _stored(pattern: str, results: Path) -> list[Path]:
+    """Return the files of the results folder that match, and of its records those that it lacks."""
+    folders = (results / RECORDS, results)
+    return list({path.name: path for folder in folders for path in sorted(folder.glob(pattern))}.values())
 
 
 def _run(word: str, name: str, results: Path) -> Record:
     try:
-        return Record(find_run(word, results).path)
+        return Record(find_run(word, results, records=True).path, results)
     except CycadaError as error:
         if Path(word).is_dir():
             raise
-        sweeps = [
-            p.relative_to(results / "sweeps").with_suffix("").as_posix()
-            for p in (results / "sweeps").rglob("*.json")
-        ]
-        experiments = {
-            p.parent.relative_to(results / "experiments").as_posix()
-            for p in (results / "experiments").rglob("seed*.json")
+        folders = (results, results / RECORDS)
+        sweeps = {
+            p.relative_to(folder / "sweeps").with_suffix("").as_posix()
+            for folder in folders
+            for p in (folder / "sweeps").rglob("*.json")
         }
-        ids = [p.name for p in (results / "runs").glob("*") if p.is_dir()]
-        if re.fullmatch(r"[0-9a-f]{1,12}", word) and sum(i.startswith(word) for i in ids) > 1:
+        experiments = {
+            p.parent.relative_to(folder / "experiments").as_posix()
+            for folder in folders
+            for p in (folder / "experiments").rglob("seed*.json")
+        }
+        ids = [p.name for folder in folders for p in (folder / "runs").glob("*") if p.is_dir()]
+        if re.fullmatch(r"[0-9a-f]{1,12}", word) and any(i.startswith(word) for i in ids):
             raise error from None
         raise CycadaError(
             f"There is nothing called {shown(name)} in {results}: no sweep, no experiment that was run, and "
@@ -120,14 +117,13 @@ def _outcome(record: Record, others: Sequence[Record]) -> Outcome:
 
 
 def _experiment(
-    name: str, word: str, folder: Path, results: Path, report: ReportData
+    name: str, word: str, summaries: Sequence[Path], results: Path, report: ReportData
 ) -> dict[str, list[Outcome]]:
     """Return one row for each stage of an experiment, over all seeds that were run."""
     stages: dict[str, list[Outcome]] = {}
-    files = sorted(folder.glob("seed*.json"), key=lambda p: int(re.sub(r"\D", "", p.stem) or 0))
-    for file in files:
+    for file in sorted(summaries, key=lambda p: int(re.sub(r"\D", "", p.stem) or 0)):
         summary = read_json(file, "summary")
-        records = {stage: Record(results / "runs" / s["id"]) for stage, s in summary["stages"].items()}
+        records = {stage: find_record(results, s["id"]) for stage, s in summary["stages"].items()}
         missing = [f"{s} ({r.id})" for s, r in records.items() if not r.done]
         if missing:
             report.failures.append(
@@ -159,7 +155,7 @@ def _sweep(sweep: dict[str, Any], results: Path, report: ReportData) -> dict[str
     variants: dict[str, list[Outcome]] = {}
     shared: dict[str, Outcome] = {}
     every = {
-        s["id"]: Record(results / "runs" / s["id"])
+        s["id"]: find_record(results, s["id"])
         for c in sweep["cells"]
         for s in c["stages"]
         if s["method"] == "source_only"
@@ -174,7 +170,7 @@ def _sweep(sweep: dict[str, Any], results: Path, report: ReportData) -> dict[str
         if cell["seed"] in settled_on:
             continue
         where = f"{cell['variant']}, seed {cell['seed']}"
-        records = [Record(results / "runs" / s["id"]) for s in cell["stages"]]
+        records = [find_record(results, s["id"]) for s in cell["stages"]]
         variants.setdefault(cell["variant"], [])
         if cell["status"] != "done" or not records:
             report.failures.append(

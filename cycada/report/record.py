@@ -20,21 +20,23 @@ from cycada.planning.plan import plan
 from cycada.planning.updates import Updates, count_updates
 from cycada.report.metric import Metric, metric_of
 from cycada.storage.schemas import read_shaped
-from cycada.storage.store import MISTAKES, RunFolder
+from cycada.storage.store import MISTAKES, RECORD, RECORDS, RunFolder
 
 
 class Record:
-    """One stage's results on disk.
+    """One stage's results on disk: its run folder, or the record of it.
 
     Its attributes read files at their first use, and raise CycadaError where a file exists but cannot be
     read.
 
     Args:
-        path: The run folder of the stage.
+        path: The run folder of the stage, or its record.
+        results: The folder of all results, where the stages that it started from are looked for first; None
+            looks beside the folder alone.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.folder = RunFolder(path)
+    def __init__(self, path: Path, results: Path | None = None) -> None:
+        self.folder, self._results = RunFolder(path), results
 
     @property
     def id(self) -> str:
@@ -48,7 +50,7 @@ class Record:
         Raises:
             CycadaError: The files are not those that the stage wrote.
         """
-        return self.folder.done and self.folder.check(weights=False).done
+        return self.is_there and bool(self.folder.check(weights=False))
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -249,9 +251,23 @@ class Record:
         A stage that learns both directions draws more columns than one that uses a single direction.
         """
         if self.grid is None:
-            return 0
+            return int(self._about.get("grid_width", 0))
         with Image.open(self.grid) as image:
             return int(image.width)
+
+    def stored_distance(self, side: str) -> float | None:
+        """Return the A-distance of the features of a side, "source" or "translated", to the target's.
+
+        Only a record without these features holds it.
+        """
+        distances: dict[str, float] = self._about.get("distances", {})
+        return distances.get(side)
+
+    @cached_property
+    def _about(self) -> dict[str, Any]:
+        """The contents of record.json; empty for a run folder."""
+        about: dict[str, Any] = self.folder.read_json(RECORD) if self.folder.is_record else {}
+        return about
 
     def predictions(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return what a paired test over target test images needs; None where it is not stored.
@@ -277,13 +293,23 @@ class Record:
 
         def visit(record: Record) -> None:
             for parent in record.manifest.get("parents", {}).values():
-                other = Record(self.folder.path.parent / parent)
+                other = self._parent(parent)
                 if "#" not in parent and parent not in ancestors and other.done:
                     visit(other)
                     ancestors[parent] = other
 
         visit(self)
         return list(ancestors.values())
+
+    def _parent(self, identity: str) -> Record:
+        beside = Record(self.folder.path.parent / identity)
+        known = find_record(self._results, identity) if self._results else beside
+        return known if known.is_there else beside
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a finished run folder or a record."""
+        return self.folder.done or self.folder.is_record
 
     def settings(self) -> str:
         """Return a digest of the settings of this stage and the stages before it, apart from the seed.
@@ -316,6 +342,17 @@ class Record:
         path = self.folder.path / name
         contents: dict[str, Any] = self.folder.read_json(name) if path.exists() else {}
         return contents
+
+
+def find_record(results: Path, identity: str) -> Record:
+    """Return the results of a stage: its run folder, or where that is gone the record of it.
+
+    Args:
+        results: The folder of all results.
+        identity: The stage's id.
+    """
+    run, record = (Record(place / "runs" / identity, results) for place in (results, results / RECORDS))
+    return record if record.is_there and not run.folder.done else run
 
 
 def _usable_networks(networks: dict[str, Any], method_names: list[str]) -> dict[str, Any]:

@@ -84,6 +84,8 @@ def report(
     folder = Path(out) if out else results / "reports" / files.shorten_name(data.name)
     command = _command(what, against, title, pdf)
     missing = provenance.missing(data)
+    if data.read_from_records:  # not in table.json, which is the same from records and from run folders
+        missing.append(data.read_from_records)
     heading = title or f"{data.name}: {' → '.join(data.records[0].titles)}"
     lead = headline(table, data)
     facts = provenance.provenance(data, command)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from cycada.report.metric import Metric
 from cycada.report.record import Record
+from cycada.runs.records import FEATURES
 
 FULL_METHODS = ("cycada_feature", "cycada")
 
@@ -118,6 +119,18 @@ class ReportData:
     def records(self) -> list[Record]:
         """Every run folder behind the report, each once."""
         return list({r.id: r for row in self.rows for o in row.outcomes for r in o.chain}.values())
+
+    @property
+    def read_from_records(self) -> str:
+        """A sentence that says how many stages were read from records, and what these lack; '' for none."""
+        stages = self.records
+        if not (recorded := [r for r in stages if r.folder.is_record]):
+            return ""
+        return (
+            f"{len(recorded)} of {len(stages)} stages are read from their records, without a run folder. "
+            f"Records hold no features above {FEATURES // 1000} kB and no pictures of images that others "
+            "made, so that charts and pictures of these are missing."
+        )
 
     def row(self, name: str) -> Variant:
         """Return the row of that name."""

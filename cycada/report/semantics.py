@@ -158,6 +158,8 @@ def _between(row: Variant, side: str, cache: Cache) -> dict[int, float]:
         if a is not None and b is not None and min(len(a), len(b)) >= 4:
             distance = cache.get(f"distance-{version}", [a, b], partial(_distance, a, b))
             by_seed[outcome.seed] = float(distance)
+        elif (stored := outcome.last.stored_distance(side)) is not None:
+            by_seed[outcome.seed] = stored
     return by_seed
 
 

@@ -31,25 +31,30 @@ from cycada.planning.plan import StagePlan, plan
 from cycada.runs.rescoring import load_weights_by_role
 from cycada.storage.loading import with_classifier
 from cycada.storage.schemas import read_shaped
-from cycada.storage.store import MISTAKES, RunFolder
+from cycada.storage.store import MISTAKES, RECORDS, RunFolder
 from cycada.train.device import Device
 
 
-def find_run(run: Path | str, results: Path | str = "results", check: bool = True) -> RunFolder:
+def find_run(
+    run: Path | str, results: Path | str = "results", check: bool = True, records: bool = False
+) -> RunFolder:
     """Return the folder of a finished stage.
 
     Args:
         run: Its path, or its id under results/runs, or the beginning of the id.
         results: The results folder.
         check: Whether to compare its files with what the stage wrote.
+        records: Whether its record will do, as for a report; also looked for under results/records.
 
     Raises:
-        CycadaError: Where there is no such stage, it is not finished, or its files changed.
+        CycadaError: Where there is no such stage, it is not finished, its files changed, or there is only a
+            record and weights are needed.
     """
     path, results, run = typed(str(run), Home, "run"), Path(results), str(run)
     if not path.is_dir():
-        ids = [p.name for p in (results / "runs").glob("*") if p.is_dir()]
-        matches = [i for i in ids if i == run] or [i for i in ids if i.startswith(run)]
+        ids, matches = _ids_like(run, results)
+        if not matches and len(recorded := _ids_like(run, results / RECORDS)[1]) == 1:
+            return find_run(results / RECORDS / "runs" / recorded[0], results, check, records)
         if len(matches) != 1:
             raise CycadaError(
                 f"No run {shown(run)}: it is no folder, and {len(matches)} ids in {results / 'runs'} "
@@ -57,9 +62,17 @@ def find_run(run: Path | str, results: Path | str = "results", check: bool = Tru
             )
         path = results / "runs" / matches[0]
     folder = RunFolder(path)
+    if folder.is_record:
+        return folder.check(weights=not records)
     if not folder.done:
         raise CycadaError(f"{path}: this stage is not finished. Run its experiment again to go on with it.")
     return check_run_folder(folder, Progress(quiet=True).warn) if check else folder
+
+
+def _ids_like(run: str, results: Path) -> tuple[list[str], list[str]]:
+    """Return all ids under results/runs, and of these the one that is `run`, or else all that begin so."""
+    ids = [p.name for p in (results / "runs").glob("*") if p.is_dir()]
+    return ids, [i for i in ids if i == run] or [i for i in ids if i.startswith(run)]
 
 
 def find_stage(what: Path | str, results: Path | str = "results", role: str | None = None) -> RunFolder:

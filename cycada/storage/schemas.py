@@ -149,6 +149,24 @@ class Done(Stored):
     files: dict[str, str]
 
 
+class RecordFile(Stored):
+    """Schema of record.json, which stands in a record where a run folder has `done`.
+
+    Attributes:
+        format: Version of what a record keeps; one of another version is written again.
+        original: Name of each file of the run folder, also of those that are left out -> its digest.
+        files: Name of each file of the record -> its digest.
+        grid_width: Width in pixels of the run folder's last image grid; 0 without one.
+        distances: `source` and `translated` -> the proxy A-distance of these features and the target's.
+    """
+
+    format: int
+    original: dict[str, str]
+    files: dict[str, str]
+    grid_width: Count = 0
+    distances: dict[str, Finite] = {}
+
+
 Row = Annotated[dict[str, float], Field(min_length=1)]
 Scores = dict[str, Annotated[dict[str, Any], AfterValidator(_check_scores)]]
 Counts = dict[str, list[list[Count]]]
@@ -159,6 +177,7 @@ SHAPES: dict[str, Any] = {
     "drift.json": dict[str, Finite | None],
     "quality.json": Quality,
     "done": Done,
+    "record.json": RecordFile,
     "summary": Summary,
     "sweep": Sweep,
     "row": Row,

@@ -27,6 +27,10 @@ from cycada.storage.schemas import check_schema, read_shaped
 from cycada.train.checkpoint import checkpoints
 
 WEIGHTS = "weights.safetensors"
+RECORD = "record.json"
+"""File that a record has where a run folder has `done`, with the digests of its and of the run's files."""
+RECORDS = "records"
+"""Folder in the results folder with the records of finished stages, laid out like the results folder."""
 MISTAKES = "mistakes_target.png"
 """Image of the worst predictions on the target's test images; analysis.npz says which these are."""
 PARTS = (
@@ -49,6 +53,9 @@ class RunFolder:
     A finished stage also has weights.safetensors, scores.json, confusion.json, analysis.npz, drift.json where
     it translates, and `done`, which holds a digest of every other file. quality.json is measured later.
 
+    A record of a finished stage (`cycada.runs.records`) is a run folder without weights and checkpoints, with
+    record.json in place of `done`: it never counts as finished, so that nothing starts from it.
+
     Args:
         path: The folder; it need not exist.
     """
@@ -67,6 +74,11 @@ class RunFolder:
         return (self.path / "done").exists()
 
     @property
+    def is_record(self) -> bool:
+        """Whether it is the record of a finished stage, which holds what reports read and no weights."""
+        return not self.done and (self.path / RECORD).exists()
+
+    @property
     def images(self) -> Path:
         """The folder of the stage's images."""
         return self.path / "images"
@@ -74,10 +86,18 @@ class RunFolder:
     @property
     def remedy(self) -> str:
         """What to do about a damaged file, for messages."""
+        if self.is_record:
+            return f"Put it back from a copy, or delete the folder {self.path} and write the record anew."
         return f"Put it back from a copy, or delete the folder {self.path} to train the stage anew."
 
     def create(self) -> None:
-        """Create the folders and remove what a dead process left there. The caller holds the stage's lock."""
+        """Create the folders and remove what a dead process left there. The caller holds the stage's lock.
+
+        Raises:
+            CycadaError: It is a record, which training would destroy.
+        """
+        if self.is_record:
+            raise CycadaError(f"{self._no_weights} Nothing is trained into it: name another results folder.")
         files.prepare_folder(self.path, alone=True)
         files.prepare_folder(self.images, alone=True)
 
@@ -237,12 +257,30 @@ class RunFolder:
         content = {"finished": datetime.now(UTC).isoformat(timespec="seconds"), "files": digests}
         files.write_json(self.path / "done", content, lasting=True)
 
+    def finish_record(self, about: Mapping[str, Any]) -> None:
+        """Write record.json with a digest of every file; from then on the folder counts as a record.
+
+        Args:
+            about: What else it holds; see `RecordFile`.
+        """
+        digests = {name: files.file_digest(self.path / name) for name in self.parts()}
+        self.write_json(RECORD, {**about, "files": digests})
+
+    @property
+    def _no_weights(self) -> str:
+        return (
+            f"{self.path}: this is the record of a finished stage, for reports alone, and holds no {WEIGHTS}."
+        )
+
     def digests(self) -> dict[str, str] | None:
-        """Return the digests in `done` by file name; None where an older version wrote it without digests.
+        """Return the digests by file name; None where an older version wrote `done` without digests.
 
         Raises:
-            CycadaError: Where `done` is damaged.
+            CycadaError: Where `done`, or record.json of a record, is damaged.
         """
+        if self.is_record:
+            recorded: dict[str, str] = self.read_json(RECORD)["files"]
+            return recorded
         path = self.path / "done"
         try:
             text = path.read_bytes().decode()
@@ -280,8 +318,14 @@ class RunFolder:
             weights: Whether the weights have to be there; False where nothing is going to read them.
 
         Raises:
-            CycadaError: Where files changed; the message names them.
+            CycadaError: Where files changed; the message names them. Or where it is a record, and weights
+                have to be there.
         """
+        if weights and self.is_record:
+            raise CycadaError(
+                f"{self._no_weights} To have them, run its experiment again: that trains the stage anew in "
+                "the folder of all results."
+            )
         stats = self._file_stats()
         if _checked.get(self.path) == stats:
             return self
@@ -293,8 +337,12 @@ class RunFolder:
             more = " ..." if len(faults) > 5 else ""
             raise CycadaError(
                 f"{self.path}: not as the finished stage left it: {listed}{more}. It is not used. "
-                "Put the files back from a copy, or delete the folder to train the stage anew; "
-                f"`cycada verify {self.path}` looks closer."
+                + (
+                    self.remedy
+                    if self.is_record
+                    else "Put the files back from a copy, or delete the folder to train the stage anew; "
+                    f"`cycada verify {self.path}` looks closer."
+                )
             )
         if weights:
             _checked[self.path] = stats
@@ -302,7 +350,8 @@ class RunFolder:
 
     def _file_stats(self) -> tuple[Any, ...]:
         """Return sizes, times and inodes of the files, which change whenever one of them is written."""
-        stats = ((name, (self.path / name).stat()) for name in ("done", *self.parts()))
+        stamp = RECORD if self.is_record else "done"
+        stats = ((name, (self.path / name).stat()) for name in (stamp, *self.parts()))
         return tuple(
             (name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for name, stat in stats
         )

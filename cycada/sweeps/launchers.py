@@ -85,11 +85,12 @@ class ProcessPool:
 
     Args:
         jobs: Number of worker processes.
+        threads: Number of threads of each; None shares all threads of this machine.
     """
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int, threads: int | None = None) -> None:
         self.slots = jobs
-        self.threads: int | None = max(1, cpu_count() // jobs)
+        self.threads: int | None = threads or max(1, cpu_count() // jobs)
         self._pool: Any = None
 
     def submit(self, task: Task, name: str) -> Handle:

@@ -204,6 +204,11 @@ class SweepPlan:
     cells: list[Cell]
     jobs: dict[str, Job]
 
+    @property
+    def reported_cells(self) -> list[Cell]:
+        """The cells that a report shows: those of other seeds than the recipe was settled on."""
+        return [cell for cell in self.cells if cell.seed not in self.sweep.settled_on]
+
 
 def load_sweep(path: Path | str) -> Sweep:
     """Return the sweep in a YAML file.
@@ -218,13 +223,19 @@ def load_sweep(path: Path | str) -> Sweep:
         raise CycadaError(f"{path}\n  " + "\n  ".join(configs.mistakes(error))) from None
 
 
-def plan_sweep(path: Path | str, assignments: Sequence[str] = (), seeds: Sequence[int] = ()) -> SweepPlan:
+def plan_sweep(
+    path: Path | str,
+    assignments: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    fingerprint: str | None = None,
+) -> SweepPlan:
     """Return everything that a sweep would do; the data is read, because ids hold its fingerprint.
 
     Args:
         path: The sweep's YAML file, or the name of a shipped one.
         assignments: Settings over every experiment, as in `data.root=DATA`.
         seeds: Seeds instead of the file's.
+        fingerprint: The fingerprint of data that are not here; nothing can then be trained. None reads them.
 
     Raises:
         CycadaError: For mistakes in the sweep, its experiments or the data.
@@ -253,7 +264,29 @@ def plan_sweep(path: Path | str, assignments: Sequence[str] = (), seeds: Sequenc
             f"{path}: its experiments write to different places ({', '.join(map(str, sorted(results)))}). "
             "Set results once."
         )
-    return SweepPlan(sweep, path, results.pop(), cells, _jobs(cells))
+    return SweepPlan(sweep, path, results.pop(), cells, _jobs(cells, fingerprint))
+
+
+def plan_experiment(
+    path: Path | str, assignments: Sequence[str], seeds: Sequence[int], fingerprint: str | None = None
+) -> SweepPlan:
+    """Return everything that an experiment with several seeds would do; each seed with all stages is a cell.
+
+    Args:
+        path: The experiment's YAML file, or the name of a shipped one.
+        assignments: Settings over the file's, as in `data.root=DATA`.
+        seeds: The seeds, at least one.
+        fingerprint: See `plan_sweep`.
+
+    Raises:
+        CycadaError: For mistakes in the experiment or the data.
+    """
+    path = find_config(path)
+    experiments = [configs.load(path, [*assignments, f"seed={seed}"]) for seed in seeds]
+    name, plans = experiments[0].name, plan(experiments[0])
+    cells = [Cell(name, config.seed, config, plans) for config in experiments]
+    sweep = Sweep(name=slug(name), experiment=str(path), base=name, seeds=list(seeds))
+    return SweepPlan(sweep, path, experiments[0].results, cells, _jobs(cells, fingerprint))
 
 
 SET_BY_SWEEP = {"seed": "seeds stand under `seeds`, or after --seeds", "name": "names come from the rows"}
@@ -430,8 +463,8 @@ def _needed_stages(label: str, config: Config, stage: str | None) -> Config:
     return config.model_copy(update={"stages": {n: config.stages[n] for n in [*before, outcome]}})
 
 
-def _jobs(cells: list[Cell]) -> dict[str, Job]:
-    """Return every stage once, by id, and fill in the ids of the cells."""
+def _jobs(cells: list[Cell], fingerprint: str | None) -> dict[str, Job]:
+    """Return every stage once, by id, and fill in the ids of the cells; see `plan_sweep`."""
     jobs: dict[str, Job] = {}
     known: dict[str, Datasets | KnownData] = {}
     keys: dict[int, str] = {}  # the cells of a row share one object
@@ -441,7 +474,7 @@ def _jobs(cells: list[Cell]) -> dict[str, Job]:
         device = devices.get(name) or devices.setdefault(name, Device.find(name))
         key = keys.get(id(data)) or keys.setdefault(id(data), configs.digest(data.model_dump(mode="json")))
         if key not in known:
-            known[key] = _load(cell, device)
+            known[key] = KnownData((), fingerprint, {}) if fingerprint else _load(cell, device)
         for p in cell.plans:
             identity = stage_id(cell.config, p, cell.ids, known[key], device)
             if identity not in jobs:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,9 +17,10 @@ from cycada.core.errors import CycadaError, os_message
 from cycada.core.files import prepare_folder, warn_if_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
+from cycada.runs.records import Records, has_records
 from cycada.runs.reuse import check_run_folder
 from cycada.runs.run import Products, run, run_stages
-from cycada.storage.store import RunFolder
+from cycada.storage.store import RECORDS, RunFolder
 from cycada.sweeps.launchers import Handle, InProcess, Launcher, WorkerDied
 from cycada.sweeps.plan import Cell, Job, SweepPlan
 from cycada.sweeps.progress import SweepProgress
@@ -29,7 +31,7 @@ POLL = 0.3
 TRIES = 2
 """How often a stage is started again whose process died, the first time included."""
 
-State = Literal["waiting", "running", "done", "failed", "skipped"]
+State = Literal["waiting", "running", "done", "failed", "skipped", "left out"]
 
 
 @dataclass
@@ -56,6 +58,7 @@ def run_sweep(
     launcher: Launcher | None = None,
     screen: Progress | None = None,
     products: Products = Products(),
+    records: Path | None = None,
 ) -> dict[str, Any]:
     """Train a planned sweep, write results/sweeps/NAME.json, and mirror the cells into the tracker.
 
@@ -64,6 +67,8 @@ def run_sweep(
         launcher: Where stages are trained; None means in this process. It is closed at the end.
         screen: Where progress is shown; None shows warnings only.
         products: What trackers get beside the stages; cells get no report of their own.
+        records: A folder of records. What cells need that have theirs, or that no report shows, is not
+            trained, and the records of each cell are written as soon as it is done. None keeps no records.
 
     Returns:
         The file's content. Of a failed stage only the cells fail that need it.
@@ -71,22 +76,16 @@ def run_sweep(
     Raises:
         Interrupted: After Ctrl-C, when all that ran is saved.
     """
-    for cell in planned.cells:
-        check_trackers(cell.config.tracking.kinds)
-    launcher = launcher or InProcess()
     screen = screen or Progress(quiet=True)
-    progress = _find_finished(planned, screen)
-    write = partial(_write, planned, progress, screen)
-    try:
-        with stop_on_signal(enabled=True) as stopped, SweepProgress(screen, planned.jobs) as show:
-            _train_all(planned, launcher, progress, show, write, stopped.is_set)
-    finally:
-        launcher.close()
+    progress = find_finished(planned, screen, records)
+    write = partial(_write, planned, progress, screen, records)
+    train_stages(planned, launcher, progress, screen, write)
     of_cells = replace(products, report=None)  # a report takes seconds; that of the sweep shows all cells
     opened: dict[tuple[Any, ...], SeveralTrackers] = {}  # so that an address is waited for once
     for cell in planned.cells:
         tracking = cell.config.tracking
-        if tracking.kinds and all(progress.states[i] == "done" for i in cell.ids.values()):
+        is_here = all(progress.states[i] == "done" and planned.jobs[i].folder.done for i in cell.ids.values())
+        if tracking.kinds and is_here:
             where = (tracking.kinds, tracking.uri)
             if where not in opened:
                 opened[where] = open_tracker(*where, cell.config.results, screen.warn)
@@ -95,11 +94,21 @@ def run_sweep(
     return write()
 
 
-def _find_finished(planned: SweepPlan, screen: Progress) -> SweepState:
-    """Return the state at the beginning; a finished stage whose files changed counts as failed."""
+def find_finished(planned: SweepPlan, screen: Progress, records: Path | None = None) -> SweepState:
+    """Return the state at the beginning; a finished stage whose files changed counts as failed.
+
+    Args:
+        planned: The sweep.
+        screen: Where warnings are shown.
+        records: A folder of records; see `run_sweep`. Stages that need not be trained are done where they
+            have a record, and left out otherwise.
+    """
     progress = SweepState(dict.fromkeys(planned.jobs, "waiting"))
+    wanted = planned.jobs.keys() if records is None else unrecorded_jobs(planned, records)
     for identity, job in planned.jobs.items():
-        if job.folder.done:
+        if records and identity not in wanted:
+            progress.states[identity] = "done" if has_records([identity], records) else "left out"
+        elif job.folder.done:
             try:
                 check_run_folder(job.folder, screen.warn)
             except CycadaError as error:
@@ -108,6 +117,42 @@ def _find_finished(planned: SweepPlan, screen: Progress) -> SweepState:
                 progress.states[identity] = "done"
                 progress.reused.add(identity)
     return progress
+
+
+def unrecorded_jobs(planned: SweepPlan, records: Path) -> dict[str, Job]:
+    """Return the stages of those cells of a report that lack a record of any of their stages, by id."""
+    lacking = [c for c in planned.reported_cells if not has_records(c.ids.values(), records)]
+    wanted = {identity for cell in lacking for identity in cell.ids.values()}
+    return {identity: job for identity, job in planned.jobs.items() if identity in wanted}
+
+
+def train_stages(
+    planned: SweepPlan,
+    launcher: Launcher | None,
+    progress: SweepState,
+    screen: Progress,
+    write: Callable[[], Any],
+) -> None:
+    """Train all stages that wait; where one fails, the others are still trained.
+
+    Args:
+        planned: The sweep.
+        launcher: See `run_sweep`.
+        progress: The state at the beginning, which is kept up to date.
+        screen: Where progress is shown.
+        write: Called after every stage.
+
+    Raises:
+        Interrupted: After Ctrl-C, when all that ran is saved.
+    """
+    for cell in planned.cells:
+        check_trackers(cell.config.tracking.kinds)
+    launcher = launcher or InProcess()
+    try:
+        with stop_on_signal(enabled=True) as stopped, SweepProgress(screen, planned.jobs) as show:
+            _train_all(planned, launcher, progress, show, write, stopped.is_set)
+    finally:
+        launcher.close()
 
 
 def _train_all(
@@ -215,8 +260,13 @@ def _title(job: Job) -> str:
     return f"{job.plan.name} of {job.config.name}, seed {job.config.seed}"
 
 
-def _write(planned: SweepPlan, progress: SweepState, screen: Progress) -> dict[str, Any]:
-    """Write results/sweeps/NAME.json after every stage, so that a report can be made of half a sweep."""
+def _write(
+    planned: SweepPlan, progress: SweepState, screen: Progress, records: Path | None
+) -> dict[str, Any]:
+    """Write results/sweeps/NAME.json after every stage, so that a report can be made of half a sweep.
+
+    The records of cells that are done are written, too, where there is a folder for them.
+    """
     sweep = planned.sweep
     content = {
         "name": sweep.name,
@@ -229,7 +279,22 @@ def _write(planned: SweepPlan, progress: SweepState, screen: Progress) -> dict[s
     with warn_if_read_only("the summary", screen.warn):
         prepare_folder(path.parent)
         write_json(path, content)
+    if records:
+        with warn_if_not_recorded(screen.warn):
+            Records(records).add_sweep(content, planned.results, replace=False)
     return content
+
+
+@contextmanager
+def warn_if_not_recorded(warn: Callable[[str], None]) -> Iterator[None]:
+    """Turn an error of writing records into a warning, as it must not end what is trained meanwhile."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except (CycadaError, OSError) as error:
+        message = os_message(error) if isinstance(error, OSError) else error
+        warn(f"No record was written: {message}")
 
 
 def sweep_file(results: Path, name: str) -> Path:
@@ -263,8 +328,8 @@ def _cell(cell: Cell, progress: SweepState) -> dict[str, Any]:
 def seconds_left(jobs: Iterable[Job], results: Path) -> dict[str, float | None]:
     """Estimate how long each stage takes by itself, in seconds.
 
-    An estimate is the mean of finished stages of the same recipe; else, by images trained on, that of
-    finished stages of the same method; None where none was finished here.
+    An estimate is the mean of finished stages of the same recipe, also of those of which there is only a
+    record; else, by images trained on, that of finished stages of the same method; None where there is none.
 
     Args:
         jobs: The stages.
@@ -275,9 +340,13 @@ def seconds_left(jobs: Iterable[Job], results: Path) -> dict[str, float | None]:
     """
     by_recipe: dict[str, list[float]] = {}
     by_method: dict[str, list[float]] = {}
-    for path in (results / "runs").glob("*/manifest.json"):
-        folder = RunFolder(path.parent)
-        if not folder.done:
+    folders = {
+        path.parent.name: RunFolder(path.parent)
+        for place in (results / RECORDS, results)
+        for path in (place / "runs").glob("*/manifest.json")
+    }
+    for folder in folders.values():
+        if not folder.done and not folder.is_record:
             continue
         try:
             manifest = folder.read_json("manifest.json")

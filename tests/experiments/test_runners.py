@@ -20,13 +20,24 @@ from experiments import (
     arithmetic,
     baselines,
     gta5_cityscapes,
+    results,
     smoke_gta5,
     svhn_mnist,
     throughput,
     translation,
 )
 
-RUNNERS = (ablation, arithmetic, baselines, gta5_cityscapes, smoke_gta5, svhn_mnist, throughput, translation)
+RUNNERS = (
+    ablation,
+    arithmetic,
+    baselines,
+    gta5_cityscapes,
+    results,
+    smoke_gta5,
+    svhn_mnist,
+    throughput,
+    translation,
+)
 
 
 @pytest.fixture
