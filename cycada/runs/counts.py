@@ -57,6 +57,8 @@ def report_sets(
             for warning in warnings:
                 screen.warn(f"{name}: {warning}")
     warnings, remarks = find_shared_pictures(dict(_sets(datasets)))
+    if config.data.source == config.data.target:
+        warnings.append("data: source and target are the same, so that there is nothing to adapt to.")
     warnings += [f"data: {warning}" for warning in warn_of_similar_names(datasets.classes)]
     for warning in warnings:
         screen.warn(warning)

@@ -75,6 +75,8 @@ def run_sweep(
         check_trackers(cell.config.tracking.kinds)
     launcher = launcher or InProcess()
     screen = screen or Progress(quiet=True)
+    for warning in planned.warnings():
+        screen.warn(f"{planned.file}: {warning}")
     progress = _find_finished(planned, screen)
     write = partial(_write, planned, progress, screen)
     try:
