@@ -26,13 +26,13 @@ from cycada.metrics.many_classes import EACH, worst_and_best
 from cycada.planning.build import build_domain, check_same_classes
 from cycada.planning.plan import plan
 from cycada.runs.counts import (
-    seen_in_training,
     warn_of_absent_classes,
     warn_of_absent_labels,
     warn_of_contradictions,
     warn_of_missing_labels,
     warn_of_similar_names,
 )
+from cycada.runs.shared_pictures import find_shared_pictures
 
 COLUMNS = ("", "pairs", "skipped", "read", "bad", "labels", "ignored", "W x H")
 SHOWN = 4
@@ -294,10 +294,9 @@ def _print_notes(checked: Checked, out: Console) -> None:
     for line in warn_of_similar_names(checked.classes):
         print(f"warning: data: {line}", file=sys.stderr)
     sets = {p.title: p.dataset for p in checked.parts if p.dataset}
-    for side in ("source", "target"):
-        train, test = sets.get(f"{side} train"), sets.get(f"{side} test")
-        if train and test and (shared := seen_in_training(train, test)):
-            print(f"{'warning: ' * (side == 'source')}{side} test: {shared}", file=sys.stderr)
+    warnings, remarks = find_shared_pictures(sets)
+    for line in (*(f"warning: {warning}" for warning in warnings), *remarks):
+        print(line, file=sys.stderr)
     for p in checked.parts:
         for line in p.notes(checked.classes):
             print(f"warning: {p.title}: {line}", file=sys.stderr)

@@ -272,9 +272,10 @@ def sweep(
     from cycada.sweeps.plan import plan_sweep
 
     if dry_run:
-        print_plan(
-            plan_sweep(file, overrides or (), _numbers(seeds)), jobs or (16 if cluster else 1), as_json
-        )
+        planned = plan_sweep(file, overrides or (), _numbers(seeds))
+        for warning in planned.warnings():
+            screen.warn(f"{file}: {warning}")
+        print_plan(planned, jobs or (16 if cluster else 1), as_json)
         return
     content = run_sweep(file, overrides or (), _numbers(seeds), jobs, cluster, screen)
     failed = [c for c in content["cells"] if c["status"] != "done"]

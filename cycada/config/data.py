@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from cycada.config.fields import Spec, Strict
-from cycada.core.bounds import Home, NonNegative, Whole, at_home
+from cycada.core.bounds import Home, NonNegative, Whole, at_home, checked_number
 from cycada.core.errors import CycadaError
 from cycada.core.sizes import Size
 
@@ -31,7 +31,7 @@ class Data(Strict):
         description="Size of the images in pixels, 4 to 65535: one side, [height, width] for segmentation, "
         "or {source: [height, width], target: [height, width]} where the two domains differ in shape.",
     )
-    channels: Literal[1, 3] = Field(
+    channels: Annotated[Literal[1, 3], BeforeValidator(checked_number)] = Field(
         description="Number of image channels that all networks see: 1 for grey, 3 for RGB; segmentation "
         "needs 3."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,24 @@ COMMANDS = {
 """Kind of a YAML file, as messages name it, to a hint how it is used."""
 
 
-def read_as(wanted: str, path: Path | str) -> dict[str, Any]:
+def read_as(
+    wanted: str,
+    path: Path | str,
+    note: Callable[[dict[str, Any], dict[str, Any]], None] = lambda under, over: None,
+) -> dict[str, Any]:
     """Return the mapping in a YAML file, with the files that it uses merged under it.
 
     Args:
         wanted: The kind of file that is expected, one of `COMMANDS`.
         path: The file, or the name of a shipped recipe. Plug-ins are then also found beside it.
+        note: See `cycada.core.yaml_files.read`.
 
     Raises:
         CycadaError: The file cannot be read, or is clearly of another kind; the message then names the
             command to use.
     """
     file = find_config(path)
-    data = read(file, find_config)
+    data = read(file, find_config, note)
     if data.get("plugins"):
         look_for_modules_in(file.parent)
     kind = _kind(data)

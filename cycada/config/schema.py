@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, model_validator
 
 from cycada.config.data import Data, data_root
+from cycada.config.defaults import find_shadowed_defaults
 from cycada.config.fields import LONGEST, Module, Name, Spec, Strict, is_name, without_null
 from cycada.config.loading import COMMANDS, read_as
 from cycada.config.mistakes import advice, mistakes
@@ -99,6 +100,12 @@ class Config(Strict):
         Logging(), description="How often a stage reports, evaluates and writes checkpoints."
     )
     tracking: Tracking = Field(Tracking(), description="Experiment trackers that mirror the run folder.")
+    _shadowed_defaults: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def shadowed_defaults(self) -> tuple[str, ...]:
+        """Sentences about `defaults` that do not reach a stage, as `find_shadowed_defaults` returns them."""
+        return self._shadowed_defaults
 
     def shapes(self, stage: Stage | None = None) -> dict[str, tuple[int, int]]:
         """Return the (height, width) of each domain's images in a stage, in pixels.
@@ -206,7 +213,16 @@ def load_config(path: Path | str, assignments: Sequence[str] = ()) -> Config:
     Raises:
         CycadaError: The file cannot be read, is of another kind, or has mistakes: one line for each.
     """
-    return parse_config(override(read_as("an experiment", path), assignments), str(path))
+    shadowed: list[str] = []
+
+    def note(under: Mapping[str, Any], over: Mapping[str, Any]) -> None:
+        shadowed.extend(find_shadowed_defaults(under, over))
+
+    data = read_as("an experiment", path, note)
+    shadowed += find_shadowed_defaults(data, override({}, assignments), partly=True)
+    config = parse_config(override(data, assignments), str(path))
+    config._shadowed_defaults = tuple(dict.fromkeys(shadowed))
+    return config
 
 
 load = load_config

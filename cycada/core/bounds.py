@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 
-def _number(value: Any) -> Any:
+def checked_number(value: Any) -> Any:
     """Return `value`, but refuse true and false as numbers, and commas between thousands."""
     if isinstance(value, bool):
         raise ValueError("found true or false, expected a number.")
@@ -76,7 +76,7 @@ def known_device(name: str) -> str:
     return name
 
 
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Number = Annotated[float, BeforeValidator(checked_number), Field(allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0)]
 NonNegative = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(ge=0, le=1)]
@@ -91,7 +91,7 @@ Shear = Annotated[Number, Field(ge=0, lt=90)]
 """Shear angle in degrees, in [0, 90)."""
 Temperature = Annotated[Positive, Field(le=1000)]
 """Temperature of a softmax, in (0, 1000]: similarities are divided by it."""
-Whole = Annotated[int, BeforeValidator(_number)]
+Whole = Annotated[int, BeforeValidator(checked_number)]
 """Whole number."""
 Count = Annotated[Whole, Field(ge=1, le=10**9)]
 """Number of steps or images, 1 to 10^9."""

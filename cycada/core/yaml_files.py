@@ -203,7 +203,10 @@ def _beside(word: str, folder: Path) -> Path:
 
 
 def read(
-    path: Path | str, find: Callable[[str, Path], Path] = _beside, _chain: tuple[Path, ...] = ()
+    path: Path | str,
+    find: Callable[[str, Path], Path] = _beside,
+    note: Callable[[dict[str, Any], dict[str, Any]], None] = lambda under, over: None,
+    _chain: tuple[Path, ...] = (),
 ) -> dict[str, Any]:
     """Return the mapping in a YAML file, merged over the files that it names under `uses:`.
 
@@ -211,6 +214,8 @@ def read(
         path: The file.
         find: Function from a word under `uses` and the folder of the file to the file that is meant; a path
             relative to the folder by default.
+        note: Function that is called with the content of the used files and with that of a file which is
+            merged over them.
         _chain: The files that use this one, to find cycles.
 
     Raises:
@@ -243,7 +248,8 @@ def read(
         raise CycadaError(f"{path}: uses: found {shown(uses)}, expected a path or a list of paths.")
     result: dict[str, Any] = {}
     for used in uses:
-        result = merge(result, read(find(used, path.parent), find, (*_chain, path)))
+        result = merge(result, read(find(used, path.parent), find, note, (*_chain, path)))
+    note(result, data)
     return merge(result, data)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image as Pil
 
 from cycada.data.image_set import Mask
-from cycada.data.picture import is_deep, is_lossy, open_picture
+from cycada.data.picture import is_deep, is_inverted, is_lossy, open_picture
 
 UNKNOWN = 254
 """Class that stands for values which a table does not know, until the error about them is raised."""
@@ -71,17 +71,21 @@ def read_ids(path: Path) -> np.ndarray:
         (H, W) integers from 0 to 65535.
 
     Raises:
-        ValueError: The file has several channels, fractional numbers, or a lossy format, which does not keep
-            the values that were saved.
+        ValueError: The file has several channels, fractional numbers, 2 or 4 bits of grey, or a lossy format,
+            which does not keep the values that were saved.
     """
     with open_picture(path) as image:
         _not_lossy(image, path)
+        _not_scaled(image)
         if len(image.getbands()) != 1:
             raise ValueError(
                 f"found a mask with the channels {''.join(image.getbands())}, "
                 f"expected one channel of class ids; save it in one channel, or give the classes as colours"
             )
+        inverted = is_inverted(image)
         codes = np.asarray(image)
+        if inverted:
+            codes = 65535 - codes
         if image.mode == "F":
             if not np.array_equal(codes, np.round(codes)):
                 raise ValueError(
@@ -125,10 +129,11 @@ def read_first_channel(path: Path) -> np.ndarray:
     read a second time with the bytes swapped, which gives the lower byte.
 
     Raises:
-        ValueError: The file has another mode, or a lossy format.
+        ValueError: The file has another mode, 2 or 4 bits of grey, or a lossy format.
     """
     with open_picture(path) as image:
         _not_lossy(image, path)
+        _not_scaled(image)
         (tile,) = image.tile
         if image.mode not in ("RGB", "RGBA", "L", "I", "I;16", "I;16B") or (
             is_deep(image) and tile.args != "RGB;16B"
@@ -165,3 +170,14 @@ def _not_lossy(image: Pil.Image, path: Path) -> None:
             f"found a mask in a lossy format ({kind}), whose values are not those that were saved; "
             f"expected a PNG file"
         )
+
+
+def _not_scaled(image: Pil.Image) -> None:
+    """Refuse grey of 2 or 4 bits: Pillow scales 0..15 to 0..255, so that an id of 1 would be read as 17."""
+    for tile in getattr(image, "tile", ()):
+        raw = tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]
+        if image.mode == "L" and str(raw).startswith(("L;2", "L;4")):
+            raise ValueError(
+                f"found a mask of {raw[2]} bits of grey, which may hold ids from 0 to {2 ** int(raw[2]) - 1} "
+                f"or brightness from 0 to 255; expected 8 bits or a palette: save it as 8-bit grey"
+            )

@@ -125,6 +125,10 @@ class FilePairs(SegmentationDataset):
                 doubts[str(mask)] = of_mask
             if self.codes is not read_ids:
                 continue
+            if {1, 255} <= set(self.table.known) and _has_one_bit(mask):
+                doubts.setdefault(str(mask), []).append(
+                    "it has one bit a pixel, of which white is read as the id 1, not as 255"
+                )
             palette, hidden = _palette(mask)
             if hidden:
                 doubts.setdefault(str(mask), []).append(
@@ -195,6 +199,14 @@ def _palette(mask: Path) -> tuple[list[int] | None, bool]:
             return image.getpalette() if image.mode == "P" else None, image.has_transparency_data
     except UNREADABLE:
         return None, False
+
+
+def _has_one_bit(mask: Path) -> bool:
+    try:
+        with open_picture(mask) as image:
+            return image.mode == "1"
+    except UNREADABLE:
+        return False
 
 
 def _readable(read: Callable[[Path], np.ndarray], path: Path, kind: str, files: Paths) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from PIL import ExifTags, ImageFile, ImageOps
 from PIL import Image as Pil
-from PIL.TiffImagePlugin import BITSPERSAMPLE
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 
 from cycada.core.errors import CycadaError
 
@@ -204,8 +204,11 @@ def pixels_of(image: Pil.Image, channels: Literal[1, 3] = 3, upright: bool = Tru
             "save it in 8 bits"
         )
     white = TWELVE_BITS if has_twelve_bits(image) else 65535
+    inverted = is_inverted(image)
     turned = ImageOps.exif_transpose(image) if upright else image
-    array = np.asarray(_on_white(_eight_bits(turned, white)).convert("RGB" if channels == 3 else "L"))
+    array = np.asarray(
+        _on_white(_eight_bits(turned, white, inverted)).convert("RGB" if channels == 3 else "L")
+    )
     return array.reshape(*array.shape[:2], channels)
 
 
@@ -258,6 +261,14 @@ def has_twelve_bits(image: Pil.Image) -> bool:
     return image.mode.startswith("I") and tuple(getattr(image, "tag_v2", {}).get(BITSPERSAMPLE, ())) == (12,)
 
 
+def is_inverted(image: Pil.Image) -> bool:
+    """Return whether an opened TIFF file of 16-bit grey says that 0 is white.
+
+    Pillow follows this tag in files of up to 8 bits alone.
+    """
+    return image.mode.startswith("I") and getattr(image, "tag_v2", {}).get(PHOTOMETRIC_INTERPRETATION) == 0
+
+
 def _brightest(image: Pil.Image) -> int:
     """Return the largest value of the colours of an opened picture, without its transparency."""
     pixels = np.asarray(image)
@@ -281,7 +292,7 @@ def is_lossy(image: Pil.Image, path: Path) -> bool:
     )
 
 
-def _eight_bits(image: Pil.Image, white: int) -> Pil.Image:
+def _eight_bits(image: Pil.Image, white: int, inverted: bool = False) -> Pil.Image:
     """Return 16-bit grey, which Pillow would clip at 255, scaled to 8 bits; it stays transparent."""
     if image.mode == "F":
         raise ValueError(
@@ -293,6 +304,8 @@ def _eight_bits(image: Pil.Image, white: int) -> Pil.Image:
     deep = np.asarray(image)
     if deep.min() < 0 or deep.max() > 65535:
         raise ValueError(f"it has pixels from {deep.min()} to {deep.max()}, expected 8 or 16 bits")
+    if inverted:
+        deep = white - deep.astype(np.int64)
     grey = Pil.fromarray(np.round(deep.astype(np.float32) * (255 / white)).clip(0, 255).astype(np.uint8))
     if isinstance(hole := image.info.get("transparency"), int):
         grey.putalpha(Pil.fromarray(np.where(deep == hole, 0, 255).astype(np.uint8)))

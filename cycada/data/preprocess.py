@@ -133,7 +133,12 @@ class Preprocess:
 
 def _checked_array(picture: np.ndarray) -> np.ndarray:
     """Return a uint8 array as (H, W, 3), or raise CycadaError."""
-    if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (1,), (3,)):
+    if (
+        picture.dtype != np.uint8
+        or not picture.size
+        or picture.ndim not in (2, 3)
+        or picture.shape[2:] not in ((), (1,), (3,))
+    ):
         raise CycadaError(
             f"Found an array {picture.dtype}{picture.shape}, expected uint8 of (H, W), (H, W, 1) or (H, W, "
             "3)."

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cycada.core.errors import CycadaError
+from cycada.core.errors import CycadaError, shown
 from cycada.core.files import changed_since, prepare_folder
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
@@ -17,6 +17,7 @@ from cycada.data.picture import SUFFIXES, describe_folder, list_pictures, pictur
 from cycada.data.translated import is_whole
 from cycada.inference.failures import describe_failures
 from cycada.inference.image_writer import Format, mark_of, save_like
+from cycada.inference.sources import check_path
 from cycada.inference.tiling import TILE
 from cycada.inference.translator import Size, Translator, load_generator
 from cycada.methods import Direction
@@ -94,6 +95,9 @@ def translate(  # noqa: PLR0913 (each is an option of its caller)
         Interrupted: The call was stopped by Ctrl-C or a signal.
     """
     screen = screen or Progress(quiet=True)
+    if form not in ("png", "jpg"):
+        raise CycadaError(f"form: found {shown(form)}, expected png or jpg.")
+    check_path("source", source)
     translator = what if isinstance(what, Translator) else load_generator(what, direction, results, device)
     translator.check(size)
     source, out = Path(source), Path(out)

@@ -61,7 +61,14 @@ def load_model(
     """
     if network is not None and network not in ROLES:
         raise CycadaError(f"network: found {shown(network)}, expected one of {', '.join(ROLES)}.")
+    if precision not in (None, "fp32", "bf16"):
+        raise CycadaError(f"precision: found {shown(precision)}, expected fp32 or bf16.")
     if not isinstance(what, (str, Path)):
+        if not (hasattr(what, "net") and hasattr(what, "about")):
+            raise CycadaError(
+                f"Found a {type(what).__name__}, expected a run folder, an id, the name of an experiment, an "
+                "export or a HubModel."
+            )
         return _from_export(what.net, what.about, device, precision)
     if is_export(Path(what)):
         net, about = read_export(Path(what))

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cycada.core.errors import CycadaError
+from cycada.core.errors import CycadaError, shown
 from cycada.core.files import changed_since, prepare_folder, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
@@ -30,7 +30,7 @@ from cycada.inference.loading import load_model
 from cycada.inference.mask_writer import mask_picture, overlay_picture, save_marked
 from cycada.inference.prediction_table import PredictionTable
 from cycada.inference.predictor import MaskPrediction, Prediction, Predictor
-from cycada.inference.sources import BY_CLASS, MASKS, OVERLAYS, Sources, find_sources
+from cycada.inference.sources import BY_CLASS, MASKS, OVERLAYS, Sources, check_path, find_sources
 from cycada.render.escape import csv_cell
 from cycada.train.device import Precision
 
@@ -123,6 +123,7 @@ def predict(  # noqa: PLR0913 - all but the first three are options of the comma
         CycadaError: There is no such run or picture, or other files are in the way.
         Interrupted: The call was stopped by Ctrl-C or a signal.
     """
+    check_path("images", images)
     screen, images, out = screen or Progress(quiet=True), Path(images), Path(out)
     predictor = what if isinstance(what, Predictor) else _classifier(what, results, device, precision)
     _check_options(predictor, top, by_class, overlay)
@@ -167,9 +168,9 @@ def _classifier(
 
 def _check_options(predictor: Predictor, top: int, by_class: bool, overlay: bool) -> None:
     """Raise CycadaError for options that have no effect with this model."""
-    if not 1 <= top <= len(predictor.classes):
+    if not isinstance(top, int) or not 1 <= top <= len(predictor.classes):
         raise CycadaError(
-            f"--top: found {top}, expected 1 to {len(predictor.classes)}, the number of classes."
+            f"--top: found {shown(top)}, expected 1 to {len(predictor.classes)}, the number of classes."
         )
     for name, given in (("--top", top > 1), ("--by-class", by_class)):
         if given and predictor.segmentation:

@@ -16,6 +16,7 @@ from cycada.core.errors import CycadaError
 from cycada.data import resize_logits, to_float
 from cycada.data.preprocess import Preprocess
 from cycada.evaluation.predict import max_batch
+from cycada.inference.batches import check_floats
 from cycada.methods import Classify
 from cycada.train.device import Device, Precision
 
@@ -194,7 +195,6 @@ class Predictor:
 
     def _predict_batch(self, images: Tensor) -> list[Prediction | MaskPrediction]:
         """Predict a batch tensor: uint8 of any size, or floats as the network takes them."""
-        channels = self.preprocess.channels
         if images.ndim != 4 or not (images.dtype == torch.uint8 or images.is_floating_point()):
             raise CycadaError(
                 f"predict: found a tensor {tuple(images.shape)} of {images.dtype}, expected (N, C, H, W) of "
@@ -203,12 +203,7 @@ class Predictor:
         if images.dtype == torch.uint8:
             arrays = images.permute(0, 2, 3, 1).cpu().numpy()
             return self._predict_list(list(arrays))
-        if images.shape[1] != channels or not bool(((images >= -1.01) & (images <= 1.01)).all()):
-            low, high = (float(f(images)) if images.numel() else 0.0 for f in (torch.min, torch.max))
-            raise CycadaError(
-                f"predict: found floats with {images.shape[1]} channels from {low:g} to {high:g}, expected "
-                f"{channels} channels in [-1, 1], as `preprocess` gives them."
-            )
+        check_floats(images, self.preprocess.channels)
         size = (images.shape[2], images.shape[3])
         return [
             result

@@ -29,6 +29,20 @@ class Sources:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
+def check_path(name: str, value: object) -> None:
+    """Raise CycadaError where the pictures that a function is given are no path.
+
+    Args:
+        name: The parameter.
+        value: What was given.
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        raise CycadaError(
+            f"{name}: found a {type(value).__name__}, expected a path of a folder or of a picture. Pictures in "
+            "memory, or a list of files, go to load_model(RUN).predict."
+        )
+
+
 def find_sources(images: Path, out: Path) -> Sources:
     """Find the pictures of a folder, of one file, or of a list of paths.
 

@@ -12,11 +12,12 @@ from PIL import Image as Pil
 from torch import Tensor, nn
 
 from cycada.config.schema import Config
-from cycada.core.errors import CycadaError
+from cycada.core.errors import CycadaError, shown
 from cycada.data import convert, to_bytes, to_float
 from cycada.data.picture import UNREADABLE, pixels_of, read_picture
 from cycada.data.preprocess import Preprocess
 from cycada.data.transforms import Resize
+from cycada.inference.batches import check_floats
 from cycada.inference.export_format import is_export, read_export
 from cycada.inference.tiling import TILE, ProgressCallback, no_progress, translate_picture
 from cycada.methods import Direction, Networks, Translate
@@ -95,6 +96,7 @@ class Translator:
                     f"predict: found a tensor {tuple(pictures.shape)} of {pictures.dtype}, expected (N, "
                     f"{self.channels}, H, W) of floats in [-1, 1]."
                 )
+            check_floats(pictures, self.channels)
             with torch.no_grad():
                 return self.translate(pictures.float().to(self.device))
         if isinstance(pictures, (list, tuple)):
@@ -149,6 +151,7 @@ class Translator:
             return Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array)
         if (
             picture.dtype != np.uint8
+            or not picture.size
             or picture.ndim not in (2, 3)
             or picture.shape[2:] not in ((), (1,), (3,))
         ):
@@ -160,7 +163,12 @@ class Translator:
         return self._translate(self._resized(pixels, size), tile, report).permute(1, 2, 0).numpy()
 
     def check(self, size: Size) -> None:
-        """Raise CycadaError for a size that this method cannot translate at."""
+        """Raise CycadaError for a size that is none, or that this method cannot translate at."""
+        whole = isinstance(size, int) and not isinstance(size, bool)
+        if size not in ("run", "keep") and not (whole and 4 <= int(size) < 2**16):
+            raise CycadaError(
+                f"size: found {shown(size)}, expected run, keep, or a number of pixels from 4 to 65535."
+            )
         if size != "run" and not isinstance(self.translate, nn.Module):
             raise CycadaError(
                 f"size: found {size}, but {self.identity} translates by a search, which works at the size of "

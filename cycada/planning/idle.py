@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from cycada.config.schema import AugmentConfig, Config, OptimizerConfig, Stage
 from cycada.methods import roles_in
+from cycada.networks import kind_of
 from cycada.planning.plan import StagePlan, network_at
 from cycada.planning.tasks import task_of
 
@@ -24,7 +25,9 @@ def find_idle_settings(config: Config, plans: Sequence[StagePlan]) -> list[str]:
     for plan in plans:
         for check in (_optimizers, _phases, _losses, _stage):
             reasons += [f"stages.{plan.name}.{reason}" for reason in check(plan)]
-    return [f"{reason} It has no effect. Take it out." for reason in reasons]
+    sentences = [f"{reason} It has no effect. Take it out." for reason in reasons]
+    sentences += [f"stages.{plan.name}.{sentence}" for plan in plans for sentence in _too_long(plan)]
+    return [*sentences, *config.shadowed_defaults]
 
 
 def _experiment(config: Config) -> Iterator[str]:
@@ -63,7 +66,13 @@ def _networks(config: Config, plans: Sequence[StagePlan]) -> Iterator[str]:
 
 
 def _optimizers(plan: StagePlan) -> Iterator[str]:
-    """Yield reasons for settings of an optimizer that no phase can use."""
+    """Yield reasons for settings of an optimizer that no phase can use, or that every phase replaces."""
+    own = [plan.stage.optimizers.get(p.name) for p in plan.phases if not p.shares_optimizer_of]
+    for key in plan.stage.optimizer.model_dump(exclude_none=True):
+        if all(settings and getattr(settings, key) is not None for settings in own):
+            yield f"optimizer.{key}: every phase has its own under optimizers."
+    if "schedule" in plan.stage.model_fields_set and all(phase.schedule for phase in plan.phases):
+        yield "schedule: every phase has its own under schedules."
     phases = {phase.name: phase.optimizer for phase in plan.phases if not phase.shares_optimizer_of}
     given: list[tuple[str, OptimizerConfig, list[str]]] = [("optimizer", plan.stage.optimizer, list(phases))]
     given += [
@@ -113,3 +122,29 @@ def _stage(plan: StagePlan) -> Iterator[str]:
             yield "augment: it changes nothing, since all its keys are 0 or false."
         elif stage.augment.domains == "target" and not plan.needs_target:
             yield "augment: it is for target images, and no loss of the stage uses them."
+    if stage.compile and not {kind_of(role) for role in plan.specs} & {"g", "d"}:
+        yield "compile: generators and discriminators are compiled, and the stage has none."
+
+
+def _too_long(plan: StagePlan) -> Iterator[str]:
+    """Yield sentences for warm-ups, ramps and intervals that are longer than the stage."""
+    stage, steps = plan.stage, plan.stage.steps
+    schedules = {"schedule": stage.schedule} | {f"schedules.{k}": v for k, v in stage.schedules.items()}
+    for where, schedule in schedules.items():
+        if schedule.warmup > steps > 0:
+            yield (
+                f"{where}.warmup: found {schedule.warmup}, and the stage has {steps} steps, so that the "
+                f"learning rate never reaches its value. Lower it."
+            )
+    for name, loss in stage.losses.items():
+        if loss.ramp.name in ("linear", "fall") and loss.ramp.steps > steps > 0:
+            yield (
+                f"losses.{name}.ramp.steps: found {loss.ramp.steps}, and the stage has {steps} steps, so "
+                f"that the ramp never ends. Lower it."
+            )
+    for name, interval in stage.every.items():
+        if interval >= steps > 0 and steps > 1:
+            yield (
+                f"every.{name}: found {interval}, and the stage has {steps} steps, so that the phase runs "
+                f"once. Lower it."
+            )

@@ -40,8 +40,13 @@ def load_plugins(config: Config) -> None:
     `cycada.config.schema.read_as`.
 
     Raises:
-        CycadaError: A module cannot be imported.
+        CycadaError: A module cannot be imported, or `config` is no Config.
     """
+    if not isinstance(config, Config):
+        raise CycadaError(
+            f"Found a {type(config).__name__}, expected a Config, which cycada.load_config(FILE) and "
+            "cycada.parse_config(MAPPING) return."
+        )
     if config.plugins:
         look_for_modules_in(Path())
     for module in config.plugins:

@@ -14,6 +14,8 @@ from cycada.data import ImageSet
 from cycada.data.doubts import NAMED, group_doubts, summarize_left_out
 from cycada.data.segmentation import evenly_spaced
 from cycada.planning.build import Datasets
+from cycada.planning.stage_plan import StagePlan
+from cycada.runs.shared_pictures import find_shared_pictures
 
 MASKS = 64
 """How many masks of a set, evenly spaced, are searched for classes."""
@@ -28,8 +30,17 @@ It is larger, because the recipes enlarge digits of 16 x 16 to 32 x 32.
 """
 
 
-def report_sets(config: Config, datasets: Datasets, screen: Progress) -> None:
-    """Print a line for every set, and warn of doubtful files, of classes without images and of duplicates."""
+def report_sets(
+    config: Config, datasets: Datasets, screen: Progress, plans: Sequence[StagePlan] = ()
+) -> None:
+    """Print a line for every set, and warn of doubtful files, of classes without images and of duplicates.
+
+    Args:
+        config: The experiment.
+        datasets: Its data.
+        screen: Where lines and warnings are shown.
+        plans: Its stages, whose batches are held against the sets.
+    """
     sides = {"source": datasets.source, "target": datasets.target}
     for side, sets in sides.items():
         shape = config.shapes()[side]
@@ -41,12 +52,18 @@ def report_sets(config: Config, datasets: Datasets, screen: Progress) -> None:
             warnings += warn_of_missing_labels(name, examples, datasets.classes)
             warnings += warn_of_absent_labels(examples, datasets.classes)
             warnings += warn_of_contradictions(examples, datasets.classes)
+            if split == "train":
+                warnings += _repeated_in_batches(plans, len(examples), side)
             for warning in warnings:
                 screen.warn(f"{name}: {warning}")
-        if len(sets) == 2 and (shared := seen_in_training(sets["train"], sets["test"])):
-            (screen.warn if side == "source" else screen.info)(f"{side} test: {shared}")
-    for warning in warn_of_similar_names(datasets.classes):
-        screen.warn(f"data: {warning}")
+    warnings, remarks = find_shared_pictures(dict(_sets(datasets)))
+    if config.data.source == config.data.target:
+        warnings.append("data: source and target are the same, so that there is nothing to adapt to.")
+    warnings += [f"data: {warning}" for warning in warn_of_similar_names(datasets.classes)]
+    for warning in warnings:
+        screen.warn(warning)
+    for remark in remarks:
+        screen.info(remark)
 
 
 def check_masks(datasets: Datasets, screen: Progress) -> None:
@@ -175,13 +192,19 @@ def warn_of_contradictions(examples: ImageSet, classes: Sequence[str]) -> list[s
     return [f"{sum(map(len, several))} pictures are the same in several classes, such as {where} ({names})."]
 
 
-def seen_in_training(train: ImageSet, test: ImageSet) -> str:
-    """Return how many test images are also training images; empty without any, or without labels."""
-    if not test.labelled:
-        return ""
-    known = set(train.identities())
-    shared = sum(identity in known for identity in test.identities())
-    return f"{shared} of {len(test)} pictures are also among the training pictures." if shared else ""
+def _repeated_in_batches(plans: Sequence[StagePlan], count: int, side: str) -> list[str]:
+    """Return a warning where a batch is larger than the training set, so that it repeats images."""
+    large = [
+        plan
+        for plan in plans
+        if plan.stage.batch > count and (side in (plan.method.supervision, "source") or plan.needs_target)
+    ]
+    if not large:
+        return []
+    return [
+        f"a batch of {_named([plan.name for plan in large])} has {max(plan.stage.batch for plan in large)} "
+        f"images and the set {count}, so that images stand in a batch several times. Lower the batch."
+    ]
 
 
 def warn_of_similar_names(classes: Sequence[str]) -> list[str]:

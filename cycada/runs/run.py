@@ -218,7 +218,7 @@ def _load_data(
     with explain_out_of_memory("data"):
         datasets = load_datasets(config, plans, device)
     if device.main:
-        report_sets(config, datasets, screen)
+        report_sets(config, datasets, screen, plans)
         for stage in plans:
             if stage.epochs:
                 screen.info(f"stage {stage.name}: {stage.epochs} are {stage.epochs.steps:,} steps")

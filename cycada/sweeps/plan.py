@@ -15,7 +15,7 @@ from cycada.config import schema as configs
 from cycada.config.recipes import find_config
 from cycada.config.schema import Config, Strict
 from cycada.core.bounds import NonNegative, PathText, Seed
-from cycada.core.errors import CycadaError, nearest, shown
+from cycada.core.errors import CycadaError, list_some, nearest, shown
 from cycada.core.files import shorten_name
 from cycada.core.registry import typed
 from cycada.core.yaml_files import merge, override, put
@@ -208,6 +208,33 @@ class SweepPlan:
     def reported_cells(self) -> list[Cell]:
         """The cells that a report shows: those of other seeds than the recipe was settled on."""
         return [cell for cell in self.cells if cell.seed not in self.sweep.settled_on]
+
+    def warnings(self) -> list[str]:
+        """Return a sentence for rows that are the same runs, though their settings differ or stand twice.
+
+        A row that repeats the settings of the base, as a value of `vary` may, needs no warning.
+        """
+        rows: dict[str, list[Cell]] = {}
+        for cell in self.cells:
+            rows.setdefault(cell.variant, []).append(cell)
+        same: dict[tuple[str, ...], list[str]] = {}
+        for label, cells in rows.items():
+            same.setdefault(tuple(cell.ids[cell.plans[-1].name] for cell in cells), []).append(label)
+        varied = {f"{_short(key)}={value}" for key, values in self.sweep.vary.items() for value in values}
+        base = _settings(rows[self.sweep.base][0]) if self.sweep.base in rows else None
+        sentences = []
+        for labels in same.values():
+            told = [label for label in labels if label not in varied or _settings(rows[label][0]) != base]
+            if len(told) > 1:
+                sentences.append(
+                    f"the rows {list_some(told)} are the same runs: nothing in which they differ changes the "
+                    f"training or the scores."
+                )
+        return sentences
+
+
+def _settings(cell: Cell) -> Config:
+    return cell.config.model_copy(update={"name": "", "seed": 0})
 
 
 def load_sweep(path: Path | str) -> Sweep:

@@ -77,6 +77,8 @@ def run_sweep(
         Interrupted: After Ctrl-C, when all that ran is saved.
     """
     screen = screen or Progress(quiet=True)
+    for warning in planned.warnings():
+        screen.warn(f"{planned.file}: {warning}")
     progress = find_finished(planned, screen, records)
     write = partial(_write, planned, progress, screen, records)
     train_stages(planned, launcher, progress, screen, write)

@@ -804,3 +804,8 @@ def test_no_float_option_takes_infinity_nan_or_true(value):
 
     with pytest.raises(CycadaError, match="margin"):
         check_options(loss, {"margin": value}, "loss")
+
+
+def test_true_is_no_number_of_channels():
+    with pytest.raises(CycadaError, match=r"data\.channels: found true or false"):
+        parse({**BASE, "data": {**BASE["data"], "channels": True}})

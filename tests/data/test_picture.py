@@ -3,6 +3,7 @@ be known is said."""
 
 import os
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -416,3 +417,40 @@ def test_data_check_says_an_orientation_beside_a_mask_and_the_refusal_names_it(t
     )
     with pytest.raises(CycadaError, match=r"Turned by its EXIF orientation.*save it upright"):
         scenes.pair(0)
+
+
+def grey_png(path, bits, rows):
+    """A PNG file of grey with fewer than 8 bits, which Pillow does not write."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", len(rows[0]) * 8 // bits, len(rows), bits, 0, 0, 0, 0)
+    lines = zlib.compress(b"".join(b"\0" + bytes(row) for row in rows))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
+    )
+    return path
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_masks_of_few_bits_of_grey_are_refused_as_pillow_scales_their_ids(tmp_path, bits):
+    path = grey_png(tmp_path / "few.png", bits, [[0x11] * 4] * 8)
+    for read in (read_ids, read_first_channel):
+        with pytest.raises(ValueError, match=f"{bits} bits of grey.*save it as 8-bit grey"):
+            read(path)
+    assert read_picture(path).max() == {2: 85, 4: 17}[bits]  # a picture looks as in a viewer
+
+
+def test_sixteen_bits_whose_zero_is_white_are_read_as_eight_bits_are(tmp_path):
+    deep = saved(tmp_path / "deep.tif", 65535 - DEEP, tiffinfo={262: 0})
+    flat = saved(tmp_path / "flat.tif", RAMP, tiffinfo={262: 0})
+    assert np.array_equal(read_picture(deep), read_picture(flat))
+    ids = saved(tmp_path / "ids.tif", 65535 - IDS.astype(np.uint16), tiffinfo={262: 0})
+    assert np.array_equal(read_ids(ids), IDS)
+
+
+def test_a_mask_of_one_bit_is_in_doubt_where_white_may_be_two_ids(tmp_path):
+    mask = [(Image.fromarray(IDS > 0), {})]
+    assert "not as 255" in str(scenes_of(tmp_path, mask, "a: 0\nb: 1\nignore: 255\n").doubts(range(1)))
+    assert not scenes_of(tmp_path, mask, "a: 0\nb: 1\n").doubts(range(1))

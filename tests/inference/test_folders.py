@@ -522,6 +522,15 @@ def test_from_python(cycle):
     images = torch.rand(2, 3, 16, 16) * 2 - 1
     with torch.no_grad():
         assert translator.net(images).shape == images.shape
+        assert translator.predict(images).shape == images.shape
+    for call in (
+        lambda: translator.predict(images * 255),
+        lambda: translator(COLOUR, size="big"),
+        lambda: translator(COLOUR[:0]),
+        lambda: toolkit.translate(translator, "photos", "out", form="gif"),
+    ):
+        with pytest.raises(CycadaError, match="expected"):
+            call()
 
 
 # Directions and methods

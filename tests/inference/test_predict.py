@@ -168,9 +168,30 @@ def test_it_takes_every_kind_of_picture(digits):
         array.astype(float),
         torch.zeros(1, 1, 16, 16, dtype=torch.int64),
         torch.full((1, 1, 16, 16), 9.0),
+        array[:0],
     ):
         with pytest.raises(CycadaError, match="expected"):
             model.predict(wrong)
+
+
+def test_arguments_of_another_kind_are_answered(digits, tmp_path, capsys):
+    stage, _, pictures = digits
+    for call in (
+        lambda: toolkit.load_model(3),
+        lambda: toolkit.load_model(stage.folder, precision="fp16"),
+        lambda: toolkit.predict(stage.folder, [pictures], tmp_path),
+        lambda: toolkit.predict(stage.folder, pictures, tmp_path, top="2"),
+        lambda: toolkit.translate(stage.folder, [pictures], tmp_path),
+        lambda: toolkit.run("demo"),
+        lambda: toolkit.check({"name": "x"}),
+    ):
+        with pytest.raises(CycadaError, match="expected"):
+            call()
+    model = toolkit.load_model(stage.folder)
+    model.predict(torch.rand(2, 1, 16, 16))
+    assert "2 * images - 1" in capsys.readouterr().err
+    model.predict(torch.rand(2, 1, 16, 16) * 2 - 1)
+    assert capsys.readouterr().err == ""
 
 
 def test_bad_files_are_named_after_all_others_are_done(digits, tmp_path, cycada):

@@ -1,6 +1,7 @@
 """Settings of a config that have no effect are reported, each with its path and the reason."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from cycada.cli.main import app
-from cycada.config.schema import parse
+from cycada.config.schema import load_config, parse
 from cycada.core.yaml_files import merge
 from cycada.planning.idle import find_idle_settings
 from cycada.planning.plan import plan
@@ -64,6 +65,17 @@ def stage(**settings: Any) -> dict[str, Any]:
             "stages.pixel.losses.gan_t.ramp.steps",
         ),
         (stage(schedule={"name": "constant", "after": 0.2}), "stages.pixel.schedule.after"),
+        (
+            stage(
+                optimizer={"lr": 0.1}, optimizers={"generators": {"lr": 0.2}, "discriminators": {"lr": 0.3}}
+            ),
+            "stages.pixel.optimizer.lr: every phase",
+        ),
+        (
+            stage(schedule={"name": "poly"}, schedules={"generators": {}, "discriminators": {}}),
+            "stages.pixel.schedule: every phase",
+        ),
+        ({"stages": {"source": {"compile": True}}}, "stages.source.compile"),
         (stage(augment={}), "stages.pixel.augment"),
         (stage(augment={"rotate": 0, "domains": "source"}), "stages.pixel.augment"),
         ({"stages": {"source": {"augment": {"rotate": 3, "domains": "target"}}}}, "stages.source.augment"),
@@ -90,12 +102,49 @@ def test_a_setting_without_effect_is_said(over: dict[str, Any], path: str) -> No
         stage(
             optimizer={"betas": [0.5, 0.9]}, optimizers={"discriminators": {"name": "sgd"}}
         ),  # the generators' Adam has them
-        stage(schedule={"name": "cosine", "after": 0.2}),
+        stage(schedule={"name": "cosine", "after": 0.2, "warmup": 3}),
+        stage(schedule={"name": "cosine"}, schedules={"generators": {}}),
+        stage(optimizer={"lr": 0.1}, optimizers={"generators": {"lr": 0.2}}),
+        stage(every={"discriminators": 2}, compile=True),
         stage(augment={"rotate": 3, "domains": "target"}),
     ],
 )
 def test_what_has_an_effect_is_not(over: dict[str, Any]) -> None:
     assert said(over) == []
+
+
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        (stage(schedule={"warmup": 4}), "schedule.warmup: found 4, and the stage has 3 steps"),
+        (stage(schedules={"generators": {"warmup": 9}}), "schedules.generators.warmup: found 9"),
+        (
+            stage(losses={"gan_t": {"weight": 1, "ramp": {"name": "linear", "steps": 9}}}),
+            "losses.gan_t.ramp.steps: found 9",
+        ),
+        (stage(every={"discriminators": 3}), "every.discriminators: found 3"),
+    ],
+)
+def test_what_is_longer_than_its_stage_is_said(over: dict[str, Any], words: str) -> None:
+    found = said(over)
+    assert len(found) == 1
+    assert found[0].startswith(f"stages.pixel.{words}")
+
+
+def test_defaults_that_a_stage_below_replaces_are_said(tmp_path: Path) -> None:
+    below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
+    below.write_text(yaml.safe_dump(BASE, sort_keys=False))
+    above.write_text("uses: below.yaml\nname: y\ndefaults: {steps: 9, precision: bf16}\n")
+    assert load_config(below).shadowed_defaults == ()
+    (sentence,) = load_config(above).shadowed_defaults
+    assert "defaults.steps: it has no effect on the stages source, pixel" in sentence
+    above.write_text(above.read_text() + "stages: {more: {method: source_only, batch: 2}}\n")
+    assert load_config(above).shadowed_defaults == ()  # it reaches the new stage
+    config = load_config(below, ["defaults.epochs=9", "stages.source.epochs=8", "stages.pixel.steps=7"])
+    assert config.shadowed_defaults == ()  # both stages were set, too
+    config = load_config(below, ["defaults.epochs=9", "stages.source.epochs=8"])
+    (sentence,) = find_idle_settings(config, plan(config))[-1:]
+    assert sentence.startswith("defaults.epochs: it has no effect on the stage pixel")
 
 
 @pytest.mark.parametrize(("drive", "count"), [("day", 1), ("dusk", 0)])

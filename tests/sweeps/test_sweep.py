@@ -52,6 +52,27 @@ def test_every_row_is_scored_once_more_and_trained_once(tmp_path):
     assert again.startswith(f"{plain}-")
 
 
+@pytest.mark.parametrize(
+    ("keys", "same"),
+    [
+        ({"vary": {"logging.report_every": [3, 4]}}, "all, logging.report_every=3, logging.report_every=4"),
+        ({"vary": {"networks.d_feat.width": [3]}}, "all, networks.d_feat.width=3"),
+        (
+            {"grid": {"stages.source.optimizer.lr": [0.1, "1e-1"]}, "base": None},
+            "source.optimizer.lr=0.1, source.optimizer.lr=1e-1",
+        ),
+        ({"evaluations": {"again": {"flip": False}}}, "all, all, again"),
+        ({"vary": {"stages.source.steps": [4, 5]}}, ""),  # 4 is what all have
+    ],
+)
+def test_rows_that_are_the_same_runs_are_said(tmp_path, keys, same):
+    path = write_sweep(tmp_path, {"source": CYCADA["source"]}, **keys)
+    found = plan_sweep(path).warnings()
+    assert [sentence.partition(" are the same runs")[0] for sentence in found] == (
+        [f"the rows {same}"] if same else []
+    )
+
+
 def test_rows_of_every_kind(tmp_path):
     path = write_sweep(
         tmp_path,

@@ -1,0 +1,60 @@
+"""Search for `defaults:` that have no effect since a file below sets the key in the stages themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cycada.core.errors import list_some
+from cycada.core.yaml_files import merge
+
+
+def find_shadowed_defaults(
+    under: Mapping[str, Any], over: Mapping[str, Any], partly: bool = False
+) -> list[str]:
+    """Return a sentence for each default that reaches no stage, though it was set later.
+
+    A stage's own key goes before `defaults`, also where the stage stands in a file that is used, and the
+    defaults in the file that uses it, or on the command line.
+
+    Args:
+        under: Keys of the files below, merged.
+        over: Keys of the file above them, or of the command line.
+        partly: Include defaults that reach some stages and not others.
+    """
+    defaults, below, own = (
+        _mapping(value) for value in (over.get("defaults"), under.get("stages"), over.get("stages"))
+    )
+    stages = [name for name, stage in merge(below, own).items() if stage is not None]
+    sentences = []
+    for path in _leaves(defaults):
+        shadowing = [n for n in stages if _sets(below.get(n), path) and not _sets(own.get(n), path)]
+        if shadowing and (partly or len(shadowing) == len(stages)):
+            key, many = ".".join(path), len(shadowing) > 1
+            sentences.append(
+                f"defaults.{key}: it has no effect on the stage{'s' * many} {list_some(shadowing)}, which "
+                f"{'have values of their' if many else 'has a value of its'} own. Set "
+                f"stages.{shadowing[0]}.{key} instead."
+            )
+    return sentences
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _sets(stage: object, path: tuple[str, ...]) -> bool:
+    """Return whether a stage's own keys leave nothing of a default at `path`."""
+    default: Any = object()  # unlike any value
+    for key in reversed(path):
+        default = {key: default}
+    return isinstance(stage, Mapping) and merge(default, stage) == stage
+
+
+def _leaves(mapping: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every value that is no mapping."""
+    for key, value in mapping.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key)
