@@ -31,7 +31,7 @@ from cycada.storage.store import RunFolder, environment
 from cycada.tracking.open_tracker import check_trackers, open_tracker
 from cycada.tracking.settings import experiment_details
 from cycada.tracking.tracker import TrackedModel, Tracker
-from cycada.train.allocator import keep_freed_memory
+from cycada.train.allocator import keep_freed_memory, return_freed_memory
 from cycada.train.device import Device
 
 
@@ -117,6 +117,7 @@ def run(
             for warning in find_slow_settings(config, plan(config)):
                 screen.warn(warning)
     summary = run_stages(config, tracker, screen, variant, products, profiles)
+    return_freed_memory()
     if main:
         file = _summary_file(config)
         with warn_if_read_only("the summary", screen.warn):

@@ -25,6 +25,7 @@ from cycada.sweeps.launchers import Handle, InProcess, Launcher, WorkerDied
 from cycada.sweeps.plan import Cell, Job, SweepPlan
 from cycada.sweeps.progress import SweepProgress
 from cycada.tracking.open_tracker import SeveralTrackers, check_trackers, open_tracker
+from cycada.train.allocator import return_freed_memory
 
 POLL = 0.3
 """Seconds between two checks of what runs."""
@@ -256,6 +257,7 @@ def train_job(config: Config, threads: int | None, screen: Progress | None = Non
         config = config.model_copy(update={"threads": config.threads or threads})
     screen = screen or Progress(quiet=True, whose=f"{config.name}, seed {config.seed}")
     run_stages(config, SeveralTrackers({}), screen)
+    return_freed_memory()
 
 
 def _title(job: Job) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """glibc's numbers of the two settings (malloc.h)."""
@@ -18,9 +19,17 @@ def keep_freed_memory() -> None:
     use, and takes back a moment later, which costs a tenth or more of a step's time on a CPU. Results do not
     change. Tensors above 32 MiB go back as before, so that a few large ones do not stay for good.
     """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
-    if mallopt is not None:
+    if mallopt := _glibc("mallopt"):
         mallopt(MMAP_THRESHOLD, LARGEST_KEPT)
         mallopt(TRIM_THRESHOLD, MOST_KEPT)
+
+
+def return_freed_memory() -> None:
+    """Give the memory that was kept back to the system, so that a process of many runs does not grow."""
+    if malloc_trim := _glibc("malloc_trim"):
+        malloc_trim(0)
+
+
+def _glibc(name: str) -> Callable[..., int] | None:
+    """Return a function of glibc; None where the C library is another one, which has none of the name."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
