@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cycada.inference.translator import load_generator
     from cycada.planning.plan import plan as check
     from cycada.report.report import report as report_on
+    from cycada.runs.records import record
     from cycada.runs.reuse import evaluate_run as evaluate
     from cycada.runs.seeds import run_seeds
     from cycada.study.build import build_study
@@ -49,6 +50,7 @@ __all__ = [
     "parse_config",
     "predict",
     "quality",
+    "record",
     "report_on",
     "run",
     "run_seeds",
@@ -73,6 +75,7 @@ _PLACES = {
     "compose_baselines": "cycada.sweeps.compose:compose_baselines",
     "save_sweep": "cycada.sweeps.compose:save_sweep",
     "report_on": "cycada.report.report:report",
+    "record": "cycada.runs.records:record",
     "evaluate": "cycada.runs.reuse:evaluate_run",
     "translate": "cycada.inference.folders:translate",
     "export": "cycada.inference.export:export",

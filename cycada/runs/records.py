@@ -102,9 +102,17 @@ class Records:
             replace: See `add_stage`.
         """
         summary = read_shaped(file, "summary", "Run the experiment again.")
-        for stage, content in summary["stages"].items():
-            if not self.add_stage(content["id"], results, replace):
-                self.left_out.append(f"{name}, {file.stem}: stage {stage} has no finished run folder.")
+        added = {
+            stage: self.add_stage(content["id"], results, replace)
+            for stage, content in summary["stages"].items()
+        }
+        self.left_out += [
+            f"{name}, {file.stem}: stage {stage} has no finished run folder."
+            for stage, is_added in added.items()
+            if not is_added
+        ]
+        if not any(added.values()):
+            return
         stages = {
             stage: {k: v for k, v in content.items() if k in ("id", "seconds", "scores")}
             for stage, content in summary["stages"].items()
@@ -124,18 +132,19 @@ class Records:
         cells = []
         for cell in sweep["cells"]:
             ids = [stage["id"] for stage in cell["stages"]]
-            if cell["status"] == "done":
-                added = [self.add_stage(identity, results, replace) for identity in ids]
-            else:
-                added = [has_records(ids, self.folder)]
-            done = all(added)
-            if not done:
-                why = "its run folders are gone" if cell["status"] == "done" else cell["status"]
-                self.left_out.append(f"{sweep['name']}: {cell['variant']}, seed {cell['seed']}: {why}.")
-            recorded = {"status": "done", "error": None} if done else {}
-            cells.append({**cell, **recorded})
-        content = without_folders({**sweep, "cells": cells})
-        self._write_json(Path("sweeps") / f"{sweep['name']}.json", content)
+            ran = cell["status"] == "done"
+            added = (
+                [self.add_stage(i, results, replace) for i in ids] if ran else [has_records(ids, self.folder)]
+            )
+            if all(added):
+                cells.append({**cell, "status": "done", "error": None})
+                continue
+            why = "its run folders are gone" if ran else cell["status"]
+            self.left_out.append(f"{sweep['name']}: {cell['variant']}, seed {cell['seed']}: {why}.")
+            cells.append({**cell, "status": "not run"} if ran else cell)
+        if any(cell["status"] == "done" for cell in cells):
+            content = without_folders({**sweep, "cells": cells})
+            self._write_json(Path("sweeps") / f"{sweep['name']}.json", content)
 
     def _write_json(self, name: Path, content: Any) -> None:
         path = self.folder / name

@@ -180,6 +180,7 @@ def test_cells_without_run_folders_are_left_out_in_words(swept, tmp_path):
     shutil.copytree(results / "sweeps", tmp_path / "sweeps")
     with pytest.raises(CycadaError, match=r"Nothing to record.*CyCADA, seed 0: its run folders are gone"):
         record(["made_ablation"], tmp_path)
+    assert not (tmp_path / "records").exists()
 
 
 def test_rows_of_losses_are_thinned_and_all_evaluations_kept(tmp_path):
