@@ -27,6 +27,8 @@ from cycada.storage.schemas import check_schema, read_shaped
 from cycada.train.checkpoint import checkpoints
 
 WEIGHTS = "weights.safetensors"
+ID = re.compile(r"[0-9a-f]{12}(-[0-9a-f]{6})?")
+"""Ids of stages, which name their folders; a folder of another name is somebody's own copy."""
 MISTAKES = "mistakes_target.png"
 """Image of the worst predictions on the target's test images; analysis.npz says which these are."""
 PARTS = (
@@ -280,7 +282,7 @@ class RunFolder:
             weights: Whether the weights have to be there; False where nothing is going to read them.
 
         Raises:
-            CycadaError: Where files changed; the message names them.
+            CycadaError: Where files changed, which the message names, or are those of another run.
         """
         stats = self._file_stats()
         if _checked.get(self.path) == stats:
@@ -296,6 +298,13 @@ class RunFolder:
                 "Put the files back from a copy, or delete the folder to train the stage anew; "
                 f"`cycada verify {self.path}` looks closer."
             )
+        if ID.fullmatch(self.id) and self.digests() is not None:
+            made = self.read_json("manifest.json").get("id", self.id)
+            if made != self.id:
+                raise CycadaError(
+                    f"{self.path}: found the files of the run {made}, copied to the id of another run. It is "
+                    f"not used. Call the folder {made} again, or delete it."
+                )
         if weights:
             _checked[self.path] = stats
         return self

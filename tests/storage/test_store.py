@@ -252,6 +252,16 @@ def test_verify_scores_again_and_finds_what_files_alone_do_not_show(copied, cyca
     assert "1 of 2 runs" in said
 
 
+def test_a_copy_under_the_id_of_another_run_is_not_used(copied, cycada):
+    folder = copied[0]["source"]
+    own = folder.parent / "my_best_run"
+    shutil.copytree(folder, own)
+    assert RunFolder(own).check().id == "my_best_run"
+    shutil.copytree(folder, folder.with_name("0123456789ab"))
+    code, _, said = cycada("evaluate", folder.with_name("0123456789ab"), "--results", copied[1])
+    assert (code, f"found the files of the run {folder.name}" in said) == (2, True), said
+
+
 def test_verify_finds_another_seed_in_the_config(copied):
     folders, results = copied
     folder = RunFolder(folders["source"])
