@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ UNREADABLE = (
 TWELVE_BITS = 4095
 """Largest value of 12 bits. A 16-bit picture without larger values may hold 12 bits or fewer; with 65535 as
 white it would then be much too dark."""
+
+COMPACT_SRGB = ("c2", "c2ci", "uRGB")
+"""Names of the profiles by which cameras and web services say sRGB in few bytes."""
 
 TURNS = {
     2: "mirrored",
@@ -236,6 +240,10 @@ def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
                     f"followed for an image with a mask; if the mask was drawn on the upright image, "
                     f"save the image upright"
                 )
+            if profile := _other_profile(image):
+                doubts.append(
+                    f"its colours have the profile '{profile}', which is not applied; save it in sRGB"
+                )
             if (frames := getattr(image, "n_frames", 1)) > 1:
                 doubts.append(f"it has {frames} frames or pages, of which only the first is read")
             if has_twelve_bits(image):
@@ -254,6 +262,20 @@ def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
     except (*UNREADABLE, AttributeError):
         return []
     return doubts
+
+
+def _other_profile(image: Pil.Image) -> str:
+    """Return the name of a profile by which a picture's colours differ from sRGB; empty without one."""
+    content = image.info.get("icc_profile")
+    if not content or image.mode not in ("RGB", "RGBA", "CMYK"):
+        return ""
+    from PIL import ImageCms
+
+    try:
+        name = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(content))).strip()
+    except (ImageCms.PyCMSError, OSError):  # what cannot be read is not applied by viewers either
+        return ""
+    return "" if "srgb" in name.casefold() or name in COMPACT_SRGB else name
 
 
 def has_twelve_bits(image: Pil.Image) -> bool:

@@ -36,6 +36,8 @@ from cycada.train.device import Precision
 
 ABOUT = "predict.json"
 """File in the folder of the results that says what made them."""
+ENLARGED = 2.0
+"""Factor above which it is said that a picture is enlarged; recipes enlarge digits by 2."""
 PREDICTIONS, SHARES = "predictions.csv", "shares.csv"
 
 
@@ -340,7 +342,14 @@ class _Work:
                 continue
             names.append(name)
             sizes.append((pixels.shape[1], pixels.shape[2]))
-            if doubts := picture_doubts(file, beside_mask=not preprocess.upright):
+            doubts = picture_doubts(file, beside_mask=not preprocess.upright)
+            if ENLARGED * min(sizes[-1]) < min(preprocess.size):
+                height, width = sizes[-1]
+                doubts.append(
+                    f"it has {width} x {height} pixels, and is enlarged to {preprocess.size[1]} x "
+                    f"{preprocess.size[0]}"
+                )
+            if doubts:
                 result.doubts[str(file)] = doubts
             if len(names) == self.predictor.batch:
                 yield names, images, sizes

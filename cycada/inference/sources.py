@@ -38,8 +38,8 @@ def check_path(name: str, value: object) -> None:
     """
     if not isinstance(value, (str, os.PathLike)):
         raise CycadaError(
-            f"{name}: found a {type(value).__name__}, expected a path of a folder or of a picture. Pictures "
-            "in memory, or a list of files, go to load_model(RUN).predict."
+            f"{name}: found a {type(value).__name__}, expected the path of a folder or picture. Pictures in "
+            "memory, or a list of files, go to load_model(RUN).predict."
         )
 
 

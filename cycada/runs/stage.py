@@ -34,6 +34,7 @@ from cycada.planning.build import (
 from cycada.planning.known_data import KnownData
 from cycada.planning.plan import StagePlan
 from cycada.planning.updates import count_updates
+from cycada.runs.file_starts import check_file_start
 from cycada.runs.pretranslate import translate_once
 from cycada.runs.rescoring import find_same_weights, load_weights_by_role, replace_scores
 from cycada.runs.reuse import check_run_folder, write_analysis
@@ -361,6 +362,8 @@ def _load_starts(ctx: StageContext, plan: StagePlan, ids: Mapping[str, str]) -> 
             continue
         where = f"stages.{plan.name}.init.{role}"
         if "#" in start:
+            for warning in check_file_start(start, role, ctx.known.classes, where):
+                ctx.screen.warn(warning)
             starts[role] = weights_from_file(start, where)
         else:
             stage, _, parent_role = start.partition(".")

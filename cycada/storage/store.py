@@ -31,6 +31,8 @@ RECORD = "record.json"
 """File that a record has where a run folder has `done`, with the digests of its and of the run's files."""
 RECORDS = "records"
 """Folder in the results folder with the records of finished stages, laid out like the results folder."""
+ID = re.compile(r"[0-9a-f]{12}(-[0-9a-f]{6})?")
+"""Ids of stages, which name their folders; a folder of another name is somebody's own copy."""
 MISTAKES = "mistakes_target.png"
 """Image of the worst predictions on the target's test images; analysis.npz says which these are."""
 PARTS = (
@@ -318,8 +320,8 @@ class RunFolder:
             weights: Whether the weights have to be there; False where nothing is going to read them.
 
         Raises:
-            CycadaError: Where files changed; the message names them. Or where it is a record, and weights
-                have to be there.
+            CycadaError: Where files changed, which the message names, or are those of another run. Or where it
+                is a record, and weights have to be there.
         """
         if weights and self.is_record:
             raise CycadaError(
@@ -344,6 +346,13 @@ class RunFolder:
                     f"`cycada verify {self.path}` looks closer."
                 )
             )
+        if ID.fullmatch(self.id) and self.digests() is not None:
+            made = self.read_json("manifest.json").get("id", self.id)
+            if made != self.id:
+                raise CycadaError(
+                    f"{self.path}: found the files of the run {made}, copied to the id of another run. It is "
+                    f"not used. Call the folder {made} again, or delete it."
+                )
         if weights:
             _checked[self.path] = stats
         return self

@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 from torch import nn
 from typer.testing import CliRunner
 
@@ -454,3 +454,18 @@ def test_a_mask_of_one_bit_is_in_doubt_where_white_may_be_two_ids(tmp_path):
     mask = [(Image.fromarray(IDS > 0), {})]
     assert "not as 255" in str(scenes_of(tmp_path, mask, "a: 0\nb: 1\nignore: 255\n").doubts(range(1)))
     assert not scenes_of(tmp_path, mask, "a: 0\nb: 1\n").doubts(range(1))
+
+
+def test_a_profile_other_than_srgb_is_said(tmp_path):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    wide = srgb.replace("sRGB".encode("utf-16-be"), "wide".encode("utf-16-be"))
+    for name, profile, said in (
+        ("a.jpg", srgb, 0),
+        ("b.jpg", wide, 1),
+        ("c.png", wide, 1),
+        ("d.png", b"x", 0),
+    ):
+        doubts = picture_doubts(saved(tmp_path / name, COLOUR, icc_profile=profile))
+        assert len(doubts) == said, name
+        assert all("'wide built-in', which is not applied" in doubt for doubt in doubts)
+    assert picture_doubts(saved(tmp_path / "grey.png", RAMP, icc_profile=wide)) == []

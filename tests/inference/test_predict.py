@@ -258,6 +258,17 @@ def test_files_of_others_are_never_overwritten(digits, scenes, tmp_path, cycada)
     assert (code, str(mask) in err) == (2, True)
 
 
+def test_a_picture_far_smaller_than_those_of_the_training_is_said(digits, tmp_path, cycada):
+    stage, _, _ = digits
+    for name, side in (("half.png", 8), ("small.png", 7)):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        Image.fromarray(np.full((side, side + 9), 99, np.uint8)).save(tmp_path / "in" / name)
+    code, _, said = cycada("predict", stage.folder, tmp_path / "in", tmp_path / "out")
+    assert code == 0
+    assert "small.png: it has 16 x 7 pixels, and is enlarged to 16 x 16" in said
+    assert "half.png" not in said
+
+
 def test_a_list_of_paths(digits, tmp_path, cycada):
     stage, _, pictures = digits
     some = sorted(pictures.rglob("*.png"))[:3]

@@ -19,6 +19,7 @@ from cycada.core.files import file_digest
 from cycada.losses import losses
 from cycada.planning.plan import plan
 from cycada.runs import reuse
+from cycada.runs.file_starts import check_file_start
 from cycada.runs.reuse import evaluate_run, find_run
 from cycada.runs.run import run
 from cycada.runs.verify import verify
@@ -250,6 +251,29 @@ def test_verify_scores_again_and_finds_what_files_alone_do_not_show(copied, cyca
     assert code == 2
     assert "target" in said
     assert "1 of 2 runs" in said
+
+
+def test_a_copy_under_the_id_of_another_run_is_not_used(copied, cycada):
+    folder = copied[0]["source"]
+    own = folder.parent / "my_best_run"
+    shutil.copytree(folder, own)
+    assert RunFolder(own).check().id == "my_best_run"
+    shutil.copytree(folder, folder.with_name("0123456789ab"))
+    code, _, said = cycada("evaluate", folder.with_name("0123456789ab"), "--results", copied[1])
+    assert (code, f"found the files of the run {folder.name}" in said) == (2, True), said
+
+
+def test_a_file_of_weights_is_held_against_its_run(copied):
+    folder = copied[0]["source"]
+    start, digits = f"{folder}/weights.safetensors#f_t", [str(k) for k in range(10)]
+    assert check_file_start(start, "f_s", digits, "init.f_s") == []
+    (warning,) = check_file_start(start, "f_s", [*digits[1:], "0"], "init.f_s")
+    assert warning.startswith(f"init.f_s: the classes of {folder} are 0, 1,")
+    assert check_file_start(start, "g_st", digits[:2], "init.g_st") == []  # it has no classes
+    flip(folder / "weights.safetensors")
+    with pytest.raises(CycadaError, match=r"weights\.safetensors \(other bytes\)"):
+        check_file_start(start, "f_s", digits, "init.f_s")
+    assert check_file_start("other/weights.safetensors#f_t", "f_s", digits, "init.f_s") == []
 
 
 def test_verify_finds_another_seed_in_the_config(copied):
