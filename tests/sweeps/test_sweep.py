@@ -17,6 +17,7 @@ from helpers.paths import ROOT
 
 from cycada.core.errors import CycadaError
 from cycada.storage.store import RunFolder
+from cycada.sweeps import plan as sweep_plan
 from cycada.sweeps.launchers import InProcess, ProcessPool, Submitit
 from cycada.sweeps.plan import load_sweep, plan_sweep, slug
 from cycada.sweeps.sweep import run_sweep, seconds_left, sweep_file
@@ -135,6 +136,22 @@ def test_seeds_and_shared_stages(tmp_path):
     assert {c.seed for c in plan_sweep(tmp_path / "sweep.yaml", seeds=[7]).cells} == {7}
     with pytest.raises(CycadaError, match="found 7 twice"):
         plan_sweep(tmp_path / "sweep.yaml", seeds=[7, 7])
+
+
+def test_plan_sweep_parses_a_row_once_for_all_seeds_and_reads_the_data_once(tmp_path, monkeypatch):
+    parsed, read = [], []
+    parse, load = sweep_plan.configs.parse, sweep_plan.load_datasets
+    monkeypatch.setattr(sweep_plan.configs, "parse", lambda *args: parsed.append(args) or parse(*args))
+    monkeypatch.setattr(sweep_plan, "load_datasets", lambda *args: read.append(args) or load(*args))
+    file = write_sweep(tmp_path, vary={"stages.pixel.steps": [2, 3]}, seeds=list(range(20)))
+    first, again = plan_sweep(file), plan_sweep(file)
+    assert len(first.cells) == 60
+    assert {cell.config.seed for cell in first.cells} == set(range(20))
+    assert list(first.jobs) == list(again.jobs)
+    assert len(parsed) == 2 * 3
+    assert len(read) == 1
+    with pytest.raises(CycadaError, match="seeds: found -1"):
+        plan_sweep(file, seeds=[-1])
 
 
 def test_an_outcome_brings_its_ancestors_and_the_baseline_alone(tmp_path):
