@@ -320,8 +320,8 @@ class RunFolder:
             weights: Whether the weights have to be there; False where nothing is going to read them.
 
         Raises:
-            CycadaError: Where files changed, which the message names, or are those of another run. Or where it
-                is a record, and weights have to be there.
+            CycadaError: Where files changed, which the message names, or are those of another run; or
+                where it is a record, and weights have to be there.
         """
         if weights and self.is_record:
             raise CycadaError(
