@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 
 from helpers.experiments import CYCADA, tiny_config
 
@@ -15,8 +16,10 @@ import pytest
 import torch
 
 from cycada.cli.main import main
+from cycada.report import report as report_module
 from cycada.report import tsne
 from cycada.runs.run import run
+from cycada.tracking import mlflow_tracker
 
 torch.set_num_threads(1)
 gc.set_threshold(20_000, 20, 20)  # the many objects of configs and libraries: a tenth of the suite's time
@@ -36,11 +39,35 @@ def quick_embedding():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_database(tmp_path_factory):
+    """Copy MLflow's empty database: its tables take two seconds, and are made anew in tests of processes."""
+    empty, prepare = tmp_path_factory.mktemp("empty") / "mlflow.db", mlflow_tracker.prepare_database
+
+    def copy_or_prepare(path, *others):
+        is_new = not path.exists()
+        if is_new and empty.exists():
+            shutil.copyfile(empty, path)
+        prepare(path, *others)
+        if is_new and not empty.exists():
+            shutil.copyfile(path, empty)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlflow_tracker, "prepare_database", copy_or_prepare)
+        yield
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A finished tiny CyCADA run: (summary, results folder)."""
     results = tmp_path_factory.mktemp("finished")
     return run(tiny_config(CYCADA, results=str(results))), results
+
+
+@pytest.fixture
+def without_charts(monkeypatch):
+    """Write reports without their charts, which take most of the time and have tests of their own."""
+    monkeypatch.setattr(report_module, "sections", lambda *_: [])
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ class MlflowTracker:
         return f"{command}  # http://127.0.0.1:5000/{experiment}"
 
     def _locked(self) -> AbstractContextManager[None]:
-        """Return a lock for finding a run or creating it, which two processes at once would both do."""
+        """Return a lock for what two processes at once would both do: create a run and log its parameters."""
         path = self._results / "mlflow.lock"
 
         def report_wait() -> None:
@@ -139,7 +139,7 @@ class MlflowTracker:
             self.experiment = self._find_or_create_experiment(name)
             keys = {"cycada.config_id": config_id}
             self.parent = self._find_or_create_run(run_name(name, seed, details.variant), keys)
-        self._describe(self.parent, details.params, tags, details.description)
+            self._describe(self.parent, details.params, tags, details.description)
 
     def _find_or_create_experiment(self, name: str) -> str:
         experiment = self.client.get_experiment_by_name(name)
@@ -159,7 +159,8 @@ class MlflowTracker:
         name = run_name(self._name, self._seed, self._details.variant, stage)
         with self._locked():
             self.stage = self._find_or_create_run(name, keys)
-        self.logged_steps = _last_steps(self._describe(self.stage, params, tags, description))
+            found = self._describe(self.stage, params, tags, description)
+        self.logged_steps = _last_steps(found)
         row_steps = [step for key, step in self.logged_steps.items() if not key.startswith(AFTERWARDS)]
         self.last_step, self.not_finite = max(row_steps, default=-1), 0
 

@@ -53,11 +53,12 @@ def check(folder, capsys, *words):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Both reports, made by the runner, which trains in another process; without charts and run folders."""
+    """Both reports, made by the runner; without charts and run folders."""
     folder = tmp_path_factory.mktemp("made")
     write_files(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cycada.report.report.sections", lambda *_: [])
+        patch.setattr(runner, "ProcessPool", lambda *_, **__: InProcess())  # which has tests of its own
         runner.main(["--jobs", "1", "--reports", str(folder / "results" / "reports.yaml")])
     runs = {path.name for path in (folder / "results" / "runs").iterdir() if path.is_dir()}
     for gone in ("runs", "sweeps", "experiments", "cache"):
@@ -191,6 +192,9 @@ def test_without_its_data_a_report_is_checked_by_the_fingerprint_of_its_records(
     assert find(copied).stale == []
     assert find(copied, "seeds").stale == []
     shutil.rmtree(copied / "results" / "records")
+    shutil.rmtree(
+        copied / "results" / "cache", ignore_errors=True
+    )  # what planning remembers of data that were here
     assert find(copied).stale == [
         "cannot be checked: its data are not here, and no record knows them. optdigits is not here."
     ]

@@ -254,7 +254,9 @@ def test_what_was_trained_and_scored_in_another_way_is_not_counted_as_training(s
     planned, _ = swept
     shutil.copytree(planned.results, tmp_path / "results")
     folder = next((tmp_path / "results" / "runs").glob("*/done")).parent
-    folder.rename(folder.with_name(f"{folder.name}-0a1b2c"))
+    other = RunFolder(folder.rename(folder.with_name(f"{folder.name}-0a1b2c")))
+    other.write_json("manifest.json", other.read_json("manifest.json") | {"id": other.id})
+    other.finish()
     code, out, _ = cycada("sweep", planned.file, "--dry-run", "--json", f"results={tmp_path / 'results'}")
     assert (code, json.loads(out)["to_train"], json.loads(out)["to_score"]) == (0, 0, 1)
     assert (
