@@ -111,8 +111,8 @@ def pixel_of(results):
 
 def test_a_run_killed_at_drawn_events(tmp_path, finished):
     config = write_config(tmp_path / "tiny.yaml", CYCADA, results=str(tmp_path / "results"), threads=1)
-    died = killed(0, 60, 2, "run", config)
-    assert len(died) == 2
+    died = killed(0, 60, 3, "run", config)
+    assert len(died) == 3
     assert_untouched(tmp_path / "results", outcome(finished[1]))
 
 
