@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from torch import nn
 
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError
 from cycada.data import Augment, BatchStream, ImageSet, StreamSettings
-from cycada.methods import TEACHER, Networks
+from cycada.methods import TEACHER
 from cycada.networks import Frozen
 from cycada.planning.datasets import Datasets, build_domain, check_same_classes, load_datasets
 from cycada.planning.networks import (
@@ -24,6 +23,7 @@ from cycada.planning.networks import (
 from cycada.planning.stage_plan import ResolvedPhase, StagePlan
 from cycada.train.device import Device, seed_of
 from cycada.train.loop import TrainState
+from cycada.train.moving_average import MovingAverage
 from cycada.train.optimizers import build_optimizer
 from cycada.train.schedule import Schedule
 from cycada.train.step import Phase, submodules
@@ -84,7 +84,7 @@ def build_training(
     elif paired:
         source = source.with_partner(true_translations(plan, datasets).resized_to(source.size))
 
-    ema = _moving_averages(stage.ema, nets)
+    ema = {role: MovingAverage(nets.get_submodule(role), decay) for role, decay in stage.ema.items()}
     if plan.has_teacher:
         nets.add_module(TEACHER, Frozen(ema["f_t"].module))
 
@@ -139,18 +139,6 @@ def build_training(
         ema=ema,
         partner_name="fake_t" if once else "pair_t" if paired else None,
     )
-
-
-def _moving_averages(decays: Mapping[str, float], nets: Networks) -> dict[str, Any]:
-    """Return timm's moving average of each network with a decay, by role."""
-    if not decays:
-        return {}
-    from timm.utils.model_ema import ModelEmaV3  # takes a second to import, and few stages have an average
-
-    return {
-        role: ModelEmaV3(nets.get_submodule(role), decay=decay, use_warmup=True)
-        for role, decay in decays.items()
-    }
 
 
 def training_source(plan: StagePlan, datasets: Datasets) -> ImageSet:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,10 @@ from cycada.methods import TEACHER, Networks, Options, StepTensors
 from cycada.networks import kind_of
 from cycada.train.device import Device, Precision
 from cycada.train.meter import Diverged, Meter
+from cycada.train.moving_average import MovingAverage
 from cycada.train.schedule import set_rates
 from cycada.train.state import check_state
 from cycada.train.step import Phase, train_step
-
-if TYPE_CHECKING:
-    from timm.utils.model_ema import ModelEmaV3
 
 NORMS_EVERY = 5
 """Every so many-th report holds gradient norms, each of which takes a backward pass of its own.
@@ -81,7 +79,7 @@ class TrainState:
     device: Device
     seed: int = 0
     precision: Precision = "fp32"
-    ema: Mapping[str, ModelEmaV3] = field(default_factory=dict)
+    ema: Mapping[str, MovingAverage] = field(default_factory=dict)
     partner_name: Literal["fake_t", "pair_t"] | None = None
     step: int = 0
     meter: Meter = field(default_factory=Meter)

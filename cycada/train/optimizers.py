@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -34,9 +36,7 @@ def build_optimizer(
 
 
 def check_optimizer(settings: Mapping[str, Any], modules: Sequence[nn.Module], phase: str) -> None:
-    """Check that `optimizer` can make one, without making it; see there for the arguments.
-
-    With the first optimizer that it makes, PyTorch imports its compiler, which takes longer than a rehearsal.
+    """Check that `build_optimizer` can make one, without making it; see there for the arguments.
 
     Raises:
         CycadaError: `head_lr` is set, and no module has a submodule `head`.
@@ -59,10 +59,23 @@ def _arguments(
     name, parameters = options.pop("name", "adam"), _groups(modules, options.pop("head_lr", None), phase)
     if name == "sgd":
         options.pop("betas", None)
-        return torch.optim.SGD, parameters, options
+        return _uncompiled(torch.optim.SGD), parameters, options
     options.pop("momentum", None)
     kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
-    return kind, parameters, options | {"fused": True, "capturable": False}
+    return _uncompiled(kind), parameters, options | {"fused": True, "capturable": False}
+
+
+@cache
+def _uncompiled(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """Return an optimizer's class whose methods are not wrapped for `torch.compile`.
+
+    The wrappers import PyTorch's compiler on their first call, which takes longer than a small stage. An
+    optimizer's steps are not compiled here and need no wrapper. What they compute is the same.
+    """
+    names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in names}
+    step = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), {**methods, "step": step, "__doc__": kind.__doc__})
 
 
 def _groups(modules: Sequence[nn.Module], head_lr: float | None, phase: str) -> list[Any]:

@@ -30,15 +30,33 @@ def imported(*words):
         app(list(words))
     except SystemExit as ended:
         assert not ended.code, words
+    return present()
+
+def present():
     return [name for name in ("torch", *{HEAVY}) if name in sys.modules]
+
+def step():
+    from torch import nn
+    from cycada.train.moving_average import MovingAverage
+    from cycada.train.optimizers import build_optimizer
+
+    network = nn.Linear(2, 2)
+    optimizer, average = build_optimizer({{"lr": 0.1}}, [network], "task"), MovingAverage(network, 0.9)
+    network(network.weight).sum().backward()
+    optimizer.step()
+    average.update(network, 1)
+    optimizer.load_state_dict(optimizer.state_dict())
+    optimizer.zero_grad()
+    return present()
 
 print("imports of --help:", imported("--help"))
 print("imports of list:", imported("list", "domains"))
 print("imports of check:", imported("check", "configs/demo.yaml"))
+print("imports of a step:", step())
 """
 
 
-def test_commands_import_torch_at_most():
+def test_commands_and_steps_import_torch_at_most():
     ended = subprocess.run(
         [sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -47,4 +65,5 @@ def test_commands_import_torch_at_most():
         "imports of --help": "[]",
         "imports of list": "['torch']",
         "imports of check": "['torch']",
+        "imports of a step": "['torch']",
     }

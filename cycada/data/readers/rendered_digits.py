@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from typing_extensions import override
 
@@ -134,11 +136,20 @@ class OptDigits(Domain):
 
     @override
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
-        from sklearn.datasets import load_digits
+        table = _read_optdigits()
+        order = np.random.default_rng(0).permutation(len(table))
+        rows = table[order[500:] if split == "train" else order[:500]]
+        images = (rows[:, :-1].reshape(-1, 8, 8) / 16).astype(np.float32)
+        return make_image_dataset(images, rows[:, -1].astype(np.int64), 10, "optdigits")
 
-        digits = load_digits()
-        order = np.random.default_rng(0).permutation(len(digits.target))
-        rows = order[500:] if split == "train" else order[:500]
-        return make_image_dataset(
-            (digits.images[rows] / 16).astype(np.float32), digits.target[rows], 10, "optdigits"
-        )
+
+def _read_optdigits() -> NDArray[np.float64]:
+    """Return scikit-learn's 1,797 digits as rows of 64 grey levels from 0 to 16 and the label.
+
+    They are read as `sklearn.datasets.load_digits` reads them. scikit-learn itself is not imported, for with
+    SciPy and pandas that takes longer than a small stage.
+    """
+    package = importlib.util.find_spec("sklearn")
+    assert package is not None  # this package depends on it
+    assert package.origin is not None
+    return np.loadtxt(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
