@@ -12,9 +12,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from cycada.core.bounds import Share
+from cycada.core.bounds import Part, Share
 from cycada.methods.base import Method, PhaseSpec, methods
 from cycada.methods.self_training import TERMS, SelfTrainingOptions, SelfTrainingTensors
+from cycada.methods.step_tensors import option
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,12 @@ class DualPathOptions(SelfTrainingOptions):
     Attributes:
         translated_share: The share of f_s's probabilities of the translated images in the teacher's, in
             [0, 1]; 0.5 is DPL's. 0 is self_training, 1 leaves out the moving average of f_t.
+        translated_until: The fraction of the stage's steps, in (0, 1], in which the share falls linearly to
+            0; after them the moving average of f_t teaches alone. Without it the share stays.
     """
 
     translated_share: Share = 0.5
+    translated_until: Part | None = option(None, omit_default_from_id=True)
 
 
 class DualPathTensors(SelfTrainingTensors[DualPathOptions]):
@@ -39,13 +43,23 @@ class DualPathTensors(SelfTrainingTensors[DualPathOptions]):
     about the translation than f_t about the image.
     """
 
+    def translated_share(self) -> float:
+        """Return the share of the translated view in this step, in [0, 1]."""
+        until = self.options.translated_until
+        left = 1.0 if until is None else max(0.0, 1.0 - self.progress / until)
+        return self.options.translated_share * left
+
     @cached_property
     def teacher_logits_real_t(self) -> Tensor:
         """Logarithms of the mean probabilities of both views, (N, K, ...), without a graph."""
-        own = super().teacher_logits_real_t.float().softmax(1)
+        logits = super().teacher_logits_real_t
+        share = self.translated_share()
+        if share == 0:  # nothing has to be translated
+            return logits
+        own = logits.float().softmax(1)
         with torch.no_grad():
             translated = self.f_s_logits_fake_s.float().softmax(1)
-        mean = torch.lerp(own, translated, self.options.translated_share)
+        mean = torch.lerp(own, translated, share)
         return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
 
 

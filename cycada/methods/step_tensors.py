@@ -101,6 +101,7 @@ class StepTensors(Generic[OptionsT]):
         batch: The data of the step.
         options: The method's options.
         average: The mean of a scalar over all processes, for gates: every process has to decide alike.
+        progress: The fraction of the stage's steps that are done, in [0, 1).
         needs_pixel_labels: Tensors that exist only where every pixel has a label.
         needs_image_labels: Tensors that exist only where the whole image has one label.
         takes_image_pairs: Roles whose networks see two images, concatenated along the channels.
@@ -119,8 +120,10 @@ class StepTensors(Generic[OptionsT]):
         batch: Batch,
         options: OptionsT,
         average: Callable[[Tensor], Tensor] = local_mean,
+        progress: float = 0.0,
     ) -> None:
-        self.nets, self.batch, self.options, self.average = nets, batch, options, average
+        self.nets, self.batch, self.options = nets, batch, options
+        self.average, self.progress = average, progress
 
     @property
     def real_s(self) -> Tensor:
@@ -151,7 +154,7 @@ class StepTensors(Generic[OptionsT]):
         Args:
             but: Names of tensors that are not kept either.
         """
-        after = type(self)(self.nets, self.batch, self.options, self.average)
+        after = type(self)(self.nets, self.batch, self.options, self.average, self.progress)
         for name, value in vars(self).items():
             if isinstance(getattr(type(self), name, None), kept_detached) and name not in but:
                 after.__dict__[name] = value.detach()

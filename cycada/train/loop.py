@@ -179,7 +179,7 @@ def train(
             set_rates(phase.optimizer, phase.schedule(t.step, t.steps))
         last = t.step + 1 == t.steps
         reporting = last or (t.step + 1) % report_every == 0
-        tensors = t.tensors(t.nets, t.batch(t.step), t.options, device.average)
+        tensors = t.tensors(t.nets, t.batch(t.step), t.options, device.average, t.step / t.steps)
         norms = gradients and (last or (t.step + 1) % (NORMS_EVERY * report_every) == 0)
         values = train_step(t.phases, tensors, device, t.step, t.steps, t.precision, norms)
         t.step += 1
