@@ -16,7 +16,6 @@ import pytest
 import torch
 
 from cycada.cli.main import main
-from cycada.report import report as report_module
 from cycada.report import tsne
 from cycada.runs.run import run
 from cycada.tracking import mlflow_tracker
@@ -62,12 +61,6 @@ def finished(tmp_path_factory):
     """A finished tiny CyCADA run: (summary, results folder)."""
     results = tmp_path_factory.mktemp("finished")
     return run(tiny_config(CYCADA, results=str(results))), results
-
-
-@pytest.fixture
-def without_charts(monkeypatch):
-    """Write reports without their charts, which take most of the time and have tests of their own."""
-    monkeypatch.setattr(report_module, "sections", lambda *_: [])
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ def test_a_command_in_a_table_names_no_place():
 
 
 @pytest.mark.trains
-def test_an_ablation_runs_and_is_not_trained_again(tmp_path, capsys, without_charts):
+def test_an_ablation_runs_and_is_not_trained_again(tmp_path, capsys):
     stages = {name: CYCADA[name] for name in ("source", "pixel", "task")}
     config = write_config(tmp_path / "tiny.yaml", stages, results=str(tmp_path / "results"), threads=1)
     words = [str(config), "--stage", "pixel", "--drop", "cycle", "--seeds", "0"]
@@ -137,7 +137,7 @@ def test_an_ablation_runs_and_is_not_trained_again(tmp_path, capsys, without_cha
 
 
 @pytest.mark.trains
-def test_baselines_run(config, tmp_path, capsys, without_charts):
+def test_baselines_run(config, tmp_path, capsys):
     baselines.main([str(config), "--methods", "dann", "adabn", "--seeds", "0"])
     assert "report.html" in capsys.readouterr().out
     (table,) = (tmp_path / "results" / "reports").glob("*/table.json")

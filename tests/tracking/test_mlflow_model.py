@@ -50,7 +50,7 @@ def paths():
     sys.path[:] = before
 
 
-def test_log_model_is_what_load_model_is_also_after_a_move(tmp_path, paths, monkeypatch, without_charts):
+def test_log_model_is_what_load_model_is_also_after_a_move(tmp_path, paths, monkeypatch):
     import mlflow
 
     from cycada.tracking.mlflow_tracker import MlflowTracker
