@@ -73,12 +73,17 @@ def plugin_source(entry: object) -> str:
 def _outside(frame: FrameType | None) -> FrameType | None:
     """Return the nearest caller outside the toolkit, or None if the toolkit itself registers the entry."""
     while frame is not None:
-        if not Path(frame.f_code.co_filename).resolve().is_relative_to(TOOLKIT):
+        if not _in_toolkit(frame.f_code.co_filename):
             return frame
         if frame.f_code.co_name == "<module>":
             return None
         frame = frame.f_back
     return None
+
+
+@cache  # a hundred entries are registered at each start
+def _in_toolkit(file: str) -> bool:
+    return Path(file).resolve().is_relative_to(TOOLKIT)
 
 
 def _root(file: Path) -> Path:
