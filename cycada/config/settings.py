@@ -35,7 +35,6 @@ class EvaluationConfig(Strict):
         description="Factors on `data.size`, in (0, 100], at which a segmentation image is classified; the "
         "predictions are averaged.",
     )
-
     batch_norm: Literal["stored", "target"] = Field(
         "stored",
         description="Batch-norm statistics by which the target is scored: those that training stored, or the "

@@ -1,6 +1,6 @@
 """Losses of MCD, maximum classifier discrepancy: two heads on one encoder (Saito et al. 2018).
 
-Where the two heads disagree on a target image, its features lie off the features of the source.
+Where the two heads disagree on a target image, its features are unlike those of source images.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def heads_disagree(f_t_logits_real_t: Tensor, second_logits_real_t: Tensor) -> T
     """Maximise the two heads' discrepancy on target images.
 
     This is MCD's step B (Saito et al. 2018). The loss is minus the discrepancy. The heads find the target
-    images whose features lie off those of the source.
+    images whose features are unlike those of source images.
     """
     return -discrepancy(f_t_logits_real_t, second_logits_real_t)
 
