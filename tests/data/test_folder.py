@@ -99,7 +99,7 @@ def test_the_tutorial_as_a_new_user_would(tmp_path, monkeypatch, capsys):
         {},
     )
     out = capsys.readouterr().out
-    assert "self self_training 2 steps" in out
+    assert "self dual_path 2 steps" in out
     assert re.search(r"feature pixel \+ feature [0-9.]+% ", out)
     assert len(list((tmp_path / "translated").glob("*.png"))) == len(
         list((tmp_path / "data" / "source" / "test" / "3").iterdir())
