@@ -419,7 +419,7 @@ def test_processes_that_start_at_once_make_no_run_twice(tmp_path):
         found = database.execute(asked).fetchall()
     expected = [
         (f"shared {i}", *of)
-        for i in range(2)
+        for i in range(3)
         for of in (
             *((f"shared {{i}} seed {seed}", 1) for seed in (0, 1)),
             *((f"source, shared {{i}} seed {seed}", 1) for seed in (0, 1)),
