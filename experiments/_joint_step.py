@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cycada.config.schema import load
-from cycada.runs.throughput import Measured, drop_terms, each_stage
+from cycada.speed.throughput import Measured, drop_terms, each_stage
 
 DROPPED: dict[str, tuple[str, ...]] = {
     "all terms": (),

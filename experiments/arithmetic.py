@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 
 from cycada.cli.entry import run_command
-from cycada.runs.arithmetic import matrix_rate, measure_convolutions
+from cycada.speed.arithmetic import matrix_rate, measure_convolutions
 from cycada.train.device import Device
 
 

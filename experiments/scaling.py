@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import torch
 
 from cycada.cli.entry import run_command
-from cycada.runs.throughput import pairs_per_second_of_all
+from cycada.speed.throughput import pairs_per_second_of_all
 from cycada.train.device import Device
 from experiments._joint_step import steps_of
 

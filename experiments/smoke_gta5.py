@@ -20,7 +20,7 @@ import cycada
 from cycada.cli.entry import run_command
 from cycada.core import files
 from cycada.data.streets.stand_ins import write_stand_ins
-from cycada.runs.measure import describe_machine, measure_stages, measurements_as_markdown
+from cycada.speed.measure import describe_machine, measure_stages, measurements_as_markdown
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "configs" / "segmentation" / "gta5_cityscapes"

@@ -22,8 +22,8 @@ import torch
 
 from cycada.cli.entry import run_command
 from cycada.core.progress import Progress
-from cycada.runs.arithmetic import matrix_rate
-from cycada.runs.throughput import compare, measure_rows
+from cycada.speed.arithmetic import matrix_rate
+from cycada.speed.throughput import compare, measure_rows
 from cycada.tracking.open_tracker import NONE, open_tracker
 from cycada.tracking.tracker import trackers
 from cycada.train.device import Device

@@ -22,6 +22,7 @@ from cycada.data import Domain, ImageSet, SegmentationDomain, segmentation_domai
 from cycada.data.doubts import group_doubts, summarize_left_out
 from cycada.data.inspect import DatasetReport, Section, check_pairs, write_contact_sheet
 from cycada.data.segmentation import Palette, evenly_spaced
+from cycada.data.shared_pictures import find_shared_pictures
 from cycada.metrics.many_classes import EACH, worst_and_best
 from cycada.planning.build import build_domain, check_same_classes
 from cycada.planning.plan import plan
@@ -32,7 +33,6 @@ from cycada.runs.counts import (
     warn_of_missing_labels,
     warn_of_similar_names,
 )
-from cycada.runs.shared_pictures import find_shared_pictures
 
 COLUMNS = ("", "pairs", "skipped", "read", "bad", "labels", "ignored", "W x H")
 SHOWN = 4

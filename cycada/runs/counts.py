@@ -13,9 +13,9 @@ from cycada.core.progress import Progress
 from cycada.data import ImageSet
 from cycada.data.doubts import NAMED, group_doubts, summarize_left_out
 from cycada.data.segmentation import evenly_spaced
+from cycada.data.shared_pictures import find_shared_pictures
 from cycada.planning.build import Datasets
 from cycada.planning.stage_plan import StagePlan
-from cycada.runs.shared_pictures import find_shared_pictures
 
 MASKS = 64
 """How many masks of a set, evenly spaced, are searched for classes."""

@@ -13,8 +13,8 @@ from cycada.core.errors import CycadaError
 from cycada.data.streets.stand_ins import write_stand_ins
 from cycada.planning.build import load_datasets
 from cycada.planning.plan import plan
-from cycada.runs.measure import measured_before, measurements_as_markdown
 from cycada.runs.run import run
+from cycada.speed.measure import measured_before, measurements_as_markdown
 from cycada.train.device import Device
 from experiments.smoke_gta5 import RECIPES
 

@@ -10,7 +10,7 @@ from helpers.experiments import CYCADA, TINY, write_config
 import cycada
 from cycada.core.errors import CycadaError
 from cycada.image_quality.files import command_without_places
-from cycada.runs.throughput import compare, drop_terms, each_stage, flops_per_pair, random_training
+from cycada.speed.throughput import compare, drop_terms, each_stage, flops_per_pair, random_training
 from cycada.sweeps.compose import compose_ablation, compose_baselines, save_sweep
 from cycada.sweeps.plan import load_sweep
 from cycada.train.device import Device
