@@ -1,4 +1,4 @@
-"""The rule of imports, and that no function of the package raises NotImplementedError."""
+"""The rule of imports, the size of a room, and that no function of the package raises NotImplementedError."""
 
 import subprocess
 import sys
@@ -11,6 +11,10 @@ def test_imports_only_go_down():
     linter = Path(sys.executable).parent / "lint-imports"
     done = subprocess.run([str(linter), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_runs_stays_a_small_room():
+    assert len(list((ROOT / "cycada" / "runs").glob("*.py"))) <= 12
 
 
 def test_nothing_is_left_unwritten():
