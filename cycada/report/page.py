@@ -275,13 +275,13 @@ def _mistakes(
 
     ranked = [line.row for line in sorted(lines, key=rank) if line.row in rows]
     if report.metric.of_pixels:
-        title = "Images of the lowest IoU"
+        kind, title = "pictures", "Images of the lowest IoU"
         what = (
             "From left to right: a target test image, its true mask and its predicted mask. IoU is the mean "
             "over the classes in the image's own mask, and those of the lowest are shown."
         )
     else:
-        title = "Most confident mistakes"
+        kind, title = "thumbnails", "Most confident mistakes"
         what = (
             "Target test images with a wrong prediction: true class, predicted class and the probability of "
             f"the predicted class, at most {MISTAKES} images of each row, those of the highest probability "
@@ -293,7 +293,7 @@ def _mistakes(
         f"{what} Rows are ordered by score. One seed is shown; images/mistakes_target.png in its run folder "
         f"holds more.{of_rows}",
         galleries=tuple(mistakes(ranked)),
-        kind="pictures" if report.metric.of_pixels else "thumbnails",
+        kind=kind,
         absent="These runs stored no pictures of mistakes: they made none, or are of an older version.",
     )
 

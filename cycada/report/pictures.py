@@ -61,10 +61,7 @@ def grids(rows: Sequence[Variant]) -> list[Picture]:
     for group in groups:
         record = group.records[0]
         assert record.grid  # the others were left out
-        # scenes are large, and a few of them show what there is to see
-        picture = rows_of(
-            record.grid, max(2, GRID_ROWS // len(groups)) if rows[0].metric.of_pixels else None, HEAD
-        )
+        picture = rows_of(record.grid, _few_scenes(rows[0], GRID_ROWS, len(groups)), HEAD)
         title = f"{group.title}: stage {record.stage}, {_when(record, record.grid)}"
         pictures.append(
             Picture(uri(picture), title, f"Grid of real, translated and reconstructed images. {title}")
@@ -107,7 +104,7 @@ def mistakes(rows: Sequence[Variant]) -> list[Gallery]:
         if record is None or (path := record.mistakes_picture) is None:
             continue
         captions = _captions(record)
-        most = max(2, MISTAKES // len(rows)) if row.metric.of_pixels else MISTAKES
+        most = _few_scenes(row, MISTAKES, len(rows)) or MISTAKES
         images = split_rows(path, len(captions), HEAD, GAP)[:most]
         pictures = tuple(
             Picture(uri(image), caption, f"{row.name}: {where}, {caption}")
@@ -139,3 +136,8 @@ def _columns(path: Path, *names: str) -> Image.Image:
 
 def _when(record: Record, path: Path) -> str:
     return f"seed {record.seed}, step {int(path.stem.split('_')[1])}"
+
+
+def _few_scenes(row: Variant, most: int, pictures: int) -> int | None:
+    """Return how many scenes a picture shows: they are large, and a few suffice; None for small images."""
+    return max(2, most // pictures) if row.metric.of_pixels else None
