@@ -105,6 +105,10 @@ Side = Annotated[Whole, Field(ge=1, le=2**16 - 1)]
 """Side of an image in pixels, 1 to 65535."""
 Pool = Annotated[Index, Field(le=10**6)]
 """Number of earlier generated images that are kept for a discriminator, 0 to 10^6."""
+Neighbours = Annotated[Count, Field(le=1000)]
+"""Number of nearest neighbours of an image, 1 to 1000."""
+QueueSize = Annotated[Index, Field(le=2**14)]
+"""Number of earlier images all pairs of which are compared in every step, 0 to 16384."""
 Width = Annotated[Whole, Field(ge=1, le=2**16)]
 """Number of channels or units of a layer, 1 to 65536."""
 Depth = Annotated[Whole, Field(ge=1, le=100)]

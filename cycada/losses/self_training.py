@@ -6,6 +6,7 @@ the student sees them augmented, masked or mixed with source images.
 
 from __future__ import annotations
 
+from math import log
 from typing import Literal
 
 import torch
@@ -24,6 +25,7 @@ def self_training(
     *,
     threshold: Share = 0.9,
     target: Literal["label", "probabilities", "summed_probabilities"] = "label",
+    certainty: bool = False,
 ) -> Tensor:
     """Train f_t on a teacher's confident target predictions.
 
@@ -38,6 +40,9 @@ def self_training(
             squared difference, mean over the classes (self-ensembling, French et al. 2018, section 3.2, as in
             their code). `summed_probabilities`: the same summed over the K classes, K times as strong; this
             is what `probabilities` meant in earlier versions.
+        certainty: Weight every image by 1 - H / log K, with H the entropy of the teacher's K probabilities
+            (Iscen et al. 2019, eq. 11): 1 where it is sure, 0 where all classes are equally probable. With
+            `threshold: 0` this is for a teacher that is seldom sure, such as one with propagated labels.
 
     Returns:
         A scalar. The sum over the confident images is divided by the size of the WHOLE batch, as in both
@@ -50,7 +55,11 @@ def self_training(
     else:
         squared = (f_t_logits_augmented_t.softmax(1) - teacher).square()
         loss = squared.mean(1) if target == "probabilities" else squared.sum(1)
-    return (loss * (confidence > threshold)).mean()
+    weight = (confidence > threshold).to(loss.dtype)
+    if certainty:
+        entropy = -torch.special.xlogy(teacher, teacher).sum(1)
+        weight = weight * (1 - entropy / log(max(2, teacher.shape[1])))
+    return (loss * weight).mean()
 
 
 @losses("masked_consistency")

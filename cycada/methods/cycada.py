@@ -6,8 +6,10 @@ images, the feature step aligns f_t's features (eq. 5).
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +22,7 @@ from cycada.data import resize_images
 from cycada.losses.task import labelled_cross_entropy
 from cycada.methods.adda import FEATURE_DISCRIMINATOR, AddaOptions, DomainDiscriminatorTensors
 from cycada.methods.base import Method, PhaseSpec, Translate, methods
+from cycada.methods.batch_statistics import batch_statistics
 from cycada.methods.cyclegan import (
     DISCRIMINATORS,
     GRID,
@@ -59,8 +62,23 @@ class TaskOptions(Options):
 
 
 @dataclass(frozen=True)
-class FeatureOptions(AddaOptions, TaskOptions):
-    """Options of the feature step: those of adda and of cycada_task."""
+class StatisticsOptions(Options):
+    """Option of stages in which f_t sees images of both domains.
+
+    Attributes:
+        batch_norm: Whose statistics f_t's batch norm stores, by which test images are normalised: `all`,
+            those of all images that f_t sees, or `target`, those of target images alone. Then labelled images
+            are normalised by their own batch and leave the stored statistics alone, as in the code of
+            self-ensembling (French et al. 2018, section 3.1), where each domain goes through in a batch of
+            its own.
+    """
+
+    batch_norm: Literal["all", "target"] = option("all", omit_default_from_id=True)
+
+
+@dataclass(frozen=True)
+class FeatureOptions(StatisticsOptions, AddaOptions, TaskOptions):
+    """Options of the feature step: those of adda and of cycada_task, and batch_norm."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +129,7 @@ class TranslatedTensors(CycleGANTensors[OptionsT]):
     @cached_property
     def output_fake_t(self) -> Output:
         """f_t's output on translated source images."""
-        return self.nets.f_t(self.fake_t)
+        return self.f_t_output_of_labelled(self.fake_t)
 
     @cached_property
     def f_t_logits_fake_t(self) -> Tensor:
@@ -121,7 +139,17 @@ class TranslatedTensors(CycleGANTensors[OptionsT]):
     @cached_property
     def f_t_logits_real_s(self) -> Tensor:
         """f_t's logits of source images, (N, K, ...)."""
-        return self.nets.f_t(self.real_s).logits
+        return self.f_t_output_of_labelled(self.real_s).logits
+
+    def f_t_output_of_labelled(self, images: Tensor) -> Output:
+        """Return f_t's output on labelled images; see `StatisticsOptions.batch_norm`.
+
+        Args:
+            images: (N, C, H, W) in [-1, 1].
+        """
+        target_only = getattr(self.options, "batch_norm", "all") == "target"
+        with batch_statistics(self.nets.f_t) if target_only else nullcontext():
+            return self.nets.f_t(images)
 
 
 PixelOptionsT = TypeVar("PixelOptionsT", bound=PixelOptions, default=PixelOptions)

@@ -52,15 +52,15 @@ class DualPathTensors(SelfTrainingTensors[DualPathOptions]):
     @cached_property
     def teacher_logits_real_t(self) -> Tensor:
         """Logarithms of the mean probabilities of both views, (N, K, ...), without a graph."""
-        logits = super().teacher_logits_real_t
+        logits = self.teacher_output_real_t.logits
         share = self.translated_share()
         if share == 0:  # nothing has to be translated
-            return logits
+            return self.propagated(logits)
         own = logits.float().softmax(1)
         with torch.no_grad():
             translated = self.f_s_logits_fake_s.float().softmax(1)
         mean = torch.lerp(own, translated, share)
-        return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
+        return self.propagated(mean.clamp_min(torch.finfo(mean.dtype).tiny).log())
 
 
 methods.add(

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from cycada.core.types import Output
 from cycada.networks import PairDiscriminatorOutput
 
+FEATURE_QUEUE = "pool_features"
+"""Role of the queue of the teacher's features and probabilities of earlier target images."""
 TEACHER = "f_teacher"
 """Role of the exponential moving average of f_t, in methods that use it; it is never trained itself."""
 
@@ -75,6 +77,7 @@ class Networks(nn.Module):
     pool_t: TensorNetwork
     pool_joint_s: TensorNetwork
     pool_joint_t: TensorNetwork
+    pool_features: TensorNetwork
     pair_g: PairGenerator
     pair_d: PairDiscriminator
     h_st: PatchHeads

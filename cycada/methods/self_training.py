@@ -7,26 +7,29 @@ al. 2023).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import TypeVar
 
-from cycada.core.bounds import Angle, Below1, NonNegative, Share, Shear, Side
+from cycada.core.bounds import Angle, Below1, Neighbours, NonNegative, QueueSize, Share, Shear, Side
+from cycada.core.types import Output
 from cycada.data import Augment, classmix_mask, mask_patches, photometric
 from cycada.methods.base import Method, PhaseSpec, methods
-from cycada.methods.cycada import TaskOptions, TranslatedTensors
+from cycada.methods.batch_statistics import batch_statistics
+from cycada.methods.cycada import StatisticsOptions, TaskOptions, TranslatedTensors
+from cycada.methods.label_propagation import propagated_labels
+from cycada.methods.roles import FEATURE_QUEUE
 from cycada.methods.step_tensors import option
 
 
 @dataclass(frozen=True)
-class SelfTrainingOptions(TaskOptions):
+class SelfTrainingOptions(StatisticsOptions, TaskOptions):
     """Options for the random changes of target images that the student sees; the teacher sees them unchanged.
 
     The stage must have `ema: {f_t: ...}`: that average is the teacher.
@@ -48,6 +51,13 @@ class SelfTrainingOptions(TaskOptions):
         teacher_batch_norm: Statistics by which the teacher's batch norm normalises target images: `stored`,
             the averaged running statistics of both domains, or `batch`, those of the batch itself, as in the
             code of DACS and of self-ensembling, whose teachers stay in train mode. Dropout is off either way.
+        propagation: How much of the teacher's labels comes from label propagation, in [0, 1]: its predictions
+            are spread over a graph of this and earlier target images, so that images whose features lie
+            together get the same label (Iscen et al. 2019).
+        propagation_neighbours: The number of nearest neighbours of each image in that graph.
+        propagation_queue: How many earlier target images are in it.
+        propagation_balance: How strongly the propagated labels are moved towards equally frequent classes:
+            0 not at all, 1 until they are.
     """
 
     rotate: Angle = option(15.0, segmentation_default=0.0, image_labels_only=True)
@@ -62,6 +72,14 @@ class SelfTrainingOptions(TaskOptions):
         0.0, segmentation_default=1.15, omit_default_from_id=True
     )
     teacher_batch_norm: Literal["stored", "batch"] = option("stored", omit_default_from_id=True)
+    propagation: Share = option(0.0, image_labels_only=True, omit_default_from_id=True)
+    propagation_neighbours: Neighbours = option(5, image_labels_only=True, omit_default_from_id=True)
+    propagation_queue: QueueSize = option(1024, image_labels_only=True, omit_default_from_id=True)
+    propagation_balance: Share = option(0.5, image_labels_only=True, omit_default_from_id=True)
+
+    def unused_roles(self) -> frozenset[str]:
+        """Return the queue of earlier features where no label is propagated."""
+        return frozenset() if self.propagation else frozenset({FEATURE_QUEUE})
 
 
 SelfTrainingOptionsT = TypeVar("SelfTrainingOptionsT", bound=SelfTrainingOptions, default=SelfTrainingOptions)
@@ -109,12 +127,37 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
         return self.nets.f_t(self.masked_t).logits
 
     @cached_property
-    def teacher_logits_real_t(self) -> Tensor:
-        """The teacher's logits of target images, (N, K, ...), without a graph."""
+    def teacher_output_real_t(self) -> Output:
+        """The output of f_t's moving average on target images, without a graph."""
         teacher = self.nets.f_teacher
         by_batch = self.options.teacher_batch_norm == "batch"
         with torch.no_grad(), batch_statistics(teacher) if by_batch else nullcontext():
-            return teacher(self.real_t).logits
+            return teacher(self.real_t)
+
+    @cached_property
+    def teacher_logits_real_t(self) -> Tensor:
+        """The teacher's logits of target images, (N, K, ...), without a graph."""
+        return self.propagated(self.teacher_output_real_t.logits)
+
+    def propagated(self, logits: Tensor) -> Tensor:
+        """Return the teacher's logits of target images, (N, K), after label propagation.
+
+        Args:
+            logits: Its logits before, (N, K).
+        """
+        if self.options.propagation == 0:
+            return logits
+        probabilities = logits.float().softmax(1)
+        features = self.teacher_output_real_t.features.float()
+        everything = self.nets.pool_features(torch.cat([features, probabilities], 1))
+        labels = propagated_labels(
+            everything[:, : features.shape[1]],
+            everything[:, features.shape[1] :],
+            self.options.propagation_neighbours,
+            self.options.propagation_balance,
+        )
+        mean = torch.lerp(probabilities, labels[: len(probabilities)], self.options.propagation)
+        return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
 
     @cached_property
     def classmix_mask(self) -> Tensor:
@@ -148,23 +191,6 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
     def f_t_logits_mixed_real_s(self) -> Tensor:
         """The student's logits of mixed_real_s, (N, K, H, W)."""
         return self.nets.f_t(self.mixed_real_s).logits
-
-
-@contextmanager
-def batch_statistics(net: nn.Module) -> Iterator[None]:
-    """Let batch norm use the statistics of its batch in a `with` block; the stored ones stay as they are."""
-    layers = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    states = [(layer, layer.training, layer.momentum) for layer in layers]
-    counts = [None if n is None else n.clone() for n in (layer.num_batches_tracked for layer in layers)]
-    for layer in layers:
-        layer.training, layer.momentum = True, 0.0
-    try:
-        yield
-    finally:
-        for (layer, training, momentum), count in zip(states, counts, strict=True):
-            layer.training, layer.momentum = training, momentum
-            if count is not None and layer.num_batches_tracked is not None:
-                layer.num_batches_tracked.copy_(count)
 
 
 TERMS = {

@@ -69,6 +69,10 @@ class Options:
         ]
         return {name: value for name, value in asdict(self).items() if name in kept}
 
+    def unused_roles(self) -> frozenset[str]:
+        """Return the roles that these options switch off; they are not built."""
+        return frozenset()
+
     @classmethod
     def segmentation_defaults(cls) -> dict[str, Any]:
         """Return the defaults that differ for segmentation experiments."""

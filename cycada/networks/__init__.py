@@ -6,6 +6,7 @@ themselves.
 
 from cycada.core.registry import import_folder
 from cycada.networks.coupled import NOISE, PairDiscriminatorOutput
+from cycada.networks.feature_queue import FeatureQueue
 from cycada.networks.frozen import Frozen
 from cycada.networks.pool import ImagePool
 from cycada.networks.registries import (
@@ -30,6 +31,7 @@ __all__ = [
     "NETWORKS",
     "NOISE",
     "Factory",
+    "FeatureQueue",
     "Frozen",
     "ImagePool",
     "PairDiscriminatorOutput",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cycada.config.schema import AugmentConfig, Config, OptimizerConfig, Stage
-from cycada.methods import roles_in
+from cycada.methods import FEATURE_QUEUE, roles_in
 from cycada.networks import kind_of
 from cycada.planning.plan import StagePlan, network_at
 from cycada.planning.tasks import task_of
@@ -23,7 +23,7 @@ def find_idle_settings(config: Config, plans: Sequence[StagePlan]) -> list[str]:
     """
     reasons = [*_experiment(config), *_networks(config, plans)]
     for plan in plans:
-        for check in (_optimizers, _phases, _losses, _stage):
+        for check in (_optimizers, _phases, _losses, _options, _stage):
             reasons += [f"stages.{plan.name}.{reason}" for reason in check(plan)]
     sentences = [f"{reason} It has no effect. Take it out." for reason in reasons]
     sentences += [f"stages.{plan.name}.{sentence}" for plan in plans for sentence in _too_long(plan)]
@@ -110,6 +110,19 @@ def _losses(plan: StagePlan) -> Iterator[str]:
         for key in ("steps", "gamma"):
             if key in loss.ramp.model_fields_set and key not in uses:
                 yield f"losses.{name}.ramp.{key}: the ramp '{loss.ramp.name}' does not use it."
+
+
+def _options(plan: StagePlan) -> Iterator[str]:
+    """Yield reasons for options of label propagation where no label is propagated."""
+    propagation = getattr(plan.options, "propagation", 0)
+    if propagation and FEATURE_QUEUE not in plan.pools:
+        yield "options.propagation: no loss of the stage uses the teacher's labels."
+    if not propagation:
+        yield from (
+            f"options.{key}: options.propagation is 0."
+            for key in plan.stage.options
+            if key.startswith("propagation_")
+        )
 
 
 def _stage(plan: StagePlan) -> Iterator[str]:

@@ -13,8 +13,8 @@ from cycada.config.schema import Config, Spec
 from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError
 from cycada.core.registry import check_options, needs, typed
-from cycada.methods import Networks
-from cycada.networks import HEAD, NETWORKS, Frozen, ImagePool, kind_of
+from cycada.methods import FEATURE_QUEUE, Networks
+from cycada.networks import HEAD, NETWORKS, FeatureQueue, Frozen, ImagePool, kind_of
 from cycada.planning.stage_plan import StagePlan
 from cycada.planning.tasks import task_of
 from cycada.train.device import Device, seed_of
@@ -107,7 +107,11 @@ def build_networks(
             load_weights(net, starts[role], f"stages.{plan.name}.init.{role}")
         roles[role] = Frozen(net) if role in plan.frozen else net
     for role in plan.pools:
-        roles[role] = ImagePool(plan.options.pool, (channels[role], *window))
+        roles[role] = (
+            FeatureQueue(plan.options.propagation_queue, int(roles["f_t"].width) + classes)
+            if role == FEATURE_QUEUE
+            else ImagePool(plan.options.pool, (channels[role], *window))
+        )
     nets = Networks(roles).to(device.torch_device)
     device.broadcast(nets.children())
     if plan.stage.compile:

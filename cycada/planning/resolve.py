@@ -42,7 +42,7 @@ def plan_stage(config: Config, name: str, stage: Stage, labelled: Mapping[str, b
     check_terms(config, name, method, [t for ts in terms.values() for t in ts], labelled)
     used = {
         role for active in terms.values() for term in active for role in method.tensors.roles_of(term.needs)
-    }
+    } - options.unused_roles()
     phases = tuple(
         ResolvedPhase(
             p.name,

@@ -10,7 +10,7 @@ from cycada.data import ImageDataset, to_float
 from cycada.data.readers.rendered_digits import OptDigits
 from cycada.evaluation.target_statistics import batch_norms, copy_with_statistics, estimate_statistics
 from cycada.methods import Networks
-from cycada.methods.self_training import batch_statistics
+from cycada.methods.batch_statistics import batch_statistics
 from cycada.runs.reuse import evaluate_run
 from cycada.runs.run import run
 from cycada.train.device import Device

@@ -159,7 +159,7 @@ def naive_cdan(source, target, source_logits, target_logits, certainty=False):
     return average(halves)
 
 
-def naive_self_training(student, teacher, threshold=0.9, target="label"):
+def naive_self_training(student, teacher, threshold=0.9, target="label", certainty=False):
     costs = []
     for row, p in zip(student.tolist(), probabilities(teacher), strict=True):
         q = [math.exp(x) for x in log_probabilities(row)]
@@ -167,7 +167,9 @@ def naive_self_training(student, teacher, threshold=0.9, target="label"):
             len(p) if target == "probabilities" else 1
         )
         cost = -math.log(q[p.index(max(p))]) if target == "label" else squared
-        costs.append(cost if max(p) > threshold else 0.0)
+        entropy = -sum(x * math.log(x) for x in p if x > 0)
+        weight = 1 - entropy / math.log(len(p)) if certainty else 1.0
+        costs.append(weight * cost if max(p) > threshold else 0.0)
     return average(costs)
 
 

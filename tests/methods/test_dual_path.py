@@ -48,4 +48,4 @@ def test_the_share_of_the_translated_view_falls_until_a_fraction_of_the_stage(pr
 
 def test_the_stage_builds_what_looks_at_the_translation():
     roles = DualPathTensors.roles_of(["teacher_logits_real_t"])
-    assert roles == {"f_teacher", "f_s", "g_ts"}
+    assert roles == {"f_teacher", "f_s", "g_ts", "pool_features"}

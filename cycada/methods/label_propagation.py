@@ -1,0 +1,97 @@
+"""Label propagation: images that lie close together get the same label.
+
+A classifier's predictions are spread over a graph of the nearest neighbours of its features. Target images of
+one class often lie together although the classifier, which learnt from another domain, cuts through them.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SHARPNESS = 3
+"""Power of the cosine similarity in an edge's weight, as in Iscen et al. 2019, section 5.1."""
+ITERATIONS = 20
+"""Steps towards the fixed point; what is left of the start is `SPREAD` to this power."""
+SPREAD = 0.9
+"""How much of an image's label comes from its neighbours in one step: alpha of Zhou et al. 2004."""
+BALANCING_ITERATIONS = 20
+
+
+def propagated_labels(
+    features: Tensor, probabilities: Tensor, neighbours: int, balance: float = 0.0
+) -> Tensor:
+    """Spread predictions over the graph of the nearest neighbours.
+
+    This is label propagation (Zhou et al. 2004, "Learning with Local and Global Consistency") on the graph of
+    Iscen et al. 2019 ("Label Propagation for Deep Semi-supervised Learning", eq. 9), which starts from soft
+    predictions instead of a few labels.
+
+    Args:
+        features: (N, D) of any scale. They are centred, since the features of one ReLU layer all have similar
+            directions.
+        probabilities: (N, K), each row summing to 1.
+        neighbours: The number of nearest neighbours of each image, at least 1.
+        balance: See `balanced`, in [0, 1].
+
+    Returns:
+        (N, K) probabilities in float32, without a graph.
+    """
+    with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
+        graph = neighbour_graph(features.float(), neighbours)
+        start = probabilities.float()
+        spread = start
+        for _ in range(ITERATIONS):
+            spread = torch.addmm(start, graph, spread, beta=1 - SPREAD, alpha=SPREAD)
+        return balanced(spread / spread.sum(1, keepdim=True), balance)
+
+
+def neighbour_graph(features: Tensor, neighbours: int) -> Tensor:
+    """Return the normalised weights of the edges between nearest neighbours.
+
+    Args:
+        features: (N, D) in float32.
+        neighbours: The number of nearest neighbours of each image; all others where there are fewer.
+
+    Returns:
+        (N, N), symmetric: D^-1/2 (A + A^T) D^-1/2 with D the row sums and A the similarities to the nearest
+        neighbours, to the power `SHARPNESS`.
+    """
+    directions = F.normalize(features - features.mean(0), dim=1)
+    similarity = directions @ directions.T
+    similarity.fill_diagonal_(-1.0)
+    nearest, index = similarity.topk(min(neighbours, max(1, len(features) - 1)))
+    edges = torch.zeros_like(similarity).scatter_(1, index, nearest.clamp_min(0) ** SHARPNESS)
+    edges.fill_diagonal_(0.0)
+    edges = edges + edges.T
+    scale = edges.sum(1).clamp_min(torch.finfo(edges.dtype).tiny).rsqrt()
+    return scale[:, None] * edges * scale
+
+
+def balanced(probabilities: Tensor, balance: float) -> Tensor:
+    """Move predictions towards classes that are equally frequent.
+
+    The columns are scaled by a factor for each class, and every row sums to 1 again: optimal transport with a
+    relaxed marginal of the classes (Chizat et al. 2018, "Scaling algorithms for unbalanced optimal transport
+    problems"). A class's share of all images ends at the geometric mean of 1/K, with the weight `balance`,
+    and what it would be without its factor.
+
+    Args:
+        probabilities: (N, K), each row summing to 1.
+        balance: 0 changes nothing, 1 makes the K classes equally frequent.
+
+    Returns:
+        (N, K), each row summing to 1.
+    """
+    if balance == 0:
+        return probabilities
+    tiny = torch.finfo(probabilities.dtype).tiny
+    classes = probabilities.shape[1]
+    factor = probabilities.new_ones(classes)
+    for _ in range(BALANCING_ITERATIONS):
+        row = (probabilities * factor).sum(1, keepdim=True).clamp_min(tiny)
+        share = (probabilities / row).mean(0)  # of each class, without its own factor
+        factor = (classes * share).clamp_min(tiny) ** -balance
+    scaled = probabilities * factor
+    return scaled / scaled.sum(1, keepdim=True).clamp_min(tiny)

@@ -1,0 +1,108 @@
+"""Label propagation against its closed form, by hand, and what balancing promises."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cycada.methods.label_propagation import (
+    ITERATIONS,
+    SHARPNESS,
+    SPREAD,
+    balanced,
+    neighbour_graph,
+    propagated_labels,
+)
+
+
+def naive_graph(features, neighbours):
+    """The graph of Iscen et al. 2019 (eq. 9) with loops over all pairs."""
+    n = len(features)
+    centred = features - features.mean(0)
+    edges = torch.zeros(n, n)
+    for i in range(n):
+        cosines = [
+            float(torch.dot(centred[i], centred[j]) / (centred[i].norm() * centred[j].norm()))
+            for j in range(n)
+        ]
+        others = sorted((j for j in range(n) if j != i), key=lambda j: -cosines[j])[:neighbours]
+        for j in others:
+            edges[i, j] += max(cosines[j], 0) ** SHARPNESS
+            edges[j, i] += max(cosines[j], 0) ** SHARPNESS
+    degree = edges.sum(1)
+    return torch.stack(
+        [
+            torch.stack([edges[i, j] / (degree[i] * degree[j]).sqrt() for j in range(n)])
+            if degree[i] > 0
+            else torch.zeros(n)
+            for i in range(n)
+        ]
+    ).nan_to_num(0, 0, 0)
+
+
+def drawn(n=24, classes=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(n, 6, generator=generator)
+    return features, torch.rand(n, classes, generator=generator).softmax(1)
+
+
+def test_the_graph_is_that_of_the_paper():
+    features, _ = drawn()
+    graph = neighbour_graph(features, 4)
+    assert torch.allclose(graph, naive_graph(features, 4), atol=1e-6)
+    assert torch.allclose(graph, graph.T)
+
+
+def test_the_labels_approach_the_closed_form():
+    features, start = drawn()
+    graph = neighbour_graph(features, 4).double()
+    exact = (1 - SPREAD) * torch.linalg.solve(torch.eye(24).double() - SPREAD * graph, start.double())
+    exact = exact / exact.sum(1, keepdim=True)
+    found = propagated_labels(features, start, 4).double()
+    assert (found - exact).abs().max() < SPREAD**ITERATIONS  # the graph's norm is at most 1
+    assert torch.allclose(found.sum(1), torch.ones(24).double(), atol=1e-5)
+
+
+def test_a_wrong_label_inside_a_cluster_is_outvoted():
+    generator = torch.Generator().manual_seed(1)
+    clusters = torch.cat(
+        [torch.randn(20, 4, generator=generator) * 0.1 + c for c in (torch.eye(4)[0], -torch.eye(4)[0])]
+    )
+    start = torch.tensor([[0.9, 0.1]] * 20 + [[0.1, 0.9]] * 20)
+    start[3] = torch.tensor([0.05, 0.95])
+    labels = propagated_labels(clusters, start, 5).argmax(1)
+    assert labels.tolist() == [0] * 20 + [1] * 20
+
+
+@pytest.mark.parametrize("neighbours", [1, 5, 100])
+def test_few_images_and_images_that_are_alike_give_probabilities(neighbours):
+    alike = torch.ones(4, 3)
+    start = torch.tensor([[0.7, 0.3]] * 4)
+    for features, given in ((alike, start), (alike[:2], start[:2]), (alike[:1], start[:1])):
+        labels = propagated_labels(features, given, neighbours, balance=0.5)
+        assert torch.isfinite(labels).all()
+        assert torch.allclose(labels.sum(1), torch.ones(len(given)))
+
+
+def test_balancing_makes_classes_equally_frequent():
+    _, start = drawn(200, 4)
+    start = (start * torch.tensor([8.0, 2.0, 1.0, 1.0])).softmax(1)
+    full = balanced(start, 1.0)
+    assert torch.allclose(full.mean(0), torch.full((4,), 0.25), atol=1e-3)
+    assert torch.equal(balanced(start, 0.0), start)
+
+
+@pytest.mark.parametrize("balance", [0.25, 0.5, 0.75])
+def test_half_balancing_ends_at_the_geometric_mean(balance):
+    _, start = drawn(200, 4)
+    start = (start * torch.tensor([8.0, 2.0, 1.0, 1.0])).softmax(1)
+    moved = balanced(start, balance)
+    factor = (moved / start)[:, :1].reciprocal() * (moved / start)  # of each class, up to a common one
+    factor = factor[0]
+    row = (start * factor).sum(1, keepdim=True)
+    share = (start / row).mean(0)  # without a class's own factor
+    expected = (1 / 4) ** balance * share ** (1 - balance)
+    found = moved.mean(0)
+    assert torch.allclose(found / found.sum(), expected / expected.sum(), atol=1e-3)
+    # between where they were and equal frequency
+    assert (found - 0.25).abs().max() < (start.mean(0) - 0.25).abs().max()

@@ -1,0 +1,115 @@
+"""Whose statistics f_t's batch norm stores, and a teacher whose labels are propagated."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers.experiments import DRAWN, method_stages, tiny_config
+from helpers.training import bytes_of, same, training
+
+from cycada.core.errors import CycadaError
+from cycada.methods.label_propagation import propagated_labels
+from cycada.methods.self_training import SelfTrainingTensors
+from cycada.planning.idle import find_idle_settings
+from cycada.planning.plan import plan
+from cycada.train import checkpoint
+from cycada.train.loop import train
+
+pytestmark = pytest.mark.trains
+
+LOSSES = {"task_translated": 0.5, "task_source": 0.5, "self_training": {"weight": 1, "threshold": 0}}
+
+
+def statistics(net):
+    return {name: v.clone() for name, v in net.state_dict().items() if "running" in name or "tracked" in name}
+
+
+@pytest.mark.parametrize(("kept", "moves"), [("all", True), ("target", False)])
+@pytest.mark.parametrize("labelled", ["f_t_logits_fake_t", "f_t_logits_real_s"])
+def test_labelled_images_move_the_stored_statistics_or_not(kept, moves, labelled):
+    stage = training("self_training", options={"batch_norm": kept}, losses=LOSSES)
+    stage.nets.train()
+    tensors = SelfTrainingTensors(stage.nets, stage.batch(0), stage.options)
+    before = statistics(stage.nets.f_t)
+    assert getattr(tensors, labelled).requires_grad
+    assert same(before, statistics(stage.nets.f_t)) is not moves
+    before = statistics(stage.nets.f_t)
+    _ = tensors.f_t_logits_augmented_t
+    assert not same(before, statistics(stage.nets.f_t))  # those of target images always do
+
+
+def test_logits_and_gradients_do_not_depend_on_whose_statistics_are_stored():
+    found = []
+    for kept in ("all", "target"):
+        stage = training("self_training", options={"batch_norm": kept}, losses=LOSSES)
+        stage.nets.train()
+        tensors = SelfTrainingTensors(stage.nets, stage.batch(0), stage.options)
+        torch.manual_seed(3)  # dropout
+        tensors.f_t_logits_real_s.square().sum().backward()
+        found.append((tensors.f_t_logits_real_s, [p.grad for p in stage.nets.f_t.parameters()]))
+    (logits, gradients), (other, others) = found
+    assert torch.equal(logits, other)
+    assert all(torch.equal(a, b) for a, b in zip(gradients, others, strict=True))
+
+
+def test_the_feature_step_takes_the_option_too():
+    stage = training("cycada_feature", options={"batch_norm": "target"})
+    assert stage.options.batch_norm == "target"
+
+
+def test_the_teachers_labels_are_propagated_over_this_and_earlier_batches():
+    stage = training(
+        "self_training",
+        options={"propagation": 0.75, "propagation_neighbours": 3, "propagation_balance": 0.5},
+        losses=LOSSES,
+    )
+    stage.nets.eval()
+    outputs = []
+    for step in range(3):
+        tensors = SelfTrainingTensors(stage.nets, stage.batch(step), stage.options)
+        with torch.no_grad():
+            output = stage.nets.f_teacher(tensors.real_t)
+        outputs.insert(0, (output.features, output.logits.softmax(1)))
+        labels = propagated_labels(
+            torch.cat([f for f, _ in outputs]), torch.cat([p for _, p in outputs]), 3, 0.5
+        )
+        expected = torch.lerp(outputs[0][1], labels[: len(tensors.real_t)], 0.75)
+        torch.testing.assert_close(tensors.teacher_logits_real_t.softmax(1), expected)
+        assert not tensors.teacher_logits_real_t.requires_grad
+
+
+def test_without_propagation_nothing_is_stored():
+    stage = training("self_training", losses=LOSSES)
+    assert "pool_features" not in stage.nets
+    tensors = SelfTrainingTensors(stage.nets, stage.batch(0), stage.options)
+    assert torch.equal(tensors.teacher_logits_real_t, tensors.teacher_output_real_t.logits)
+
+
+def test_a_resumed_stage_ends_as_an_uninterrupted_one(tmp_path):
+    options = {"propagation": 0.5, "propagation_queue": 12, "batch_norm": "target"}
+
+    def stage():
+        return training("dual_path", options=options, losses=LOSSES, steps=6)
+
+    whole, first, second = stage(), stage(), stage()
+    list(train(whole))
+    list(train(first, stop=lambda: first.step == 3))
+    second.load_state(checkpoint.load(checkpoint.save(tmp_path, first.state())))
+    list(train(second))
+    assert int(whole.nets.pool_features.filled) == 12
+    for role in ("f_t", "f_teacher", "pool_features"):
+        nets = (whole.nets, second.nets)
+        assert same(*(bytes_of(n.get_submodule(role)) for n in nets)), role
+
+
+def test_scenes_have_no_propagation():
+    stages = {"it": {"method": "self_training", "ema": {"f_t": 0.9}, "options": {"propagation": 0.5}}}
+    with pytest.raises(CycadaError, match=r"stages\.it\.options\.propagation"):
+        plan(tiny_config(stages, **DRAWN))
+
+
+def test_options_without_propagation_have_no_effect_and_it_is_said():
+    config = tiny_config(method_stages("self_training", options={"propagation_neighbours": 3}))
+    assert [s for s in find_idle_settings(config, plan(config)) if "propagation" in s] == [
+        "stages.it.options.propagation_neighbours: options.propagation is 0. It has no effect. Take it out."
+    ]
