@@ -107,11 +107,11 @@ def build_networks(
             load_weights(net, starts[role], f"stages.{plan.name}.init.{role}")
         roles[role] = Frozen(net) if role in plan.frozen else net
     for role in plan.pools:
-        roles[role] = (
-            FeatureQueue(plan.options.propagation_queue, int(roles["f_t"].width) + classes)
-            if role == FEATURE_QUEUE
-            else ImagePool(plan.options.pool, (channels[role], *window))
-        )
+        if role == FEATURE_QUEUE:
+            width = int(roles["f_t"].width)  # type: ignore[arg-type]  # as above
+            roles[role] = FeatureQueue(plan.options.propagation_queue, width + classes)
+        else:
+            roles[role] = ImagePool(plan.options.pool, (channels[role], *window))
     nets = Networks(roles).to(device.torch_device)
     device.broadcast(nets.children())
     if plan.stage.compile:
