@@ -15,7 +15,7 @@ SHARPNESS = 3
 ITERATIONS = 20
 """Steps towards the fixed point; what is left of the start is `SPREAD` to this power."""
 SPREAD = 0.9
-"""How much of an image's label comes from its neighbours in one step: alpha of Zhou et al. 2004."""
+"""How much of an image's label comes from its neighbours in one step: alpha of Zhou et al. 2003."""
 BALANCING_ITERATIONS = 20
 
 
@@ -24,7 +24,7 @@ def propagated_labels(
 ) -> Tensor:
     """Spread predictions over the graph of the nearest neighbours.
 
-    This is label propagation (Zhou et al. 2004, "Learning with Local and Global Consistency") on the graph of
+    This is label propagation (Zhou et al. 2003, "Learning with Local and Global Consistency") on the graph of
     Iscen et al. 2019 ("Label Propagation for Deep Semi-supervised Learning", eq. 9), which starts from soft
     predictions instead of a few labels.
 
