@@ -40,10 +40,10 @@ def propagated_labels(
     """
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         graph = neighbour_graph(features.float(), neighbours)
-        start = probabilities.float()
-        spread = start
+        start = (1 - SPREAD) * probabilities.float()
+        spread = probabilities.float()
         for _ in range(ITERATIONS):
-            spread = torch.addmm(start, graph, spread, beta=1 - SPREAD, alpha=SPREAD)
+            spread = start + SPREAD * torch.sparse.mm(graph, spread)
         return balanced(spread / spread.sum(1, keepdim=True), balance)
 
 
@@ -55,18 +55,21 @@ def neighbour_graph(features: Tensor, neighbours: int) -> Tensor:
         neighbours: The number of nearest neighbours of each image; all others where there are fewer.
 
     Returns:
-        (N, N), symmetric: D^-1/2 (A + A^T) D^-1/2 with D the row sums and A the similarities to the nearest
-        neighbours, to the power `SHARPNESS`.
+        A sparse (N, N), symmetric: D^-1/2 (A + A^T) D^-1/2 with D the row sums and A the similarities to the
+        nearest neighbours, to the power `SHARPNESS`.
     """
+    count = len(features)
     directions = F.normalize(features - features.mean(0), dim=1)
     similarity = directions @ directions.T
-    similarity.fill_diagonal_(-1.0)
-    nearest, index = similarity.topk(min(neighbours, max(1, len(features) - 1)))
-    edges = torch.zeros_like(similarity).scatter_(1, index, nearest.clamp_min(0) ** SHARPNESS)
-    edges.fill_diagonal_(0.0)
-    edges = edges + edges.T
-    scale = edges.sum(1).clamp_min(torch.finfo(edges.dtype).tiny).rsqrt()
-    return scale[:, None] * edges * scale
+    similarity.fill_diagonal_(-torch.inf)
+    nearest, ends = similarity.topk(min(neighbours, count - 1))
+    starts = torch.arange(count, device=features.device).repeat_interleave(nearest.shape[1])
+    weights = (nearest.clamp_min(0) ** SHARPNESS).flatten().repeat(2)
+    edges = torch.stack([torch.cat([starts, ends.flatten()]), torch.cat([ends.flatten(), starts])])
+    degree = weights.new_zeros(count).index_add_(0, edges[0], weights)
+    scale = degree.clamp_min(torch.finfo(degree.dtype).tiny).rsqrt()
+    weights = weights * scale[edges[0]] * scale[edges[1]]
+    return torch.sparse_coo_tensor(edges, weights, (count, count), check_invariants=False).coalesce()
 
 
 def balanced(probabilities: Tensor, balance: float) -> Tensor:

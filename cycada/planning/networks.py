@@ -107,11 +107,9 @@ def build_networks(
             load_weights(net, starts[role], f"stages.{plan.name}.init.{role}")
         roles[role] = Frozen(net) if role in plan.frozen else net
     for role in plan.pools:
-        if role == FEATURE_QUEUE:
-            width = int(roles["f_t"].width)  # type: ignore[arg-type]  # as above
-            roles[role] = FeatureQueue(plan.options.propagation_queue, width + classes)
-        else:
-            roles[role] = ImagePool(plan.options.pool, (channels[role], *window))
+        # as above, mypy does not know that `width` is an int
+        width = int(roles["f_t"].width) if role == FEATURE_QUEUE else 0  # type: ignore[arg-type]
+        roles[role] = _store(plan, role, (channels[role], *window), width + classes)
     nets = Networks(roles).to(device.torch_device)
     device.broadcast(nets.children())
     if plan.stage.compile:
@@ -119,6 +117,13 @@ def build_networks(
             if kind_of(role) in ("g", "d"):
                 net.compile()
     return nets
+
+
+def _store(plan: StagePlan, role: str, image_shape: tuple[int, int, int], row_width: int) -> nn.Module:
+    """Return the store of earlier images or feature vectors for a role."""
+    if role == FEATURE_QUEUE:
+        return FeatureQueue(plan.options.propagation_queue, row_width)
+    return ImagePool(plan.options.pool, image_shape)
 
 
 def load_weights(net: nn.Module, weights: Weights, where: str) -> None:
