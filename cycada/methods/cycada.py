@@ -70,7 +70,7 @@ class StatisticsOptions(Options):
             those of all images that f_t sees, or `target`, those of target images alone. Then labelled images
             are normalised by their own batch and leave the stored statistics alone, as in the code of
             self-ensembling (French et al. 2018, section 3.1), where each domain goes through in a batch of
-            its own.
+            its own. A network without batch norm has no such statistics, and this changes nothing.
     """
 
     batch_norm: Literal["all", "target"] = option("all", omit_default_from_id=True)

@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import TypeVar
 
-from cycada.core.bounds import Angle, Below1, Neighbours, NonNegative, QueueSize, Share, Shear, Side
+from cycada.core.bounds import Angle, Below1, Neighbours, NonNegative, Part, QueueSize, Share, Shear, Side
 from cycada.core.types import Output
 from cycada.data import Augment, classmix_mask, mask_patches, photometric
 from cycada.methods.base import Method, PhaseSpec, methods
@@ -54,6 +54,9 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
         propagation: How much of the teacher's labels comes from label propagation, in [0, 1]: its predictions
             are spread over a graph of this and earlier target images, so that images whose features lie
             together get the same label (Iscen et al. 2019).
+        propagation_until: The fraction of the stage's steps, in (0, 1], in which that share falls linearly to
+            0. Without it the share stays. Balanced labels are a help while many are wrong, and a burden at
+            the end where the classes are not equally frequent.
         propagation_neighbours: The number of nearest neighbours of each image in that graph.
         propagation_queue: How many earlier target images are in it.
         propagation_balance: How strongly the propagated labels are moved towards equally frequent classes:
@@ -73,6 +76,7 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
     )
     teacher_batch_norm: Literal["stored", "batch"] = option("stored", omit_default_from_id=True)
     propagation: Share = option(0.0, image_labels_only=True, omit_default_from_id=True)
+    propagation_until: Part | None = option(None, image_labels_only=True, omit_default_from_id=True)
     propagation_neighbours: Neighbours = option(5, image_labels_only=True, omit_default_from_id=True)
     propagation_queue: QueueSize = option(1024, image_labels_only=True, omit_default_from_id=True)
     propagation_balance: Share = option(0.5, image_labels_only=True, omit_default_from_id=True)
@@ -145,7 +149,8 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
         Args:
             logits: Its logits before, (N, K).
         """
-        if self.options.propagation == 0:
+        share = faded(self.options.propagation, self.options.propagation_until, self.progress)
+        if share == 0:
             return logits
         probabilities = logits.float().softmax(1)
         features = self.teacher_output_real_t.features.float()
@@ -156,7 +161,7 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
             self.options.propagation_neighbours,
             self.options.propagation_balance,
         )
-        mean = torch.lerp(probabilities, labels[: len(probabilities)], self.options.propagation)
+        mean = torch.lerp(probabilities, labels[: len(probabilities)], share)
         return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
 
     @cached_property
@@ -191,6 +196,17 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
     def f_t_logits_mixed_real_s(self) -> Tensor:
         """The student's logits of mixed_real_s, (N, K, H, W)."""
         return self.nets.f_t(self.mixed_real_s).logits
+
+
+def faded(share: float, until: float | None, progress: float) -> float:
+    """Return a share that falls linearly to 0.
+
+    Args:
+        share: The share at the beginning of the stage.
+        until: The fraction of the stage's steps after which it is 0; None: it stays.
+        progress: The fraction of the stage's steps that are done.
+    """
+    return share if until is None else share * max(0.0, 1.0 - progress / until)
 
 
 TERMS = {
