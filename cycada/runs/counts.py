@@ -14,6 +14,7 @@ from cycada.data import ImageSet
 from cycada.data.doubts import NAMED, group_doubts, summarize_left_out
 from cycada.data.segmentation import evenly_spaced
 from cycada.data.shared_pictures import find_shared_pictures
+from cycada.methods import FEATURE_QUEUE
 from cycada.planning.build import Datasets
 from cycada.planning.stage_plan import StagePlan
 
@@ -28,6 +29,9 @@ ENLARGED_DIGITS = 2.0
 
 It is larger, because the recipes enlarge digits of 16 x 16 to 32 x 32.
 """
+
+UNEQUAL = 5.0
+"""Factor between the images of the most frequent and the rarest class from which on a warning tells."""
 
 
 def report_sets(
@@ -54,6 +58,8 @@ def report_sets(
             warnings += warn_of_contradictions(examples, datasets.classes)
             if split == "train":
                 warnings += _repeated_in_batches(plans, len(examples), side)
+            if (side, split) == ("source", "train"):
+                warnings += warn_of_unequal_classes(plans, examples, len(datasets.classes))
             for warning in warnings:
                 screen.warn(f"{name}: {warning}")
     warnings, remarks = find_shared_pictures(dict(_sets(datasets)))
@@ -205,6 +211,40 @@ def _repeated_in_batches(plans: Sequence[StagePlan], count: int, side: str) -> l
         f"a batch of {_named([plan.name for plan in large])} has {max(plan.stage.batch for plan in large)} "
         f"images and the set {count}, so that images stand in a batch several times. Lower the batch."
     ]
+
+
+def warn_of_unequal_classes(plans: Sequence[StagePlan], examples: ImageSet, classes: int) -> list[str]:
+    """Return a warning where stages count on equally frequent classes and those of a set are far from it.
+
+    Args:
+        plans: The stages.
+        examples: The labelled set.
+        classes: How many classes there are.
+    """
+    labels = examples.image_labels
+    if labels is None:
+        return []
+    counts = np.bincount(labels.cpu().numpy(), minlength=classes)
+    counts = counts[counts > 0]
+    if len(counts) < 2 or counts.max() < UNEQUAL * counts.min():
+        return []
+    settings = [f"stages.{plan.name}.{setting}" for plan in plans for setting in _equal_classes(plan)]
+    if not settings:
+        return []
+    return [
+        f"the most frequent class has {counts.max()} images and the rarest {counts.min()}, and the stages "
+        f"move target images towards classes that are equally frequent. If the target's are as unequal, set "
+        f"{' '.join(settings)}"
+    ]
+
+
+def _equal_classes(plan: StagePlan) -> Iterator[str]:
+    """Yield the settings by which a stage would not count on equally frequent classes."""
+    for term in (term for phase in plan.phases for term in phase.terms):
+        if term.name == "class_balance" and term.options.get("prior", "uniform") == "uniform":
+            yield "losses.class_balance.prior=source"
+    if FEATURE_QUEUE in plan.pools and plan.options.propagation_balance:
+        yield "options.propagation_balance=0"
 
 
 def warn_of_similar_names(classes: Sequence[str]) -> list[str]:

@@ -178,6 +178,57 @@ def test_names_that_differ_in_capitals_alone_and_doubled_pictures_are_warned_of(
     assert "target test: 1 of 9 pictures are also among the training pictures." in screen.said
 
 
+SELF = {
+    "source": {"method": "source_only", "steps": 1},
+    "self": {
+        "method": "self_training",
+        "init": {"f_t": "source.f_t"},
+        "ema": {"f_t": 0.9},
+        "options": {"propagation": 0.5},
+        "losses": {"task_translated": 0, "task_source": 1, "self_training": 1, "class_balance": 0.1},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "over", "wanted"),
+    [
+        (16, {}, "losses.class_balance.prior=source stages.self.options.propagation_balance=0"),
+        (
+            16,
+            {"options": {"propagation": 0.5, "propagation_balance": 0}},
+            "losses.class_balance.prior=source",
+        ),
+        (
+            16,
+            {"losses": {"task_translated": 0, "task_source": 1, "self_training": 1}},
+            "propagation_balance=0",
+        ),
+        (
+            16,
+            {
+                "options": {},
+                "losses": SELF["self"]["losses"] | {"class_balance": {"weight": 1, "prior": "source"}},
+            },
+            None,
+        ),
+        (15, {}, None),
+    ],
+)
+def test_unequal_classes_are_warned_of_where_stages_take_them_for_equal(tmp_path, more, over, wanted):
+    root = class_folders(tmp_path)
+    for i in range(more):
+        save(root / f"source/train/cat/more{i}.png", i)
+    config = own(root, stages=SELF | {"self": SELF["self"] | over})
+    screen = Heard()
+    report_sets(config, loaded(config), screen, plan(config))
+    found = [line for line in screen.warned if "most frequent" in line]
+    assert len(found) == (wanted is not None)
+    if wanted:
+        assert "source train: the most frequent class has 20 images and the rarest 4" in found[0]
+        assert found[0].endswith(wanted)
+
+
 # At data.size.
 
 
