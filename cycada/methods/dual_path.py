@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cycada.core.bounds import Part, Share
 from cycada.methods.base import Method, PhaseSpec, methods
-from cycada.methods.self_training import TERMS, SelfTrainingOptions, SelfTrainingTensors, faded
+from cycada.methods.self_training import TERMS, SelfTrainingOptions, SelfTrainingTensors
 from cycada.methods.step_tensors import option
 
 
@@ -45,7 +45,9 @@ class DualPathTensors(SelfTrainingTensors[DualPathOptions]):
 
     def translated_share(self) -> float:
         """Return the share of the translated view in this step, in [0, 1]."""
-        return faded(self.options.translated_share, self.options.translated_until, self.progress)
+        until = self.options.translated_until
+        left = 1.0 if until is None else max(0.0, 1.0 - self.progress / until)
+        return self.options.translated_share * left
 
     @cached_property
     def teacher_logits_real_t(self) -> Tensor:

@@ -54,9 +54,9 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
         propagation: How much of the teacher's labels comes from label propagation, in [0, 1]: its predictions
             are spread over a graph of this and earlier target images, so that images whose features lie
             together get the same label (Iscen et al. 2019).
-        propagation_until: The fraction of the stage's steps, in (0, 1], in which that share falls linearly to
-            0. Without it the share stays. Balanced labels are a help while many are wrong, and a burden at
-            the end where the classes are not equally frequent.
+        propagation_after: The fraction of the stage's steps, in (0, 1], after which that share falls
+            linearly, to 0 at the end. Without it the share stays. Balanced labels are a help while many are
+            wrong, and a burden at the end where the classes are not equally frequent.
         propagation_neighbours: The number of nearest neighbours of each image in that graph.
         propagation_queue: How many earlier target images are in it.
         propagation_balance: How strongly the propagated labels are moved towards equally frequent classes:
@@ -76,7 +76,7 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
     )
     teacher_batch_norm: Literal["stored", "batch"] = option("stored", omit_default_from_id=True)
     propagation: Share = option(0.0, image_labels_only=True, omit_default_from_id=True)
-    propagation_until: Part | None = option(None, image_labels_only=True, omit_default_from_id=True)
+    propagation_after: Part | None = option(None, image_labels_only=True, omit_default_from_id=True)
     propagation_neighbours: Neighbours = option(5, image_labels_only=True, omit_default_from_id=True)
     propagation_queue: QueueSize = option(1024, image_labels_only=True, omit_default_from_id=True)
     propagation_balance: Share = option(0.5, image_labels_only=True, omit_default_from_id=True)
@@ -143,13 +143,20 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
         """The teacher's logits of target images, (N, K, ...), without a graph."""
         return self.propagated(self.teacher_output_real_t.logits)
 
+    def propagated_share(self) -> float:
+        """Return the share of propagated labels in this step, in [0, 1]."""
+        after = self.options.propagation_after
+        if after is None or self.progress <= after:
+            return self.options.propagation
+        return self.options.propagation * (1 - self.progress) / (1 - after)
+
     def propagated(self, logits: Tensor) -> Tensor:
         """Return the teacher's logits of target images, (N, K), after label propagation.
 
         Args:
             logits: Its logits before, (N, K).
         """
-        share = faded(self.options.propagation, self.options.propagation_until, self.progress)
+        share = self.propagated_share()
         if share == 0:
             return logits
         probabilities = logits.float().softmax(1)
@@ -196,17 +203,6 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
     def f_t_logits_mixed_real_s(self) -> Tensor:
         """The student's logits of mixed_real_s, (N, K, H, W)."""
         return self.nets.f_t(self.mixed_real_s).logits
-
-
-def faded(share: float, until: float | None, progress: float) -> float:
-    """Return a share that falls linearly to 0.
-
-    Args:
-        share: The share at the beginning of the stage.
-        until: The fraction of the stage's steps after which it is 0; None: it stays.
-        progress: The fraction of the stage's steps that are done.
-    """
-    return share if until is None else share * max(0.0, 1.0 - progress / until)
 
 
 TERMS = {
