@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from cycada.networks.store import Store
 
 
-class FeatureQueue(nn.Module):
+class FeatureQueue(Store):
     """A store of the newest vectors: first in, first out.
 
     Args:
@@ -20,12 +22,6 @@ class FeatureQueue(nn.Module):
         super().__init__()
         self.size = size
         self.register_buffer("rows", torch.zeros(size, width))
-        self.register_buffer("filled", torch.zeros((), dtype=torch.long))
-        self._filled = 0  # a copy of `filled` on the host: reading the buffer would wait for the device
-
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: object) -> None:
-        super()._load_from_state_dict(state_dict, prefix, *rest)
-        self._filled = int(state_dict[prefix + "filled"])
 
     @torch.no_grad()
     def forward(self, new: Tensor) -> Tensor:
@@ -39,7 +35,6 @@ class FeatureQueue(nn.Module):
             newest first.
         """
         everything = torch.cat([new.detach().float(), self.rows[: self._filled]])
-        self._filled = min(self.size, len(everything))
+        self._note(min(self.size, len(everything)))
         self.rows[: self._filled] = everything[: self._filled]
-        self.get_buffer("filled").fill_(self._filled)
         return everything

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from cycada.networks.store import Store
 
 
-class ImagePool(nn.Module):
+class ImagePool(Store):
     """A store of translated images that shows a discriminator old and new ones.
 
     The pool is that of Shrivastava et al. (2017, section 2.3). New images are handled one after the other, as
@@ -28,12 +30,6 @@ class ImagePool(nn.Module):
         super().__init__()
         self.size = size
         self.register_buffer("images", torch.zeros(size, *image_shape))
-        self.register_buffer("filled", torch.zeros((), dtype=torch.long))
-        self._filled = 0  # a copy of `filled` on the host: reading the buffer would wait for the device
-
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: object) -> None:
-        super()._load_from_state_dict(state_dict, prefix, *rest)
-        self._filled = int(state_dict[prefix + "filled"])
 
     @torch.no_grad()
     def forward(self, new: Tensor) -> Tensor:
@@ -50,7 +46,7 @@ class ImagePool(nn.Module):
         stored, shown = self._plan(len(new))
         everything = torch.cat([self.images, new.to(self.images.dtype)])
         self.images.copy_(everything[stored.to(new.device, non_blocking=True)])
-        self.get_buffer("filled").fill_(self._filled)
+        self._note(self._filled)
         return everything[shown.to(new.device, non_blocking=True)].to(new.dtype)
 
     def _plan(self, count: int) -> tuple[Tensor, Tensor]:
