@@ -341,7 +341,7 @@ def test_every_tensor_of_every_method_is_read():
             method.tensors.roles_of([name])
     assert methods["cycada"].tensors.roles_of(["semantic_gate"]) == {"f_s"}
     assert methods["cut"].tensors.roles_of(["query_idt_t"]) == {"g_st", "h_st"}
-    assert methods["self_training"].tensors.roles_of(["label_mixed"]) == {"f_teacher"}
+    assert methods["self_training"].tensors.roles_of(["label_mixed"]) == {"f_teacher", "pool_features"}
 
 
 @pytest.mark.parametrize(
