@@ -17,6 +17,7 @@ ITERATIONS = 20
 SPREAD = 0.9
 """How much of an image's label comes from its neighbours in one step: alpha of Zhou et al. 2003."""
 BALANCING_ITERATIONS = 20
+"""Steps towards the factors of the classes."""
 
 
 def propagated_labels(
@@ -36,7 +37,7 @@ def propagated_labels(
         balance: See `balanced`, in [0, 1].
 
     Returns:
-        (N, K) probabilities in float32, without a graph.
+        (N, K) probabilities in float32, through which no gradient flows.
     """
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         graph = neighbour_graph(features.float(), neighbours)

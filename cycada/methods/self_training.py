@@ -49,7 +49,7 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
             too.
         blur: Largest standard deviation of the blur, in pixels.
         teacher_batch_norm: Statistics by which the teacher's batch norm normalises target images: `stored`,
-            the averaged running statistics of both domains, or `batch`, those of the batch itself, as in the
+            the running statistics (see `batch_norm`), or `batch`, those of the batch itself, as in the
             code of DACS and of self-ensembling, whose teachers stay in train mode. Dropout is off either way.
         propagation: How much of the teacher's labels comes from label propagation, in [0, 1]: its predictions
             are spread over a graph of this and earlier target images, so that images whose features lie
