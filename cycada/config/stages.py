@@ -71,9 +71,9 @@ class Loss(BaseModel):
 
 
 class AugmentConfig(Strict):
-    """Random augmentation of training images by affine maps, flips and random convolutions (`Augment`).
+    """Random augmentation of training images by affine maps, flips, and changes of colours (`Augment`).
 
-    Segmentation allows only `flip`.
+    Segmentation allows all but the affine maps.
     """
 
     rotate: Angle = Field(0.0, description="Largest rotation to either side, in degrees, 0 to 180.")
@@ -91,6 +91,16 @@ class AugmentConfig(Strict):
         0.0,
         description="Probability that an image is mixed with its convolution by a random kernel, which "
         "changes colours and textures and keeps shapes, in [0, 1] (RandConv, Xu et al. 2021).",
+    )
+    jitter: Share = Field(
+        0.0,
+        description="Largest relative change of brightness, contrast, saturation and hue, in [0, 1]; four "
+        "images in five are changed. 0.25 is DACS's.",
+    )
+    blur: Annotated[NonNegative, Field(le=100)] = Field(
+        0.0,
+        description="Largest standard deviation of the blur, in pixels, 0 to 100; half of the images are "
+        "blurred. 1.15 is DACS's.",
     )
     domains: Literal["both", "source", "target"] = Field(
         "both", description="Domains whose training images are augmented."

@@ -78,7 +78,7 @@ class StreamSettings:
         batch: Images in a batch of one process.
         seed: Seed of the order and of random crops.
         device: Where the batches go.
-        augment: Random augmentation; of images with masks only mirroring is possible.
+        augment: Random augmentation; images with masks are not moved by affine maps.
         window: (height, width) of random crops, for images with masks; images with labels stay whole.
         crop_area: (least, most) share of the image that a crop covers, see `Crops`.
         workers: Worker processes that read images which are not in memory.

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cycada.core.errors import CycadaError
 from cycada.data.image_set import ImageSet, Sample, SampleBatch, StreamSettings
+from cycada.data.photometric import photometric
 from cycada.data.random_convolution import convolve_randomly
 from cycada.data.transforms import apply_affine, draw_affine
 
@@ -22,7 +23,7 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True)
 class Augment:
-    """Random augmentation of training images: affine maps, mirroring, and random convolutions.
+    """Random augmentation of training images: affine maps, mirroring, colours, blur, random convolutions.
 
     Calling it maps images (N, C, H, W) to images of the same shape. It draws from torch's global CPU
     generator.
@@ -35,6 +36,8 @@ class Augment:
         flip: Mirror each image left to right with probability 1/2.
         random_convolution: Probability that an image is mixed with a random convolution of itself, see
             `convolve_randomly`.
+        jitter: Strength of the colour jitter, see `colour_jitter`.
+        blur: Largest standard deviation of the blur in pixels, see `gaussian_blur`.
     """
 
     rotate: float = 0.0
@@ -43,6 +46,8 @@ class Augment:
     shift: float = 0.0
     flip: bool = False
     random_convolution: float = 0.0
+    jitter: float = 0.0
+    blur: float = 0.0
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the images, (N, C, H, W), each changed by a random draw of its own."""
@@ -63,7 +68,24 @@ class Augment:
             moved = [apply_affine(tensor, maps) for tensor in moved]
         if self.random_convolution:
             moved = convolve_randomly(moved, self.random_convolution)
+        if self.jitter or self.blur:
+            moved = _photometric(moved, self.jitter, self.blur)
         return moved
+
+    @property
+    def changes_pixels(self) -> bool:
+        """Whether it changes the pixels of an image where they are, without moving them."""
+        return bool(self.random_convolution or self.jitter or self.blur)
+
+
+def _photometric(images: Sequence[Tensor], jitter: float, blur: float) -> list[Tensor]:
+    """Return each of some batches, image i of all of them changed by the same random draws."""
+    start = torch.get_rng_state()
+    changed = []
+    for tensor in images:
+        torch.set_rng_state(start)
+        changed.append(photometric(tensor, jitter, blur))
+    return changed
 
 
 def to_float(images: Tensor) -> Tensor:

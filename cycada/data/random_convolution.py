@@ -14,6 +14,8 @@ from torch import Tensor
 
 KERNEL_SIZES = (1, 3, 5, 7)
 """Sides of the random kernels in pixels (the paper's multi-scale variant)."""
+AT_ONCE = 2**26
+"""Largest number of values in the patches of the images that are convolved at once: 256 MiB."""
 
 
 def convolve_randomly(images: Sequence[Tensor], chance: float) -> list[Tensor]:
@@ -42,7 +44,13 @@ def convolve_randomly(images: Sequence[Tensor], chance: float) -> list[Tensor]:
     changed = []
     for tensor in images:
         padded = F.pad(tensor.float(), [side // 2] * 4, mode="replicate")
-        convolved = torch.bmm(kernels, F.unfold(padded, side)).view(tensor.shape)
+        together = max(1, AT_ONCE // (kernels[0, 0].numel() * tensor[0, 0].numel()))
+        convolved = torch.cat(
+            [
+                torch.bmm(kernel, F.unfold(some, side))
+                for kernel, some in zip(kernels.split(together), padded.split(together), strict=True)
+            ]
+        ).view(tensor.shape)
         mixed = kept * tensor + (1 - kept) * convolved
         changed.append(mixed / mixed.abs().amax((1, 2, 3), keepdim=True).clamp_min(1))
     return changed

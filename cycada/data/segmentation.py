@@ -101,9 +101,12 @@ class SegmentationDataset(ImageSet):
 
     @override
     def stream(self, settings: StreamSettings) -> LoaderStream:
-        flip = settings.augment is not None and settings.augment.flip
+        augment = settings.augment
+        flip = augment is not None and augment.flip
         crops = Crops(self, settings.window, settings.seed, flip=flip, area=settings.crop_area)
-        return LoaderStream(crops, replace(settings, augment=None))  # crops are mirrored already
+        # Crops are mirrored already, together with their masks.
+        of_pixels = replace(augment, flip=False) if augment is not None and augment.changes_pixels else None
+        return LoaderStream(crops, replace(settings, augment=of_pixels))
 
     @override
     def describe_labels(self, classes: int) -> str:

@@ -106,8 +106,10 @@ class StagePlan:
         kept |= {key for key in ("crop", "size", "load_size", "crop_area") if getattr(stage, key)}
         kept |= {"translate"} if stage.translate == "once" else set()
         settings = stage.model_dump(mode="json", include=kept)
-        if stage.augment and not stage.augment.random_convolution:
-            del settings["augment"]["random_convolution"]  # stages were trained before there was this
+        if stage.augment:
+            for key in ("random_convolution", "jitter", "blur"):  # added after stages had been trained
+                if not settings["augment"][key]:
+                    del settings["augment"][key]
         return settings | {
             "options": self.options.identity(),
             "networks": {role: spec.model_dump() for role, spec in self.specs.items()},

@@ -221,12 +221,14 @@ class Segmentation(TaskRules):
             raise CycadaError("data.channels: segmentation needs colour images. Set it to 3.")
 
     def check_stage(self, where: str, stage: Stage) -> None:
-        """Check that images are augmented by mirroring alone."""
-        changed = stage.augment.model_dump(exclude={"flip", "domains"}) if stage.augment else {}
-        if any(changed.values()) or (stage.augment and stage.augment.domains != "both"):
+        """Check that images are not augmented by affine maps."""
+        affine = ("rotate", "scale", "shear", "shift")
+        moved = [key for key in affine if stage.augment and getattr(stage.augment, key)]
+        if moved:
             raise CycadaError(
-                f"{where}.augment: images with masks can only be mirrored (flip: true) and cropped (the "
-                f"stage's key crop)."
+                f"{where}.augment.{moved[0]}: images with masks cannot be moved by affine maps. They can be "
+                f"mirrored (flip: true), change their colours (jitter, blur, random_convolution), and be "
+                f"cropped (the stage's keys crop and crop_area)."
             )
 
     def check_option(self, where: str, value: Any, image_labels_only: bool) -> None:

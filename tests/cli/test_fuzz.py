@@ -162,7 +162,17 @@ OPTIONS = {
     ],
     "optimizer": ["name", "lr", "betas", "momentum", "weight_decay", "head_lr"],
     "schedule": ["name", "after", "warmup"],
-    "augment": ["rotate", "scale", "shear", "shift", "flip", "domains"],
+    "augment": [
+        "rotate",
+        "scale",
+        "shear",
+        "shift",
+        "flip",
+        "domains",
+        "random_convolution",
+        "jitter",
+        "blur",
+    ],
     "options": ["pool", "gan", "gate", "critic_input", "translate_at", "confidence"],
     "": [
         "seed",
