@@ -8,7 +8,7 @@ al. 2023).
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -19,7 +19,7 @@ from typing_extensions import TypeVar
 
 from cycada.core.bounds import Angle, Below1, Neighbours, NonNegative, Part, QueueSize, Share, Shear, Side
 from cycada.core.types import Output
-from cycada.data import Augment, classmix_mask, mask_patches, photometric
+from cycada.data import Augment, classmix_mask, mask_patches
 from cycada.methods.base import Method, PhaseSpec, methods
 from cycada.methods.batch_statistics import batch_statistics
 from cycada.methods.cycada import StatisticsOptions, TaskOptions, TranslatedTensors
@@ -40,13 +40,14 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
         scale: Largest change of size, as a fraction.
         shear: Largest shear, in degrees.
         shift: Largest shift, as a fraction of the image's side.
-        random_convolution: Probability that an image is mixed with a random convolution of itself, in [0, 1].
+        random_convolution: Probability that an image is mixed with a random convolution of itself, in [0, 1]
+            (see `convolve_randomly`).
         mask_patch: For masked_consistency: the side in pixels of the squares that are hidden from the
             student.
         mask_share: For masked_consistency: the fraction of the squares that is hidden; 0.7 is MIC's.
         jitter: Largest relative change of brightness, contrast, saturation and hue. For segmentation the
-            defaults of this and `blur` are those of DACS's code. Both change the mixed and the masked images,
-            too.
+            defaults of this and `blur` are those of DACS's code. Both and `random_convolution` change the
+            mixed and the masked images, too.
         blur: Largest standard deviation of the blur, in pixels.
         teacher_batch_norm: Statistics by which the teacher's batch norm normalises target images: `stored`,
             the running statistics (see `batch_norm`), or `batch`, those of the batch itself, as in the
@@ -67,7 +68,7 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
     scale: Below1 = option(0.15, segmentation_default=0.0, image_labels_only=True)
     shear: Shear = option(10.0, segmentation_default=0.0, image_labels_only=True)
     shift: Below1 = option(0.1, segmentation_default=0.0, image_labels_only=True)
-    random_convolution: Share = option(0.0, image_labels_only=True, omit_default_from_id=True)
+    random_convolution: Share = option(0.0, omit_default_from_id=True)
     mask_patch: Side = 4
     mask_share: Share = 0.7
     jitter: Share = option(0.0, segmentation_default=0.25, omit_default_from_id=True)
@@ -99,21 +100,18 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
 
     needs_pixel_labels = frozenset({"classmix_mask"})
 
-    def _jitter(self, images: Tensor) -> Tensor:
-        return photometric(images, self.options.jitter, self.options.blur)
+    @property
+    def _recolour(self) -> Augment:
+        """Random changes of colours and sharpness, which leave every pixel at its place."""
+        o = self.options
+        return Augment(random_convolution=o.random_convolution, jitter=o.jitter, blur=o.blur)
 
     @cached_property
     def augmented_t(self) -> Tensor:
         """Augmented target images, (N, C, H, W)."""
         o = self.options
-        augment = Augment(
-            rotate=o.rotate,
-            scale=o.scale,
-            shear=o.shear,
-            shift=o.shift,
-            random_convolution=o.random_convolution,
-        )
-        return self._jitter(augment(self.real_t))
+        augment = replace(self._recolour, rotate=o.rotate, scale=o.scale, shear=o.shear, shift=o.shift)
+        return augment(self.real_t)
 
     @cached_property
     def f_t_logits_augmented_t(self) -> Tensor:
@@ -123,7 +121,7 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
     @cached_property
     def masked_t(self) -> Tensor:
         """Target images with hidden patches, (N, C, H, W)."""
-        return mask_patches(self._jitter(self.real_t), self.options.mask_patch, self.options.mask_share)
+        return mask_patches(self._recolour(self.real_t), self.options.mask_patch, self.options.mask_share)
 
     @cached_property
     def f_t_logits_masked_t(self) -> Tensor:
@@ -182,7 +180,7 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
         return torch.where(self.classmix_mask, self.label_s, self.teacher_logits_real_t.argmax(1))
 
     def _mixed(self, source: Tensor) -> Tensor:
-        return self._jitter(torch.where(self.classmix_mask.unsqueeze(1), source, self.real_t))
+        return self._recolour(torch.where(self.classmix_mask.unsqueeze(1), source, self.real_t))
 
     @cached_property
     def mixed_fake_t(self) -> Tensor:
