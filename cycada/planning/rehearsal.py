@@ -1,14 +1,14 @@
 """Rehearsal of a stage before it starts: one training step and one prediction without its data.
 
-A small step is computed on the CPU. A larger one is made of meta tensors, which have shapes but no memory;
-for these PyTorch imports its compiler, which takes longer than a small step. What fails here would fail at
+A small step is computed on the CPU, with a few images of its batch. A larger one is made of meta tensors,
+which have shapes but no memory; for these PyTorch imports its compiler, which takes longer than a small step. What fails here would fail at
 the first step or the first score; what depends on values is unknown on meta tensors, and skipped there.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -32,10 +32,12 @@ from cycada.train.step import submodules, trainable_only
 
 NO_MACHINE = 2e12
 """Bytes of memory that no machine has for one step."""
+IMAGES = 4
+"""Number of images of a step that is computed; what needs more than one, such as batch norm, has enough."""
 FEW = 2**18
-"""Number of pixels of a batch up to which a step may be small."""
+"""Number of pixels of a rehearsed batch up to which a step may be small."""
 SMALL = 2e10
-"""Number of parameters times pixels of a batch up to which a step is computed in about a second."""
+"""Number of parameters times pixels of a rehearsed batch up to which a step is computed in about a second."""
 SWAPPED = 2
 """Multiple of its memory that a machine can use, slowly, by swapping; with more, a step does not end."""
 
@@ -82,16 +84,30 @@ def _rehearse(config: Config, plan: StagePlan) -> float:
         if _pixels(config, plan) <= FEW:
             rehearsal = _Rehearsal(config, uncompiled, torch.device("cpu"))
             if _pixels(config, plan) * sum(p.numel() for p in rehearsal.nets.parameters()) <= SMALL:
-                return rehearsal.run()
+                with one_thread():
+                    return rehearsal.run()
         with torch.device("meta"):
             return _Rehearsal(config, uncompiled, torch.device("meta")).run()
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread in a `with` block: for a small step, more cost more than they save."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _pixels(config: Config, plan: StagePlan) -> int:
-    """Return the number of pixels of a training batch, or of a test image where that is larger."""
+    """Return the number of pixels of a rehearsed batch, or of a test image where that is larger."""
     shapes = [*config.shapes(plan.stage).values(), plan.evaluation.window or (0, 0)]
     window = config.window(plan.stage)
-    return max(plan.stage.batch * window[0] * window[1], *(height * width for height, width in shapes))
+    return max(
+        min(plan.stage.batch, IMAGES) * window[0] * window[1], *(height * width for height, width in shapes)
+    )
 
 
 def memory_of(device: torch.device) -> float:
@@ -107,6 +123,7 @@ class _Rehearsal:
     def __init__(self, config: Config, plan: StagePlan, device: torch.device) -> None:
         self.config, self.plan, self.device = config, plan, Device(device)
         self.shape = (config.data.channels, *config.window(plan.stage))
+        self.count = plan.stage.batch if device.type == "meta" else min(plan.stage.batch, IMAGES)
         self.nets = Networks({})
         with self.explained("its networks cannot be built"):
             self.nets = build_networks(config, plan, classes_of(config), self.device, {})
@@ -199,8 +216,8 @@ class _Rehearsal:
         return 2 * torch.rand(count, *self.shape) - 1
 
     def batch(self) -> Batch:
-        """Return a training batch of the stage's size."""
-        count = self.plan.stage.batch
+        """Return a training batch of `count` images."""
+        count = self.count
         labels = torch.zeros(count, *self.label_shape, dtype=torch.long)
         more = {"fake_t": self.images(count)} if self.plan.stage.translate == "once" else {}
         if self.plan.asks_for("pair_t"):
@@ -231,11 +248,11 @@ class _Rehearsal:
         plan, nets = self.plan, self.nets
         nets.train()
         tensors = plan.method.tensors(nets, self.batch(), plan.options)
-        weights, largest = _bytes(nets.parameters()), 0.0
+        weights, largest, times = _bytes(nets.parameters()), 0.0, plan.stage.batch / self.count
         for phase in plan.phases:
             with self.explained(f"optimizers.{phase.name} cannot be made"):
                 check_optimizer(phase.optimizer, submodules(phase.trains, nets), phase.name)
-            saved = _SavedTensors()
+            saved = _SavedTensors(nets.parameters())
             with trainable_only(phase.trains, nets) as parameters, saved:
                 values: list[Tensor] = []
                 for term in phase.terms:
@@ -244,7 +261,7 @@ class _Rehearsal:
                 if with_gradient := [v for v in values if v.requires_grad]:
                     with self.explained(f"phase {phase.name} cannot learn"):
                         torch.stack(with_gradient).sum().backward()
-            largest = max(largest, weights + 2 * _bytes(parameters) + saved.bytes)
+            largest = max(largest, weights + 2 * _bytes(parameters) + saved.bytes * times)
             nets.zero_grad(set_to_none=True)
             tensors = tensors.detached()
         return largest
@@ -292,15 +309,19 @@ def classes_of(config: Config) -> int:
 
 
 class _SavedTensors(torch.autograd.graph.saved_tensors_hooks):
-    """Counter of the bytes that autograd keeps for the backward pass, each storage once."""
+    """Counter of the bytes that autograd keeps for the backward pass, each storage once.
 
-    def __init__(self) -> None:
-        self.bytes, self._seen = 0.0, set[int]()
+    Args:
+        weights: Tensors that are there anyway, and are not counted.
+    """
+
+    def __init__(self, weights: Iterable[Tensor]) -> None:
+        self.bytes, self._seen = 0.0, {weight.untyped_storage()._cdata for weight in weights}
         super().__init__(self._pack, lambda tensor: tensor)
 
     def _pack(self, tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if not isinstance(tensor, nn.Parameter) and storage._cdata not in self._seen:
+        if storage._cdata not in self._seen:
             self._seen.add(storage._cdata)
             self.bytes += storage.nbytes()
         return tensor

@@ -15,6 +15,7 @@ from cycada.config.schema import parse
 from cycada.core.errors import CycadaError, explain_out_of_memory
 from cycada.core.yaml_files import override
 from cycada.methods import methods
+from cycada.planning import rehearsal
 from cycada.planning.absent import find_absent_resources
 from cycada.planning.plan import plan
 from cycada.planning.rehearsal import rehearse
@@ -171,6 +172,26 @@ def test_what_the_last_step_breaks_is_no_result(tmp_path: Path) -> None:
 def test_rates_that_no_float_holds_are_refused(setting: str) -> None:
     with pytest.raises(CycadaError, match="less than or equal to 1000000"):
         tiny(f"stages.source.optimizer.{setting}")
+
+
+@pytest.mark.parametrize("batch", [1, 4, 24])
+def test_a_few_images_tell_the_memory_of_a_batch(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny("networks.f={name: lenet}", f"defaults.batch={batch}")
+    few = [rehearse(config, stage) for stage in plan(config)]
+    monkeypatch.setattr(rehearsal, "IMAGES", batch)
+    rehearsal._BYTES.clear()
+    assert few == pytest.approx([rehearse(config, stage) for stage in plan(config)], rel=0.02)
+
+
+def test_the_number_of_threads_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "_BYTES", {})
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        rehearsed(tiny("seed=78"))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_every_method_is_rehearsed() -> None:
