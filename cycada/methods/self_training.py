@@ -56,14 +56,12 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
             are spread over a graph of this and earlier target images, so that images whose features lie
             together get the same label (Iscen et al. 2019).
         propagation_after: The fraction of the stage's steps, in (0, 1], after which that share falls
-            linearly, to 0 at the end. Without it the share stays.
+            linearly, to 0 at the end. Without it the share stays. Balanced labels are a help while many are
+            wrong, and a burden at the end where the classes are not equally frequent.
         propagation_neighbours: The number of nearest neighbours of each image in that graph.
         propagation_queue: How many earlier target images are in it.
         propagation_balance: How strongly the propagated labels are moved towards equally frequent classes:
             0 not at all, 1 until they are.
-        propagation_balance_until: The fraction of the stage's steps, in (0, 1], in which the balance falls
-            linearly to 0; after them nothing is balanced. Without it the balance stays. It is a help while
-            many labels are wrong, and a burden at the end where the classes are not equally frequent.
     """
 
     rotate: Angle = option(15.0, segmentation_default=0.0, image_labels_only=True)
@@ -83,7 +81,6 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
     propagation_neighbours: Neighbours = option(5, image_labels_only=True, omit_default_from_id=True)
     propagation_queue: QueueSize = option(1024, image_labels_only=True, omit_default_from_id=True)
     propagation_balance: Share = option(0.5, image_labels_only=True, omit_default_from_id=True)
-    propagation_balance_until: Part | None = option(None, image_labels_only=True, omit_default_from_id=True)
 
     def unused_roles(self) -> frozenset[str]:
         """Return the queue of earlier features where no label is propagated."""
@@ -151,12 +148,6 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
             return self.options.propagation
         return self.options.propagation * (1 - self.progress) / (1 - after)
 
-    def balance(self) -> float:
-        """Return how strongly the propagated labels are balanced in this step, in [0, 1]."""
-        until = self.options.propagation_balance_until
-        left = 1.0 if until is None else max(0.0, 1.0 - self.progress / until)
-        return self.options.propagation_balance * left
-
     def propagated(self, logits: Tensor) -> Tensor:
         """Return the teacher's logits of target images, (N, K), after label propagation.
 
@@ -173,7 +164,7 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
             everything[:, : features.shape[1]],
             everything[:, features.shape[1] :],
             self.options.propagation_neighbours,
-            self.balance(),
+            self.options.propagation_balance,
         )
         mean = torch.lerp(probabilities, labels[: len(probabilities)], share)
         return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()

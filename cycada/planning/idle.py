@@ -123,8 +123,6 @@ def _options(plan: StagePlan) -> Iterator[str]:
             for key in plan.stage.options
             if key.startswith("propagation_")
         )
-    elif "propagation_balance_until" in plan.stage.options and not plan.options.propagation_balance:
-        yield "options.propagation_balance_until: options.propagation_balance is 0."
 
 
 def _stage(plan: StagePlan) -> Iterator[str]:

@@ -90,17 +90,6 @@ def test_the_share_of_propagated_labels_falls_after_a_fraction_of_the_stage(prog
     assert int(stage.nets.pool_features.filled) == len(own)
 
 
-@pytest.mark.parametrize(("progress", "balance"), [(0.0, 0.8), (0.25, 0.4), (0.5, 0.0), (0.9, 0.0)])
-def test_the_balance_falls_to_nothing_in_a_fraction_of_the_stage(progress, balance):
-    options = {"propagation": 1, "propagation_balance": 0.8, "propagation_balance_until": 0.5}
-    stage = training("self_training", options=options, losses=LOSSES)
-    stage.nets.eval()
-    tensors = SelfTrainingTensors(stage.nets, stage.batch(0), stage.options, progress=progress)
-    output = tensors.teacher_output_real_t
-    expected = propagated_labels(output.features, output.logits.softmax(1), 5, balance)
-    torch.testing.assert_close(tensors.teacher_logits_real_t.softmax(1), expected)
-
-
 def test_without_propagation_nothing_is_stored():
     stage = training("self_training", losses=LOSSES)
     assert "pool_features" not in stage.nets
@@ -135,13 +124,4 @@ def test_options_without_propagation_have_no_effect_and_it_is_said():
     config = tiny_config(method_stages("self_training", options={"propagation_neighbours": 3}))
     assert [s for s in find_idle_settings(config, plan(config)) if "propagation" in s] == [
         "stages.it.options.propagation_neighbours: options.propagation is 0. It has no effect. Take it out."
-    ]
-
-
-def test_an_end_of_a_balance_that_is_not_there_is_said():
-    options = {"propagation": 1, "propagation_balance": 0, "propagation_balance_until": 0.5}
-    config = tiny_config(method_stages("self_training", options=options))
-    assert [s for s in find_idle_settings(config, plan(config)) if "balance" in s] == [
-        "stages.it.options.propagation_balance_until: options.propagation_balance is 0. It has no effect. "
-        "Take it out."
     ]
