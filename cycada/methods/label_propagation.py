@@ -18,6 +18,9 @@ SPREAD = 0.9
 """How much of an image's label comes from its neighbours in one step: alpha of Zhou et al. 2003."""
 BALANCING_ITERATIONS = 20
 """Steps towards the factors of the classes."""
+UNEQUAL = 0.125
+"""Distance of the predicted shares of the classes from equal ones up to which these are taken as equal: that
+of half of the classes being 5/3 as frequent as the other half."""
 
 
 def propagated_labels(
@@ -34,18 +37,23 @@ def propagated_labels(
             directions.
         probabilities: (N, K), each row summing to 1.
         neighbours: The number of nearest neighbours of each image, at least 1.
-        balance: See `balanced`, in [0, 1].
+        balance: How strongly the predictions are balanced before they are spread, in [0, 1], as far as the
+            classes may be equally frequent (see `balanced` and `equality`). What balancing takes from the
+            middle of a class that is indeed more frequent, its neighbours give back; balancing what has been
+            spread would take it for good.
 
     Returns:
         (N, K) probabilities in float32, through which no gradient flows.
     """
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         graph = neighbour_graph(features.float(), neighbours)
-        start = (1 - SPREAD) * probabilities.float()
         spread = probabilities.float()
+        if balance:
+            spread = balanced(spread, balance * equality(spread))
+        start = (1 - SPREAD) * spread
         for _ in range(ITERATIONS):
             spread = start + SPREAD * torch.sparse.mm(graph, spread)
-        return balanced(spread / spread.sum(1, keepdim=True), balance)
+        return spread / spread.sum(1, keepdim=True)
 
 
 def neighbour_graph(features: Tensor, neighbours: int) -> Tensor:
@@ -73,7 +81,21 @@ def neighbour_graph(features: Tensor, neighbours: int) -> Tensor:
     return torch.sparse_coo_tensor(edges, weights, (count, count), check_invariants=False).coalesce()
 
 
-def balanced(probabilities: Tensor, balance: float) -> Tensor:
+def equality(probabilities: Tensor) -> Tensor:
+    """Return how far predictions allow that the classes are equally frequent.
+
+    Args:
+        probabilities: (N, K), each row summing to 1.
+
+    Returns:
+        A number in [0, 1]: 1 while the total variation distance between the classes' predicted shares and 1/K
+        is at most `UNEQUAL`, 0 from twice that distance on, and linear in between.
+    """
+    distance = (probabilities.mean(0) - 1 / probabilities.shape[1]).abs().sum() / 2
+    return (2 - distance / UNEQUAL).clamp(0, 1)
+
+
+def balanced(probabilities: Tensor, balance: float | Tensor) -> Tensor:
     """Move predictions towards classes that are equally frequent.
 
     The columns are scaled by a factor for each class, and every row sums to 1 again: optimal transport with a
@@ -88,8 +110,6 @@ def balanced(probabilities: Tensor, balance: float) -> Tensor:
     Returns:
         (N, K), each row summing to 1.
     """
-    if balance == 0:
-        return probabilities
     tiny = torch.finfo(probabilities.dtype).tiny
     classes = probabilities.shape[1]
     factor = probabilities.new_ones(classes)

@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import TypeVar
 
-from cycada.core.bounds import Angle, Below1, Neighbours, NonNegative, Part, QueueSize, Share, Shear, Side
+from cycada.core.bounds import Angle, Below1, Neighbours, NonNegative, QueueSize, Share, Shear, Side
 from cycada.core.types import Output
 from cycada.data import Augment, classmix_mask, mask_patches
 from cycada.methods.base import Method, PhaseSpec, methods
@@ -55,13 +55,10 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
         propagation: How much of the teacher's labels comes from label propagation, in [0, 1]: its predictions
             are spread over a graph of this and earlier target images, so that images whose features lie
             together get the same label (Iscen et al. 2019).
-        propagation_after: The fraction of the stage's steps, in (0, 1], after which that share falls
-            linearly, to 0 at the end. Without it the share stays. Balanced labels are a help while many are
-            wrong, and a burden at the end where the classes are not equally frequent.
         propagation_neighbours: The number of nearest neighbours of each image in that graph.
         propagation_queue: How many earlier target images are in it.
-        propagation_balance: How strongly the propagated labels are moved towards equally frequent classes:
-            0 not at all, 1 until they are.
+        propagation_balance: How strongly the predictions are moved towards equally frequent classes before
+            they are propagated: 0 not at all, 1 until they are (see `propagated_labels`).
     """
 
     rotate: Angle = option(15.0, segmentation_default=0.0, image_labels_only=True)
@@ -77,7 +74,6 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
     )
     teacher_batch_norm: Literal["stored", "batch"] = option("stored", omit_default_from_id=True)
     propagation: Share = option(0.0, image_labels_only=True, omit_default_from_id=True)
-    propagation_after: Part | None = option(None, image_labels_only=True, omit_default_from_id=True)
     propagation_neighbours: Neighbours = option(5, image_labels_only=True, omit_default_from_id=True)
     propagation_queue: QueueSize = option(1024, image_labels_only=True, omit_default_from_id=True)
     propagation_balance: Share = option(0.5, image_labels_only=True, omit_default_from_id=True)
@@ -141,20 +137,13 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
         """The teacher's logits of target images, (N, K, ...), without a graph."""
         return self.propagated(self.teacher_output_real_t.logits)
 
-    def propagated_share(self) -> float:
-        """Return the share of propagated labels in this step, in [0, 1]."""
-        after = self.options.propagation_after
-        if after is None or self.progress <= after:
-            return self.options.propagation
-        return self.options.propagation * (1 - self.progress) / (1 - after)
-
     def propagated(self, logits: Tensor) -> Tensor:
         """Return the teacher's logits of target images, (N, K), after label propagation.
 
         Args:
             logits: Its logits before, (N, K).
         """
-        share = self.propagated_share()
+        share = self.options.propagation
         if share == 0:
             return logits
         probabilities = logits.float().softmax(1)

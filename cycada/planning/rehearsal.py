@@ -1,8 +1,9 @@
 """Rehearsal of a stage before it starts: one training step and one prediction without its data.
 
 A small step is computed on the CPU, with a few images of its batch. A larger one is made of meta tensors,
-which have shapes but no memory; for these PyTorch imports its compiler, which takes longer than a small step. What fails here would fail at
-the first step or the first score; what depends on values is unknown on meta tensors, and skipped there.
+which have shapes but no memory; for these PyTorch imports its compiler, which takes longer than a small step.
+What fails here would fail at the first step or the first score; what depends on values is unknown on meta
+tensors, and skipped there.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ from cycada.data import ImageSet
 from cycada.data.doubts import NAMED, group_doubts, summarize_left_out
 from cycada.data.segmentation import evenly_spaced
 from cycada.data.shared_pictures import find_shared_pictures
-from cycada.methods import FEATURE_QUEUE
 from cycada.planning.build import Datasets
 from cycada.planning.stage_plan import StagePlan
 
@@ -243,8 +242,6 @@ def _equal_classes(plan: StagePlan) -> Iterator[str]:
     for term in (term for phase in plan.phases for term in phase.terms):
         if term.name == "class_balance" and term.options.get("prior", "uniform") == "uniform":
             yield "losses.class_balance.prior=source"
-    if FEATURE_QUEUE in plan.pools and plan.options.propagation_balance:
-        yield "options.propagation_balance=0"
 
 
 def warn_of_similar_names(classes: Sequence[str]) -> list[str]:

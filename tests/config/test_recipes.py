@@ -1,6 +1,7 @@
 """Shipped recipes: found by name, after files, and described."""
 
 import pytest
+import yaml
 from helpers.paths import ROOT
 
 from cycada.config import recipes as recipes_module
@@ -77,3 +78,13 @@ def test_plug_ins_are_found_beside_the_config_and_in_the_working_directory(tmp_p
         "uses: demo\nplugins: [plugin_beside_the_config, plugin_in_the_working_directory]\n"
     )
     load_plugins(load_config("beside/mine.yaml"))
+
+
+def test_every_pair_has_the_one_recipe_and_sets_its_data_alone():
+    pairs = sorted((ROOT / "configs").glob("*/*/recipe.yaml"))
+    assert len(pairs) == 7
+    for path in [*pairs, ROOT / "configs" / "own_images.yaml", ROOT / "configs" / "own_scenes.yaml"]:
+        written = yaml.safe_load(path.read_text())
+        assert set(written) == {"uses", "name", "data"}, path
+        assert (path.parent / written["uses"]).name == "recipe.yaml", path
+        assert set(written["data"]) <= {"source", "target", "size", "channels"}, path

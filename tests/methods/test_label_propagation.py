@@ -10,6 +10,7 @@ from cycada.methods.label_propagation import (
     SHARPNESS,
     SPREAD,
     balanced,
+    equality,
     neighbour_graph,
     propagated_labels,
 )
@@ -84,12 +85,61 @@ def test_few_images_and_images_that_are_alike_give_probabilities(neighbours):
         assert torch.allclose(labels.sum(1), torch.ones(len(given)))
 
 
+def test_neighbours_give_back_what_balancing_takes_from_a_more_frequent_class():
+    """Three quarters of the images are of one class and lie together; a third of these is not sure."""
+    generator = torch.Generator().manual_seed(2)
+    sizes, centres = (60, 20), (torch.eye(4)[0], -torch.eye(4)[0])
+    clusters = torch.cat(
+        [torch.randn(n, 4, generator=generator) * 0.2 + c for n, c in zip(sizes, centres, strict=True)]
+    )
+    start = torch.tensor([[0.99, 0.01]] * 60 + [[0.01, 0.99]] * 20)
+    start[:60:3] = torch.tensor([0.6, 0.4])
+    assert (balanced(start, 1.0)[:60].argmax(1) == 1).sum() == 20
+    assert propagated_labels(clusters, balanced(start, 1.0), 5).argmax(1).tolist() == [0] * 60 + [1] * 20
+
+
+def test_a_cluster_that_is_called_by_the_name_of_another_class_gets_its_own():
+    """The third class's images are taken for the second's, with their own class as the second guess."""
+    generator = torch.Generator().manual_seed(3)
+    clusters = torch.cat([torch.randn(20, 4, generator=generator) * 0.1 + c for c in torch.eye(4)[:3]])
+    start = torch.tensor([[0.96, 0.02, 0.02]] * 20 + [[0.02, 0.96, 0.02]] * 20 + [[0.02, 0.6, 0.38]] * 20)
+    assert propagated_labels(clusters, start, 5).argmax(1)[40:].tolist() == [1] * 20
+    assert propagated_labels(clusters, start, 5, balance=1.0).argmax(1)[40:].tolist() == [2] * 20
+
+
 def test_balancing_makes_classes_equally_frequent():
     _, start = drawn(200, 4)
     start = (start * torch.tensor([8.0, 2.0, 1.0, 1.0])).softmax(1)
     full = balanced(start, 1.0)
     assert torch.allclose(full.mean(0), torch.full((4,), 0.25), atol=1e-3)
-    assert torch.equal(balanced(start, 0.0), start)
+    torch.testing.assert_close(balanced(start, 0.0), start)
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ([0.25] * 4, 1.0),
+        ([0.375, 0.25, 0.25, 0.125], 1.0),  # a distance of 0.125
+        ([0.4375, 0.25, 0.25, 0.0625], 0.5),
+        ([0.5, 0.25, 0.25, 0.0], 0.0),
+        ([1.0, 0.0, 0.0, 0.0], 0.0),
+    ],
+)
+def test_predicted_shares_that_are_far_from_equal_are_left_alone(shares, expected):
+    start = torch.tensor([shares]).repeat(8, 1)
+    assert float(equality(start)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_unequal_classes_are_propagated_without_a_balance():
+    features, start = drawn(60, 3)
+    start = (start * 0.1 + torch.tensor([0.9, 0.05, 0.05])) / 1.1
+    start = start / start.sum(1, keepdim=True)
+    torch.testing.assert_close(
+        propagated_labels(features, start, 5, 1.0), propagated_labels(features, start, 5, 0.0)
+    )
+    features, start = drawn(60, 3)
+    moved = propagated_labels(features, start, 5, 1.0)
+    torch.testing.assert_close(moved, propagated_labels(features, balanced(start, 1.0), 5))
 
 
 @pytest.mark.parametrize("balance", [0.25, 0.5, 0.75])

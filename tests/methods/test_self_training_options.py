@@ -78,18 +78,6 @@ def test_the_teachers_labels_are_propagated_over_this_and_earlier_batches():
         assert not tensors.teacher_logits_real_t.requires_grad
 
 
-@pytest.mark.parametrize(("progress", "share"), [(0.0, 0.8), (0.5, 0.8), (0.75, 0.4), (0.99, 0.016)])
-def test_the_share_of_propagated_labels_falls_after_a_fraction_of_the_stage(progress, share):
-    stage = training("self_training", options={"propagation": 0.8, "propagation_after": 0.5}, losses=LOSSES)
-    stage.nets.eval()
-    tensors = SelfTrainingTensors(stage.nets, stage.batch(0), stage.options, progress=progress)
-    output = tensors.teacher_output_real_t
-    own = output.logits.softmax(1)
-    expected = torch.lerp(own, propagated_labels(output.features, own, 5, 0.5), share)
-    torch.testing.assert_close(tensors.teacher_logits_real_t.softmax(1), expected)
-    assert int(stage.nets.pool_features.filled) == len(own)
-
-
 def test_without_propagation_nothing_is_stored():
     stage = training("self_training", losses=LOSSES)
     assert "pool_features" not in stage.nets

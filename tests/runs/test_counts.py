@@ -193,17 +193,8 @@ SELF = {
 @pytest.mark.parametrize(
     ("more", "over", "wanted"),
     [
-        (16, {}, "losses.class_balance.prior=source stages.self.options.propagation_balance=0"),
-        (
-            16,
-            {"options": {"propagation": 0.5, "propagation_balance": 0}},
-            "losses.class_balance.prior=source",
-        ),
-        (
-            16,
-            {"losses": {"task_translated": 0, "task_source": 1, "self_training": 1}},
-            "propagation_balance=0",
-        ),
+        (16, {}, "losses.class_balance.prior=source"),
+        (16, {"losses": {"task_translated": 0, "task_source": 1, "self_training": 1}}, None),
         (
             16,
             {
