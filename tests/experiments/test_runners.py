@@ -21,6 +21,7 @@ from experiments import (
     arithmetic,
     baselines,
     gta5_cityscapes,
+    propagation,
     results,
     scaling,
     smoke_gta5,
@@ -34,6 +35,7 @@ RUNNERS = (
     arithmetic,
     baselines,
     gta5_cityscapes,
+    propagation,
     results,
     scaling,
     smoke_gta5,
@@ -216,3 +218,19 @@ def test_throughput_rows_are_kept(tmp_path, monkeypatch, capsys):
     throughput.main(words)
     assert (tmp_path / "it.json").read_text() == first
     assert "- gan" in capsys.readouterr().out
+
+
+def test_propagation_is_measured_on_classes_that_are_thinned_out(tmp_path, capsys):
+    source = {"source": CYCADA["source"] | {"steps": 2}}
+    path = write_config(tmp_path / "tiny.yaml", source, results=str(tmp_path / "results"), threads=1)
+    (stage,) = cycada.run(cycada.load_config(path)).stages
+    out = tmp_path / "found.json"
+    propagation.main(
+        [str(stage.folder), "--results", str(tmp_path / "results"), "--rare", "1", "0.2", "--out", str(out)]
+    )
+    found = json.loads(out.read_text())
+    assert set(found["target_accuracy"]) == {"1.0", "0.2"}
+    whole = found["target_accuracy"]["1.0"]
+    assert whole["predictions"] == pytest.approx(100 * stage.scores["target"]["accuracy"], abs=0.5)
+    assert len(whole) == 5
+    assert "; propagated, balanced " in capsys.readouterr().out

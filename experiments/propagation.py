@@ -1,0 +1,79 @@
+"""Measure what propagating a run's labels does where the target's classes are not equally frequent.
+
+    python -m experiments.propagation RUN [--results results] [--rare 1 0.5 0.2 0.05] [--out FILE]
+
+The classifier of RUN predicts test images of the target, of which every second class is thinned out to the
+given fractions. Their accuracy is printed as they are, propagated, balanced before they are propagated, the
+same as far as the predicted shares allow it (as in self-training with `propagation_balance: 1`), and balanced
+afterwards. It uses the target's labels, to understand, not to choose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cycada.cli.entry import run_command
+from cycada.inference.loading import predictor_of
+from cycada.methods.label_propagation import balanced, propagated_labels
+from cycada.planning.datasets import load_datasets
+from cycada.runs.reuse import find_stage, load_stage
+from cycada.train.device import Device
+
+COUNT, NEIGHBOURS = 1088, 5  # a batch of 64 and a queue of 1,024
+
+
+def measure(features: Tensor, predictions: Tensor, labels: Tensor) -> dict[str, float]:
+    """Return the accuracy in % of each way to propagate predictions (N, K), given features (N, D)."""
+    propagated = propagated_labels(features, predictions, NEIGHBOURS)
+    ways = {
+        "predictions": predictions,
+        "propagated": propagated,
+        "balanced, propagated": propagated_labels(features, balanced(predictions, 1.0), NEIGHBOURS),
+        "balanced if equal, propagated": propagated_labels(features, predictions, NEIGHBOURS, 1.0),
+        "propagated, balanced": balanced(propagated, 1.0),
+    }
+    return {way: 100 * float((p.argmax(1) == labels).float().mean()) for way, p in ways.items()}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print, and write a JSON file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run")
+    parser.add_argument("--results", default="results")
+    parser.add_argument("--rare", nargs="+", type=float, default=(1, 0.5, 0.2, 0.05))
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args(arguments)
+    folder = find_stage(options.run, options.results, "f_t")
+    config, stage = load_stage(folder)
+    predictor = predictor_of(folder, config, stage, device := Device(torch.device("cpu")))
+    examples = load_datasets(config, [stage], device).target["test"]
+    drawn = torch.Generator().manual_seed(0)
+    rows = torch.randperm(len(examples), generator=drawn)[:COUNT]
+    found = {}
+    labels = examples.image_labels
+    assert labels is not None
+    for fraction in options.rare:
+        shares = torch.where(labels[rows] % 2 == 0, 1.0, fraction)
+        kept = rows[torch.rand(len(rows), generator=drawn) < shares]
+        images = torch.stack([examples.read(int(i)).image for i in kept]) / 127.5 - 1
+        with torch.no_grad():
+            outputs = [predictor.net.eval()(batch) for batch in images.split(128)]
+        logits, features = (torch.cat([getattr(o, x) for o in outputs]) for x in ("logits", "features"))
+        found[str(fraction)] = measure(features, logits.softmax(1), labels[kept])
+        print(fraction, *(f"{way} {value:.1f}" for way, value in found[str(fraction)].items()), sep="; ")
+    if options.out:
+        about = {"command": f"python -m experiments.propagation {folder.path.name}", "stage": stage.name}
+        about |= {"pair": f"{config.data.source.name} -> {config.data.target.name}"}
+        options.out.write_text(json.dumps(about | {"target_accuracy": found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    run_command(main)
