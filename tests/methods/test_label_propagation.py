@@ -104,7 +104,7 @@ def test_a_cluster_that_is_called_by_the_name_of_another_class_gets_its_own():
     clusters = torch.cat([torch.randn(20, 4, generator=generator) * 0.1 + c for c in torch.eye(4)[:3]])
     start = torch.tensor([[0.96, 0.02, 0.02]] * 20 + [[0.02, 0.96, 0.02]] * 20 + [[0.02, 0.6, 0.38]] * 20)
     assert propagated_labels(clusters, start, 5).argmax(1)[40:].tolist() == [1] * 20
-    assert propagated_labels(clusters, start, 5, balance=1.0).argmax(1)[40:].tolist() == [2] * 20
+    assert propagated_labels(clusters, balanced(start, 1.0), 5).argmax(1)[40:].tolist() == [2] * 20
 
 
 def test_balancing_makes_classes_equally_frequent():
@@ -119,9 +119,9 @@ def test_balancing_makes_classes_equally_frequent():
     ("shares", "expected"),
     [
         ([0.25] * 4, 1.0),
-        ([0.375, 0.25, 0.25, 0.125], 1.0),  # a distance of 0.125
-        ([0.4375, 0.25, 0.25, 0.0625], 0.5),
-        ([0.5, 0.25, 0.25, 0.0], 0.0),
+        ([0.3125, 0.25, 0.25, 0.1875], 1.0),  # a distance of 0.0625
+        ([0.34375, 0.25, 0.25, 0.15625], 0.5),
+        ([0.375, 0.25, 0.25, 0.125], 0.0),
         ([1.0, 0.0, 0.0, 0.0], 0.0),
     ],
 )
