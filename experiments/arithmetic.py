@@ -1,10 +1,10 @@
-"""Measure what this machine computes in a second, and whether convolutions by patches pay on it.
+"""Measure what this machine computes in a second, and which implementation of a convolution pays on it.
 
     python -m experiments.arithmetic [--batch 64] [--seconds 2] [--threads N]
 
-First products of matrices in fp32 and bf16; then, on the CPU in bf16, the convolutions of a discriminator by
-the library and by patches, forward and both gradients, beside what the rule of `cycada.networks.convolution`
-chooses. The rule should choose patches where they are faster.
+First products of matrices in fp32 and bf16; then, on the CPU, convolutions of a discriminator and a generator
+by the library, by patches and by columns, forward and both gradients, beside what the rule of
+`cycada.networks.convolution` chooses. The rule should choose what is fastest.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = Device.find("auto")
     fp32, bf16 = matrix_rate(device, "fp32", options.seconds), matrix_rate(device, "bf16", options.seconds)
     print(f"{device.describe()}: matrices at {fp32:.1f} GFLOP/s in fp32, {bf16:.1f} in bf16")
-    print(f"{'convolution, bf16, GFLOP/s':<32} {'library':>8} {'patches':>8}   chosen")
-    for row in measure_convolutions(options.batch, options.seconds):
-        chosen = "patches" if row["takes_patches"] else "library"
-        print(f"{row['layer']:<32} {row['library']:>8.1f} {row['patches']:>8.1f}   {chosen}", flush=True)
+    ways = ("library", "patches", "columns")
+    for precision in ("fp32", "bf16"):
+        print(f"{f'convolution, {precision}, GFLOP/s':<32}", *(f"{way:>8}" for way in ways), "  chosen")
+        for row in measure_convolutions(options.batch, options.seconds, precision):
+            rates = (f"{row[way]:>8.1f}" if row[way] else " " * 8 for way in ways)
+            print(f"{row['layer']:<32}", *rates, f"  {row['chosen']}", flush=True)
 
 
 if __name__ == "__main__":

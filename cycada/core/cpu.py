@@ -15,6 +15,12 @@ def has_matrix_units() -> bool:
 
 
 @cache
+def multiplies_bf16() -> bool:
+    """Return whether the processor is known to have instructions for products in bf16: AMX or AVX512-BF16."""
+    return has_matrix_units() or _has("avx512_bf16")
+
+
+@cache
 def computes_bf16() -> bool:
     """Return whether the processor has instructions for bf16; without them PyTorch converts every number.
 
@@ -22,7 +28,7 @@ def computes_bf16() -> bool:
     """
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return True
-    return _has("amx_tile") or _has("avx512_bf16")
+    return multiplies_bf16()
 
 
 def _has(capability: str) -> bool:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cycada.core.types import full_precision
+from cycada.networks.convolution import Conv2d
 
 Norm = Literal["instance", "batch", "none"]
 
@@ -26,7 +27,7 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
     return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
 
 
-class ReflectConv2d(nn.Conv2d):
+class ReflectConv2d(Conv2d):
     """Convolution with an odd kernel that keeps height and width by reflection padding.
 
     The padding runs in the precision of its input: autocast would convert the maps to float32 and back.

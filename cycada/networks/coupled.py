@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cycada.core.bounds import Below1, Width
 from cycada.networks.blocks import init_xavier
+from cycada.networks.convolution import Conv2d
 from cycada.networks.registries import pair_discriminators, pair_generators
 
 NOISE = 100
@@ -88,7 +89,7 @@ class PairGenerator(nn.Module):
             *_up(4 * c, 2 * c),
             *_up(2 * c, c),
         )
-        self.s, self.t = (nn.Conv2d(c, image_channels, 5, padding=2) for _ in range(2))
+        self.s, self.t = (Conv2d(c, image_channels, 5, padding=2) for _ in range(2))
         init_xavier(self)
 
     def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:

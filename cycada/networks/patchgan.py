@@ -67,7 +67,7 @@ class PatchGan(nn.Module):
                 norm_layer(norm, widths[i]),
                 nn.LeakyReLU(0.2, inplace=True),
             ]
-        modules.append(nn.Conv2d(widths[-1], 1, 4, strides[-1], 1))
+        modules.append(Conv2d(widths[-1], 1, 4, strides[-1], 1))
         self.body = init_cyclegan(nn.Sequential(*modules))
 
     def forward(self, x: Tensor) -> Tensor:

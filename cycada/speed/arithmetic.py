@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cycada.networks.convolution import Conv2d, convolve_patches
+from cycada.networks.convolution import OUTPUTS, Conv2d
+from cycada.networks.convolution_by_columns import convolve_columns
+from cycada.networks.convolution_by_patches import convolve_patches
 from cycada.train.device import Device, Precision
 
 SIDE = 2048
@@ -20,23 +22,26 @@ SMALL_SIDE = 256
 
 
 class Layer(NamedTuple):
-    """A convolution that is timed: its channels, kernel, stride, and the side of its input."""
+    """A convolution that is timed: its channels, kernel, stride, padding, and the side of its input."""
 
     into: int
     out: int
     kernel: int
     stride: int
+    padding: int
     side: int
 
 
 LAYERS = (
-    Layer(64, 128, 4, 2, 16),
-    Layer(128, 256, 4, 2, 8),
-    Layer(256, 512, 4, 1, 4),
-    Layer(512, 512, 4, 1, 3),
-    Layer(256, 256, 3, 1, 8),
+    Layer(64, 128, 4, 2, 1, 16),
+    Layer(128, 256, 4, 2, 1, 8),
+    Layer(256, 512, 4, 1, 1, 4),
+    Layer(512, 512, 4, 1, 1, 3),
+    Layer(512, 1, 4, 1, 2, 2),
+    Layer(256, 256, 3, 1, 0, 10),
+    Layer(64, 3, 7, 1, 0, 38),
 )
-"""The convolutions of a six-convolution PatchGAN on images of 32 x 32, and one of a residual block."""
+"""Convolutions of a PatchGAN on images of 32 x 32, of a generator's residual blocks, and its last one."""
 
 
 def matrix_rate(device: Device, precision: Precision, seconds: float = 2.0) -> float:
@@ -59,45 +64,60 @@ def matrix_rate(device: Device, precision: Precision, seconds: float = 2.0) -> f
     return rate(SIDE) if small * seconds > 2 * 2 * SIDE**3 / 1e9 else small
 
 
-def measure_convolutions(batch: int, seconds: float) -> Iterator[dict[str, Any]]:
-    """Time each layer of `LAYERS` on this CPU, forward and both gradients, under autocast to bf16.
+def measure_convolutions(batch: int, seconds: float, precision: Precision) -> Iterator[dict[str, Any]]:
+    """Time each layer of `LAYERS` on this CPU, forward and both gradients.
 
     Args:
         batch: Number of maps.
         seconds: How long each implementation of each layer is measured.
+        precision: fp32, or bf16 by autocast.
 
     Yields:
-        Mappings with layer, `library` and `patches` in GFLOP/s, and `takes_patches`, what the rule chooses.
+        Mappings with `layer`; `library`, `patches` and `columns` in GFLOP/s, where patches are None with too
+        few channels for them, and columns with too many; and `chosen`, which of them the rule chooses.
     """
     device = Device(torch.device("cpu"))
-    for into, out, kernel, stride, side in LAYERS:
-        layer = Conv2d(into, out, kernel, stride, 1)
-        x = torch.randn(batch, into, side, side).bfloat16().requires_grad_()
-        rates = {}
-        for name, convolve in (("library", _by_library), ("patches", _by_patches)):
-            with torch.autocast("cpu", torch.bfloat16):
+    for into, out, kernel, stride, padding, side in LAYERS:
+        layer = Conv2d(into, out, kernel, stride, padding)
+        x = torch.randn(batch, into, side, side)
+        x = (x.bfloat16() if precision == "bf16" else x).requires_grad_()
+        other = ("columns", _by_columns) if out <= OUTPUTS else ("patches", _by_patches)
+        ways = dict([("library", _by_library), other])
+        row: dict[str, Any] = dict.fromkeys(("library", "patches", "columns"))
+        for name, convolve in ways.items():
+            with _autocast(precision):
                 places = convolve(layer, x).shape[2:].numel()
             flops = 3 * 2 * batch * places * into * out * kernel**2
-            taken = _fastest(partial(_both_ways, layer, x, convolve), device, seconds)
-            rates[name] = flops / taken / 1e9
-        with torch.autocast("cpu", torch.bfloat16):
-            chosen = layer.takes_patches(x)
-        text = f"{into} -> {out}, {kernel} x {kernel} on {side} x {side}"
-        yield {"layer": text, **rates, "takes_patches": chosen}
+            taken = _fastest(partial(_both_ways, layer, x, convolve, precision), device, seconds)
+            row[name] = flops / taken / 1e9
+        with _autocast(precision):
+            chosen = layer.way(x)
+        yield {"layer": f"{into} -> {out}, {kernel} x {kernel} on {side} x {side}", **row, "chosen": chosen}
+
+
+def _autocast(precision: Precision) -> torch.autocast:
+    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
 
 
 def _by_library(layer: Conv2d, x: Tensor) -> Tensor:
     return nn.Conv2d.forward(layer, x)
 
 
+def _by_columns(layer: Conv2d, x: Tensor) -> Tensor:
+    side = int(layer.padding[0])
+    return convolve_columns(x, layer.weight, layer.bias, layer.stride[0], (side, side))
+
+
 def _by_patches(layer: Conv2d, x: Tensor) -> Tensor:
     assert layer.bias is not None
-    weight, bias = layer.weight.to(torch.bfloat16), layer.bias.to(torch.bfloat16)
-    return convolve_patches(x, weight, bias, (layer.stride[0], layer.stride[1]), (1, 1))
+    weight, bias, side = layer.weight.to(x.dtype), layer.bias.to(x.dtype), int(layer.padding[0])
+    return convolve_patches(x, weight, bias, (layer.stride[0], layer.stride[1]), (side, side))
 
 
-def _both_ways(layer: Conv2d, x: Tensor, convolve: Callable[[Conv2d, Tensor], Tensor]) -> None:
-    with torch.autocast("cpu", torch.bfloat16):
+def _both_ways(
+    layer: Conv2d, x: Tensor, convolve: Callable[[Conv2d, Tensor], Tensor], precision: Precision
+) -> None:
+    with _autocast(precision):
         y = convolve(layer, x)
     torch.autograd.grad(y, (x, *layer.parameters()), y.detach())
 
