@@ -25,6 +25,7 @@ from cycada.planning.rehearsal import classes_of, from_scratch
 from cycada.planning.tasks import task_of
 from cycada.storage.store import environment
 from cycada.tracking.tracker import Tracker
+from cycada.train.allocator import keep_freed_memory
 from cycada.train.device import Device, Precision
 from cycada.train.loop import TrainState
 from cycada.train.step import train_step
@@ -150,6 +151,8 @@ def random_training(step: Measured, device: Device) -> TrainState:
     chosen = from_scratch(next(p for p in plan(config) if p.name == step.stage))
     names = tuple(map(str, range(classes_of(config))))
     torch.manual_seed(0)
+    if device.torch_device.type == "cpu":
+        keep_freed_memory()  # as a run does
     images = _random_images(config, chosen.stage, len(names), device)
     sets: dict[Split, ImageSet] = {"train": images, "test": images}
     datasets = Datasets(names, sets, sets, images, "")

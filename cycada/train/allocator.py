@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """glibc's numbers of the two settings (malloc.h)."""
-LARGEST_KEPT, MOST_KEPT = 2**25, 2**28
-"""Bytes: a tensor above the first goes back at once; of free memory at most the second is kept."""
+LARGEST_KEPT = 2**25
+"""Bytes of the largest tensor whose memory is kept; glibc knows no larger limit."""
+NEVER = -1
+"""A threshold that no amount of free memory reaches."""
 
 
 def keep_freed_memory() -> None:
@@ -17,11 +19,12 @@ def keep_freed_memory() -> None:
 
     Every tensor of a training step is otherwise memory that the system maps, clears page by page on first
     use, and takes back a moment later, which costs a tenth or more of a step's time on a CPU. Results do not
-    change. Tensors above 32 MiB go back as before, so that a few large ones do not stay for good.
+    change, nor does the most memory that is held: the next step needs as much again. Tensors above 32 MiB go
+    back as before. `return_freed_memory` ends it for what is free by then.
     """
     if mallopt := _glibc("mallopt"):
         mallopt(MMAP_THRESHOLD, LARGEST_KEPT)
-        mallopt(TRIM_THRESHOLD, MOST_KEPT)
+        mallopt(TRIM_THRESHOLD, NEVER)
 
 
 def return_freed_memory() -> None:
