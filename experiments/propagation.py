@@ -4,8 +4,8 @@
 
 The classifier of RUN predicts test images of the target, of which every second class is thinned out to the
 given fractions. Their accuracy is printed as they are, propagated, balanced before they are propagated, the
-same as far as the predicted shares allow it (as in self-training with `propagation_balance: 1`), and balanced
-afterwards. It uses the target's labels, to understand, not to choose.
+same with the strength that self-training would take (`propagation_max_balance: 1`), and balanced afterwards.
+It uses the target's labels, to understand, not to choose.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def measure(features: Tensor, predictions: Tensor, labels: Tensor) -> dict[str, 
         "predictions": predictions,
         "propagated": propagated,
         "balanced, propagated": propagated_labels(features, balanced(predictions, 1.0), NEIGHBOURS),
-        "balanced if equal, propagated": propagated_labels(features, predictions, NEIGHBOURS, 1.0),
+        "balanced as neighbours allow, propagated": propagated_labels(features, predictions, NEIGHBOURS, 1.0),
         "propagated, balanced": balanced(propagated, 1.0),
     }
     return {way: 100 * float((p.argmax(1) == labels).float().mean()) for way, p in ways.items()}

@@ -22,10 +22,14 @@ UNEQUAL = 0.0625
 """Distance of the predicted shares of the classes from equal ones up to which these are taken as equal: that
 of half of the classes being 9/7 as frequent as the other half. A thousand images of ten classes that are
 equally frequent have 0.04 by chance."""
+STRENGTHS = (1.0, 0.75, 0.5, 0.25, 0.0)
+"""Strengths of the balance that are tried, the strongest first, from what is taken anyway (0) to all (1)."""
+TOLERANCE = 0.05
+"""How many more neighbours may disagree, relative to the fewest, by the labels of a stronger balance."""
 
 
 def propagated_labels(
-    features: Tensor, probabilities: Tensor, neighbours: int, balance: float = 0.0
+    features: Tensor, probabilities: Tensor, neighbours: int, max_balance: float = 0.0
 ) -> Tensor:
     """Spread predictions over the graph of the nearest neighbours.
 
@@ -33,28 +37,70 @@ def propagated_labels(
     Iscen et al. 2019 ("Label Propagation for Deep Semi-supervised Learning", eq. 9), which starts from soft
     predictions instead of a few labels.
 
+    Predictions may be balanced before they are spread (see `balanced`): a class whose images are taken for
+    those of another gets its own back. They are balanced in full while the predicted shares of the classes
+    are nearly equal, and less the farther they are (see `equality`). Unequal shares have two causes. If a
+    class was lost to another, a stronger balance separates what lies apart. If the classes are indeed not
+    equally frequent, it would cut through a frequent class, and images that lie together would get different
+    labels. So five strengths up to the largest are tried, and the strongest is taken with which at most 5 %
+    more neighbours disagree than with the best. What balancing takes from single images their neighbours give
+    back; balancing what has been spread would take it for good.
+
     Args:
         features: (N, D) of any scale. They are centred, since the features of one ReLU layer all have similar
             directions.
         probabilities: (N, K), each row summing to 1.
         neighbours: The number of nearest neighbours of each image, at least 1.
-        balance: How strongly the predictions are balanced before they are spread, in [0, 1], as far as the
-            classes may be equally frequent (see `balanced` and `equality`). What balancing takes from the
-            middle of a class that is indeed more frequent, its neighbours give back; balancing what has been
-            spread would take it for good.
+        max_balance: How strongly the predictions may be balanced at most, in [0, 1].
 
     Returns:
         (N, K) probabilities in float32, through which no gradient flows.
     """
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         graph = neighbour_graph(features.float(), neighbours)
-        spread = probabilities.float()
-        if balance:
-            spread = balanced(spread, balance * equality(spread))
-        start = (1 - SPREAD) * spread
-        for _ in range(ITERATIONS):
-            spread = start + SPREAD * torch.sparse.mm(graph, spread)
-        return spread / spread.sum(1, keepdim=True)
+        start = probabilities.float()
+        if max_balance == 0:
+            return spread(graph, start)
+        least = equality(start)
+        strengths = [max_balance * (least + (1 - least) * part) for part in STRENGTHS]
+        labels = spread(graph, torch.stack([balanced(start, strength) for strength in strengths]))
+        cuts = disagreement(graph, labels.argmax(2))
+        strongest = (cuts <= cuts.min() * (1 + TOLERANCE)).int().argmax()
+        return labels[strongest]
+
+
+def spread(graph: Tensor, probabilities: Tensor) -> Tensor:
+    """Spread predictions over a graph.
+
+    Args:
+        graph: A sparse (N, N) of weights.
+        probabilities: (..., N, K), each row summing to 1.
+
+    Returns:
+        (..., N, K), each row summing to 1.
+    """
+    start = probabilities.movedim(-2, 0).flatten(1)  # all side by side, so that the graph is read once
+    labels = start
+    for _ in range(ITERATIONS):
+        labels = (1 - SPREAD) * start + SPREAD * torch.sparse.mm(graph, labels)
+    labels = labels.unflatten(1, (*probabilities.shape[:-2], probabilities.shape[-1])).movedim(0, -2)
+    return labels / labels.sum(-1, keepdim=True)
+
+
+def disagreement(graph: Tensor, labels: Tensor) -> Tensor:
+    """Return the share of the edges, by weight, that join images of different labels.
+
+    Args:
+        graph: A sparse (N, N) of weights, coalesced.
+        labels: (..., N) labels.
+
+    Returns:
+        (...) shares in [0, 1]; 0 for a graph without edges.
+    """
+    starts, ends = graph.indices()
+    weights = graph.values()
+    differ = labels[..., starts] != labels[..., ends]
+    return (weights * differ).sum(-1) / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
 
 
 def neighbour_graph(features: Tensor, neighbours: int) -> Tensor:
@@ -83,7 +129,7 @@ def neighbour_graph(features: Tensor, neighbours: int) -> Tensor:
 
 
 def equality(probabilities: Tensor) -> Tensor:
-    """Return how far predictions allow that the classes are equally frequent.
+    """Return how nearly predictions say that the classes are equally frequent.
 
     Args:
         probabilities: (N, K), each row summing to 1.

@@ -57,8 +57,9 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
             together get the same label (Iscen et al. 2019).
         propagation_neighbours: The number of nearest neighbours of each image in that graph.
         propagation_queue: How many earlier target images are in it.
-        propagation_balance: How strongly the predictions are moved towards equally frequent classes before
-            they are propagated: 0 not at all, 1 until they are (see `propagated_labels`).
+        propagation_max_balance: How strongly the predictions may be moved towards equally frequent classes
+            before they are propagated: 0 not at all, 1 until they are. Where the predicted shares are far
+            from equal, less is done if neighbours would get different labels (see `propagated_labels`).
     """
 
     rotate: Angle = option(15.0, segmentation_default=0.0, image_labels_only=True)
@@ -76,7 +77,7 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
     propagation: Share = option(0.0, image_labels_only=True, omit_default_from_id=True)
     propagation_neighbours: Neighbours = option(5, image_labels_only=True, omit_default_from_id=True)
     propagation_queue: QueueSize = option(1024, image_labels_only=True, omit_default_from_id=True)
-    propagation_balance: Share = option(0.5, image_labels_only=True, omit_default_from_id=True)
+    propagation_max_balance: Share = option(1.0, image_labels_only=True, omit_default_from_id=True)
 
     def unused_roles(self) -> frozenset[str]:
         """Return the queue of earlier features where no label is propagated."""
@@ -153,7 +154,7 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
             everything[:, : features.shape[1]],
             everything[:, features.shape[1] :],
             self.options.propagation_neighbours,
-            self.options.propagation_balance,
+            self.options.propagation_max_balance,
         )
         mean = torch.lerp(probabilities, labels[: len(probabilities)], share)
         return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()

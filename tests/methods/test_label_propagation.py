@@ -9,10 +9,14 @@ from cycada.methods.label_propagation import (
     ITERATIONS,
     SHARPNESS,
     SPREAD,
+    STRENGTHS,
+    TOLERANCE,
     balanced,
+    disagreement,
     equality,
     neighbour_graph,
     propagated_labels,
+    spread,
 )
 
 
@@ -80,7 +84,7 @@ def test_few_images_and_images_that_are_alike_give_probabilities(neighbours):
     alike = torch.ones(4, 3)
     start = torch.tensor([[0.7, 0.3]] * 4)
     for features, given in ((alike, start), (alike[:2], start[:2]), (alike[:1], start[:1])):
-        labels = propagated_labels(features, given, neighbours, balance=0.5)
+        labels = propagated_labels(features, given, neighbours, max_balance=0.5)
         assert torch.isfinite(labels).all()
         assert torch.allclose(labels.sum(1), torch.ones(len(given)))
 
@@ -105,6 +109,7 @@ def test_a_cluster_that_is_called_by_the_name_of_another_class_gets_its_own():
     start = torch.tensor([[0.96, 0.02, 0.02]] * 20 + [[0.02, 0.96, 0.02]] * 20 + [[0.02, 0.6, 0.38]] * 20)
     assert propagated_labels(clusters, start, 5).argmax(1)[40:].tolist() == [1] * 20
     assert propagated_labels(clusters, balanced(start, 1.0), 5).argmax(1)[40:].tolist() == [2] * 20
+    assert propagated_labels(clusters, start, 5, 1.0).argmax(1)[40:].tolist() == [2] * 20
 
 
 def test_balancing_makes_classes_equally_frequent():
@@ -113,6 +118,21 @@ def test_balancing_makes_classes_equally_frequent():
     full = balanced(start, 1.0)
     assert torch.allclose(full.mean(0), torch.full((4,), 0.25), atol=1e-3)
     torch.testing.assert_close(balanced(start, 0.0), start)
+
+
+def test_a_balance_that_would_cut_through_a_frequent_class_is_not_taken():
+    """Nine tenths of the images are of one class and lie together; half of these are less sure."""
+    generator = torch.Generator().manual_seed(2)
+    sizes, centres = (90, 10), (torch.eye(4)[0], -torch.eye(4)[0])
+    clusters = torch.cat(
+        [torch.randn(n, 4, generator=generator) * 0.3 + c for n, c in zip(sizes, centres, strict=True)]
+    )
+    start = torch.tensor([[0.9, 0.1]] * 90 + [[0.1, 0.9]] * 10)
+    start[:45] = torch.tensor([0.6, 0.4])
+    truth = torch.tensor([0] * 90 + [1] * 10)
+    in_full = propagated_labels(clusters, balanced(start, 1.0), 5).argmax(1)
+    assert (in_full != truth).sum() > 20
+    assert torch.equal(propagated_labels(clusters, start, 5, 1.0).argmax(1), truth)
 
 
 @pytest.mark.parametrize(
@@ -125,21 +145,48 @@ def test_balancing_makes_classes_equally_frequent():
         ([1.0, 0.0, 0.0, 0.0], 0.0),
     ],
 )
-def test_predicted_shares_that_are_far_from_equal_are_left_alone(shares, expected):
+def test_predicted_shares_are_taken_as_equal_up_to_a_distance(shares, expected):
     start = torch.tensor([shares]).repeat(8, 1)
     assert float(equality(start)) == pytest.approx(expected, abs=1e-6)
 
 
-def test_unequal_classes_are_propagated_without_a_balance():
+def test_predictions_that_look_equally_frequent_are_balanced_in_full():
     features, start = drawn(60, 3)
-    start = (start * 0.1 + torch.tensor([0.9, 0.05, 0.05])) / 1.1
-    start = start / start.sum(1, keepdim=True)
-    torch.testing.assert_close(
-        propagated_labels(features, start, 5, 1.0), propagated_labels(features, start, 5, 0.0)
-    )
-    features, start = drawn(60, 3)
+    assert float(equality(start)) == 1
     moved = propagated_labels(features, start, 5, 1.0)
     torch.testing.assert_close(moved, propagated_labels(features, balanced(start, 1.0), 5))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_strongest_balance_with_the_fewest_disagreeing_neighbours_is_taken(seed):
+    features, start = drawn(60, 3, seed)
+    start = (start * torch.tensor([3.0, 1.0, 1.0])).softmax(1)
+    graph = neighbour_graph(features, 5)
+    least = float(equality(start))
+    tried = [spread(graph, balanced(start, 0.8 * (least + (1 - least) * part))) for part in STRENGTHS]
+    cuts = [float(disagreement(graph, labels.argmax(1))) for labels in tried]
+    strongest = next(i for i, cut in enumerate(cuts) if cut <= min(cuts) * (1 + TOLERANCE))
+    torch.testing.assert_close(propagated_labels(features, start, 5, 0.8), tried[strongest])
+
+
+def test_disagreement_is_the_share_of_the_weights_between_labels():
+    features, _ = drawn(12, 3)
+    graph, labels = neighbour_graph(features, 3), torch.arange(12) % 3
+    dense = graph.to_dense()
+    apart = sum(float(dense[i, j]) for i in range(12) for j in range(12) if labels[i] != labels[j])
+    both = torch.stack([labels, torch.zeros_like(labels)])
+    found = disagreement(graph, both).tolist()
+    assert found == pytest.approx([apart / float(dense.sum()), 0.0])
+    alike = neighbour_graph(torch.ones(12, 3), 3)  # no direction, so that every edge weighs 0
+    assert float(disagreement(alike, labels)) == 0
+
+
+def test_predictions_that_lie_side_by_side_are_spread_as_each_alone():
+    features, start = drawn()
+    graph, other = neighbour_graph(features, 4), start.flip(1)
+    together = spread(graph, torch.stack([start, other]))
+    for found, alone in zip(together, (start, other), strict=True):
+        torch.testing.assert_close(found, spread(graph, alone))
 
 
 @pytest.mark.parametrize("balance", [0.25, 0.5, 0.75])

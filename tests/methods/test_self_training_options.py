@@ -60,7 +60,7 @@ def test_the_feature_step_takes_the_option_too():
 def test_the_teachers_labels_are_propagated_over_this_and_earlier_batches():
     stage = training(
         "self_training",
-        options={"propagation": 0.75, "propagation_neighbours": 3, "propagation_balance": 0.5},
+        options={"propagation": 0.75, "propagation_neighbours": 3, "propagation_max_balance": 0.5},
         losses=LOSSES,
     )
     stage.nets.eval()
