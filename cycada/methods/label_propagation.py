@@ -66,7 +66,8 @@ def propagated_labels(
         labels = spread(graph, torch.stack([balanced(start, strength) for strength in strengths]))
         cuts = disagreement(graph, labels.argmax(2))
         strongest = (cuts <= cuts.min() * (1 + TOLERANCE)).int().argmax()
-        return labels[strongest]
+        taken: Tensor = labels[strongest]
+        return taken
 
 
 def spread(graph: Tensor, probabilities: Tensor) -> Tensor:
