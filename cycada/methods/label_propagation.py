@@ -84,8 +84,9 @@ def spread(graph: Tensor, probabilities: Tensor) -> Tensor:
     labels = start
     for _ in range(ITERATIONS):
         labels = (1 - SPREAD) * start + SPREAD * torch.sparse.mm(graph, labels)
-    labels = labels.unflatten(1, (*probabilities.shape[:-2], probabilities.shape[-1])).movedim(0, -2)
-    return labels / labels.sum(-1, keepdim=True)
+    shape = (*probabilities.shape[:-2], probabilities.shape[-1])
+    spread: Tensor = labels.unflatten(1, shape).movedim(0, -2)
+    return spread / spread.sum(-1, keepdim=True)
 
 
 def disagreement(graph: Tensor, labels: Tensor) -> Tensor:
