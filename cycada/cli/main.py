@@ -31,6 +31,7 @@ from cycada.core.console import make_plain_console
 from cycada.core.errors import CycadaError
 from cycada.core.profile import Profile
 from cycada.core.progress import Progress
+from cycada.core.waiting import wait_briefly
 
 # a mistake of the user ends with one sentence and exit code 2, never with a traceback: see `main`
 app = typer.Typer(
@@ -496,4 +497,5 @@ def data_check(
 
 def main() -> None:
     """Run the command line; mistakes of the user become one message and an exit code."""
+    wait_briefly()
     run_command(app)

@@ -28,6 +28,7 @@ from experiments import (
     svhn_mnist,
     throughput,
     translation,
+    waiting,
 )
 
 RUNNERS = (
@@ -42,6 +43,7 @@ RUNNERS = (
     svhn_mnist,
     throughput,
     translation,
+    waiting,
 )
 
 
@@ -206,6 +208,16 @@ def test_random_training_takes_a_step_of_every_stage_of_a_recipe_without_its_dat
 
 
 @pytest.mark.trains
+def test_waiting_is_measured_in_processes_of_their_own(tmp_path, monkeypatch, capsys, config):
+    monkeypatch.setattr(waiting, "SETTINGS", {"1000 turns": {"GOMP_SPINCOUNT": "1000"}})
+    file = tmp_path / "waiting.json"
+    waiting.main([str(config), "--stages", "task", "--seconds", "0.05", "--json", str(file)])
+    rows = json.loads(file.read_text())["rows"]
+    assert [row["beside"] for row in rows] == ["nothing", "a busy program"]
+    assert all(row["task"] > 0 for row in rows)
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 def test_throughput_rows_are_kept(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(_joint_step, "DROPPED", {"- gan": ("gan_t", "gan_s")})
     small = {"f": "lenet", "g": {"name": "resnet", "channels": 4, "blocks": 1}, "d_feat": "mlp"}
