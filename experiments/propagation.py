@@ -20,7 +20,7 @@ from torch import Tensor
 
 from cycada.cli.entry import run_command
 from cycada.inference.loading import predictor_of
-from cycada.methods.label_propagation import balanced, propagated_labels
+from cycada.methods.label_propagation import allowed_balance, balanced, propagated_labels
 from cycada.planning.datasets import load_datasets
 from cycada.runs.reuse import find_stage, load_stage
 from cycada.train.device import Device
@@ -31,11 +31,12 @@ COUNT, NEIGHBOURS = 1088, 5  # a batch of 64 and a queue of 1,024
 def measure(features: Tensor, predictions: Tensor, labels: Tensor) -> dict[str, float]:
     """Return the accuracy in % of each way to propagate predictions (N, K), given features (N, D)."""
     propagated = propagated_labels(features, predictions, NEIGHBOURS)
+    allowed = allowed_balance(features, predictions, NEIGHBOURS, 1.0)
     ways = {
         "predictions": predictions,
         "propagated": propagated,
-        "balanced, propagated": propagated_labels(features, balanced(predictions, 1.0), NEIGHBOURS),
-        "balanced as neighbours allow, propagated": propagated_labels(features, predictions, NEIGHBOURS, 1.0),
+        "balanced, propagated": propagated_labels(features, predictions, NEIGHBOURS, 1.0),
+        "balanced as allowed, propagated": propagated_labels(features, predictions, NEIGHBOURS, allowed),
         "propagated, balanced": balanced(propagated, 1.0),
     }
     return {way: 100 * float((p.argmax(1) == labels).float().mean()) for way, p in ways.items()}

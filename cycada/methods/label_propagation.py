@@ -29,7 +29,7 @@ TOLERANCE = 0.05
 
 
 def propagated_labels(
-    features: Tensor, probabilities: Tensor, neighbours: int, max_balance: float = 0.0
+    features: Tensor, probabilities: Tensor, neighbours: int, balance: float | Tensor = 0.0
 ) -> Tensor:
     """Spread predictions over the graph of the nearest neighbours.
 
@@ -37,37 +37,53 @@ def propagated_labels(
     Iscen et al. 2019 ("Label Propagation for Deep Semi-supervised Learning", eq. 9), which starts from soft
     predictions instead of a few labels.
 
-    Predictions may be balanced before they are spread (see `balanced`): a class whose images are taken for
-    those of another gets its own back. They are balanced in full while the predicted shares of the classes
-    are nearly equal, and less the farther they are (see `equality`). Unequal shares have two causes. If a
-    class was lost to another, a stronger balance separates what lies apart. If the classes are indeed not
-    equally frequent, it would cut through a frequent class, and images that lie together would get different
-    labels. So five strengths up to the largest are tried, and the strongest is taken with which at most 5 %
-    more neighbours disagree than with the best. What balancing takes from single images their neighbours give
-    back; balancing what has been spread would take it for good.
-
     Args:
         features: (N, D) of any scale. They are centred, since the features of one ReLU layer all have similar
             directions.
         probabilities: (N, K), each row summing to 1.
         neighbours: The number of nearest neighbours of each image, at least 1.
-        max_balance: How strongly the predictions may be balanced at most, in [0, 1].
+        balance: How strongly the predictions are balanced before they are spread, in [0, 1] (see `balanced`).
+            What balancing takes from single images their neighbours give back; balancing what has been spread
+            would take it for good.
 
     Returns:
         (N, K) probabilities in float32, through which no gradient flows.
     """
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         graph = neighbour_graph(features.float(), neighbours)
-        start = probabilities.float()
-        if max_balance == 0:
-            return spread(graph, start)
+        return spread(graph, balanced(probabilities.float(), balance))
+
+
+def allowed_balance(
+    features: Tensor, probabilities: Tensor, neighbours: int, max_balance: float
+) -> float | Tensor:
+    """Return how strongly predictions may be balanced before they are spread.
+
+    A balance gives a class whose images are taken for those of another its own back. If the classes are
+    indeed not equally frequent, it cuts through a frequent class, and images that lie together get different
+    labels. While the predicted shares of the classes are nearly equal, the largest balance is allowed, and
+    less the farther they are (see `equality`). Beyond that the graph decides: of five strengths the strongest
+    is taken with which at most 5 % more neighbours disagree about their label than with the best.
+
+    Args:
+        features: (N, D), as in `propagated_labels`.
+        probabilities: (N, K), each row summing to 1.
+        neighbours: The number of nearest neighbours of each image, at least 1.
+        max_balance: The largest balance, in [0, 1].
+
+    Returns:
+        A number in [0, `max_balance`].
+    """
+    if max_balance == 0:
+        return 0.0
+    with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
+        graph, start = neighbour_graph(features.float(), neighbours), probabilities.float()
         least = equality(start)
-        strengths = [max_balance * (least + (1 - least) * part) for part in STRENGTHS]
+        strengths = torch.stack([max_balance * (least + (1 - least) * part) for part in STRENGTHS])
         labels = spread(graph, torch.stack([balanced(start, strength) for strength in strengths]))
         cuts = disagreement(graph, labels.argmax(2))
         strongest = (cuts <= cuts.min() * (1 + TOLERANCE)).int().argmax()
-        taken: Tensor = labels[strongest]
-        return taken
+        return strengths[strongest]
 
 
 def spread(graph: Tensor, probabilities: Tensor) -> Tensor:

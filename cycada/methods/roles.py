@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor, nn
 
 from cycada.core.types import Output
-from cycada.networks import PairDiscriminatorOutput
+from cycada.networks import FeatureQueue, PairDiscriminatorOutput
 
 FEATURE_QUEUE = "pool_features"
 """Role of the queue of the teacher's features and probabilities of earlier target images."""
@@ -77,7 +77,7 @@ class Networks(nn.Module):
     pool_t: TensorNetwork
     pool_joint_s: TensorNetwork
     pool_joint_t: TensorNetwork
-    pool_features: TensorNetwork
+    pool_features: FeatureQueue
     pair_g: PairGenerator
     pair_d: PairDiscriminator
     h_st: PatchHeads

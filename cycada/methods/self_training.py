@@ -23,7 +23,7 @@ from cycada.data import Augment, classmix_mask, mask_patches
 from cycada.methods.base import Method, PhaseSpec, methods
 from cycada.methods.batch_statistics import batch_statistics
 from cycada.methods.cycada import StatisticsOptions, TaskOptions, TranslatedTensors
-from cycada.methods.label_propagation import propagated_labels
+from cycada.methods.label_propagation import allowed_balance, propagated_labels
 from cycada.methods.roles import FEATURE_QUEUE
 from cycada.methods.step_tensors import option
 
@@ -58,8 +58,8 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
         propagation_neighbours: The number of nearest neighbours of each image in that graph.
         propagation_queue: How many earlier target images are in it.
         propagation_max_balance: How strongly the predictions may be moved towards equally frequent classes
-            before they are propagated: 0 not at all, 1 until they are. Where the predicted shares are far
-            from equal, less is done if neighbours would get different labels (see `propagated_labels`).
+            before they are propagated: 0 not at all, 1 until they are. How strongly they are is settled when
+            the queue is full for the first time (see `allowed_balance`).
     """
 
     rotate: Angle = option(15.0, segmentation_default=0.0, image_labels_only=True)
@@ -141,6 +141,9 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
     def propagated(self, logits: Tensor) -> Tensor:
         """Return the teacher's logits of target images, (N, K), after label propagation.
 
+        How strongly the predictions are balanced is settled when the queue is full for the first time: what
+        the teacher learns from its own labels later must not decide about them.
+
         Args:
             logits: Its logits before, (N, K).
         """
@@ -148,14 +151,15 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
         if share == 0:
             return logits
         probabilities = logits.float().softmax(1)
-        features = self.teacher_output_real_t.features.float()
-        everything = self.nets.pool_features(torch.cat([features, probabilities], 1))
-        labels = propagated_labels(
-            everything[:, : features.shape[1]],
-            everything[:, features.shape[1] :],
-            self.options.propagation_neighbours,
-            self.options.propagation_max_balance,
-        )
+        queue = self.nets.pool_features
+        is_settled = queue.size > 0 and queue.is_full
+        everything = queue(torch.cat([self.teacher_output_real_t.features.float(), probabilities], 1))
+        features, predictions = everything.tensor_split([-probabilities.shape[1]], 1)
+        neighbours = self.options.propagation_neighbours
+        if not is_settled:
+            most = self.options.propagation_max_balance
+            queue.balance.fill_(allowed_balance(features, predictions, neighbours, most))
+        labels = propagated_labels(features, predictions, neighbours, queue.balance)
         mean = torch.lerp(probabilities, labels[: len(probabilities)], share)
         return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
 

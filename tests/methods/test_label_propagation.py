@@ -11,6 +11,7 @@ from cycada.methods.label_propagation import (
     SPREAD,
     STRENGTHS,
     TOLERANCE,
+    allowed_balance,
     balanced,
     disagreement,
     equality,
@@ -84,7 +85,7 @@ def test_few_images_and_images_that_are_alike_give_probabilities(neighbours):
     alike = torch.ones(4, 3)
     start = torch.tensor([[0.7, 0.3]] * 4)
     for features, given in ((alike, start), (alike[:2], start[:2]), (alike[:1], start[:1])):
-        labels = propagated_labels(features, given, neighbours, max_balance=0.5)
+        labels = propagated_labels(features, given, neighbours, balance=0.5)
         assert torch.isfinite(labels).all()
         assert torch.allclose(labels.sum(1), torch.ones(len(given)))
 
@@ -109,7 +110,7 @@ def test_a_cluster_that_is_called_by_the_name_of_another_class_gets_its_own():
     start = torch.tensor([[0.96, 0.02, 0.02]] * 20 + [[0.02, 0.96, 0.02]] * 20 + [[0.02, 0.6, 0.38]] * 20)
     assert propagated_labels(clusters, start, 5).argmax(1)[40:].tolist() == [1] * 20
     assert propagated_labels(clusters, balanced(start, 1.0), 5).argmax(1)[40:].tolist() == [2] * 20
-    assert propagated_labels(clusters, start, 5, 1.0).argmax(1)[40:].tolist() == [2] * 20
+    assert allowed_balance(clusters, start, 5, 1.0) == 1
 
 
 def test_balancing_makes_classes_equally_frequent():
@@ -130,9 +131,9 @@ def test_a_balance_that_would_cut_through_a_frequent_class_is_not_taken():
     start = torch.tensor([[0.9, 0.1]] * 90 + [[0.1, 0.9]] * 10)
     start[:45] = torch.tensor([0.6, 0.4])
     truth = torch.tensor([0] * 90 + [1] * 10)
-    in_full = propagated_labels(clusters, balanced(start, 1.0), 5).argmax(1)
-    assert (in_full != truth).sum() > 20
-    assert torch.equal(propagated_labels(clusters, start, 5, 1.0).argmax(1), truth)
+    assert (propagated_labels(clusters, start, 5, 1.0).argmax(1) != truth).sum() > 20
+    allowed = allowed_balance(clusters, start, 5, 1.0)
+    assert torch.equal(propagated_labels(clusters, start, 5, allowed).argmax(1), truth)
 
 
 @pytest.mark.parametrize(
@@ -153,20 +154,22 @@ def test_predicted_shares_are_taken_as_equal_up_to_a_distance(shares, expected):
 def test_predictions_that_look_equally_frequent_are_balanced_in_full():
     features, start = drawn(60, 3)
     assert float(equality(start)) == 1
-    moved = propagated_labels(features, start, 5, 1.0)
-    torch.testing.assert_close(moved, propagated_labels(features, balanced(start, 1.0), 5))
+    assert float(allowed_balance(features, start, 5, 1.0)) == 1
+    assert float(allowed_balance(features, start, 5, 0.75)) == 0.75
+    assert float(allowed_balance(features, start, 5, 0.0)) == 0
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_strongest_balance_with_the_fewest_disagreeing_neighbours_is_taken(seed):
     features, start = drawn(60, 3, seed)
     start = (start * torch.tensor([3.0, 1.0, 1.0])).softmax(1)
-    graph = neighbour_graph(features, 5)
-    least = float(equality(start))
-    tried = [spread(graph, balanced(start, 0.8 * (least + (1 - least) * part))) for part in STRENGTHS]
-    cuts = [float(disagreement(graph, labels.argmax(1))) for labels in tried]
+    graph, least = neighbour_graph(features, 5), float(equality(start))
+    strengths = [0.8 * (least + (1 - least) * part) for part in STRENGTHS]
+    labels = [spread(graph, balanced(start, strength)) for strength in strengths]
+    cuts = [float(disagreement(graph, answer.argmax(1))) for answer in labels]
     strongest = next(i for i, cut in enumerate(cuts) if cut <= min(cuts) * (1 + TOLERANCE))
-    torch.testing.assert_close(propagated_labels(features, start, 5, 0.8), tried[strongest])
+    assert float(allowed_balance(features, start, 5, 0.8)) == pytest.approx(strengths[strongest])
+    torch.testing.assert_close(propagated_labels(features, start, 5, strengths[strongest]), labels[strongest])
 
 
 def test_disagreement_is_the_share_of_the_weights_between_labels():

@@ -8,7 +8,8 @@ from helpers.experiments import DRAWN, method_stages, tiny_config
 from helpers.training import bytes_of, same, training
 
 from cycada.core.errors import CycadaError
-from cycada.methods.label_propagation import propagated_labels
+from cycada.methods import self_training
+from cycada.methods.label_propagation import allowed_balance, propagated_labels
 from cycada.methods.self_training import SelfTrainingTensors
 from cycada.planning.idle import find_idle_settings
 from cycada.planning.plan import plan
@@ -70,12 +71,26 @@ def test_the_teachers_labels_are_propagated_over_this_and_earlier_batches():
         with torch.no_grad():
             output = stage.nets.f_teacher(tensors.real_t)
         outputs.insert(0, (output.features, output.logits.softmax(1)))
-        labels = propagated_labels(
-            torch.cat([f for f, _ in outputs]), torch.cat([p for _, p in outputs]), 3, 0.5
-        )
+        everything = torch.cat([f for f, _ in outputs]), torch.cat([p for _, p in outputs])
+        labels = propagated_labels(*everything, 3, allowed_balance(*everything, 3, 0.5))
         expected = torch.lerp(outputs[0][1], labels[: len(tensors.real_t)], 0.75)
         torch.testing.assert_close(tensors.teacher_logits_real_t.softmax(1), expected)
         assert not tensors.teacher_logits_real_t.requires_grad
+
+
+def test_the_balance_is_settled_when_the_queue_is_full_for_the_first_time(monkeypatch):
+    """What the teacher learnt from its own labels must not decide about them."""
+    allowed = iter((0.1, 0.2, 0.3))
+    monkeypatch.setattr(self_training, "allowed_balance", lambda *_: next(allowed))
+    batch = training("self_training", losses=LOSSES).target.batch
+    options = {"propagation": 1, "propagation_queue": 3 * batch}
+    stage = training("self_training", options=options, losses=LOSSES)
+    taken = []
+    for step in range(6):
+        tensors = SelfTrainingTensors(stage.nets, stage.batch(step), stage.options)
+        assert tensors.teacher_logits_real_t.isfinite().all()
+        taken.append(round(float(stage.nets.pool_features.balance), 3))
+    assert taken == [0.1, 0.2, 0.3, 0.3, 0.3, 0.3]
 
 
 def test_without_propagation_nothing_is_stored():
