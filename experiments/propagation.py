@@ -4,8 +4,8 @@
 
 The classifier of RUN predicts test images of the target, of which every second class is thinned out to the
 given fractions. Their accuracy is printed as they are, propagated, balanced before they are propagated, the
-same with the strength that self-training would take (`propagation_max_balance: 1`), and balanced afterwards.
-It uses the target's labels, to understand, not to choose.
+same as strongly as `propagation_max_balance: 1` allows, and balanced afterwards. It uses the target's labels,
+to understand, not to choose.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COUNT, NEIGHBOURS = 1088, 5  # a batch of 64 and a queue of 1,024
 def measure(features: Tensor, predictions: Tensor, labels: Tensor) -> dict[str, float]:
     """Return the accuracy in % of each way to propagate predictions (N, K), given features (N, D)."""
     propagated = propagated_labels(features, predictions, NEIGHBOURS)
-    allowed = allowed_balance(features, predictions, NEIGHBOURS, 1.0)
+    allowed = allowed_balance(features, predictions, NEIGHBOURS, max_balance=1.0)
     ways = {
         "predictions": predictions,
         "propagated": propagated,
@@ -58,8 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     examples = load_datasets(config, [stage], device).target["test"]
     drawn = torch.Generator().manual_seed(0)
     rows = torch.randperm(len(examples), generator=drawn)[:COUNT]
-    found = {}
-    labels = examples.image_labels
+    found, labels = {}, examples.image_labels
     assert labels is not None
     for fraction in options.rare:
         shares = torch.where(labels[rows] % 2 == 0, 1.0, fraction)
