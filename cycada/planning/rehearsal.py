@@ -22,7 +22,7 @@ from cycada.core.errors import CycadaError
 from cycada.core.registry import option_defaults
 from cycada.core.types import Batch
 from cycada.methods import TEACHER, Networks
-from cycada.networks import NETWORKS, Frozen, kind_of
+from cycada.networks import NETWORKS, FeatureQueue, Frozen, kind_of
 from cycada.networks.vgg import Vgg
 from cycada.planning.build import build_networks
 from cycada.planning.plan import StagePlan
@@ -135,11 +135,17 @@ class _Rehearsal:
         """Predict, take a step and score, and return the bytes that the step takes."""
         pools = _bytes(self.nets.buffers())
         for role in self.plan.pools:
-            self.nets.add_module(role, nn.Identity())
+            self.nets.add_module(role, self._empty(self.nets.get_submodule(role)))
         self.check_predictions()
         needed = pools + self.train()
         self.score()
         return needed
+
+    def _empty(self, store: nn.Module) -> nn.Module:
+        """Return a store in place of one of a training, that takes no memory and stores nothing."""
+        if isinstance(store, FeatureQueue):
+            return FeatureQueue(0, store.rows.shape[1]).to(self.device.torch_device)
+        return nn.Identity()
 
     @contextmanager
     def explained(self, what: str) -> Iterator[None]:
