@@ -138,6 +138,11 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
         """The teacher's logits of target images, (N, K, ...), without a graph."""
         return self.propagated(self.teacher_output_real_t.logits)
 
+    @cached_property
+    def propagation_balance(self) -> Tensor:
+        """How strongly predictions are balanced before they are propagated, a scalar in [0, 1]."""
+        return self.nets.pool_features.balance.clone()
+
     def propagated(self, logits: Tensor) -> Tensor:
         """Return the teacher's logits of target images, (N, K), after label propagation.
 
@@ -159,7 +164,7 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
         if not is_settled:
             most = self.options.propagation_max_balance
             queue.balance.fill_(allowed_balance(features, predictions, neighbours, most))
-        labels = propagated_labels(features, predictions, neighbours, queue.balance)
+        labels = propagated_labels(features, predictions, neighbours, self.propagation_balance)
         mean = torch.lerp(probabilities, labels[: len(probabilities)], share)
         return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
 

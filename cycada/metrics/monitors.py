@@ -86,6 +86,15 @@ def feature_gate_rate(feature_gate: Tensor) -> Tensor:
     return feature_gate
 
 
+@monitors("propagation_balance")
+def propagation_balance_of_step(propagation_balance: Tensor) -> Tensor:
+    """Return how strongly the teacher's predictions are balanced before they are propagated.
+
+    It is in [0, 1], and is settled when the queue of earlier images is full for the first time.
+    """
+    return propagation_balance
+
+
 @monitors("critic_accuracy")
 def critic_accuracy(domain_logits_source: Tensor, domain_logits_target: Tensor) -> Tensor:
     """Return the feature discriminator's accuracy.

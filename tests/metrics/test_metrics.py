@@ -218,13 +218,14 @@ MONITORS = {
     "agreement_s": naive_agreement,
     "semantic_gate": lambda gate: gate.item(),
     "feature_gate": lambda gate: gate.item(),
+    "propagation_balance": lambda balance: balance.item(),
     "critic_accuracy": naive_critic,
     "reversed_critic_accuracy": naive_critic,
 }
 
 
 def draw(name):
-    if name.endswith("gate"):
+    if name.endswith(("gate", "balance")):
         return torch.tensor(1.0)
     if name.startswith("label"):
         return torch.randint(K, (20,))
