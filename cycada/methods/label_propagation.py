@@ -18,14 +18,12 @@ SPREAD = 0.9
 """How much of an image's label comes from its neighbours in one step: alpha of Zhou et al. 2003."""
 BALANCING_ITERATIONS = 20
 """Steps towards the factors of the classes."""
-UNEQUAL = 0.0625
+UNEQUAL = 0.08
 """Distance of the predicted shares of the classes from equal ones up to which these are taken as equal: that
-of half of the classes being 9/7 as frequent as the other half. A thousand images of ten classes that are
-equally frequent have 0.04 by chance."""
+of half of the classes being 1.38 times as frequent as the other half. A thousand images of ten classes that
+are equally frequent have 0.04 by chance."""
 STRENGTHS = (1.0, 0.75, 0.5, 0.25, 0.0)
-"""Strengths of the balance that are tried, the strongest first, from what is taken anyway (0) to all (1)."""
-TOLERANCE = 0.05
-"""How many more neighbours may disagree, relative to the fewest, by the labels of a stronger balance."""
+"""Parts of the largest balance that are tried, the strongest first."""
 
 
 def propagated_labels(
@@ -61,9 +59,9 @@ def allowed_balance(
 
     A balance gives a class whose images are taken for those of another its own back. If the classes are
     indeed not equally frequent, it cuts through a frequent class, and images that lie together get different
-    labels. While the predicted shares of the classes are nearly equal, the largest balance is allowed, and
-    less the farther they are (see `equality`). Beyond that the graph decides: of five strengths the strongest
-    is taken with which at most 5 % more neighbours disagree about their label than with the best.
+    labels. While the predicted shares of the classes are nearly equal (see `look_equal`), the largest balance
+    is allowed. Otherwise the graph decides: of five strengths from 0 to the largest, the one is taken with
+    which the fewest neighbours disagree about their label, and the strongest of several.
 
     Args:
         features: (N, D), as in `propagated_labels`.
@@ -78,12 +76,10 @@ def allowed_balance(
         return 0.0
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         graph, start = neighbour_graph(features.float(), neighbours), probabilities.float()
-        least = equality(start)
-        strengths = torch.stack([max_balance * (least + (1 - least) * part) for part in STRENGTHS])
+        strengths = max_balance * torch.tensor(STRENGTHS, device=start.device)
         labels = spread(graph, torch.stack([balanced(start, strength) for strength in strengths]))
-        cuts = disagreement(graph, labels.argmax(2))
-        strongest = (cuts <= cuts.min() * (1 + TOLERANCE)).int().argmax()
-        return strengths[strongest]
+        best = disagreement(graph, labels.argmax(2)).argmin()  # the first, which is the strongest
+        return torch.where(look_equal(start), max_balance, strengths[best])
 
 
 def spread(graph: Tensor, probabilities: Tensor) -> Tensor:
@@ -146,18 +142,17 @@ def neighbour_graph(features: Tensor, neighbours: int) -> Tensor:
     return torch.sparse_coo_tensor(edges, weights, (count, count), check_invariants=False).coalesce()
 
 
-def equality(probabilities: Tensor) -> Tensor:
-    """Return how nearly predictions say that the classes are equally frequent.
+def look_equal(probabilities: Tensor) -> Tensor:
+    """Return whether predictions say that the classes are nearly equally frequent.
 
     Args:
         probabilities: (N, K), each row summing to 1.
 
     Returns:
-        A number in [0, 1]: 1 while the total variation distance between the classes' predicted shares and 1/K
-        is at most `UNEQUAL`, 0 from twice that distance on, and linear in between.
+        A bool: whether the total variation distance between the classes' predicted shares and 1/K is at most
+        `UNEQUAL`.
     """
-    distance = (probabilities.mean(0) - 1 / probabilities.shape[1]).abs().sum() / 2
-    return (2 - distance / UNEQUAL).clamp(0, 1)
+    return (probabilities.mean(0) - 1 / probabilities.shape[1]).abs().sum() / 2 <= UNEQUAL
 
 
 def balanced(probabilities: Tensor, balance: float | Tensor) -> Tensor:
