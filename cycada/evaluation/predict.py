@@ -13,6 +13,8 @@ from cycada.methods import Classify
 from cycada.metrics import confusion_matrix
 from cycada.train.device import Device, Precision
 
+BATCH = 250
+"""The number of small images in a batch. Maps of 500 no longer fit a CPU's caches, and take a fifth longer."""
 AT_ONCE = 2**20
 """The number of pixels that go through a segmenter in one batch."""
 
@@ -41,7 +43,7 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
 
 
 def probabilities(
-    classify: Classify, images: Tensor, device: Device, precision: Precision = "fp32", batch: int = 500
+    classify: Classify, images: Tensor, device: Device, precision: Precision = "fp32", batch: int = BATCH
 ) -> Tensor:
     """Return class probabilities of images. To be called inside `eval_mode`.
 
@@ -68,7 +70,7 @@ def predictions(
     images: ImageSet,
     device: Device,
     precision: Precision = "fp32",
-    batch: int = 500,
+    batch: int = BATCH,
     rows: Sequence[int] | None = None,
 ) -> Tensor:
     """Return the predicted class of each image. To be called inside `eval_mode`.
