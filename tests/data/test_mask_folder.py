@@ -26,7 +26,7 @@ SMALL = [
     "networks.d.layers=1",
     "networks.d_feat.channels=2",
     "defaults.batch=2",
-    *(f"stages.{name}.steps=2" for name in ("source", "pixel", "task", "feature", "self")),
+    *(f"stages.{name}.steps=2" for name in ("source", "pixel", "task", "feature")),
     "tracking.kind=none",
 ]
 
@@ -58,6 +58,6 @@ def test_own_scenes_from_check_to_report(data):
     said("data", "check", CONFIG, *where, *SMALL)
     said("check", CONFIG, *where, *SMALL)
     scores = json.loads(said("run", CONFIG, *where, *SMALL, "--json"))
-    assert 0 <= scores["stages"]["self"]["scores"]["target"]["miou"] <= 1
+    assert 0 <= scores["stages"]["feature"]["scores"]["target"]["miou"] <= 1
     said("report", "own_scenes", "--results", str(data / "results"))
     assert "mIoU" in (data / "results" / "reports" / "own_scenes" / "table.md").read_text()
