@@ -88,9 +88,10 @@ def feature_gate_rate(feature_gate: Tensor) -> Tensor:
 
 @monitors("propagation_balance")
 def propagation_balance_of_step(propagation_balance: Tensor) -> Tensor:
-    """Return how strongly the teacher's predictions are balanced before they are propagated.
+    """Return how strongly propagated labels are balanced.
 
-    It is in [0, 1], and is settled when the queue of earlier images is full for the first time.
+    It is in [0, 1]: what the teacher's predictions get before they are propagated, settled when the queue of
+    earlier images is full for the first time.
     """
     return propagation_balance
 
