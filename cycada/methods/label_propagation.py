@@ -97,8 +97,8 @@ def spread(graph: Tensor, probabilities: Tensor) -> Tensor:
     for _ in range(ITERATIONS):
         labels = (1 - SPREAD) * start + SPREAD * torch.sparse.mm(graph, labels)
     shape = (*probabilities.shape[:-2], probabilities.shape[-1])
-    spread: Tensor = labels.unflatten(1, shape).movedim(0, -2)
-    return spread / spread.sum(-1, keepdim=True)
+    apart: Tensor = labels.unflatten(1, shape).movedim(0, -2)
+    return apart / apart.sum(-1, keepdim=True)
 
 
 def disagreement(graph: Tensor, labels: Tensor) -> Tensor:

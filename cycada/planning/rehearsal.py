@@ -142,7 +142,7 @@ class _Rehearsal:
         return needed
 
     def _empty(self, store: nn.Module) -> nn.Module:
-        """Return a store in place of one of a training, that takes no memory and stores nothing."""
+        """Return what stands for a store in a rehearsal: it stores nothing and takes no memory."""
         if isinstance(store, FeatureQueue):
             return FeatureQueue(0, store.rows.shape[1]).to(self.device.torch_device)
         return nn.Identity()
