@@ -77,6 +77,11 @@ class Logging(Strict):
         description="Number of steps between two evaluations, 1 to 10^9, both at reports; null evaluates at "
         "step 0 and then about ten times a stage.",
     )
+    evaluation_images: Count = Field(
+        1000,
+        description="Largest number of test images of a domain, spread evenly over its test set, that are "
+        "scored before the last step, 1 to 10^9. After the last step all are scored.",
+    )
     checkpoint_every: Count = Field(500, description="Number of steps between two checkpoints, 1 to 10^9.")
     gradients: bool = Field(
         True, description="Whether every fifth report holds the norm of each loss's gradient."

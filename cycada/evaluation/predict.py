@@ -107,6 +107,7 @@ def count_pixels(
     device: Device,
     precision: Precision = "fp32",
     batch: int | None = None,
+    rows: Sequence[int] | None = None,
 ) -> Tensor:
     """Return the confusion matrix of each image, over all pixels of its mask.
 
@@ -120,15 +121,18 @@ def count_pixels(
         device: Where to compute.
         precision: Precision of the forward passes.
         batch: The number of images in a batch; `max_batch` where it is not given.
+        rows: Indices of the images to score; None for all of them.
 
     Returns:
         (N, K, K) int32 on the CPU, true classes in rows, predicted ones in columns.
     """
-    counts = torch.zeros(len(dataset), classes, classes, dtype=torch.int32, device=device.torch_device)
-    own_share, batch = range(device.rank, len(dataset), device.world), batch or max_batch(dataset.size)
+    rows = range(len(dataset)) if rows is None else rows
+    counts = torch.zeros(len(rows), classes, classes, dtype=torch.int32, device=device.torch_device)
+    own_share, batch = range(device.rank, len(rows), device.world), batch or max_batch(dataset.size)
     for start in range(0, len(own_share), batch):
-        indices = own_share[start : start + batch]
-        counts[list(indices)] = _count_some(classify, dataset, indices, classes, device, precision)
+        places = own_share[start : start + batch]
+        indices = [rows[place] for place in places]
+        counts[list(places)] = _count_some(classify, dataset, indices, classes, device, precision)
     if device.world > 1:
         torch.distributed.all_reduce(counts)
     return counts.cpu()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor
 from cycada.core.profile import span
 from cycada.data import ImageSet, Split
 from cycada.data.image_set import Task
+from cycada.data.segmentation import evenly_spaced
 from cycada.evaluation.class_consistency import class_consistency
 from cycada.evaluation.image_grids import draw_answers, draw_confusion, image_grid
 from cycada.evaluation.predict import eval_mode
@@ -68,7 +69,13 @@ class Evaluation:
 
 @span("evaluation")
 def evaluate_stage(
-    plan: StagePlan, nets: Networks, datasets: Datasets, device: Device, images: Path | None, step: int
+    plan: StagePlan,
+    nets: Networks,
+    datasets: Datasets,
+    device: Device,
+    images: Path | None,
+    step: int,
+    at_most: int | None = None,
 ) -> Evaluation:
     """Score both test sets, and compute the label-free criteria on unlabelled target training images.
 
@@ -82,6 +89,8 @@ def evaluate_stage(
         images: The folder for the pictures of this step, or None for no pictures. Confusion matrices, which
             take the longest to draw, are drawn after the last step alone.
         step: The number of the step, for the names of the pictures.
+        at_most: The number of test images of each domain that are scored, spread evenly over its test set;
+            None for all of them.
 
     Raises:
         Diverged: The logits on target images are not finite.
@@ -100,8 +109,9 @@ def evaluate_stage(
         for side, dataset in (("source", datasets.source.get("test")), ("target", datasets.target["test"])):
             if side not in classifiers or dataset is None:
                 continue
+            rows = None if at_most is None else evenly_spaced(len(dataset), at_most)
             counted = count_predictions(
-                classifiers[side], dataset, len(datasets.classes), device, plan.stage.precision
+                classifiers[side], dataset, len(datasets.classes), device, plan.stage.precision, rows
             )
             if counted is not None:
                 predicted[side], counts[side] = counted
@@ -217,6 +227,7 @@ def count_predictions(
     classes: int,
     device: Device,
     precision: Precision,
+    rows: Sequence[int] | None = None,
 ) -> tuple[Tensor, Tensor] | None:
     """Count predictions against labels. To be called inside `eval_mode`.
 
@@ -226,6 +237,7 @@ def count_predictions(
         classes: K, the number of classes.
         device: Where to compute.
         precision: Precision of the forward passes.
+        rows: Indices of the images that are counted; None for all of them.
 
     Returns:
         The predicted class (N,) of every image, or for segmentation each image's confusion matrix (N, K, K),
@@ -233,7 +245,7 @@ def count_predictions(
     """
     if not dataset.labelled:
         return None
-    return EVALUATIONS[dataset.task].count(classify, dataset, classes, device, precision)
+    return EVALUATIONS[dataset.task].count(classify, dataset, classes, device, precision, rows)
 
 
 def as_scores(count: Tensor, task: Task = "classification") -> dict[str, Any]:

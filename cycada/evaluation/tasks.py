@@ -47,7 +47,13 @@ class TaskEvaluation(ABC):
 
     @abstractmethod
     def count(
-        self, classify: Classify, dataset: ImageSet, classes: int, device: Device, precision: Precision
+        self,
+        classify: Classify,
+        dataset: ImageSet,
+        classes: int,
+        device: Device,
+        precision: Precision,
+        rows: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Count predictions against labels; see `cycada.evaluation.scoring.count_predictions`."""
 
@@ -107,11 +113,18 @@ class ClassificationEvaluation(TaskEvaluation):
 
     @override
     def count(
-        self, classify: Classify, dataset: ImageSet, classes: int, device: Device, precision: Precision
+        self,
+        classify: Classify,
+        dataset: ImageSet,
+        classes: int,
+        device: Device,
+        precision: Precision,
+        rows: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        predicted = predictions(classify, dataset, device, precision)
+        predicted = predictions(classify, dataset, device, precision, rows=rows)
         assert dataset.image_labels is not None  # only labelled sets are counted
-        return predicted, confusion_matrix(predicted, dataset.image_labels.cpu(), classes)
+        labels = dataset.image_labels.cpu()
+        return predicted, confusion_matrix(predicted, labels if rows is None else labels[list(rows)], classes)
 
     @override
     def sample_probabilities(
@@ -173,9 +186,15 @@ class SegmentationEvaluation(TaskEvaluation):
 
     @override
     def count(
-        self, classify: Classify, dataset: ImageSet, classes: int, device: Device, precision: Precision
+        self,
+        classify: Classify,
+        dataset: ImageSet,
+        classes: int,
+        device: Device,
+        precision: Precision,
+        rows: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        by_image = count_pixels(classify, dataset, classes, device, precision)
+        by_image = count_pixels(classify, dataset, classes, device, precision, rows=rows)
         return by_image, by_image.sum(0)
 
     @override

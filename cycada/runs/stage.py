@@ -285,7 +285,8 @@ def _train(
 
     def evaluate(step: int) -> Evaluation:
         images = folder.images if main else None
-        evaluation = evaluate_stage(plan, training.outcome(), ctx.datasets, device, images, step)
+        at_most = None if step == training.steps else logging.evaluation_images
+        evaluation = evaluate_stage(plan, training.outcome(), ctx.datasets, device, images, step, at_most)
         if step:  # at step 0 a generator may be untrained
             translation_warnings.update(evaluation.translations, last=step == training.steps)
         if main and step == training.steps:

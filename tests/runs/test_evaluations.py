@@ -30,3 +30,19 @@ def test_a_stage_is_evaluated_at_step_0_and_ten_times_and_learns_the_same(tmp_pa
     ]
     assert evaluated == [[0, *range(2, 21, 2)], [0, 1, 2]]
     assert [row["step"] for row in folders[1000][0].metrics() if "target/accuracy" in row] == [20]
+
+
+def test_before_the_last_step_a_sample_is_scored_and_then_all_test_images(tmp_path):
+    folders = {}
+    for images in (7, 1000):
+        logging = {"report_every": 1, "evaluate_every": 1, "evaluation_images": images}
+        stages = {"short": STAGES["short"]}
+        summary = run(tiny_config(stages, results=str(tmp_path / str(images)), logging=logging))
+        folders[images] = RunFolder(summary.stages[0].folder)
+    few, all_images = ([row for row in folders[n].metrics() if "target/accuracy" in row] for n in (7, 1000))
+    scores = ("source/accuracy", "target/accuracy")
+    assert all(few[0][score] * 7 == pytest.approx(round(few[0][score] * 7), abs=1e-4) for score in scores)
+    assert any(few[0][score] != all_images[0][score] for score in scores)
+    assert [few[-1][score] for score in scores] == [all_images[-1][score] for score in scores]
+    assert folders[7].read_json("confusion.json") == folders[1000].read_json("confusion.json")
+    assert folders[7].id == folders[1000].id
