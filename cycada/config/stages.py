@@ -211,8 +211,11 @@ class Stage(Strict):
         "k uses min(ema, 1 - (1 + k)^(-2/3)), which is 0.99 at 1,000 steps, 0.995 at 2,830 and 0.998 at "
         "11,180.",
     )
-    compile: bool = Field(
-        False, description="Whether generators and discriminators are compiled with torch.compile."
+    compile: bool | Literal["auto"] = Field(
+        False,
+        description="Whether generators and discriminators are compiled with torch.compile; `auto` compiles "
+        "those of a stage that is long enough to gain more than compiling takes: on a GPU, and in bf16 on a "
+        "CPU with AMX.",
     )
 
     @model_validator(mode="after")

@@ -10,7 +10,8 @@ from cycada.config.schema import Config
 from cycada.core.errors import CycadaError
 from cycada.data import Augment, BatchStream, ImageSet, StreamSettings
 from cycada.methods import TEACHER
-from cycada.networks import Frozen
+from cycada.networks import Frozen, kind_of
+from cycada.planning.auto_compile import COMPILED_KINDS
 from cycada.planning.datasets import Datasets, build_domain, check_same_classes, load_datasets
 from cycada.planning.networks import (
     Weights,
@@ -21,6 +22,7 @@ from cycada.planning.networks import (
     weights_from_file,
 )
 from cycada.planning.stage_plan import ResolvedPhase, StagePlan
+from cycada.train.compiling import compile_network
 from cycada.train.device import Device, seed_of
 from cycada.train.loop import TrainState
 from cycada.train.moving_average import MovingAverage
@@ -84,6 +86,10 @@ def build_training(
     elif paired:
         source = source.with_partner(true_translations(plan, datasets).resized_to(source.size))
 
+    if stage.compile:
+        for role, net in nets.named_children():
+            if kind_of(role) in COMPILED_KINDS:
+                compile_network(net)
     ema = {role: MovingAverage(nets.get_submodule(role), decay) for role, decay in stage.ema.items()}
     if plan.has_teacher:
         nets.add_module(TEACHER, Frozen(ema["f_t"].module))

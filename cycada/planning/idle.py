@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from cycada.config.schema import AugmentConfig, Config, OptimizerConfig, Stage
 from cycada.methods import FEATURE_QUEUE, roles_in
 from cycada.networks import kind_of
+from cycada.planning.auto_compile import COMPILED_KINDS
 from cycada.planning.plan import StagePlan, network_at
 from cycada.planning.tasks import task_of
 
@@ -135,7 +136,7 @@ def _stage(plan: StagePlan) -> Iterator[str]:
             yield "augment: it changes nothing, since all its keys are 0 or false."
         elif stage.augment.domains == "target" and not plan.needs_target:
             yield "augment: it is for target images, and no loss of the stage uses them."
-    if stage.compile and not {kind_of(role) for role in plan.specs} & {"g", "d"}:
+    if stage.compile and not {kind_of(role) for role in plan.specs} & set(COMPILED_KINDS):
         yield "compile: generators and discriminators are compiled, and the stage has none."
 
 

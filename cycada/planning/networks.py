@@ -112,10 +112,6 @@ def build_networks(
         roles[role] = _store(plan, role, (channels[role], *window), width + classes)
     nets = Networks(roles).to(device.torch_device)
     device.broadcast(nets.children())
-    if plan.stage.compile:
-        for role, net in nets.named_children():
-            if kind_of(role) in ("g", "d"):
-                net.compile()
     return nets
 
 

@@ -16,6 +16,7 @@ from cycada.data.domain import Wanted
 from cycada.losses import Term
 from cycada.methods import Method, methods, roles_in
 from cycada.networks import NETWORKS, kind_of
+from cycada.planning.auto_compile import decide_compile
 from cycada.planning.checks import check_evaluation, check_task
 from cycada.planning.epochs import Images, Set, convert_epochs, make_image_counter
 from cycada.planning.resolve import network_at, plan_stage
@@ -108,7 +109,8 @@ def plan(config: Config) -> list[StagePlan]:
     images_of = make_image_counter(config)
     plans: dict[str, StagePlan] = {}
     for name, stage in config.stages.items():
-        plans[name] = _in_steps(plan_stage(config, name, stage, labelled), images_of)
+        in_steps = _in_steps(plan_stage(config, name, stage, labelled), images_of)
+        plans[name] = decide_compile(in_steps, config.device)
         _check_init(plans[name], plans)
         if stage.translate == "once":
             _check_once(plans[name])
@@ -116,9 +118,9 @@ def plan(config: Config) -> list[StagePlan]:
 
 
 def replace_epochs_by_steps(config: Config, plans: Sequence[StagePlan]) -> Config:
-    """Return the experiment with all epochs converted to steps, as it is stored.
+    """Return the experiment with all epochs converted to steps and `compile: auto` replaced, as it is stored.
 
-    So nobody who reads a stored experiment needs its data to count steps.
+    So nobody who reads a stored experiment needs its data to count steps, or its machine.
 
     Args:
         config: The experiment.

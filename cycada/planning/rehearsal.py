@@ -80,15 +80,14 @@ _BYTES: dict[str, float] = {}
 def _rehearse(config: Config, plan: StagePlan) -> float:
     """Run the rehearsal and return the bytes of the training step."""
     plan = from_scratch(plan)
-    uncompiled = replace(plan, stage=plan.stage.model_copy(update={"compile": False}))
     with torch.random.fork_rng(devices=[]):
         if _pixels(config, plan) <= FEW:
-            rehearsal = _Rehearsal(config, uncompiled, torch.device("cpu"))
+            rehearsal = _Rehearsal(config, plan, torch.device("cpu"))
             if _pixels(config, plan) * sum(p.numel() for p in rehearsal.nets.parameters()) <= SMALL:
                 with one_thread():
                     return rehearsal.run()
         with torch.device("meta"):
-            return _Rehearsal(config, uncompiled, torch.device("meta")).run()
+            return _Rehearsal(config, plan, torch.device("meta")).run()
 
 
 @contextmanager

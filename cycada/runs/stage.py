@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from cycada.tracking.metrics import tracked_row
 from cycada.tracking.settings import stage_description, stage_params
 from cycada.tracking.tracker import Tracker
 from cycada.train import checkpoint
+from cycada.train.compiling import find_obstacle, keep_compiled
 from cycada.train.device import Device
 from cycada.train.loop import TrainState, train
 from cycada.train.meter import Diverged
@@ -190,6 +191,7 @@ def _train_stage(
     manifest = _manifest(ctx, plan, folder, ids)
     if same := device.share(find_same_weights(folder) if main else None):
         return _rescore(ctx, plan, folder, manifest, same)
+    plan = _compilable(ctx, plan)
     pretranslate = partial(translate_once, config.results / "translated", plan, device, ctx.screen)
     began = time.perf_counter()
     with span("preparation"):
@@ -337,6 +339,17 @@ def _warn_of_huge_losses(ctx: StageContext, plan: StagePlan, values: Mapping[str
         ctx.screen.warn(
             f"stage {plan.name}: {name} is {value:.3g}. Nothing is learned from so large a loss: lower lr."
         )
+
+
+def _compilable(ctx: StageContext, plan: StagePlan) -> StagePlan:
+    """Return the plan of a stage, without compiled networks where this machine cannot compile them."""
+    if not plan.stage.compile:
+        return plan
+    keep_compiled(ctx.config.results / "cache" / "compiled")
+    if (obstacle := find_obstacle(ctx.device.torch_device)) is None:
+        return plan
+    ctx.screen.warn(f"stage {plan.name}: compile: not compiled, as torch.compile fails here ({obstacle}).")
+    return replace(plan, stage=plan.stage.model_copy(update={"compile": False}))
 
 
 def _warn_of_idle_statistics(ctx: StageContext, plan: StagePlan, nets: Networks) -> None:
