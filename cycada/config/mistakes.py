@@ -8,6 +8,12 @@ from pydantic import ValidationError
 
 from cycada.core.errors import nearest, shown
 
+PARTS = {
+    key: f" A file without {key} is a part of other configs, which name it under `uses`."
+    for key in ("data", "stages")
+}
+"""What else a missing key of an experiment may mean."""
+
 
 def mistakes(error: ValidationError, stages: Sequence[str] = ()) -> list[str]:
     """Return one line for each mistake in a config: its path, what is wrong, and what was found.
@@ -26,10 +32,13 @@ def mistakes(error: ValidationError, stages: Sequence[str] = ()) -> list[str]:
                 )
                 continue
         path = ".".join(str(p) for p in problem["loc"])
+        if problem["type"] == "missing":
+            lines.append(f"{path}: found nothing, expected a value. Add it.{PARTS.get(path, '')}")
+            continue
         message = problem["msg"].removeprefix("Value error, ")
         found = (
             ""
-            if problem["type"] in ("missing", "value_error")
+            if problem["type"] == "value_error"
             else f" Found {shown(problem['input'])}.{advice(problem['type'])}"
         )
         lines.append(f"{path}: {message}{found}" if path else f"{message}{found}")

@@ -427,7 +427,7 @@ def test_defaults_without_stages_are_no_unknown_key():
 
 
 def test_a_missing_key_is_named():
-    with refused(r"data\.size: Field required"):
+    with refused(r"data\.size: found nothing, expected a value"):
         parse({**BASE, "data": {k: v for k, v in BASE["data"].items() if k != "size"}})
 
 
