@@ -32,6 +32,7 @@ def class_consistency(
     by_label: bool,
     device: Device,
     precision: Precision,
+    at_most: int | None = None,
 ) -> float:
     """Return the share of source images, or of their pixels, that keep their class in translation.
 
@@ -45,13 +46,14 @@ def class_consistency(
             the prediction on the untranslated image, as the semantic loss does (Hoffman et al. 2018, eq. 4).
         device: Where to compute.
         precision: Precision of the forward passes.
+        at_most: The largest number of source images, where it should be smaller.
 
     Returns:
         A share in [0, 1]. For segmentation, pixels are counted at the mask's size, without those that a mask
         says IGNORE for.
     """
     count, batch = SAMPLED[source.task]
-    rows = source.sample_rows(count)
+    rows = source.sample_rows(min(count, at_most or count))
     same = counted = 0
     for start in range(0, len(rows), batch):
         pixels, labels = source.take(rows[start : start + batch])

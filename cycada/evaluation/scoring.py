@@ -89,8 +89,8 @@ def evaluate_stage(
         images: The folder for the pictures of this step, or None for no pictures. Confusion matrices, which
             take the longest to draw, are drawn after the last step alone.
         step: The number of the step, for the names of the pictures.
-        at_most: The number of test images of each domain that are scored, spread evenly over its test set;
-            None for all of them.
+        at_most: The largest number of test images of each domain that are scored, spread evenly over its test
+            set, and of images for each criterion; None for all of them.
 
     Raises:
         Diverged: The logits on target images are not finite.
@@ -117,7 +117,7 @@ def evaluate_stage(
                 predicted[side], counts[side] = counted
         if "target" in classifiers:
             probability = evaluation.sample_probabilities(
-                classifiers["target"], datasets.target["train"], device, plan.stage.precision
+                classifiers["target"], datasets.target["train"], device, plan.stage.precision, at_most
             )
             if not probability.isfinite().all():  # the argmax of NaN would still be a class
                 raise Diverged(
@@ -139,6 +139,7 @@ def evaluate_stage(
                 role == "f_t",
                 device,
                 plan.stage.precision,
+                at_most,
             )
     criteria = {name: round(value, 6) for name, value in criteria.items()}
     if images:

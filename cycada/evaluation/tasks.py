@@ -59,9 +59,22 @@ class TaskEvaluation(ABC):
 
     @abstractmethod
     def sample_probabilities(
-        self, classify: Classify, images: ImageSet, device: Device, precision: Precision
+        self,
+        classify: Classify,
+        images: ImageSet,
+        device: Device,
+        precision: Precision,
+        at_most: int | None = None,
     ) -> Tensor:
-        """Return class probabilities (N, K) of a sample of images, or of their pixels."""
+        """Return class probabilities (N, K) of a sample of images, or of their pixels.
+
+        Args:
+            classify: Images (N, C, H, W) -> logits.
+            images: The images to take a sample of.
+            device: Where to compute.
+            precision: Precision of the forward passes.
+            at_most: The largest number of images in the sample, where it should be smaller.
+        """
 
     @abstractmethod
     def batch_size(self, dataset: ImageSet, small: int) -> int:
@@ -128,9 +141,15 @@ class ClassificationEvaluation(TaskEvaluation):
 
     @override
     def sample_probabilities(
-        self, classify: Classify, images: ImageSet, device: Device, precision: Precision
+        self,
+        classify: Classify,
+        images: ImageSet,
+        device: Device,
+        precision: Precision,
+        at_most: int | None = None,
     ) -> Tensor:
-        return probabilities(classify, images.sample(UNLABELLED), device, precision)
+        sample = images.sample(min(UNLABELLED, at_most or UNLABELLED))
+        return probabilities(classify, sample, device, precision)
 
     @override
     def batch_size(self, dataset: ImageSet, small: int) -> int:
@@ -199,9 +218,15 @@ class SegmentationEvaluation(TaskEvaluation):
 
     @override
     def sample_probabilities(
-        self, classify: Classify, images: ImageSet, device: Device, precision: Precision
+        self,
+        classify: Classify,
+        images: ImageSet,
+        device: Device,
+        precision: Precision,
+        at_most: int | None = None,
     ) -> Tensor:
-        rows, (height, width) = images.sample_rows(UNLABELLED_IMAGES), images.size
+        rows = images.sample_rows(min(UNLABELLED_IMAGES, at_most or UNLABELLED_IMAGES))
+        height, width = images.size
         last_pixel = len(rows) * height * width - 1
         chosen = torch.linspace(0, last_pixel, UNLABELLED).long().clamp_max(last_pixel)
         batches, batch = [], max_batch(images.size)
