@@ -201,12 +201,29 @@ def _check_init(this: StagePlan, plans: Mapping[str, StagePlan]) -> None:
         if role not in this.stage.init and not (
             features and any(this.specs[role].options.get(k) for k in ("weights", "pretrained"))
         ):
+            tensors = this.method.tensors
+            needing = [
+                term.name
+                for phase in this.phases
+                for term in phase.terms
+                if role in tensors.roles_of(tensors.dependencies(term.needs))
+            ]
+            example = f"{role}: {_trained_network(role, this.name, plans)}"
+            file = ", or name a file of weights: in networks" if features else ""
             raise CycadaError(
                 f"{where}: {shown(role)} is frozen in this stage, so it must start from a trained network, "
-                f"for example {role}: "
-                f"source.f_t{', or name a file of weights: in networks' if features else ''}. An untrained "
-                f"one would teach noise."
+                f"for example {example}{file}. An untrained one would teach noise. It is needed by "
+                f"{', '.join(needing) or 'the method'}."
             )
+
+
+def _trained_network(role: str, stage: str, plans: Mapping[str, StagePlan]) -> str:
+    """Return a network of another stage, as STAGE.ROLE, from which a frozen role may start."""
+    wanted = "f_t" if kind_of(role) == "f" else role
+    trained = [
+        p.name for p in plans.values() if p.name != stage and wanted in p.specs and wanted not in p.frozen
+    ]
+    return f"{trained[-1] if trained else 'STAGE'}.{wanted}"
 
 
 def _architecture(spec: Spec) -> dict[str, Any]:

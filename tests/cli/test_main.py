@@ -90,6 +90,11 @@ def test_a_frozen_network_needs_a_start(cycada, tmp_path):
     code, _, err = cycada("check", write_config(tmp_path / "a.yaml", stages))
     assert code == 2
     assert "f_s: source.f_t" in err
+    stages = {"cycle": {"method": "cyclegan"}, "task": {"method": "cycada_task"}}
+    code, _, err = cycada("check", write_config(tmp_path / "b.yaml", stages))
+    assert code == 2
+    assert "g_st: cycle.g_st" in err
+    assert "needed by task_translated" in " ".join(err.split())
 
 
 DEEP = "a: " + "[" * 20_000
