@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
 from cycada.config.fields import Spec, Strict, without_null
 from cycada.config.optimizers import OptimizerConfig, ScheduleConfig
 from cycada.config.precision import Precision
 from cycada.core.bounds import Angle, Below1, Count, Index, NonNegative, Part, Positive, Share, Shear
+from cycada.core.errors import shown
 from cycada.core.sizes import Shape, Size
 
 
@@ -217,6 +226,14 @@ class Stage(Strict):
         "those of a stage that is long enough to gain more than compiling takes: on a GPU, and in bf16 on a "
         "CPU with AMX.",
     )
+
+    @field_validator("compile", mode="wrap")
+    @classmethod
+    def _is_true_false_or_auto(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> bool | str:
+        try:
+            return cast(bool | str, validate(value))
+        except ValidationError:  # one for each of its types
+            raise ValueError(f"found {shown(value)}, expected true, false or auto.") from None
 
     @model_validator(mode="after")
     def _has_steps_or_epochs(self) -> Stage:

@@ -54,3 +54,10 @@ def test_second_derivatives_are_refused_or_left_uncompiled():
         plan(tiny_config(stages, defaults={"compile": True}))
     plans = plan(tiny_config(stages, defaults={"compile": "auto"}, device="cuda"))
     assert [p.stage.compile for p in plans] == [False]
+
+
+def test_another_value_is_refused_in_one_line():
+    with pytest.raises(CycadaError) as error:
+        tiny_config(STAGES, defaults={"compile": "sometimes"})
+    lines = [line for line in str(error.value).splitlines() if "pixel" in line]
+    assert lines == ["  stages.pixel.compile: found 'sometimes', expected true, false or auto."]
