@@ -28,7 +28,8 @@ from cycada.runs.stage import StageContext, StageResult, run_stage
 from cycada.runs.unfinished import find_unfinished
 from cycada.storage.identity import stage_id
 from cycada.storage.store import RunFolder, environment
-from cycada.tracking.open_tracker import check_trackers, open_tracker
+from cycada.tracking.mirrored import MirrorMemory
+from cycada.tracking.open_tracker import SeveralTrackers, check_trackers, open_tracker
 from cycada.tracking.settings import experiment_details
 from cycada.tracking.tracker import TrackedModel, Tracker
 from cycada.train.allocator import keep_freed_memory, return_freed_memory
@@ -110,12 +111,9 @@ def run(
     screen = Progress(quiet=True) if screen is None or not main else screen
     load_plugins(config)
     check_trackers(config.tracking.kinds)
-    if tracker is None:
-        kinds = config.tracking.kinds if main else ()
-        tracker = open_tracker(kinds, config.tracking.uri, config.results, screen.warn)
-        if main and not _summary_file(config).exists():
-            for warning in find_slow_settings(config, plan(config)):
-                screen.warn(warning)
+    if tracker is None and main and not _summary_file(config).exists():
+        for warning in find_slow_settings(config, plan(config)):
+            screen.warn(warning)
     summary = run_stages(config, tracker, screen, variant, products, profiles)
     return_freed_memory()
     if main:
@@ -131,13 +129,14 @@ def _summary_file(config: Config) -> Path:
 
 def run_stages(
     config: Config,
-    tracker: Tracker,
+    tracker: Tracker | None,
     screen: Progress,
     variant: str = "",
     products: Products = Products(),
     profiles: dict[str, Profile] | None = None,
 ) -> Summary:
     """Run all stages and report them to `tracker`; see `run` for the arguments and for what is raised."""
+    name = config.name.rpartition("/")[0] if variant else config.name
     plans = plan(config)
     config = replace_epochs_by_steps(config, plans)
     if config.threads:
@@ -145,26 +144,17 @@ def run_stages(
     device = Device.find(config.device)
     if device.torch_device.type == "cpu":
         keep_freed_memory()
-    memory = DataMemory(config, plans)
-    datasets: Datasets | None = None
-    if found := _find_finished(config, plans, memory, device):
-        known, ids = found
-        screen.info("All stages are finished, and the data have not changed: no image is read.")
-    else:
-        datasets, ids = _load_data(config, plans, device, screen)
-        known = KnownData.of(datasets)
-        if device.main:
-            memory.remember(known)
+    known, ids, datasets = _find_data(config, plans, device, screen)
     without_effect = {"results", "tracking", "logging"} | (
         set() if config.evaluation.changes() else {"evaluation"}
     )
-    tracker.begin(
-        config.name.rpartition("/")[0] if variant else config.name,
-        config.seed,
-        digest(config.model_dump(mode="json", exclude=without_effect)),
-        environment(),
-        experiment_details(config, plans, known, variant),
-    )
+    config_id = digest(config.model_dump(mode="json", exclude=without_effect))
+    mirror = None
+    if tracker is None:
+        mirror = _mirror_memory(config, name, config_id, ids) if device.main else None
+        tracker = _open_tracker(config, None if datasets else mirror, device, screen)
+    details = experiment_details(config, plans, known, variant)
+    tracker.begin(name, config.seed, config_id, environment(), details)
     masks_were_checked = False
     summary = Summary(config.name, config.seed)
     try:
@@ -192,7 +182,45 @@ def run_stages(
         raise
     _end(config, summary, tracker, products, screen)
     summary.tracking = tracker.where
+    if mirror and tracker.where:
+        mirror.remember()
     return summary
+
+
+def _mirror_memory(config: Config, name: str, config_id: str, ids: dict[str, str]) -> MirrorMemory | None:
+    """Return the memory of what MLflow's database under the results folder holds of an experiment.
+
+    Returns:
+        The memory; None where the experiment is tracked elsewhere, too, or not at all.
+    """
+    if config.tracking.kinds != ("mlflow",) or config.tracking.uri is not None:
+        return None
+    folders = [config.results / "runs" / identity for identity in ids.values()]
+    shown = f"{name}, seed {config.seed}, model {config.tracking.log_model}"
+    return MirrorMemory(config.results, shown, config_id, [*ids.values()], folders)
+
+
+def _open_tracker(config: Config, mirror: MirrorMemory | None, device: Device, screen: Progress) -> Tracker:
+    """Open the config's trackers, unless a finished experiment is held by MLflow already."""
+    if mirrored := mirror.recall() if mirror else "":
+        return SeveralTrackers({}, mirrored=mirrored)
+    kinds = config.tracking.kinds if device.main else ()
+    return open_tracker(kinds, config.tracking.uri, config.results, screen.warn)
+
+
+def _find_data(
+    config: Config, plans: list[StagePlan], device: Device, screen: Progress
+) -> tuple[KnownData, dict[str, str], Datasets | None]:
+    """Return what is known of the data, each stage's id, and the data, None where all stages are finished."""
+    memory = DataMemory(config, plans)
+    if found := _find_finished(config, plans, memory, device):
+        screen.info("All stages are finished, and the data have not changed: no image is read.")
+        return *found, None
+    datasets, ids = _load_data(config, plans, device, screen)
+    known = KnownData.of(datasets)
+    if device.main:
+        memory.remember(known)
+    return known, ids, datasets
 
 
 def _find_finished(

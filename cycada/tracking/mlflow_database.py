@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -73,11 +74,32 @@ def _unusable(path: Path, make: Callable[[str], object]) -> str:
 
 
 def _count_runs(path: Path) -> int:
-    with closing(_open_read_only(path)) as database:
+    with closing(open_read_only(path)) as database:
         return int(database.execute("SELECT COUNT(*) FROM runs").fetchone()[0])
 
 
-def _open_read_only(path: Path) -> sqlite3.Connection:
+def page_command(address: str, experiment: str) -> str:
+    """Return the command that opens MLflow's page, and the address of an experiment in it.
+
+    The address asks for the view of training; otherwise MLflow shows that of agents.
+
+    Args:
+        address: MLflow's tracking address, without a password.
+        experiment: MLflow's id of the experiment.
+    """
+    page = f"#/experiments/{experiment}/runs?workflowType=machine_learning"
+    if address.startswith("http"):
+        return f"{address.rstrip('/')}/{page}"
+    command = f"mlflow ui --backend-store-uri {shlex.quote(address)}"
+    return f"{command}  # http://127.0.0.1:5000/{page}"
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """Open a database that is not to be changed, and not to be made where there is none.
+
+    Args:
+        path: The database file.
+    """
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
 
 
@@ -88,7 +110,7 @@ def _fault(path: Path) -> str:
         CycadaError: Where it is incomplete but holds runs.
     """
     try:
-        with closing(_open_read_only(path)) as database:
+        with closing(open_read_only(path)) as database:
             tables = {
                 name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             }

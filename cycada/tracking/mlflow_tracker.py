@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from cycada.core.lock import locked
 from cycada.core.secrets import redacted
-from cycada.tracking.mlflow_database import prepare_database
+from cycada.tracking.mlflow_database import page_command, prepare_database
 from cycada.tracking.mlflow_model import save_model
 from cycada.tracking.tracker import Details, TrackedModel, final_scores, run_name, trackers
 
@@ -107,15 +107,8 @@ class MlflowTracker:
 
     @property
     def where(self) -> str:
-        """The command that opens MLflow's page, and the address of the experiment in it.
-
-        The address asks for the view of training; otherwise MLflow shows that of agents.
-        """
-        experiment = f"#/experiments/{self.experiment}/runs?workflowType=machine_learning"
-        if self._address.startswith("http"):
-            return f"{self._address.rstrip('/')}/{experiment}"
-        command = f"mlflow ui --backend-store-uri {shlex.quote(self._address)}"
-        return f"{command}  # http://127.0.0.1:5000/{experiment}"
+        """The command that opens MLflow's page, and the address of the experiment in it."""
+        return page_command(self._address, self.experiment)
 
     def _locked(self) -> AbstractContextManager[None]:
         """Return a lock for what two processes at once would both do: create a run and log its parameters."""

@@ -26,18 +26,23 @@ class SeveralTrackers:
     Args:
         opened: Name to the tracker.
         warn: Called with each warning.
+        mirrored: The command that shows an experiment which was tracked before and need not be again.
     """
 
     def __init__(
-        self, opened: Mapping[str, Tracker], warn: Callable[[str], None] = lambda text: None
+        self,
+        opened: Mapping[str, Tracker],
+        warn: Callable[[str], None] = lambda text: None,
+        mirrored: str = "",
     ) -> None:
         self._trackers = dict(opened)
         self._warn = warn
+        self._mirrored = mirrored
 
     @property
     def where(self) -> str:
         """The commands that show what was tracked, one on each line."""
-        return "\n".join(tracker.where for tracker in self._trackers.values())
+        return self._mirrored or "\n".join(tracker.where for tracker in self._trackers.values())
 
     @span("tracking")
     def _pass_on(self, method: str, *values: Any) -> None:
