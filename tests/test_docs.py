@@ -114,7 +114,7 @@ def test_the_plugins_of_the_guide_train_together(plugins, checkout):
     small = ["device=cpu", "networks.f.channels=4", "networks.f.width=16", "networks.d.channels=4"]
     small += [*TINY_DIGITS, *SMALL]
     summary = cycada.run(cycada.load(checkout / "extended.yaml", small))
-    assert [stage.name for stage in summary.stages] == ["source", "pixel", "both"]
+    assert [stage.name for stage in summary.stages] == ["source", "align", "pixel", "both"]
     last = summary.stages[-1].folder
     from cycada.metrics import scores
 
@@ -123,7 +123,7 @@ def test_the_plugins_of_the_guide_train_together(plugins, checkout):
     assert stored == pytest.approx(float(scores["worst_class_accuracy"](counts)), abs=1e-6)
     assert "selection/mean_confidence" in (last / "metrics.jsonl").read_text()
     assert "loss/entropy" in (last / "metrics.jsonl").read_text()
-    assert "loss/brightness_t" in (summary.stages[1].folder / "metrics.jsonl").read_text()
+    assert "loss/brightness_t" in (summary.stages[2].folder / "metrics.jsonl").read_text()
 
 
 RUN_ELSEWHERE = {"docs/guides/own_images.md", "docs/guides/extend.md"}

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.trains
 @pytest.mark.slow
 def test_the_demo_adapts(tmp_path):
     demo = config.load(ROOT / "configs/demo.yaml", [f"results={tmp_path}", "tracking.kind=none"])
-    scores = {s.name: s.scores for s in run(demo).stages}
-    assert scores["feature"]["target"]["accuracy"] >= scores["source"]["target"]["accuracy"] + 0.25
+    accuracy = {s.name: s.scores["target"]["accuracy"] for s in run(demo).stages}
+    assert accuracy["feature"] >= max(0.85, accuracy["source"] + 0.1), accuracy
 
 
 @pytest.mark.slow
