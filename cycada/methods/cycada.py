@@ -253,7 +253,7 @@ methods.add(
             CLASSIFIER,
             PhaseSpec("task", ("f_t",), {"task_translated": 0.0, "task_source": 0.0}),
         ),
-        "translated images, classified by the source classifier",
+        "translated images, classified by f_s",
         "train CycleGAN with the semantic loss of a frozen f_s",
         details="This is CyCADA eq. 2 to 4; with `task_translated: 1` it trains f_t, too.",
         options=PixelOptions,
