@@ -16,7 +16,8 @@ pytestmark = pytest.mark.trains
 def test_the_demo_adapts(tmp_path):
     demo = config.load(ROOT / "configs/demo.yaml", [f"results={tmp_path}", "tracking.kind=none"])
     accuracy = {s.name: s.scores["target"]["accuracy"] for s in run(demo).stages}
-    assert accuracy["feature"] >= max(0.85, accuracy["source"] + 0.1), accuracy
+    assert accuracy["feature"] >= 0.85, accuracy
+    assert 1 - accuracy["feature"] <= (1 - accuracy["source"]) / 2, accuracy
 
 
 @pytest.mark.slow
