@@ -50,17 +50,17 @@ class DualPathTensors(SelfTrainingTensors[DualPathOptions]):
         return self.options.translated_share * left
 
     @cached_property
-    def teacher_logits_real_t(self) -> Tensor:
+    def teacher_prediction_real_t(self) -> Tensor:
         """Logarithms of the mean probabilities of both views, (N, K, ...), without a graph."""
         logits = self.teacher_output_real_t.logits
         share = self.translated_share()
         if share == 0:  # nothing has to be translated
-            return self.propagated(logits)
+            return logits
         own = logits.float().softmax(1)
         with torch.no_grad():
             translated = self.f_s_logits_fake_s.float().softmax(1)
         mean = torch.lerp(own, translated, share)
-        return self.propagated(mean.clamp_min(torch.finfo(mean.dtype).tiny).log())
+        return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
 
 
 methods.add(

@@ -61,7 +61,9 @@ def allowed_balance(
     indeed not equally frequent, it cuts through a frequent class, and images that lie together get different
     labels. While the predicted shares of the classes are nearly equal (see `look_equal`), the largest balance
     is allowed. Otherwise the graph decides: of five strengths from 0 to the largest, the one is taken with
-    which the fewest neighbours disagree about their label, and the strongest of several.
+    which the fewest neighbours disagree about their label, and the strongest of several. If it changes no
+    label, there is nothing to mend, and none is taken: over many steps of training it would still move images
+    to rare classes.
 
     Args:
         features: (N, D), as in `propagated_labels`.
@@ -77,9 +79,10 @@ def allowed_balance(
     with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
         graph, start = neighbour_graph(features.float(), neighbours), probabilities.float()
         strengths = max_balance * torch.tensor(STRENGTHS, device=start.device)
-        labels = spread(graph, torch.stack([balanced(start, strength) for strength in strengths]))
-        best = disagreement(graph, labels.argmax(2)).argmin()  # the first, which is the strongest
-        return torch.where(look_equal(start), max_balance, strengths[best])
+        labels = spread(graph, torch.stack([balanced(start, strength) for strength in strengths])).argmax(2)
+        best = disagreement(graph, labels).argmin()  # the first, which is the strongest
+        changes_labels = (labels[best] != labels[-1]).any()  # against none, which is the last
+        return torch.where(look_equal(start), max_balance, strengths[best] * changes_labels)
 
 
 def spread(graph: Tensor, probabilities: Tensor) -> Tensor:

@@ -7,10 +7,12 @@ al. 2023).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated, Literal
+from itertools import count
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field
@@ -58,8 +60,8 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
         propagation_neighbours: The number of nearest neighbours of each image in that graph.
         propagation_queue: How many earlier target images are in it.
         propagation_max_balance: How strongly the predictions may be moved towards equally frequent classes
-            before they are propagated: 0 not at all, 1 until they are. How strongly they are is settled when
-            the queue is full for the first time (see `allowed_balance`).
+            before they are propagated: 0 not at all, 1 until they are. How strongly they are is settled
+            before the first step, by the networks with which the stage begins (see `allowed_balance`).
     """
 
     rotate: Angle = option(15.0, segmentation_default=0.0, image_labels_only=True)
@@ -82,6 +84,14 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
     def unused_roles(self) -> frozenset[str]:
         """Return the queue of earlier features where no label is propagated."""
         return frozenset() if self.propagation else frozenset({FEATURE_QUEUE})
+
+    def identity(self) -> dict[str, Any]:
+        """Return the options that enter a stage's id, and with propagation also when the balance is settled.
+
+        It was settled during the first steps once, and stages that were trained so must keep their ids.
+        """
+        settled = {"propagation_balance_settled": "before the first step"}
+        return super().identity() | (settled if self.propagation else {})
 
 
 SelfTrainingOptionsT = TypeVar("SelfTrainingOptionsT", bound=SelfTrainingOptions, default=SelfTrainingOptions)
@@ -134,39 +144,60 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
             return teacher(self.real_t)
 
     @cached_property
+    def teacher_prediction_real_t(self) -> Tensor:
+        """The teacher's logits of target images before label propagation, (N, K, ...), without a graph."""
+        return self.teacher_output_real_t.logits
+
+    @cached_property
     def teacher_logits_real_t(self) -> Tensor:
         """The teacher's logits of target images, (N, K, ...), without a graph."""
-        return self.propagated(self.teacher_output_real_t.logits)
+        share = self.options.propagation
+        if share == 0:
+            return self.teacher_prediction_real_t
+        features, probabilities = self.queued_predictions()
+        neighbours, own = self.options.propagation_neighbours, probabilities[: len(self.real_t)]
+        labels = propagated_labels(features, probabilities, neighbours, self.propagation_balance)
+        mean = torch.lerp(own, labels[: len(own)], share)
+        return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
 
     @cached_property
     def propagation_balance(self) -> Tensor:
         """How strongly predictions are balanced before they are propagated, a scalar in [0, 1]."""
         return self.nets.pool_features.balance.clone()
 
-    def propagated(self, logits: Tensor) -> Tensor:
-        """Return the teacher's logits of target images, (N, K), after label propagation.
+    def queued_predictions(self) -> tuple[Tensor, Tensor]:
+        """Queue the teacher's features and predictions of this batch, and return them with the earlier ones.
 
-        How strongly the predictions are balanced is settled when the queue is full for the first time: what
-        the teacher learns from its own labels later must not decide about them.
+        Returns:
+            Features (N + M, D) and probabilities (N + M, K) of this batch's N and M earlier target images.
+        """
+        probabilities = self.teacher_prediction_real_t.float().softmax(1)
+        new = torch.cat([self.teacher_output_real_t.features.float(), probabilities], 1)
+        features, predictions = self.nets.pool_features(new).tensor_split([-probabilities.shape[1]], 1)
+        return features, predictions
+
+    @classmethod
+    def before_first_step(cls, options: SelfTrainingOptionsT, tensors_of: Callable[[int], Self]) -> None:
+        """Fill the queue, and settle how strongly predictions are balanced before they are propagated.
+
+        What the teacher learns from its own labels later must not decide about them, and while the queue is
+        being filled by a network that changes, its rows are of different ages.
 
         Args:
-            logits: Its logits before, (N, K).
+            options: The stage's options.
+            tensors_of: Function from a number to the tensors of that batch.
         """
-        share = self.options.propagation
-        if share == 0:
-            return logits
-        probabilities = logits.float().softmax(1)
-        queue = self.nets.pool_features
-        is_settled = queue.size > 0 and queue.is_full
-        everything = queue(torch.cat([self.teacher_output_real_t.features.float(), probabilities], 1))
-        features, predictions = everything.tensor_split([-probabilities.shape[1]], 1)
-        neighbours = self.options.propagation_neighbours
-        if not is_settled:
-            most = self.options.propagation_max_balance
-            queue.balance.fill_(allowed_balance(features, predictions, neighbours, most))
-        labels = propagated_labels(features, predictions, neighbours, self.propagation_balance)
-        mean = torch.lerp(probabilities, labels[: len(probabilities)], share)
-        return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
+        if not options.propagation:
+            return
+        for number in count():
+            tensors = tensors_of(number)
+            predictions = tensors.queued_predictions()
+            queue = tensors.nets.pool_features
+            if queue.is_full:
+                break
+        neighbours, most = options.propagation_neighbours, options.propagation_max_balance
+        allowed = allowed_balance(*predictions, neighbours, most)
+        queue.balance.copy_(tensors.average(torch.as_tensor(allowed, device=queue.balance.device)))
 
     @cached_property
     def classmix_mask(self) -> Tensor:

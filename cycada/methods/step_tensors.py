@@ -129,6 +129,18 @@ class StepTensors(Generic[OptionsT]):
         self.nets, self.batch, self.options = nets, batch, options
         self.average, self.progress = average, progress
 
+    @classmethod
+    def before_first_step(cls, options: OptionsT, tensors_of: Callable[[int], Self]) -> None:
+        """Prepare what the stage stores, such as a queue, before its first step; here nothing is.
+
+        It is called once, without gradients, and not when a stage is resumed.
+
+        Args:
+            options: The stage's options.
+            tensors_of: Function from a number k >= 0 to the tensors of the k-th batch after those of the
+                stage's steps, at progress 0.
+        """
+
     @property
     def real_s(self) -> Tensor:
         """Source images, (N, C, H, W) in [-1, 1]."""

@@ -90,8 +90,8 @@ def feature_gate_rate(feature_gate: Tensor) -> Tensor:
 def propagation_balance_of_step(propagation_balance: Tensor) -> Tensor:
     """Return how strongly propagated labels are balanced.
 
-    It is in [0, 1]: what the teacher's predictions get before they are propagated, settled when the queue of
-    earlier images is full for the first time.
+    It is in [0, 1]: what the teacher's predictions get before they are propagated, settled before the first
+    step.
     """
     return propagation_balance
 

@@ -173,6 +173,8 @@ def train(
     meter.weights = {term.name: term.weight for phase in t.phases for term in phase.terms}
     t.nets.train()
     since, began = t.step, time.perf_counter()
+    if t.step == 0:
+        prepare(t)
     while t.step < t.steps:
         device.seed(t.seed, "step", t.step)
         for phase in t.phases:
@@ -197,6 +199,24 @@ def train(
             since, began = t.step, time.perf_counter()
         if stopping:
             return
+
+
+@span("before the first step")
+@torch.no_grad()
+def prepare(training: TrainState) -> None:
+    """Let the method prepare its stores before the first step (see `StepTensors.before_first_step`).
+
+    Args:
+        training: The state, of which only image pools and queues are changed.
+    """
+    t = training
+
+    def tensors_of(number: int) -> StepTensors[Any]:
+        t.device.seed(t.seed, "before", number)
+        return t.tensors(t.nets, t.batch(t.steps + number), t.options, t.device.average)
+
+    with t.device.autocast(t.precision):
+        t.tensors.before_first_step(t.options, tensors_of)
 
 
 def check_weights(training: TrainState) -> None:

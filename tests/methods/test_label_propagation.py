@@ -162,12 +162,26 @@ def test_else_the_balance_with_the_fewest_disagreeing_neighbours_is_taken(seed):
     start = (start * torch.tensor([6.0, 1.0, 1.0])).softmax(1)
     assert not look_equal(start)
     graph, strengths = neighbour_graph(features, 5), [0.8 * part for part in STRENGTHS]
-    cuts = [
-        float(disagreement(graph, spread(graph, balanced(start, strength)).argmax(1)))
-        for strength in strengths
-    ]
-    strongest = strengths[cuts.index(min(cuts))]
-    assert float(allowed_balance(features, start, 5, 0.8)) == pytest.approx(strongest)
+    labels = [spread(graph, balanced(start, strength)).argmax(1) for strength in strengths]
+    cuts = [float(disagreement(graph, label)) for label in labels]
+    strongest = cuts.index(min(cuts))
+    changes = any(labels[strongest] != labels[-1])
+    assert float(allowed_balance(features, start, 5, 0.8)) == pytest.approx(strengths[strongest] * changes)
+
+
+def test_a_balance_that_changes_no_label_is_not_taken():
+    """Three clusters of unequal sizes, each of one class and sure of it."""
+    generator = torch.Generator().manual_seed(4)
+    sizes = (60, 20, 10)
+    centres = torch.eye(4)[:3]
+    clusters = torch.cat(
+        [torch.randn(n, 4, generator=generator) * 0.1 + c for n, c in zip(sizes, centres, strict=True)]
+    )
+    truth = torch.arange(3).repeat_interleave(torch.tensor(sizes))
+    start = 0.97 * torch.eye(3)[truth] + 0.01
+    assert not look_equal(start)
+    assert torch.equal(propagated_labels(clusters, start, 5, 1.0).argmax(1), truth)
+    assert float(allowed_balance(clusters, start, 5, 1.0)) == 0
 
 
 def test_disagreement_is_the_share_of_the_weights_between_labels():

@@ -9,12 +9,12 @@ from helpers.training import bytes_of, same, training
 
 from cycada.core.errors import CycadaError
 from cycada.methods import self_training
-from cycada.methods.label_propagation import allowed_balance, propagated_labels
-from cycada.methods.self_training import SelfTrainingTensors
+from cycada.methods.label_propagation import propagated_labels
+from cycada.methods.self_training import SelfTrainingOptions, SelfTrainingTensors
 from cycada.planning.idle import find_idle_settings
 from cycada.planning.plan import plan
 from cycada.train import checkpoint
-from cycada.train.loop import train
+from cycada.train.loop import prepare, train
 
 pytestmark = pytest.mark.trains
 
@@ -58,6 +58,19 @@ def test_the_feature_step_takes_the_option_too():
     assert stage.options.batch_norm == "target"
 
 
+def outputs_of_the_teacher(stage, number):
+    """The teacher's features and probabilities of the batch of a step."""
+    with torch.no_grad():
+        output = stage.nets.f_teacher(stage.batch(number).real_t)
+    return output.features, output.logits.softmax(1)
+
+
+def joined(outputs):
+    """The newest batch first, as the queue has them."""
+    features, probabilities = zip(*reversed(outputs), strict=True)
+    return torch.cat(features), torch.cat(probabilities)
+
+
 def test_the_teachers_labels_are_propagated_over_this_and_earlier_batches():
     stage = training(
         "self_training",
@@ -65,32 +78,67 @@ def test_the_teachers_labels_are_propagated_over_this_and_earlier_batches():
         losses=LOSSES,
     )
     stage.nets.eval()
+    stage.nets.pool_features.balance.fill_(0.4)
     outputs = []
     for step in range(3):
         tensors = SelfTrainingTensors(stage.nets, stage.batch(step), stage.options)
-        with torch.no_grad():
-            output = stage.nets.f_teacher(tensors.real_t)
-        outputs.insert(0, (output.features, output.logits.softmax(1)))
-        everything = torch.cat([f for f, _ in outputs]), torch.cat([p for _, p in outputs])
-        labels = propagated_labels(*everything, 3, allowed_balance(*everything, 3, 0.5))
-        expected = torch.lerp(outputs[0][1], labels[: len(tensors.real_t)], 0.75)
+        outputs.append(outputs_of_the_teacher(stage, step))
+        labels = propagated_labels(*joined(outputs), 3, 0.4)
+        expected = torch.lerp(outputs[-1][1], labels[: len(tensors.real_t)], 0.75)
         torch.testing.assert_close(tensors.teacher_logits_real_t.softmax(1), expected)
         assert not tensors.teacher_logits_real_t.requires_grad
 
 
-def test_the_balance_is_settled_when_the_queue_is_full_for_the_first_time(monkeypatch):
+def test_the_queue_is_filled_and_the_balance_is_settled_before_the_first_step(monkeypatch):
     """What the teacher learnt from its own labels must not decide about them."""
-    allowed = iter((0.1, 0.2, 0.3))
-    monkeypatch.setattr(self_training, "allowed_balance", lambda *_: next(allowed))
+    asked = []
+
+    def allowed(*arguments):
+        asked.append(arguments)
+        return 0.375
+
+    monkeypatch.setattr(self_training, "allowed_balance", allowed)
     batch = training("self_training", losses=LOSSES).target.batch
-    options = {"propagation": 1, "propagation_queue": 3 * batch}
-    stage = training("self_training", options=options, losses=LOSSES)
-    taken = []
-    for step in range(6):
-        tensors = SelfTrainingTensors(stage.nets, stage.batch(step), stage.options)
-        assert tensors.teacher_logits_real_t.isfinite().all()
-        taken.append(round(float(stage.nets.pool_features.balance), 3))
-    assert taken == [0.1, 0.2, 0.3, 0.3, 0.3, 0.3]
+    options = {"propagation": 1, "propagation_queue": 3 * batch - 1, "propagation_max_balance": 0.5}
+    stage = training("self_training", options=options, losses=LOSSES, steps=5)
+    features, probabilities = joined([outputs_of_the_teacher(stage, 5 + number) for number in range(3)])
+    first = training("self_training", options=options, losses=LOSSES, steps=5)
+    prepare(first)
+    ((*given, neighbours, most),) = asked
+    torch.testing.assert_close(given[0], features)
+    torch.testing.assert_close(given[1], probabilities)
+    assert (neighbours, most) == (stage.options.propagation_neighbours, 0.5)
+    queue = first.nets.pool_features
+    assert queue.is_full
+    assert float(queue.balance) == 0.375
+    torch.testing.assert_close(queue.rows, torch.cat([features, probabilities], 1)[: 3 * batch - 1])
+    list(train(stage))
+    assert len(asked) == 2
+    assert float(stage.nets.pool_features.balance) == 0.375
+    second = training("self_training", options=options, losses=LOSSES, steps=5)
+    second.step = 2  # as if it were resumed
+    list(train(second))
+    assert len(asked) == 2
+
+
+def test_only_stores_change_before_the_first_step():
+    stage = training("dual_path", options={"propagation": 1, "propagation_queue": 20}, losses=LOSSES)
+    before = {role: bytes_of(net) for role, net in stage.nets.named_children() if role != "pool_features"}
+    prepare(stage)
+    assert stage.step == 0
+    for role, old in before.items():
+        assert same(bytes_of(stage.nets.get_submodule(role)), old), role
+
+
+def test_a_queue_of_no_size_settles_the_balance_by_one_batch():
+    stage = training("self_training", options={"propagation": 1, "propagation_queue": 0}, losses=LOSSES)
+    assert all(report.values["loss/self_training"] >= 0 for report in train(stage))
+
+
+def test_the_id_says_when_the_balance_is_settled():
+    """Stages with propagation were once trained in another way; all others keep their ids."""
+    assert "propagation_balance_settled" in SelfTrainingOptions(propagation=0.5).identity()
+    assert "propagation_balance_settled" not in SelfTrainingOptions().identity()
 
 
 def test_without_propagation_nothing_is_stored():
