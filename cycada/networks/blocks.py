@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -79,3 +80,14 @@ def init_xavier(net: nn.Module) -> nn.Module:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     return net
+
+
+def to_channels_last(x: Tensor) -> Tensor:
+    """Return images (N, C, H, W) in channels-last memory format, also where C is 1.
+
+    The strides of grey images fit both formats, so that `contiguous` leaves them, and PyTorch takes the other
+    one for all maps that are computed from them.
+    """
+    if x.shape[1] == 1:
+        return x.contiguous().permute(0, 2, 3, 1).flatten(2).unsqueeze(3).permute(0, 3, 1, 2)
+    return x.contiguous(memory_format=torch.channels_last)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from cycada.core.bounds import Below1, Width
 from cycada.core.errors import CycadaError
 from cycada.core.types import Output
-from cycada.networks.blocks import init_xavier
+from cycada.networks.blocks import init_xavier, to_channels_last
 from cycada.networks.registries import classifiers
 
 
@@ -28,11 +27,11 @@ class Classifier(nn.Module):
     def __init__(self, encoder: nn.Module, head: nn.Module, width: int, channels_last: bool = False) -> None:
         super().__init__()
         self.encoder, self.head, self.width = encoder, head, width
-        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.channels_last = channels_last
 
     def forward(self, x: Tensor) -> Output:
         """Return the features (N, width) and the logits (N, K) of images (N, C, H, W)."""
-        features = self.encoder(x.contiguous(memory_format=self.layout))
+        features = self.encoder(to_channels_last(x) if self.channels_last else x.contiguous())
         return Output(features, self.head(features))
 
 

@@ -26,7 +26,7 @@ from cycada.networks import (
     pair_generators,
     reverse_gradient,
 )
-from cycada.networks.blocks import ReflectConv2d, norm_layer
+from cycada.networks.blocks import ReflectConv2d, norm_layer, to_channels_last
 from cycada.networks.resnet import ResnetGenerator
 
 META = torch.device("meta")  # counts and shapes without memory or arithmetic
@@ -564,14 +564,29 @@ def test_a_stored_image_does_not_follow_the_tensor_it_came_from():
     assert pool.images.max() == 1
 
 
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("name", "size"), [("convnet", {}), ("dtn", {"size": 32})])
-def test_how_maps_lie_in_memory_changes_no_answer(name, size):
+def test_how_maps_lie_in_memory_changes_no_answer(name, size, channels):
     torch.manual_seed(0)
-    net = classifiers[name](image_channels=3, classes=5, **size).eval()
-    x = torch.randn(4, 3, 32, 32)
-    assert net.layout == torch.channels_last
+    net = classifiers[name](image_channels=channels, classes=5, **size).eval()
+    x = torch.randn(4, channels, 32, 32)
+    assert net.channels_last
     last = net(x)
-    net.layout = torch.contiguous_format
+    maps = net.encoder[0](to_channels_last(x))
+    assert maps.is_contiguous(memory_format=torch.channels_last)
+    net.channels_last = False
     first = net(x)
     torch.testing.assert_close(last.features, first.features, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(last.logits, first.logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 6, 4), (5, 1, 6, 4), (1, 3, 6, 4), (5, 3, 6, 4)])
+@pytest.mark.parametrize("step", [1, 2])
+def test_images_in_channels_last_are_the_same_images(shape, step):
+    x = torch.randn(*shape[:3], step * shape[3])[..., ::step].requires_grad_()
+    last = to_channels_last(x)
+    assert torch.equal(last, x)
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert last.stride(1) == 1
+    (gradient,) = torch.autograd.grad(last, x, torch.ones_like(last))
+    assert torch.equal(gradient, torch.ones_like(x))
