@@ -3,9 +3,9 @@
     python -m experiments.propagation RUN [--results results] [--rare 1 0.5 0.2 0.05] [--out FILE]
 
 The classifier of RUN predicts test images of the target, of which every second class is thinned out to the
-given fractions. Their accuracy is printed as they are, propagated, balanced before they are propagated, the
-same as strongly as `propagation_max_balance: 1` allows, and balanced afterwards. It uses the target's labels,
-to understand, not to choose.
+given fractions. Their accuracy is printed as they are, propagated, made equally frequent before they are
+propagated, kept within the default `propagation_class_ratio` before, and made equally frequent afterwards. It
+uses the target's labels, to understand, not to choose.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from torch import Tensor
 
 from cycada.cli.entry import run_command
 from cycada.inference.loading import predictor_of
-from cycada.methods.label_propagation import allowed_balance, balanced, propagated_labels
+from cycada.methods.label_propagation import balanced, propagated_labels
+from cycada.methods.self_training import SelfTrainingOptions
 from cycada.planning.datasets import load_datasets
 from cycada.runs.reuse import find_stage, load_stage
 from cycada.train.device import Device
@@ -31,12 +32,14 @@ COUNT, NEIGHBOURS = 1088, 5  # a batch of 64 and a queue of 1,024
 def measure(features: Tensor, predictions: Tensor, labels: Tensor) -> dict[str, float]:
     """Return the accuracy in % of each way to propagate predictions (N, K), given features (N, D)."""
     propagated = propagated_labels(features, predictions, NEIGHBOURS)
-    allowed = allowed_balance(features, predictions, NEIGHBOURS, max_balance=1.0)
+    ratio = SelfTrainingOptions().propagation_class_ratio
     ways = {
         "predictions": predictions,
         "propagated": propagated,
-        "balanced, propagated": propagated_labels(features, predictions, NEIGHBOURS, 1.0),
-        "balanced as allowed, propagated": propagated_labels(features, predictions, NEIGHBOURS, allowed),
+        "balanced, propagated": propagated_labels(features, balanced(predictions, 1.0), NEIGHBOURS),
+        "balanced by the ratio, propagated": propagated_labels(
+            features, balanced(predictions, ratio), NEIGHBOURS
+        ),
         "propagated, balanced": balanced(propagated, 1.0),
     }
     return {way: 100 * float((p.argmax(1) == labels).float().mean()) for way, p in ways.items()}

@@ -85,6 +85,8 @@ Part = Annotated[Positive, Field(le=1)]
 """Fraction in (0, 1], which is never nothing."""
 Below1 = Annotated[Number, Field(ge=0, lt=1)]
 """Number in [0, 1), such as a momentum, a decay rate or a dropout rate."""
+Ratio = Annotated[Number, Field(ge=1, le=10**6)]
+"""A ratio of the larger of two numbers to the smaller."""
 Angle = Annotated[Number, Field(ge=0, le=180)]
 """Angle in degrees, in [0, 180]."""
 Shear = Annotated[Number, Field(ge=0, lt=90)]

@@ -19,13 +19,13 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import TypeVar
 
-from cycada.core.bounds import Angle, Below1, Neighbours, NonNegative, QueueSize, Share, Shear, Side
+from cycada.core.bounds import Angle, Below1, Neighbours, NonNegative, QueueSize, Ratio, Share, Shear, Side
 from cycada.core.types import Output
 from cycada.data import Augment, classmix_mask, mask_patches
 from cycada.methods.base import Method, PhaseSpec, methods
 from cycada.methods.batch_statistics import batch_statistics
 from cycada.methods.cycada import StatisticsOptions, TaskOptions, TranslatedTensors
-from cycada.methods.label_propagation import allowed_balance, propagated_labels
+from cycada.methods.label_propagation import balanced, propagated_labels
 from cycada.methods.roles import FEATURE_QUEUE
 from cycada.methods.step_tensors import option
 
@@ -59,9 +59,9 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
             together get the same label (Iscen et al. 2019).
         propagation_neighbours: The number of nearest neighbours of each image in that graph.
         propagation_queue: How many earlier target images are in it.
-        propagation_max_balance: How strongly the predictions may be moved towards equally frequent classes
-            before they are propagated: 0 not at all, 1 until they are. How strongly they are is settled
-            before the first step, by the networks with which the stage begins (see `allowed_balance`).
+        propagation_class_ratio: r >= 1: before they are propagated, predictions are moved so that the share
+            of each of the K classes lies between 1/(K r) and r/K (see `balanced`). With 1 all classes become
+            equally frequent; with as large a number as 1000 nothing is moved.
     """
 
     rotate: Angle = option(15.0, segmentation_default=0.0, image_labels_only=True)
@@ -79,19 +79,19 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
     propagation: Share = option(0.0, image_labels_only=True, omit_default_from_id=True)
     propagation_neighbours: Neighbours = option(5, image_labels_only=True, omit_default_from_id=True)
     propagation_queue: QueueSize = option(1024, image_labels_only=True, omit_default_from_id=True)
-    propagation_max_balance: Share = option(1.0, image_labels_only=True, omit_default_from_id=True)
+    propagation_class_ratio: Ratio = option(1.5, image_labels_only=True, omit_default_from_id=True)
 
     def unused_roles(self) -> frozenset[str]:
         """Return the queue of earlier features where no label is propagated."""
         return frozenset() if self.propagation else frozenset({FEATURE_QUEUE})
 
     def identity(self) -> dict[str, Any]:
-        """Return the options that enter a stage's id, and with propagation also when the balance is settled.
+        """Return the options that enter a stage's id; with propagation the ratio is always among them.
 
-        It was settled during the first steps once, and stages that were trained so must keep their ids.
+        Stages that propagated labels before there was a ratio balanced the classes in another way.
         """
-        settled = {"propagation_balance_settled": "before the first step"}
-        return super().identity() | (settled if self.propagation else {})
+        ratio = {"propagation_class_ratio": self.propagation_class_ratio} if self.propagation else {}
+        return super().identity() | ratio
 
 
 SelfTrainingOptionsT = TypeVar("SelfTrainingOptionsT", bound=SelfTrainingOptions, default=SelfTrainingOptions)
@@ -154,34 +154,39 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
         share = self.options.propagation
         if share == 0:
             return self.teacher_prediction_real_t
-        features, probabilities = self.queued_predictions()
-        neighbours, own = self.options.propagation_neighbours, probabilities[: len(self.real_t)]
-        labels = propagated_labels(features, probabilities, neighbours, self.propagation_balance)
+        features, own = self.queued_features, self.queued_probabilities[: len(self.real_t)]
+        labels = propagated_labels(features, self.balanced_probabilities, self.options.propagation_neighbours)
         mean = torch.lerp(own, labels[: len(own)], share)
         return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
 
     @cached_property
-    def propagation_balance(self) -> Tensor:
-        """How strongly predictions are balanced before they are propagated, a scalar in [0, 1]."""
-        return self.nets.pool_features.balance.clone()
-
-    def queued_predictions(self) -> tuple[Tensor, Tensor]:
-        """Queue the teacher's features and predictions of this batch, and return them with the earlier ones.
-
-        Returns:
-            Features (N + M, D) and probabilities (N + M, K) of this batch's N and M earlier target images.
-        """
+    def queued_outputs(self) -> Tensor:
+        """The teacher's features and probabilities of these and earlier target images, (N + M, D + K)."""
+        features = self.teacher_output_real_t.features.float()
         probabilities = self.teacher_prediction_real_t.float().softmax(1)
-        new = torch.cat([self.teacher_output_real_t.features.float(), probabilities], 1)
-        features, predictions = self.nets.pool_features(new).tensor_split([-probabilities.shape[1]], 1)
-        return features, predictions
+        rows: Tensor = self.nets.pool_features(torch.cat([features, probabilities], 1))
+        return rows
+
+    @property
+    def queued_features(self) -> Tensor:
+        """The features among `queued_outputs`, (N + M, D)."""
+        return self.queued_outputs[:, : self.teacher_output_real_t.features.shape[1]]
+
+    @cached_property
+    def queued_probabilities(self) -> Tensor:
+        """The probabilities among `queued_outputs`, (N + M, K)."""
+        return self.queued_outputs[:, self.teacher_output_real_t.features.shape[1] :]
+
+    @cached_property
+    def balanced_probabilities(self) -> Tensor:
+        """The same, with no class much rarer or more frequent than others, (N + M, K)."""
+        return balanced(self.queued_probabilities, self.options.propagation_class_ratio)
 
     @classmethod
     def before_first_step(cls, options: SelfTrainingOptionsT, tensors_of: Callable[[int], Self]) -> None:
-        """Fill the queue, and settle how strongly predictions are balanced before they are propagated.
+        """Fill the queue of features, if labels are propagated.
 
-        What the teacher learns from its own labels later must not decide about them, and while the queue is
-        being filled by a network that changes, its rows are of different ages.
+        The shares of the classes in a single batch say little, and few images have near neighbours in it.
 
         Args:
             options: The stage's options.
@@ -191,13 +196,9 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
             return
         for number in count():
             tensors = tensors_of(number)
-            predictions = tensors.queued_predictions()
-            queue = tensors.nets.pool_features
-            if queue.is_full:
+            if tensors.nets.pool_features.is_full:
                 break
-        neighbours, most = options.propagation_neighbours, options.propagation_max_balance
-        allowed = allowed_balance(*predictions, neighbours, most)
-        queue.balance.copy_(tensors.average(torch.as_tensor(allowed, device=queue.balance.device)))
+            _ = tensors.queued_outputs
 
     @cached_property
     def classmix_mask(self) -> Tensor:

@@ -86,14 +86,18 @@ def feature_gate_rate(feature_gate: Tensor) -> Tensor:
     return feature_gate
 
 
-@monitors("propagation_balance")
-def propagation_balance_of_step(propagation_balance: Tensor) -> Tensor:
-    """Return how strongly propagated labels are balanced.
+@monitors("propagation_shift")
+def propagation_shift(queued_probabilities: Tensor, balanced_probabilities: Tensor) -> Tensor:
+    """Return the share of the teacher's predictions that balancing moves to another class.
 
-    It is in [0, 1]: what the teacher's predictions get before they are propagated, settled before the first
-    step.
+    It is the total variation distance between the shares of the classes before and after, in [0, 1]. It is 0
+    where each class is about as frequent as any other.
+
+    Args:
+        queued_probabilities: (N, K), the predictions.
+        balanced_probabilities: (N, K), the same after balancing.
     """
-    return propagation_balance
+    return (balanced_probabilities.mean(0) - queued_probabilities.mean(0)).abs().sum() / 2
 
 
 @monitors("critic_accuracy")

@@ -17,18 +17,14 @@ class FeatureQueue(Store):
 
     Attributes:
         rows: (size, width), the stored vectors.
-        balance: How strongly the predictions among the vectors are balanced, a number in [0, 1]. It is kept
-            here because a checkpoint has to hold it.
     """
 
     rows: Tensor
-    balance: Tensor
 
     def __init__(self, size: int, width: int) -> None:
         super().__init__()
         self.size = size
         self.register_buffer("rows", torch.zeros(size, width))
-        self.register_buffer("balance", torch.zeros(()))
 
     @property
     def is_full(self) -> bool:

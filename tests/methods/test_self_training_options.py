@@ -8,8 +8,7 @@ from helpers.experiments import DRAWN, method_stages, tiny_config
 from helpers.training import bytes_of, same, training
 
 from cycada.core.errors import CycadaError
-from cycada.methods import self_training
-from cycada.methods.label_propagation import propagated_labels
+from cycada.methods.label_propagation import balanced, propagated_labels
 from cycada.methods.self_training import SelfTrainingOptions, SelfTrainingTensors
 from cycada.planning.idle import find_idle_settings
 from cycada.planning.plan import plan
@@ -74,51 +73,34 @@ def joined(outputs):
 def test_the_teachers_labels_are_propagated_over_this_and_earlier_batches():
     stage = training(
         "self_training",
-        options={"propagation": 0.75, "propagation_neighbours": 3, "propagation_max_balance": 0.5},
+        options={"propagation": 0.75, "propagation_neighbours": 3, "propagation_class_ratio": 1.1},
         losses=LOSSES,
     )
     stage.nets.eval()
-    stage.nets.pool_features.balance.fill_(0.4)
     outputs = []
     for step in range(3):
         tensors = SelfTrainingTensors(stage.nets, stage.batch(step), stage.options)
         outputs.append(outputs_of_the_teacher(stage, step))
-        labels = propagated_labels(*joined(outputs), 3, 0.4)
+        features, probabilities = joined(outputs)
+        labels = propagated_labels(features, balanced(probabilities, 1.1), 3)
         expected = torch.lerp(outputs[-1][1], labels[: len(tensors.real_t)], 0.75)
         torch.testing.assert_close(tensors.teacher_logits_real_t.softmax(1), expected)
         assert not tensors.teacher_logits_real_t.requires_grad
 
 
-def test_the_queue_is_filled_and_the_balance_is_settled_before_the_first_step(monkeypatch):
-    """What the teacher learnt from its own labels must not decide about them."""
-    asked = []
-
-    def allowed(*arguments):
-        asked.append(arguments)
-        return 0.375
-
-    monkeypatch.setattr(self_training, "allowed_balance", allowed)
+def test_the_queue_is_filled_before_the_first_step_and_not_when_a_stage_is_resumed():
     batch = training("self_training", losses=LOSSES).target.batch
-    options = {"propagation": 1, "propagation_queue": 3 * batch - 1, "propagation_max_balance": 0.5}
+    options = {"propagation": 1, "propagation_queue": 3 * batch - 1}
     stage = training("self_training", options=options, losses=LOSSES, steps=5)
-    features, probabilities = joined([outputs_of_the_teacher(stage, 5 + number) for number in range(3)])
-    first = training("self_training", options=options, losses=LOSSES, steps=5)
-    prepare(first)
-    ((*given, neighbours, most),) = asked
-    torch.testing.assert_close(given[0], features)
-    torch.testing.assert_close(given[1], probabilities)
-    assert (neighbours, most) == (stage.options.propagation_neighbours, 0.5)
-    queue = first.nets.pool_features
+    expected = torch.cat(joined([outputs_of_the_teacher(stage, 5 + number) for number in range(3)]), 1)
+    prepare(stage)
+    queue = stage.nets.pool_features
     assert queue.is_full
-    assert float(queue.balance) == 0.375
-    torch.testing.assert_close(queue.rows, torch.cat([features, probabilities], 1)[: 3 * batch - 1])
-    list(train(stage))
-    assert len(asked) == 2
-    assert float(stage.nets.pool_features.balance) == 0.375
-    second = training("self_training", options=options, losses=LOSSES, steps=5)
-    second.step = 2  # as if it were resumed
-    list(train(second))
-    assert len(asked) == 2
+    torch.testing.assert_close(queue.rows, expected[: 3 * batch - 1])
+    resumed = training("self_training", options=options, losses=LOSSES, steps=5)
+    resumed.step = 4
+    list(train(resumed))
+    assert int(resumed.nets.pool_features.filled) == batch
 
 
 def test_only_stores_change_before_the_first_step():
@@ -130,15 +112,20 @@ def test_only_stores_change_before_the_first_step():
         assert same(bytes_of(stage.nets.get_submodule(role)), old), role
 
 
-def test_a_queue_of_no_size_settles_the_balance_by_one_batch():
+def test_labels_are_propagated_within_a_batch_where_the_queue_has_no_place():
     stage = training("self_training", options={"propagation": 1, "propagation_queue": 0}, losses=LOSSES)
     assert all(report.values["loss/self_training"] >= 0 for report in train(stage))
 
 
-def test_the_id_says_when_the_balance_is_settled():
-    """Stages with propagation were once trained in another way; all others keep their ids."""
-    assert "propagation_balance_settled" in SelfTrainingOptions(propagation=0.5).identity()
-    assert "propagation_balance_settled" not in SelfTrainingOptions().identity()
+def test_the_log_says_how_much_is_balanced():
+    stage = training("self_training", options={"propagation": 1}, losses=LOSSES, steps=4)
+    assert all(0 <= report.values["monitor/propagation_shift"] <= 1 for report in train(stage))
+
+
+def test_the_ratio_is_in_the_id_of_every_stage_that_propagates_labels():
+    """Stages from before there was a ratio must not be taken for stages with its default."""
+    assert "propagation_class_ratio" in SelfTrainingOptions(propagation=0.5).identity()
+    assert "propagation_class_ratio" not in SelfTrainingOptions().identity()
 
 
 def test_without_propagation_nothing_is_stored():

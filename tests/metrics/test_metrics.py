@@ -207,6 +207,10 @@ def naive_right(rows, labels):
     return naive_agreement(rows, labels.tolist())
 
 
+def naive_shift(before, after):
+    return sum(abs(float(after[:, k].mean()) - float(before[:, k].mean())) for k in range(K)) / 2
+
+
 def naive_critic(source, target):
     return (share(c == 1 for c in called(source)) + share(c == 0 for c in called(target))) / 2
 
@@ -218,14 +222,14 @@ MONITORS = {
     "agreement_s": naive_agreement,
     "semantic_gate": lambda gate: gate.item(),
     "feature_gate": lambda gate: gate.item(),
-    "propagation_balance": lambda balance: balance.item(),
+    "propagation_shift": naive_shift,
     "critic_accuracy": naive_critic,
     "reversed_critic_accuracy": naive_critic,
 }
 
 
 def draw(name):
-    if name.endswith(("gate", "balance")):
+    if name.endswith("gate"):
         return torch.tensor(1.0)
     if name.startswith("label"):
         return torch.randint(K, (20,))
