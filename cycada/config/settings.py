@@ -78,10 +78,10 @@ class Logging(Strict):
         "step 0 and then about ten times a stage.",
     )
     evaluation_images: Count = Field(
-        500,
+        250,
         description="Largest number of test images of a domain, spread evenly over its test set, that are "
-        "scored before the last step, 1 to 10^9, and of images for each label-free criterion. After the last "
-        "step all test images are scored.",
+        "scored before the last step, 1 to 10^9, and of images for each label-free criterion (100 for "
+        "agreement, which translates them). After the last step all test images are scored.",
     )
     checkpoint_every: Count = Field(500, description="Number of steps between two checkpoints, 1 to 10^9.")
     gradients: bool = Field(

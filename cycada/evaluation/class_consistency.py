@@ -10,6 +10,7 @@ from torch import Tensor
 from cycada.core.types import ignore_index
 from cycada.data import ImageSet, resize_logits, to_float
 from cycada.data.image_set import Task
+from cycada.evaluation.predict import BATCH
 from cycada.methods import Classify, Translate
 from cycada.train.device import Device, Precision
 
@@ -19,7 +20,7 @@ SEGMENTATION_IMAGES = 20
 """The same number in segmentation, where the images are spread evenly over the test set."""
 # By task, since one image with a mask counts as many pixels and takes as much memory as hundreds of digits.
 SAMPLED: Mapping[Task, tuple[int, int]] = {
-    "classification": (IMAGES, 500),
+    "classification": (IMAGES, BATCH),
     "segmentation": (SEGMENTATION_IMAGES, 1),
 }
 """The number of images that are translated, and the number in a batch."""

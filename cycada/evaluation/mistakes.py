@@ -25,7 +25,7 @@ IMAGES, IMAGES_WITH_MASKS = 24, 12
 """The largest number of mistakes that are kept: of images with labels, and of images with masks."""
 WIDEST = 256
 """The largest width of a kept image in pixels."""
-BATCH = 500
+BATCH = 125
 """The number of images with labels that are read at once."""
 
 

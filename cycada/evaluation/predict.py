@@ -13,8 +13,8 @@ from cycada.methods import Classify
 from cycada.metrics import confusion_matrix
 from cycada.train.device import Device, Precision
 
-BATCH = 250
-"""The number of small images in a batch. Maps of 500 do not fit a CPU's caches, and take longer."""
+BATCH = 125
+"""The number of small images in a batch. Maps of 500 do not fit a CPU's caches, and take twice as long."""
 AT_ONCE = 2**20
 """The number of pixels that go through a segmenter in one batch."""
 

@@ -35,6 +35,11 @@ from cycada.train.meter import Diverged
 HEADLINES = {"miou": "mIoU", "accuracy": "accuracy"}
 """The score that stands for a stage, and how it is written."""
 
+TRANSLATED = 100
+"""Largest number of images that are translated for `agreement` where not all images are scored.
+
+A generator takes several times as long for an image as a classifier."""
+
 Scores = dict[str, dict[str, Any]]
 """domain -> score -> a number, or a list with one entry for each class (None where the class is absent)."""
 
@@ -90,7 +95,7 @@ def evaluate_stage(
             take the longest to draw, are drawn after the last step alone.
         step: The number of the step, for the names of the pictures.
         at_most: The largest number of test images of each domain that are scored, spread evenly over its test
-            set, and of images for each criterion; None for all of them.
+            set, and of images for each criterion, `TRANSLATED` for `agreement`; None for all of them.
 
     Raises:
         Diverged: The logits on target images are not finite.
@@ -139,7 +144,7 @@ def evaluate_stage(
                 role == "f_t",
                 device,
                 plan.stage.precision,
-                at_most,
+                None if at_most is None else min(at_most, TRANSLATED),
             )
     criteria = {name: round(value, 6) for name, value in criteria.items()}
     if images:

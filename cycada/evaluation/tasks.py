@@ -26,7 +26,7 @@ UNLABELLED_IMAGES = 20
 """The number of target training images, spread evenly, that these pixels are from."""
 ANALYSED_IMAGES = 50
 """The number of test images that are analysed in segmentation, spread evenly over a domain's test set."""
-PART = 250
+PART = 125
 """The number of images with labels in a batch that is analysed."""
 
 
