@@ -4,8 +4,8 @@
 
 The classifier of RUN predicts test images of the target, of which every second class is thinned out to the
 given fractions. Their accuracy is printed as they are, propagated, made equally frequent before they are
-propagated, kept within the default `propagation_class_ratio` before, and made equally frequent afterwards. It
-uses the target's labels, to understand, not to choose.
+propagated, kept near the expected shares before, as in self-training, and made equally frequent afterwards.
+It uses the target's labels, to understand, not to choose.
 """
 
 from __future__ import annotations
@@ -20,27 +20,29 @@ from torch import Tensor
 
 from cycada.cli.entry import run_command
 from cycada.inference.loading import predictor_of
-from cycada.methods.label_propagation import balanced, propagated_labels
+from cycada.methods.label_propagation import balanced, expected_shares, propagated_labels
 from cycada.methods.self_training import SelfTrainingOptions
 from cycada.planning.datasets import load_datasets
 from cycada.runs.reuse import find_stage, load_stage
 from cycada.train.device import Device
 
-COUNT, NEIGHBOURS = 1088, 5  # a batch of 64 and a queue of 1,024
+COUNT = 1088  # a batch of 64 and a queue of 1,024
 
 
 def measure(features: Tensor, predictions: Tensor, labels: Tensor) -> dict[str, float]:
     """Return the accuracy in % of each way to propagate predictions (N, K), given features (N, D)."""
-    propagated = propagated_labels(features, predictions, NEIGHBOURS)
-    ratio = SelfTrainingOptions().propagation_class_ratio
+
+    def spread(start: Tensor) -> Tensor:
+        return propagated_labels(features, start, SelfTrainingOptions().propagation_neighbours)
+
+    equal = torch.full_like(predictions[0], 1 / predictions.shape[1])
+    expected, ratio = expected_shares(predictions), SelfTrainingOptions().propagation_class_ratio
     ways = {
         "predictions": predictions,
-        "propagated": propagated,
-        "balanced, propagated": propagated_labels(features, balanced(predictions, 1.0), NEIGHBOURS),
-        "balanced by the ratio, propagated": propagated_labels(
-            features, balanced(predictions, ratio), NEIGHBOURS
-        ),
-        "propagated, balanced": balanced(propagated, 1.0),
+        "propagated": spread(predictions),
+        "balanced, propagated": spread(balanced(predictions, equal, 1.0)),
+        "near expected shares": spread(balanced(predictions, expected, ratio)),
+        "propagated, balanced": balanced(spread(predictions), equal, 1.0),
     }
     return {way: 100 * float((p.argmax(1) == labels).float().mean()) for way, p in ways.items()}
 

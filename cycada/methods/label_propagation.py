@@ -16,6 +16,8 @@ ITERATIONS = 20
 """Steps towards the fixed point; what is left of the start is `SPREAD` to this power."""
 SPREAD = 0.9
 """How much of an image's label comes from its neighbours in one step: alpha of Zhou et al. 2003."""
+OVERCONFIDENCE = 2.0
+"""How many times as high as its uncertainty a network's error rate may be in a domain without labels."""
 BALANCING_ITERATIONS = 200
 """Largest number of steps towards the factors of the classes."""
 BALANCING_TOLERANCE = 1e-5
@@ -83,32 +85,52 @@ def neighbour_graph(features: Tensor, neighbours: int) -> Tensor:
     return torch.sparse_coo_tensor(edges, weights, (count, count), check_invariants=False).coalesce()
 
 
-def balanced(probabilities: Tensor, ratio: float) -> Tensor:
-    """Keep the share of every class among predictions near that of equally frequent classes.
+def expected_shares(probabilities: Tensor) -> Tensor:
+    """Estimate from predictions how frequent the classes are.
 
-    The columns are scaled by a factor for each class, and every row sums to 1 again: optimal transport whose
-    second marginal lies in a range (Chizat et al. 2018, "Scaling algorithms for unbalanced optimal transport
-    problems", section 5.2). Classes whose shares are in the range have the factor 1.
-
-    A class that a network takes for another gets some of its images back, and then its neighbours. Classes
-    that are indeed not equally frequent, within the range, stay as they are.
+    Shares that are predicted with a few errors are nearly right; with many errors they say little, and equal
+    ones are the better guess. The predicted shares are moved towards equal ones by as many images as may be
+    taken for those of another class: `OVERCONFIDENCE` times the mean of 1 minus the largest probability.
 
     Args:
         probabilities: (N, K), each row summing to 1.
-        ratio: r >= 1. A class's share is kept between 1/(K r) and r/K; with 1 all classes become equally
-            frequent.
+
+    Returns:
+        (K,), summing to 1.
+    """
+    shares = probabilities.float().mean(0)
+    equal = torch.full_like(shares, 1 / len(shares))
+    distance = (shares - equal).abs().sum() / 2  # total variation: the share of the images to move
+    wrong = OVERCONFIDENCE * (1 - probabilities.float().amax(1).mean())
+    moved = wrong / distance.clamp_min(torch.finfo(shares.dtype).tiny)
+    return torch.lerp(shares, equal, moved.clamp(max=1))
+
+
+def balanced(probabilities: Tensor, shares: Tensor, ratio: float) -> Tensor:
+    """Keep the share of every class among predictions near an expected one.
+
+    The columns are scaled by a factor for each class, and every row sums to 1 again: optimal transport whose
+    second marginal lies in a range (Chizat et al. 2018, "Scaling algorithms for unbalanced optimal transport
+    problems", section 5.2). Where all shares are in the range, nothing is changed.
+
+    A class that a network takes for another gets some of its images back, and then its neighbours.
+
+    Args:
+        probabilities: (N, K), each row summing to 1.
+        shares: (K,), the expected shares, summing to 1.
+        ratio: r >= 1. A class's share is kept between 1/r and r times the expected one.
 
     Returns:
         (N, K) in float32, each row summing to 1, through which no gradient flows.
     """
     with torch.no_grad(), torch.autocast(probabilities.device.type, enabled=False):
         start = probabilities.float()
-        tiny, classes = torch.finfo(start.dtype).tiny, start.shape[1]
-        factor = one = start.new_ones(classes)
+        tiny = torch.finfo(start.dtype).tiny
+        factor = one = torch.ones_like(shares)
         for _ in range(BALANCING_ITERATIONS):
             row = (start * factor).sum(1, keepdim=True).clamp_min(tiny)
             share = (start / row).mean(0).clamp_min(tiny)  # of each class, without its own factor
-            before, factor = factor, one.clamp(1 / (classes * ratio * share), ratio / (classes * share))
+            before, factor = factor, one.clamp(shares / ratio / share, shares * ratio / share)
             if torch.allclose(before, factor, rtol=BALANCING_TOLERANCE, atol=0):
                 break
         scaled = start * factor

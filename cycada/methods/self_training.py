@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import count
 from typing import Annotated, Any, Literal, Self
 
 import torch
@@ -25,9 +24,12 @@ from cycada.data import Augment, classmix_mask, mask_patches
 from cycada.methods.base import Method, PhaseSpec, methods
 from cycada.methods.batch_statistics import batch_statistics
 from cycada.methods.cycada import StatisticsOptions, TaskOptions, TranslatedTensors
-from cycada.methods.label_propagation import balanced, propagated_labels
+from cycada.methods.label_propagation import balanced, expected_shares, propagated_labels
 from cycada.methods.roles import FEATURE_QUEUE
 from cycada.methods.step_tensors import option
+
+SETTLING_IMAGES = 2048
+"""Number of target training images by which the expected shares of the classes are settled."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,9 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
         propagation_neighbours: The number of nearest neighbours of each image in that graph.
         propagation_queue: How many earlier target images are in it.
         propagation_class_ratio: r >= 1: before they are propagated, predictions are moved so that the share
-            of each of the K classes lies between 1/(K r) and r/K (see `balanced`). With 1 all classes become
-            equally frequent; with as large a number as 1000 nothing is moved.
+            of each class lies between 1/r and r times the expected one (see `balanced`). The expected shares
+            are settled before the first step (see `expected_shares`). With as large a number as 1000 nothing
+            is moved.
     """
 
     rotate: Angle = option(15.0, segmentation_default=0.0, image_labels_only=True)
@@ -79,7 +82,7 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
     propagation: Share = option(0.0, image_labels_only=True, omit_default_from_id=True)
     propagation_neighbours: Neighbours = option(5, image_labels_only=True, omit_default_from_id=True)
     propagation_queue: QueueSize = option(1024, image_labels_only=True, omit_default_from_id=True)
-    propagation_class_ratio: Ratio = option(1.5, image_labels_only=True, omit_default_from_id=True)
+    propagation_class_ratio: Ratio = option(1.1, image_labels_only=True, omit_default_from_id=True)
 
     def unused_roles(self) -> frozenset[str]:
         """Return the queue of earlier features where no label is propagated."""
@@ -179,14 +182,16 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
 
     @cached_property
     def balanced_probabilities(self) -> Tensor:
-        """The same, with no class much rarer or more frequent than others, (N + M, K)."""
-        return balanced(self.queued_probabilities, self.options.propagation_class_ratio)
+        """The same, with the share of every class near the expected one, (N + M, K)."""
+        ratio = self.options.propagation_class_ratio
+        return balanced(self.queued_probabilities, self.nets.pool_features.shares, ratio)
 
     @classmethod
     def before_first_step(cls, options: SelfTrainingOptionsT, tensors_of: Callable[[int], Self]) -> None:
-        """Fill the queue of features, if labels are propagated.
+        """Settle the expected shares of the classes and fill the queue of features, if labels are propagated.
 
-        The shares of the classes in a single batch say little, and few images have near neighbours in it.
+        The networks with which the stage begins decide, since what the teacher learns from its own labels
+        must not decide about them: a class that gets lost on the way would be taken for a rare one.
 
         Args:
             options: The stage's options.
@@ -194,11 +199,13 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
         """
         if not options.propagation:
             return
-        for number in count():
-            tensors = tensors_of(number)
-            if tensors.nets.pool_features.is_full:
-                break
+        seen: list[Tensor] = []
+        while not seen or sum(map(len, seen)) < max(SETTLING_IMAGES, options.propagation_queue):
+            tensors = tensors_of(len(seen))
             _ = tensors.queued_outputs
+            seen.append(tensors.queued_probabilities[: len(tensors.real_t)])
+        shares = tensors.average(expected_shares(torch.cat(seen)))
+        tensors.nets.pool_features.shares.copy_(shares)
 
     @cached_property
     def classmix_mask(self) -> Tensor:

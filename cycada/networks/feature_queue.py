@@ -14,17 +14,22 @@ class FeatureQueue(Store):
     Args:
         size: The number of stored vectors; with 0 nothing is stored.
         width: The number of values of a vector.
+        classes: K, the number of classes.
 
     Attributes:
         rows: (size, width), the stored vectors.
+        shares: (K,), how frequent the classes are expected to be among the images of the vectors; equal ones
+            at first. They are kept here because a checkpoint has to hold them.
     """
 
     rows: Tensor
+    shares: Tensor
 
-    def __init__(self, size: int, width: int) -> None:
+    def __init__(self, size: int, width: int, classes: int) -> None:
         super().__init__()
         self.size = size
         self.register_buffer("rows", torch.zeros(size, width))
+        self.register_buffer("shares", torch.full((classes,), 1 / classes))
 
     @property
     def is_full(self) -> bool:

@@ -109,16 +109,18 @@ def build_networks(
     for role in plan.pools:
         # as above, mypy does not know that `width` is an int
         width = int(roles["f_t"].width) if role == FEATURE_QUEUE else 0  # type: ignore[arg-type]
-        roles[role] = _store(plan, role, (channels[role], *window), width + classes)
+        roles[role] = _store(plan, role, (channels[role], *window), width, classes)
     nets = Networks(roles).to(device.torch_device)
     device.broadcast(nets.children())
     return nets
 
 
-def _store(plan: StagePlan, role: str, image_shape: tuple[int, int, int], row_width: int) -> nn.Module:
+def _store(
+    plan: StagePlan, role: str, image_shape: tuple[int, int, int], width: int, classes: int
+) -> nn.Module:
     """Return the store of earlier images or feature vectors for a role."""
     if role == FEATURE_QUEUE:
-        return FeatureQueue(plan.options.propagation_queue, row_width)
+        return FeatureQueue(plan.options.propagation_queue, width + classes, classes)
     return ImagePool(plan.options.pool, image_shape)
 
 

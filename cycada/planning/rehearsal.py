@@ -143,7 +143,7 @@ class _Rehearsal:
     def _empty(self, store: nn.Module) -> nn.Module:
         """Return what stands for a store in a rehearsal: it stores nothing and takes no memory."""
         if isinstance(store, FeatureQueue):
-            return FeatureQueue(0, store.rows.shape[1]).to(self.device.torch_device)
+            return FeatureQueue(0, store.rows.shape[1], len(store.shares)).to(self.device.torch_device)
         return nn.Identity()
 
     @contextmanager

@@ -10,6 +10,7 @@ from cycada.methods.label_propagation import (
     SHARPNESS,
     SPREAD,
     balanced,
+    expected_shares,
     neighbour_graph,
     propagated_labels,
 )
@@ -38,6 +39,10 @@ def naive_graph(features, neighbours):
             for i in range(n)
         ]
     ).nan_to_num(0, 0, 0)
+
+
+def equal(classes):
+    return torch.full((classes,), 1 / classes)
 
 
 def drawn(n=24, classes=3, seed=0):
@@ -79,7 +84,7 @@ def test_few_images_and_images_that_are_alike_give_probabilities(neighbours):
     alike = torch.ones(4, 3)
     start = torch.tensor([[0.7, 0.3]] * 4)
     for features, given in ((alike, start), (alike[:2], start[:2]), (alike[:1], start[:1])):
-        labels = propagated_labels(features, balanced(given, 1.2), neighbours)
+        labels = propagated_labels(features, balanced(given, equal(2), 1.2), neighbours)
         assert torch.isfinite(labels).all()
         assert torch.allclose(labels.sum(1), torch.ones(len(given)))
 
@@ -93,8 +98,11 @@ def test_neighbours_give_back_what_balancing_takes_from_a_more_frequent_class():
     )
     start = torch.tensor([[0.99, 0.01]] * 60 + [[0.01, 0.99]] * 20)
     start[:60:3] = torch.tensor([0.6, 0.4])
-    assert (balanced(start, 1.0)[:60].argmax(1) == 1).sum() == 20
-    assert propagated_labels(clusters, balanced(start, 1.0), 5).argmax(1).tolist() == [0] * 60 + [1] * 20
+    assert (balanced(start, equal(2), 1.0)[:60].argmax(1) == 1).sum() == 20
+    assert (
+        propagated_labels(clusters, balanced(start, equal(2), 1.0), 5).argmax(1).tolist()
+        == [0] * 60 + [1] * 20
+    )
 
 
 def test_a_cluster_that_is_called_by_the_name_of_another_class_gets_its_own():
@@ -103,35 +111,58 @@ def test_a_cluster_that_is_called_by_the_name_of_another_class_gets_its_own():
     clusters = torch.cat([torch.randn(20, 4, generator=generator) * 0.1 + c for c in torch.eye(4)[:3]])
     start = torch.tensor([[0.96, 0.02, 0.02]] * 20 + [[0.02, 0.96, 0.02]] * 20 + [[0.02, 0.6, 0.38]] * 20)
     assert propagated_labels(clusters, start, 5).argmax(1)[40:].tolist() == [1] * 20
-    assert propagated_labels(clusters, balanced(start, 1.0), 5).argmax(1)[40:].tolist() == [2] * 20
+    assert propagated_labels(clusters, balanced(start, equal(3), 1.0), 5).argmax(1)[40:].tolist() == [2] * 20
 
 
 @pytest.mark.parametrize("ratio", [1.0, 1.2, 1.5, 3.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_the_shares_of_the_classes_lie_in_the_range_and_no_factor_is_without_need(ratio, seed):
+@pytest.mark.parametrize("shares", [[0.2] * 5, [0.4, 0.1, 0.2, 0.25, 0.05]])
+def test_shares_lie_in_the_range_and_no_factor_is_without_need(ratio, seed, shares):
     """The conditions of Karush, Kuhn and Tucker for the nearest predictions, in KL divergence."""
     _, start = drawn(300, 5, seed)
     start = (8 * start * torch.tensor([3.0, 2.0, 1.0, 1.0, 0.2])).softmax(1)
-    moved = balanced(start, ratio)
+    expected = torch.tensor(shares)
+    moved = balanced(start, expected, ratio)
     torch.testing.assert_close(moved.sum(1), torch.ones(300))
-    share = moved.mean(0)
-    assert (share >= 1 / (5 * ratio) - 1e-3).all()
-    assert (share <= ratio / 5 + 1e-3).all()
+    share, most, least = moved.mean(0), expected * ratio, expected / ratio
+    assert (share >= least - 1e-3).all()
+    assert (share <= most + 1e-3).all()
     factor = moved / start  # of a class, times that of an image
     factor = factor / factor[:, :1]
     torch.testing.assert_close(factor, factor[:1].expand(300, 5), rtol=1e-3, atol=1e-4)
-    inside = (share > 1 / (5 * ratio) + 1e-3) & (share < ratio / 5 - 1e-3)
+    inside = (share > least + 1e-3) & (share < most - 1e-3)
     if inside.any():
         factor = factor[0] / factor[0, inside.nonzero()[0, 0]]
         torch.testing.assert_close(factor[inside], torch.ones(int(inside.sum())), rtol=1e-3, atol=1e-4)
-        assert (factor[share >= ratio / 5 - 1e-3] <= 1.001).all()
-        assert (factor[share <= 1 / (5 * ratio) + 1e-3] >= 0.999).all()
+        assert (factor[share >= most - 1e-3] <= 1.001).all()
+        assert (factor[share <= least + 1e-3] >= 0.999).all()
+
+
+def test_shares_are_expected_as_predicted_where_the_predictions_are_sure():
+    start = torch.eye(3)[torch.tensor([0] * 6 + [1] * 3 + [2])]
+    torch.testing.assert_close(expected_shares(start), torch.tensor([0.6, 0.3, 0.1]))
+
+
+def test_equal_shares_are_expected_where_the_predictions_say_little():
+    start = torch.tensor([[0.7, 0.2, 0.1]] * 20)
+    torch.testing.assert_close(expected_shares(start), equal(3))
+
+
+def test_expected_shares_move_by_twice_the_uncertainty():
+    """Of 100 images, 68 and 32 are predicted with a probability of 0.96."""
+    start = torch.tensor([[0.96, 0.04]] * 68 + [[0.04, 0.96]] * 32)
+    predicted = 0.68 * 0.96 + 0.32 * 0.04
+    torch.testing.assert_close(expected_shares(start), torch.tensor([predicted - 0.08, 1 - predicted + 0.08]))
+
+
+def test_equal_predicted_shares_stay_equal():
+    torch.testing.assert_close(expected_shares(torch.full((7, 4), 0.25)), equal(4))
 
 
 def test_shares_within_the_range_are_left_alone():
     _, start = drawn(200, 4)
     assert ((start.mean(0) > 0.25 / 1.5) & (start.mean(0) < 0.25 * 1.5)).all()
-    torch.testing.assert_close(balanced(start, 1.5), start)
+    torch.testing.assert_close(balanced(start, equal(4), 1.5), start)
 
 
 def test_a_class_that_is_taken_for_another_is_not_lost():
@@ -140,7 +171,7 @@ def test_a_class_that_is_taken_for_another_is_not_lost():
     clusters = torch.cat([torch.randn(40, 4, generator=generator) * 0.1 + c for c in torch.eye(4)[:3]])
     start = torch.tensor([[0.96, 0.02, 0.02]] * 40 + [[0.02, 0.96, 0.02]] * 40 + [[0.02, 0.75, 0.23]] * 40)
     assert propagated_labels(clusters, start, 5).argmax(1)[80:].tolist() == [1] * 40
-    labels = propagated_labels(clusters, balanced(start, 1.2), 5).argmax(1)
+    labels = propagated_labels(clusters, balanced(start, equal(3), 1.2), 5).argmax(1)
     assert labels.tolist() == [0] * 40 + [1] * 40 + [2] * 40
 
 
@@ -153,12 +184,12 @@ def test_classes_of_unequal_frequency_keep_their_images():
     )
     truth = torch.arange(3).repeat_interleave(torch.tensor(sizes))
     start = 0.97 * torch.eye(3)[truth] + 0.01
-    assert torch.equal(propagated_labels(clusters, balanced(start, 1.5), 5).argmax(1), truth)
+    assert torch.equal(propagated_labels(clusters, balanced(start, equal(3), 1.5), 5).argmax(1), truth)
 
 
 @pytest.mark.parametrize("ratio", [1.0, 1.5])
 def test_a_class_that_no_image_has_gives_finite_numbers(ratio):
     start = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]] * 8)
-    moved = balanced(start, ratio)
+    moved = balanced(start, equal(3), ratio)
     assert moved.isfinite().all()
     torch.testing.assert_close(moved.sum(1), torch.ones(16))

@@ -8,7 +8,8 @@ from helpers.experiments import DRAWN, method_stages, tiny_config
 from helpers.training import bytes_of, same, training
 
 from cycada.core.errors import CycadaError
-from cycada.methods.label_propagation import balanced, propagated_labels
+from cycada.methods import label_propagation, self_training
+from cycada.methods.label_propagation import balanced, expected_shares, propagated_labels
 from cycada.methods.self_training import SelfTrainingOptions, SelfTrainingTensors
 from cycada.planning.idle import find_idle_settings
 from cycada.planning.plan import plan
@@ -77,30 +78,46 @@ def test_the_teachers_labels_are_propagated_over_this_and_earlier_batches():
         losses=LOSSES,
     )
     stage.nets.eval()
+    shares = torch.arange(1.0, 1 + len(stage.nets.pool_features.shares))
+    stage.nets.pool_features.shares.copy_(shares := shares / shares.sum())
     outputs = []
     for step in range(3):
         tensors = SelfTrainingTensors(stage.nets, stage.batch(step), stage.options)
         outputs.append(outputs_of_the_teacher(stage, step))
         features, probabilities = joined(outputs)
-        labels = propagated_labels(features, balanced(probabilities, 1.1), 3)
+        labels = propagated_labels(features, balanced(probabilities, shares, 1.1), 3)
         expected = torch.lerp(outputs[-1][1], labels[: len(tensors.real_t)], 0.75)
         torch.testing.assert_close(tensors.teacher_logits_real_t.softmax(1), expected)
         assert not tensors.teacher_logits_real_t.requires_grad
 
 
-def test_the_queue_is_filled_before_the_first_step_and_not_when_a_stage_is_resumed():
+def test_before_the_first_step_the_queue_is_filled_and_the_expected_shares_are_settled(monkeypatch):
     batch = training("self_training", losses=LOSSES).target.batch
+    monkeypatch.setattr(self_training, "SETTLING_IMAGES", 4 * batch)
+    monkeypatch.setattr(
+        label_propagation, "OVERCONFIDENCE", 0.0
+    )  # else an untrained network expects equal ones
     options = {"propagation": 1, "propagation_queue": 3 * batch - 1}
     stage = training("self_training", options=options, losses=LOSSES, steps=5)
-    expected = torch.cat(joined([outputs_of_the_teacher(stage, 5 + number) for number in range(3)]), 1)
+    features, probabilities = joined([outputs_of_the_teacher(stage, 5 + number) for number in range(4)])
     prepare(stage)
     queue = stage.nets.pool_features
     assert queue.is_full
-    torch.testing.assert_close(queue.rows, expected[: 3 * batch - 1])
-    resumed = training("self_training", options=options, losses=LOSSES, steps=5)
-    resumed.step = 4
-    list(train(resumed))
-    assert int(resumed.nets.pool_features.filled) == batch
+    torch.testing.assert_close(queue.rows, torch.cat([features, probabilities], 1)[: 3 * batch - 1])
+    torch.testing.assert_close(queue.shares, expected_shares(probabilities))
+    before = queue.shares.clone()
+    assert not torch.allclose(before, torch.full_like(before, 1 / len(before)))
+    list(train(stage))
+    assert not torch.equal(queue.shares, torch.full_like(before, 1 / len(before)))
+
+
+def test_nothing_is_settled_again_when_a_stage_is_resumed():
+    stage = training("self_training", options={"propagation": 1}, losses=LOSSES, steps=5)
+    stage.step = 4
+    shares = stage.nets.pool_features.shares.clone()
+    list(train(stage))
+    assert torch.equal(stage.nets.pool_features.shares, shares)
+    assert int(stage.nets.pool_features.filled) == stage.target.batch
 
 
 def test_only_stores_change_before_the_first_step():

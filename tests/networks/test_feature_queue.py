@@ -8,7 +8,7 @@ from cycada.networks import FeatureQueue
 
 
 def test_the_newest_come_first_and_the_oldest_leave():
-    queue = FeatureQueue(3, 2)
+    queue = FeatureQueue(3, 2, 2)
     a, b = torch.arange(4.0).view(2, 2), torch.arange(4.0, 8.0).view(2, 2)
     assert torch.equal(queue(a), a)
     assert torch.equal(queue(b), torch.cat([b, a]))
@@ -17,13 +17,13 @@ def test_the_newest_come_first_and_the_oldest_leave():
 
 
 def test_a_queue_of_size_0_keeps_nothing():
-    queue = FeatureQueue(0, 2)
+    queue = FeatureQueue(0, 2, 2)
     for _ in range(2):
         assert torch.equal(queue(torch.ones(2, 2)), torch.ones(2, 2))
 
 
 def test_a_restored_queue_goes_on_as_the_first():
-    first, second = FeatureQueue(5, 4), FeatureQueue(5, 4)
+    first, second = FeatureQueue(5, 4, 2), FeatureQueue(5, 4, 2)
     for step in range(3):
         first(torch.full((2, 4), float(step)))
     second.load_state_dict(first.state_dict())
@@ -32,5 +32,5 @@ def test_a_restored_queue_goes_on_as_the_first():
 
 
 def test_it_keeps_no_graph():
-    queue = FeatureQueue(2, 2)
+    queue = FeatureQueue(2, 2, 2)
     assert not queue(torch.ones(2, 2, requires_grad=True)).requires_grad
