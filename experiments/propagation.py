@@ -3,9 +3,8 @@
     python -m experiments.propagation RUN [--results results] [--rare 1 0.5 0.2 0.05] [--out FILE]
 
 The classifier of RUN predicts test images of the target, of which every second class is thinned out to the
-given fractions. Their accuracy is printed as they are, propagated, made equally frequent before they are
-propagated, kept near the expected shares before, as in self-training, and made equally frequent afterwards.
-It uses the target's labels, to understand, not to choose.
+given fractions. Their accuracy is printed as predicted, propagated, balanced before and after that, and kept
+near the expected shares as in self-training. It uses the target's labels, to understand, not to choose.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -31,12 +31,9 @@ COUNT = 1088  # a batch of 64 and a queue of 1,024
 
 def measure(features: Tensor, predictions: Tensor, labels: Tensor) -> dict[str, float]:
     """Return the accuracy in % of each way to propagate predictions (N, K), given features (N, D)."""
-
-    def spread(start: Tensor) -> Tensor:
-        return propagated_labels(features, start, SelfTrainingOptions().propagation_neighbours)
-
-    equal = torch.full_like(predictions[0], 1 / predictions.shape[1])
-    expected, ratio = expected_shares(predictions), SelfTrainingOptions().propagation_class_ratio
+    options, expected = SelfTrainingOptions(), expected_shares(predictions)
+    spread = partial(propagated_labels, features, neighbours=options.propagation_neighbours)
+    equal, ratio = torch.full_like(expected, 1 / len(expected)), options.propagation_class_ratio
     ways = {
         "predictions": predictions,
         "propagated": spread(predictions),

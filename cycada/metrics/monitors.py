@@ -88,9 +88,9 @@ def feature_gate_rate(feature_gate: Tensor) -> Tensor:
 
 @monitors("propagation_shift")
 def propagation_shift(queued_probabilities: Tensor, balanced_probabilities: Tensor) -> Tensor:
-    """Return the share of the teacher's predictions that balancing moves to another class.
+    """Return the share of predictions that balancing moves.
 
-    It is the total variation distance between the shares of the classes before and after, in [0, 1]. It is 0
+    The teacher's predictions are balanced before they are propagated. It is the total variation distance between the shares of the classes before and after, in [0, 1]. It is 0
     where each class is about as frequent as any other.
 
     Args:
