@@ -2,9 +2,9 @@
 
     python -m experiments.propagation RUN [--results results] [--rare 1 0.5 0.2 0.05] [--out FILE]
 
-The classifier of RUN predicts test images of the target, of which every second class is thinned out to the
-given fractions. Their accuracy is printed as predicted, propagated, balanced before and after that, and kept
-near the expected shares as in self-training. It uses the target's labels, to understand, not to choose.
+The classifier of RUN predicts test images of the target, of which every second class is thinned out. Their
+accuracy is printed as predicted, propagated, balanced before and after that, and kept near expected shares as
+in self-training. It uses the target's labels, to understand, not to choose.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from cycada.cli.entry import run_command
+from cycada.data import to_float
 from cycada.inference.loading import predictor_of
 from cycada.methods.label_propagation import balanced, expected_shares, propagated_labels
 from cycada.methods.self_training import SelfTrainingOptions
@@ -56,25 +57,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     folder = find_stage(options.run, options.results, "f_t")
     config, stage = load_stage(folder)
-    predictor = predictor_of(folder, config, stage, device := Device(torch.device("cpu")))
+    net = predictor_of(folder, config, stage, device := Device(torch.device("cpu"))).net.eval()
     examples = load_datasets(config, [stage], device).target["test"]
-    drawn = torch.Generator().manual_seed(0)
-    rows = torch.randperm(len(examples), generator=drawn)[:COUNT]
-    found, labels = {}, examples.image_labels
-    assert labels is not None
+    drawn, found = torch.Generator().manual_seed(0), {}
+    pixels, labels = examples.take(torch.randperm(len(examples), generator=drawn)[:COUNT].tolist())
+    assert isinstance(labels, Tensor)
     for fraction in options.rare:
-        shares = torch.where(labels[rows] % 2 == 0, 1.0, fraction)
-        kept = rows[torch.rand(len(rows), generator=drawn) < shares]
-        images = torch.stack([examples.read(int(i)).image for i in kept]) / 127.5 - 1
+        kept = torch.rand(len(labels), generator=drawn) < torch.where(labels % 2 == 0, 1.0, fraction)
         with torch.no_grad():
-            outputs = [predictor.net.eval()(batch) for batch in images.split(128)]
+            outputs = [net(batch) for batch in to_float(pixels[kept]).split(128)]
         logits, features = (torch.cat([getattr(o, x) for o in outputs]) for x in ("logits", "features"))
         found[str(fraction)] = measure(features, logits.softmax(1), labels[kept])
         print(fraction, *(f"{way} {value:.1f}" for way, value in found[str(fraction)].items()), sep="; ")
     if options.out:
+        pair = f"{config.data.source.name} -> {config.data.target.name}"
         about = {"command": f"python -m experiments.propagation {folder.path.name}", "stage": stage.name}
-        about |= {"pair": f"{config.data.source.name} -> {config.data.target.name}"}
-        options.out.write_text(json.dumps(about | {"target_accuracy": found}, indent=1) + "\n")
+        options.out.write_text(json.dumps({**about, "pair": pair, "target_accuracy": found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

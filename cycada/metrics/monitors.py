@@ -90,8 +90,8 @@ def feature_gate_rate(feature_gate: Tensor) -> Tensor:
 def propagation_shift(queued_probabilities: Tensor, balanced_probabilities: Tensor) -> Tensor:
     """Return the share of predictions that balancing moves.
 
-    The teacher's predictions are balanced before they are propagated. It is the total variation distance between the shares of the classes before and after, in [0, 1]. It is 0
-    where each class is about as frequent as any other.
+    The teacher's predictions are balanced before they are propagated. It is the total variation distance
+    between the shares of the classes before and after, in [0, 1], and 0 where all are near the expected ones.
 
     Args:
         queued_probabilities: (N, K), the predictions.
