@@ -31,6 +31,15 @@ class FeatureQueue(Store):
         self.register_buffer("rows", torch.zeros(size, width))
         self.register_buffer("shares", torch.full((classes,), 1 / classes))
 
+    def limit(self, size: int) -> None:
+        """Store at most so many vectors; those that are stored already must be fewer.
+
+        Args:
+            size: The largest number of vectors.
+        """
+        if size < self.size:
+            self.size, self.rows = size, self.rows[:size].clone()
+
     @property
     def is_full(self) -> bool:
         """Whether every place is taken."""

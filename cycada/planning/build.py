@@ -9,7 +9,7 @@ from torch import nn
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError
 from cycada.data import Augment, BatchStream, ImageSet, StreamSettings
-from cycada.methods import TEACHER
+from cycada.methods import FEATURE_QUEUE, TEACHER
 from cycada.networks import Frozen, kind_of
 from cycada.planning.auto_compile import COMPILED_KINDS
 from cycada.planning.datasets import Datasets, build_domain, check_same_classes, load_datasets
@@ -79,6 +79,8 @@ def build_training(
     sizes = config.loads(stage)
     source = training_source(plan, datasets).resized_to(sizes[plan.method.supervision])
     nets = build_networks(config, plan, len(datasets.classes), device, starts)
+    if FEATURE_QUEUE in nets:
+        nets.pool_features.limit(max(0, len(datasets.target["train"]) - stage.batch * device.world))
     once, paired = stage.translate == "once", plan.asks_for("pair_t") is not None
     if once:
         assert translate_once

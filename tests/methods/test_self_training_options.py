@@ -120,6 +120,14 @@ def test_nothing_is_settled_again_when_a_stage_is_resumed():
     assert int(stage.nets.pool_features.filled) == stage.target.batch
 
 
+def test_no_image_of_a_small_set_is_its_own_neighbour():
+    """Copies from earlier epochs would be the nearest of all."""
+    stage = training("self_training", options={"propagation": 1, "propagation_queue": 5000}, losses=LOSSES)
+    images = len(stage.target.examples.images)
+    assert images < 5000
+    assert stage.nets.pool_features.size == images - stage.target.batch
+
+
 def test_only_stores_change_before_the_first_step():
     stage = training("dual_path", options={"propagation": 1, "propagation_queue": 20}, losses=LOSSES)
     before = {role: bytes_of(net) for role, net in stage.nets.named_children() if role != "pool_features"}

@@ -7,6 +7,18 @@ import torch
 from cycada.networks import FeatureQueue
 
 
+def test_a_limited_queue_stores_fewer():
+    queue = FeatureQueue(5, 2, 2)
+    queue.limit(7)
+    assert queue.size == 5
+    queue.limit(2)
+    assert queue.rows.shape == (2, 2)
+    assert len(queue(torch.ones(4, 2))) == 4
+    assert queue.is_full
+    assert len(queue(torch.ones(1, 2))) == 3
+    assert queue.state_dict()["rows"].shape == (2, 2)
+
+
 def test_the_newest_come_first_and_the_oldest_leave():
     queue = FeatureQueue(3, 2, 2)
     a, b = torch.arange(4.0).view(2, 2), torch.arange(4.0, 8.0).view(2, 2)
