@@ -15,6 +15,7 @@ SHORT = (
     "stages.pixel=null",
     "stages.task=null",
     "stages.feature=null",
+    "stages.self=null",
     "stages.source.steps=2",
     "tracking.kind=none",
     "data.source={name: rendered_digits, train: 64, test: 32}",
