@@ -3,8 +3,8 @@
     python -m experiments.propagation RUN [--results results] [--rare 1 0.5 0.2 0.05] [--out FILE]
 
 The classifier of RUN predicts test images of the target, of which every second class is thinned out. Their
-accuracy is printed as predicted, propagated, balanced before and after that, and kept near expected shares as
-in self-training. It uses the target's labels, to understand, not to choose.
+accuracy is printed as predicted, propagated, balanced before that, and kept near expected shares as in
+self-training, with what decides about those shares. The labels serve to understand, not to choose.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor
 from cycada.cli.entry import run_command
 from cycada.data import to_float
 from cycada.inference.loading import predictor_of
-from cycada.methods.label_propagation import balanced, expected_shares, propagated_labels
+from cycada.methods.label_propagation import balanced, doubt, expected_shares, propagated_labels
 from cycada.methods.self_training import SelfTrainingOptions
 from cycada.planning.datasets import load_datasets
 from cycada.runs.reuse import find_stage, load_stage
@@ -31,7 +31,7 @@ COUNT = 1088  # a batch of 64 and a queue of 1,024
 
 
 def measure(features: Tensor, predictions: Tensor, labels: Tensor) -> dict[str, float]:
-    """Return the accuracy in % of each way to propagate predictions (N, K), given features (N, D)."""
+    """Return in % how accurate each way to propagate predictions (N, K) is, and what decides about it."""
     options, expected = SelfTrainingOptions(), expected_shares(predictions)
     spread = partial(propagated_labels, features, neighbours=options.propagation_neighbours)
     equal, ratio = torch.full_like(expected, 1 / len(expected)), options.propagation_class_ratio
@@ -40,16 +40,15 @@ def measure(features: Tensor, predictions: Tensor, labels: Tensor) -> dict[str, 
         "propagated": spread(predictions),
         "balanced, propagated": spread(balanced(predictions, equal, 1.0)),
         "near expected shares": spread(balanced(predictions, expected, ratio)),
-        "propagated, balanced": balanced(spread(predictions), equal, 1.0),
     }
-    return {way: 100 * float((p.argmax(1) == labels).float().mean()) for way, p in ways.items()}
+    right = {way: (p.argmax(1) == labels).float().mean() for way, p in ways.items()}
+    about = {"doubt": doubt(predictions), "distance": (predictions.mean(0) - equal).abs().sum() / 2}
+    return {name: 100 * float(value) for name, value in (right | about).items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and write a JSON file."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("run")
     parser.add_argument("--results", default="results")
     parser.add_argument("--rare", nargs="+", type=float, default=(1, 0.5, 0.2, 0.05))
@@ -71,8 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(fraction, *(f"{way} {value:.1f}" for way, value in found[str(fraction)].items()), sep="; ")
     if options.out:
         pair = f"{config.data.source.name} -> {config.data.target.name}"
-        about = {"command": f"python -m experiments.propagation {folder.path.name}", "stage": stage.name}
-        options.out.write_text(json.dumps({**about, "pair": pair, "target_accuracy": found}, indent=1) + "\n")
+        command = f"python -m experiments.propagation {folder.path.name}"
+        about = {"command": command, "stage": stage.name, "pair": pair, "percent": found}
+        options.out.write_text(json.dumps(about, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def parts(dataset: ImageSet, images: int, device: Device) -> Iterator[tuple[Tens
 
     Args:
         dataset: The images of a domain.
-        images: How many of the first images to read, in batches of `PART`. For segmentation it has no effect:
+        images: How many of the first images to read, `BATCH` at a time. For segmentation it has no effect:
             `ANALYSED_IMAGES` are read, one at a time.
         device: Where to put the tensors.
 

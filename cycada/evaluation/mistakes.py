@@ -16,7 +16,7 @@ from torch import Tensor
 from cycada.data import ImageSet, to_float
 from cycada.data.segmentation import Palette
 from cycada.evaluation.image_grids import answers, draw_grid, shrunk
-from cycada.evaluation.predict import probabilities
+from cycada.evaluation.predict import BATCH, probabilities
 from cycada.methods import Classify
 from cycada.metrics import scores
 from cycada.train.device import Device, Precision
@@ -25,8 +25,6 @@ IMAGES, IMAGES_WITH_MASKS = 24, 12
 """The largest number of mistakes that are kept: of images with labels, and of images with masks."""
 WIDEST = 256
 """The largest width of a kept image in pixels."""
-BATCH = 125
-"""The number of images with labels that are read at once."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from cycada.data import ImageSet, resize_mask, to_float
 from cycada.data.image_set import Task
 from cycada.data.segmentation import Palette
 from cycada.evaluation.mistakes import Mistakes, find_confident_mistakes, find_lowest_iou
-from cycada.evaluation.predict import count_pixels, max_batch, predictions, probabilities
+from cycada.evaluation.predict import BATCH, count_pixels, max_batch, predictions, probabilities
 from cycada.methods import Classify
 from cycada.metrics import confusion_matrix
 from cycada.train.device import Device, Precision
@@ -26,8 +26,6 @@ UNLABELLED_IMAGES = 20
 """The number of target training images, spread evenly, that these pixels are from."""
 ANALYSED_IMAGES = 50
 """The number of test images that are analysed in segmentation, spread evenly over a domain's test set."""
-PART = 125
-"""The number of images with labels in a batch that is analysed."""
 
 
 class TaskEvaluation(ABC):
@@ -158,8 +156,8 @@ class ClassificationEvaluation(TaskEvaluation):
     @override
     def parts(self, dataset: ImageSet, images: int, device: Device) -> Iterator[tuple[Tensor, Tensor | None]]:
         rows = dataset.sample_rows(images)
-        for start in range(0, len(rows), PART):
-            pixels, labels = dataset.take(rows[start : start + PART])
+        for start in range(0, len(rows), BATCH):
+            pixels, labels = dataset.take(rows[start : start + BATCH])
             assert labels is None or isinstance(labels, Tensor)
             yield (
                 to_float(pixels.to(device.torch_device)),

@@ -85,12 +85,24 @@ def neighbour_graph(features: Tensor, neighbours: int) -> Tensor:
     return torch.sparse_coo_tensor(edges, weights, (count, count), check_invariants=False).coalesce()
 
 
+def doubt(probabilities: Tensor) -> Tensor:
+    """Return how unsure predictions are: the mean over the images of 1 minus the largest probability.
+
+    Args:
+        probabilities: (N, K), each row summing to 1.
+
+    Returns:
+        A scalar in [0, 1 - 1 / K].
+    """
+    return 1 - probabilities.float().amax(1).mean()
+
+
 def expected_shares(probabilities: Tensor) -> Tensor:
     """Estimate from predictions how frequent the classes are.
 
     Shares that are predicted with a few errors are nearly right; with many errors they say little, and equal
     ones are the better guess. The predicted shares are moved towards equal ones by as many images as may be
-    taken for those of another class: `OVERCONFIDENCE` times the mean of 1 minus the largest probability.
+    taken for those of another class: `OVERCONFIDENCE` times the `doubt`.
 
     Args:
         probabilities: (N, K), each row summing to 1.
@@ -101,7 +113,7 @@ def expected_shares(probabilities: Tensor) -> Tensor:
     shares = probabilities.float().mean(0)
     equal = torch.full_like(shares, 1 / len(shares))
     distance = (shares - equal).abs().sum() / 2  # total variation: the share of the images to move
-    wrong = OVERCONFIDENCE * (1 - probabilities.float().amax(1).mean())
+    wrong = OVERCONFIDENCE * doubt(probabilities)
     moved = wrong / distance.clamp_min(torch.finfo(shares.dtype).tiny)
     return torch.lerp(shares, equal, moved.clamp(max=1))
 

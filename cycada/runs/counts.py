@@ -14,6 +14,7 @@ from cycada.data import ImageSet
 from cycada.data.doubts import NAMED, group_doubts, summarize_left_out
 from cycada.data.segmentation import evenly_spaced
 from cycada.data.shared_pictures import find_shared_pictures
+from cycada.methods import FEATURE_QUEUE
 from cycada.planning.build import Datasets
 from cycada.planning.stage_plan import StagePlan
 
@@ -61,6 +62,9 @@ def report_sets(
                 warnings += warn_of_unequal_classes(plans, examples, len(datasets.classes))
             for warning in warnings:
                 screen.warn(f"{name}: {warning}")
+            if (side, split) == ("target", "train"):
+                for line in _shortened_queues(plans, len(examples)):
+                    screen.info(f"{name}: {line}")
     warnings, remarks = find_shared_pictures(dict(_sets(datasets)))
     if config.data.source == config.data.target:
         warnings.append("data: source and target are the same, so that there is nothing to adapt to.")
@@ -209,6 +213,16 @@ def _repeated_in_batches(plans: Sequence[StagePlan], count: int, side: str) -> l
     return [
         f"a batch of {_named([plan.name for plan in large])} has {max(plan.stage.batch for plan in large)} "
         f"images and the set {count}, so that images stand in a batch several times. Lower the batch."
+    ]
+
+
+def _shortened_queues(plans: Sequence[StagePlan], count: int) -> list[str]:
+    """Return a line for every stage whose queue of features has more places than the target has images."""
+    queues = [(plan, plan.options.propagation_queue) for plan in plans if FEATURE_QUEUE in plan.pools]
+    return [
+        f"stages.{plan.name}.options.propagation_queue is {size}; labels are propagated over {count} images."
+        for plan, size in queues
+        if count < size + plan.stage.batch
     ]
 
 

@@ -241,8 +241,9 @@ def test_propagation_is_measured_on_classes_that_are_thinned_out(tmp_path, capsy
         [str(stage.folder), "--results", str(tmp_path / "results"), "--rare", "1", "0.2", "--out", str(out)]
     )
     found = json.loads(out.read_text())
-    assert set(found["target_accuracy"]) == {"1.0", "0.2"}
-    whole = found["target_accuracy"]["1.0"]
+    assert set(found["percent"]) == {"1.0", "0.2"}
+    whole = found["percent"]["1.0"]
     assert whole["predictions"] == pytest.approx(100 * stage.scores["target"]["accuracy"], abs=0.5)
-    assert len(whole) == 5
-    assert "; propagated, balanced " in capsys.readouterr().out
+    assert len(whole) == 6
+    assert 0 < whole["doubt"] <= 90
+    assert "; near expected shares " in capsys.readouterr().out

@@ -50,6 +50,25 @@ def test_a_batch_larger_than_a_set_is_warned_of(tmp_path):
     assert second.startswith("target train: a batch of b has 20 images and the set 12")
 
 
+def test_a_queue_of_features_larger_than_the_target_is_told(tmp_path):
+    class_folders(tmp_path)
+    teaching = {
+        "method": "self_training",
+        "batch": 4,
+        "ema": {"f_t": 0.9},
+        "losses": {"task_translated": 0, "task_source": 1},
+        "options": {"propagation": 1},
+    }
+    config = own(tmp_path, stages={"a": {"method": "source_only", "batch": 4}, "b": teaching})
+    screen = Heard()
+    report_sets(config, loaded(config), screen, plan(config))
+    told = "target train: stages.b.options.propagation_queue is 1024; labels are propagated over 12 images."
+    assert told in screen.said
+    teaching["options"]["propagation_queue"] = 8
+    report_sets(config, loaded(config), screen := Heard(), plan(own(tmp_path, stages={"b": teaching})))
+    assert not any("propagat" in line for line in screen.said)
+
+
 def warned_by_batches(config):
     screen = Heard()
     report_sets(config, loaded(config), screen, plan(config))
