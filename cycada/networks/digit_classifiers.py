@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 from cycada.core.bounds import Below1, Width
 from cycada.core.errors import CycadaError
 from cycada.core.types import Output
-from cycada.networks.blocks import init_xavier, to_channels_last
+from cycada.networks.blocks import init_xavier, norm_layer, to_channels_last
 from cycada.networks.registries import classifiers
 
 
@@ -125,13 +127,19 @@ def dtn(image_channels: int, classes: int, size: int, *, dropout: Below1 = 0.5) 
 
 @classifiers("convnet")
 def convnet(
-    image_channels: int, classes: int, *, channels: Width = 32, width: Width = 128, dropout: Below1 = 0.25
+    image_channels: int,
+    classes: int,
+    *,
+    channels: Width = 32,
+    width: Width = 128,
+    dropout: Below1 = 0.25,
+    norm: Literal["batch", "group"] = "batch",
 ) -> Classifier:
     """Build a small classifier that trains fast on a CPU.
 
     It is of this toolkit, not of a paper. Images (N, C, H, W) of at least 8 x 8 become `width` features and K
-    logits. Two pairs of 3 x 3 convolutions with batch normalisation are pooled by 2 each; a third convolution
-    is pooled to 2 x 2; a linear layer with batch normalisation gives the features. 206,954 parameters for 10
+    logits. Two pairs of 3 x 3 convolutions with normalisation are pooled by 2 each; a third convolution is
+    pooled to 2 x 2; a linear layer with batch normalisation gives the features. 206,954 parameters for 10
     classes and colour images, whatever their size.
 
     Args:
@@ -140,10 +148,13 @@ def convnet(
         channels: The number of maps of the first convolutions; the next ones have 2 and 4 times as many.
         width: D, the number of features.
         dropout: Rate of both dropout layers, in [0, 1).
+        norm: How the maps of the convolutions are normalised. `batch`: by the statistics of a batch, and in
+            another domain by those of the source. `group`: by those of the image itself, in 8 groups of
+            channels, whatever the domain; `channels` is a multiple of 8.
     """
 
     def conv(into: int, out: int) -> list[nn.Module]:
-        return [nn.Conv2d(into, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
+        return [nn.Conv2d(into, out, 3, padding=1, bias=False), norm_layer(norm, out), nn.ReLU()]
 
     c = channels
     encoder = nn.Sequential(

@@ -30,7 +30,7 @@ class PatchGan(nn.Module):
         channels: The number of maps of the first convolution; later ones have up to 8 times as many.
         layers: The number of convolutions besides the first or last two.
         strided: The number of convolutions of stride 2; `layers` where it is not given.
-        norm: The normalisation: `instance`, `batch` or `none`.
+        norm: The normalisation: `instance`, `batch`, `group` or `none`.
 
     Raises:
         CycadaError: An image of `size` pixels shrinks to nothing on the way.
@@ -87,7 +87,7 @@ class PixelGan(nn.Module):
     Args:
         image_channels: C, the number of image channels.
         channels: The number of maps of the first convolution; the second has twice as many.
-        norm: The normalisation: `instance`, `batch` or `none`.
+        norm: The normalisation: `instance`, `batch`, `group` or `none`.
     """
 
     def __init__(self, image_channels: int, *, channels: Width = 64, norm: Norm = "instance") -> None:

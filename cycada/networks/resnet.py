@@ -23,7 +23,7 @@ class ResidualBlock(nn.Module):
 
     Args:
         channels: The number of input and output channels.
-        norm: The normalisation: `instance`, `batch` or `none`.
+        norm: The normalisation: `instance`, `batch`, `group` or `none`.
         dropout: Rate of the dropout between the convolutions; 0 for none.
     """
 
@@ -78,7 +78,7 @@ class ResnetGenerator(nn.Module):
         blocks: The number of residual blocks: 9 in CycleGAN for 256 x 256, 6 for 128 x 128.
         downs: How often the size is halved. With 1, thin structures of small images stay sharp that would not
             survive a quarter of the size.
-        norm: The normalisation: `instance`, `batch` or `none`.
+        norm: The normalisation: `instance`, `batch`, `group` or `none`.
         dropout: Dropout rate within the residual blocks, in [0, 1).
         up: How the size is doubled: `transpose` as in CycleGAN, or `resize` against checkerboard patterns.
         checkpointing: Recompute the activations in the backward pass: less memory, about a third more time.

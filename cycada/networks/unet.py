@@ -32,7 +32,7 @@ class UnetGenerator(nn.Module):
         image_channels: C, the number of image channels.
         channels: The number of maps at half the size; deeper maps have up to 8 times as many.
         downs: How often the size is halved; 8 for 256 x 256 images.
-        norm: The normalisation: `instance`, `batch` or `none`.
+        norm: The normalisation: `instance`, `batch`, `group` or `none`.
         dropout: Dropout rate in the decoder, in [0, 1); 0.5 in the paper.
     """
 

@@ -590,3 +590,24 @@ def test_images_in_channels_last_are_the_same_images(shape, step):
     assert last.stride(1) == 1
     (gradient,) = torch.autograd.grad(last, x, torch.ones_like(last))
     assert torch.equal(gradient, torch.ones_like(x))
+
+
+def test_group_norm_makes_a_convnets_maps_independent_of_the_batch():
+    net = classifiers["convnet"](3, 10, channels=8, width=16, norm="group").train()
+    assert sum(isinstance(m, nn.GroupNorm) for m in net.modules()) == 5
+    maps = net.encoder[:15]  # without the linear layer's batch norm
+    images = torch.rand(6, 3, 16, 16) * 2 - 1
+    together, alone = maps(images), torch.cat([maps(image[None]) for image in images])
+    assert torch.allclose(together, alone, atol=1e-5)
+    (layer,) = [m for m in maps if isinstance(m, nn.GroupNorm)][:1]
+    x = torch.randn(2, 8, 4, 4, dtype=torch.float64)
+    groups = x.view(2, layer.num_groups, -1)
+    expected = (groups - groups.mean(2, keepdim=True)) / (
+        groups.var(2, correction=0, keepdim=True) + 1e-5
+    ).sqrt()
+    assert torch.allclose(layer.double()(x), expected.view_as(x))
+
+
+def test_group_norm_wants_channels_that_its_groups_divide():
+    with pytest.raises(CycadaError, match="12"):
+        classifiers["convnet"](3, 10, channels=12, norm="group")
