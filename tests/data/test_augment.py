@@ -8,7 +8,6 @@ from helpers.streets import STREETS
 
 from cycada.core.errors import CycadaError
 from cycada.data import photometric, segmentation_domains
-from cycada.data import random_convolution as convolutions
 from cycada.data.image_set import StreamSettings
 from cycada.data.loaders import Augment
 from cycada.planning.plan import plan
@@ -70,15 +69,6 @@ def test_without_changes_of_colour_nothing_is_drawn():
     stream = examples.stream(StreamSettings(2, 0, torch.device("cpu"), Augment(flip=True), (32, 64)))
     stream.draw(0)
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_large_images_are_convolved_one_after_the_other(monkeypatch):
-    images = torch.rand(5, 3, 12, 12) * 2 - 1
-    torch.manual_seed(2)
-    whole = convolutions.convolve_randomly([images], 1.0)[0]
-    monkeypatch.setattr(convolutions, "AT_ONCE", 1)
-    torch.manual_seed(2)
-    torch.testing.assert_close(convolutions.convolve_randomly([images], 1.0)[0], whole)
 
 
 @pytest.mark.parametrize("key", ["rotate", "scale", "shear", "shift"])
