@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cycada.core.errors import CycadaError
 from cycada.core.types import full_precision
 from cycada.networks.convolution import Conv2d
 
@@ -23,22 +23,15 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
     Args:
         norm: `instance`: without affine parameters or running statistics, as in CycleGAN. `batch`: batch
             normalisation with affine parameters. `group`: group normalisation (Wu & He 2018) with affine
-            parameters and `GROUPS` groups. `none`: the identity.
-        channels: The number of channels of the maps; for `group` a multiple of `GROUPS`.
-
-    Raises:
-        CycadaError: The channels cannot be divided into the groups.
+            parameters and `GROUPS` groups, or the greatest number that divides both `GROUPS` and the
+            channels. `none`: the identity.
+        channels: The number of channels of the maps.
     """
     if norm == "instance":
         # The same numbers as InstanceNorm2d, and a sixth faster on a CPU.
         return nn.GroupNorm(channels, channels, affine=False)
     if norm == "group":
-        if channels % GROUPS:
-            raise CycadaError(
-                f"networks: norm is 'group', which divides channels into {GROUPS} groups, and a layer has "
-                f"{channels}. Set channels to a multiple of {GROUPS}, or norm to 'batch'."
-            )
-        return nn.GroupNorm(GROUPS, channels)
+        return nn.GroupNorm(math.gcd(GROUPS, channels), channels)
     return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
 
 

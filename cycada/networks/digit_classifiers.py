@@ -150,7 +150,7 @@ def convnet(
         dropout: Rate of both dropout layers, in [0, 1).
         norm: How the maps of the convolutions are normalised. `batch`: by the statistics of a batch, and in
             another domain by those of the source. `group`: by those of the image itself, in 8 groups of
-            channels, whatever the domain; `channels` is a multiple of 8.
+            channels (4 where 8 does not divide them, and so on), whatever the domain.
     """
 
     def conv(into: int, out: int) -> list[nn.Module]:

@@ -608,6 +608,8 @@ def test_group_norm_makes_a_convnets_maps_independent_of_the_batch():
     assert torch.allclose(layer.double()(x), expected.view_as(x))
 
 
-def test_group_norm_wants_channels_that_its_groups_divide():
-    with pytest.raises(CycadaError, match="12"):
-        classifiers["convnet"](3, 10, channels=12, norm="group")
+@pytest.mark.parametrize(("channels", "groups"), [(24, 8), (12, 4), (6, 2), (7, 1)])
+def test_group_norm_takes_groups_that_divide_the_channels(channels, groups):
+    layer = norm_layer("group", channels)
+    assert isinstance(layer, nn.GroupNorm)
+    assert layer.num_groups == groups
