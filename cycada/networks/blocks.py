@@ -14,7 +14,7 @@ from cycada.networks.convolution import Conv2d
 
 Norm = Literal["instance", "batch", "group", "none"]
 GROUPS = 8
-"""The number of groups of channels that group normalisation normalises together."""
+"""The number of groups into which group normalisation divides the channels."""
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
