@@ -111,6 +111,8 @@ Neighbours = Annotated[Count, Field(le=1000)]
 """Number of nearest neighbours of an image, 1 to 1000."""
 QueueSize = Annotated[Index, Field(le=2**14)]
 """Number of earlier images all pairs of which are compared in every step, 0 to 16384."""
+Views = Annotated[Whole, Field(ge=1, le=100)]
+"""Number of views of an image whose predictions are averaged, 1 to 100."""
 Width = Annotated[Whole, Field(ge=1, le=2**16)]
 """Number of channels or units of a layer, 1 to 65536."""
 Depth = Annotated[Whole, Field(ge=1, le=100)]

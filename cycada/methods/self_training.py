@@ -18,7 +18,18 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import TypeVar
 
-from cycada.core.bounds import Angle, Below1, Neighbours, NonNegative, QueueSize, Ratio, Share, Shear, Side
+from cycada.core.bounds import (
+    Angle,
+    Below1,
+    Neighbours,
+    NonNegative,
+    QueueSize,
+    Ratio,
+    Share,
+    Shear,
+    Side,
+    Views,
+)
 from cycada.core.types import Output
 from cycada.data import Augment, classmix_mask, mask_patches
 from cycada.methods.base import Method, PhaseSpec, methods
@@ -34,7 +45,7 @@ SETTLING_IMAGES = 2048
 
 @dataclass(frozen=True)
 class SelfTrainingOptions(StatisticsOptions, TaskOptions):
-    """Options for the random changes of target images that the student sees; the teacher sees them unchanged.
+    """Options for the random changes of target images that the student sees, and for the teacher's labels.
 
     The stage must have `ema: {f_t: ...}`: that average is the teacher.
 
@@ -56,6 +67,9 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
         teacher_batch_norm: Statistics by which the teacher's batch norm normalises target images: `stored`,
             the running statistics (see `batch_norm`), or `batch`, those of the batch itself, as in the
             code of DACS and of self-ensembling, whose teachers stay in train mode. Dropout is off either way.
+        teacher_views: The number of views of a target image over which the teacher's predictions and
+            features are averaged: the image as it is, and affine changes of it that are as large as the
+            student's. MixMatch guesses labels by such a mean (Berthelot et al. 2019, eq. 6).
         propagation: How much of the teacher's labels comes from label propagation, in [0, 1]: its predictions
             are spread over a graph of this and earlier target images, so that images whose features lie
             together get the same label (Iscen et al. 2019).
@@ -80,6 +94,7 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
         0.0, segmentation_default=1.15, omit_default_from_id=True
     )
     teacher_batch_norm: Literal["stored", "batch"] = option("stored", omit_default_from_id=True)
+    teacher_views: Views = option(1, image_labels_only=True, omit_default_from_id=True)
     propagation: Share = option(0.0, image_labels_only=True, omit_default_from_id=True)
     propagation_neighbours: Neighbours = option(5, image_labels_only=True, omit_default_from_id=True)
     propagation_queue: QueueSize = option(1024, image_labels_only=True, omit_default_from_id=True)
@@ -117,12 +132,15 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
         o = self.options
         return Augment(random_convolution=o.random_convolution, jitter=o.jitter, blur=o.blur)
 
+    def _moved(self, colours: Augment) -> Tensor:
+        """Return target images after random affine changes and those of their colours."""
+        o = self.options
+        return replace(colours, rotate=o.rotate, scale=o.scale, shear=o.shear, shift=o.shift)(self.real_t)
+
     @cached_property
     def augmented_t(self) -> Tensor:
         """Augmented target images, (N, C, H, W)."""
-        o = self.options
-        augment = replace(self._recolour, rotate=o.rotate, scale=o.scale, shear=o.shear, shift=o.shift)
-        return augment(self.real_t)
+        return self._moved(self._recolour)
 
     @cached_property
     def f_t_logits_augmented_t(self) -> Tensor:
@@ -141,11 +159,16 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
 
     @cached_property
     def teacher_output_real_t(self) -> Output:
-        """The output of f_t's moving average on target images, without a graph."""
-        teacher = self.nets.f_teacher
+        """The mean output of f_t's moving average on views of target images, without a graph."""
+        teacher, more = self.nets.f_teacher, self.options.teacher_views - 1
         by_batch = self.options.teacher_batch_norm == "batch"
         with torch.no_grad(), batch_statistics(teacher) if by_batch else nullcontext():
-            return teacher(self.real_t)
+            outputs = [teacher(self.real_t), *(teacher(self._moved(Augment())) for _ in range(more))]
+        if not more:
+            return outputs[0]
+        features = torch.stack([o.features.float() for o in outputs]).mean(0)
+        mean = torch.stack([o.logits.float().softmax(1) for o in outputs]).mean(0)
+        return Output(features, mean.clamp_min(torch.finfo(mean.dtype).tiny).log())
 
     @cached_property
     def teacher_prediction_real_t(self) -> Tensor:

@@ -8,6 +8,7 @@ from helpers.experiments import DRAWN, method_stages, tiny_config
 from helpers.training import bytes_of, same, training
 
 from cycada.core.errors import CycadaError
+from cycada.data import Augment
 from cycada.methods import label_propagation, self_training
 from cycada.methods.label_propagation import balanced, expected_shares, propagated_labels
 from cycada.methods.self_training import SelfTrainingOptions, SelfTrainingTensors
@@ -89,6 +90,29 @@ def test_the_teachers_labels_are_propagated_over_this_and_earlier_batches():
         expected = torch.lerp(outputs[-1][1], labels[: len(tensors.real_t)], 0.75)
         torch.testing.assert_close(tensors.teacher_logits_real_t.softmax(1), expected)
         assert not tensors.teacher_logits_real_t.requires_grad
+
+
+def test_the_teacher_averages_its_predictions_and_features_over_views():
+    stage = training("self_training", options={"teacher_views": 3}, losses=LOSSES)
+    stage.nets.eval()
+    tensors = SelfTrainingTensors(stage.nets, stage.batch(0), stage.options)
+    move, teacher = Augment(rotate=15, scale=0.15, shear=10, shift=0.1), stage.nets.f_teacher
+    torch.manual_seed(7)
+    output = tensors.teacher_output_real_t
+    torch.manual_seed(7)
+    with torch.no_grad():
+        seen = [teacher(image) for image in (tensors.real_t, move(tensors.real_t), move(tensors.real_t))]
+    torch.testing.assert_close(output.features, sum(o.features for o in seen) / 3)
+    torch.testing.assert_close(output.logits.softmax(1), sum(o.logits.softmax(1) for o in seen) / 3)
+
+
+def test_one_view_of_the_teacher_is_the_image_as_it_is():
+    stage = training("self_training", losses=LOSSES)
+    tensors = SelfTrainingTensors(stage.nets, stage.batch(0), stage.options)
+    with torch.no_grad():
+        expected = stage.nets.f_teacher(tensors.real_t)
+    assert torch.equal(tensors.teacher_output_real_t.logits, expected.logits)
+    assert "teacher_views" not in SelfTrainingOptions().identity()
 
 
 def test_before_the_first_step_the_queue_is_filled_and_the_expected_shares_are_settled(monkeypatch):
