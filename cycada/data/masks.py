@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image as Pil
 
 from cycada.data.image_set import Mask
-from cycada.data.picture import is_deep, is_inverted, is_lossy, open_picture
+from cycada.data.picture import has_transparent_pixels, is_deep, is_inverted, is_lossy, open_picture
 
 UNKNOWN = 254
 """Class that stands for values which a table does not know, until the error about them is raised."""
@@ -114,7 +114,7 @@ def read_colours(path: Path) -> np.ndarray:
             raise ValueError(
                 f"found a mask of more than 8 bits a channel (mode {image.mode}), expected colours of 8 bits"
             )
-        if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        if has_transparent_pixels(image):
             raise ValueError(
                 "found a mask with transparent pixels, expected a colour at every pixel; "
                 "save it without transparency"

@@ -219,8 +219,9 @@ def pixels_of(image: Pil.Image, channels: Literal[1, 3] = 3, upright: bool = Tru
 def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
     """Return what is in doubt about a picture file, in sentences without the name of the file.
 
-    Only the first bytes are read, but PNG files and pictures of more than 8 bits are read completely. For a
-    file that cannot be read nothing is returned; reading it raises the error.
+    Only the first bytes are read, but PNG files, pictures of more than 8 bits and those that may have
+    transparent pixels are read completely. For a file that cannot be read nothing is returned; reading it
+    raises the error.
 
     Args:
         path: The file.
@@ -246,6 +247,8 @@ def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
                 )
             if (frames := getattr(image, "n_frames", 1)) > 1:
                 doubts.append(f"it has {frames} frames or pages, of which only the first is read")
+            if has_transparent_pixels(image):
+                doubts.append("some of its pixels are transparent, which are put on white")
             if has_twelve_bits(image):
                 pass  # the file says so itself
             elif image.mode.startswith("I") and 0 < (most := int(np.asarray(image).max())) <= TWELVE_BITS:
@@ -276,6 +279,15 @@ def _other_profile(image: Pil.Image) -> str:
     except (ImageCms.PyCMSError, OSError):  # what cannot be read is not applied by viewers either
         return ""
     return "" if "srgb" in name.casefold() or name in COMPACT_SRGB else name
+
+
+def has_transparent_pixels(image: Pil.Image) -> bool:
+    """Return whether an opened picture has pixels that are not opaque; a channel for them alone is none."""
+    if not image.has_transparency_data:
+        return False
+    if image.mode.startswith("I"):  # 16-bit grey with one transparent value, which Pillow would clip
+        return bool((np.asarray(image) == image.info["transparency"]).any())
+    return bool(np.asarray(image.convert("RGBA"))[..., 3].min() < 255)
 
 
 def has_twelve_bits(image: Pil.Image) -> bool:

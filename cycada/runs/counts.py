@@ -59,6 +59,10 @@ def report_sets(
             if split == "train":
                 warnings += _repeated_in_batches(plans, len(examples), side)
             if (side, split) == ("source", "train"):
+                if len(datasets.classes) == 1:
+                    warnings.append(
+                        f"there is one class alone, {datasets.classes[0]}: nothing to tell apart."
+                    )
                 warnings += warn_of_unequal_classes(plans, examples, len(datasets.classes))
             for warning in warnings:
                 screen.warn(f"{name}: {warning}")

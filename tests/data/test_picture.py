@@ -259,12 +259,10 @@ def test_arrays_of_other_types_are_refused():
 def test_what_cannot_be_known_is_said(tmp_path, folder):
     expected = folder[1]
     said = {path.name: " ".join(picture_doubts(path, beside_mask=True)) for path in expected}
-    assert {name for name, text in said.items() if text} == {
-        "turned.png",
-        "half.tif",
-        "pages.tif",
-        "moving.webp",
-    }
+    see_through = {"alpha.png", "grey_alpha.png", "hole.png", "deep_hole.png", "deep_alpha.png"}
+    assert {name for name, text in said.items() if "transparent" in text} == see_through
+    others = {"turned.png", "half.tif", "pages.tif", "moving.webp"}
+    assert {name for name, text in said.items() if text} == see_through | others
     assert "turned by 180 degrees" in said["half.tif"]
     assert "2 frames or pages" in said["pages.tif"]
     dark = [
@@ -280,6 +278,11 @@ def test_what_cannot_be_known_is_said(tmp_path, folder):
     result = translate(identity(), tmp_path, tmp_path / "out")
     assert len(result.doubts) == 3
     assert group_doubts(result.doubts)
+
+
+def test_an_opaque_channel_of_transparency_is_in_no_doubt(tmp_path):
+    path = saved(tmp_path / "x.png", np.dstack([COLOUR, np.full_like(RAMP, 255)]))
+    assert picture_doubts(path) == []
 
 
 def test_a_pipe_is_no_picture_and_keeps_nobody_waiting(tmp_path):

@@ -139,6 +139,13 @@ def test_a_class_without_a_picture_is_warned_of(tmp_path, split):
     assert heard(own(tmp_path)).warned == [f"{side} {part}: no example of 1 of 3 classes: cat."]
 
 
+def test_one_class_alone_is_warned_of(tmp_path):
+    class_folders(tmp_path, classes=("cat",))
+    assert (
+        "source train: there is one class alone, cat: nothing to tell apart." in heard(own(tmp_path)).warned
+    )
+
+
 def test_a_folder_of_nothing_but_other_files_says_what_is_there(tmp_path):
     (tmp_path / "train" / "cat").mkdir(parents=True)
     (tmp_path / "train" / "cat" / "a.gif").write_bytes(b"GIF89a")
