@@ -230,7 +230,7 @@ def read(
         text = content.decode("utf-8-sig")
     except (OSError, RuntimeError, ValueError) as error:
         reason = (
-            "it is no text file"
+            "it is no text file in UTF-8; save it in that encoding"
             if isinstance(error, UnicodeDecodeError)
             else getattr(error, "strerror", None) or shown(str(error))
         )
