@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cycada.core.types import Output
+from cycada.networks.blocks import Norm, norm_layer
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of ImageNet's red, green and blue, for colours in [0, 1]."""
@@ -102,8 +103,10 @@ class Segmenter(nn.Module):
         return Output(features, resize(self.head(features), x, self.align_corners))
 
 
-def convolution(into: int, out: int, kernel: int = 3, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """Build a padded convolution with batch normalisation and ReLU; it keeps the size where `stride` is 1.
+def convolution(
+    into: int, out: int, kernel: int = 3, *, stride: int = 1, dilation: int = 1, norm: Norm = "batch"
+) -> nn.Sequential:
+    """Build a padded convolution with normalisation and ReLU; it keeps the size where `stride` is 1.
 
     Args:
         into: The number of input channels.
@@ -111,10 +114,11 @@ def convolution(into: int, out: int, kernel: int = 3, *, stride: int = 1, dilati
         kernel: Height and width of the kernel, an odd number.
         stride: With 2 the size is halved, rounding up.
         dilation: Dilation of the kernel.
+        norm: The normalisation, as `norm_layer` takes it.
     """
     side = dilation * (kernel // 2)
     return nn.Sequential(
         nn.Conv2d(into, out, kernel, stride, side, dilation, bias=False),
-        nn.BatchNorm2d(out),
+        norm_layer(norm, out),
         nn.ReLU(inplace=True),
     )

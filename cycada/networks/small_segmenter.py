@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cycada.core.bounds import Below1, Width
-from cycada.networks.blocks import to_channels_last
+from cycada.networks.blocks import Norm, norm_layer, to_channels_last
 from cycada.networks.registries import classifiers
 from cycada.networks.segmentation import Segmenter, convolution, resize
 
@@ -23,14 +26,15 @@ class DilatedBlock(nn.Module):
     Args:
         channels: The number of input and output channels.
         dilation: Dilation of the first convolution.
+        norm: The normalisation, as `norm_layer` takes it.
     """
 
-    def __init__(self, channels: int, dilation: int) -> None:
+    def __init__(self, channels: int, dilation: int, norm: Norm) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            convolution(channels, channels, dilation=dilation),
+            convolution(channels, channels, dilation=dilation, norm=norm),
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
+            norm_layer(norm, channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,16 +52,17 @@ class SmallEncoder(nn.Module):
         image_channels: C, the number of image channels.
         channels: The number of maps at half the size.
         width: The number of channels of the features.
+        norm: The normalisation, as `norm_layer` takes it.
     """
 
-    def __init__(self, image_channels: int, channels: int, width: int) -> None:
+    def __init__(self, image_channels: int, channels: int, width: int, norm: Norm) -> None:
         super().__init__()
-        c = channels
-        self.fine = nn.Sequential(convolution(image_channels, c, stride=2), convolution(c, 2 * c, stride=2))
+        c, conv = channels, partial(convolution, norm=norm)
+        self.fine = nn.Sequential(conv(image_channels, c, stride=2), conv(c, 2 * c, stride=2))
         self.coarse = nn.Sequential(
-            convolution(2 * c, 4 * c, stride=2), *(DilatedBlock(4 * c, d) for d in DILATIONS)
+            conv(2 * c, 4 * c, stride=2), *(DilatedBlock(4 * c, d, norm) for d in DILATIONS)
         )
-        self.fuse = convolution(6 * c, width)
+        self.fuse = conv(6 * c, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features (N, width, ceil(H / 4), ceil(W / 4)) of images (N, C, H, W)."""
@@ -70,7 +75,13 @@ class SmallEncoder(nn.Module):
 
 @classifiers("small_segmenter")
 def small_segmenter(
-    image_channels: int, classes: int, *, channels: Width = 16, width: Width = 64, dropout: Below1 = 0.1
+    image_channels: int,
+    classes: int,
+    *,
+    channels: Width = 16,
+    width: Width = 64,
+    dropout: Below1 = 0.1,
+    norm: Literal["batch", "group"] = "batch",
 ) -> Segmenter:
     """Build a small segmenter that a CPU trains in minutes.
 
@@ -86,6 +97,9 @@ def small_segmenter(
         channels: The number of maps at half the size; deeper maps have 2 and 4 times as many.
         width: The number of channels of the features.
         dropout: Rate of the dropout of whole maps in front of the last layer, in [0, 1).
+        norm: How the maps are normalised. `batch`: by the statistics of a batch, and in another domain by
+            those of the source. `group`: by those of the image itself, in 8 groups of channels (4 where 8
+            does not divide them, and so on), whatever the domain.
     """
     head = nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(width, classes, 1))
-    return Segmenter(SmallEncoder(image_channels, channels, width), head, width)
+    return Segmenter(SmallEncoder(image_channels, channels, width, norm), head, width)

@@ -102,6 +102,14 @@ def test_the_small_segmenter_is_small():
         assert 300_000 < count(classifiers["small_segmenter"](3, 11)) < 450_000
 
 
+def test_group_norm_makes_the_small_segmenter_independent_of_the_batch():
+    net = build("small_segmenter", channels=8, width=16, dropout=0.0, norm="group").train()
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in net.modules())
+    images = torch.rand(3, 3, 24, 32) * 2 - 1
+    together, alone = net(images).logits, torch.cat([net(image[None]).logits for image in images])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+
+
 def test_deeplabv3plus_has_the_parameters_of_its_paper():
     with META:
         body = timm.create_model("resnet18", features_only=True)
