@@ -88,14 +88,18 @@ def test_the_tutorial_as_a_new_user_would(tmp_path, monkeypatch, capsys):
         write, "found.images, found.labels.tolist()", "found.images[:160], found.labels[:160].tolist()"
     )
     exec(write, {"fewer": {"rendered_digits": {"train": 160, "test": 160}}})
-    less = [f"stages.{name}.{key}" for name in ("source", "align", "self") for key in ("steps=2", "batch=8")]
-    less += ["networks.f.channels=4", "tracking.kind=none"]
+    less = [
+        f"stages.{name}.{key}"
+        for name in ("source", "align", "pixel", "feature", "self")
+        for key in ("steps=2", "batch=8")
+    ]
+    less += ["networks.f.channels=4", "networks.g.channels=4", "networks.d.channels=4", "tracking.kind=none"]
     exec(
         with_less(train, '"data.root=data",', '"data.root=data", ' + "".join(f'"{word}", ' for word in less)),
         {},
     )
     out = capsys.readouterr().out
-    assert "self self_training 2 steps" in out
+    assert "self dual_path 2 steps" in out
     assert re.search(r"align DANN [0-9.]+% ", out)
     pictures = list((tmp_path / "data" / "target" / "train").iterdir())
     assert len((tmp_path / "predicted" / "predictions.csv").read_text().splitlines()) == 1 + len(pictures)
