@@ -83,8 +83,21 @@ def test_plug_ins_are_found_beside_the_config_and_in_the_working_directory(tmp_p
 def test_every_pair_has_the_one_recipe_and_sets_its_data_alone():
     pairs = sorted((ROOT / "configs").glob("*/*/recipe.yaml"))
     assert len(pairs) == 7
-    for path in [*pairs, ROOT / "configs" / "own_images.yaml", ROOT / "configs" / "own_scenes.yaml"]:
+    own_images = ROOT / "configs" / "own_images.yaml"
+    for path in [*pairs, own_images, ROOT / "configs" / "own_scenes.yaml"]:
         written = yaml.safe_load(path.read_text())
         assert set(written) == {"uses", "name", "data"}, path
-        assert (path.parent / written["uses"]).name in ("recipe.yaml", "recipe_cycada.yaml"), path
+        expected = "recipe_cycada.yaml" if path == own_images else "recipe.yaml"
+        assert (path.parent / written["uses"]).name == expected, path
         assert set(written["data"]) <= {"source", "target", "size", "channels"}, path
+
+
+def test_both_forms_of_the_recipe_begin_alike():
+    plain, translating = (
+        yaml.safe_load((ROOT / "configs" / name).read_text())
+        for name in ("recipe.yaml", "recipe_cycada.yaml")
+    )
+    assert plain["defaults"] == translating["defaults"]
+    assert plain["networks"].items() <= translating["networks"].items()
+    for stage in ("source", "align"):
+        assert plain["stages"][stage] == translating["stages"][stage]
