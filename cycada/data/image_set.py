@@ -66,8 +66,13 @@ class BatchStream(Protocol):
 
     batch: int
 
-    def draw(self, step: int) -> SampleBatch:
-        """Return the batch of a step on the training device, with images in [-1, 1]."""
+    def draw(self, step: int, augmented: bool = True) -> SampleBatch:
+        """Return the batch of a step on the training device, with images in [-1, 1].
+
+        Args:
+            step: The step.
+            augmented: Whether the images are augmented, where the stream augments any.
+        """
 
 
 @dataclass(frozen=True)

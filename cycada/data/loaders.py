@@ -160,8 +160,13 @@ class Stream:
             start, need = start + len(part), need - len(part)
         return torch.cat(parts)
 
-    def draw(self, step: int) -> SampleBatch:
-        """Return the images of a step, (batch, C, H, W) float in [-1, 1], and labels, (batch,) or None."""
+    def draw(self, step: int, augmented: bool = True) -> SampleBatch:
+        """Return the images of a step, (batch, C, H, W) float in [-1, 1], and labels, (batch,) or None.
+
+        Args:
+            step: The step.
+            augmented: Whether the images are augmented.
+        """
         rows = self.indices(step).to(self.examples.images.device)
         labels, partners = self.examples.labels, self.examples.partners
         return on_device(
@@ -171,7 +176,7 @@ class Stream:
                 None if partners is None else partners[rows],
             ),
             self.examples.images.device,
-            self.augment,
+            self.augment if augmented else None,
         )
 
 
@@ -284,8 +289,12 @@ class LoaderStream:
         self._next = -1
         self._batches: Iterator[SampleBatch] = iter(())
 
-    def draw(self, step: int) -> SampleBatch:
+    def draw(self, step: int, augmented: bool = True) -> SampleBatch:
         """Return the batch of a step.
+
+        Args:
+            step: The step.
+            augmented: Whether the images are augmented.
 
         Returns:
             Images (batch, C, h, w), float in [-1, 1], and labels (batch,) or masks (batch, h, w), int64, or
@@ -305,7 +314,7 @@ class LoaderStream:
         except CycadaError as error:  # the message of a worker process begins with its traceback
             raise CycadaError(str(error).rpartition("CycadaError: ")[2].strip()) from None
         self._next = step + 1
-        return on_device(batch, to.device, to.augment)
+        return on_device(batch, to.device, to.augment if augmented else None)
 
 
 def on_device(batch: SampleBatch, device: torch.device, augment: Augment | None) -> SampleBatch:

@@ -79,3 +79,32 @@ def domain_adversarial(
         domain_cross_entropy(domain_logits_reversed_source, 1)
         + domain_cross_entropy(domain_logits_reversed_target, 0)
     )
+
+
+@losses("weighted_domain_adversarial")
+def weighted_domain_adversarial(
+    domain_logits_reversed_source: Tensor,
+    domain_logits_reversed_target: Tensor,
+    importance_weights: Tensor,
+) -> Tensor:
+    """Align features by gradient reversal, with each source image weighted by its class (IWDAN).
+
+    Where a class is more frequent in the target than in the source, features that agree in both domains need
+    target images of that class to look like those of another. With the weights of IWDAN (importance-weighted
+    DANN, Tachet des Combes et al. 2020, section 3) the source counts as if it had the target's classes.
+
+    Args:
+        domain_logits_reversed_source: D_feat's logits of source features, behind the gradient reversal, (N,
+            2).
+        domain_logits_reversed_target: The same of target features.
+        importance_weights: The weight of each source image, (N,).
+
+    Returns:
+        A scalar, the mean of both domains.
+    """
+    source = torch.ones_like(domain_logits_reversed_source[:, 0], dtype=torch.long)
+    losses_of_source = F.cross_entropy(domain_logits_reversed_source, source, reduction="none")
+    return 0.5 * (
+        (importance_weights * losses_of_source).mean()
+        + domain_cross_entropy(domain_logits_reversed_target, 0)
+    )

@@ -39,6 +39,31 @@ def task_source(f_t_logits_real_s: Tensor, label_s: Tensor, *, smoothing: Share 
     return labelled_cross_entropy(f_t_logits_real_s, label_s, smoothing)
 
 
+@losses("weighted_task_source")
+def weighted_task_source(
+    f_t_logits_real_s: Tensor, label_s: Tensor, importance_weights: Tensor, *, smoothing: Share = 0.0
+) -> Tensor:
+    """Train f_t on labelled source images, weighted by how frequent their class is in the target.
+
+    This is the classification loss of IWDAN (importance-weighted DANN, Tachet des Combes et al. 2020, section
+    3): f_t learns the class frequencies of the target in place of the source's.
+
+    Args:
+        f_t_logits_real_s: f_t's logits of source images, (N, K).
+        label_s: Their classes, (N,).
+        importance_weights: The weight of each of them, (N,).
+        smoothing: Label smoothing.
+
+    Returns:
+        A scalar, the sum over the images that have a label, divided by their number.
+    """
+    ignored = ignore_index(f_t_logits_real_s.shape[1])
+    each = F.cross_entropy(
+        f_t_logits_real_s, label_s, ignore_index=ignored, label_smoothing=smoothing, reduction="none"
+    )
+    return (importance_weights * each).sum() / (label_s != ignored).sum().clamp_min(1)
+
+
 @losses("task_translated")
 def task_translated(f_t_logits_fake_t: Tensor, label_s: Tensor, *, smoothing: Share = 0.0) -> Tensor:
     """Train f_t on translated source images with their labels.

@@ -15,12 +15,13 @@ from cycada.methods.base import (
     roles_in,
 )
 from cycada.methods.dependencies import depends_on
-from cycada.methods.roles import FEATURE_QUEUE, TEACHER, Networks
+from cycada.methods.roles import CLASS_SHARES, FEATURE_QUEUE, TEACHER, Networks
 from cycada.methods.step_tensors import Options, StepTensors
 
 import_folder(__name__, list(__path__))
 
 __all__ = [
+    "CLASS_SHARES",
     "FEATURE_QUEUE",
     "TEACHER",
     "Classify",

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self
 
+import torch
 from torch import Tensor
 
 from cycada.core.types import Output
 from cycada.methods.base import Method, PhaseSpec, methods
+from cycada.methods.label_propagation import expected_shares
+from cycada.methods.roles import CLASS_SHARES, Networks
 from cycada.methods.source_only import BothDomainsTensors
 from cycada.methods.step_tensors import Options
 from cycada.networks import reverse_gradient
+
+SETTLING_IMAGES = 2048
+"""Number of target training images by which the expected shares of the classes are settled."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,8 @@ class DannTensors(BothDomainsTensors[DannOptions]):
     target's.
     """
 
+    needs_image_labels = frozenset({"importance_weights"})
+
     def _discriminator_input(self, output: Output) -> Tensor:
         """Return what D_feat sees of f_t's output, (N, D) or (N, K) or (N, D K).
 
@@ -64,12 +73,48 @@ class DannTensors(BothDomainsTensors[DannOptions]):
         """D_feat's logits of target images behind the gradient reversal, (N, 2); class 1 is the source."""
         return self._reversed_domain_logits(self.output_real_t)
 
+    @cached_property
+    def importance_weights(self) -> Tensor:
+        """How many times as frequent each source image's class is expected to be in the target, (N,)."""
+        return self.nets.pool_shares.importance_weights(self.label_s)
+
+    @classmethod
+    def before_first_step(
+        cls, nets: Networks, options: DannOptions, tensors_of: Callable[[int], Self]
+    ) -> None:
+        """Settle how frequent the classes are in the target, if a loss weights the source's images by it.
+
+        The classifier with which the stage begins decides.
+
+        Args:
+            nets: The networks of the stage.
+            options: The stage's options.
+            tensors_of: Function from a number to the tensors of that batch.
+        """
+        if CLASS_SHARES not in nets:
+            return
+        predictions: list[Tensor] = []
+        nets.f_t.eval()
+        while not predictions or sum(map(len, predictions)) < SETTLING_IMAGES:
+            tensors = tensors_of(len(predictions))
+            predictions.append(tensors.output_real_t.logits.softmax(1))
+        nets.f_t.train()
+        nets.pool_shares.target.copy_(tensors.average(expected_shares(torch.cat(predictions))))
+
+
+TERMS = {
+    "task_source": 1.0,
+    "domain_adversarial": 1.0,
+    "weighted_task_source": 0.0,
+    "weighted_domain_adversarial": 0.0,
+}
+"""Losses of the one phase, with their default weights."""
 
 methods.add(
     "dann",
     Method(
         DannTensors,
-        (PhaseSpec("task", ("f_t", "d_feat"), {"task_source": 1.0, "domain_adversarial": 1.0}),),
+        (PhaseSpec("task", ("f_t", "d_feat"), TERMS),),
         "DANN",
         "align features by gradient reversal",
         details="Nothing is translated (Ganin et al. 2016, eq. 9).",

@@ -101,8 +101,10 @@ def expected_shares(probabilities: Tensor) -> Tensor:
     """Estimate from predictions how frequent the classes are.
 
     Shares that are predicted with a few errors are nearly right; with many errors they say little, and equal
-    ones are the better guess. The predicted shares are moved towards equal ones by as many images as may be
-    taken for those of another class: `OVERCONFIDENCE` times the `doubt`.
+    ones are the better guess. The predicted shares are shrunk towards equal ones as the positive-part
+    James-Stein estimator does (Baranchik 1964): by (e / d)^2, at most 1, with d their distance from equal
+    ones and e the error that they may have, the share of images that may be taken for those of another class.
+    That is `OVERCONFIDENCE` times the `doubt`.
 
     Args:
         probabilities: (N, K), each row summing to 1.
@@ -114,8 +116,8 @@ def expected_shares(probabilities: Tensor) -> Tensor:
     equal = torch.full_like(shares, 1 / len(shares))
     distance = (shares - equal).abs().sum() / 2  # total variation: the share of the images to move
     wrong = OVERCONFIDENCE * doubt(probabilities)
-    moved = wrong / distance.clamp_min(torch.finfo(shares.dtype).tiny)
-    return torch.lerp(shares, equal, moved.clamp(max=1))
+    ratio = (wrong / distance.clamp_min(torch.finfo(shares.dtype).tiny)).clamp(max=1)
+    return torch.lerp(shares, equal, ratio.square())
 
 
 def balanced(probabilities: Tensor, shares: Tensor, ratio: float) -> Tensor:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor, nn
 
 from cycada.core.types import Output
-from cycada.networks import FeatureQueue, PairDiscriminatorOutput
+from cycada.networks import ClassShares, FeatureQueue, PairDiscriminatorOutput
 
 FEATURE_QUEUE = "pool_features"
 """Role of the queue of the teacher's features and probabilities of earlier target images."""
+CLASS_SHARES = "pool_shares"
+"""Role of the shares of the classes in both domains."""
 TEACHER = "f_teacher"
 """Role of the exponential moving average of f_t, in methods that use it; it is never trained itself."""
 
@@ -78,6 +80,7 @@ class Networks(nn.Module):
     pool_joint_s: TensorNetwork
     pool_joint_t: TensorNetwork
     pool_features: FeatureQueue
+    pool_shares: ClassShares
     pair_g: PairGenerator
     pair_d: PairDiscriminator
     h_st: PatchHeads

@@ -36,7 +36,7 @@ from cycada.methods.base import Method, PhaseSpec, methods
 from cycada.methods.batch_statistics import batch_statistics
 from cycada.methods.cycada import StatisticsOptions, TaskOptions, TranslatedTensors
 from cycada.methods.label_propagation import balanced, expected_shares, propagated_labels
-from cycada.methods.roles import FEATURE_QUEUE
+from cycada.methods.roles import FEATURE_QUEUE, Networks
 from cycada.methods.step_tensors import option
 
 SETTLING_IMAGES = 2048
@@ -105,12 +105,14 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
         return frozenset() if self.propagation else frozenset({FEATURE_QUEUE})
 
     def identity(self) -> dict[str, Any]:
-        """Return the options that enter a stage's id; with propagation the ratio is always among them.
+        """Return the options that enter a stage's id; with propagation, how the classes are balanced, too.
 
-        Stages that propagated labels before there was a ratio balanced the classes in another way.
+        Stages that propagated labels before balanced the classes in other ways.
         """
-        ratio = {"propagation_class_ratio": self.propagation_class_ratio} if self.propagation else {}
-        return super().identity() | ratio
+        if not self.propagation:
+            return super().identity()
+        ratio = {"propagation_class_ratio": self.propagation_class_ratio}
+        return super().identity() | ratio | {"expected_shares": "James-Stein"}
 
 
 SelfTrainingOptionsT = TypeVar("SelfTrainingOptionsT", bound=SelfTrainingOptions, default=SelfTrainingOptions)
@@ -211,13 +213,16 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
         return balanced(self.queued_probabilities, self.nets.pool_features.shares, ratio)
 
     @classmethod
-    def before_first_step(cls, options: SelfTrainingOptionsT, tensors_of: Callable[[int], Self]) -> None:
+    def before_first_step(
+        cls, nets: Networks, options: SelfTrainingOptionsT, tensors_of: Callable[[int], Self]
+    ) -> None:
         """Settle the expected shares of the classes and fill the queue of features, if labels are propagated.
 
         The networks with which the stage begins decide, since what the teacher learns from its own labels
         must not decide about them: a class that gets lost on the way would be taken for a rare one.
 
         Args:
+            nets: The networks of the stage.
             options: The stage's options.
             tensors_of: Function from a number to the tensors of that batch.
         """
@@ -229,7 +234,7 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
             _ = tensors.queued_outputs
             seen.append(tensors.queued_probabilities[: len(tensors.real_t)])
         shares = tensors.average(expected_shares(torch.cat(seen)))
-        tensors.nets.pool_features.shares.copy_(shares)
+        nets.pool_features.shares.copy_(shares)
 
     @cached_property
     def classmix_mask(self) -> Tensor:

@@ -130,15 +130,16 @@ class StepTensors(Generic[OptionsT]):
         self.average, self.progress = average, progress
 
     @classmethod
-    def before_first_step(cls, options: OptionsT, tensors_of: Callable[[int], Self]) -> None:
+    def before_first_step(cls, nets: Networks, options: OptionsT, tensors_of: Callable[[int], Self]) -> None:
         """Prepare what the stage stores, such as a queue, before its first step; here nothing is.
 
         It is called once, without gradients, and not when a stage is resumed.
 
         Args:
+            nets: The networks of the stage.
             options: The stage's options.
             tensors_of: Function from a number k >= 0 to the tensors of the k-th batch after those of the
-                stage's steps, at progress 0.
+                stage's steps, at progress 0 and with images that are not augmented.
         """
 
     @property

@@ -5,6 +5,7 @@ themselves.
 """
 
 from cycada.core.registry import import_folder
+from cycada.networks.class_shares import ClassShares
 from cycada.networks.coupled import NOISE, PairDiscriminatorOutput
 from cycada.networks.feature_queue import FeatureQueue
 from cycada.networks.frozen import Frozen
@@ -30,6 +31,7 @@ __all__ = [
     "HEAD",
     "NETWORKS",
     "NOISE",
+    "ClassShares",
     "Factory",
     "FeatureQueue",
     "Frozen",

@@ -9,7 +9,7 @@ from torch import nn
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError
 from cycada.data import Augment, BatchStream, ImageSet, StreamSettings
-from cycada.methods import FEATURE_QUEUE, TEACHER
+from cycada.methods import CLASS_SHARES, FEATURE_QUEUE, TEACHER
 from cycada.networks import Frozen, kind_of
 from cycada.planning.auto_compile import COMPILED_KINDS
 from cycada.planning.datasets import Datasets, build_domain, check_same_classes, load_datasets
@@ -81,6 +81,10 @@ def build_training(
     nets = build_networks(config, plan, len(datasets.classes), device, starts)
     if FEATURE_QUEUE in nets:
         nets.pool_features.limit(max(0, len(datasets.target["train"]) - stage.batch * device.world))
+    if CLASS_SHARES in nets:
+        labels = source.image_labels
+        assert labels is not None  # the losses that use the shares need labels of whole images
+        nets.pool_shares.count_source(labels)
     once, paired = stage.translate == "once", plan.asks_for("pair_t") is not None
     if once:
         assert translate_once

@@ -13,8 +13,8 @@ from cycada.config.schema import Config, Spec
 from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError
 from cycada.core.registry import check_options, needs, typed
-from cycada.methods import FEATURE_QUEUE, Networks
-from cycada.networks import HEAD, NETWORKS, FeatureQueue, Frozen, ImagePool, kind_of
+from cycada.methods import CLASS_SHARES, FEATURE_QUEUE, Networks
+from cycada.networks import HEAD, NETWORKS, ClassShares, FeatureQueue, Frozen, ImagePool, kind_of
 from cycada.planning.stage_plan import StagePlan
 from cycada.planning.tasks import task_of
 from cycada.train.device import Device, seed_of
@@ -118,9 +118,11 @@ def build_networks(
 def _store(
     plan: StagePlan, role: str, image_shape: tuple[int, int, int], width: int, classes: int
 ) -> nn.Module:
-    """Return the store of earlier images or feature vectors for a role."""
+    """Return the store of earlier images, of feature vectors or of the classes' shares for a role."""
     if role == FEATURE_QUEUE:
         return FeatureQueue(plan.options.propagation_queue, width + classes, classes)
+    if role == CLASS_SHARES:
+        return ClassShares(classes)
     return ImagePool(plan.options.pool, image_shape)
 
 

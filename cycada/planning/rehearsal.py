@@ -22,7 +22,7 @@ from cycada.core.errors import CycadaError
 from cycada.core.registry import option_defaults
 from cycada.core.types import Batch
 from cycada.methods import TEACHER, Networks
-from cycada.networks import NETWORKS, FeatureQueue, Frozen, kind_of
+from cycada.networks import NETWORKS, ClassShares, FeatureQueue, Frozen, kind_of
 from cycada.networks.vgg import Vgg
 from cycada.planning.build import build_networks
 from cycada.planning.plan import StagePlan
@@ -142,6 +142,8 @@ class _Rehearsal:
 
     def _empty(self, store: nn.Module) -> nn.Module:
         """Return what stands for a store in a rehearsal: it stores nothing and takes no memory."""
+        if isinstance(store, ClassShares):
+            return store  # a few numbers
         if isinstance(store, FeatureQueue):
             return FeatureQueue(0, store.rows.shape[1], len(store.shares)).to(self.device.torch_device)
         return nn.Identity()

@@ -137,12 +137,12 @@ class TrainState:
         return Networks(roles | {role: ema.module for role, ema in self.ema.items()})
 
     @span("data")
-    def batch(self, step: int) -> Batch:
-        """Return the batch of a step."""
-        source = self.source.draw(step)
+    def batch(self, step: int, augmented: bool = True) -> Batch:
+        """Return the batch of a step, with its images augmented or as they are."""
+        source = self.source.draw(step, augmented)
         real_s, label_s = source.images, source.labels
         partners = {self.partner_name: source.partners} if self.partner_name else {}
-        real_t = self.target.draw(step).images if self.target else real_s[:0]
+        real_t = self.target.draw(step, augmented).images if self.target else real_s[:0]
         label_s = torch.empty(0, dtype=torch.long, device=real_s.device) if label_s is None else label_s
         return Batch(real_s, label_s, real_t, **partners)
 
@@ -213,10 +213,11 @@ def prepare(training: TrainState) -> None:
 
     def tensors_of(number: int) -> StepTensors[Any]:
         t.device.seed(t.seed, "before", number)
-        return t.tensors(t.nets, t.batch(t.steps + number), t.options, t.device.average)
+        batch = t.batch(t.steps + number, augmented=False)
+        return t.tensors(t.nets, batch, t.options, t.device.average)
 
     with t.device.autocast(t.precision):
-        t.tensors.before_first_step(t.options, tensors_of)
+        t.tensors.before_first_step(t.nets, t.options, tensors_of)
 
 
 def check_weights(training: TrainState) -> None:

@@ -2,6 +2,8 @@
 
 import math
 
+import torch
+
 from cycada.core.types import IGNORE
 
 K = 4
@@ -66,14 +68,23 @@ def naive_domains(source, target):
     return 0.5 * (naive_domain(source, 1) + naive_domain(target, 0))
 
 
+def naive_weighted_domains(source, target, weights):
+    costs = [w * naive_domain(row[None], 1) for row, w in zip(source, weights.tolist(), strict=True)]
+    return 0.5 * (average(costs) + naive_domain(target, 0))
+
+
 def naive_task(rows, labels, smoothing=0.0):
+    return naive_weighted_task(rows, labels, torch.ones(len(rows)), smoothing)
+
+
+def naive_weighted_task(rows, labels, weights, smoothing=0.0):
     costs = []
-    for row, label in zip(rows.tolist(), labels.tolist(), strict=True):
+    for row, label, weight in zip(rows.tolist(), labels.tolist(), weights.tolist(), strict=True):
         if label == IGNORE:
             continue
         logs = log_probabilities(row)
         wanted = [(1 - smoothing) * (k == label) + smoothing / len(row) for k in range(len(row))]
-        costs.append(-sum(w * log for w, log in zip(wanted, logs, strict=True)))
+        costs.append(-weight * sum(w * log for w, log in zip(wanted, logs, strict=True)))
     return average(costs)
 
 
@@ -267,7 +278,9 @@ NAIVE = {
     "feature_gan": lambda rows, gate: gate.item() * naive_domain(rows, 1),
     "discriminate_feature": naive_domains,
     "domain_adversarial": naive_domains,
+    "weighted_domain_adversarial": naive_weighted_domains,
     "task_source": naive_task,
+    "weighted_task_source": naive_weighted_task,
     "task_translated": naive_task,
     "task_classifier": naive_task,
     "semantic_s": naive_agreement,

@@ -149,7 +149,11 @@ CLOSED = {
     "feature_gan": [((critic(1), ONE), {}, math.log(1 + 1 / E)), ((critic(1), ZERO), {}, 0.0)],
     "discriminate_feature": DOMAIN,
     "domain_adversarial": DOMAIN,
+    "weighted_domain_adversarial": [((critic(1), critic(2), torch.ones(3)), o, v) for _, o, v in DOMAIN]
+    + [((critic(1), critic(2), 3 * torch.ones(3)), {}, 0.5 * (3 * math.log(1 + 1 / E) + math.log(1 + E**2)))],
     "task_source": TASK,
+    "weighted_task_source": [((*t, torch.ones(3)), o, v) for t, o, v in TASK]
+    + [((logits(1), LABELS, 2 * torch.ones(3)), {}, 2 * SURE)],
     "task_translated": TASK,
     "task_classifier": [case for case in TASK if not case[1]],
     "semantic_s": AGREEMENT,
@@ -242,6 +246,8 @@ def draw(name):  # noqa: PLR0911
         return torch.tensor([0, 3, IGNORE, 1, 2, 1])
     if name == "classmix_mask":
         return torch.tensor([True, False, True, True, False, False])
+    if name == "importance_weights":
+        return 2 * torch.rand(6)
     if name.endswith("gate"):
         return torch.tensor(1.0)
     if name.startswith("features"):
