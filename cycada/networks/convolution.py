@@ -38,9 +38,10 @@ class Conv2d(nn.Conv2d):
     - `columns`: for at most 4 output channels, at least 16 input channels, maps of at least 8 columns, and a
       kernel of 3 to 7 columns that moves by 1. This is the last layer of generators and of many PatchGANs
       (`cycada.networks.convolution_by_columns`).
-    - `patches`: under autocast to bf16 on a processor that multiplies bf16, for kernels of at least 4 x 4,
-      maps of at most 4 x 4 (8 x 8 with matrix units), at least 128 input and output channels and at least 256
-      patches. These are the deep layers of PatchGANs (`cycada.networks.convolution_by_patches`).
+    - `patches`: under autocast to bf16 on a processor that multiplies bf16, and in fp32 on one with matrix
+      units, for kernels of at least 4 x 4, maps of at most 4 x 4 (8 x 8 with matrix units), at least 128
+      input and output channels and at least 256 patches. These are the deep layers of PatchGANs
+      (`cycada.networks.convolution_by_patches`).
 
     The library reaches a fraction of a CPU's speed there. Everywhere else, and whenever the network is
     compiled or exported, it is the library that computes.
@@ -57,7 +58,7 @@ class Conv2d(nn.Conv2d):
             return super().forward(x)
         if way == "columns":
             return convolve_columns(x, self.weight, self.bias, self.stride[0], self._pads)
-        dtype = torch.get_autocast_dtype("cpu")
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else self.weight.dtype
         bias = None if self.bias is None else self.bias.to(dtype)
         return convolve_patches(
             x.to(dtype), self.weight.to(dtype), bias, (self.stride[0], self.stride[1]), self._pads
@@ -79,14 +80,15 @@ class Conv2d(nn.Conv2d):
         return pays and 3 <= self.kernel_size[1] <= 7 and self.stride[1] == 1
 
     def _takes_patches(self, x: Tensor) -> bool:
-        if not torch.is_autocast_enabled("cpu") or not multiplies_bf16():
-            return False
-        if torch.get_autocast_dtype("cpu") != torch.bfloat16:
-            return False
+        if torch.is_autocast_enabled("cpu"):
+            pays = torch.get_autocast_dtype("cpu") == torch.bfloat16 and multiplies_bf16()
+        else:  # the matrix units do not help there, but processors that have them are slow at these shapes
+            pays = x.dtype == self.weight.dtype == torch.float32 and has_matrix_units()
         sides = zip(x.shape[2:], self._pads, self.kernel_size, self.stride, strict=True)
         h, w = ((side + 2 * pad - kernel) // stride + 1 for side, pad, kernel, stride in sides)
         return (
-            min(self.kernel_size) >= KERNEL
+            pays
+            and min(self.kernel_size) >= KERNEL
             and max(x.shape[2:]) <= (LARGEST_MAP_WITH_MATRIX_UNITS if has_matrix_units() else LARGEST_MAP)
             and min(self.in_channels, self.out_channels) >= CHANNELS
             and min(h, w) > 0

@@ -180,10 +180,31 @@ def test_conv2d_leaves_everything_else_to_the_library(bf16_products, layer, shap
         assert layer.way(torch.zeros(shape)) == "library"
 
 
+def test_conv2d_takes_patches_in_float32_with_matrix_units_and_gives_what_the_library_gives(monkeypatch):
+    monkeypatch.setattr(convolution, "has_matrix_units", lambda: True)
+    torch.manual_seed(0)
+    layer, x = Conv2d(128, 160, 4, 2, 1), torch.randn(32, 128, 8, 8, requires_grad=True)
+    assert layer.way(x) == "patches"
+    found = layer(x)
+    monkeypatch.setattr(convolution, "has_matrix_units", lambda: False)
+    expected = layer(x)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    weights = torch.randn_like(found)
+    for a, b in zip(
+        torch.autograd.grad((found * weights).sum(), [x, *layer.parameters()]),
+        torch.autograd.grad((expected * weights).sum(), [x, *layer.parameters()]),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-3)
+
+
 def test_conv2d_takes_patches_by_the_processor_and_its_precision(monkeypatch):
     layer, x = Conv2d(128, 128, 4, 1, 1), torch.zeros(64, 128, 4, 4)
     monkeypatch.setattr(convolution, "multiplies_bf16", lambda: True)
-    assert layer.way(x) == "library"
+    for has_matrix_units, way in ((True, "patches"), (False, "library")):
+        monkeypatch.setattr(convolution, "has_matrix_units", lambda has=has_matrix_units: has)
+        assert layer.way(x) == way
+        assert layer.way(x.double()) == "library"
     with torch.autocast("cpu", torch.float16):
         assert layer.way(x) == "library"
     with bf16():
