@@ -16,8 +16,6 @@ ITERATIONS = 20
 """Steps towards the fixed point; what is left of the start is `SPREAD` to this power."""
 SPREAD = 0.9
 """How much of an image's label comes from its neighbours in one step: alpha of Zhou et al. 2003."""
-OVERCONFIDENCE = 2.0
-"""How many times as high as its uncertainty a network's error rate may be in a domain without labels."""
 BALANCING_ITERATIONS = 200
 """Largest number of steps towards the factors of the classes."""
 BALANCING_TOLERANCE = 1e-5
@@ -103,8 +101,9 @@ def expected_shares(probabilities: Tensor) -> Tensor:
     Shares that are predicted with a few errors are nearly right; with many errors they say little, and equal
     ones are the better guess. The predicted shares are shrunk towards equal ones as the positive-part
     James-Stein estimator does (Baranchik 1964): by (e / d)^2, at most 1, with d their distance from equal
-    ones and e the error that they may have, the share of images that may be taken for those of another class.
-    That is `OVERCONFIDENCE` times the `doubt`.
+    ones and e the error that they may have. That is the `doubt`: a calibrated classifier takes so large a
+    share of the images for those of another class. Classifiers of another domain are wrong more often, but
+    many of their errors cancel in the shares.
 
     Args:
         probabilities: (N, K), each row summing to 1.
@@ -115,8 +114,7 @@ def expected_shares(probabilities: Tensor) -> Tensor:
     shares = probabilities.float().mean(0)
     equal = torch.full_like(shares, 1 / len(shares))
     distance = (shares - equal).abs().sum() / 2  # total variation: the share of the images to move
-    wrong = OVERCONFIDENCE * doubt(probabilities)
-    ratio = (wrong / distance.clamp_min(torch.finfo(shares.dtype).tiny)).clamp(max=1)
+    ratio = (doubt(probabilities) / distance.clamp_min(torch.finfo(shares.dtype).tiny)).clamp(max=1)
     return torch.lerp(shares, equal, ratio.square())
 
 

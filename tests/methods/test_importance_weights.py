@@ -27,9 +27,7 @@ def stage_of(**settings):
 
 
 def test_the_shares_are_settled_by_the_classifier_of_the_start_on_images_as_they_are(monkeypatch):
-    monkeypatch.setattr(
-        label_propagation, "OVERCONFIDENCE", 0.0
-    )  # else an untrained network expects equal ones
+    monkeypatch.setattr(label_propagation, "doubt", lambda p: p.new_zeros(()))  # else equal ones are expected
     stage = stage_of(augment={"random_convolution": 1.0, "rotate": 90, "domains": "both"}, steps=5)
     monkeypatch.setattr(dann, "SETTLING_IMAGES", 3 * stage.target.batch)
     f_t = stage.nets.f_t.eval()

@@ -144,21 +144,21 @@ def test_shares_are_expected_as_predicted_where_the_predictions_are_sure():
 
 
 def test_equal_shares_are_expected_where_the_predictions_say_little():
-    start = torch.tensor([[0.7, 0.2, 0.1]] * 20)
+    start = torch.tensor([[0.5, 0.3, 0.2]] * 20)
     torch.testing.assert_close(expected_shares(start), equal(3))
 
 
-def test_expected_shares_are_shrunk_by_the_square_of_twice_the_uncertainty_over_the_distance():
+def test_expected_shares_are_shrunk_by_the_square_of_the_uncertainty_over_the_distance():
     """Of 100 images, 68 and 32 are predicted with a probability of 0.96."""
     start = torch.tensor([[0.96, 0.04]] * 68 + [[0.04, 0.96]] * 32)
     distance = 0.68 * 0.96 + 0.32 * 0.04 - 0.5
-    expected = 0.5 + distance * (1 - (2 * 0.04 / distance) ** 2)
+    expected = 0.5 + distance * (1 - (0.04 / distance) ** 2)
     torch.testing.assert_close(expected_shares(start), torch.tensor([expected, 1 - expected]))
 
 
 def test_the_estimate_does_not_jump_where_the_shares_become_equal():
-    """With a doubt of 0.04 shares are taken for equal where they are 0.08 away, and nearly so above it."""
-    for ones, expected in ((0.579, 0.5), (0.581, 0.5)):
+    """With a doubt of 0.04 shares are taken for equal where they are 0.04 away, and nearly so above it."""
+    for ones, expected in ((0.539, 0.5), (0.542, 0.5)):
         share = (ones - 0.04) / 0.92
         start = torch.tensor(
             [[0.96, 0.04]] * round(1000 * share) + [[0.04, 0.96]] * round(1000 * (1 - share))

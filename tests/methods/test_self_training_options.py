@@ -118,9 +118,7 @@ def test_one_view_of_the_teacher_is_the_image_as_it_is():
 def test_before_the_first_step_the_queue_is_filled_and_the_expected_shares_are_settled(monkeypatch):
     batch = training("self_training", losses=LOSSES).target.batch
     monkeypatch.setattr(self_training, "SETTLING_IMAGES", 4 * batch)
-    monkeypatch.setattr(
-        label_propagation, "OVERCONFIDENCE", 0.0
-    )  # else an untrained network expects equal ones
+    monkeypatch.setattr(label_propagation, "doubt", lambda p: p.new_zeros(()))  # else equal ones are expected
     options = {"propagation": 1, "propagation_queue": 3 * batch - 1}
     stage = training("self_training", options=options, losses=LOSSES, steps=5)
     features, probabilities = joined([outputs_of_the_teacher(stage, 5 + number) for number in range(4)])
