@@ -348,7 +348,7 @@ def evaluate(
         typer.Argument(
             metavar="RUN",
             autocompletion=run_ids,
-            help="The run folder of a stage, or its id under results/runs.",
+            help="A stage's run folder, its id under results/runs, or an experiment's name.",
         ),
     ],
     overrides: Annotated[
@@ -485,7 +485,10 @@ def data_check(
 ) -> None:
     """Check a sample of the data, and print how common each class is."""
     from cycada.cli.data_check import check_named, print_checked
+    from cycada.style.pictures import check_out
 
+    if sheet:
+        check_out(sheet)
     checked, default_sheet = check_named(what, settings or (), root, split, samples)
     print_checked(checked)
     path = sheet or default_sheet

@@ -27,7 +27,7 @@ def folder_names(classes: Sequence[str]) -> Mapping[str, str]:
 
 
 def link_by_class(pictures: Iterable[tuple[Path, Path, str]], folder: Path, classes: Sequence[str]) -> None:
-    """Link pictures into the folders of their classes. Links that are there already stay.
+    """Link pictures into the folders of their classes. Links that are there already stay, but for dead ones.
 
     Args:
         pictures: The file of each picture, its path inside the class's folder, and its class.
@@ -38,6 +38,10 @@ def link_by_class(pictures: Iterable[tuple[Path, Path, str]], folder: Path, clas
         CycadaError: Another file has the name of a link.
     """
     names = folder_names(classes)
+    for name in names.values():
+        for link in (folder / name).rglob("*"):
+            if link.is_symlink() and not link.exists():  # its picture was removed
+                link.unlink()
     for file, inside, label in pictures:
         to = folder / names[label] / inside
         if os.path.lexists(to):

@@ -174,7 +174,7 @@ def _about(folder: RunFolder, config: Config, stage: StagePlan, role: Role, net:
         classes=classes,
         segmentation=segmentation,
         palette=palette,
-        mask_values=mask_values_of(config, len(classes)) if segmentation else (),
+        mask_values=mask_values_of(config, classes) if segmentation else (),
         fit=read.fit,
         upright=read.upright,
         evaluation={**stage.evaluation.augmentation(), "multiple_of": multiple},

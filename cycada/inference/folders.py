@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cycada.core.errors import CycadaError, shown
-from cycada.core.files import changed_since, prepare_folder
+from cycada.core.files import changed_since, file_digest, prepare_folder
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
 from cycada.data.doubts import group_doubts, summarize_left_out
@@ -68,8 +68,9 @@ def translate(  # noqa: PLR0913 (each is an option of its caller)
     """Translate one picture, or all pictures of a folder.
 
     Each picture is written completely or not at all, with the EXIF of its original and with a mark of what
-    made it. A picture in `out` with the same mark is left alone, so that the same call continues after an
-    interruption, unless its original was changed afterwards. If any other file has the name of a translation,
+    made it and of what. A picture in `out` with the same mark is left alone, so that the same call continues
+    after an interruption. Where the original was changed afterwards, or another one has its name now, it is
+    translated anew, which is warned of. If any other file has the name of a translation,
     the call is refused before the first picture is translated.
 
     Args:
@@ -104,6 +105,8 @@ def translate(  # noqa: PLR0913 (each is an option of its caller)
     result = Translation(out)
     if source.is_file():
         pairs = _pair_of_file(source, out, form)
+        if (suffix := pairs[0][1].suffix) != f".{form}" and form != "png":
+            screen.warn(f"--format {form}: the translation is written to {out}, as {suffix[1:]}.")
     else:
         pairs, result.left_out = _pairs_of_folder(source, out, recursive, form)
     if result.left_out:
@@ -112,6 +115,11 @@ def translate(  # noqa: PLR0913 (each is an option of its caller)
         prepare_folder(folder)
     mark = f"{translator.identity} {translator.direction} size={size}"
     missing = [(file, to) for file, to in pairs if not _is_there(to, mark, file)]
+    if again := sum(to.exists() and to.stat().st_size > 0 for _, to in missing):
+        screen.warn(
+            f"{out}: {again} translations there are of other pictures, or of these before they were changed, "
+            "and are replaced."
+        )
     result.there = len(pairs) - len(missing)
     _translate(translator, missing, size, tile, mark, strict, screen, result)
     return result
@@ -162,7 +170,7 @@ def _translate(
                 if doubts := picture_doubts(file):
                     result.doubts[str(file)] = doubts
                 to.parent.mkdir(parents=True, exist_ok=True)
-                save_like(to, translated, file, mark)
+                save_like(to, translated, file, _mark_with_original(mark, file))
                 result.done += 1
                 report(0.0)
         finally:
@@ -171,8 +179,12 @@ def _translate(
                 screen.warn(doubt)
 
 
+def _mark_with_original(mark: str, file: Path) -> str:
+    return f"{mark} of={file_digest(file, 8)}"
+
+
 def _is_there(to: Path, mark: str, file: Path) -> bool:
-    """Return whether this very translation of a picture exists; it does not where the picture is newer.
+    """Return whether this very translation of a picture exists; it does not where the picture is another one.
 
     Raises:
         CycadaError: There is another file of this name.
@@ -180,9 +192,11 @@ def _is_there(to: Path, mark: str, file: Path) -> bool:
     if not to.exists() or to.stat().st_size == 0:
         return False
     other = mark_of(to)
-    if other == mark:
+    if other == mark:  # of an earlier version, which did not note the original
         return is_whole(to) and not changed_since(file, to.stat().st_mtime)
-    made = f"was made by '{other}'" if other else "was not made by cycada translate"
+    if other and other.startswith(f"{mark} of="):
+        return is_whole(to) and other == _mark_with_original(mark, file)
+    made = f"was made by '{other.partition(' of=')[0]}'" if other else "was not made by cycada translate"
     raise CycadaError(
         f"{to}: there is already a picture of this name, but it {made}, expected '{mark}'. "
         "Choose another folder, or remove it."

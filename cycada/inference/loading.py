@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,19 +127,31 @@ def build_preprocess(config: Config, stage: StagePlan) -> Preprocess:
     return Preprocess(size, config.data.channels, config.data.resize, fit)  # type: ignore[arg-type]
 
 
-def mask_values_of(config: Config, classes: int) -> tuple[int | tuple[int, int, int], ...]:
+def mask_values_of(config: Config, classes: Sequence[str]) -> tuple[int | tuple[int, int, int], ...]:
     """Return what stands for each class in the target's mask files; the class's number where it is not known.
 
-    It is not known where a file that defines it is not on this machine, which is warned of.
+    It is not known where the file that defines it is not on this machine, or has other classes by now, which
+    is warned of.
+
+    Args:
+        config: The config of the run.
+        classes: The names of the run's classes, by which the values are looked up.
     """
+    domain = task_of(config).domain(config.data.target, "target")
     try:
-        values = task_of(config).domain(config.data.target, "target").mask_values(config.data.resolved_root())
+        found = domain.mask_values(config.data.resolved_root())  # a folder's classes are known after it
+        values = dict(zip(domain.classes, found, strict=True))
+        if set(domain.classes) != set(classes):
+            raise CycadaError(
+                f"The classes of {config.data.target.name} are {', '.join(domain.classes)} by now, and the "
+                f"run was trained with {', '.join(classes)}."
+            )
     except CycadaError as error:
         Progress(quiet=True).warn(
-            f"Masks hold the classes' numbers, 0 to {classes - 1}, not the domain's: {error}"
+            f"Masks hold the classes' numbers, 0 to {len(classes) - 1}, not the domain's: {error}"
         )
-        return tuple(range(classes))
-    return tuple(values)
+        return tuple(range(len(classes)))
+    return tuple(values[name] for name in classes)
 
 
 def predictor_of(
@@ -176,7 +189,7 @@ def predictor_of(
         folder.id,
         _plain(nets),
         palette,
-        mask_values_of(config, len(classes)) if segmentation else (),
+        mask_values_of(config, classes) if segmentation else (),
     )
 
 

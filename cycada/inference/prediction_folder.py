@@ -28,6 +28,7 @@ from cycada.inference.folders import named_outputs
 from cycada.inference.image_writer import mark_of
 from cycada.inference.loading import load_model
 from cycada.inference.mask_writer import mask_picture, overlay_picture, save_marked
+from cycada.inference.picture_states import PictureStates, state_of
 from cycada.inference.prediction_table import PredictionTable
 from cycada.inference.predictor import MaskPrediction, Prediction, Predictor
 from cycada.inference.sources import BY_CLASS, MASKS, OVERLAYS, Sources, check_path, find_sources
@@ -39,6 +40,8 @@ ABOUT = "predict.json"
 ENLARGED = 2.0
 """Factor above which it is said that a picture is enlarged; recipes enlarge digits by 2."""
 PREDICTIONS, SHARES = "predictions.csv", "shares.csv"
+STATES = ".pictures.jsonl"
+"""File with the state of each picture when it was predicted."""
 
 
 @dataclass
@@ -103,8 +106,8 @@ def predict(  # noqa: PLR0913 - all but the first three are options of the comma
     A classifier writes predictions.csv: the picture, its class, the class's probability, the entropy in nats,
     and further classes with `top`. A segmenter writes masks/ in the values and colours of the target's
     domain, each at its picture's own size, and shares.csv, the share of each class in each picture. The same
-    call continues after an interruption, and predicts pictures again that were changed since; files that it
-    did not write are never overwritten.
+    call continues after an interruption, and predicts pictures again that were changed or replaced since;
+    files that it did not write are never overwritten.
 
     Args:
         what: What `load_model` takes, or a `Predictor`.
@@ -269,13 +272,20 @@ class _Work:
         """
         names = self.sources.files
         rows = {row[0] for row in self.table.rows()}
+        known = PictureStates(self.out / STATES)
+        states = {name: state_of(file) for name, file in names.items()}
         written = self.table.path.stat().st_mtime if rows else 0.0
         done = {
             name
             for name in names
             if name in rows
             and all(f.exists() for f in self._files(name))
-            and not any(changed_since(names[name], when) for when in self._times(name, written))
+            and (
+                known.known[name] == states[name]
+                if name in known.known
+                # predicted by an earlier version, which noted no states
+                else not any(changed_since(names[name], when) for when in self._times(name, written))
+            )
         }
         for name in rows.intersection(names) - done:
             inside = _relative(names[name], self.sources.root)
@@ -300,6 +310,7 @@ class _Work:
             try:
                 for batch in self._batches(missing, result, screen, report, stopped):
                     table.append(self._rows(*batch))
+                    known.append([(name, states[name]) for name in batch[0]])
                     result.done += len(batch[0])
                     report(0)
             finally:

@@ -107,6 +107,8 @@ def _losses(plan: StagePlan) -> Iterator[str]:
             yield (
                 f"losses.{name}: its phase is left out, or it trains a discriminator that no other loss uses."
             )
+        if loss.ramp.name == "linear" and not loss.ramp.steps:
+            yield f"losses.{name}.ramp: it is linear and has no steps over which it could rise."
         uses = {"linear": {"steps"}, "fall": {"steps"}, "dann": {"gamma"}}.get(loss.ramp.name, set())
         for key in ("steps", "gamma"):
             if key in loss.ramp.model_fields_set and key not in uses:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cycada.config.schema import Config, is_name, parse
 from cycada.core.bounds import Home
-from cycada.core.errors import CycadaError, nearest, shown
+from cycada.core.errors import CycadaError, list_some, nearest, shown
 from cycada.core.profile import span
 from cycada.core.progress import Progress
 from cycada.core.registry import typed
@@ -191,7 +191,7 @@ def evaluate_run(
     Where the run folder has no analysis.npz, which reports read, it is written.
 
     Args:
-        run: A run folder, or its id under results/runs.
+        run: A run folder, its id under results/runs, or the name of an experiment (see `find_stage`).
         domain: What is scored, as the stage classifies its target, instead of the stage's own source and
             target: a registered domain, such as `camvid`; a domain with options, as a mapping or as YAML
             text, `{name: camvid, drive: dusk}`; or a folder of one's own test images with labels
@@ -209,7 +209,7 @@ def evaluate_run(
         CycadaError: Where there is no such finished stage, it has no classifier, the test images have no
             labels, or their classes are others than those of the run.
     """
-    folder = find_run(run, results)
+    folder = find_stage(run, results)
     for assignment in assignments:
         if not assignment.startswith("evaluation."):
             raise CycadaError(
@@ -228,6 +228,7 @@ def evaluate_run(
     else:
         datasets: Datasets = load_datasets(config, [stage], device).resized_to(config, stage.stage)
         classes = datasets.classes
+        _check_classes(folder, classes)
     nets = trained_networks(folder, config, stage, len(classes), device)
     classifiers = build_classifiers(stage, nets)
     if not classifiers:
@@ -256,6 +257,23 @@ def evaluate_run(
         "classes": list(classes),
         "scores": scores,
     } | ({"domain": spec.model_dump()} if spec else {})
+
+
+def _check_classes(folder: RunFolder, classes: Sequence[str]) -> None:
+    """Raise CycadaError where the data have other classes than those of a run, or another order of them.
+
+    A run of an older version does not know its classes' names.
+    """
+    names = folder.arrays("analysis.npz").get("classes")
+    if names is None or tuple(map(str, names)) == tuple(classes):
+        return
+    trained = [str(name) for name in names]
+    order = " in this order" if set(trained) == set(classes) else ""
+    raise CycadaError(
+        f"{folder.path}: its data have the {len(classes)} classes {list_some(classes)} by now, expected the "
+        f"{len(trained)} classes {list_some(trained)}{order}, with which it was trained. Put the data back, "
+        "or name others with --domain."
+    )
 
 
 @span("analysis")

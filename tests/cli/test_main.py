@@ -1,17 +1,19 @@
 """What a user types: one JSON object, helpful errors with exit code 2 and no traceback."""
 
+import itertools
 import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.experiments import CYCADA, size_of, write_config
+from helpers.experiments import CYCADA, size_of, tiny_config, write_config
 from helpers.paths import ROOT
 from PIL import Image
 
 from cycada.data import domains
 from cycada.data.streets.stand_ins import write_stand_ins
+from cycada.runs.run import run
 
 pytestmark = pytest.mark.trains
 
@@ -174,6 +176,35 @@ def test_evaluate_gives_the_scores_of_the_run_again(cycada, finished):
     assert (code, "No run 'nothing'" in err) == (2, True)
 
 
+def test_evaluate_takes_the_name_of_an_experiment(cycada, finished):
+    summary, results = finished
+    code, out, _ = cycada("evaluate", summary.name, "--results", results, "--json")
+    found = json.loads(out.splitlines()[-1])
+    assert (code, found["experiment"]) == (0, summary.name)
+
+
+def test_evaluate_refuses_data_whose_classes_changed(cycada, tmp_path):
+    """Of folders the classes are the sorted names, so that a renamed folder gives the others new numbers."""
+    numbers = np.random.default_rng(0)
+    for split, name in itertools.product(("train", "test"), ("bat", "cat", "emu")):
+        for i in range(3):
+            to = tmp_path / "set" / split / name / f"{i}.png"
+            to.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(numbers.integers(0, 255, (16, 16), np.uint8)).save(to)
+    side = {"name": "folder", "train": "set/train", "test": "set/test"}
+    data = {"source": side, "target": side, "root": str(tmp_path), "size": 16, "channels": 1}
+    config = tiny_config(
+        {"source": {"method": "source_only", "steps": 2, "batch": 4}}, results=str(tmp_path / "r"), data=data
+    )
+    stage = run(config).stages[0]
+    assert cycada("evaluate", stage.folder)[0] == 0
+    for folder in (tmp_path / "set").glob("*/emu"):
+        folder.rename(folder.with_name("ant"))
+    code, _, err = cycada("evaluate", stage.folder)
+    text = " ".join(err.split())
+    assert (code, "ant, bat, cat by now" in text, "bat, cat, emu" in text) == (2, True, True)
+
+
 def test_translate(cycada, finished, tmp_path):
     images = tmp_path / "in"
     images.mkdir()
@@ -246,6 +277,13 @@ def test_data_check_counts_and_draws(cycada, tmp_path, monkeypatch):
     assert len(rows) == 10
     assert abs(sum(float(row[1]) for row in rows[1:]) - 100) < 0.1
     assert size_of(sheet)[0] == 3 * 320
+
+
+@pytest.mark.parametrize("name", ["sheet", "sheet.npz", "folder.png"])
+def test_data_check_refuses_a_sheet_that_is_no_picture_before_it_reads(cycada, tmp_path, name):
+    (tmp_path / "folder.png").mkdir()
+    code, out, err = cycada("data", "check", "streets", "look=photo", "train=20", "--sheet", tmp_path / name)
+    assert (code, out, "picture" in err) == (2, "", True)
 
 
 def test_data_check_names_the_bad_pairs(cycada, tmp_path):

@@ -442,7 +442,8 @@ def test_exif_and_colour_profile_are_kept(cycle, tmp_path, form):
         assert image.info["icc_profile"] == SRGB
     with Image.open(tmp_path / "out" / f"lab.{form}") as image:
         assert "icc_profile" not in image.info  # RGB is not what it describes
-    assert mark_of(tmp_path / "out" / f"a.{form}") == f"{cycle.name} st size=keep"
+    mark = mark_of(tmp_path / "out" / f"a.{form}")
+    assert mark.partition(" of=")[0] == f"{cycle.name} st size=keep"
 
 
 def test_only_what_is_whole_and_made_alike_counts_as_there(cycle, tmp_path, cycada):
@@ -463,6 +464,27 @@ def test_only_what_is_whole_and_made_alike_counts_as_there(cycle, tmp_path, cyca
     code, _, err = cycada("translate", cycle, folder, out)
     assert (code, "not made by cycada translate" in err) == (2, True)
     assert np.array_equal(np.asarray(Image.open(out / "a.png")), COLOUR)
+
+
+def test_pictures_of_another_folder_are_translated_anew_and_that_is_said(cycle, tmp_path, cycada):
+    for day, picture in (("one", COLOUR), ("two", COLOUR[::-1].copy())):
+        save(tmp_path / day / "a.png", picture)
+        save(tmp_path / day / "same.png", COLOUR)
+    cycada("translate", cycle, tmp_path / "one", tmp_path / "out")
+    first = (tmp_path / "out" / "a.png").read_bytes()
+    code, out, err = cycada("translate", cycle, tmp_path / "two", tmp_path / "out")
+    assert (code, "1 images translated" in out, "1 were there already" in out) == (0, True, True)
+    assert "1 translations there are of other pictures" in " ".join(err.split())
+    cycada("translate", cycle, tmp_path / "two", tmp_path / "right")
+    again = (tmp_path / "out" / "a.png").read_bytes()
+    assert again == (tmp_path / "right" / "a.png").read_bytes() != first
+
+
+def test_a_format_that_the_name_of_the_file_contradicts_is_said(cycle, tmp_path, cycada):
+    save(tmp_path / "a.png", COLOUR)
+    _, _, err = cycada("translate", cycle, tmp_path / "a.png", tmp_path / "b.png", "--format", "jpg")
+    assert "as png" in (text := " ".join(err.split()))
+    assert "--format jpg" in text
 
 
 @pytest.mark.parametrize("tile", [64, 640])

@@ -20,6 +20,7 @@ from cycada.data import domains, segmentation_domains
 from cycada.evaluation.scoring import as_scores
 from cycada.inference import prediction_folder
 from cycada.inference.class_folders import folder_names
+from cycada.inference.loading import mask_values_of
 from cycada.inference.mask_writer import mask_picture
 from cycada.inference.prediction_table import PredictionTable
 from cycada.inference.sources import find_sources
@@ -293,6 +294,50 @@ def test_a_picture_that_was_changed_is_predicted_again(digits, tmp_path):
     assert (again.done, again.there) == (1, 1)
     assert len(list((tmp_path / "out" / "by_class").rglob("0.png"))) == 1
     assert len(rows(tmp_path / "out" / "predictions.csv")) == 2
+
+
+def test_another_and_older_picture_of_the_same_name_is_predicted_again(digits, tmp_path):
+    """Moving a folder, or pointing a link elsewhere, changes no time of a file."""
+    stage, _, pictures = digits
+    chosen = sorted(pictures.rglob("*.png"))
+    for i, folder in enumerate(("now", "next")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(chosen[-i], tmp_path / folder / "a.png")
+    time.sleep(0.02)
+    toolkit.predict(stage.folder, tmp_path / "now", tmp_path / "out", by_class=True)
+    shutil.rmtree(tmp_path / "now")
+    (tmp_path / "next").rename(tmp_path / "now")
+    assert toolkit.predict(stage.folder, tmp_path / "now", tmp_path / "out", by_class=True).done == 1
+    assert rows(tmp_path / "out" / "predictions.csv")[0]["class"] == chosen[-1].parent.name
+    assert toolkit.predict(stage.folder, tmp_path / "now", tmp_path / "out").done == 0
+
+
+def test_the_link_of_a_picture_that_was_removed_goes(digits, tmp_path):
+    stage, _, pictures = digits
+    (tmp_path / "in").mkdir()
+    for i, file in enumerate(sorted(pictures.rglob("*.png"))[:2]):
+        shutil.copy(file, tmp_path / "in" / f"{i}.png")
+    toolkit.predict(stage.folder, tmp_path / "in", tmp_path / "out", by_class=True)
+    (tmp_path / "in" / "0.png").unlink()
+    toolkit.predict(stage.folder, tmp_path / "in", tmp_path / "out", by_class=True)
+    assert [p.name for p in (tmp_path / "out" / "by_class").rglob("*.png")] == ["1.png"]
+
+
+def test_values_of_masks_are_looked_up_by_the_names_of_the_classes(tmp_path, capsys):
+    file = tmp_path / "classes.yaml"
+    data = {
+        side: {"name": "mask_folder", "train": "a", "test": "a", "classes": "classes.yaml"}
+        for side in ("source", "target")
+    } | {"root": tmp_path, "size": [16, 16]}
+    config = tiny_config({"it": {"method": "source_only", "steps": 1}}, data=data)
+    file.write_text("road: 7\ncar: 8\nsky: 11\n")
+    assert mask_values_of(config, ("road", "car", "sky")) == (7, 8, 11)
+    file.write_text("sky: 11\nroad: 7\ncar: 8\n")
+    assert mask_values_of(config, ("road", "car", "sky")) == (7, 8, 11)
+    assert "numbers" not in capsys.readouterr().err
+    file.write_text("sky: 11\nroad: 7\nbus: 8\n")
+    assert mask_values_of(config, ("road", "car", "sky")) == (0, 1, 2)
+    assert "sky, road, bus by now" in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_is_refused(digits, scenes, finished, tmp_path, cycada):

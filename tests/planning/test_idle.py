@@ -81,6 +81,10 @@ def stage(**settings: Any) -> dict[str, Any]:
         ({"stages": {"source": {"augment": {"rotate": 3, "domains": "target"}}}}, "stages.source.augment"),
         (stage(networks={"f": "lenet"}), "stages.pixel.networks.f"),
         ({"networks": {"d_feat": "mlp"}}, "networks.d_feat"),
+        (
+            stage(losses={"cycle_s": {"weight": 1, "ramp": {"name": "linear"}}}),
+            "stages.pixel.losses.cycle_s.ramp",
+        ),
         ({"evaluation": {"overlap": 0.5}}, "evaluation.overlap"),
         ({"tracking": {"kind": "none", "uri": "http://host"}}, "tracking.uri"),
         ({"data": {"workers": 2}}, "data.workers"),
