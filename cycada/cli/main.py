@@ -418,6 +418,7 @@ def report(
 ) -> None:
     """Write tables, tests and one HTML page from finished runs. The page is self-contained."""
     from cycada.report.report import report as make_report
+    from cycada.sweeps.sweep import describe_change
 
     written = make_report(what, results, out, against, title, pdf)
     table = Table(title=f"{written.results.heads[1]}, %, last step")
@@ -426,7 +427,8 @@ def report(
     for row in written.results.rows:
         table.add_row(*row[:5])
     make_plain_console().print(table)
-    for note in [*written.failures, *written.missing]:
+    changes = [change for word in what if (change := describe_change(word, results))]
+    for note in [*changes, *written.failures, *written.missing]:
         print(f"note: {note}", file=sys.stderr)
     print(f"Report: {written.folder / 'report.html'}")
 

@@ -125,6 +125,7 @@ class Sweep(Stored):
 
     name: str
     file: str | None = None
+    definition: str | None = None
     compare_to: str | None = None
     settled_on: list[Count] = []
     cells: list[CellOfSweep]

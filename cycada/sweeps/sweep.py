@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-from cycada.config.schema import Config, Tracking
+from cycada.config.schema import Config, Tracking, digest
 from cycada.core.errors import CycadaError, os_message
 from cycada.core.files import prepare_folder, warn_if_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
@@ -22,7 +23,7 @@ from cycada.runs.reuse import check_run_folder
 from cycada.runs.run import Products, run, run_stages
 from cycada.storage.store import RECORDS, RunFolder
 from cycada.sweeps.launchers import Handle, InProcess, Launcher, WorkerDied
-from cycada.sweeps.plan import Cell, Job, SweepPlan
+from cycada.sweeps.plan import Cell, Job, Sweep, SweepPlan, load_sweep
 from cycada.sweeps.progress import SweepProgress
 from cycada.tracking.open_tracker import SeveralTrackers, check_trackers, open_tracker
 from cycada.train.allocator import return_freed_memory
@@ -275,6 +276,7 @@ def _write(
     content = {
         "name": sweep.name,
         "file": str(planned.file),
+        "definition": definition(sweep),
         "compare_to": sweep.compare_to or sweep.base,
         **({"settled_on": sweep.settled_on} if sweep.settled_on else {}),
         "cells": [_cell(cell, progress) for cell in planned.cells],
@@ -299,6 +301,33 @@ def warn_if_not_recorded(warn: Callable[[str], None]) -> Iterator[None]:
     except (CycadaError, OSError) as error:
         message = os_message(error) if isinstance(error, OSError) else error
         warn(f"No record was written: {message}")
+
+
+def definition(sweep: Sweep) -> str:
+    """Return a digest of a sweep's file, by which `describe_change` knows whether it was changed."""
+    return digest(sweep.model_dump(mode="json"))
+
+
+def describe_change(word: str, results: Path) -> str | None:
+    """Return a sentence where a sweep's file was changed after the sweep was trained; None otherwise.
+
+    Args:
+        word: A sweep's YAML file; of anything else nothing is known.
+        results: The results folder.
+    """
+    if Path(word).suffix not in (".yaml", ".yml"):
+        return None
+    try:
+        sweep = load_sweep(word)
+        trained = json.loads(sweep_file(results, sweep.name).read_text(encoding="utf-8")).get("definition")
+    except (CycadaError, OSError, ValueError):
+        return None
+    if trained in (None, definition(sweep)):
+        return None
+    return (
+        f"{word}: it was changed since '{sweep.name}' was trained. The report shows what was trained; "
+        f"`cycada sweep {word}` trains what is missing."
+    )
 
 
 def sweep_file(results: Path, name: str) -> Path:

@@ -366,3 +366,14 @@ def test_every_sweep_in_configs_is_sound():
     assert files
     for file in files:
         load_sweep(file)
+
+
+def test_a_report_says_that_the_file_of_a_sweep_was_changed(tmp_path, cycada):
+    stages = {"source": CYCADA["source"]}
+    path = write_sweep(tmp_path, stages, variants={"A": {"set": {"stages.source.steps": 3}}})
+    assert cycada("sweep", path)[0] == 0
+    words = ("report", path, "--results", tmp_path / "results")
+    assert "was changed since" not in cycada(*words)[2]
+    write_sweep(tmp_path, stages, variants={"A": {"set": {"stages.source.steps": 4}}})
+    code, _, err = cycada(*words)
+    assert (code, "it was changed since 'swept' was trained" in " ".join(err.split())) == (0, True)
