@@ -360,6 +360,7 @@ def test_own_images_without_masks_are_an_unlabelled_target(tmp_path):
         ("road: 70000", ("70000", "65535")),
         ("road: 1\ncar: [0, 0, 1]", ("ids and colours", "one kind")),
         ("road: 1\ncar: 1", ("value 1 twice", "'car'")),
+        ("road: 1\nIgnore: 255", ("'Ignore'", "`ignore`, in small letters")),
         ("road: [", ("not valid YAML",)),
     ],
 )

@@ -158,6 +158,12 @@ def read_class_map(path: Path) -> dict[str, list[Code]]:
         raise CycadaError(
             f"{path}: found {shown(content)}, expected a mapping of class names to ids or colours."
         )
+    for name in content:
+        if str(name).strip().casefold() == "ignore" != name:
+            raise CycadaError(
+                f"{path}: found the class {shown(name)}, expected `ignore`, in small letters, for the values "
+                "that do not count. Write it so, or give the class another name."
+            )
     codes = dict(
         zip(
             class_names(list(content), str(path)),
