@@ -12,14 +12,11 @@ from torch import Tensor
 
 from cycada.core.types import Output
 from cycada.methods.base import Method, PhaseSpec, methods
-from cycada.methods.label_propagation import expected_shares
+from cycada.methods.label_propagation import SETTLING_IMAGES, expected_shares
 from cycada.methods.roles import CLASS_SHARES, Networks
 from cycada.methods.source_only import BothDomainsTensors
 from cycada.methods.step_tensors import Options
 from cycada.networks import reverse_gradient
-
-SETTLING_IMAGES = 2048
-"""Number of target training images by which the expected shares of the classes are settled."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ ITERATIONS = 20
 """Steps towards the fixed point; what is left of the start is `SPREAD` to this power."""
 SPREAD = 0.9
 """How much of an image's label comes from its neighbours in one step: alpha of Zhou et al. 2003."""
+SETTLING_IMAGES = 2048
+"""Number of target training images by which the expected shares of the classes are settled."""
 BALANCING_ITERATIONS = 200
 """Largest number of steps towards the factors of the classes."""
 BALANCING_TOLERANCE = 1e-5

@@ -35,12 +35,9 @@ from cycada.data import Augment, classmix_mask, mask_patches
 from cycada.methods.base import Method, PhaseSpec, methods
 from cycada.methods.batch_statistics import batch_statistics
 from cycada.methods.cycada import StatisticsOptions, TaskOptions, TranslatedTensors
-from cycada.methods.label_propagation import balanced, expected_shares, propagated_labels
+from cycada.methods.label_propagation import SETTLING_IMAGES, balanced, expected_shares, propagated_labels
 from cycada.methods.roles import FEATURE_QUEUE, Networks
 from cycada.methods.step_tensors import option
-
-SETTLING_IMAGES = 2048
-"""Number of target training images by which the expected shares of the classes are settled."""
 
 
 @dataclass(frozen=True)
