@@ -92,13 +92,18 @@ def print_list(what: str) -> None:
     if not found:
         print(f"There are no {what}. `--plugin MODULE` imports one.")
         return
-    column = max(len(entry.name) for entry in found) + MARGIN
+    # One long name shall not push the sentences of all others out of a line.
+    room = WIDTH - MARGIN - max(len(entry.sentence) for entry in found)
+    longest = max(len(entry.name) for entry in found)
+    column = (
+        longest if longest <= room else max((len(e.name) for e in found if len(e.name) <= room), default=0)
+    ) + MARGIN
     kind = ""
     for entry in found:
         if entry.kind != kind:
             print(("\n" if kind else "") + f"{entry.kind}:")
             kind = entry.kind
-        print(_line(entry.name.ljust(column), entry.sentence, column))
+        print(_line((entry.name + " " * MARGIN).ljust(column), entry.sentence, column))
 
 
 def print_entry(what: str, name: str) -> None:

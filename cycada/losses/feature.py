@@ -87,7 +87,9 @@ def weighted_domain_adversarial(
     domain_logits_reversed_target: Tensor,
     importance_weights: Tensor,
 ) -> Tensor:
-    """Align features by gradient reversal, with each source image weighted by its class (IWDAN).
+    """Align features, each source class weighted (IWDAN).
+
+    It is `domain_adversarial` with a weight for each source image.
 
     Where a class is more frequent in the target than in the source, features that agree in both domains need
     target images of that class to look like those of another. With the weights of IWDAN (importance-weighted

@@ -43,7 +43,9 @@ def task_source(f_t_logits_real_s: Tensor, label_s: Tensor, *, smoothing: Share 
 def weighted_task_source(
     f_t_logits_real_s: Tensor, label_s: Tensor, importance_weights: Tensor, *, smoothing: Share = 0.0
 ) -> Tensor:
-    """Train f_t on labelled source images, weighted by how frequent their class is in the target.
+    """Train f_t on labelled source images, weighted by class.
+
+    An image counts as many times as its class is expected to be more frequent in the target.
 
     This is the classification loss of IWDAN (importance-weighted DANN, Tachet des Combes et al. 2020, section
     3): f_t learns the class frequencies of the target in place of the source's.
