@@ -260,6 +260,8 @@ def _equal_classes(plan: StagePlan) -> Iterator[str]:
     for term in (term for phase in plan.phases for term in phase.terms):
         if term.name == "class_balance" and term.options.get("prior", "uniform") == "uniform":
             yield "losses.class_balance.prior=source"
+    if FEATURE_QUEUE in plan.pools and plan.options.propagation_class_ratio < UNEQUAL:
+        yield "options.propagation_class_ratio=1000"
 
 
 def warn_of_similar_names(classes: Sequence[str]) -> list[str]:

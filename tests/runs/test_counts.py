@@ -200,8 +200,21 @@ SELF = {
 @pytest.mark.parametrize(
     ("more", "over", "wanted"),
     [
-        (16, {}, "losses.class_balance.prior=source"),
-        (16, {"losses": {"task_translated": 0, "task_source": 1, "self_training": 1}}, None),
+        (
+            16,
+            {},
+            "set stages.self.losses.class_balance.prior=source stages.self.options.propagation_class_ratio=1000",
+        ),
+        (
+            16,
+            {"losses": {"task_translated": 0, "task_source": 1, "self_training": 1}},
+            "set stages.self.options.propagation_class_ratio=1000",
+        ),
+        (
+            16,
+            {"options": {"propagation": 0.5, "propagation_class_ratio": 1000}},
+            "set stages.self.losses.class_balance.prior=source",
+        ),
         (
             16,
             {
