@@ -154,7 +154,7 @@ def convnet(
     """
 
     def conv(into: int, out: int) -> list[nn.Module]:
-        return [nn.Conv2d(into, out, 3, padding=1, bias=False), norm_layer(norm, out), nn.ReLU()]
+        return [nn.Conv2d(into, out, 3, padding=1, bias=False), norm_layer(norm, out), nn.ReLU(inplace=True)]
 
     c = channels
     encoder = nn.Sequential(
