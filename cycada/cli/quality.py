@@ -54,10 +54,16 @@ def quality(
     from cycada.core.progress import Progress
     from cycada.image_quality.quality import quality as measure
     from cycada.image_quality.table import TITLES, as_plain, notes, quality_tables, row_names
+    from cycada.report.record import Record
+    from cycada.runs.reuse import find_run
 
     screen = Progress()
-    qualities = [measure(run, scorer, extractor, data_root, results, screen) for run in runs]
-    tables = quality_tables(zip(row_names(qualities), qualities, strict=True))
+    folders = {(folder := find_run(run, results)).id: folder for run in runs}
+    qualities = [
+        measure(folder.path, scorer, extractor, data_root, results, screen) for folder in folders.values()
+    ]
+    settings = [Record(folder.path, results).settings() for folder in folders.values()]
+    tables = quality_tables(zip(row_names(qualities, settings), qualities, strict=True))
     if as_json:
         print(json.dumps({"runs": qualities, "table": as_plain(tables)}))
         return

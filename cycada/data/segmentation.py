@@ -25,8 +25,11 @@ from cycada.data.loaders import LoaderStream
 Palette = Sequence[tuple[int, int, int]]
 """Colour of each class, for figures: red, green, blue in 0..255."""
 SAMPLED = 8
-"""Number of images whose pixels enter a fingerprint; of the others the names and the sizes of the files
-do."""
+"""Number of drawn images whose pixels enter a fingerprint."""
+WHOLE = 2**20
+"""Image files of at most so many bytes enter a fingerprint as a whole; of larger ones three blocks do."""
+BLOCK = 2**16
+"""Number of bytes of such a block."""
 
 
 class SegmentationDataset(ImageSet):
@@ -120,16 +123,20 @@ class SegmentationDataset(ImageSet):
     def fingerprint(self, labels: bool) -> str:
         """Return 16 hexadecimal characters that identify the data.
 
-        They depend on the names, the sizes of the files and the original pixels of a sample of `SAMPLED`
-        images.
+        They depend on the names, on all bytes of the mask files, and on those of the image files, of which
+        large ones are read at the beginning, in the middle and at the end. Of drawn images the pixels of
+        `SAMPLED` count.
 
         Args:
             labels: Whether the masks count too.
         """
         hasher = hashlib.blake2b("\n".join(self.names).encode(), digest_size=8)
         for image_file, mask_file in self.paths:
-            mask_bytes = mask_file.stat().st_size if labels and mask_file else 0
-            hasher.update(f"{image_file.stat().st_size} {mask_bytes}\n".encode())
+            _hash_file(hasher, image_file, whole=False)
+            if labels and mask_file:
+                _hash_file(hasher, mask_file, whole=True)
+        if self.paths:
+            return hasher.hexdigest()
         for i in sorted({int(k) for k in torch.linspace(0, len(self) - 1, min(SAMPLED, len(self)))}):
             image, mask = self.pair(i)
             hasher.update(image.tobytes())
@@ -149,6 +156,19 @@ class SegmentationDataset(ImageSet):
         subset.names = [self.names[i] for i in rows]
         subset.labelled = self.labelled if labelled is None else labelled
         return subset
+
+
+def _hash_file(hasher: hashlib.blake2b, file: Path, whole: bool) -> None:
+    """Hash the size of a file and its bytes, or three blocks of a large one that is not needed whole."""
+    size = file.stat().st_size
+    hasher.update(f"{size}\n".encode())
+    with file.open("rb") as content:
+        if whole or size <= WHOLE:
+            hasher.update(content.read())
+            return
+        for place in (0, (size - BLOCK) // 2, size - BLOCK):
+            content.seek(place)
+            hasher.update(content.read(BLOCK))
 
 
 class SegmentationDomain(ABC):

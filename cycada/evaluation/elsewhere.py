@@ -20,6 +20,9 @@ from cycada.train.device import Device
 CLASS_FILE = "classes.yaml"
 """The file in a folder of images/ and masks/ that says what the values of the masks mean."""
 
+NAMES = ("the run", "the domain")
+"""How a message calls what is scored and what it is scored on."""
+
 
 def named_domain(given: str | Mapping[str, Any]) -> Spec:
     """Return the domain that is to be scored.
@@ -82,11 +85,11 @@ def load_test_set(config: Config, plan: StagePlan, classes: Sequence[str], devic
     if task_of(config).name == "segmentation":  # masks are scored at their own size, images as they are seen
         domain = task_of(config).domain(data.target, "target")
         test = domain.load(data.resolved_root(), "test")
-        check_same_classes(classes, domain.classes)
+        check_same_classes(classes, domain.classes, NAMES)
         return ResizedDataset(test, config.shapes(plan.stage)["target"], full_resolution_masks=True)
     domain = build_domain(config, [plan], "target", tuple(classes))
     images = domain.load(data.resolved_root(), "test", data.download)
-    check_same_classes(classes, domain.classes)
+    check_same_classes(classes, domain.classes, NAMES)
     shape = config.shapes(plan.stage)["target"]
     test_set: ImageSet = images.converted(data.channels, shape, data.resize, device.torch_device)
     return test_set

@@ -211,6 +211,11 @@ def _measure(
 
 def _check_scorer(folder: RunFolder, scorer: Scorer, config: Config, datasets: Datasets) -> None:
     """Refuse a scorer whose classes or image channels differ from those of the run."""
+    if not datasets.classes:
+        raise CycadaError(
+            f"{scorer.key}: the data of {folder.path} have no classes, so that a scorer's predictions of its "
+            "translations cannot be scored. Leave --scorer out."
+        )
     if scorer.classes != tuple(datasets.classes):
         raise CycadaError(
             f"{scorer.key}: found a scorer of the classes {list_some(scorer.classes)}, expected those of "

@@ -93,11 +93,18 @@ def quality_tables(entries: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Qua
         entries: The name of a row, and what `quality` returns for one seed of it.
 
     Raises:
-        CycadaError: The entries were not measured alike.
+        CycadaError: The entries were not measured alike, or a row has a seed twice.
     """
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for name, entry in entries:
         rows.setdefault(name, []).append(entry)
+    for name, of_row in rows.items():
+        seeds = [entry["seed"] for entry in of_row]
+        if twice := [seed for seed in seeds if seeds.count(seed) > 1]:
+            ids = " and ".join(entry["id"] for entry in of_row if entry["seed"] == twice[0])
+            raise CycadaError(
+                f"{name}: the runs {ids} have seed {twice[0]} and equal settings. Name only one of them."
+            )
     everything = [entry for of_row in rows.values() for entry in of_row]
     for part in ("fcn", "features", "pixels"):
         _check_alike(part, everything)
@@ -109,14 +116,31 @@ def quality_tables(entries: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Qua
     return tables
 
 
-def row_names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the label of each run's method, with experiment and stage where labels are ambiguous."""
-    kinds = {(e["label"], e["experiment"], e["stage"]) for e in entries}
-    labels = [label for label, _, _ in kinds]
-    return [
-        e["label"] if labels.count(e["label"]) == 1 else f"{e['label']} ({e['experiment']}, {e['stage']})"
-        for e in entries
-    ]
+def row_names(entries: Sequence[Mapping[str, Any]], settings: Sequence[str]) -> list[str]:
+    """Return the name of each run's row: runs with equal settings are the seeds of one row.
+
+    Args:
+        entries: What `quality` returns for each run.
+        settings: A digest of the settings of each, apart from the seed.
+
+    Returns:
+        The labels of their methods, with experiment and stage where labels are ambiguous, and with the id of
+        the row's first run where that is not enough.
+    """
+    rows: dict[str, Mapping[str, Any]] = {}
+    for entry, digest in zip(entries, settings, strict=True):
+        rows.setdefault(digest, entry)
+    short = [entry["label"] for entry in rows.values()]
+    longer = [f"{e['label']} ({e['experiment']}, {e['stage']})" for e in rows.values()]
+    names = {
+        digest: label
+        if short.count(label) == 1
+        else name
+        if longer.count(name) == 1
+        else f"{name[:-1]}, {entry['id']})"
+        for (digest, entry), label, name in zip(rows.items(), short, longer, strict=True)
+    }
+    return [names[digest] for digest in settings]
 
 
 def _check_alike(part: str, everything: Sequence[Mapping[str, Any]]) -> None:

@@ -157,20 +157,27 @@ LOADERS: Mapping[Task, Callable[[Config, list[StagePlan], Device], Datasets]] = 
 """Function that loads the datasets of an experiment, for each task."""
 
 
-def check_same_classes(source: Sequence[str], target: Sequence[str]) -> None:
+def check_same_classes(
+    source: Sequence[str], target: Sequence[str], names: tuple[str, str] = ("the source", "the target")
+) -> None:
     """Check that two domains which both have classes have the same ones in the same order.
+
+    Args:
+        source: The classes of the one.
+        target: The classes of the other.
+        names: How the message calls them.
 
     Raises:
         CycadaError: They differ; the message names the classes that each domain lacks.
     """
     if not source or not target or tuple(source) == tuple(target):
         return
-    lacking = [("source", name) for name in target if name not in source] + [
-        ("target", name) for name in source if name not in target
-    ]
-    where = "; ".join(f"the {side} lacks '{name}'" for side, name in lacking[:5]) or "their order differs"
+    one, other = names
+    lacking = [(one, name) for name in target if name not in source]
+    lacking += [(other, name) for name in source if name not in target]
+    where = "; ".join(f"{side} lacks '{name}'" for side, name in lacking[:5]) or "their order differs"
     raise CycadaError(
-        f"data: the source has the classes {list_some(source)}, the target {list_some(target)}; they must "
+        f"data: {one} has the classes {list_some(source)}, {other} {list_some(target)}; they must "
         f"be the same, in the same order ({where})."
     )
 

@@ -1,7 +1,4 @@
-"""What an earlier run found in the data, so that a finished experiment is reused without reading them.
-
-Only sets with image-level labels are kept here: those with masks read a few images for their fingerprint.
-"""
+"""What an earlier run found in the data, so that a finished experiment is reused without reading them."""
 
 from __future__ import annotations
 
@@ -18,10 +15,11 @@ from cycada.config.schema import Config, digest
 from cycada.core.errors import CycadaError
 from cycada.core.files import prepare_folder, write_json
 from cycada.core.sources import toolkit_digest
-from cycada.data import domains
 from cycada.data.domain import Domain
+from cycada.data.segmentation import SegmentationDomain
 from cycada.planning.datasets import Datasets, build_domain
 from cycada.planning.stage_plan import StagePlan
+from cycada.planning.tasks import task_of
 
 READERS = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "scipy", "matplotlib")
 """Packages that images are read or drawn with; what another version reads is not known."""
@@ -89,19 +87,40 @@ class DataMemory:
 def _content(config: Config, plans: Sequence[StagePlan]) -> list[Any] | None:
     """Return all that the data depend on beside this code; None where it is not known."""
     specs = {"source": config.data.source, "target": config.data.target}
-    if any(spec.name not in domains or domains.source(spec.name) for spec in specs.values()):
-        return None  # with masks, or of a plug-in
+    registry = task_of(config).domains
+    if any(spec.name not in registry or registry.source(spec.name) for spec in specs.values()):
+        return None  # of a plug-in
     content: list[Any] = [config.data.model_dump(mode="json", exclude={"root"})]
-    content += [toolkit_digest(), dict(_versions()), any(p.method.supervision == "target" for p in plans)]
+    oracle = any(p.method.supervision == "target" for p in plans)
+    content += [toolkit_digest(), dict(_versions()), oracle]
     root = config.data.resolved_root().resolve()
     for side in specs:
-        domain: Domain = build_domain(config, plans, side)
+        domain: Domain | SegmentationDomain = build_domain(config, plans, side)
+        if isinstance(domain, SegmentationDomain):
+            content += _describe_scenes(domain, root, masks=side == "source" or oracle)
+            continue
         for split in ("train", "test"):
             files = domain.stored_files(root, split)
             if files is None:
                 return None
             content.append([_describe(file) for file in files])
     return content
+
+
+def _describe_scenes(domain: SegmentationDomain, root: Path, masks: bool) -> Iterator[Any]:
+    """Yield all that the pairs of the splits that are trained or tested on depend on.
+
+    Args:
+        domain: The domain.
+        root: The data root.
+        masks: Whether the masks of training images are used; those that are not need not be there.
+    """
+    for split in dict.fromkeys(("train", "test") if masks else ("train", domain.unlabelled, "test")):
+        if split in domain.splits:
+            has_masks = masks or split == "test"
+            pairs = domain.load(root, split) if has_masks else domain.images(root, split)
+            yield [[_describe(file) for file in pair if file] for pair in pairs.paths]
+    yield [domain.classes_read]
 
 
 def _versions() -> Iterator[tuple[str, str]]:

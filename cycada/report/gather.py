@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cycada.config.schema import is_name
+from cycada.config.schema import is_name, load
 from cycada.core.errors import CycadaError, list_some, nearest, shown
 from cycada.report.comparable import incomparable, not_comparable_with
-from cycada.report.record import Record, find_record, read_json, relative_path
+from cycada.report.record import Record, find_record, read_json, relative_path, settings_of
 from cycada.report.rows import FULL_METHODS, Outcome, ReportData, Variant
-from cycada.runs.records import name_in
+from cycada.runs.records import kind_of, name_in
 from cycada.runs.reuse import find_run
 from cycada.storage.store import RECORDS
 
@@ -41,9 +42,17 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Re
         if not is_name(name):  # a folder, or something that no run could be called
             runs.append(_run(word, name, results))
             continue
-        if sweeps := _stored(f"sweeps/{name}.json", results):
+        kind = kind_of(word)
+        sweeps = _stored(f"sweeps/{name}.json", results) if kind != "experiment" else []
+        summaries = _stored(f"experiments/{name}/seed*.json", results) if kind != "sweep" else []
+        if sweeps:
             rows = _sweep(read_json(sweeps[0], "sweep"), results, report)
-        elif summaries := _stored(f"experiments/{name}/seed*.json", results):
+            if summaries:
+                report.notes.append(
+                    f"There are a sweep and an experiment called {name}; these are the rows of the sweep. "
+                    "Give the YAML file of the experiment for its own."
+                )
+        elif summaries:
             rows = _experiment(name, word, summaries, results, report)
         else:
             runs.append(_run(word, name, results))
@@ -53,7 +62,7 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Re
         for label, outcomes in rows.items():
             outcomes_by_row[f"{name}: {label}" if several else label] = outcomes
     outcomes_by_row |= _by_settings(runs)
-    report.name = "+".join(names + [r.id for r in runs])
+    report.name = "+".join(dict.fromkeys(names + [r.id for r in runs]))
     report.rows = [
         row for label, outcomes in outcomes_by_row.items() if (row := _row(label, outcomes, report))
     ]
@@ -121,8 +130,8 @@ def _experiment(
 ) -> dict[str, list[Outcome]]:
     """Return one row for each stage of an experiment, over all seeds that were run."""
     stages: dict[str, list[Outcome]] = {}
-    for file in sorted(summaries, key=lambda p: int(re.sub(r"\D", "", p.stem) or 0)):
-        summary = read_json(file, "summary")
+    for path in sorted(summaries, key=lambda p: int(re.sub(r"\D", "", p.stem) or 0)):
+        summary = read_json(path, "summary")
         records = {stage: find_record(results, s["id"]) for stage, s in summary["stages"].items()}
         missing = [f"{s} ({r.id})" for s, r in records.items() if not r.done]
         if missing:
@@ -133,18 +142,28 @@ def _experiment(
         for stage, record in records.items():
             if record.done:
                 stages.setdefault(stage, []).append(_outcome(record, finished))
-        default = Path("configs") / f"{name}.yaml"
-        config = (
-            relative_path(word)
-            if word.endswith((".yaml", ".yml"))
-            else (str(default) if default.exists() else f"CONFIG-OF-{name}")
-        )
-        report.commands.append(f"cycada run {config} seed={summary['seed']}")
+        file = word if word.endswith((".yaml", ".yml")) else str(Path("configs") / f"{name}.yaml")
+        config = relative_path(file) if Path(file).exists() else f"CONFIG-OF-{name}"
+        more = "" if _is_as_in(file, records) else "  # with settings over those of the file"
+        report.commands.append(f"cycada run {config} seed={summary['seed']}{more}")
     labels = [outcomes[0].last.label for outcomes in stages.values()]
     return {
         label if labels.count(label) == 1 else f"{label} ({stage})": outcomes
         for label, (stage, outcomes) in zip(labels, stages.items(), strict=True)
     }
+
+
+def _is_as_in(config: str, records: Mapping[str, Record]) -> bool:
+    """Return whether stages have the settings that a YAML file gives them today; True without the file."""
+    try:
+        today = load(config)
+    except CycadaError:
+        return True
+    return all(
+        stage in today.stages and settings_of(today, stage) == record.settings()
+        for stage, record in records.items()
+        if record.is_there
+    )
 
 
 def _sweep(sweep: dict[str, Any], results: Path, report: ReportData) -> dict[str, list[Outcome]]:
@@ -194,7 +213,10 @@ def _sweep(sweep: dict[str, Any], results: Path, report: ReportData) -> dict[str
     ids = {o.last.id for outcomes in variants.values() for o in outcomes}
     if sweep.get("compare_to"):
         report.reference = sweep["compare_to"]
-    report.commands.append(f"cycada sweep {relative_path(sweep.get('file') or sweep['name'])}")
+    words = [relative_path(sweep.get("file") or sweep["name"]), *sweep.get("overrides", ())]
+    if seeds := sweep.get("seeds"):
+        words += ["--seeds", ",".join(map(str, seeds))]
+    report.commands.append(shlex.join(["cycada", "sweep", *words]))
     baselines = _baseline_rows([outcome for identity, outcome in shared.items() if identity not in ids])
     return baselines | variants
 

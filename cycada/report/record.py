@@ -321,22 +321,7 @@ class Record:
 
     @cached_property
     def _settings(self) -> str:
-        experiment = self.parsed.model_dump(mode="json")
-        stages, data = (
-            experiment["stages"],
-            {k: v for k, v in experiment["data"].items() if k not in ("root", "download")},
-        )
-        wanted = [self.stage]
-        for name in wanted:
-            starts = stages[name].get("init", {}).values()
-            wanted += [s.split(".")[0] for s in starts if "#" not in s and s.split(".")[0] not in wanted]
-        networks = _usable_networks(experiment["networks"], [stages[name]["method"] for name in wanted])
-        settings = {
-            "data": data,
-            "networks": networks,
-            "stages": {name: stages[name] for name in sorted(wanted)},
-        }
-        return digest(settings | {"evaluation": EvaluationConfig(**experiment["evaluation"]).changes()})
+        return settings_of(self.parsed, self.stage)
 
     def _optional_json(self, name: str) -> dict[str, Any]:
         path = self.folder.path / name
@@ -353,6 +338,20 @@ def find_record(results: Path, identity: str) -> Record:
     """
     run, record = (Record(place / "runs" / identity, results) for place in (results, results / RECORDS))
     return record if record.is_there and not run.folder.done else run
+
+
+def settings_of(config: Config, stage: str) -> str:
+    """Return a digest of the settings of a stage and the stages before it, apart from the seed."""
+    experiment = config.model_dump(mode="json")
+    stages = experiment["stages"]
+    data = {key: value for key, value in experiment["data"].items() if key not in ("root", "download")}
+    wanted = [stage]
+    for name in wanted:
+        starts = stages[name].get("init", {}).values()
+        wanted += [s.split(".")[0] for s in starts if "#" not in s and s.split(".")[0] not in wanted]
+    networks = _usable_networks(experiment["networks"], [stages[name]["method"] for name in wanted])
+    settings = {"data": data, "networks": networks, "stages": {name: stages[name] for name in sorted(wanted)}}
+    return digest(settings | {"evaluation": EvaluationConfig(**experiment["evaluation"]).changes()})
 
 
 def _usable_networks(networks: dict[str, Any], method_names: list[str]) -> dict[str, Any]:

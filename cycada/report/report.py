@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cycada.core import files
+from cycada.core.errors import list_some
 from cycada.metrics.many_classes import MANY
 from cycada.render.table import Table
 from cycada.render.text import latex, markdown
@@ -157,9 +158,18 @@ def headline(table: Sequence[TableRow], data: ReportData) -> str:
         )
     if len(competitors) > 1:
         others = f" out of {len(table)}" if len(competitors) < len(table) else ""
+        comparable = f"the {len(competitors)} comparable rows{others}"
+        best = f"{line.target.mean:.1f}"
+        same = [c.row.name for c in competitors if c is not line and f"{c.target.mean:.1f}" == best]
+        rank = (
+            f"{list_some(same)} reach{'' if len(same) > 1 else 'es'} the same, and none of {comparable} is "
+            "higher"
+            if same
+            else f"It is the best of {comparable}"
+        )
         sentences.append(
-            f"It is the best of the {len(competitors)} comparable rows{others}: those that were trained "
-            "without target labels and scored on the same test images in the same way."
+            f"{rank}: those that were trained without target labels and scored on the same test images in "
+            "the same way."
         )
     if line is not reference:
         sentences.append(f"The reference, {data.reference}, reaches {reference.target} %.")

@@ -40,7 +40,8 @@ MIOU = (
 PAIRS = {
     "development": "A development pair: recipes are settled by looking at its test scores, so that they are "
     "no evidence of how well a recipe does on another pair.",
-    "evaluation": "An evaluation pair: recipes are settled on other pairs, or by seeds that are left out.",
+    "evaluation": "An evaluation pair: the recipes of this toolkit are settled on other pairs, or by seeds "
+    "that are left out.",
 }
 """What a kind of pair means, as a note below the table."""
 OTHERS = {"fwiou": "fwIoU", "pixel_accuracy": "pixel accuracy", "mean_class_accuracy": "class accuracy"}

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -171,11 +171,11 @@ def record(what: Iterable[str], results: Path | str = "results", to: Path | str 
     results = Path(results)
     records = Records(Path(to) if to else results / RECORDS)
     for word in what:
-        name = name_in(word)
+        name, kind = name_in(word), kind_of(word)
         sweep, experiment = results / "sweeps" / f"{name}.json", results / "experiments" / name
-        if is_name(name) and sweep.is_file():
+        if is_name(name) and kind != "experiment" and sweep.is_file():
             records.add_sweep(read_shaped(sweep, "sweep", "Run the sweep again."), results)
-        elif is_name(name) and (summaries := sorted(experiment.glob("seed*.json"))):
+        elif is_name(name) and kind != "sweep" and (summaries := sorted(experiment.glob("seed*.json"))):
             for file in summaries:
                 records.add_experiment(file, name, results)
         else:
@@ -200,6 +200,14 @@ def name_in(word: str) -> str:
     if not isinstance(name, str):
         raise CycadaError(f"{path}: has no `name:`. Give an experiment's or a sweep's YAML file.")
     return name
+
+
+def kind_of(word: str) -> Literal["sweep", "experiment"] | None:
+    """Return what a YAML file describes, as a sweep may have the name of an experiment; None of a name."""
+    path = Path(word)
+    if path.suffix not in (".yaml", ".yml"):
+        return None
+    return "sweep" if "experiment" in read(find_config(path), find_config) else "experiment"
 
 
 def has_records(ids: Iterable[str], records: Path) -> bool:

@@ -196,6 +196,7 @@ class SweepPlan:
         results: The results folder.
         cells: All variants with all seeds.
         jobs: Id -> stage, parents before children.
+        overrides: Settings over those of the files, without the places of data and results.
     """
 
     sweep: Sweep
@@ -203,6 +204,7 @@ class SweepPlan:
     results: Path
     cells: list[Cell]
     jobs: dict[str, Job]
+    overrides: list[str] = field(default_factory=list)
 
     @property
     def reported_cells(self) -> list[Cell]:
@@ -250,6 +252,10 @@ def load_sweep(path: Path | str) -> Sweep:
         raise CycadaError(f"{path}\n  " + "\n  ".join(configs.mistakes(error))) from None
 
 
+PLACES = ("data.root=", "results=", "tracking", "threads=", "device=")
+"""How settings begin that say where something lies or computes, and not what is trained."""
+
+
 def plan_sweep(
     path: Path | str,
     assignments: Sequence[str] = (),
@@ -291,7 +297,8 @@ def plan_sweep(
             f"{path}: its experiments write to different places ({', '.join(map(str, sorted(results)))}). "
             "Set results once."
         )
-    return SweepPlan(sweep, path, results.pop(), cells, _jobs(cells, fingerprint))
+    overrides = [a for a in assignments if not a.startswith(PLACES)]
+    return SweepPlan(sweep, path, results.pop(), cells, _jobs(cells, fingerprint), overrides)
 
 
 def plan_experiment(

@@ -270,25 +270,48 @@ def _write(
 ) -> dict[str, Any]:
     """Write results/sweeps/NAME.json after every stage, so that a report can be made of half a sweep.
 
-    The records of cells that are done are written, too, where there is a folder for them.
+    The file keeps cells of other seeds that the same sweep trained with the same overrides (`--seeds`). The
+    records of cells that are done are written, too, where there is a folder for them.
+
+    Returns:
+        The file's content with the planned cells alone.
     """
-    sweep = planned.sweep
-    content = {
+    sweep, path = planned.sweep, sweep_file(planned.results, planned.sweep.name)
+    content: dict[str, Any] = {
         "name": sweep.name,
         "file": str(planned.file),
         "definition": definition(sweep),
         "compare_to": sweep.compare_to or sweep.base,
         **({"settled_on": sweep.settled_on} if sweep.settled_on else {}),
+        **({"overrides": planned.overrides} if planned.overrides else {}),
         "cells": [_cell(cell, progress) for cell in planned.cells],
     }
-    path = sweep_file(planned.results, sweep.name)
+    cells = [*content["cells"], *_other_seeds(content, path)]
+    seeds = list(dict.fromkeys(cell["seed"] for cell in cells))
+    whole = {
+        **content,
+        **({"seeds": sorted(seeds)} if set(seeds) != set(sweep.seeds) else {}),
+        "cells": cells,
+    }
     with warn_if_read_only("the summary", screen.warn):
         prepare_folder(path.parent)
-        write_json(path, content)
+        write_json(path, whole)
     if records:
         with warn_if_not_recorded(screen.warn):
-            Records(records).add_sweep(content, planned.results, replace=False)
+            Records(records).add_sweep(whole, planned.results, replace=False)
     return content
+
+
+def _other_seeds(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
+    """Return the cells of other seeds in the file that an equal sweep left there."""
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        if any(before.get(key) != content.get(key) for key in ("definition", "overrides")):
+            return []
+        planned = {cell["seed"] for cell in content["cells"]}
+        return [cell for cell in before["cells"] if cell["seed"] not in planned]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []  # there is no file, or it is not what was written
 
 
 @contextmanager
@@ -319,10 +342,12 @@ def describe_change(word: str, results: Path) -> str | None:
         return None
     try:
         sweep = load_sweep(word)
-        trained = json.loads(sweep_file(results, sweep.name).read_text(encoding="utf-8")).get("definition")
+        content = json.loads(sweep_file(results, sweep.name).read_text(encoding="utf-8"))
     except (CycadaError, OSError, ValueError):
         return None
-    if trained in (None, definition(sweep)):
+    if content.get("definition") in (None, definition(sweep)):
+        if overrides := content.get("overrides"):
+            return f"{word}: '{sweep.name}' was trained with {' '.join(overrides)} over the file's settings."
         return None
     return (
         f"{word}: it was changed since '{sweep.name}' was trained. The report shows what was trained; "

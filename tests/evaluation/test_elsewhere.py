@@ -72,7 +72,7 @@ def test_a_segmenter_is_scored_on_a_domain_with_options_and_on_a_folder_of_masks
     assert json.loads(out.splitlines()[-1])["scores"]["mask_folder"] == stage.scores["target"]
     (town / "classes.yaml").write_text("\n".join([*lines[1:], "ignore: {ids: [0, 255]}"]))
     code, _, err = cycada("evaluate", stage.folder, "--domain", town)
-    assert (code, "classes" in err) == (2, True)
+    assert (code, f"the domain lacks '{scenes.classes[0]}'" in " ".join(err.split())) == (2, True)
 
 
 @pytest.mark.parametrize(

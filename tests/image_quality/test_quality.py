@@ -4,6 +4,7 @@ measured twice; one table."""
 import csv
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -321,6 +322,9 @@ def test_refusals(made, tmp_path, monkeypatch):
     )
     with pytest.raises(CycadaError, match="found a scorer of the classes"):
         quality(pixel.folder, scorer.id, results=results)
+    nothing = SimpleNamespace(classes=())
+    with pytest.raises(CycadaError, match="have no classes, so that"):
+        module._check_scorer(RunFolder(pixel.folder), SimpleNamespace(key="s", classes=("a",)), None, nothing)
 
 
 def test_the_data_have_to_be_those_of_the_stage(made):
@@ -394,7 +398,7 @@ def test_the_command_shows_a_table(found, made, cycada):
         "--results",
         results,
     ]
-    code, out, err = cycada(*words, "--json")
+    code, out, err = cycada(*words, stages["pixel"].id, "--json")  # a run that is named twice is one
     assert code == 0
     whole = json.loads(out)
     assert whole["runs"] == [json.loads(json.dumps(found))]
@@ -426,10 +430,17 @@ def test_tables_average_over_seeds_and_refuse_what_was_measured_otherwise(found)
     lines = list(csv.DictReader(as_csv([st, ts]).splitlines()))
     assert float(lines[0]["class_iou_error"]) == pytest.approx(0.05, rel=1e-6)
     assert lines[3]["direction"] == "ts"
-    assert row_names([found, found | {"stage": "else"}]) == [
+    assert row_names([found, other], ["x", "x"]) == ["CycleGAN"] * 2
+    assert row_names([found, found | {"stage": "else"}], ["x", "y"]) == [
         "CycleGAN (tiny, pixel)",
         "CycleGAN (tiny, else)",
     ]
+    assert row_names([found, other | {"id": "other"}], ["x", "y"]) == [
+        f"CycleGAN (tiny, pixel, {found['id']})",
+        "CycleGAN (tiny, pixel, other)",
+    ]
+    with pytest.raises(CycadaError, match="have seed 0 and equal settings"):
+        quality_tables([("a", found), ("a", found)])
     other["fcn"]["protocol"]["fcn"]["weights"] = "other"
     with pytest.raises(CycadaError, match="must be measured alike"):
         quality_tables([("a", found), ("b", other)])

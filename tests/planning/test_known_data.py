@@ -96,3 +96,27 @@ def test_memory_forgets_when_a_picture_behind_a_link_was_written_again(tmp_path)
     assert memory(config).recall() == KNOWN
     Image.new("RGB", (8, 8), "blue").save(picture)
     assert memory(config).recall() is None
+
+
+def test_memory_of_scenes_forgets_a_mask_that_was_written_again(tmp_path):
+    """Masks of the target's training images are not read, and so not looked at."""
+    for split in ("source/train", "source/test", "target/train", "target/test"):
+        for kind in ("images", "masks"):
+            (tmp_path / split / kind).mkdir(parents=True)
+            Image.new("RGB" if kind == "images" else "L", (16, 16)).save(tmp_path / split / kind / "a.png")
+    (tmp_path / "c.yaml").write_text("road: 0\ncar: 1\n")
+    sides = {
+        side: {"name": "mask_folder", "train": f"{side}/train", "test": f"{side}/test", "classes": "c.yaml"}
+        for side in ("source", "target")
+    }
+    scenes = tiny_config(
+        data={**sides, "root": str(tmp_path), "size": [16, 16], "channels": 3},
+        results=str(tmp_path / "results"),
+        networks={"f": "small_segmenter"},
+    )
+    memory(scenes).remember(KNOWN)
+    assert memory(scenes).recall() == KNOWN
+    Image.new("L", (16, 16), 1).save(tmp_path / "target" / "train" / "masks" / "a.png")
+    assert memory(scenes).recall() == KNOWN
+    Image.new("L", (16, 16), 1).save(tmp_path / "source" / "train" / "masks" / "a.png")
+    assert memory(scenes).recall() is None

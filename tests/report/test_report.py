@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -307,6 +308,9 @@ def test_the_headline_is_the_best_comparable_row_and_says_so(results):
     assert sentence.startswith("CyCADA reaches ")
     assert "the best of the 3 comparable rows out of 4" in sentence, "an oracle does not compete"
     assert "The reference, - cycle, reaches" in sentence
+    table = lines(data)
+    tied = [replace(line, target=table[0].target) for line in table]
+    assert "reach the same, and none of the 3 comparable rows out of 4 is higher" in headline(tied, data)
     data.not_comparable = ["CyCADA"]
     table = lines(data)
     assert not headline(table, data).startswith("CyCADA")

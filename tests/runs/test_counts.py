@@ -2,6 +2,7 @@
 training."""
 
 import bz2
+import hashlib
 import json
 import shutil
 import unicodedata
@@ -22,6 +23,7 @@ from cycada.data.domain import Origin, Wanted
 from cycada.data.doubts import summarize_left_out
 from cycada.data.inspect import check_pairs
 from cycada.data.picture import list_pictures
+from cycada.data.segmentation import WHOLE, _hash_file
 from cycada.evaluation.scoring import percent
 from cycada.planning.build import load_datasets
 from cycada.planning.plan import plan
@@ -203,7 +205,8 @@ SELF = {
         (
             16,
             {},
-            "set stages.self.losses.class_balance.prior=source stages.self.options.propagation_class_ratio=1000",
+            "set stages.self.losses.class_balance.prior=source "
+            "stages.self.options.propagation_class_ratio=1000",
         ),
         (
             16,
@@ -356,10 +359,10 @@ def test_a_renamed_class_is_other_data(tmp_path):
 # Masks.
 
 
-def own_scenes(root, ids=(0, 1), class_map="road: 0\ncar: 1\nignore: {ids: [255]}\n"):
+def own_scenes(root, ids=(0, 1), class_map="road: 0\ncar: 1\nignore: {ids: [255]}\n", count=3):
     for side in ("source", "target"):
         for split in ("train", "test"):
-            for i in range(3):
+            for i in range(count):
                 save(root / side / split / "images" / f"{i}.png", side, split, i, size=(16, 16))
                 if (side, split) != ("target", "train"):
                     mask = np.full((16, 16), ids[0], np.uint8)
@@ -387,6 +390,38 @@ def test_a_target_needs_no_masks_and_opens_none(tmp_path):
     (tmp_path / "source" / "train" / "masks" / "0.png").unlink()
     with pytest.raises(CycadaError, match=r"0\.png: found an image without a mask"):
         loaded(scenes_of(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_a_changed_file_of_equal_size_is_other_data(tmp_path, kind):
+    own_scenes(tmp_path, count=20)
+    before = loaded(scenes_of(tmp_path)).fingerprint
+    file = tmp_path / "source" / "train" / kind / "1.png"  # not among eight evenly spaced ones
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert loaded(scenes_of(tmp_path)).fingerprint != before
+    file.write_bytes(content)
+    assert loaded(scenes_of(tmp_path)).fingerprint == before
+
+
+def test_a_large_image_is_known_by_three_blocks_and_a_mask_by_all_bytes(tmp_path):
+    file = tmp_path / "a"
+    content = bytearray(3 * WHOLE)
+    digests = []
+    for place in (None, 0, len(content) // 2, len(content) - 1, WHOLE):
+        changed = content.copy()
+        if place is not None:
+            changed[place] = 1
+        file.write_bytes(changed)
+        digests.append([])
+        for whole in (False, True):
+            hasher = hashlib.blake2b()
+            _hash_file(hasher, file, whole)
+            digests[-1].append(hasher.hexdigest())
+    (image, _), *changes, (elsewhere, _) = digests
+    assert len({image, *(found for found, _ in changes)}) == 4
+    assert elsewhere == image
+    assert len({mask for _, mask in digests}) == 5
 
 
 def test_a_class_that_no_mask_has_is_warned_of(tmp_path):

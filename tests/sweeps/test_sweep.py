@@ -16,6 +16,7 @@ from helpers.killer import kill_once
 from helpers.paths import ROOT
 
 from cycada.core.errors import CycadaError
+from cycada.report.gather import gather
 from cycada.storage.store import RunFolder
 from cycada.sweeps import plan as sweep_plan
 from cycada.sweeps.launchers import InProcess, ProcessPool, Submitit
@@ -377,3 +378,49 @@ def test_a_report_says_that_the_file_of_a_sweep_was_changed(tmp_path, cycada):
     write_sweep(tmp_path, stages, variants={"A": {"set": {"stages.source.steps": 4}}})
     code, _, err = cycada(*words)
     assert (code, "it was changed since 'swept' was trained" in " ".join(err.split())) == (0, True)
+
+
+def test_seeds_of_several_commands_make_one_sweep(tmp_path, cycada):
+    path = write_sweep(tmp_path, {"source": CYCADA["source"]}, seeds=[0], variants={"A": {}})
+    results = tmp_path / "results"
+
+    def reported() -> tuple[set[str], dict]:
+        assert cycada("report", path, "--results", results)[0] == 0
+        table = json.loads((results / "reports" / "swept" / "table.json").read_text())
+        return set(table["provenance"]["trained_by"]), json.loads(sweep_file(results, "swept").read_text())
+
+    assert cycada("sweep", path)[0] == 0
+    code, out, _ = cycada("sweep", path, "--seeds", "1", "--json")
+    assert (code, {cell["seed"] for cell in json.loads(out.splitlines()[-1])["cells"]}) == (0, {1})
+    trained_by, kept = reported()
+    assert sorted({cell["seed"] for cell in kept["cells"]}) == [0, 1]
+    assert {c.removeprefix("cycada sweep ") for c in trained_by} == {"sweep.yaml --seeds 0,1"}
+    # with another setting it is another sweep
+    assert cycada("sweep", path, "stages.source.steps=2")[0] == 0
+    trained_by, kept = reported()
+    assert {cell["seed"] for cell in kept["cells"]} == {0}
+    assert {c.removeprefix("cycada sweep ") for c in trained_by} == {"sweep.yaml stages.source.steps=2"}
+    err = cycada("report", path, "--results", results)[2]
+    assert "was trained with stages.source.steps=2 over the file's settings" in " ".join(err.split())
+
+
+def test_a_report_tells_a_sweep_from_an_experiment_of_its_name(tmp_path, cycada):
+    path = write_sweep(tmp_path, {"source": CYCADA["source"]}, variants={"A": {}})
+    experiment, results = tmp_path / "experiment.yaml", tmp_path / "results"
+    name = yaml.safe_load(experiment.read_text())["name"]
+    path.write_text(path.read_text().replace("swept", name))
+    assert cycada("sweep", path)[0] == 0
+    assert cycada("run", experiment, "seed=5", "stages.source.steps=2")[0] == 0
+
+    def table(word):
+        assert cycada("report", word, "--results", results)[0] == 0
+        return json.loads((results / "reports" / name / "table.json").read_text())
+
+    changed = "cycada run experiment.yaml seed=5  # with settings over those of the file"
+    assert table(path)["provenance"]["trained_by"] == ["cycada sweep sweep.yaml"]
+    assert table(experiment)["provenance"]["trained_by"] == [changed]
+    assert any("a sweep and an experiment called" in note for note in gather([name], results).notes)
+    assert cycada("run", experiment, "seed=6")[0] == 0
+    assert table(experiment)["provenance"]["trained_by"] == [changed, "cycada run experiment.yaml seed=6"]
+    assert cycada("record", experiment, "--results", results, "--to", tmp_path / "records")[0] == 0
+    assert {p.name for p in (tmp_path / "records").iterdir()} == {"experiments", "runs"}
