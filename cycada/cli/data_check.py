@@ -31,6 +31,7 @@ from cycada.runs.counts import (
     warn_of_absent_labels,
     warn_of_contradictions,
     warn_of_missing_labels,
+    warn_of_one_class,
     warn_of_similar_names,
 )
 
@@ -69,9 +70,9 @@ class Part:
         notes = group_doubts(self.dataset.doubts(self.report.sound))
         notes += warn_of_missing_labels(self.title, self.dataset, classes)
         if self.dataset.image_labels is not None:
-            notes += warn_of_absent_labels(self.dataset, classes) + warn_of_contradictions(
-                self.dataset, classes
-            )
+            notes += warn_of_one_class(classes) if self.title.endswith("train") else []
+            notes += warn_of_absent_labels(self.dataset, classes)
+            notes += warn_of_contradictions(self.dataset, classes)
         elif self.report.labelled:
             notes += warn_of_absent_classes(classes, self.report.counts, self.report.read, self.count)
         return notes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
 import re
 import shutil
@@ -18,7 +17,7 @@ from typing import Any
 from cycada.config import recipes
 from cycada.core.errors import CycadaError, nearest
 from cycada.core.registry import Registry, needs, option_defaults
-from cycada.core.sources import look_for_modules_in
+from cycada.core.sources import import_plugin, look_for_modules_in
 from cycada.data import SegmentationDomain, domains, segmentation_domains
 from cycada.data.inspect import default_instance
 from cycada.losses import losses
@@ -60,13 +59,7 @@ def import_plugins(modules: Iterable[str]) -> None:
     """
     look_for_modules_in(Path())
     for module in modules:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise CycadaError(
-                f"--plugin: cannot import {module} ({error}). It is looked for in the working directory and "
-                "on PYTHONPATH."
-            ) from None
+        import_plugin(module, "--plugin")
 
 
 def entries(what: str) -> list[Entry]:

@@ -143,11 +143,15 @@ def _screen(quiet: bool, verbose: bool) -> Progress:
 
 
 def _print_summary(summary: Any) -> None:
+    from cycada.evaluation.scoring import headline, percent
+    from cycada.methods import methods
+
+    has_oracle = any(methods[s.method].supervision == "target" for s in summary.stages)
+    exception = ", but for an oracle's," if has_oracle else ""
     table = Table(
         title=f"{summary.name}, seed {summary.seed}, last step, "
-        "no target label in training or checkpoint selection"
+        f"no target label in training{exception} or checkpoint selection"
     )
-    from cycada.evaluation.scoring import headline, percent
 
     headlines = [headline(scores)[0] for s in summary.stages for scores in s.scores.values()]
     sides = ("target", "source") if headlines else ()  # an experiment that only translates has no scores
@@ -487,10 +491,11 @@ def data_check(
 ) -> None:
     """Check a sample of the data, and print how common each class is."""
     from cycada.cli.data_check import check_named, print_checked
+    from cycada.data.inspect import SHEET
     from cycada.style.pictures import check_out
 
     if sheet:
-        check_out(sheet)
+        check_out(sheet, SHEET)
     checked, default_sheet = check_named(what, settings or (), root, split, samples)
     print_checked(checked)
     path = sheet or default_sheet

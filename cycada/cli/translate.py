@@ -46,7 +46,8 @@ def translate(
         typer.Argument(
             metavar="RUN",
             autocompletion=run_ids,
-            help="A stage's run folder, its id under results/runs, or a folder that `cycada export` wrote.",
+            help="A stage's run folder, its id under results/runs, an experiment's name (its last stage with "
+            "the generator), or what `cycada export` wrote.",
         ),
     ],
     source: Annotated[

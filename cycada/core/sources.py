@@ -6,6 +6,7 @@ The hash of the toolkit's own files tells whether what was kept of an earlier ru
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from types import FrameType
 
+from cycada.core.errors import CycadaError, shown
 from cycada.core.files import bytes_digest
 
 TOOLKIT = Path(__file__).resolve().parents[1]
@@ -32,11 +34,54 @@ def toolkit_digest() -> str:
     return bytes_digest(b"\0".join(name.encode() + files[name].read_bytes() for name in code), size=8)
 
 
+_places: list[Path] = []
+"""The folders that `look_for_modules_in` was given."""
+
+
 def look_for_modules_in(folder: Path) -> None:
     """Let Python find modules in a folder, after those in all places that it already looks in."""
-    place = str(folder.resolve())
-    if place not in sys.path:
-        sys.path.append(place)
+    place = folder.resolve()
+    if str(place) not in sys.path:
+        sys.path.append(str(place))
+    if place not in _places:
+        _places.append(place)
+
+
+def import_plugin(module: str, key: str) -> None:
+    """Import a module that registers entries.
+
+    Args:
+        module: Its name, PACKAGE.MODULE.
+        key: The setting that names it, with which the message begins.
+
+    Raises:
+        CycadaError: It cannot be imported, it ends the program, or Python finds another module of its name
+            before the file beside the config.
+    """
+    try:
+        found = importlib.import_module(module)
+    except CycadaError:
+        raise
+    except (Exception, SystemExit) as error:  # a module may raise anything when it is imported
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        ends = " It ends the program when it is imported." if isinstance(error, SystemExit) else ""
+        raise CycadaError(
+            f"{key}: cannot import {shown(module)} ({reason}).{ends} It is looked for beside the config, in "
+            "the working directory and on PYTHONPATH; is it there, and is it PACKAGE.MODULE?"
+        ) from error
+    parts = module.split(".")
+    files = [
+        file
+        for place in _places
+        for file in (place.joinpath(*parts).with_suffix(".py"), place.joinpath(*parts, "__init__.py"))
+        if file.is_file()
+    ]
+    taken = getattr(found, "__file__", None)
+    if files and (taken is None or Path(taken).resolve() not in [file.resolve() for file in files]):
+        raise CycadaError(
+            f"{key}: {shown(module)} is {taken or 'a module of Python'}, which Python finds before "
+            f"{files[0]}. Give that file another name."
+        )
 
 
 def plugin_source(entry: object) -> str:

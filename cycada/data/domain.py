@@ -61,9 +61,13 @@ class ClassificationSet(ImageSet):
     """
 
     task = "classification"
-    cut_square = True
     labels: Tensor | None
     origin: Origin
+
+    @property
+    def cut_square(self) -> bool:  # type: ignore[override]
+        """Whether the images were cut to squares: those of files of their own were."""
+        return bool(self.origin.files)
 
     # Attributes of ImageSet that are computed here, which mypy allows only the other way round.
     @property

@@ -19,6 +19,10 @@ from cycada.core.types import IGNORE, ignore_index
 from cycada.data.domain import Domain, domains
 from cycada.data.image_set import Image, ImageSet, Mask
 from cycada.data.segmentation import Palette, SegmentationDomain, segmentation_domains
+from cycada.data.software import software
+
+SHEET = "cycada data check"
+"""The command that writes contact sheets."""
 
 
 @dataclass
@@ -174,7 +178,7 @@ def write_contact_sheet(
     prepare_folder(path.parent)
     with write_atomically(path) as part:
         Pil.fromarray(np.concatenate(strips)).save(
-            part, format=Pil.registered_extensions().get(path.suffix.lower())
+            part, format=Pil.registered_extensions().get(path.suffix.lower()), exif=software(SHEET)
         )
 
 

@@ -293,9 +293,10 @@ def find_left_out(*folders: Path, ending: str = "") -> dict[str, str]:
     return left_out
 
 
-def png_by_stem(folder: Path) -> dict[str, Path]:
-    """Return the PNG files of a folder by their names without suffix."""
-    return by_stem(path for path in list_pictures(folder).pictures if path.suffix.lower() == ".png")
+def png_by_stem(folder: Path, ending: str = "") -> dict[str, Path]:
+    """Return the PNG files of a folder whose stems end in `ending`, in any case, by the rest of the stem."""
+    paths = (path for path in list_pictures(folder).pictures if path.suffix.lower() == ".png")
+    return by_stem((path for path in paths if path.stem.lower().endswith(ending.lower())), ending)
 
 
 def _nothing(domain: SegmentationDomain, where: Path, what: str) -> Absent:
@@ -361,7 +362,8 @@ def by_stem(paths: Iterable[Path], ending: str = "") -> dict[str, Path]:
     """
     files: dict[str, Path] = {}
     for path in sorted(paths):
-        name = unicodedata.normalize("NFC", path.stem.removesuffix(ending))
+        ends = path.stem.lower().endswith(ending.lower())
+        name = unicodedata.normalize("NFC", path.stem[: len(path.stem) - len(ending)] if ends else path.stem)
         other = files.setdefault(name, path)
         if other != path:
             raise CycadaError(

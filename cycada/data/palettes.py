@@ -20,6 +20,8 @@ CMP_FACADES: Mapping[str, Colour] = {
 the colours of pix2pix's files: class k of 0..11 has entry 5k + 5, counted from 0, of Matlab's colour map
 jet(64)."""
 
+FAR = 60.0
+"""Euclidean distance in RGB from which on a pixel has none of the colours of a palette."""
 CHUNK = 2**16
 """Number of pixels whose distances are in memory at a time."""
 
@@ -45,6 +47,17 @@ def nearest_colour(image: np.ndarray, palette: Sequence[Colour]) -> np.ndarray:
         chunk = pixels[start : start + CHUNK].astype(np.float32)
         indices[start : start + CHUNK] = ((colours**2).sum(1) - 2 * chunk @ colours.T).argmin(1)
     return indices.reshape(image.shape[:2])
+
+
+def share_of_other_colours(image: np.ndarray, palette: Sequence[Colour]) -> float:
+    """Return the share of the pixels of an image, (H, W, 3) uint8, that are `FAR` from all colours."""
+    nearest = np.asarray(palette, np.float32)[nearest_colour(image, palette)]
+    return float((((image - nearest) ** 2).sum(2) >= FAR**2).mean())
+
+
+def is_grey(colours: np.ndarray) -> bool:
+    """Return whether all of some colours (..., 3) are grey."""
+    return bool((colours == colours[..., :1]).all())
 
 
 def colour_scores(images: Tensor, palette: Sequence[Colour]) -> Tensor:

@@ -26,11 +26,15 @@ def folder_names(classes: Sequence[str]) -> Mapping[str, str]:
     }
 
 
-def link_by_class(pictures: Iterable[tuple[Path, Path, str]], folder: Path, classes: Sequence[str]) -> None:
-    """Link pictures into the folders of their classes. Links that are there already stay, but for dead ones.
+Classified = Iterable[tuple[Path, Path, str]]
+"""The file of each picture, its path inside the class's folder, and its class."""
+
+
+def link_by_class(pictures: Classified, folder: Path, classes: Sequence[str]) -> None:
+    """Link pictures into the folders of their classes. Links that are there already stay.
 
     Args:
-        pictures: The file of each picture, its path inside the class's folder, and its class.
+        pictures: The pictures.
         folder: The folder of the classes' folders.
         classes: The names of the classes.
 
@@ -38,10 +42,6 @@ def link_by_class(pictures: Iterable[tuple[Path, Path, str]], folder: Path, clas
         CycadaError: Another file has the name of a link.
     """
     names = folder_names(classes)
-    for name in names.values():
-        for link in (folder / name).rglob("*"):
-            if link.is_symlink() and not link.exists():  # its picture was removed
-                link.unlink()
     for file, inside, label in pictures:
         to = folder / names[label] / inside
         if os.path.lexists(to):
@@ -59,17 +59,24 @@ def link_by_class(pictures: Iterable[tuple[Path, Path, str]], folder: Path, clas
                 shutil.copy2(file, temporary)
 
 
-def unlink_from_classes(inside: Path, folder: Path, classes: Sequence[str]) -> None:
-    """Remove the link of a picture that is predicted again, since its class may be another one now.
+def unlink_others(pictures: Classified, folder: Path, classes: Sequence[str]) -> None:
+    """Remove all links but those of pictures whose class is known, as it may have been another one before.
+
+    Copies stay, since nothing tells them from files of the user's.
 
     Args:
-        inside: Its path inside the class's folder.
+        pictures: The pictures whose links stay.
         folder: The folder of the classes' folders, which may be absent.
         classes: The names of the classes.
     """
-    for name in folder_names(classes).values() if folder.is_dir() else ():
-        if (link := folder / name / inside).is_symlink():
-            link.unlink()
+    if not folder.is_dir():
+        return
+    names = folder_names(classes)
+    files = {folder / names[label] / inside: file for file, inside, label in pictures}
+    for name in names.values():
+        for link in (folder / name).rglob("*"):
+            if link.is_symlink() and not (link in files and _is_picture(link, files[link])):
+                link.unlink()
 
 
 def _is_picture(to: Path, file: Path) -> bool:

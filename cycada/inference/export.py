@@ -10,7 +10,8 @@ from torch import nn
 
 from cycada.config.schema import Config, Spec
 from cycada.core.errors import CycadaError, shown
-from cycada.core.files import prepare_folder, write_text
+from cycada.core.files import bytes_digest, prepare_folder, write_text
+from cycada.core.progress import Progress
 from cycada.evaluation.target_statistics import refuse_target_statistics
 from cycada.inference.export_format import (
     CARD,
@@ -23,6 +24,7 @@ from cycada.inference.export_format import (
     is_export,
     read_export,
     weights_file,
+    write_weights,
 )
 from cycada.inference.loading import (
     ROLES,
@@ -44,6 +46,10 @@ from cycada.train.device import Device
 
 NOT_KEPT = ("weights", "pretrained")
 """Options of an architecture that say where weights come from: an export brings its own."""
+NEW_CARD = "README.new.md"
+"""The model card where README.md was edited."""
+SEAL = "<!-- cycada export "
+"""Beginning of a card's last line, a digest of the rest by which an edited card is known."""
 
 
 def export(
@@ -60,7 +66,8 @@ def export(
 
     The folder receives model.safetensors, config.json, README.md (a model card) and, if asked for, model.onnx
     and model.pt2. `load_model`, `cycada predict` and `cycada translate` take this folder, or the .safetensors
-    file alone; `cycada.HubModel` uploads it.
+    file alone; `cycada.HubModel` uploads it. An earlier export of the same network is replaced, with its
+    model.onnx and model.pt2; a README.md that was edited is kept, and the new card is README.new.md.
 
     Args:
         run: A run folder, the beginning of a run's id, or the name of an experiment.
@@ -76,7 +83,7 @@ def export(
 
     Raises:
         CycadaError: The run does not have this network, its stage translates without a generator, `out` holds
-            another network, or the packages for ONNX are missing.
+            another network or an edited README.new.md, or the packages for ONNX are missing.
     """
     role = _role(network, direction)
     folder, out = find_stage(run, results, role), Path(out)
@@ -86,15 +93,50 @@ def export(
     about = _about(folder, config, stage, role, net)
     _check_free(out, about)
     prepare_folder(out)
-    from cycada.inference.hub import HubModel  # imports huggingface_hub
-
-    write_text(out / CARD, make_model_card(about, folder))
-    HubModel(about, net).save_pretrained(out)
+    write_weights(out, net, about)
     read_export(out)  # what cannot be read back is no export
-    formats = ({ONNX: write_onnx} if onnx else {}) | ({PT2: write_program} if torch_export else {})
-    any_size = {name: write(net, about, out / name) for name, write in formats.items()}
-    write_text(out / CARD, make_model_card(about, folder, any_size))
-    return tuple(out / name for name in (WEIGHTS, CONFIG, CARD, *formats))
+    formats = ((ONNX, onnx, write_onnx), (PT2, torch_export, write_program))
+    # one that lies there from before may hold other weights
+    any_size = {
+        name: write(net, about, out / name)
+        for name, wanted, write in formats
+        if wanted or (out / name).exists()
+    }
+    cards = _write_card(out, make_model_card(about, folder, any_size))
+    return tuple(out / name for name in (WEIGHTS, CONFIG, *cards, *any_size))
+
+
+def _write_card(out: Path, text: str) -> tuple[str, ...]:
+    """Write the model card, beside one that was edited, and return the names of the files that were written.
+
+    Nothing is written where the edited card came from the same text.
+    """
+    card, new, content = out / CARD, out / NEW_CARD, _sealed(text)
+    new.unlink(missing_ok=True)
+    if not _is_edited(card):
+        write_text(card, content)
+        return (CARD,)
+    if content.removeprefix(text) in _read(card):
+        return ()
+    write_text(new, content)
+    Progress(quiet=True).warn(
+        f"{card}: it was edited, or comes from an earlier version, and is kept. The new model card is {new}."
+    )
+    return (NEW_CARD,)
+
+
+def _sealed(text: str) -> str:
+    """Return the text of a card with its last line."""
+    return f"{text}{SEAL}{bytes_digest(text.encode())} -->\n"
+
+
+def _is_edited(card: Path) -> bool:
+    """Return whether a card is there and not as `cycada export` has written it."""
+    return card.exists() and (content := _read(card)) != _sealed(content.rpartition(SEAL)[0])
+
+
+def _read(card: Path) -> str:
+    return card.read_text(encoding="utf-8", errors="replace")
 
 
 def _role(network: Role | None, direction: Direction | None) -> Role | None:
@@ -197,8 +239,13 @@ def _check_free(out: Path, about: Exported) -> None:
                 f"{out}: this folder holds an export of an earlier version, {weights_file(out).name}. "
                 "Choose another folder, or remove it."
             )
+        if _is_edited(out / NEW_CARD):
+            raise CycadaError(
+                f"{out / NEW_CARD}: it was edited, and a new model card would replace it. Rename it, such as "
+                f"to {CARD}."
+            )
         return
-    if taken := [name for name in (WEIGHTS, CONFIG, CARD, ONNX, PT2) if (out / name).exists()]:
+    if taken := [name for name in (WEIGHTS, CONFIG, CARD, NEW_CARD, ONNX, PT2) if (out / name).exists()]:
         raise CycadaError(
             f"{out / taken[0]}: this file was not written by cycada export. Choose another folder, or remove "
             "it."

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from cycada.core.errors import CycadaError, shown
-from cycada.core.files import changed_since, file_digest, prepare_folder
+from cycada.core.errors import CycadaError, list_some, shown
+from cycada.core.files import bytes_digest, changed_since, file_digest, prepare_folder
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
 from cycada.data.doubts import group_doubts, summarize_left_out
@@ -70,12 +72,13 @@ def translate(  # noqa: PLR0913 (each is an option of its caller)
     Each picture is written completely or not at all, with the EXIF of its original and with a mark of what
     made it and of what. A picture in `out` with the same mark is left alone, so that the same call continues
     after an interruption. Where the original was changed afterwards, or another one has its name now, it is
-    translated anew, which is warned of. If any other file has the name of a translation,
-    the call is refused before the first picture is translated.
+    translated anew, and a translation of a picture that is not in the folder any more is removed; both are
+    warned of. If any other file has the name of a translation, the call is refused before the first picture
+    is translated.
 
     Args:
-        what: A run folder, the beginning of a run's id, a folder or a file of `cycada export`, or a
-            `Translator`.
+        what: A run folder, the beginning of a run's id, the name of an experiment, a folder or a file of
+            `cycada export`, or a `Translator`.
         source: A picture, or a folder of pictures.
         out: A folder, where pictures keep their names; or a file, for one picture.
         direction: `st`, source to target, or `ts`.
@@ -121,8 +124,47 @@ def translate(  # noqa: PLR0913 (each is an option of its caller)
             "and are replaced."
         )
     result.there = len(pairs) - len(missing)
-    _translate(translator, missing, size, tile, mark, strict, screen, result)
+    inside = ""
+    if source.is_dir():
+        inside = f" in={bytes_digest(os.fsencode(source.resolve()), 8)}"
+        others = remove_others(
+            (out.rglob if recursive else out.glob)(f"*.{form}"),
+            (to for _, to in pairs),
+            lambda found: found.startswith(f"{mark} of=") and found.endswith(inside),
+        )
+        if others:
+            screen.warn(describe_removed(out, others))
+    _translate(translator, missing, size, tile, partial(_whole_mark, mark, inside), strict, screen, result)
     return result
+
+
+def remove_others(files: Iterable[Path], kept: Iterable[Path], ours: Callable[[str], bool]) -> list[Path]:
+    """Remove the pictures of an earlier call that are not kept.
+
+    With the pictures of a folder, the names of what is made of them change, and nothing must stay under a
+    name that another picture's could have.
+
+    Args:
+        files: The files that there are.
+        kept: The files that stay, of which some may be absent.
+        ours: Whether a mark says that such a call wrote the file that has it.
+
+    Returns:
+        The files that are removed.
+    """
+    # A file system may spell the name of a file that stays in another way, such as in capitals.
+    same = {file.stat().st_ino for file in kept if file.exists()}
+    others = [file for file in sorted(files) if file.is_file() and file.stat().st_ino not in same]
+    removed = [file for file in others if ours(mark_of(file) or "")]
+    for file in removed:
+        file.unlink()
+    return removed
+
+
+def describe_removed(out: Path, files: Sequence[Path]) -> str:
+    """Return the warning that files in the folder of the results were removed."""
+    names = [str(file.relative_to(out)) for file in files]
+    return f"{out}: removed, since they are of no picture now: {list_some(names)}."
 
 
 def _translate(
@@ -130,7 +172,7 @@ def _translate(
     missing: Sequence[tuple[Path, Path]],
     size: Size,
     tile: int,
-    mark: str,
+    mark_for: Callable[[Path], str],
     strict: bool,
     screen: Progress,
     result: Translation,
@@ -170,7 +212,7 @@ def _translate(
                 if doubts := picture_doubts(file):
                     result.doubts[str(file)] = doubts
                 to.parent.mkdir(parents=True, exist_ok=True)
-                save_like(to, translated, file, _mark_with_original(mark, file))
+                save_like(to, translated, file, mark_for(file))
                 result.done += 1
                 report(0.0)
         finally:
@@ -179,8 +221,9 @@ def _translate(
                 screen.warn(doubt)
 
 
-def _mark_with_original(mark: str, file: Path) -> str:
-    return f"{mark} of={file_digest(file, 8)}"
+def _whole_mark(mark: str, inside: str, file: Path) -> str:
+    """Return what made a translation, with the digest of its original and of the folder it was given in."""
+    return f"{mark} of={file_digest(file, 8)}{inside}"
 
 
 def _is_there(to: Path, mark: str, file: Path) -> bool:
@@ -195,7 +238,7 @@ def _is_there(to: Path, mark: str, file: Path) -> bool:
     if other == mark:  # of an earlier version, which did not note the original
         return is_whole(to) and not changed_since(file, to.stat().st_mtime)
     if other and other.startswith(f"{mark} of="):
-        return is_whole(to) and other == _mark_with_original(mark, file)
+        return is_whole(to) and other.partition(" in=")[0] == _whole_mark(mark, "", file)
     made = f"was made by '{other.partition(' of=')[0]}'" if other else "was not made by cycada translate"
     raise CycadaError(
         f"{to}: there is already a picture of this name, but it {made}, expected '{mark}'. "

@@ -13,7 +13,12 @@ from cycada.config.schema import Spec
 from cycada.core.errors import list_some
 from cycada.evaluation.scoring import stored_scores
 from cycada.inference.export_format import WEIGHTS, Exported
+from cycada.inference.portable import describe_preprocessing
+from cycada.methods import methods
 from cycada.storage.store import RunFolder
+
+NO_SCORES = ("protocol", "n", "n_real", "kid_subset", "untranslated_kid_subset", "real_kid_subset")
+"""Keys of quality.json that say how something was measured."""
 
 
 def make_model_card(about: Exported, folder: RunFolder, any_size: Mapping[str, bool] | None = None) -> str:
@@ -34,6 +39,7 @@ def make_model_card(about: Exported, folder: RunFolder, any_size: Mapping[str, b
         "network": f"`{about.role}`: {', '.join(f'{k} {v}' for k, v in about.architecture.items())}",
         "images": f"{about.channels} channels, values in [-1, 1], height and width multiples of "
         f"{about.multiple_of}",
+        "preprocessing": describe_preprocessing(about),
         "size in training": f"{height} x {width}"
         + ("" if about.window == about.size else f", windows of {about.window[0]} x {about.window[1]}"),
         "steps": f"{about.steps} of {folder.read_json('manifest.json')['batch']} images",
@@ -75,7 +81,7 @@ def make_model_card(about: Exported, folder: RunFolder, any_size: Mapping[str, b
             "weights",
             "may be used, passed on or sold. This file does not know them: look them up, and put the licence "
             "into",
-            "the head of this card.",
+            "the head of this card. `cycada export` does not replace a card that was edited.",
             "",
         ]
     )
@@ -105,11 +111,17 @@ def _subject(about: Exported) -> tuple[str, str]:
             f"Translates images that look like `{ends[0]}` so that they look like `{ends[1]}`.",
         )
     task = "Names the class of every pixel" if about.segmentation else "Names the class"
+    labels = "the target: an oracle, no adaptation" if _is_oracle(about) else f"`{about.source}`"
     return (
         f"{about.target}: {len(about.classes)} classes",
-        f"{task} of images like those of `{about.target}`, learnt from the labels of `{about.source}`. "
+        f"{task} of images like those of `{about.target}`, learnt from the labels of {labels}. "
         f"The classes are {list_some(about.classes, 30)}.",
     )
+
+
+def _is_oracle(about: Exported) -> bool:
+    """Return whether a network learnt from the labels of the target."""
+    return methods[about.method].supervision == "target"
 
 
 def _use(about: Exported, any_size: Mapping[str, bool]) -> list[str]:
@@ -141,7 +153,9 @@ def _limits(about: Exported) -> list[str]:
             "A translated image shows what the generator makes up, not what was there: it is no evidence of "
             "anything."
         ]
+    oracle = ["It learnt from the labels of the target: an oracle, no adaptation.", ""]
     return [
+        *(oracle if _is_oracle(about) else ()),
         "It knows the classes above alone and always names one of them. Its scores are those of the test "
         f"images of `{about.target}`; on other images they may be far lower, and its probabilities are not "
         "calibrated.",
@@ -180,16 +194,20 @@ def _losses(folder: RunFolder) -> dict[str, float]:
 
 
 def _scores(folder: RunFolder) -> dict[str, float]:
-    scores = {"scores": stored_scores(folder)}
-    if (folder.path / "quality.json").exists():
-        scores["quality"] = folder.read_json("quality.json")
-    return {name.removeprefix("scores "): value for name, value in _numbers(scores)}
+    scores = dict(_numbers(stored_scores(folder)))
+    if not (folder.path / "quality.json").exists():
+        return scores
+    blocks = folder.read_json("quality.json").get("measured", {})
+    kinds = [key.split()[0] for key in blocks]  # without the id and the hash of a scorer or an extractor
+    names = [key if kinds.count(kind) > 1 else kind for key, kind in zip(blocks, kinds, strict=True)]
+    return scores | dict(_numbers(dict(zip(names, blocks.values(), strict=True))))
 
 
 def _numbers(values: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the single numbers of nested dictionaries by name; lists, as of classes, are left out."""
+    """Yield the scores in nested dictionaries by name; lists, as of classes, are left out."""
     if isinstance(values, Mapping):
         for key, value in values.items():
-            yield from _numbers(value, f"{name} {key}".strip())
+            if key not in NO_SCORES:
+                yield from _numbers(value, f"{name} {key}".strip())
     elif isinstance(values, int | float) and not isinstance(values, bool) and math.isfinite(values):
         yield name, float(values)

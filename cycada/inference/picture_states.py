@@ -6,8 +6,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-State = list[int]
-"""What tells a file from another one, or from itself before a change: inode, size and both times in ns."""
+State = list[int | str]
+"""What tells a file from another one, or from itself before a change: inode, size and both times in ns.
+
+The path of the picture's mask follows, where it has one.
+"""
 
 
 def state_of(file: Path) -> State | None:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from cycada.core.errors import CycadaError
 from cycada.core.files import write_atomically
+from cycada.data.preprocess import Fit
+from cycada.data.transforms import GREY, Resize
 from cycada.inference.export_format import Exported
 
 TOLERANCE = 1e-3
@@ -188,14 +190,49 @@ def _images(about: Exported, batch: int, shapes: Shapes, factor: int = 1) -> Ten
 
 def _metadata(about: Exported) -> dict[str, str]:
     """Return the description for the metadata of an ONNX file, which are texts."""
-    height, width = about.size
-    steps = {
-        "crop": f"crop to the largest centred square, resize to {height} x {width} ({about.resize}, Pillow)",
-        "whole": f"resize the whole picture to {height} x {width} ({about.resize}, antialiased)",
-        "scene": f"resize the whole picture to {height} x {width} (bilinear, antialiased)",
-    }
     return {
         "cycada": json.dumps(asdict(about)),
         "classes": json.dumps(about.classes),
-        "preprocessing": f"{steps[about.fit]}; {about.channels} channels; value / 127.5 - 1; float32 NCHW",
+        "preprocessing": describe_preprocessing(about),
     }
+
+
+def describe_preprocessing(about: Exported) -> str:
+    """Return a sentence that says how a colour picture becomes the input, to follow without this toolkit.
+
+    The steps are those of `about.preprocess` or, for a generator, of `Translator`.
+    """
+    (height, width), resize = about.size, about.resize
+    sizing = _describe_sizing(about.fit, f"{height} x {width}", resize)
+    if about.channels == 3:
+        steps = ["RGB", sizing]
+    elif about.translates:  # its pictures are read as grey ones
+        steps = ["grey by Pillow's convert('L'), which is ITU-R BT.601", sizing]
+    else:
+        red, green, blue = GREY
+        grey = f"grey = {red} red + {green} green + {blue} blue (ITU-R BT.601)"
+        # a picture that Pillow crops is in colour until then
+        steps = [sizing, grey] if about.fit == "crop" else [grey, sizing]
+    return "; ".join([*steps, "round and clip to 0..255", "value / 127.5 - 1", "float32 NCHW"])
+
+
+def _describe_sizing(fit: Fit, shape: str, resize: Resize) -> str:
+    """Return how a picture is brought to the size of the training."""
+    if fit == "scene":
+        return f"resize the whole picture to {shape} as Pillow does with BILINEAR (values may differ by 1)"
+    if resize == "pad":
+        return (
+            f"place the picture of H x W, which may not be larger, unresized on {shape} black pixels, "
+            "(height - H) // 2 rows from the top and (width - W) // 2 columns from the left"
+        )
+    if fit == "crop":
+        return (
+            f"crop to the largest centred part of the shape {shape} and resize it, as Pillow's ImageOps.fit "
+            f"does with {resize.upper()}"
+        )
+    if resize == "nearest":
+        return (
+            f"resize the whole picture to {shape}: row i is row i * H // height of its H rows, "
+            "column j is column j * W // width of its W columns"
+        )
+    return f"resize the whole picture to {shape}, each channel as Pillow does in mode F with {resize.upper()}"

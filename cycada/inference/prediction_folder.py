@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -22,13 +22,13 @@ from cycada.core.lock import locked
 from cycada.core.progress import Progress
 from cycada.data.doubts import group_doubts, summarize_left_out
 from cycada.data.picture import picture_doubts
-from cycada.inference.class_folders import link_by_class, unlink_from_classes
+from cycada.inference.class_folders import link_by_class, unlink_others
 from cycada.inference.failures import describe_failures
-from cycada.inference.folders import named_outputs
+from cycada.inference.folders import describe_removed, named_outputs, remove_others
 from cycada.inference.image_writer import mark_of
 from cycada.inference.loading import load_model
 from cycada.inference.mask_writer import mask_picture, overlay_picture, save_marked
-from cycada.inference.picture_states import PictureStates, state_of
+from cycada.inference.picture_states import PictureStates, State, state_of
 from cycada.inference.prediction_table import PredictionTable
 from cycada.inference.predictor import MaskPrediction, Prediction, Predictor
 from cycada.inference.sources import BY_CLASS, MASKS, OVERLAYS, Sources, check_path, find_sources
@@ -106,8 +106,9 @@ def predict(  # noqa: PLR0913 - all but the first three are options of the comma
     A classifier writes predictions.csv: the picture, its class, the class's probability, the entropy in nats,
     and further classes with `top`. A segmenter writes masks/ in the values and colours of the target's
     domain, each at its picture's own size, and shares.csv, the share of each class in each picture. The same
-    call continues after an interruption, and predicts pictures again that were changed or replaced since;
-    files that it did not write are never overwritten.
+    call continues after an interruption, predicts pictures again that were changed or replaced since, and
+    removes the masks and links of pictures that are there no more; files that it did not write are never
+    overwritten or removed.
 
     Args:
         what: What `load_model` takes, or a `Predictor`.
@@ -254,6 +255,11 @@ class _Work:
             inside |= {name: to for name, (_, to) in zip(names, outputs, strict=True)}
         return inside
 
+    def _state(self, name: str) -> State | None:
+        """Return the state of a picture with the path of its mask, which depends on its neighbours' names."""
+        state = state_of(self.sources.files[name])
+        return [*state, str(self.inside[name])] if state and self.inside else state
+
     def _files(self, name: str) -> list[Path]:
         """Return the files that a picture gets besides its row."""
         folders = [MASKS, *([OVERLAYS] if self.overlay else [])] if self.inside else []
@@ -273,7 +279,7 @@ class _Work:
         names = self.sources.files
         rows = {row[0] for row in self.table.rows()}
         known = PictureStates(self.out / STATES)
-        states = {name: state_of(file) for name, file in names.items()}
+        states = {name: self._state(name) for name in names}
         written = self.table.path.stat().st_mtime if rows else 0.0
         done = {
             name
@@ -287,9 +293,6 @@ class _Work:
                 else not any(changed_since(names[name], when) for when in self._times(name, written))
             )
         }
-        for name in rows.intersection(names) - done:
-            inside = _relative(names[name], self.sources.root)
-            unlink_from_classes(inside, self.out / BY_CLASS, self.predictor.classes)
         missing = [name for name in names if name not in done]
         for file in (file for name in missing for file in self._files(name) if file.exists()):
             if mark_of(file) != self.mark:
@@ -298,6 +301,7 @@ class _Work:
                 )
         result.there, count = len(done), len(names)
         self.table.keep(done)
+        self._remove_others(done, screen)
         screen.begin("predict", result.there, count)
         began = time.perf_counter()
         with stop_on_signal(enabled=True) as stopped, self.table as table:
@@ -322,6 +326,23 @@ class _Work:
                 raise Interrupted(
                     f"Stopped after {finished} of {count} pictures. The same command continues from there."
                 )
+
+    def _remove_others(self, done: Collection[str], screen: Progress) -> None:
+        """Remove the masks, overlays and links of all pictures but those that are done; none is true of them.
+
+        It is said which of them are of no picture: with the pictures of a folder, the names of their masks
+        change, and a mask must not stay under a name that another picture's could have.
+        """
+        if not self.predictor.segmentation:
+            unlink_others(self.classified(), self.out / BY_CLASS, self.predictor.classes)
+            return
+        gone = []
+        for folder in (self.out / MASKS, self.out / OVERLAYS):
+            kept = [folder / self.inside[name] for name in done]
+            removed = remove_others(folder.rglob("*.png"), kept, self.mark.__eq__)
+            gone += sorted({*removed} - {folder / inside for inside in self.inside.values()})
+        if gone:
+            screen.warn(describe_removed(self.out, gone))
 
     def _batches(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -15,7 +15,34 @@ from cycada.render.escape import csv_cell
 
 def _open(path: Path, mode: str = "r") -> IO[str]:
     """Open a CSV file as text; names of pictures that are no UTF-8 keep their bytes."""
-    return path.open(mode, encoding="utf-8", errors="surrogateescape", newline="")
+    # newline="" would end a line at a carriage return, too, which a name may have
+    return path.open(mode, encoding="utf-8", errors="surrogateescape", newline="\n")
+
+
+class _Lines:
+    """A file for `csv.writer`, whose lines end with a line feed alone.
+
+    The writer itself ends them with both characters, since it puts only those into quotes that end its lines.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self.file = file
+
+    def write(self, line: str) -> None:
+        """Write a row."""
+        self.file.write(line.removesuffix("\r\n") + "\n")
+
+
+def _parsed(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the rows of a CSV file, without those that are none, such as what a power failure left."""
+    reader = csv.reader(lines)
+    while True:
+        try:
+            yield next(reader)
+        except csv.Error:
+            continue
+        except StopIteration:
+            return
 
 
 class PredictionTable:
@@ -38,7 +65,7 @@ class PredictionTable:
         if not self.path.exists():
             return
         with _open(self.path) as file:
-            lines = csv.reader(line for line in file if line.endswith("\n"))  # the last one may be cut off
+            lines = _parsed(line for line in file if line.endswith("\n"))  # the last one may be cut off
             head = next(lines, None)
             if head is not None and head != self.head:
                 raise CycadaError(
@@ -54,7 +81,7 @@ class PredictionTable:
         """Rewrite the file with the rows of some pictures alone, each once, or create it."""
         left = set(names)
         with write_atomically(self.path) as temporary, _open(temporary, "w") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = csv.writer(_Lines(file))
             writer.writerow(self.head)
             for row in self.rows():
                 if row[0] in left:
@@ -64,7 +91,7 @@ class PredictionTable:
     def __enter__(self) -> Self:
         """Open the file for `append`."""
         self._file = _open(self.path, "a")
-        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer = csv.writer(_Lines(self._file))
         return self
 
     def __exit__(

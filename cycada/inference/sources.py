@@ -20,7 +20,7 @@ class Sources:
 
     Attributes:
         files: Each file by its name: the path below the folder, or the line of the list.
-        root: The folder that all files lie in, however deep.
+        root: A folder that all files lie in, however deep: of a list its own folder, if that is one.
         left_out: Files beside the pictures that are not read, each with the reason.
     """
 
@@ -110,4 +110,8 @@ def _of_list(listing: Path) -> Sources:
             files[line] = path
     if not files:
         raise CycadaError(f"{listing}: found no paths, expected one a line.")
-    return Sources(files, Path(os.path.commonpath([path.parent for path in seen])), left_out)
+    # The folder that the files have in common would change with the list, and so would the names of masks.
+    root = Path(os.path.abspath(listing.parent))
+    if not all(path.is_relative_to(root) for path in seen):
+        root = Path(os.path.commonpath([path.parent for path in seen]))
+    return Sources(files, root, left_out)

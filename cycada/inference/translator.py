@@ -24,7 +24,7 @@ from cycada.methods import Direction, Networks, Translate
 from cycada.methods.base import generators_translate
 from cycada.networks import kind_of
 from cycada.planning.plan import StagePlan
-from cycada.runs.reuse import find_run, load_stage, trained_networks
+from cycada.runs.reuse import find_stage, load_stage, trained_networks
 from cycada.storage.loading import trained_network
 from cycada.storage.store import RunFolder
 from cycada.train.device import Device
@@ -206,7 +206,8 @@ def load_generator(
     """Load a translator from a run or from an exported generator.
 
     Args:
-        what: A run folder, the beginning of a run's id, or a folder or a file of `cycada export`.
+        what: A run folder, the beginning of a run's id, the name of an experiment (its last stage that has
+            the generator), or a folder or a file of `cycada export`.
         direction: `st`, source to target, or `ts`. An export has one direction; for a run the default is
             `st`.
         results: The folder of the runs.
@@ -237,7 +238,8 @@ def load_generator(
             about.run,
             torch_device,
         )
-    folder, direction = find_run(what, results), direction or "st"
+    direction = direction or "st"
+    folder = find_stage(what, results, f"g_{direction}")
     config, stage = load_stage(folder)
     run_device = Device.find(device or config.device)
     translate = translation(folder, config, stage, direction, run_device)

@@ -91,7 +91,7 @@ def _optimizers(plan: StagePlan) -> Iterator[str]:
 def _phases(plan: StagePlan) -> Iterator[str]:
     """Yield reasons for settings of phases that are left out, since all their losses have weight 0."""
     active = {phase.name for phase in plan.phases}
-    for key in ("optimizers", "every", "repeat"):
+    for key in ("optimizers", "schedules", "every", "repeat"):
         yield from (
             f"{key}.{name}: all losses of this phase have weight 0."
             for name in getattr(plan.stage, key)
@@ -131,8 +131,10 @@ def _options(plan: StagePlan) -> Iterator[str]:
 def _stage(plan: StagePlan) -> Iterator[str]:
     """Yield reasons for the schedule and the augmentation."""
     stage: Stage = plan.stage
-    if stage.schedule.name == "constant" and "after" in stage.schedule.model_fields_set:
-        yield "schedule.after: the schedule is constant."
+    schedules = {"schedule": stage.schedule} | {f"schedules.{k}": v for k, v in stage.schedules.items()}
+    for where, schedule in schedules.items():
+        if schedule.name == "constant" and "after" in schedule.model_fields_set:
+            yield f"{where}.after: the schedule is constant."
     if stage.augment is not None:
         if not any(getattr(stage.augment, key) for key in AugmentConfig.model_fields if key != "domains"):
             yield "augment: it changes nothing, since all its keys are 0 or false."

@@ -90,6 +90,8 @@ def _content(config: Config, plans: Sequence[StagePlan]) -> list[Any] | None:
     registry = task_of(config).domains
     if any(spec.name not in registry or registry.source(spec.name) for spec in specs.values()):
         return None  # of a plug-in
+    if any(plan.asks_for("pair_t") for plan in plans):
+        return None  # the partners of the images are part of the id, and read for it
     content: list[Any] = [config.data.model_dump(mode="json", exclude={"root"})]
     oracle = any(p.method.supervision == "target" for p in plans)
     content += [toolkit_digest(), dict(_versions()), oracle]

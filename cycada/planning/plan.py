@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from cycada.config.schema import Config, Spec
 from cycada.core.errors import CycadaError, nearest, shown
-from cycada.core.sources import look_for_modules_in
+from cycada.core.sources import import_plugin, look_for_modules_in
 from cycada.data import domains, segmentation_domains
 from cycada.data.domain import Wanted
 from cycada.losses import Term
@@ -51,16 +50,7 @@ def load_plugins(config: Config) -> None:
     if config.plugins:
         look_for_modules_in(Path())
     for module in config.plugins:
-        try:
-            importlib.import_module(module)
-        except CycadaError:
-            raise
-        except Exception as error:  # a module may raise anything when it is imported
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            raise CycadaError(
-                f"plugins: cannot import {shown(module)} ({reason}). It is looked for beside the config, in "
-                f"the working directory and on PYTHONPATH; is it there, and is it PACKAGE.MODULE?"
-            ) from error
+        import_plugin(module, "plugins")
 
 
 def plan(config: Config) -> list[StagePlan]:

@@ -30,6 +30,8 @@ ENLARGED_DIGITS = 2.0
 It is larger, because the recipes enlarge digits of 16 x 16 to 32 x 32.
 """
 
+STRETCHED = 1.2
+"""Factor between the scales of an image's two sides from which on a line says that it is stretched."""
 UNEQUAL = 5.0
 """Factor between the images of the most frequent and the rarest class from which on a warning tells."""
 
@@ -52,17 +54,14 @@ def report_sets(
             name = f"{side} {split}"
             screen.info(f"{name}: {count_line(examples, datasets.classes, shape, config.data.resize)}")
             warnings = group_doubts(examples.doubts(evenly_spaced(len(examples), HEADERS)))
-            warnings += _enlarged(examples, shape)
+            warnings += _enlarged(examples, shape) + _stretched(examples, shape, config.data.resize)
             warnings += warn_of_missing_labels(name, examples, datasets.classes)
             warnings += warn_of_absent_labels(examples, datasets.classes)
             warnings += warn_of_contradictions(examples, datasets.classes)
             if split == "train":
                 warnings += _repeated_in_batches(plans, len(examples), side)
             if (side, split) == ("source", "train"):
-                if len(datasets.classes) == 1:
-                    warnings.append(
-                        f"there is one class alone, {datasets.classes[0]}: nothing to tell apart."
-                    )
+                warnings += warn_of_one_class(datasets.classes)
                 warnings += warn_of_unequal_classes(plans, examples, len(datasets.classes))
             for warning in warnings:
                 screen.warn(f"{name}: {warning}")
@@ -264,6 +263,11 @@ def _equal_classes(plan: StagePlan) -> Iterator[str]:
         yield "options.propagation_class_ratio=1000"
 
 
+def warn_of_one_class(classes: Sequence[str]) -> list[str]:
+    """Return a warning where there is nothing to tell apart."""
+    return [f"there is one class alone, {classes[0]}: nothing to tell apart."] if len(classes) == 1 else []
+
+
 def warn_of_similar_names(classes: Sequence[str]) -> list[str]:
     """Return a warning for class names that differ in capitals and spaces alone."""
     spelt: dict[str, list[str]] = {}
@@ -296,8 +300,34 @@ def _sizes(sizes: Mapping[str, int], shape: tuple[int, int], resize: str, cut: b
     sides = [tuple(map(int, size.split(" x "))) for size in sizes]
     square = "cut square and " if cut and any(w != h for w, h in sides) else ""
     scales = [_scale(size, shape) for size in sizes]
+    if not cut and max(_stretch(size, shape) for size in sizes) > STRETCHED:
+        return f"{own}, stretched to {wanted}"
     change = "enlarged" if min(scales) > 1 else "reduced" if max(scales) < 1 else "scaled"
     return f"{own}, {square}{change} to {wanted}"
+
+
+def _stretch(size: str, shape: tuple[int, int]) -> float:
+    """Return by which factor the ratio of the sides of an image 'W x H' changes, at least 1."""
+    width, height = map(int, size.split(" x "))
+    ratio = (shape[1] / width) / (shape[0] / height)
+    return max(ratio, 1 / ratio)
+
+
+def _stretched(examples: ImageSet, shape: tuple[int, int], resize: str) -> list[str]:
+    """Return a warning where pictures get another shape because their sides are scaled differently."""
+    if examples.cut_square or resize == "pad":
+        return []
+    sizes = count_own_sizes(examples)
+    other = {size: n for size, n in sizes.items() if _stretch(size, shape) > STRETCHED}
+    if not other:
+        return []
+    (common, _), *more = Counter(other).most_common()
+    kinds = f"of {common} pixels{' and other sizes' if more else ''},"
+    return [
+        f"{sum(other.values())} of {sum(sizes.values())} pictures, {kinds} are stretched to "
+        f"{shape[1]} x {shape[0]}: their sides are scaled by factors that differ by "
+        f"{max(_stretch(size, shape) for size in other):.1f}. Set data.size to their shape."
+    ]
 
 
 def _scale(size: str, shape: tuple[int, int]) -> float:

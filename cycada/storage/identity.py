@@ -68,7 +68,7 @@ def stage_id(
     if sources := plugin_sources(config, plan):
         content["plugins"] = sources
     if plan.asks_for("pair_t"):
-        assert not isinstance(datasets, KnownData)  # only data with masks are paired; these are always loaded
+        assert not isinstance(datasets, KnownData)  # nothing is remembered of paired data
         content["pairs"] = true_translations(plan, datasets).fingerprint(labels=False)
     evaluation = plan.evaluation.changes()
     return f"{digest(content)}-{digest(evaluation)[:6]}" if evaluation else digest(content)

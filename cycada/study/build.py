@@ -21,10 +21,12 @@ from cycada.data.doubts import group_doubts
 from cycada.data.picture import picture_doubts
 from cycada.study.pairs import Pair, Pairing, draw_pairs
 from cycada.study.pictures import Format, encoded, fitted, of_one_length
-from cycada.study.records import Key, Pairs, Picture, Settings, content, parsed
+from cycada.study.records import Key, Pairs, Picture, Settings, content, parsed, refuse_other
 
 TITLE = "Which picture is real?"
 TEMPLATES = ("page.html.j2", "page.css", "page.js")
+SIGN = b'<meta name="cycada-study"'
+"""What only pages of studies hold."""
 ASPECT = 0.02
 """Largest difference of log(height / width) at which a photo and its translation can show the same scene."""
 THINKING = 2.0
@@ -102,12 +104,13 @@ def build_study(  # noqa: PLR0913 (each is an option of its caller)
         about: A text for the first screen: who asks, and for what.
 
     Raises:
-        CycadaError: There are too few pictures, a picture cannot be used, or the key of another study is in
-            the way.
+        CycadaError: There are too few pictures, a picture cannot be used, or another file, or the key of
+            another study, is in the way.
     """
     out, scored = Path(out), trials if pool is None else pool
     shape = (size, size) if isinstance(size, int) else size
     _check(real, methods, trials, practice, scored, seconds, shape)
+    refuse_other(out, SIGN)
     drawn = draw_pairs(
         Path(real), {m: Path(folder) for m, folder in methods.items()}, pairing, practice, scored, seed
     )

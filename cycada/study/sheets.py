@@ -14,11 +14,47 @@ from cycada.render.figure import INK, TARGET, Panel, new, panel, short, styled
 from cycada.render.table import NONE, Table
 from cycada.render.text import markdown
 from cycada.study.rates import Scored
+from cycada.study.records import refuse_other
 
 LEAD = (
     "The fooling rate is the share of scored trials in which the generated picture was taken for the real "
     "one. At 50 % nobody can tell them apart."
 )
+METHODS = (
+    "method",
+    "rate",
+    "wilson_low",
+    "wilson_high",
+    "mean",
+    "standard_error",
+    "people_low",
+    "people_high",
+    "fooled",
+    "trials",
+    "people",
+)
+PEOPLE = (
+    "participant",
+    "method",
+    "file",
+    "fooled",
+    "trials",
+    "practice_right",
+    "practice",
+    "hidden",
+    "exposure_off",
+    "left_share",
+    "median_milliseconds",
+)
+AXIS = "fake taken for real, % of scored trials"
+SIGNS = {
+    "study.md": LEAD,
+    "study.svg": AXIS,
+    "study.json": '"trials_left_out"',
+    "study.csv": ",".join(METHODS),
+    "people.csv": ",".join(PEOPLE),
+}
+"""What each file holds, and hardly a file of the user's of the same name."""
 
 
 def sheet(scored: Scored) -> Table:
@@ -121,7 +157,7 @@ def chart(scored: Scored) -> Panel:
             axes.text(0, y - 0.34, short(method, 60), va="bottom", fontsize=8.5)
             axes.text(104, y, f"{100 * r.rate:.1f} %", va="center", fontsize=8.5)
         axes.set(xlim=(-1, 122), ylim=(len(rates) - 0.5, -0.75), yticks=[], xticks=range(0, 101, 25))
-        axes.set_xlabel("fake taken for real, % of scored trials", loc="left")
+        axes.set_xlabel(AXIS, loc="left")
         axes.spines["left"].set_visible(False)
         axes.spines["bottom"].set_bounds(0, 100)
         listed = "; ".join(f"{m} {100 * r.rate:.1f} % ({_between(r.wilson)})" for m, r in rates)
@@ -140,27 +176,14 @@ def _apart(values: Sequence[float]) -> np.ndarray:
 
 
 def write(scored: Scored, folder: Path) -> None:
-    """Write study.md, study.csv, study.json, study.svg and people.csv into `folder`."""
-    prepare_folder(folder)
+    """Write study.md, study.csv, study.json, study.svg and people.csv into `folder`.
+
+    Raises:
+        CycadaError: One of them is there already, and is another file.
+    """
     figure = chart(scored)
     text = markdown("Real or fake", LEAD, [sheet(scored)], [])
-    write_text(folder / "study.md", f"{text}\n![{markdown_cell(figure.alt)}](study.svg)\n")
-    write_text(folder / "study.svg", figure.alone)
-    write_text(folder / "study.json", json.dumps(scored.as_dict(), indent=1) + "\n")
-    heads = (
-        "method",
-        "rate",
-        "wilson_low",
-        "wilson_high",
-        "mean",
-        "standard_error",
-        "people_low",
-        "people_high",
-        "fooled",
-        "trials",
-        "people",
-    )
-    rows = [
+    methods = [
         (
             m,
             *(
@@ -180,7 +203,6 @@ def write(scored: Scored, folder: Path) -> None:
         )
         for m, r in scored.rates.items()
     ]
-    write_text(folder / "study.csv", csv_lines([heads, *rows]))
     people = [
         (
             p.participant,
@@ -196,17 +218,15 @@ def write(scored: Scored, folder: Path) -> None:
         )
         for p in scored.people
     ]
-    heads = (
-        "participant",
-        "method",
-        "file",
-        "fooled",
-        "trials",
-        "practice_right",
-        "practice",
-        "hidden",
-        "exposure_off",
-        "left_share",
-        "median_milliseconds",
-    )
-    write_text(folder / "people.csv", csv_lines([heads, *people]))
+    files = {
+        "study.md": f"{text}\n![{markdown_cell(figure.alt)}](study.svg)\n",
+        "study.svg": figure.alone,
+        "study.json": json.dumps(scored.as_dict(), indent=1) + "\n",
+        "study.csv": csv_lines([METHODS, *methods]),
+        "people.csv": csv_lines([PEOPLE, *people]),
+    }
+    for name, sign in SIGNS.items():
+        refuse_other(folder / name, sign.encode())
+    prepare_folder(folder)
+    for name, content in files.items():
+        write_text(folder / name, content)

@@ -12,7 +12,9 @@ from torch import Tensor
 from cycada.core.errors import CycadaError
 from cycada.core.files import prepare_folder, write_atomically
 from cycada.data.picture import read_picture
+from cycada.data.software import refuse_other, software
 
+COMMAND = "cycada style"
 LEAST = 16
 """Smallest longer side of a picture, in pixels."""
 
@@ -46,11 +48,15 @@ def read(path: Path, size: int | None) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
-def check_out(path: Path) -> None:
+def check_out(path: Path, command: str = COMMAND) -> None:
     """Check that a picture can be written to `path`, before minutes are spent on it, and make its folder.
 
+    Args:
+        path: The file.
+        command: The command that will write it, whose own file it may replace.
+
     Raises:
-        CycadaError: No picture can be written there.
+        CycadaError: No picture can be written there, or another file is there.
     """
     if Pil.registered_extensions().get(path.suffix.lower()) not in Pil.SAVE:
         raise CycadaError(
@@ -58,6 +64,7 @@ def check_out(path: Path) -> None:
         )
     if path.is_dir():
         raise CycadaError(f"{path}: this is a folder; give the name of a picture.")
+    refuse_other(path, command)
     try:
         prepare_folder(path.parent)
     except OSError as error:
@@ -68,4 +75,9 @@ def write(path: Path, image: Tensor) -> None:
     """Write an image (1, 3, H, W) in [-1, 1] to a file, completely or not at all."""
     pixels = ((image[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
     with write_atomically(path) as part:
-        Pil.fromarray(pixels).save(part, format=Pil.registered_extensions()[path.suffix.lower()], quality=95)
+        Pil.fromarray(pixels).save(
+            part,
+            format=Pil.registered_extensions()[path.suffix.lower()],
+            quality=95,
+            exif=software(COMMAND),
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, ValidationError, field_validator
 
 from cycada.config import schema as configs
+from cycada.config.defaults import find_shadowed_defaults
 from cycada.config.recipes import find_config
 from cycada.config.schema import Config, Strict
 from cycada.core.bounds import NonNegative, PathText, Seed
@@ -21,6 +22,7 @@ from cycada.core.registry import typed
 from cycada.core.yaml_files import merge, override, put
 from cycada.losses import losses
 from cycada.planning.build import Datasets, load_datasets
+from cycada.planning.idle import find_idle_settings
 from cycada.planning.known_data import DataMemory, KnownData
 from cycada.planning.plan import StagePlan, plan
 from cycada.storage.identity import stage_id
@@ -197,6 +199,7 @@ class SweepPlan:
         cells: All variants with all seeds.
         jobs: Id -> stage, parents before children.
         overrides: Settings over those of the files, without the places of data and results.
+        shadowed: Sentences about defaults, set by the sweep, that do not reach a stage.
     """
 
     sweep: Sweep
@@ -205,6 +208,7 @@ class SweepPlan:
     cells: list[Cell]
     jobs: dict[str, Job]
     overrides: list[str] = field(default_factory=list)
+    shadowed: list[str] = field(default_factory=list)
 
     @property
     def reported_cells(self) -> list[Cell]:
@@ -212,9 +216,10 @@ class SweepPlan:
         return [cell for cell in self.cells if cell.seed not in self.sweep.settled_on]
 
     def warnings(self) -> list[str]:
-        """Return a sentence for rows that are the same runs, though their settings differ or stand twice.
+        """Return a sentence for each setting without effect, and for rows that are the same runs.
 
-        A row that repeats the settings of the base, as a value of `vary` may, needs no warning.
+        Those are rows whose settings differ, or stand twice. A row that repeats the settings of the base, as
+        a value of `vary` may, needs no warning.
         """
         rows: dict[str, list[Cell]] = {}
         for cell in self.cells:
@@ -224,7 +229,7 @@ class SweepPlan:
             same.setdefault(tuple(cell.ids[cell.plans[-1].name] for cell in cells), []).append(label)
         varied = {f"{_short(key)}={value}" for key, values in self.sweep.vary.items() for value in values}
         base = _settings(rows[self.sweep.base][0]) if self.sweep.base in rows else None
-        sentences = []
+        sentences = [*self.shadowed, *_idle(rows)]
         for labels in same.values():
             told = [label for label in labels if label not in varied or _settings(rows[label][0]) != base]
             if len(told) > 1:
@@ -233,6 +238,20 @@ class SweepPlan:
                     f"training or the scores."
                 )
         return sentences
+
+
+def _idle(rows: Mapping[str, Sequence[Cell]]) -> Iterator[str]:
+    """Yield a sentence for each setting of some rows that has no effect, with the rows where not all have it.
+
+    Networks are left out, as a row may lack the stage that uses one.
+    """
+    found: dict[str, list[str]] = {}
+    for label, (cell, *_) in rows.items():
+        for sentence in find_idle_settings(cell.config, cell.plans):
+            if not sentence.startswith("networks."):
+                found.setdefault(sentence, []).append(label)
+    for sentence, labels in found.items():
+        yield sentence if len(labels) == len(rows) else f"{sentence} (in the rows {list_some(labels)})"
 
 
 def _settings(cell: Cell) -> Config:
@@ -298,7 +317,8 @@ def plan_sweep(
             "Set results once."
         )
     overrides = [a for a in assignments if not a.startswith(PLACES)]
-    return SweepPlan(sweep, path, results.pop(), cells, _jobs(cells, fingerprint), overrides)
+    shadowed = _shadowed_defaults(sweep, path, assignments)
+    return SweepPlan(sweep, path, results.pop(), cells, _jobs(cells, fingerprint), overrides, shadowed)
 
 
 def plan_experiment(
@@ -406,6 +426,21 @@ def _experiment(sweep: Sweep, path: Path, file: str, assignments: Sequence[str])
     )
 
 
+def _shadowed_defaults(sweep: Sweep, path: Path, assignments: Sequence[str]) -> list[str]:
+    """Return a sentence for each default of the sweep or the command line that does not reach a stage."""
+
+    def read(file: str) -> Mapping[str, Any]:
+        return configs.read_as("an experiment", find_config(file, path.parent))
+
+    under = read(sweep.experiment)
+    over = override(_with({}, sweep.set.items()), assignments)
+    found = find_shadowed_defaults(under, over, partly=True)
+    for variant in sweep.variants.values():
+        below = merge(read(variant.experiment) if variant.experiment else under, over)
+        found += find_shadowed_defaults(below, _with({}, variant.set.items()), partly=True)
+    return list(dict.fromkeys(found))
+
+
 def one_stage(
     path: Path | str, stage: str, assignments: Sequence[str] = (), seed: int | None = None
 ) -> Config:
@@ -503,12 +538,13 @@ def _jobs(cells: list[Cell], fingerprint: str | None) -> dict[str, Job]:
     known: dict[str, Datasets | KnownData] = {}
     keys: dict[int, str] = {}  # the cells of a row share one object
     devices: dict[str, Device] = {}
+    paired = any(p.asks_for("pair_t") for cell in cells for p in cell.plans)
     for cell in cells:
         name, data = cell.config.device, cell.config.data
         device = devices.get(name) or devices.setdefault(name, Device.find(name))
         key = keys.get(id(data)) or keys.setdefault(id(data), configs.digest(data.model_dump(mode="json")))
         if key not in known:
-            known[key] = KnownData((), fingerprint, {}) if fingerprint else _load(cell, device)
+            known[key] = KnownData((), fingerprint, {}) if fingerprint else _load(cell, device, paired)
         for p in cell.plans:
             identity = stage_id(cell.config, p, cell.ids, known[key], device)
             if identity not in jobs:
@@ -520,10 +556,16 @@ def _jobs(cells: list[Cell], fingerprint: str | None) -> dict[str, Job]:
     return jobs
 
 
-def _load(cell: Cell, device: Device) -> Datasets | KnownData:
-    """Return what is known of a cell's data, after they were read where nothing is known yet."""
+def _load(cell: Cell, device: Device, paired: bool) -> Datasets | KnownData:
+    """Return what is known of a cell's data, after they were read where nothing is known yet.
+
+    Args:
+        cell: The cell.
+        device: Where the data are kept.
+        paired: Whether any cell needs the partners of the images, whose fingerprint enters its ids.
+    """
     memory = DataMemory(cell.config, cell.plans)
-    if found := memory.recall():
+    if not paired and (found := memory.recall()):
         return found
     datasets = load_datasets(cell.config, cell.plans, device)
     memory.remember(KnownData.of(datasets))

@@ -81,5 +81,5 @@ def test_plugins_are_listed(tmp_path, monkeypatch, capsys):
         listing.import_plugins(["plugin_for_the_list"])
         listing.print_list("plugins")
     assert re.search(r"of_the_plugin +Keep the images as they are\.", capsys.readouterr().out)
-    with pytest.raises(CycadaError, match="--plugin: cannot import no_such_module"):
+    with pytest.raises(CycadaError, match="--plugin: cannot import 'no_such_module'"):
         listing.import_plugins(["no_such_module"])

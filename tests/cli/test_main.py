@@ -43,6 +43,14 @@ def test_run_prints_one_json_object_last(cycada, tmp_path):
     code, out, _ = cycada("run", config, "seed=3")
     assert code == 0
     assert "reused" in out
+    assert "no target label in training or checkpoint selection" in " ".join(out.split())
+
+
+def test_the_title_of_a_run_excepts_its_oracle(cycada, tmp_path):
+    stages = {"oracle": {"method": "target_only", "steps": 1}}
+    code, out, _ = cycada("run", write_config(tmp_path / "tiny.yaml", stages, results=str(tmp_path)))
+    title = "no target label in training, but for an oracle's, or checkpoint selection"
+    assert (code, title in " ".join(out.split())) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -277,6 +285,7 @@ def test_data_check_counts_and_draws(cycada, tmp_path, monkeypatch):
     assert len(rows) == 10
     assert abs(sum(float(row[1]) for row in rows[1:]) - 100) < 0.1
     assert size_of(sheet)[0] == 3 * 320
+    assert cycada(*words)[0] == 0  # its own sheet is written again
 
 
 @pytest.mark.parametrize("name", ["sheet", "sheet.npz", "folder.png"])
@@ -284,6 +293,15 @@ def test_data_check_refuses_a_sheet_that_is_no_picture_before_it_reads(cycada, t
     (tmp_path / "folder.png").mkdir()
     code, out, err = cycada("data", "check", "streets", "look=photo", "train=20", "--sheet", tmp_path / name)
     assert (code, out, "picture" in err) == (2, "", True)
+
+
+def test_data_check_spares_a_photo(cycada, tmp_path):
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (20, 20)).save(photo)
+    before = photo.read_bytes()
+    code, out, err = cycada("data", "check", "streets", "look=photo", "train=20", "--sheet", photo)
+    assert (code, out, "nothing in it says that cycada data check wrote it" in err) == (2, "", True)
+    assert photo.read_bytes() == before
 
 
 def test_data_check_names_the_bad_pairs(cycada, tmp_path):

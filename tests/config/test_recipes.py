@@ -80,6 +80,24 @@ def test_plug_ins_are_found_beside_the_config_and_in_the_working_directory(tmp_p
     load_plugins(load_config("beside/mine.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("ends_the_program", "raise SystemExit", "It ends the program when it is imported"),
+        ("code", "", "which Python finds before .*code.py. Give that file another name"),
+    ],
+)
+def test_a_plug_in_that_ends_the_program_or_is_hidden_by_another_module_is_refused(
+    tmp_path, monkeypatch, name, text, why
+):
+    monkeypatch.syspath_prepend(tmp_path / "none")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / f"{name}.py").write_text(text)
+    (tmp_path / "mine.yaml").write_text(f"uses: demo\nplugins: [{name}]\n")
+    with pytest.raises(CycadaError, match=why):
+        load_plugins(load_config("mine.yaml"))
+
+
 def test_every_pair_has_the_one_recipe_and_sets_its_data_alone():
     pairs = sorted((ROOT / "configs").glob("*/*/recipe.yaml"))
     assert len(pairs) == 7

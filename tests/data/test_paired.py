@@ -277,14 +277,42 @@ def test_what_is_no_pair_is_named(tmp_path):
     assert set(good.skipped) == {"2", "alone"}
 
 
+def test_a_label_map_of_other_colours_is_doubted(tmp_path):
+    paired_tree(tmp_path)
+
+    def doubts(**how):
+        scenes = domain(paired("left", folders=True, **how)).load(tmp_path, "train")
+        return [sentence for found in scenes.doubts(range(len(scenes))).values() for sentence in found]
+
+    assert doubts() == []
+    ids = saved(tmp_path / "labels" / "train" / "1.png", np.eye(12, 16, dtype=np.uint8))
+    assert doubts() == ["its label map is grey, and the classes have colours; it may hold class ids"]
+    ids.unlink()
+    saved(ids, np.full((12, 16, 3), (255, 120, 255), np.uint8))
+    assert [d.partition(" of the pixels")[0] for d in doubts()] == ["100%"]
+    scenes = domain(paired("left", folders=True)).load(tmp_path, "train")
+    assert not scenes.without_labels().doubts(range(len(scenes)))
+    if FACADES.is_dir():
+        sides = {"train": "facades/train", "test": "facades/val", "show": "left", "classes": "cmp_facades"}
+        for side, wrong in (("right", 0), ("left", 20)):
+            facades = segmentation_domains["paired"](**sides, labels=side).load(FACADES.parent, "train")
+            found = [d for ds in facades.doubts(range(20)).values() for d in ds if "label map" in d]
+            assert len(found) == wrong
+
+
 def test_mistakes_in_options_are_answered(tmp_path):
     paired_tree(tmp_path)
     (tmp_path / "ids.yaml").write_text("a: 0\nb: 1\n")
+    (tmp_path / "twice.yaml").write_text("a: [1, 2, 3]\nb: [[0, 0, 0], [1, 2, 3]]\n")
+    many = {"a": [[0, 0, 0]], "b": [[1, i // 256, i % 256] for i in range(300)]}
+    (tmp_path / "many.yaml").write_text(yaml.safe_dump(many))
     of = {"train": "ab/train", "test": "ab/test", "show": "left"}
     for options, message in (
         ({"labels": "right"}, "expected both or neither"),
         ({"labels": "right", "classes": "cmp_facade"}, "Did you mean 'cmp_facades'"),
         ({"labels": "right", "classes": "ids.yaml"}, "found class ids, expected colours"),
+        ({"labels": "right", "classes": "twice.yaml"}, r"(\[1, 2, 3\] twice|1, 2, 3)"),
+        ({"labels": "right", "classes": "many.yaml"}, "found 301 colours of classes, expected at most 256"),
         ({"train": "ab/nowhere"}, "the folder ab/nowhere"),
         ({"train": "ab"}, "Expected there: pictures"),
     ):

@@ -114,6 +114,17 @@ def test_cityscapes_ids_become_train_ids(tmp_path):
     assert mask[0].tolist() == [*range(11), IGNORE]
 
 
+def test_cityscapes_files_of_macos_are_no_frames_and_endings_may_be_capital(tmp_path):
+    cityscapes(tmp_path)
+    for file in (tmp_path / "cityscapes").rglob("*/aachen/*.png"):
+        file.with_name(f"._{file.name}").write_bytes(b"junk")
+        file.rename(file.with_suffix(".PNG"))
+    assert load("cityscapes", tmp_path).names == [
+        "aachen/aachen_000000_000019",
+        "bochum/bochum_000000_000313",
+    ]
+
+
 def test_all_ids_of_cityscapes_are_known_and_those_of_no_class_are_ignored(tmp_path):
     photo(tmp_path / "cityscapes/leftImg8bit/val/ulm/a_leftImg8bit.png", size=(4, 34))
     save(tmp_path / "cityscapes/gtFine/val/ulm/a_gtFine_labelIds.png", ids(range(34), (4, 34)))

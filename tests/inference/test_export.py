@@ -2,7 +2,9 @@
 what they are."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -16,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 import cycada as toolkit
 from cycada.data import to_bytes, to_float
+from cycada.image_quality.quality import quality
 from cycada.inference.export_format import read_export
 from cycada.inference.portable import write_onnx
 from cycada.inference.translator import load_generator
@@ -141,11 +144,66 @@ def test_the_card(exported, cycle, tmp_path, monkeypatch):
 def test_scores_in_the_card(finished, tmp_path):
     summary, _ = finished
     pixel = shutil.copytree(next(s.folder for s in summary.stages if s.name == "pixel"), tmp_path / "run")
-    (pixel / "quality.json").write_text(json.dumps({"fid": {"value": 123.4, "n": 5}, "by": "me"}))
+    scorer = next(s.folder for s in summary.stages if s.name == "source")
+    found = quality(pixel, scorer, scorer)
     toolkit.export(pixel, tmp_path / "out")
     text = (tmp_path / "out" / "README.md").read_text()
-    assert "target accuracy" in text
-    assert "| quality fid value | 123.4 |" in text
+    rows = dict(re.findall(r"^\| (\w.*) \| (\S+) \|$", text.split("## Scores")[1], re.MULTILINE))
+    assert {"target accuracy", "source accuracy"} <= set(rows)
+    assert rows["extractor st fid"] == f"{found['features']['st']['fid']:.4g}"
+    assert rows["scorer untranslated accuracy"] == f"{found['fcn']['untranslated']['accuracy']:.4g}"
+    assert rows["pixels ts diversity"] == f"{found['pixels']['ts']['diversity']:.4g}"
+    for word in ("format", "measured", "protocol", "images", "size"):
+        assert word not in " ".join(rows)
+    assert not [name for name in rows if name.endswith((" n", " n_real", "kid_subset"))]
+
+
+def test_the_card_of_an_oracle_says_whose_labels_it_learnt_from(tmp_path):
+    oracle = {"oracle": {"method": "target_only", "steps": 1}}
+    toolkit.export(run(tiny_config(oracle, results=str(tmp_path))).stages[0].folder, tmp_path / "out")
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "learnt from the labels of the target: an oracle, no adaptation." in text.split("##")[0]
+    assert "labels of `rendered_digits" not in text
+    assert "the labels of the target" in text.split("## Limits")[1]
+
+
+def test_an_edited_card_is_kept(cycle, tmp_path, cycada):
+    run_folder = shutil.copytree(cycle, tmp_path / "run")
+    words = ("export", run_folder, tmp_path / "out", "--direction", "ts")
+    card, new = tmp_path / "out" / "README.md", tmp_path / "out" / "README.new.md"
+    assert cycada(*words)[0] == 0
+    edited = card.read_text().replace("see-the-data", "mine")
+    card.write_text(edited)
+
+    code, text, err = cycada(*words)
+    assert (code, err, card.read_text(), new.exists()) == (0, "", edited, False)  # it came from this card
+    assert [Path(line).name for line in text.splitlines()] == ["model.safetensors", "config.json"]
+
+    measured = {"format": 1, "measured": {"pixels": {"st": {"l1": 0.5}}}}
+    (run_folder / "quality.json").write_text(json.dumps(measured))
+    code, text, err = cycada(*words)
+    assert (code, "is kept" in err, card.read_text()) == (0, True, edited)
+    assert Path(text.splitlines()[-1]) == new
+    assert "| pixels st l1 | 0.5 |" in new.read_text()
+
+    new.write_text(new.read_text().replace("see-the-data", "mine"))
+    code, _, err = cycada(*words)
+    assert (code, "README.new.md: it was edited" in err) == (2, True)
+    new.replace(card)  # as the message says
+    assert cycada(*words)[::2] == (0, "")
+    assert ("license_name: mine" in card.read_text(), new.exists()) == (True, False)
+
+    card.unlink()
+    assert cycada(*words)[0] == 0
+    assert "license_name: see-the-data" in card.read_text()
+
+
+def test_an_onnx_file_from_before_is_written_again(cycle, tmp_path):
+    toolkit.export(cycle, tmp_path, "ts")
+    (tmp_path / "model.onnx").write_bytes(b"of other weights")
+    assert tmp_path / "model.onnx" in toolkit.export(cycle, tmp_path, "ts")
+    onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    assert "`model.onnx` takes" in (tmp_path / "README.md").read_text()
 
 
 def test_what_is_refused(exported, cycle, tmp_path, cycada):

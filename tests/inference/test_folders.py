@@ -480,6 +480,25 @@ def test_pictures_of_another_folder_are_translated_anew_and_that_is_said(cycle, 
     assert again == (tmp_path / "right" / "a.png").read_bytes() != first
 
 
+def test_no_translation_stays_that_is_of_no_picture_of_its_folder(cycle, tmp_path, cycada):
+    one, two, out = tmp_path / "one", tmp_path / "two", tmp_path / "out"
+    save(two / "z.png", COLOUR)
+    for name in ("x.jpg", "y.png"):
+        save(one / name, COLOUR)
+    for folder in (two, one):
+        assert cycada("translate", cycle, folder, out)[0] == 0
+    save(out / "mine.png", COLOUR)
+    save(one / "x.png", COLOUR[::-1])  # the name of the translation of x.jpg
+    (one / "y.png").unlink()
+    assert cycada("translate", cycle, one, out, "--format", "jpg")[0] == 0
+    code, _, said = cycada("translate", cycle, one, out)
+    assert (code, "removed, since they are of no picture now: x.png, y.png." in said) == (0, True)
+    assert {p.name for p in out.glob("*.png")} == {"x.jpg.png", "x.png.png", "z.png", "mine.png"}
+    assert len([*out.glob("*.jpg")]) == 2
+    code, _, said = cycada("translate", cycle, one, out)
+    assert (code, "removed" in said) == (0, False)
+
+
 def test_a_format_that_the_name_of_the_file_contradicts_is_said(cycle, tmp_path, cycada):
     save(tmp_path / "a.png", COLOUR)
     _, _, err = cycada("translate", cycle, tmp_path / "a.png", tmp_path / "b.png", "--format", "jpg")
@@ -568,6 +587,14 @@ def test_a_direction_that_is_not_there(finished, tmp_path, cycada):
     assert cycada("translate", task, tmp_path / "in", tmp_path / "out")[0] == 0
     with Image.open(tmp_path / "out" / "a.png") as image:
         assert (image.mode, image.size) == ("L", (16, 16))
+
+
+def test_the_name_of_an_experiment_is_its_last_stage_with_the_generator(finished, cycle):
+    assert load_generator("tiny", "ts", cycle.parent.parent).identity == cycle.name
+    summary, results = finished
+    assert load_generator("tiny", "st", results).identity == summary.stages[-1].id  # it holds g_st, too
+    pixel = next(stage for stage in summary.stages if stage.name == "pixel")
+    assert load_generator("tiny", "ts", results).identity == pixel.id
 
 
 def test_methods_without_a_generator_translate_at_their_own_size(tmp_path, cycada):

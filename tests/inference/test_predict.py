@@ -323,6 +323,65 @@ def test_the_link_of_a_picture_that_was_removed_goes(digits, tmp_path):
     assert [p.name for p in (tmp_path / "out" / "by_class").rglob("*.png")] == ["1.png"]
 
 
+def test_the_folders_of_classes_show_what_the_table_says_of_a_list_that_changes(digits, tmp_path):
+    stage, _, pictures = digits
+    model = toolkit.load_model(stage.folder)
+    by_class = {model.predict(file).label: file for file in sorted(pictures.rglob("*.png"))[::25]}
+    (one, first), (two, second), *_ = by_class.items()
+    for name, file in (("x/one", first), ("y/two", second)):
+        (tmp_path / "a" / name).parent.mkdir(parents=True)
+        shutil.copy(file, tmp_path / "a" / f"{name}.png")
+    listing, shown = tmp_path / "list.txt", tmp_path / "out" / "by_class"
+
+    def found():
+        toolkit.predict(model, listing, tmp_path / "out", by_class=True)
+        return {str(p.relative_to(shown)) for p in shown.rglob("*.png")}
+
+    listing.write_text("a/x/one.png\na/y/two.png\n")
+    assert found() == {f"{one}/a/x/one.png", f"{two}/a/y/two.png"}
+    listing.write_text("a/x/one.png\n")
+    shutil.copy(second, tmp_path / "a" / "x" / "one.png")
+    assert found() == {f"{two}/a/x/one.png"}
+
+
+def test_no_mask_stays_that_is_of_no_picture_or_of_another_one(scenes, tmp_path, cycada):
+    stage, _, pictures, _ = scenes
+    first, second, third = sorted(pictures.rglob("*.png"))
+    (tmp_path / "a").mkdir()
+    out, masks = tmp_path / "out", tmp_path / "out" / "masks"
+    for name, file in (("x.jpg", first), ("y.png", second)):
+        Image.open(file).convert("RGB").save(tmp_path / "a" / name)
+    words = ("predict", stage.folder, tmp_path / "a", out)
+    assert cycada(*words, "--overlay")[0] == 0
+    assert {p.name for p in masks.iterdir()} == {"x.png", "y.png"}
+    Image.new("L", (5, 5)).save(masks / "mine.png")
+    shutil.copy(third, tmp_path / "a" / "x.png")  # the name of the mask of x.jpg
+    (tmp_path / "a" / "y.png").unlink()
+    code, _, said = cycada(*words)
+    assert (code, "are of no picture now: masks/x.png, masks/y.png, overlays/x" in said) == (0, True)
+    assert {p.name for p in masks.iterdir()} == {"x.jpg.png", "x.png.png", "mine.png"}
+    assert not list((out / "overlays").iterdir())
+    code, _, said = cycada(*words)
+    assert (code, "removed" in said) == (0, False)
+
+
+def test_a_mask_is_not_taken_for_that_of_another_picture_that_gets_its_name(scenes, tmp_path):
+    stage, _, pictures, _ = scenes
+    files = sorted(pictures.rglob("*.png"))
+    (tmp_path / "a").mkdir()
+    for name, file in zip(("a.jpg", "a.jpg.png", "a.png"), files, strict=True):
+        Image.open(file).convert("RGB").save(tmp_path / name)
+    for name in ("a.jpg", "a.jpg.png"):  # masks a.png and a.jpg.png
+        (tmp_path / name).rename(tmp_path / "a" / name)
+    model = toolkit.load_model(stage.folder)
+    toolkit.predict(model, tmp_path / "a", tmp_path / "out")
+    (tmp_path / "a.png").rename(tmp_path / "a" / "a.png")  # masks a.jpg.png, a.jpg.png.png and a.png.png
+    toolkit.predict(model, tmp_path / "a", tmp_path / "out")
+    toolkit.predict(model, tmp_path / "a", tmp_path / "new")
+    for mask in (tmp_path / "new" / "masks").iterdir():
+        assert mask.read_bytes() == (tmp_path / "out" / "masks" / mask.name).read_bytes()
+
+
 def test_values_of_masks_are_looked_up_by_the_names_of_the_classes(tmp_path, capsys):
     file = tmp_path / "classes.yaml"
     data = {
@@ -385,8 +444,12 @@ def test_folders_of_classes_have_safe_names():
 def test_a_table_keeps_strange_names(tmp_path):
     table = PredictionTable(tmp_path / "t.csv", ["path", "class"])
     table.keep(set())
-    names = ["a,b.png", 'q".png', "two\nlines.png", "-x.png", "ü.png"]
+    names = ["a,b.png", 'q".png', "two\nlines.png", "a\rb.png", "-x.png", "ü.png"]
     with table:
         table.append([[name, "=1+1"] for name in names])
     assert [row[0] for row in table.rows()] == names
     assert {row[1] for row in table.rows()} == {"'=1+1"}
+    assert [row["path"] for row in rows(table.path)] == [f"./{n}" if n[0] == "-" else n for n in names]
+    with table.path.open("a") as file:
+        file.write("of an\rearlier version.png,cat\nlast.png,cat\n")
+    assert [row[0] for row in table.rows()] == [*names, "last.png"]

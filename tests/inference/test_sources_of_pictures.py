@@ -24,3 +24,12 @@ def test_a_list_with_a_byte_order_mark_and_windows_line_ends(tmp_path):
     first, second = (picture(tmp_path / name) for name in ("a.png", "b\u2028c.png"))
     (tmp_path / "list.txt").write_bytes(f"\ufeff{first}\r\n{second}\r\n".encode())
     assert [*find_sources(tmp_path / "list.txt", tmp_path).files.values()] == [first, second]
+
+
+def test_the_root_of_a_list_is_its_folder_wherever_all_pictures_lie_below_it(tmp_path):
+    one = picture(tmp_path / "list" / "a" / "x" / "one.png")
+    listing = tmp_path / "list" / "list.txt"
+    listing.write_text("a/x/one.png")
+    assert find_sources(listing, tmp_path).root == listing.parent
+    listing.write_text(f"{one}\n{picture(tmp_path / 'two.png')}")
+    assert find_sources(listing, tmp_path).root == tmp_path

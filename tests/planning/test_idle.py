@@ -66,6 +66,10 @@ def stage(**settings: Any) -> dict[str, Any]:
         ),
         (stage(schedule={"name": "constant", "after": 0.2}), "stages.pixel.schedule.after"),
         (
+            stage(schedules={"generators": {"name": "constant", "after": 0.2}}),
+            "stages.pixel.schedules.generators.after",
+        ),
+        (
             stage(
                 optimizer={"lr": 0.1}, optimizers={"generators": {"lr": 0.2}, "discriminators": {"lr": 0.3}}
             ),

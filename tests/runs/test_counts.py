@@ -298,6 +298,26 @@ def test_enlarging_is_said(tmp_path):
     assert heard(own(tmp_path, size=10)).warned == []
 
 
+def test_stretching_is_said(tmp_path):
+    """Scenes and arrays are resized as wholes; pictures of classes are cut square before."""
+    own_scenes(tmp_path)
+    screen = heard(own(tmp_path, size=[8, 16], name="mask_folder"))
+    assert "source train: 3 images, with masks, 16 x 16 pixels, stretched to 16 x 8" in screen.said
+    assert [warning.partition(":")[0] for warning in screen.warned] == [
+        "source train",
+        "source test",
+        "target train",
+        "target test",
+    ]
+    assert "3 of 3 pictures, of 16 x 16 pixels, are stretched to 16 x 8" in screen.warned[0]
+    assert "factors that differ by 2.0" in screen.warned[0]
+    arrays = {"images": np.full((6, 8, 5, 3), 200, np.uint8), "labels": np.arange(6) % 3, "label": np.arange(6)}
+    np.savez(tmp_path / "a.npz", **arrays)
+    screen = heard(own(tmp_path, name="npz", classes=3, train="a.npz", test="a.npz"))
+    assert "5 x 8 pixels, stretched to 8 x 8; left out: 1 (" in screen.said[0]
+    assert "the array 'label', as images and labels alone are read" in screen.said[0]
+
+
 @pytest.mark.parametrize(
     ("stored", "shape", "said", "warned"),
     [("28 x 28", 32, "enlarged to 32 x 32", 0), ("28 x 28", 128, "enlarged to 128", 1)],

@@ -168,6 +168,14 @@ def test_equal_arguments_give_equal_files_and_another_study_spares_the_key(scene
     assert again.key.read_bytes() == built.key.read_bytes()
 
 
+def test_a_page_of_the_user_s_own_is_spared(scenes, tmp_path):
+    page = tmp_path / "index.html"
+    page.write_text("<title>mine</title>")
+    with pytest.raises(CycadaError, match="a file of this name that cycada study did not write"):
+        build_study(page, *scenes, **TASK)
+    assert page.read_text() == "<title>mine</title>"
+
+
 def test_practice_and_pool(scenes, tmp_path):
     key = key_of(
         build_study(tmp_path / "s.html", *scenes, trials=3, practice=0, pool=7, size=(16, 32), format="png")
@@ -316,6 +324,14 @@ def test_score(built, tmp_path, cycada):
     assert "| blurred | 50.0 |" in (tmp_path / "out" / "study.md").read_text()
     stored = json.loads((tmp_path / "out" / "study.json").read_text())
     assert stored["methods"]["blurred"]["wilson"] == list(wilson(9, 18))
+    score_study([folder], out=tmp_path / "out")
+    for name in ("study.md", "study.csv", "study.json", "study.svg", "people.csv"):
+        own = tmp_path / "own" / name
+        shutil.rmtree(own.parent, ignore_errors=True)
+        write(own.parent, name, "name,age\nAnn,33\n")
+        code, _, err = cycada("study", "score", folder, "--out", own.parent)
+        assert (code, f"{own}: there is a file of this name" in err) == (2, True)
+        assert [(p.name, p.read_text()) for p in own.parent.iterdir()] == [(name, "name,age\nAnn,33\n")]
     code, out, _ = cycada("study", "score", folder / "s0.json", folder / "t.json", "--json")
     assert code == 0
     assert json.loads(out.splitlines()[-1])["methods"]["blurred"]["count"] == 0

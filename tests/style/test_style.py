@@ -351,6 +351,18 @@ def test_files_are_read_upright_and_scaled_by_their_longer_side(tmp_path):
     assert pictures.read(tmp_path / "deep.png", None).mean().abs() < 0.01
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+def test_only_a_picture_of_the_same_command_is_replaced(tmp_path, suffix):
+    file = tmp_path / f"a.{suffix}"
+    Image.new("RGB", (20, 20)).save(file)
+    with pytest.raises(CycadaError, match="nothing in it says that cycada style wrote it"):
+        pictures.check_out(file)
+    pictures.write(file, torch.zeros(1, 3, 20, 20))
+    pictures.check_out(file)
+    with pytest.raises(CycadaError, match="cycada data check"):
+        pictures.check_out(file, "cycada data check")
+
+
 def test_what_is_written_is_what_is_read(tmp_path):
     image = (torch.randint(0, 256, (1, 3, 20, 30)) / 127.5 - 1).float()
     pictures.write(tmp_path / "a.png", image)

@@ -75,6 +75,20 @@ def test_rows_that_are_the_same_runs_are_said(tmp_path, keys, same):
     )
 
 
+def test_settings_without_effect_are_said_once_with_their_rows(tmp_path):
+    path = write_sweep(
+        tmp_path,
+        {"source": CYCADA["source"] | {"steps": 1}},
+        set={"defaults.steps": 2, "stages.source.optimizer.momentum": 0.5},
+        variants={"A": {"set": {"stages.source.batch": 4}}, "B": {}},
+        base="all",
+    )
+    said = plan_sweep(path).warnings()
+    first = [sentence.partition(":")[0] for sentence in said[:2]]
+    assert first == ["defaults.steps", "stages.source.optimizer.momentum"]
+    assert "rows" not in said[1]
+
+
 def test_rows_of_every_kind(tmp_path):
     path = write_sweep(
         tmp_path,

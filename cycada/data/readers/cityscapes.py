@@ -11,7 +11,7 @@ from typing_extensions import override
 from cycada.core.bounds import PathText
 from cycada.core.types import IGNORE
 from cycada.data.masks import MaskTable
-from cycada.data.pairs import find_left_out, find_pairs, find_unlabelled
+from cycada.data.pairs import find_left_out, find_pairs, find_unlabelled, png_by_stem
 from cycada.data.picture import image_files
 from cycada.data.segmentation import Palette, SegmentationDataset, SegmentationDomain, segmentation_domains
 
@@ -143,10 +143,16 @@ class Cityscapes(SegmentationDomain):
 
 
 def _by_city(folder: Path, ending: str) -> dict[str, Path]:
-    """Return the files below the folders of cities, by CITY/FRAME."""
+    """Return the PNG files below the folders of cities whose names end so, by CITY/FRAME."""
     return {
-        f"{p.parent.name}/{p.stem.removesuffix(ending)}": p for p in sorted(folder.glob(f"*/*{ending}.png"))
+        f"{city.name}/{frame}": path
+        for city in _cities(folder)
+        for frame, path in png_by_stem(city, ending).items()
     }
+
+
+def _cities(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
 
 
 def _left_out(images: Path) -> dict[str, str]:
@@ -154,7 +160,7 @@ def _left_out(images: Path) -> dict[str, str]:
 
     The folders of masks are not searched, as Cityscapes keeps other kinds of labels beside the masks.
     """
-    cities = sorted(path for path in images.glob("*") if path.is_dir() and not path.name.startswith("."))
+    cities = _cities(images)
     beside = {path: why for path, why in find_left_out(images).items() if Path(path) not in cities}
     beside |= {str(path): "it lies beside the folders of cities" for path in image_files(images)}
     return beside | find_left_out(*cities, ending="_leftimg8bit.png")

@@ -83,7 +83,15 @@ class Npz(Domain):
             raise self.missing(root, f"{self.paths[split]} (the option '{split}' of the domain npz)")
         images, labels = read_npz(path)
         sizes = {f"{images.shape[2]} x {images.shape[1]}": len(images)} if images.ndim > 2 else {}
-        return make_image_dataset(images, labels, len(self.classes), str(path), Origin(sizes))
+        origin = Origin(sizes, left_out=_other_arrays(path))
+        return make_image_dataset(images, labels, len(self.classes), str(path), origin)
+
+
+def _other_arrays(path: Path) -> dict[str, str]:
+    """Return the arrays of an .npz file that are not read: a name may be misspelt."""
+    with np.load(path, allow_pickle=False) as arrays:
+        others = sorted(set(arrays.files) - {"images", "labels"})
+    return {f"{path}: {name}": f"the array '{name}', as images and labels alone are read" for name in others}
 
 
 @domains("folder")

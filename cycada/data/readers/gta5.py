@@ -85,7 +85,7 @@ class Gta5(SegmentationDomain):
         if split == "test" and self.lists is None:
             raise CycadaError(
                 "Domain 'gta5': there is no test split without the option lists. "
-                "Set lists=split.mat, or lists={split}.txt."
+                "Set lists=split.mat, or 'lists=\"{split}.txt\"' with both kinds of quotes."
             )
         return super().load(root, split)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,12 +14,12 @@ import numpy as np
 from typing_extensions import override
 
 from cycada.core.bounds import PathText
-from cycada.core.errors import CycadaError, nearest
+from cycada.core.errors import CycadaError, list_some, nearest
 from cycada.core.types import IGNORE
 from cycada.data.image_set import Image, ImageSet, Mask
 from cycada.data.masks import MaskTable
 from cycada.data.pairs import FilePairs, by_stem, find_left_out, require_nonempty
-from cycada.data.palettes import CMP_FACADES, Colour, nearest_colour
+from cycada.data.palettes import CMP_FACADES, Colour, is_grey, nearest_colour, share_of_other_colours
 from cycada.data.picture import describe_folder, image_files, picture_size, read_picture
 from cycada.data.readers.cityscapes import CLASSES as CITYSCAPES
 from cycada.data.readers.mask_folder import read_class_map
@@ -46,6 +47,12 @@ dynamic, ground, parking, rail track, guard rail, bridge, tunnel, caravan and tr
 helpers/labels.py)."""
 
 
+COLOURS = 256
+"""The largest number of colours that a label map may have."""
+SHARE = 0.5
+"""Share of the pixels of a label map from which on other colours are doubted: JPEG changes up to a third."""
+
+
 @dataclass(frozen=True)
 class LabelMap:
     """Picture of a pair that is a label map in colours, and the classes of the colours.
@@ -62,16 +69,29 @@ class LabelMap:
 
     @staticmethod
     def of(side: Side, classes: ClassColours) -> LabelMap:
-        """Return the label map of a side with the colours of its classes."""
+        """Return the label map of a side with the colours of its classes.
+
+        Raises:
+            CycadaError: A colour has two classes, or there are more than 256 colours.
+        """
         names = [name for name in classes if name != "ignore"]
         known = [
             (colour, IGNORE if name == "ignore" else names.index(name))
             for name, values in classes.items()
             for colour in values
         ]
-        return LabelMap(
-            side, [colour for colour, _ in known], MaskTable({index: k for index, (_, k) in enumerate(known)})
-        )
+        if len(known) > COLOURS:
+            raise CycadaError(
+                f"Domain 'paired': found {len(known)} colours of classes, expected at most {COLOURS}."
+            )
+        colours = [colour for colour, _ in known]
+        if twice := [colour for colour in colours if colours.count(colour) > 1]:
+            owners = [name for name, values in classes.items() if twice[0] in values]
+            raise CycadaError(
+                f"Domain 'paired': found the colour {list(twice[0])} twice ({list_some(owners)}), expected a "
+                "colour to belong to one class."
+            )
+        return LabelMap(side, colours, MaskTable({index: k for index, (_, k) in enumerate(known)}))
 
 
 class PairedFiles(FilePairs):
@@ -104,11 +124,20 @@ class PairedFiles(FilePairs):
         picture = partial(_half, show, origin)
         super().__init__(list(both), files, table, codes, labels is not None, skipped, picture=picture)
         self.both, self.origin, self.show, self.beside = both, origin, show, 3 - len(origin)
+        self.labels = labels
         self.left_out = find_left_out(*dict.fromkeys(file.parent for two in both.values() for file in two))
 
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
-        """Return the doubts about the files, among them that a file may hold one picture instead of two."""
+        """Return the doubts about the files.
+
+        A file may hold one picture instead of two; a label map may be of other colours than its classes.
+        """
         doubts = {file: list(sentences) for file, sentences in super().doubts(rows).items()}
+        if self.labels and self.labelled:
+            for file in (_of(self.both[self.names[i]], self.labels.side) for i in rows):
+                with suppress(CycadaError):  # what cannot be read is named elsewhere
+                    if doubt := _other_colours(self.labels, _half(self.labels.side, self.origin, file)):
+                        doubts.setdefault(str(file), []).append(doubt)
         for i in rows if len(self.origin) == 1 else ():
             file = self.files[i][0]
             width, height = picture_size(file)
@@ -167,6 +196,19 @@ def _half(side: Side, origin: tuple[Path, ...], path: Path) -> Image:
 
 def _decoded(labels: LabelMap, origin: tuple[Path, ...], path: Path) -> np.ndarray:
     return nearest_colour(_half(labels.side, origin, path), labels.colours)
+
+
+def _other_colours(labels: LabelMap, picture: Image) -> str | None:
+    """Return a doubt about a label map that does not have the colours of its classes, or None."""
+    if is_grey(picture) and not is_grey(np.asarray(labels.colours)):
+        return "its label map is grey, and the classes have colours; it may hold class ids"
+    share = share_of_other_colours(picture, labels.colours)
+    if share <= SHARE:
+        return None
+    return (
+        f"{share:.0%} of the pixels of its label map are far from all colours of the classes; they may be "
+        "those of another palette, or of the other side"
+    )
 
 
 def _no_mask(path: Path) -> np.ndarray:
