@@ -37,17 +37,20 @@ def _home(value: Any) -> Any:
 
 
 def _home_text(value: Any) -> Any:
-    return str(at_home(value)) if isinstance(value, str) and value.startswith("~") else value
+    return str(at_home(value)) if isinstance(value, str) and ("://" in value or value[:1] == "~") else value
 
 
 def at_home(path: str | Path) -> Path:
     """Return a path with `~` and `~user` replaced by the home folders.
 
     Raises:
-        ValueError: There is no such home folder, or the path contains a NUL character.
+        ValueError: There is no such home folder, the path contains a NUL character, or it is an address such
+            as s3://....
     """
     if "\0" in str(path):
         raise ValueError("a path has no NUL in it.")
+    if "://" in str(path):
+        raise ValueError("found an address, expected a path of this machine.")
     try:
         return Path(path).expanduser()
     except RuntimeError:

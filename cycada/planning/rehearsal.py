@@ -29,7 +29,7 @@ from cycada.planning.plan import StagePlan
 from cycada.planning.tasks import task_of
 from cycada.train.device import Device
 from cycada.train.optimizers import check_optimizer
-from cycada.train.step import submodules, trainable_only
+from cycada.train.step import require_gradient, submodules, trainable_only
 
 NO_MACHINE = 2e12
 """Bytes of memory that no machine has for one step."""
@@ -265,10 +265,10 @@ class _Rehearsal:
                 values: list[Tensor] = []
                 for term in phase.terms:
                     with self.explained(f"the loss {term.name} cannot be computed"):
-                        values.append(term(tensors))
-                if with_gradient := [v for v in values if v.requires_grad]:
+                        values.append(require_gradient(term(tensors), term.name, phase.name, phase.trains))
+                if values:
                     with self.explained(f"phase {phase.name} cannot learn"):
-                        torch.stack(with_gradient).sum().backward()
+                        torch.stack(values).sum().backward()
             largest = max(largest, weights + 2 * _bytes(parameters) + saved.bytes * times)
             nets.zero_grad(set_to_none=True)
             tensors = tensors.detached()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -95,6 +95,23 @@ def trainable_only(trains: Sequence[str], nets: Networks) -> Iterator[list[nn.Pa
     yield [p for module in trained for p in module.parameters()]
 
 
+def require_gradient(value: Tensor, loss: str, phase: str, trains: Iterable[str]) -> Tensor:
+    """Return the value of a loss, which has to depend on a parameter that its phase trains.
+
+    Args:
+        value: The value, a scalar.
+        loss: The name of the loss.
+        phase: The name of the phase.
+        trains: The networks that the phase trains.
+
+    Raises:
+        CycadaError: It depends on none.
+    """
+    if not value.requires_grad:
+        raise CycadaError(f"The loss '{loss}' reaches no parameter of phase '{phase}' ({', '.join(trains)}).")
+    return value
+
+
 def train_step(
     phases: Sequence[Phase],
     tensors: StepTensors[Any],
@@ -131,11 +148,7 @@ def train_step(
                 terms = [(term, term(tensors)) for term in phase.terms]
             weighted = []
             for term, value in terms:
-                if not value.requires_grad:
-                    raise CycadaError(
-                        f"The loss '{term.name}' reaches no parameter of phase '{phase.name}' "
-                        f"({', '.join(phase.trains)})."
-                    )
+                require_gradient(value, term.name, phase.name, phase.trains)
                 weighted.append(term.weight_at(step, total) * value)
                 values[f"loss/{term.name}"] = value.detach()
                 if gradients:

@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from cycada.config.schema import Config, Loss, Strict
+from cycada.core.bounds import Home, PathText
 from cycada.core.errors import CycadaError
 from cycada.core.registry import Registry, option_defaults, typed
 from cycada.core.sizes import Sizes
@@ -147,3 +148,10 @@ def test_what_is_counted_is_whole(nonsense: object) -> None:
 def test_images_that_are_left_out_are_a_range() -> None:
     with pytest.raises(CycadaError, match=r"drop: found \[15, 5\], expected \[a, b\] with a below b"):
         domains["mnist"](drop=(15, 5))
+
+
+@pytest.mark.parametrize("kind", [Home, PathText])
+def test_an_address_is_no_path(kind):
+    """`s3://bucket` would be a folder `s3:` here."""
+    with pytest.raises(ValidationError, match="found an address, expected a path of this machine"):
+        TypeAdapter(kind).validate_python("s3://bucket/runs")

@@ -14,6 +14,7 @@ from cycada.config import schema as configs
 from cycada.config.schema import parse
 from cycada.core.errors import CycadaError, explain_out_of_memory
 from cycada.core.yaml_files import override
+from cycada.losses import losses
 from cycada.methods import methods
 from cycada.planning import rehearsal
 from cycada.planning.absent import find_absent_resources
@@ -58,6 +59,15 @@ def rehearsed(config: configs.Config) -> None:
 def test_refuses_what_would_not_start(settings: list[str], said: str) -> None:
     with pytest.raises(CycadaError, match=said):
         rehearsed(tiny(*settings))
+
+
+def test_refuses_a_loss_that_reaches_no_parameter() -> None:
+    losses("brightness_of_nothing")(lambda real_s: real_s.mean())
+    try:
+        with pytest.raises(CycadaError, match="'brightness_of_nothing' reaches no parameter of phase 'task'"):
+            rehearsed(tiny("stages.source.losses.brightness_of_nothing=1"))
+    finally:
+        del losses._entries["brightness_of_nothing"]
 
 
 def test_takes_one_image_where_batch_norm_has_a_map_to_average_over() -> None:

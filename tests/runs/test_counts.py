@@ -311,8 +311,8 @@ def test_stretching_is_said(tmp_path):
     ]
     assert "3 of 3 pictures, of 16 x 16 pixels, are stretched to 16 x 8" in screen.warned[0]
     assert "factors that differ by 2.0" in screen.warned[0]
-    arrays = {"images": np.full((6, 8, 5, 3), 200, np.uint8), "labels": np.arange(6) % 3, "label": np.arange(6)}
-    np.savez(tmp_path / "a.npz", **arrays)
+    images, labels = np.full((6, 8, 5, 3), 200, np.uint8), np.arange(6) % 3
+    np.savez(tmp_path / "a.npz", images=images, labels=labels, label=labels)
     screen = heard(own(tmp_path, name="npz", classes=3, train="a.npz", test="a.npz"))
     assert "5 x 8 pixels, stretched to 8 x 8; left out: 1 (" in screen.said[0]
     assert "the array 'label', as images and labels alone are read" in screen.said[0]
