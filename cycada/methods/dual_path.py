@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cycada.core.bounds import Part, Share
+from cycada.methods.adda import FEATURE_DISCRIMINATOR
 from cycada.methods.base import Method, PhaseSpec, methods
 from cycada.methods.self_training import TERMS, SelfTrainingOptions, SelfTrainingTensors
 from cycada.methods.step_tensors import option
@@ -67,7 +68,7 @@ methods.add(
     "dual_path",
     Method(
         DualPathTensors,
-        (PhaseSpec("task", ("f_t",), TERMS),),
+        (PhaseSpec("task", ("f_t",), TERMS), FEATURE_DISCRIMINATOR),
         "+ dual-path self-training",
         "train f_t on what its EMA and f_s on translations agree on",
         details="The EMA predicts target images, the frozen f_s their translations by g_ts (DPL).",

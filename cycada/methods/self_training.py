@@ -32,17 +32,20 @@ from cycada.core.bounds import (
 )
 from cycada.core.types import Output
 from cycada.data import Augment, classmix_mask, mask_patches
+from cycada.methods.adda import FEATURE_DISCRIMINATOR
 from cycada.methods.base import Method, PhaseSpec, methods
 from cycada.methods.batch_statistics import batch_statistics
-from cycada.methods.cycada import StatisticsOptions, TaskOptions, TranslatedTensors
+from cycada.methods.cycada import FeatureOptions, FeatureTensors
 from cycada.methods.label_propagation import SETTLING_IMAGES, balanced, expected_shares, propagated_labels
 from cycada.methods.roles import FEATURE_QUEUE, Networks
 from cycada.methods.step_tensors import option
 
 
 @dataclass(frozen=True)
-class SelfTrainingOptions(StatisticsOptions, TaskOptions):
+class SelfTrainingOptions(FeatureOptions):
     """Options for the random changes of target images that the student sees, and for the teacher's labels.
+
+    Those of the feature step matter where its loss is kept on (`feature_gan`).
 
     The stage must have `ema: {f_t: ...}`: that average is the teacher.
 
@@ -79,6 +82,8 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
             is moved.
     """
 
+    critic_input: Literal["features", "scores"] = option("scores", omit_default_from_id=True)
+    gate: Share | None = option(None, omit_default_from_id=True)
     rotate: Angle = option(15.0, segmentation_default=0.0, image_labels_only=True)
     scale: Below1 = option(0.15, segmentation_default=0.0, image_labels_only=True)
     shear: Shear = option(10.0, segmentation_default=0.0, image_labels_only=True)
@@ -115,7 +120,7 @@ class SelfTrainingOptions(StatisticsOptions, TaskOptions):
 SelfTrainingOptionsT = TypeVar("SelfTrainingOptionsT", bound=SelfTrainingOptions, default=SelfTrainingOptions)
 
 
-class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
+class SelfTrainingTensors(FeatureTensors[SelfTrainingOptionsT]):
     """Tensors of self-training; the labelled images are translated (task_translated) or real (task_source).
 
     mixed_fake_t and mixed_real_s show half of the classes of a translated (or real) source image on top of a
@@ -270,22 +275,24 @@ class SelfTrainingTensors(TranslatedTensors[SelfTrainingOptionsT]):
 TERMS = {
     "task_translated": 1.0,
     "task_source": 0.0,
+    "feature_gan": 0.0,
     "self_training": 1.0,
     "class_balance": 0.0,
     "masked_consistency": 0.0,
     "class_mix_translated": 0.0,
     "class_mix_source": 0.0,
 }
-"""Losses of the one phase, with their default weights."""
+"""Losses of f_t, with their default weights."""
 
 methods.add(
     "self_training",
     Method(
         SelfTrainingTensors,
-        (PhaseSpec("task", ("f_t",), TERMS),),
+        (PhaseSpec("task", ("f_t",), TERMS), FEATURE_DISCRIMINATOR),
         "+ self-training",
         "train f_t on confident predictions of its own EMA",
-        details="The EMA predicts target images; beside them f_t learns translated (or real) source images.",
+        details="The EMA predicts target images; beside them f_t learns translated (or real) source images. "
+        "With `feature_gan` the loss of the feature step is kept on.",
         options=SelfTrainingOptions,
         preview=("real_s", "fake_t", "real_t", "augmented_t"),
     ),

@@ -59,6 +59,31 @@ def test_the_feature_step_takes_the_option_too():
     assert stage.options.batch_norm == "target"
 
 
+@pytest.mark.parametrize("method", ["self_training", "dual_path"])
+def test_the_loss_of_the_feature_step_may_be_kept_on(method):
+    """D_feat tells f_s's answers on translations from f_t's on target images, as in the feature step."""
+    starts = {"f_s": "source.f_t", "f_t": "source.f_t", "g_st": "cycle.g_st"}
+    starts |= {"g_ts": "cycle.g_ts"} if method == "dual_path" else {}
+    losses = {"task_translated": 1, "self_training": {"weight": 1, "threshold": 0}, "feature_gan": 0.1}
+    stage = training(method, init=starts, losses=losses)
+    assert [phase.name for phase in stage.phases] == ["task", "feature_discriminator"]
+    stage.nets.train()
+    batch = stage.batch(0)
+    tensors = stage.tensors(stage.nets, batch, stage.options)
+    torch.manual_seed(3)  # dropout
+    found = tensors.domain_logits_target
+    torch.manual_seed(3)
+    assert torch.equal(found, stage.nets.d_feat(stage.nets.f_t(batch.real_t).logits))
+    on_fakes = stage.nets.d_feat(stage.nets.f_s(stage.nets.g_st(batch.real_s)).logits)
+    assert torch.equal(tensors.domain_logits_source, on_fakes)
+    before = {role: bytes_of(net) for role, net in stage.nets.named_children()}
+    (*_, last) = train(stage, report_every=1)
+    assert {"loss/feature_gan", "loss/discriminate_feature"} <= set(last.values)
+    moved = {role for role in before if not same(before[role], stage.nets.get_submodule(role).state_dict())}
+    assert moved == {"f_t", "d_feat", "f_teacher"}
+    assert "d_feat" not in training(method, losses=losses | {"feature_gan": 0}).nets
+
+
 def outputs_of_the_teacher(stage, number):
     """The teacher's features and probabilities of the batch of a step."""
     with torch.no_grad():
