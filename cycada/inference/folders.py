@@ -72,9 +72,9 @@ def translate(  # noqa: PLR0913 (each is an option of its caller)
     Each picture is written completely or not at all, with the EXIF of its original and with a mark of what
     made it and of what. A picture in `out` with the same mark is left alone, so that the same call continues
     after an interruption. Where the original was changed afterwards, or another one has its name now, it is
-    translated anew, and a translation of a picture that is not in the folder any more is removed; both are
-    warned of. If any other file has the name of a translation, the call is refused before the first picture
-    is translated.
+    translated anew, and a translation whose name would be another one today is removed; both are warned of.
+    If any other file has the name of a translation, the call is refused before the first picture is
+    translated.
 
     Args:
         what: A run folder, the beginning of a run's id, the name of an experiment, a folder or a file of
@@ -124,47 +124,58 @@ def translate(  # noqa: PLR0913 (each is an option of its caller)
             "and are replaced."
         )
     result.there = len(pairs) - len(missing)
-    inside = ""
-    if source.is_dir():
-        inside = f" in={bytes_digest(os.fsencode(source.resolve()), 8)}"
-        others = remove_others(
-            (out.rglob if recursive else out.glob)(f"*.{form}"),
-            (to for _, to in pairs),
-            lambda found: found.startswith(f"{mark} of=") and found.endswith(inside),
-        )
-        if others:
-            screen.warn(describe_removed(out, others))
+    inside = f" in={bytes_digest(os.fsencode(source.resolve()), 8)}" if source.is_dir() else ""
+    if inside:
+        written = (out.rglob if recursive else out.glob)(f"*.{form}")
+        if others := find_others(written, [to for _, to in pairs], _is_of_folder(mark, inside)):
+            _drop_renamed(others, [file for file, _ in pairs], mark, inside, out, screen)
     _translate(translator, missing, size, tile, partial(_whole_mark, mark, inside), strict, screen, result)
     return result
 
 
-def remove_others(files: Iterable[Path], kept: Iterable[Path], ours: Callable[[str], bool]) -> list[Path]:
-    """Remove the pictures of an earlier call that are not kept.
+def _is_of_folder(mark: str, inside: str) -> Callable[[str], bool]:
+    """Return the function that tells by its mark whether a translation is of a folder's picture."""
+    return lambda found: found.startswith(f"{mark} of=") and found.endswith(inside)
 
-    With the pictures of a folder, the names of what is made of them change, and nothing must stay under a
-    name that another picture's could have.
+
+def _drop_renamed(
+    others: Sequence[Path], pictures: Sequence[Path], mark: str, inside: str, out: Path, screen: Progress
+) -> None:
+    """Remove translations of the folder's pictures under names of before, and name those of no picture.
+
+    With the pictures of a folder, the names of their translations change, and none must stay under a name
+    that is another picture's.
+
+    Args:
+        others: Translations that an equal call wrote, and this one does not write.
+        pictures: The pictures of the folder.
+        mark: What made the translations.
+        inside: The end of the mark of this folder's pictures.
+        out: The folder of the translations.
+        screen: Where it is said.
+    """
+    today = {_whole_mark(mark, inside, file) for file in pictures}
+    if renamed := [file for file in others if mark_of(file) in today]:
+        for file in renamed:
+            file.unlink()
+        names = [str(file.relative_to(out)) for file in renamed]
+        screen.warn(f"{out}: removed, since they have other names now: {list_some(names)}.")
+    if left := [str(file.relative_to(out)) for file in others if file not in renamed]:
+        screen.warn(f"{out}: translations of pictures that are gone stay: {list_some(left)}.")
+
+
+def find_others(files: Iterable[Path], kept: Iterable[Path], ours: Callable[[str], bool]) -> list[Path]:
+    """Return the pictures of an earlier call that this one does not write.
 
     Args:
         files: The files that there are.
-        kept: The files that stay, of which some may be absent.
+        kept: The files that this call writes, of which some may be absent.
         ours: Whether a mark says that such a call wrote the file that has it.
-
-    Returns:
-        The files that are removed.
     """
     # A file system may spell the name of a file that stays in another way, such as in capitals.
     same = {file.stat().st_ino for file in kept if file.exists()}
     others = [file for file in sorted(files) if file.is_file() and file.stat().st_ino not in same]
-    removed = [file for file in others if ours(mark_of(file) or "")]
-    for file in removed:
-        file.unlink()
-    return removed
-
-
-def describe_removed(out: Path, files: Sequence[Path]) -> str:
-    """Return the warning that files in the folder of the results were removed."""
-    names = [str(file.relative_to(out)) for file in files]
-    return f"{out}: removed, since they are of no picture now: {list_some(names)}."
+    return [file for file in others if ours(mark_of(file) or "")]
 
 
 def _translate(

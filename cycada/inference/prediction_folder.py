@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cycada.core.errors import CycadaError, shown
+from cycada.core.errors import CycadaError, list_some, shown
 from cycada.core.files import changed_since, prepare_folder, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
@@ -24,7 +24,7 @@ from cycada.data.doubts import group_doubts, summarize_left_out
 from cycada.data.picture import picture_doubts
 from cycada.inference.class_folders import link_by_class, unlink_others
 from cycada.inference.failures import describe_failures
-from cycada.inference.folders import describe_removed, named_outputs, remove_others
+from cycada.inference.folders import find_others, named_outputs
 from cycada.inference.image_writer import mark_of
 from cycada.inference.loading import load_model
 from cycada.inference.mask_writer import mask_picture, overlay_picture, save_marked
@@ -339,10 +339,13 @@ class _Work:
         gone = []
         for folder in (self.out / MASKS, self.out / OVERLAYS):
             kept = [folder / self.inside[name] for name in done]
-            removed = remove_others(folder.rglob("*.png"), kept, self.mark.__eq__)
+            removed = find_others(folder.rglob("*.png"), kept, self.mark.__eq__)
+            for file in removed:
+                file.unlink()
             gone += sorted({*removed} - {folder / inside for inside in self.inside.values()})
         if gone:
-            screen.warn(describe_removed(self.out, gone))
+            names = [str(file.relative_to(self.out)) for file in gone]
+            screen.warn(f"{self.out}: removed, since they are of no picture now: {list_some(names)}.")
 
     def _batches(
         self,

@@ -481,7 +481,7 @@ def test_pictures_of_another_folder_are_translated_anew_and_that_is_said(cycle, 
     assert again == (tmp_path / "right" / "a.png").read_bytes() != first
 
 
-def test_no_translation_stays_that_is_of_no_picture_of_its_folder(cycle, tmp_path, cycada):
+def test_no_translation_stays_under_a_name_that_is_another_pictures_and_none_is_lost(cycle, tmp_path, cycada):
     one, two, out = tmp_path / "one", tmp_path / "two", tmp_path / "out"
     save(two / "z.png", COLOUR)
     for name in ("x.jpg", "y.png"):
@@ -493,8 +493,9 @@ def test_no_translation_stays_that_is_of_no_picture_of_its_folder(cycle, tmp_pat
     (one / "y.png").unlink()
     assert cycada("translate", cycle, one, out, "--format", "jpg")[0] == 0
     code, _, said = cycada("translate", cycle, one, out)
-    assert (code, "removed, since they are of no picture now: x.png, y.png." in said) == (0, True)
-    assert {p.name for p in out.glob("*.png")} == {"x.jpg.png", "x.png.png", "z.png", "mine.png"}
+    assert (code, "removed, since they have other names now: x.png." in said) == (0, True)
+    assert "translations of pictures that are gone stay: y.png." in said
+    assert {p.name for p in out.glob("*.png")} == {"x.jpg.png", "x.png.png", "y.png", "z.png", "mine.png"}
     assert len([*out.glob("*.jpg")]) == 2
     code, _, said = cycada("translate", cycle, one, out)
     assert (code, "removed" in said) == (0, False)
