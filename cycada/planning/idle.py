@@ -43,7 +43,10 @@ def _experiment(config: Config) -> Iterator[str]:
         options = getattr(task_of(config).domain(spec, side), "without_effect", {})
         yield from (f"data.{side}.{k}: {why}." for k, why in options.items() if k in spec.options)
     defaults = type(config.data).model_fields
-    for key, why in task_of(config).idle_keys(config).items():
+    idle = dict(task_of(config).idle_keys(config))
+    if config.data.workers:
+        idle.setdefault("hold", "with data.workers images are read at every step, and none is held")
+    for key, why in idle.items():
         if key in config.data.model_fields_set and getattr(config.data, key) != defaults[key].default:
             yield f"data.{key}: {why}."
 

@@ -32,6 +32,9 @@ BASE = {
 ADABN = {"method": "adabn", "steps": 3, "batch": 2, "optimizer": {"lr": 0.1}, "init": {"f_t": "source.f_t"}}
 
 
+OWN = {"name": "folder", "train": "a", "test": "b"}
+
+
 def said(over: dict[str, Any]) -> list[str]:
     config = parse(merge(copy.deepcopy(BASE), over))
     return find_idle_settings(config, plan(config))
@@ -90,6 +93,7 @@ def stage(**settings: Any) -> dict[str, Any]:
             "stages.pixel.losses.cycle_s.ramp",
         ),
         ({"evaluation": {"overlap": 0.5}}, "evaluation.overlap"),
+        ({"data": {"source": OWN, "target": OWN, "workers": 2, "hold": 10}}, "data.hold"),
         ({"tracking": {"kind": "none", "uri": "http://host"}}, "tracking.uri"),
         ({"data": {"workers": 2}}, "data.workers"),
     ],
