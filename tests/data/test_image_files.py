@@ -158,8 +158,10 @@ def test_translations_are_kept_in_files_and_are_those_of_memory(root, tmp_path, 
 
 
 def test_a_cap_and_workers_have_an_effect_on_folders_alone(root):
-    folders = config(root, hold=1, workers=1)
-    assert not [line for line in find_idle_settings(folders, plan(folders)) if "data." in line]
+    for settings, idle in (({"hold": 1}, 0), ({"workers": 1}, 0), ({"hold": 1, "workers": 1}, 1)):
+        folders = config(root, **settings)
+        found = [line for line in find_idle_settings(folders, plan(folders)) if "data." in line]
+        assert len(found) == idle
     digits = parse(TINY | {"stages": {"source": {"method": "source_only"}}})
     digits = digits.model_copy(update={"data": digits.data.model_copy(update={"hold": 1.0})})
     digits.data.model_fields_set.add("hold")
