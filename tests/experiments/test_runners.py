@@ -12,7 +12,7 @@ from cycada.core.errors import CycadaError
 from cycada.image_quality.files import command_without_places
 from cycada.speed.throughput import compare, drop_terms, each_stage, flops_per_pair, random_training
 from cycada.sweeps.compose import compose_ablation, compose_baselines, save_sweep
-from cycada.sweeps.plan import load_sweep
+from cycada.sweeps.schema import load_sweep
 from cycada.train.device import Device
 from experiments import (
     _joint_step,
