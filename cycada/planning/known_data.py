@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from cycada.config.schema import Config, digest
 from cycada.core.errors import CycadaError
-from cycada.core.files import prepare_folder, write_json
+from cycada.core.files import file_state, prepare_folder, write_json
 from cycada.core.sources import toolkit_digest
 from cycada.data.domain import Domain
 from cycada.data.segmentation import SegmentationDomain
@@ -134,9 +134,8 @@ def _versions() -> Iterator[tuple[str, str]]:
 
 
 def _describe(file: Path) -> list[Any]:
-    """Return a path with what changes whenever the file is written."""
+    """Return a path with the state of its file; the path alone where none is there."""
     try:
-        found = file.stat()
+        return [str(file), *file_state(file)]
     except FileNotFoundError:
         return [str(file)]
-    return [str(file), found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]

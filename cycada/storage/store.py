@@ -328,8 +328,8 @@ class RunFolder:
                 f"{self._no_weights} To have them, run its experiment again: that trains the stage anew in "
                 "the folder of all results."
             )
-        stats = self._file_stats()
-        if _checked.get(self.path) == stats:
+        states = self._file_states()
+        if _checked.get(self.path) == states:
             return self
         faults = self.changed()
         if not weights and faults.get(WEIGHTS) == "gone":
@@ -354,16 +354,13 @@ class RunFolder:
                     f"not used. Call the folder {made} again, or delete it."
                 )
         if weights:
-            _checked[self.path] = stats
+            _checked[self.path] = states
         return self
 
-    def _file_stats(self) -> tuple[Any, ...]:
-        """Return sizes, times and inodes of the files, which change whenever one of them is written."""
+    def _file_states(self) -> dict[str, list[int]]:
+        """Return file name -> what changes whenever the file is written."""
         stamp = RECORD if self.is_record else "done"
-        stats = ((name, (self.path / name).stat()) for name in (stamp, *self.parts()))
-        return tuple(
-            (name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for name, stat in stats
-        )
+        return {name: files.file_state(self.path / name) for name in (stamp, *self.parts())}
 
     def tidy(self) -> None:
         """Remove what a dead process left in a finished stage. The caller holds the stage's lock."""
@@ -375,8 +372,8 @@ class RunFolder:
             pass  # a read-only folder holds all that is needed
 
 
-_checked: dict[Path, tuple[Any, ...]] = {}
-"""Folder -> `_file_stats` when it was found unchanged; a stage with many children is read once."""
+_checked: dict[Path, dict[str, list[int]]] = {}
+"""Folder -> `_file_states` when it was found unchanged; a stage with many children is read once."""
 
 
 def _parse_last_row(line: str) -> list[dict[str, float]]:
