@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from cycada.config.schema import Config, digest
 from cycada.core.errors import CycadaError
 from cycada.core.files import file_state, prepare_folder, write_json
 from cycada.core.sources import toolkit_digest
+from cycada.core.versions import installed_version
 from cycada.data.domain import Domain
 from cycada.data.segmentation import SegmentationDomain
 from cycada.planning.datasets import Datasets, build_domain
@@ -94,7 +94,7 @@ def _content(config: Config, plans: Sequence[StagePlan]) -> list[Any] | None:
         return None  # the partners of the images are part of the id, and read for it
     content: list[Any] = [config.data.model_dump(mode="json", exclude={"root"})]
     oracle = any(p.method.supervision == "target" for p in plans)
-    content += [toolkit_digest(), dict(_versions()), oracle]
+    content += [toolkit_digest(), {package: installed_version(package) for package in READERS}, oracle]
     root = config.data.resolved_root().resolve()
     for side in specs:
         domain: Domain | SegmentationDomain = build_domain(config, plans, side)
@@ -123,14 +123,6 @@ def _describe_scenes(domain: SegmentationDomain, root: Path, masks: bool) -> Ite
             pairs = domain.load(root, split) if has_masks else domain.images(root, split)
             yield [[_describe(file) for file in pair if file] for pair in pairs.paths]
     yield [domain.classes_read]
-
-
-def _versions() -> Iterator[tuple[str, str]]:
-    for package in READERS:
-        try:
-            yield package, version(package)
-        except PackageNotFoundError:
-            yield package, "not installed"
 
 
 def _describe(file: Path) -> list[Any]:

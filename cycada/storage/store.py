@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import platform
 import re
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -390,38 +386,3 @@ def _as_os_error(error: Exception) -> Exception:
     if match := re.search(r"code: (\d+).*?message: \"([^\"]*)\"", str(error)):
         return OSError(int(match[1]), match[2])
     return error
-
-
-def environment() -> dict[str, str]:
-    """Return the versions of Python, packages and this code, for manifests and tags."""
-    return dict(_environment())
-
-
-@cache
-def _environment() -> Mapping[str, str]:
-    """Return them as they were when the process first asked, since it runs the code of that moment."""
-    versions = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in ("cycada", "torch", "torchvision", "timm", "numpy"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions | {"git": git_revision()}
-
-
-def git_revision() -> str:
-    """Return the commit of this code, followed by `+` where files differ from it; `unknown` outside git."""
-    folder = Path(__file__).parent
-    try:
-        head = _git("rev-parse", "HEAD", folder=folder)
-        changes = _git("status", "--porcelain", "--untracked-files=no", ".", folder=folder)
-        return head + ("+" if changes else "")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-
-
-def _git(*words: str, folder: Path) -> str:
-    result = subprocess.run(
-        ["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10
-    )
-    return result.stdout.strip()
