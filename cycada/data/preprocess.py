@@ -13,10 +13,9 @@ from PIL import ImageOps
 from torch import Tensor
 
 from cycada.core.errors import CycadaError
-from cycada.data.loaders import to_float
+from cycada.data.convert import Resize, convert, to_float
 from cycada.data.picture import UNREADABLE, open_picture, pixels_of
 from cycada.data.resize import resize_images
-from cycada.data.transforms import Resize, convert
 
 Fit = Literal["crop", "whole", "scene"]
 """How a picture is brought to the size of the training.

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError, shown
 from cycada.data import convert, to_bytes, to_float
+from cycada.data.convert import Resize
 from cycada.data.picture import UNREADABLE, pixels_of, read_picture
 from cycada.data.preprocess import Preprocess
-from cycada.data.transforms import Resize
 from cycada.inference.batches import check_floats
 from cycada.inference.export_format import is_export, read_export
 from cycada.inference.tiling import TILE, ProgressCallback, no_progress, translate_picture
