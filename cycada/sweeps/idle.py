@@ -68,7 +68,7 @@ def _equal_rows(planned: SweepPlan, rows: Mapping[str, Sequence[Cell]]) -> Itera
         same.setdefault(tuple(cell.ids[cell.plans[-1].name] for cell in cells), []).append(label)
     sweep = planned.sweep
     varied = {label_values([(key, value)]) for key, values in sweep.vary.items() for value in values}
-    base = _settings(rows[sweep.base][0]) if sweep.base in rows else None
+    base = _settings(rows[sweep.base][0]) if sweep.base is not None else None
     for labels in same.values():
         told = [label for label in labels if label not in varied or _settings(rows[label][0]) != base]
         if len(told) > 1:
