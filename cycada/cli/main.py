@@ -143,7 +143,7 @@ def _screen(quiet: bool, verbose: bool) -> Progress:
 
 
 def _print_summary(summary: Any) -> None:
-    from cycada.evaluation.scoring import headline, percent
+    from cycada.evaluation.scores import headline, percent
     from cycada.methods import methods
 
     has_oracle = any(methods[s.method].supervision == "target" for s in summary.stages)

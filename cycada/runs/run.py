@@ -18,7 +18,7 @@ from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.profile import Profile
 from cycada.core.progress import Progress
 from cycada.core.versions import environment
-from cycada.evaluation.scoring import headline_scores, percent
+from cycada.evaluation.scores import headline_scores, percent
 from cycada.planning.build import Datasets, check_labels, load_datasets
 from cycada.planning.known_data import DataMemory, KnownData
 from cycada.planning.plan import StagePlan, load_plugins, plan, replace_epochs_by_steps

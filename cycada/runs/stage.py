@@ -20,7 +20,8 @@ from cycada.core.progress import Progress
 from cycada.core.versions import environment
 from cycada.data.development import selection
 from cycada.evaluation.missing_classes import warn_of_missing_classes
-from cycada.evaluation.scoring import Evaluation, Scores, evaluate_stage, flatten_scores, stored_scores
+from cycada.evaluation.scores import Scores, flatten_scores, stored_scores
+from cycada.evaluation.scoring import Evaluation, evaluate_stage
 from cycada.evaluation.target_statistics import batch_norms
 from cycada.evaluation.translation_warnings import WarnOnce
 from cycada.methods import Networks

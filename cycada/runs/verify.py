@@ -13,7 +13,8 @@ from PIL import Image
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError
 from cycada.core.versions import environment
-from cycada.evaluation.scoring import Evaluation, evaluate_stage, headline_scores, stored_scores
+from cycada.evaluation.scores import headline_scores, stored_scores
+from cycada.evaluation.scoring import Evaluation, evaluate_stage
 from cycada.planning.build import Datasets, load_datasets
 from cycada.planning.plan import StagePlan
 from cycada.runs.reuse import find_run, load_stage, trained_networks

@@ -25,7 +25,7 @@ from cycada.data.inspect import check_pairs
 from cycada.data.labelled_images import Origin
 from cycada.data.picture import list_pictures
 from cycada.data.segmentation import WHOLE, _hash_file
-from cycada.evaluation.scoring import percent
+from cycada.evaluation.scores import percent
 from cycada.planning.build import load_datasets
 from cycada.planning.plan import plan
 from cycada.runs.counts import check_masks, count_line, report_sets, warn_of_contradictions
