@@ -20,7 +20,8 @@ from cycada.cli.entry import run_command
 from cycada.core.progress import Progress
 from cycada.image_quality.files import command_without_places, write_quality_tables
 from cycada.sweeps.dry_run import print_plan
-from cycada.sweeps.plan import one_stage, plan_sweep, slug
+from cycada.sweeps.plan import one_stage, plan_sweep
+from cycada.sweeps.variants import slug
 
 TABLES = Path(__file__).parents[1] / "results" / "tables"
 

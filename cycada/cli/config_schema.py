@@ -95,7 +95,7 @@ def experiment_schema() -> dict[str, Any]:
 
 def sweep_schema() -> dict[str, Any]:
     """Return the JSON Schema of a sweep, none of whose keys is required, since a file may use another one."""
-    from cycada.sweeps.plan import Sweep
+    from cycada.sweeps.schema import Sweep
 
     made = Sweep.model_json_schema()
     for key in ("drop_one", "add_one", "only_one"):  # one group may stand without a list

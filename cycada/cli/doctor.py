@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -16,6 +15,7 @@ import typer
 from cycada import __version__
 from cycada.cli.values import PATH
 from cycada.core.errors import CycadaError, os_message
+from cycada.core.versions import installed_version
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,9 @@ def examine(results: Path, root: Path) -> Iterator[Finding]:
     yield _memory()
     yield from _disk(results)
     yield _data(root)
-    yield Finding("tracker", f"MLflow {_version('mlflow')}")
+    yield Finding("tracker", f"MLflow {installed_version('mlflow')}")
     extras = ("onnx", "onnxruntime", "submitit")
-    yield Finding("extras", ", ".join(f"{name} {_version(name)}" for name in extras))
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+    yield Finding("extras", ", ".join(f"{name} {installed_version(name)}" for name in extras))
 
 
 def _torch() -> Iterator[Finding]:
@@ -82,7 +75,8 @@ def _torch() -> Iterator[Finding]:
 
     yield Finding(
         "torch",
-        f"{torch.__version__}, with {', '.join(f'{n} {_version(n)}' for n in ('torchvision', 'timm'))}",
+        f"{torch.__version__}, with torchvision {installed_version('torchvision')}, "
+        f"timm {installed_version('timm')}",
     )
     device = Device.find("auto")
     try:

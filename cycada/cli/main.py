@@ -143,7 +143,7 @@ def _screen(quiet: bool, verbose: bool) -> Progress:
 
 
 def _print_summary(summary: Any) -> None:
-    from cycada.evaluation.scoring import headline, percent
+    from cycada.evaluation.scores import headline, percent
     from cycada.methods import methods
 
     has_oracle = any(methods[s.method].supervision == "target" for s in summary.stages)
@@ -274,11 +274,12 @@ def sweep(
 
     from cycada.cli.tracked_run import sweep as run_sweep
     from cycada.sweeps.dry_run import print_plan
+    from cycada.sweeps.idle import find_idle
     from cycada.sweeps.plan import plan_sweep
 
     if dry_run:
         planned = plan_sweep(file, overrides or (), _numbers(seeds))
-        for warning in planned.warnings():
+        for warning in find_idle(planned):
             screen.warn(f"{file}: {warning}")
         print_plan(planned, jobs or (16 if cluster else 1), as_json)
         return
@@ -422,7 +423,7 @@ def report(
 ) -> None:
     """Write tables, tests and one HTML page from finished runs. The page is self-contained."""
     from cycada.report.report import report as make_report
-    from cycada.sweeps.sweep import describe_change
+    from cycada.sweeps.summary import describe_change
 
     written = make_report(what, results, out, against, title, pdf)
     table = Table(title=f"{written.results.heads[1]}, %, last step")

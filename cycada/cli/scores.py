@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cycada.core.console import make_plain_console
 from cycada.core.errors import list_some
-from cycada.evaluation.scoring import headline, percent
+from cycada.evaluation.scores import headline, percent
 from cycada.metrics.many_classes import cut, lowest
 
 ACROSS = 20

@@ -15,10 +15,11 @@ from cycada.core.files import warn_if_read_only, write_text
 from cycada.core.profile import Profile
 from cycada.core.progress import Progress
 from cycada.core.sources import toolkit_digest
+from cycada.core.versions import environment
 from cycada.planning.slow import find_slow_settings
 from cycada.runs import run as runs
 from cycada.runs.run import Products, Summary
-from cycada.storage.store import RunFolder, environment
+from cycada.storage.store import RunFolder
 from cycada.sweeps.launchers import make_launcher
 from cycada.sweeps.plan import plan_sweep
 from cycada.sweeps.sweep import run_sweep

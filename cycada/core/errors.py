@@ -7,6 +7,7 @@ import errno
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from cycada.core.secrets import redacted
 
@@ -31,6 +32,19 @@ class CycadaError(Exception):
 
 class Absent(CycadaError):  # noqa: N818 (it says what has happened)
     """Data are missing on this machine; the config may still be sound on another one."""
+
+
+def foreign_file(path: Path, command: str) -> CycadaError:
+    """Return the error where a command would write over a file that it did not write.
+
+    Args:
+        path: The file.
+        command: The command.
+    """
+    return CycadaError(
+        f"{path}: there is a file of this name, and nothing in it says that {command} wrote it. Choose "
+        "another name, or remove it."
+    )
 
 
 class _Short(reprlib.Repr):

@@ -194,6 +194,22 @@ def changed_since(path: Path, when: float) -> bool:
     return max(found.st_mtime, found.st_ctime) > when
 
 
+def file_state(path: Path) -> list[int]:
+    """Return what tells a file from another one, and from itself before a change, without reading it.
+
+    Args:
+        path: The file; of a link, the file that it points to is meant.
+
+    Returns:
+        The inode, the size in bytes, and the times of the last change of content and of inode in ns.
+
+    Raises:
+        OSError: It is not there.
+    """
+    found = path.stat()
+    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
 def file_digest(path: Path, size: int = 16) -> str:
     """Return the BLAKE2b digest of a file's content as 2 * `size` hexadecimal characters."""
     with path.open("rb") as file:

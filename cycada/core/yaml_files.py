@@ -8,7 +8,7 @@ number is expected, 010 is ten.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -311,6 +311,14 @@ def put(data: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
     for key in reversed(keys):
         value = {key: value}
     return merge(_open(data, keys[:-1]), value)
+
+
+def put_all(data: Mapping[str, Any], pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return `data` with several values at dotted keys, one after the other; see `put`."""
+    result = dict(data)
+    for path, value in pairs:
+        result = put(result, path, value)
+    return result
 
 
 def _open(data: Mapping[str, Any], parts: Sequence[str]) -> dict[str, Any]:

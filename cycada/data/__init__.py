@@ -4,13 +4,16 @@ Every module in this folder and below is imported with it, so a new file with a 
 """
 
 from cycada.core.registry import import_folder
+from cycada.data.augment import Augment, mask_patches
 from cycada.data.class_mix import classmix_mask
+from cycada.data.convert import convert, to_bytes, to_float
 from cycada.data.crops import Crops
-from cycada.data.domain import Domain, ImageDataset, Split, domains
+from cycada.data.domain import Domain, Split, domains
 from cycada.data.fitted import ResizedDataset
 from cycada.data.image_files import ImageFiles
 from cycada.data.image_set import BatchStream, ImageSet, Sample, SampleBatch, StreamSettings
-from cycada.data.loaders import Augment, LoaderStream, Stream, sample_loader, to_bytes, to_float
+from cycada.data.labelled_images import ImageDataset
+from cycada.data.loaders import LoaderStream, Stream, sample_loader
 from cycada.data.photometric import photometric
 from cycada.data.resize import resize_images, resize_logits, resize_mask
 from cycada.data.segmentation import (
@@ -19,7 +22,6 @@ from cycada.data.segmentation import (
     domain_title,
     segmentation_domains,
 )
-from cycada.data.transforms import convert, mask_patches
 
 import_folder(__name__, list(__path__))
 

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from cycada.data.domain import ClassificationSet, Origin
+from cycada.data.convert import Resize, convert
 from cycada.data.image_set import ImageSet, Sample, StreamSettings
+from cycada.data.labelled_images import ClassificationSet, Origin
 from cycada.data.loaders import LoaderStream, WholeImages
-from cycada.data.transforms import Resize, convert
 
 AHEAD = 64
 """Number of pictures that are read ahead when all of them are read in order."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
@@ -12,90 +11,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cycada.core.errors import CycadaError
+from cycada.data.augment import Augment
+from cycada.data.convert import to_float
 from cycada.data.image_set import ImageSet, Sample, SampleBatch, StreamSettings
-from cycada.data.photometric import photometric
-from cycada.data.random_convolution import convolve_randomly
-from cycada.data.transforms import apply_affine, draw_affine
 
 Key = tuple[int, int]
 """Key of a sample: (epoch, index of the image in its set)."""
-
-
-@dataclass(frozen=True)
-class Augment:
-    """Random augmentation of training images: affine maps, mirroring, colours, blur, random convolutions.
-
-    Calling it maps images (N, C, H, W) to images of the same shape. It draws from torch's global CPU
-    generator.
-
-    Attributes:
-        rotate: Largest rotation in degrees, either way.
-        scale: Largest change of the size, as a share: 0.1 is 0.9 to 1.1.
-        shear: Largest shear in degrees, either way.
-        shift: Largest shift, as a share of the side, either way.
-        flip: Mirror each image left to right with probability 1/2.
-        random_convolution: Probability that an image is mixed with a random convolution of itself, see
-            `convolve_randomly`.
-        jitter: Strength of the colour jitter, see `colour_jitter`.
-        blur: Largest standard deviation of the blur in pixels, see `gaussian_blur`.
-    """
-
-    rotate: float = 0.0
-    scale: float = 0.0
-    shear: float = 0.0
-    shift: float = 0.0
-    flip: bool = False
-    random_convolution: float = 0.0
-    jitter: float = 0.0
-    blur: float = 0.0
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Return the images, (N, C, H, W), each changed by a random draw of its own."""
-        return self.together(images)[0]
-
-    def together(self, *images: Tensor) -> list[Tensor]:
-        """Return images that belong together, each (N, C, H, W), all changed by the same random draws.
-
-        Args:
-            images: The images and, if they have any, their partners. Image i of each gets the draw of i.
-        """
-        moved, count, device = list(images), len(images[0]), images[0].device
-        if self.flip:
-            mirrored = (torch.rand(count, 1, 1, 1) < 0.5).to(device)
-            moved = [torch.where(mirrored, tensor.flip(3), tensor) for tensor in moved]
-        if self.rotate or self.scale or self.shear or self.shift:
-            maps = draw_affine(count, self.rotate, self.scale, self.shear, self.shift).to(device)
-            moved = [apply_affine(tensor, maps) for tensor in moved]
-        if self.random_convolution:
-            moved = convolve_randomly(moved, self.random_convolution)
-        if self.jitter or self.blur:
-            moved = _photometric(moved, self.jitter, self.blur)
-        return moved
-
-    @property
-    def changes_pixels(self) -> bool:
-        """Whether it changes the pixels of an image where they are, without moving them."""
-        return bool(self.random_convolution or self.jitter or self.blur)
-
-
-def _photometric(images: Sequence[Tensor], jitter: float, blur: float) -> list[Tensor]:
-    """Return each of some batches, image i of all of them changed by the same random draws."""
-    start = torch.get_rng_state()
-    changed = []
-    for tensor in images:
-        torch.set_rng_state(start)
-        changed.append(photometric(tensor, jitter, blur))
-    return changed
-
-
-def to_float(images: Tensor) -> Tensor:
-    """Return images of uint8 in 0..255 as float32 in [-1, 1], the range of every network."""
-    return images.float().div_(127.5).sub_(1)
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """Return images in [-1, 1] as uint8 in 0..255, rounded; values outside the range are clamped."""
-    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().byte()
 
 
 @lru_cache(maxsize=4)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cycada.core.types import full_precision
-from cycada.data.transforms import GREY
+from cycada.data.convert import GREY
 
 LEAST_SIGMA = 0.15
 """Smallest standard deviation of DACS's blur, in pixels."""

@@ -13,10 +13,9 @@ from PIL import ImageOps
 from torch import Tensor
 
 from cycada.core.errors import CycadaError
-from cycada.data.loaders import to_float
+from cycada.data.convert import Resize, convert, to_float
 from cycada.data.picture import UNREADABLE, open_picture, pixels_of
 from cycada.data.resize import resize_images
-from cycada.data.transforms import Resize, convert
 
 Fit = Literal["crop", "whole", "scene"]
 """How a picture is brought to the size of the training.
@@ -96,7 +95,9 @@ class Preprocess:
             CycadaError: The picture cannot be read, or it is something else.
         """
         if isinstance(picture, np.ndarray):
-            array = _checked_array(picture)
+            check_array(picture)
+            rows = picture.reshape(*picture.shape[:2], -1)
+            array = np.broadcast_to(rows, (*picture.shape[:2], 3))
         elif isinstance(picture, Pil.Image):
             try:
                 array = pixels_of(picture, 3, self.upright)
@@ -131,8 +132,12 @@ class Preprocess:
         return convert(pixels[None], self.size, self.channels, self.resize)[0]
 
 
-def _checked_array(picture: np.ndarray) -> np.ndarray:
-    """Return a uint8 array as (H, W, 3), or raise CycadaError."""
+def check_array(picture: np.ndarray) -> None:
+    """Check that an array is a picture: uint8, (H, W), (H, W, 1) or (H, W, 3), with at least one pixel.
+
+    Raises:
+        CycadaError: It is none.
+    """
     if (
         picture.dtype != np.uint8
         or not picture.size
@@ -143,4 +148,3 @@ def _checked_array(picture: np.ndarray) -> np.ndarray:
             f"Found an array {picture.dtype}{picture.shape}, expected uint8 of (H, W), (H, W, 1) or (H, W, "
             "3)."
         )
-    return np.broadcast_to(picture.reshape(*picture.shape[:2], -1), (*picture.shape[:2], 3))

@@ -7,7 +7,6 @@ from pathlib import Path
 from PIL import ExifTags
 from PIL import Image as Pil
 
-from cycada.core.errors import CycadaError
 from cycada.data.picture import UNREADABLE
 
 
@@ -18,22 +17,15 @@ def software(command: str) -> Pil.Exif:
     return exif
 
 
-def refuse_other(path: Path, command: str) -> None:
-    """Raise CycadaError where a file is at the place of a picture that a command will write, and is not its.
+def is_written_by(path: Path, command: str) -> bool:
+    """Return whether a file is a picture that a command wrote.
 
     Args:
-        path: The file, which may be absent.
-        command: The command that will write it.
+        path: The file.
+        command: The command, as given to `software`.
     """
-    if not path.exists():
-        return
     try:
         with Pil.open(path) as opened:
-            found = opened.getexif().get(ExifTags.Base.Software)
+            return bool(opened.getexif().get(ExifTags.Base.Software) == command)
     except UNREADABLE:
-        found = None
-    if found != command:
-        raise CycadaError(
-            f"{path}: there is a file of this name, and nothing in it says that {command} wrote it. Choose "
-            "another name, or remove it."
-        )
+        return False

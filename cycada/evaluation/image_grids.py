@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 GAP, HEAD = 4, 18
 """Pixels between images of a grid, and pixels of its head line."""
-ANSWERS = ("image", "said", "truth", "wrong")
+MASK_COLUMNS = ("image", "predicted", "truth", "wrong")
 """The columns of a picture of predicted masks."""
 WIDEST = 512
 """The largest width of an image in an image grid, in pixels."""
@@ -135,7 +135,7 @@ def draw_grid(columns: list[torch.Tensor], titles: list[str] | tuple[str, ...], 
 
 
 @span("pictures")
-def draw_answers(
+def draw_predicted_masks(
     classify: Classify,
     dataset: ImageSet,
     palette: Palette,
@@ -158,10 +158,10 @@ def draw_answers(
         count: How many images to draw, spread evenly over the dataset.
     """
     rows = evenly_spaced(len(dataset), count)
-    draw_grid(answers(classify, dataset, rows, palette, device, precision), ANSWERS, path)
+    draw_grid(mask_pictures(classify, dataset, rows, palette, device, precision), MASK_COLUMNS, path)
 
 
-def answers(
+def mask_pictures(
     classify: Classify,
     dataset: ImageSet,
     rows: Sequence[int],
@@ -184,7 +184,7 @@ def answers(
         widest: The largest width of the result in pixels.
 
     Returns:
-        (n, 3, H, W) float in [-1, 1] for each of `ANSWERS`.
+        (n, 3, H, W) float in [-1, 1] for each of `MASK_COLUMNS`.
     """
     columns: list[list[torch.Tensor]] = [[], [], [], []]
     for i in rows:
@@ -275,6 +275,6 @@ def _list_errors(axes: Axes, counts: np.ndarray, classes: tuple[str, ...]) -> No
     axes.axis("off")
     axes.set_title("the most common errors" if errors else "no errors", fontsize=10, loc="left")
     for row, error in enumerate(errors):
-        true, predicted = cut(classes[error.true], 18), cut(classes[error.said], 18)
+        true, predicted = cut(classes[error.true], 18), cut(classes[error.predicted], 18)
         line = plain(f"{true} → {predicted}: {error.count} ({100 * error.share:.0f} %)")
         axes.text(0, 1 - (row + 0.5) / LISTED, line, transform=axes.transAxes, va="center", fontsize=8)

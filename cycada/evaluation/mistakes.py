@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cycada.data import ImageSet, to_float
 from cycada.data.segmentation import Palette
-from cycada.evaluation.image_grids import answers, draw_grid, shrunk
+from cycada.evaluation.image_grids import draw_grid, mask_pictures, shrunk
 from cycada.evaluation.predict import BATCH, probabilities
 from cycada.methods import Classify
 from cycada.metrics import scores
@@ -116,7 +116,7 @@ def find_lowest_iou(
     rows = order[iou[order] < 1][:IMAGES_WITH_MASKS]
     if not len(rows):
         return None
-    image, predicted, truth, _ = answers(
+    image, predicted, truth, _ = mask_pictures(
         classify, dataset, rows.tolist(), palette, device, precision, widest=WIDEST
     )
     arrays = _identified(dataset, rows.tolist(), dataset.names)

@@ -1,23 +1,21 @@
-"""Scores and pictures of a stage's networks."""
+"""Evaluation of a stage's networks: their scores, label-free criteria and pictures."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from cycada.core.profile import span
 from cycada.data import ImageSet, Split
-from cycada.data.image_set import Task
 from cycada.data.segmentation import evenly_spaced
 from cycada.evaluation.class_consistency import class_consistency
-from cycada.evaluation.image_grids import draw_answers, draw_confusion, image_grid
+from cycada.evaluation.image_grids import draw_confusion, draw_predicted_masks, image_grid
 from cycada.evaluation.predict import eval_mode
+from cycada.evaluation.scores import Scores, as_scores, flatten_scores
 from cycada.evaluation.target_statistics import batch_norms, copy_with_statistics, estimate_statistics
 from cycada.evaluation.tasks import EVALUATIONS
 from cycada.evaluation.test_time_augmentation import tta
@@ -28,20 +26,13 @@ from cycada.metrics import criteria as all_criteria
 from cycada.metrics import scores as score_functions
 from cycada.planning.build import Datasets
 from cycada.planning.plan import StagePlan
-from cycada.storage.store import RunFolder
 from cycada.train.device import Device, Precision
 from cycada.train.meter import Diverged
-
-HEADLINES = {"miou": "mIoU", "accuracy": "accuracy"}
-"""The score that stands for a stage, and how it is written."""
 
 TRANSLATED = 100
 """Largest number of images that are translated for `agreement` where not all images are scored.
 
 A generator takes several times as long for an image as a classifier."""
-
-Scores = dict[str, dict[str, Any]]
-"""domain -> score -> a number, or a list with one entry for each class (None where the class is absent)."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +93,16 @@ def evaluate_stage(
     """
     for net in nets.children():
         device.average_buffers(net)
-    classifiers, evaluation = build_classifiers(plan, nets), EVALUATIONS[datasets.task]
+    classifiers = build_classifiers(plan, nets)
     on_target = with_target_statistics(plan, nets, datasets.target["train"], device)
     if on_target is not nets:
         classifiers["target"] = build_classifiers(plan, on_target)["target"]
     predicted: dict[str, Tensor] = {}
     counts: dict[str, Tensor] = {}
     criteria: dict[str, float] = {}
-    translations: dict[str, float] = {}
+    source_test = datasets.source.get("test")
     with eval_mode(nets):
-        for side, dataset in (("source", datasets.source.get("test")), ("target", datasets.target["test"])):
+        for side, dataset in (("source", source_test), ("target", datasets.target["test"])):
             if side not in classifiers or dataset is None:
                 continue
             rows = None if at_most is None else evenly_spaced(len(dataset), at_most)
@@ -121,24 +112,21 @@ def evaluate_stage(
             if counted is not None:
                 predicted[side], counts[side] = counted
         if "target" in classifiers:
-            probability = evaluation.sample_probabilities(
+            probability = EVALUATIONS[datasets.task].sample_probabilities(
                 classifiers["target"], datasets.target["train"], device, plan.stage.precision, at_most
             )
             if not probability.isfinite().all():  # the argmax of NaN would still be a class
                 raise Diverged(
                     f"Step {step}: the classifier of the target gives numbers that are not finite, so there "
-                    "is nothing "
-                    "to score. Lower the learning rate, or use precision: fp32."
+                    "is nothing to score. Lower the learning rate, or use precision: fp32."
                 )
             criteria = {name: float(criterion(probability)) for name, criterion in all_criteria.items()}
         if "source" in counts:
             criteria["source_accuracy"] = float(score_functions["accuracy"](counts["source"]))
         role = "f_t" if "f_t" in nets else "f_s"
-        source_test = datasets.source.get("test")
         if "g_st" in nets and role in nets and source_test is not None:
-            classify = with_test_time_augmentation(classify_by(getattr(on_target, role)), plan, nets)
             criteria["agreement"] = class_consistency(
-                classify,
+                with_test_time_augmentation(classify_by(getattr(on_target, role)), plan, nets),
                 translation_of(plan.options, nets.g_st),
                 source_test,
                 role == "f_t",
@@ -146,39 +134,43 @@ def evaluate_stage(
                 plan.stage.precision,
                 None if at_most is None else min(at_most, TRANSLATED),
             )
-    criteria = {name: round(value, 6) for name, value in criteria.items()}
-    if images:
-        for side, confusion in counts.items() if step == plan.stage.steps else ():
-            draw_confusion(
-                confusion,
-                datasets.classes,
-                f"{side}, stage {plan.name}, step {step}",
-                images / f"confusion_{side}.png",
-            )
-        target_test = datasets.target["test"]
-        if evaluation.draws_predictions and target_test.labelled and "target" in classifiers:
-            with eval_mode(nets):
-                draw_answers(
-                    classifiers["target"],
-                    target_test,
-                    datasets.palette,
-                    device,
-                    plan.stage.precision,
-                    images / f"answers_{step:07d}.png",
-                )
-        shown = evaluation.shown
-        shown_source = datasets.source.get("test", datasets.source["train"])
-        source, target = shown_source.sample(shown), datasets.target["train"].sample(shown)
-        pairs = _pairs(plan, datasets, shown)
-        drawn = image_grid(plan, nets, source, target, device, images / f"grid_{step:07d}.png", pairs)
-        translations = translation_warnings(plan, drawn, shown_source, datasets, shown)
+        if images and step == plan.stage.steps:
+            for side, confusion in counts.items():
+                title, file = f"{side}, stage {plan.name}, step {step}", images / f"confusion_{side}.png"
+                draw_confusion(confusion, datasets.classes, title, file)
+        if images and "target" in classifiers:
+            _draw_predictions(plan, classifiers["target"], datasets, device, images, step)
     return Evaluation(
         {side: as_scores(confusion, datasets.task) for side, confusion in counts.items()},
         predicted,
         counts,
-        criteria,
-        translations,
+        {name: round(value, 6) for name, value in criteria.items()},
+        _draw_translations(plan, nets, datasets, device, images, step) if images else {},
     )
+
+
+def _draw_predictions(
+    plan: StagePlan, classify: Classify, datasets: Datasets, device: Device, images: Path, step: int
+) -> None:
+    """Draw predictions on target test images where the task has such a picture, to be called in `eval_mode`.
+
+    They stand beside the true masks.
+    """
+    test, file = datasets.target["test"], images / f"answers_{step:07d}.png"
+    if EVALUATIONS[datasets.task].draws_predictions and test.labelled:
+        draw_predicted_masks(classify, test, datasets.palette, device, plan.stage.precision, file)
+
+
+def _draw_translations(
+    plan: StagePlan, nets: Networks, datasets: Datasets, device: Device, images: Path, step: int
+) -> dict[str, float]:
+    """Draw the image grid of a stage, and return what `Evaluation.translations` holds."""
+    shown = EVALUATIONS[datasets.task].shown
+    shown_source = datasets.source.get("test", datasets.source["train"])
+    source, target = shown_source.sample(shown), datasets.target["train"].sample(shown)
+    pairs = _pairs(plan, datasets, shown)
+    drawn = image_grid(plan, nets, source, target, device, images / f"grid_{step:07d}.png", pairs)
+    return translation_warnings(plan, drawn, shown_source, datasets, shown)
 
 
 def _pairs(plan: StagePlan, datasets: Datasets, count: int) -> Tensor | None:
@@ -252,74 +244,3 @@ def count_predictions(
     if not dataset.labelled:
         return None
     return EVALUATIONS[dataset.task].count(classify, dataset, classes, device, precision, rows)
-
-
-def as_scores(count: Tensor, task: Task = "classification") -> dict[str, Any]:
-    """Return the scores of a confusion matrix as plain values.
-
-    Args:
-        count: (K, K), of images or of pixels.
-        task: The task whose scores are computed.
-
-    Returns:
-        Numbers, and lists with one entry for each class; None where there is nothing to score. Scores that
-        plug-ins registered are among them.
-    """
-    built_in = {name for evaluation in EVALUATIONS.values() for name in evaluation.scores}
-    added = [name for name in score_functions if name not in built_in]
-    scores: dict[str, Any] = {}
-    for name in (*EVALUATIONS[task].scores, *added):
-        value = score_functions[name](count)
-        scores[name] = [_plain(v) for v in value.tolist()] if value.ndim else _plain(value.item())
-    return scores
-
-
-def stored_scores(folder: RunFolder) -> Scores:
-    """Return the scores of a finished stage.
-
-    Those of segmentation are computed from its stored confusion matrix, since older versions averaged over
-    other classes.
-    """
-    stored: Scores = folder.read_json("scores.json")
-    counts = folder.read_json("confusion.json") if (folder.path / "confusion.json").exists() else {}
-    return {
-        side: scores | as_scores(torch.tensor(counts[side]), "segmentation")
-        if "miou" in scores and side in counts
-        else scores
-        for side, scores in stored.items()
-    }
-
-
-def _plain(value: float) -> float | None:
-    """Round a value; None stands for NaN, which JSON does not have."""
-    return None if math.isnan(value) else round(value, 6)
-
-
-def headline(scores: Mapping[str, Any]) -> tuple[str, float]:
-    """Return the score that stands for a domain: how it is written, and its value in [0, 1]."""
-    name = next(n for n in HEADLINES if n in scores)
-    return HEADLINES[name], float("nan") if scores[name] is None else scores[name]
-
-
-def headline_scores(scores: Scores) -> dict[str, float]:
-    """Return the headline score of each domain by its flat name, such as `target/accuracy`."""
-    flat = flatten_scores(scores)
-    return {key: value for key, value in flat.items() if key.rpartition("/")[2] in HEADLINES}
-
-
-def percent(scores: Mapping[str, Any]) -> str:
-    """Return the headline score as text in percent; `-` where there is nothing to score."""
-    share = headline(scores)[1]
-    return "-" if math.isnan(share) else f"{100 * share:.2f} %"
-
-
-def flatten_scores(scores: Scores) -> dict[str, float]:
-    """Return scores by flat names, such as `target/accuracy` and `target/class_accuracy/3`."""
-    flat: dict[str, float] = {}
-    for side, of_domain in scores.items():
-        for name, value in of_domain.items():
-            if isinstance(value, (int, float)):
-                flat[f"{side}/{name}"] = value
-            elif value is not None:
-                flat |= {f"{side}/{name}/{k}": v for k, v in enumerate(value) if v is not None}
-    return flat

@@ -17,7 +17,7 @@ from cycada.data import resize_images, resize_logits
 from cycada.data.image_set import Task
 from cycada.data.palettes import colour_scores
 from cycada.data.segmentation import Palette
-from cycada.evaluation.scoring import as_scores
+from cycada.evaluation.scores import as_scores
 from cycada.methods import Classify, Direction
 from cycada.metrics import confusion_matrix
 from cycada.metrics.diversity import relative_diversity, thumbnails

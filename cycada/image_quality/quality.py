@@ -19,7 +19,7 @@ from cycada.core.progress import Progress
 from cycada.data import ImageSet, to_bytes, to_float
 from cycada.data.segmentation import evenly_spaced
 from cycada.evaluation.predict import eval_mode
-from cycada.evaluation.scoring import flatten_scores
+from cycada.evaluation.scores import flatten_scores
 from cycada.evaluation.tasks import EVALUATIONS
 from cycada.image_quality.metrics import (
     DIRECTIONS,

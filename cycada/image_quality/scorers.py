@@ -16,7 +16,8 @@ from cycada.core.errors import CycadaError
 from cycada.core.files import bytes_digest, file_digest
 from cycada.core.registry import typed
 from cycada.data import resize_images
-from cycada.evaluation.scoring import stored_scores, with_test_time_augmentation
+from cycada.evaluation.scores import stored_scores
+from cycada.evaluation.scoring import with_test_time_augmentation
 from cycada.evaluation.target_statistics import refuse_target_statistics
 from cycada.methods import Classify, Networks, classify_by
 from cycada.networks import kind_of

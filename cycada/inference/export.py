@@ -12,6 +12,7 @@ from cycada.config.schema import Config, Spec
 from cycada.core.errors import CycadaError, shown
 from cycada.core.files import bytes_digest, prepare_folder, write_text
 from cycada.core.progress import Progress
+from cycada.core.versions import environment
 from cycada.evaluation.target_statistics import refuse_target_statistics
 from cycada.inference.export_format import (
     CARD,
@@ -41,7 +42,7 @@ from cycada.methods import Direction
 from cycada.planning.plan import StagePlan
 from cycada.runs.reuse import find_stage, load_stage, trained_networks
 from cycada.storage.loading import trained_network
-from cycada.storage.store import RunFolder, environment
+from cycada.storage.store import RunFolder
 from cycada.train.device import Device
 
 NOT_KEPT = ("weights", "pretrained")

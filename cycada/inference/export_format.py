@@ -16,8 +16,8 @@ from torch import nn
 from cycada.config.schema import Spec
 from cycada.core.errors import CycadaError
 from cycada.core.files import write_bytes
+from cycada.data.convert import Resize
 from cycada.data.preprocess import Fit, Preprocess
-from cycada.data.transforms import Resize
 from cycada.methods import Direction
 from cycada.networks import kind_of
 from cycada.planning.build import build_network, load_weights

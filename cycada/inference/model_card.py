@@ -11,7 +11,7 @@ import yaml
 
 from cycada.config.schema import Spec
 from cycada.core.errors import list_some
-from cycada.evaluation.scoring import stored_scores
+from cycada.evaluation.scores import stored_scores
 from cycada.inference.export_format import WEIGHTS, Exported
 from cycada.inference.portable import describe_preprocessing
 from cycada.methods import methods

@@ -6,20 +6,18 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-State = list[int | str]
-"""What tells a file from another one, or from itself before a change: inode, size and both times in ns.
+from cycada.core.files import file_state
 
-The path of the picture's mask follows, where it has one.
-"""
+State = list[int | str]
+"""`file_state` of a picture, followed by the path of its mask where it has one."""
 
 
 def state_of(file: Path) -> State | None:
-    """Return the state of a file, that of its target for a link; None where it is not there."""
+    """Return the state of a picture; None where it is not there."""
     try:
-        found = file.stat()
+        return [*file_state(file)]
     except OSError:
         return None
-    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
 class PictureStates:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from cycada.core.errors import CycadaError
 from cycada.core.files import write_atomically
+from cycada.data.convert import GREY, Resize
 from cycada.data.preprocess import Fit
-from cycada.data.transforms import GREY, Resize
 from cycada.inference.export_format import Exported
 
 TOLERANCE = 1e-3

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError, shown
 from cycada.data import convert, to_bytes, to_float
+from cycada.data.convert import Resize
 from cycada.data.picture import UNREADABLE, pixels_of, read_picture
-from cycada.data.preprocess import Preprocess
-from cycada.data.transforms import Resize
+from cycada.data.preprocess import Preprocess, check_array
 from cycada.inference.batches import check_floats
 from cycada.inference.export_format import is_export, read_export
 from cycada.inference.tiling import TILE, ProgressCallback, no_progress, translate_picture
@@ -149,16 +149,7 @@ class Translator:
             except UNREADABLE as error:
                 raise CycadaError(f"The picture cannot be read: {error}.") from error
             return Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array)
-        if (
-            picture.dtype != np.uint8
-            or not picture.size
-            or picture.ndim not in (2, 3)
-            or picture.shape[2:] not in ((), (1,), (3,))
-        ):
-            raise CycadaError(
-                f"Found an array {picture.dtype}{picture.shape}, expected uint8 of (H, W), (H, W, 1) or (H, "
-                "W, 3)."
-            )
+        check_array(picture)
         pixels = torch.from_numpy(np.array(picture)).reshape(*picture.shape[:2], -1).permute(2, 0, 1)
         return self._translate(self._resized(pixels, size), tile, report).permute(1, 2, 0).numpy()
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from cycada.core.bounds import Part, Share
 from cycada.methods.adda import FEATURE_DISCRIMINATOR
 from cycada.methods.base import Method, PhaseSpec, methods
-from cycada.methods.self_training import TERMS, SelfTrainingOptions, SelfTrainingTensors
+from cycada.methods.self_training import TERMS, SelfTrainingOptions, SelfTrainingTensors, log_of
 from cycada.methods.step_tensors import option
 
 
@@ -60,8 +60,7 @@ class DualPathTensors(SelfTrainingTensors[DualPathOptions]):
         own = logits.float().softmax(1)
         with torch.no_grad():
             translated = self.f_s_logits_fake_s.float().softmax(1)
-        mean = torch.lerp(own, translated, share)
-        return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
+        return log_of(torch.lerp(own, translated, share))
 
 
 methods.add(

@@ -117,6 +117,11 @@ class SelfTrainingOptions(FeatureOptions):
         return super().identity() | ratio | {"expected_shares": "James-Stein"}
 
 
+def log_of(probabilities: Tensor) -> Tensor:
+    """Return the logarithms of probabilities, which are finite: logits whose softmax they are."""
+    return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
+
+
 SelfTrainingOptionsT = TypeVar("SelfTrainingOptionsT", bound=SelfTrainingOptions, default=SelfTrainingOptions)
 
 
@@ -172,7 +177,7 @@ class SelfTrainingTensors(FeatureTensors[SelfTrainingOptionsT]):
             return outputs[0]
         features = torch.stack([o.features.float() for o in outputs]).mean(0)
         mean = torch.stack([o.logits.float().softmax(1) for o in outputs]).mean(0)
-        return Output(features, mean.clamp_min(torch.finfo(mean.dtype).tiny).log())
+        return Output(features, log_of(mean))
 
     @cached_property
     def teacher_prediction_real_t(self) -> Tensor:
@@ -187,8 +192,7 @@ class SelfTrainingTensors(FeatureTensors[SelfTrainingOptionsT]):
             return self.teacher_prediction_real_t
         features, own = self.queued_features, self.queued_probabilities[: len(self.real_t)]
         labels = propagated_labels(features, self.balanced_probabilities, self.options.propagation_neighbours)
-        mean = torch.lerp(own, labels[: len(own)], share)
-        return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
+        return log_of(torch.lerp(own, labels[: len(own)], share))
 
     @cached_property
     def queued_outputs(self) -> Tensor:

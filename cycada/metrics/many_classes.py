@@ -19,13 +19,13 @@ class Confused:
 
     Attributes:
         true: The true class.
-        said: The predicted class.
+        predicted: The predicted class.
         count: Number of such examples.
         share: Their fraction, in [0, 1], of all examples of the true class.
     """
 
     true: int
-    said: int
+    predicted: int
     count: int
     share: float
 

@@ -40,11 +40,6 @@ class FeatureQueue(Store):
         if size < self.size:
             self.size, self.rows = size, self.rows[:size].clone()
 
-    @property
-    def is_full(self) -> bool:
-        """Whether every place is taken."""
-        return self._filled == self.size
-
     @torch.no_grad()
     def forward(self, new: Tensor) -> Tensor:
         """Store new vectors, and return them with those that were stored before.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from cycada.config.schema import Config, digest
 from cycada.core.errors import CycadaError
-from cycada.core.files import prepare_folder, write_json
+from cycada.core.files import file_state, prepare_folder, write_json
 from cycada.core.sources import toolkit_digest
+from cycada.core.versions import installed_version
 from cycada.data.domain import Domain
 from cycada.data.segmentation import SegmentationDomain
 from cycada.planning.datasets import Datasets, build_domain
@@ -94,7 +94,7 @@ def _content(config: Config, plans: Sequence[StagePlan]) -> list[Any] | None:
         return None  # the partners of the images are part of the id, and read for it
     content: list[Any] = [config.data.model_dump(mode="json", exclude={"root"})]
     oracle = any(p.method.supervision == "target" for p in plans)
-    content += [toolkit_digest(), dict(_versions()), oracle]
+    content += [toolkit_digest(), {package: installed_version(package) for package in READERS}, oracle]
     root = config.data.resolved_root().resolve()
     for side in specs:
         domain: Domain | SegmentationDomain = build_domain(config, plans, side)
@@ -125,18 +125,9 @@ def _describe_scenes(domain: SegmentationDomain, root: Path, masks: bool) -> Ite
     yield [domain.classes_read]
 
 
-def _versions() -> Iterator[tuple[str, str]]:
-    for package in READERS:
-        try:
-            yield package, version(package)
-        except PackageNotFoundError:
-            yield package, "not installed"
-
-
 def _describe(file: Path) -> list[Any]:
-    """Return a path with what changes whenever the file is written."""
+    """Return a path with the state of its file; the path alone where none is there."""
     try:
-        found = file.stat()
+        return [str(file), *file_state(file)]
     except FileNotFoundError:
         return [str(file)]
-    return [str(file), found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]

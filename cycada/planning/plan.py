@@ -63,6 +63,25 @@ def plan(config: Config) -> list[StagePlan]:
         CycadaError: The config has a mistake: the first one, with its path and the nearest known name.
     """
     load_plugins(config)
+    labelled = _check_domains(config)
+    _check_kinds(config)
+    images_of = make_image_counter(config)
+    plans: dict[str, StagePlan] = {}
+    for name, stage in config.stages.items():
+        in_steps = _in_steps(plan_stage(config, name, stage, labelled), images_of)
+        plans[name] = decide_compile(in_steps, config.device)
+        _check_init(plans[name], plans)
+        if stage.translate == "once":
+            _check_once(plans[name])
+    return list(plans.values())
+
+
+def _check_domains(config: Config) -> dict[str, bool]:
+    """Check the settings of both domains, and return whether each is labelled, as far as is known.
+
+    Raises:
+        CycadaError: A domain is unknown, or a setting does not suit it.
+    """
     known: dict[str, Any] = {**domains, **segmentation_domains}
     sides: dict[str, Spec] = {"source": config.data.source, "target": config.data.target}
     for side, spec in sides.items():
@@ -95,16 +114,7 @@ def plan(config: Config) -> list[StagePlan]:
                     f"mirrored, they would show another class. Take it out; for your own images that look "
                     f"the same mirrored, set data.{side}.flip_safe: true."
                 )
-    _check_kinds(config)
-    images_of = make_image_counter(config)
-    plans: dict[str, StagePlan] = {}
-    for name, stage in config.stages.items():
-        in_steps = _in_steps(plan_stage(config, name, stage, labelled), images_of)
-        plans[name] = decide_compile(in_steps, config.device)
-        _check_init(plans[name], plans)
-        if stage.translate == "once":
-            _check_once(plans[name])
-    return list(plans.values())
+    return labelled
 
 
 def replace_epochs_by_steps(config: Config, plans: Sequence[StagePlan]) -> Config:

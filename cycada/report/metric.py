@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cycada.evaluation.scoring import HEADLINES
+from cycada.evaluation.scores import HEADLINES
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from cycada.evaluation.image_grids import ANSWERS, GAP, HEAD
+from cycada.evaluation.image_grids import GAP, HEAD, MASK_COLUMNS
 from cycada.metrics.many_classes import cut
 from cycada.render.pixels import columns_of, rows_of, split_rows, uri
 from cycada.report.record import Record
@@ -88,7 +88,7 @@ def predicted_masks(rows: Sequence[Variant]) -> list[Picture]:
         title = f"{row.name}, {_when(record, path)}"
         pictures.append(
             Picture(
-                uri(_columns(path, "said", "wrong")),
+                uri(_columns(path, "predicted", "wrong")),
                 title,
                 f"Predicted masks of {title}, and where they are wrong, in white",
             )
@@ -131,7 +131,7 @@ def _captions(record: Record) -> list[tuple[str, str]]:
 
 
 def _columns(path: Path, *names: str) -> Image.Image:
-    return columns_of(path, [ANSWERS.index(name) for name in names], len(ANSWERS), GAP)
+    return columns_of(path, [MASK_COLUMNS.index(name) for name in names], len(MASK_COLUMNS), GAP)
 
 
 def _when(record: Record, path: Path) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cycada.config.schema import Config, EvaluationConfig, digest, parse
 from cycada.data import domain_title, segmentation_domains
-from cycada.evaluation.scoring import stored_scores
+from cycada.evaluation.scores import stored_scores
 from cycada.losses import Term
 from cycada.methods import methods
 from cycada.networks import kind_of

@@ -297,7 +297,7 @@ def error_sheet(row: Variant, most: int = 20) -> Table | None:
         return None
     classes = row.outcomes[0].last.classes or tuple(map(str, range(len(counts[0]))))
     errors = most_confused(np.sum(counts, axis=0), most)
-    rows = [(classes[e.true], classes[e.said], f"{e.count:,}", f"{100 * e.share:.0f}") for e in errors]
+    rows = [(classes[e.true], classes[e.predicted], f"{e.count:,}", f"{100 * e.share:.0f}") for e in errors]
     items = f"{row.metric.wording.item}s"
     notes = (f"The {len(rows)} most frequent errors of {row.name}, with the counts of its seeds added.",)
     heads = ("true class", "predicted class", items, "% of the class")

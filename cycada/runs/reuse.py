@@ -17,13 +17,8 @@ from cycada.core.yaml_files import override
 from cycada.evaluation.analysis import analyse, find_mistakes
 from cycada.evaluation.elsewhere import load_test_set, named_domain
 from cycada.evaluation.predict import eval_mode
-from cycada.evaluation.scoring import (
-    Evaluation,
-    as_scores,
-    build_classifiers,
-    count_predictions,
-    evaluate_stage,
-)
+from cycada.evaluation.scores import as_scores
+from cycada.evaluation.scoring import Evaluation, build_classifiers, count_predictions, evaluate_stage
 from cycada.evaluation.target_statistics import refuse_target_statistics
 from cycada.methods import Networks
 from cycada.planning.build import Datasets, build_networks, load_datasets

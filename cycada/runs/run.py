@@ -17,7 +17,8 @@ from cycada.core.files import prepare_folder, warn_if_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.profile import Profile
 from cycada.core.progress import Progress
-from cycada.evaluation.scoring import headline_scores, percent
+from cycada.core.versions import environment
+from cycada.evaluation.scores import headline_scores, percent
 from cycada.planning.build import Datasets, check_labels, load_datasets
 from cycada.planning.known_data import DataMemory, KnownData
 from cycada.planning.plan import StagePlan, load_plugins, plan, replace_epochs_by_steps
@@ -27,7 +28,7 @@ from cycada.runs.counts import check_masks, report_sets
 from cycada.runs.stage import StageContext, StageResult, run_stage
 from cycada.runs.unfinished import find_unfinished
 from cycada.storage.identity import stage_id
-from cycada.storage.store import RunFolder, environment
+from cycada.storage.store import RunFolder
 from cycada.tracking.mirrored import MirrorMemory
 from cycada.tracking.open_tracker import SeveralTrackers, check_trackers, open_tracker
 from cycada.tracking.settings import experiment_details

@@ -17,9 +17,11 @@ from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.profile import Profile, recording, span
 from cycada.core.progress import Progress
+from cycada.core.versions import environment
 from cycada.data.development import selection
 from cycada.evaluation.missing_classes import warn_of_missing_classes
-from cycada.evaluation.scoring import Evaluation, Scores, evaluate_stage, flatten_scores, stored_scores
+from cycada.evaluation.scores import Scores, flatten_scores, stored_scores
+from cycada.evaluation.scoring import Evaluation, evaluate_stage
 from cycada.evaluation.target_statistics import batch_norms
 from cycada.evaluation.translation_warnings import WarnOnce
 from cycada.methods import Networks
@@ -39,7 +41,7 @@ from cycada.runs.pretranslate import translate_once
 from cycada.runs.rescoring import find_same_weights, load_weights_by_role, replace_scores
 from cycada.runs.reuse import check_run_folder, write_analysis
 from cycada.storage.identity import weights_id
-from cycada.storage.store import RunFolder, environment
+from cycada.storage.store import RunFolder
 from cycada.tracking.class_names import left_out, with_class_names
 from cycada.tracking.metrics import tracked_row
 from cycada.tracking.settings import stage_description, stage_params

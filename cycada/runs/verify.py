@@ -12,12 +12,14 @@ from PIL import Image
 
 from cycada.config.schema import Config
 from cycada.core.errors import CycadaError
-from cycada.evaluation.scoring import Evaluation, evaluate_stage, headline_scores, stored_scores
+from cycada.core.versions import environment
+from cycada.evaluation.scores import headline_scores, stored_scores
+from cycada.evaluation.scoring import Evaluation, evaluate_stage
 from cycada.planning.build import Datasets, load_datasets
 from cycada.planning.plan import StagePlan
 from cycada.runs.reuse import find_run, load_stage, trained_networks
 from cycada.storage.identity import stage_id
-from cycada.storage.store import WEIGHTS, RunFolder, environment
+from cycada.storage.store import WEIGHTS, RunFolder
 from cycada.train.device import Device
 
 MOVED = 0.005

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cycada.config.schema import Config, Stage, digest, parse
 from cycada.core.files import write_json
+from cycada.core.versions import environment
 from cycada.core.yaml_files import merge
 from cycada.data import ImageDataset, ResizedDataset, SegmentationDataset, Split
 from cycada.data.image_set import Image, ImageSet, Mask
@@ -23,7 +24,6 @@ from cycada.planning.build import Datasets, build_training
 from cycada.planning.plan import plan
 from cycada.planning.rehearsal import classes_of, from_scratch
 from cycada.planning.tasks import task_of
-from cycada.storage.store import environment
 from cycada.tracking.tracker import Tracker
 from cycada.train.allocator import keep_freed_memory
 from cycada.train.device import Device, Precision

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import platform
 import re
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -328,8 +324,8 @@ class RunFolder:
                 f"{self._no_weights} To have them, run its experiment again: that trains the stage anew in "
                 "the folder of all results."
             )
-        stats = self._file_stats()
-        if _checked.get(self.path) == stats:
+        states = self._file_states()
+        if _checked.get(self.path) == states:
             return self
         faults = self.changed()
         if not weights and faults.get(WEIGHTS) == "gone":
@@ -354,16 +350,13 @@ class RunFolder:
                     f"not used. Call the folder {made} again, or delete it."
                 )
         if weights:
-            _checked[self.path] = stats
+            _checked[self.path] = states
         return self
 
-    def _file_stats(self) -> tuple[Any, ...]:
-        """Return sizes, times and inodes of the files, which change whenever one of them is written."""
+    def _file_states(self) -> dict[str, list[int]]:
+        """Return file name -> what changes whenever the file is written."""
         stamp = RECORD if self.is_record else "done"
-        stats = ((name, (self.path / name).stat()) for name in (stamp, *self.parts()))
-        return tuple(
-            (name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for name, stat in stats
-        )
+        return {name: files.file_state(self.path / name) for name in (stamp, *self.parts())}
 
     def tidy(self) -> None:
         """Remove what a dead process left in a finished stage. The caller holds the stage's lock."""
@@ -375,8 +368,8 @@ class RunFolder:
             pass  # a read-only folder holds all that is needed
 
 
-_checked: dict[Path, tuple[Any, ...]] = {}
-"""Folder -> `_file_stats` when it was found unchanged; a stage with many children is read once."""
+_checked: dict[Path, dict[str, list[int]]] = {}
+"""Folder -> `_file_states` when it was found unchanged; a stage with many children is read once."""
 
 
 def _parse_last_row(line: str) -> list[dict[str, float]]:
@@ -393,38 +386,3 @@ def _as_os_error(error: Exception) -> Exception:
     if match := re.search(r"code: (\d+).*?message: \"([^\"]*)\"", str(error)):
         return OSError(int(match[1]), match[2])
     return error
-
-
-def environment() -> dict[str, str]:
-    """Return the versions of Python, packages and this code, for manifests and tags."""
-    return dict(_environment())
-
-
-@cache
-def _environment() -> Mapping[str, str]:
-    """Return them as they were when the process first asked, since it runs the code of that moment."""
-    versions = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in ("cycada", "torch", "torchvision", "timm", "numpy"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions | {"git": git_revision()}
-
-
-def git_revision() -> str:
-    """Return the commit of this code, followed by `+` where files differ from it; `unknown` outside git."""
-    folder = Path(__file__).parent
-    try:
-        head = _git("rev-parse", "HEAD", folder=folder)
-        changes = _git("status", "--porcelain", "--untracked-files=no", ".", folder=folder)
-        return head + ("+" if changes else "")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-
-
-def _git(*words: str, folder: Path) -> str:
-    result = subprocess.run(
-        ["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10
-    )
-    return result.stdout.strip()

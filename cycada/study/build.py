@@ -15,13 +15,13 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from cycada.core.errors import CycadaError
+from cycada.core.errors import CycadaError, foreign_file
 from cycada.core.files import prepare_folder, write_text
 from cycada.data.doubts import group_doubts
 from cycada.data.picture import picture_doubts
 from cycada.study.pairs import Pair, Pairing, draw_pairs
 from cycada.study.pictures import Format, encoded, fitted, of_one_length
-from cycada.study.records import Key, Pairs, Picture, Settings, content, parsed, refuse_other
+from cycada.study.records import Key, Pairs, Picture, Settings, parsed, read_bytes
 
 TITLE = "Which picture is real?"
 TEMPLATES = ("page.html.j2", "page.css", "page.js")
@@ -110,7 +110,8 @@ def build_study(  # noqa: PLR0913 (each is an option of its caller)
     out, scored = Path(out), trials if pool is None else pool
     shape = (size, size) if isinstance(size, int) else size
     _check(real, methods, trials, practice, scored, seconds, shape)
-    refuse_other(out, SIGN)
+    if out.exists() and SIGN not in read_bytes(out):
+        raise foreign_file(out, "cycada study")
     drawn = draw_pairs(
         Path(real), {m: Path(folder) for m, folder in methods.items()}, pairing, practice, scored, seed
     )
@@ -280,7 +281,7 @@ def _veiled(value: Any, study: str) -> str:
 
 def _check_no_other_key(path: Path, key: Key) -> None:
     """Raise CycadaError where the key of another study exists, because its answers would be lost with it."""
-    if path.exists() and parsed(Key, content(path), str(path)).study != key.study:
+    if path.exists() and parsed(Key, read_bytes(path), str(path)).study != key.study:
         raise CycadaError(
             f"{path}: found the key of another study, whose answers need it. Choose another name, or remove "
             "its page and key if nobody has answered."

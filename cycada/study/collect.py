@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cycada.core.errors import CycadaError
-from cycada.study.records import KEY, Answers, Key, Trial, content, parsed
+from cycada.study.records import KEY, Answers, Key, Trial, parsed, read_bytes
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def collect(
     }
     known = {
         key.study: key
-        for key in (parsed(Key, content(k), str(k)) for k in [*(keys or nearby.values()), *given])
+        for key in (parsed(Key, read_bytes(k), str(k)) for k in [*(keys or nearby.values()), *given])
     }
     if not known:
         raise CycadaError(
@@ -86,7 +86,7 @@ def collect(
     left_out: list[LeftOut] = []
     for path in (f for f in files if f not in given):
         try:
-            answers = parsed(Answers, content(path), "damaged, or not a file of answers")
+            answers = parsed(Answers, read_bytes(path), "damaged, or not a file of answers")
             sessions.append(Session(path, answers, _key_for(answers, known)))
         except CycadaError as error:
             left_out.append(LeftOut(path, str(error).removeprefix(f"{path}: ")))

@@ -168,7 +168,7 @@ def parsed(kind: type[R], text: str | bytes, where: str) -> R:
         raise CycadaError(f"{where}: {first if len(first) <= 300 else first[:300] + '…'}") from None
 
 
-def content(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Return the bytes of a file.
 
     Raises:
@@ -178,17 +178,3 @@ def content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CycadaError(f"{path}: cannot be read ({error.strerror}).") from None
-
-
-def refuse_other(path: Path, sign: bytes) -> None:
-    """Raise CycadaError where a file to be written is there already, and is not of `cycada study`.
-
-    Args:
-        path: The file, which may be absent.
-        sign: What `cycada study` writes into each such file.
-    """
-    if path.exists() and sign not in content(path):
-        raise CycadaError(
-            f"{path}: there is a file of this name that cycada study did not write. Choose another name, or "
-            "remove it."
-        )

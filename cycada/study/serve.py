@@ -16,7 +16,7 @@ from typing import Any
 from cycada.core.errors import CycadaError
 from cycada.core.files import prepare_folder, write_text
 from cycada.core.interrupt import Interrupted, stop_on_signal
-from cycada.study.records import Answers, content, parsed
+from cycada.study.records import Answers, parsed, read_bytes
 
 LOOPBACK = "127.0.0.1"
 LARGEST = 1_000_000
@@ -43,7 +43,7 @@ def serve_study(
         Interrupted: Ctrl-C ended the server.
     """
     page, out = Path(page), Path(out)
-    html = content(page)
+    html = read_bytes(page)
     study = study_of(html, page)
     prepare_folder(out)
     with stop_on_signal(True) as stopped, _Server(html, study, out, port, say) as server:

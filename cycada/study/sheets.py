@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from cycada.core.errors import foreign_file
 from cycada.core.files import prepare_folder, write_text
 from cycada.render.escape import csv_lines, markdown_cell
 from cycada.render.figure import INK, TARGET, Panel, new, panel, short, styled
 from cycada.render.table import NONE, Table
 from cycada.render.text import markdown
 from cycada.study.rates import Scored
-from cycada.study.records import refuse_other
+from cycada.study.records import read_bytes
 
 LEAD = (
     "The fooling rate is the share of scored trials in which the generated picture was taken for the real "
@@ -226,7 +227,9 @@ def write(scored: Scored, folder: Path) -> None:
         "people.csv": csv_lines([PEOPLE, *people]),
     }
     for name, sign in SIGNS.items():
-        refuse_other(folder / name, sign.encode())
+        file = folder / name
+        if file.exists() and sign.encode() not in read_bytes(file):
+            raise foreign_file(file, "cycada study")
     prepare_folder(folder)
     for name, content in files.items():
         write_text(folder / name, content)

@@ -9,10 +9,10 @@ import torch
 from PIL import Image as Pil
 from torch import Tensor
 
-from cycada.core.errors import CycadaError
+from cycada.core.errors import CycadaError, foreign_file
 from cycada.core.files import prepare_folder, write_atomically
 from cycada.data.picture import read_picture
-from cycada.data.software import refuse_other, software
+from cycada.data.software import is_written_by, software
 
 COMMAND = "cycada style"
 LEAST = 16
@@ -64,7 +64,8 @@ def check_out(path: Path, command: str = COMMAND) -> None:
         )
     if path.is_dir():
         raise CycadaError(f"{path}: this is a folder; give the name of a picture.")
-    refuse_other(path, command)
+    if path.exists() and not is_written_by(path, command):
+        raise foreign_file(path, command)
     try:
         prepare_folder(path.parent)
     except OSError as error:

@@ -21,16 +21,12 @@ from cycada.runs.records import Records, has_records, name_in
 from cycada.runs.run import Products, run
 from cycada.storage.schemas import read_shaped
 from cycada.storage.store import RECORDS, RunFolder
+from cycada.sweeps.estimate import seconds_left
 from cycada.sweeps.launchers import Launcher
 from cycada.sweeps.plan import Cell, Job, SweepPlan, plan_experiment, plan_sweep
-from cycada.sweeps.sweep import (
-    find_finished,
-    run_sweep,
-    seconds_left,
-    train_stages,
-    unrecorded_jobs,
-    warn_if_not_recorded,
-)
+from cycada.sweeps.state import find_finished, unrecorded_jobs
+from cycada.sweeps.summary import warn_if_not_recorded
+from cycada.sweeps.sweep import run_sweep, train_stages
 
 
 class Source(Strict):

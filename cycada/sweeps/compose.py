@@ -19,7 +19,8 @@ from cycada.losses import Term
 from cycada.methods import methods
 from cycada.planning.plan import StagePlan, plan
 from cycada.planning.updates import add_updates, count_updates
-from cycada.sweeps.plan import Sweep, Terms, Variant, slug
+from cycada.sweeps.schema import Sweep, Terms, Variant
+from cycada.sweeps.variants import slug
 
 SHARED_SETTINGS = ("batch", "precision", "augment", "crop", "size")
 """Settings that every method takes over from the source-only stage: the same images for all."""

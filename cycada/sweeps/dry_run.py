@@ -9,8 +9,8 @@ from rich.table import Table
 from cycada.core.console import make_plain_console
 from cycada.runs.rescoring import find_same_weights
 from cycada.storage.identity import weights_id
+from cycada.sweeps.estimate import seconds_left
 from cycada.sweeps.plan import SweepPlan
-from cycada.sweeps.sweep import seconds_left
 
 
 def print_plan(planned: SweepPlan, slots: int, as_json: bool) -> None:

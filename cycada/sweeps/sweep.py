@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from cycada.config.schema import Config, Tracking, digest
+from cycada.config.schema import Config, Tracking
 from cycada.core.errors import CycadaError, os_message
-from cycada.core.files import prepare_folder, warn_if_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
-from cycada.runs.records import Records, has_records
-from cycada.runs.reuse import check_run_folder
 from cycada.runs.run import Products, run, run_stages
-from cycada.storage.store import RECORDS, RunFolder
+from cycada.sweeps.idle import find_idle
 from cycada.sweeps.launchers import Handle, InProcess, Launcher, WorkerDied
-from cycada.sweeps.plan import Cell, Job, Sweep, SweepPlan, load_sweep
+from cycada.sweeps.plan import Job, SweepPlan
 from cycada.sweeps.progress import SweepProgress
+from cycada.sweeps.state import State, SweepState, find_finished
+from cycada.sweeps.summary import write_summary
 from cycada.tracking.open_tracker import SeveralTrackers, check_trackers, open_tracker
 from cycada.train.allocator import return_freed_memory
 
@@ -32,27 +29,6 @@ POLL = 0.3
 """Seconds between two checks of what runs."""
 TRIES = 2
 """How often a stage is started again whose process died, the first time included."""
-
-State = Literal["waiting", "running", "done", "failed", "skipped", "left out"]
-
-
-@dataclass
-class SweepState:
-    """State of every stage of a sweep.
-
-    Attributes:
-        states: Id -> state.
-        errors: Id -> why the stage failed.
-        reused: Ids of stages that were finished before.
-    """
-
-    states: dict[str, State]
-    errors: dict[str, str] = field(default_factory=dict)
-    reused: set[str] = field(default_factory=set)
-
-    def of(self, *states: State) -> list[str]:
-        """Return the ids of the stages in these states."""
-        return [i for i, s in self.states.items() if s in states]
 
 
 def run_sweep(
@@ -79,10 +55,10 @@ def run_sweep(
         Interrupted: After Ctrl-C, when all that ran is saved.
     """
     screen = screen or Progress(quiet=True)
-    for warning in planned.warnings():
+    for warning in find_idle(planned):
         screen.warn(f"{planned.file}: {warning}")
     progress = find_finished(planned, screen, records)
-    write = partial(_write, planned, progress, screen, records)
+    write = partial(write_summary, planned, progress, screen, records)
     train_stages(planned, launcher, progress, screen, write)
     of_cells = replace(products, report=None)  # a report takes seconds; that of the sweep shows all cells
     opened: dict[tuple[Any, ...], SeveralTrackers] = {}  # so that an address is waited for once
@@ -96,38 +72,6 @@ def run_sweep(
             if opened[where].where:  # all stages are finished: this only mirrors them
                 run(cell.config, Progress(quiet=True), cell.variant, opened[where], of_cells)
     return write()
-
-
-def find_finished(planned: SweepPlan, screen: Progress, records: Path | None = None) -> SweepState:
-    """Return the state at the beginning; a finished stage whose files changed counts as failed.
-
-    Args:
-        planned: The sweep.
-        screen: Where warnings are shown.
-        records: A folder of records; see `run_sweep`. Stages that need not be trained are done where they
-            have a record, and left out otherwise.
-    """
-    progress = SweepState(dict.fromkeys(planned.jobs, "waiting"))
-    wanted = planned.jobs.keys() if records is None else unrecorded_jobs(planned, records)
-    for identity, job in planned.jobs.items():
-        if records and identity not in wanted:
-            progress.states[identity] = "done" if has_records([identity], records) else "left out"
-        elif job.folder.done:
-            try:
-                check_run_folder(job.folder, screen.warn)
-            except CycadaError as error:
-                progress.states[identity], progress.errors[identity] = "failed", str(error)
-            else:
-                progress.states[identity] = "done"
-                progress.reused.add(identity)
-    return progress
-
-
-def unrecorded_jobs(planned: SweepPlan, records: Path) -> dict[str, Job]:
-    """Return the stages of those cells of a report that lack a record of any of their stages, by id."""
-    lacking = [c for c in planned.reported_cells if not has_records(c.ids.values(), records)]
-    wanted = {identity for cell in lacking for identity in cell.ids.values()}
-    return {identity: job for identity, job in planned.jobs.items() if identity in wanted}
 
 
 def train_stages(
@@ -263,164 +207,3 @@ def train_job(config: Config, threads: int | None, screen: Progress | None = Non
 
 def _title(job: Job) -> str:
     return f"{job.plan.name} of {job.config.name}, seed {job.config.seed}"
-
-
-def _write(
-    planned: SweepPlan, progress: SweepState, screen: Progress, records: Path | None
-) -> dict[str, Any]:
-    """Write results/sweeps/NAME.json after every stage, so that a report can be made of half a sweep.
-
-    The file keeps cells of other seeds that the same sweep trained with the same overrides (`--seeds`). The
-    records of cells that are done are written, too, where there is a folder for them.
-
-    Returns:
-        The file's content with the planned cells alone.
-    """
-    sweep, path = planned.sweep, sweep_file(planned.results, planned.sweep.name)
-    content: dict[str, Any] = {
-        "name": sweep.name,
-        "file": str(planned.file),
-        "definition": definition(sweep),
-        "compare_to": sweep.compare_to or sweep.base,
-        **({"settled_on": sweep.settled_on} if sweep.settled_on else {}),
-        **({"overrides": planned.overrides} if planned.overrides else {}),
-        "cells": [_cell(cell, progress) for cell in planned.cells],
-    }
-    cells = [*content["cells"], *_other_seeds(content, path)]
-    seeds = list(dict.fromkeys(cell["seed"] for cell in cells))
-    whole = {
-        **content,
-        **({"seeds": sorted(seeds)} if set(seeds) != set(sweep.seeds) else {}),
-        "cells": cells,
-    }
-    with warn_if_read_only("the summary", screen.warn):
-        prepare_folder(path.parent)
-        write_json(path, whole)
-    if records:
-        with warn_if_not_recorded(screen.warn):
-            Records(records).add_sweep(whole, planned.results, replace=False)
-    return content
-
-
-def _other_seeds(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
-    """Return the cells of other seeds in the file that an equal sweep left there."""
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        if any(before.get(key) != content.get(key) for key in ("definition", "overrides")):
-            return []
-        planned = {cell["seed"] for cell in content["cells"]}
-        return [cell for cell in before["cells"] if cell["seed"] not in planned]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return []  # there is no file, or it is not what was written
-
-
-@contextmanager
-def warn_if_not_recorded(warn: Callable[[str], None]) -> Iterator[None]:
-    """Turn an error of writing records into a warning, as it must not end what is trained meanwhile."""
-    try:
-        yield
-    except Interrupted:
-        raise
-    except (CycadaError, OSError) as error:
-        message = os_message(error) if isinstance(error, OSError) else error
-        warn(f"No record was written: {message}")
-
-
-def definition(sweep: Sweep) -> str:
-    """Return a digest of a sweep's file, by which `describe_change` knows whether it was changed."""
-    return digest(sweep.model_dump(mode="json"))
-
-
-def describe_change(word: str, results: Path) -> str | None:
-    """Return a sentence where a sweep's file was changed after the sweep was trained; None otherwise.
-
-    Args:
-        word: A sweep's YAML file; of anything else nothing is known.
-        results: The results folder.
-    """
-    if Path(word).suffix not in (".yaml", ".yml"):
-        return None
-    try:
-        sweep = load_sweep(word)
-        content = json.loads(sweep_file(results, sweep.name).read_text(encoding="utf-8"))
-    except (CycadaError, OSError, ValueError):
-        return None
-    if content.get("definition") in (None, definition(sweep)):
-        if overrides := content.get("overrides"):
-            return f"{word}: '{sweep.name}' was trained with {' '.join(overrides)} over the file's settings."
-        return None
-    return (
-        f"{word}: it was changed since '{sweep.name}' was trained. The report shows what was trained; "
-        f"`cycada sweep {word}` trains what is missing."
-    )
-
-
-def sweep_file(results: Path, name: str) -> Path:
-    """Return the path of the file that lists a sweep's cells."""
-    return results / "sweeps" / f"{name}.json"
-
-
-def _cell(cell: Cell, progress: SweepState) -> dict[str, Any]:
-    states = [progress.states[i] for i in cell.ids.values()]
-    status = (
-        "failed"
-        if any(s in ("failed", "skipped") for s in states)
-        else "done"
-        if set(states) == {"done"}
-        else "not run"
-    )
-    errors = [f"stage {name}: {progress.errors[i]}" for name, i in cell.ids.items() if i in progress.errors]
-    stages = [
-        {"name": p.name, "label": p.method.label, "method": p.stage.method, "id": cell.ids[p.name]}
-        for p in cell.plans
-    ]
-    return {
-        "variant": cell.variant,
-        "seed": cell.seed,
-        "status": status,
-        "error": "; ".join(errors) or None,
-        "stages": stages,
-    }
-
-
-def seconds_left(jobs: Iterable[Job], results: Path) -> dict[str, float | None]:
-    """Estimate how long each stage takes by itself, in seconds.
-
-    An estimate is the mean of finished stages of the same recipe, also of those of which there is only a
-    record; else, by images trained on, that of finished stages of the same method; None where there is none.
-
-    Args:
-        jobs: The stages.
-        results: The results folder with finished stages.
-
-    Returns:
-        Id -> seconds.
-    """
-    by_recipe: dict[str, list[float]] = {}
-    by_method: dict[str, list[float]] = {}
-    folders = {
-        path.parent.name: RunFolder(path.parent)
-        for place in (results / RECORDS, results)
-        for path in (place / "runs").glob("*/manifest.json")
-    }
-    for folder in folders.values():
-        if not folder.done and not folder.is_record:
-            continue
-        try:
-            manifest = folder.read_json("manifest.json")
-        except CycadaError:
-            continue  # reported where that stage is needed
-        if "seconds" in manifest:
-            seconds, images = manifest["seconds"], manifest["steps"] * manifest["batch"]
-            by_recipe.setdefault(manifest.get("recipe", ""), []).append(seconds)
-            by_method.setdefault(manifest["method"], []).append(seconds / images)
-    estimates: dict[str, float | None] = {}
-    for job in jobs:
-        stage = job.plan.stage
-        if same := by_recipe.get(job.plan.recipe()):
-            estimates[job.id] = sum(same) / len(same)
-        elif alike := by_method.get(stage.method):
-            estimates[job.id] = sum(alike) / len(alike) * stage.steps * stage.batch
-        else:
-            estimates[job.id] = None
-    return estimates

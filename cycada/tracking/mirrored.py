@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from cycada.config.schema import digest
-from cycada.core.files import prepare_folder, write_text
+from cycada.core.files import file_state, prepare_folder, write_text
 from cycada.core.sources import toolkit_digest
 from cycada.tracking.mlflow_database import open_read_only, page_command
 
@@ -68,8 +68,7 @@ class MirrorMemory:
         for folder in self.folders:
             for file in sorted(folder.rglob("*")):
                 if file.is_file():
-                    found = file.stat()
-                    yield [str(file), found.st_size, found.st_mtime_ns]
+                    yield [str(file), *file_state(file)]
 
     def _held(self) -> str:
         """Return the command that shows the experiment, if all of its runs are held."""

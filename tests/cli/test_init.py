@@ -7,7 +7,7 @@ from cycada.config.recipes import recipes
 from cycada.config.schema import load_config
 from cycada.core.errors import CycadaError
 from cycada.core.yaml_files import read
-from cycada.sweeps.plan import load_sweep
+from cycada.sweeps.schema import load_sweep
 
 
 @pytest.mark.parametrize(

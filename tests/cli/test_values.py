@@ -13,7 +13,8 @@ from cycada.data import domains
 from cycada.networks import NETWORKS
 from cycada.report.gather import gather
 from cycada.runs.reuse import find_run
-from cycada.sweeps.plan import Sweep, slug
+from cycada.sweeps.schema import Sweep
+from cycada.sweeps.variants import slug
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from cycada.methods import Options
 from cycada.methods.step_tensors import option
 from cycada.planning.idle import find_idle_settings
 from cycada.planning.plan import plan
-from cycada.sweeps.plan import load_sweep
+from cycada.sweeps.schema import load_sweep
 
 LONG = "x" * 100_000
 CONFIGS = ROOT / "configs"

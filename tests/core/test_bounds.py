@@ -22,7 +22,7 @@ from cycada.metrics.monitors import monitors
 from cycada.metrics.scores import scores
 from cycada.metrics.selection import criteria
 from cycada.networks import NETWORKS
-from cycada.sweeps.plan import Sweep
+from cycada.sweeps.schema import Sweep
 
 NONSENSE = [math.nan, math.inf, -math.inf, -1, 10**19]
 REGISTRIES: dict[str, Registry[Any]] = {

@@ -1,4 +1,6 @@
-"""Augmentation of colours: what it changes, what it leaves, and what a partner gets."""
+"""Augmentation: affine maps, mirroring, colours and masks; what it leaves, and what a partner gets."""
+
+import math
 
 import pytest
 import torch
@@ -8,8 +10,8 @@ from helpers.streets import STREETS
 
 from cycada.core.errors import CycadaError
 from cycada.data import photometric, segmentation_domains
+from cycada.data.augment import Augment, apply_affine, draw_affine, mask_patches
 from cycada.data.image_set import StreamSettings
-from cycada.data.loaders import Augment
 from cycada.planning.plan import plan
 
 COLOURS = {"jitter": 0.25, "blur": 1.15}
@@ -88,3 +90,128 @@ def test_ids_of_stages_without_new_keys_stay():
     stages = {"it": {"method": "source_only", "augment": {"flip": True}}}
     (planned,) = plan(tiny_config(stages, **STREETS))
     assert set(planned.identity()["augment"]) == {"rotate", "scale", "shear", "shift", "flip", "domains"}
+
+
+# Affine maps and mirroring.
+
+
+def naive_sample(image, matrix, shift):
+    """Every output pixel from where the map (about the centre, in pixels) points to; outside the border
+    repeats."""
+    side = image.shape[-1]
+    centre = (side - 1) / 2
+    out = torch.empty_like(image)
+    for row in range(side):
+        for column in range(side):
+            x, y = column - centre, row - centre
+            u = min(max(matrix[0][0] * x + matrix[0][1] * y + shift[0] + centre, 0), side - 1)
+            v = min(max(matrix[1][0] * x + matrix[1][1] * y + shift[1] + centre, 0), side - 1)
+            left, top = min(int(u), side - 2), min(int(v), side - 2)
+            a, b = u - left, v - top
+            square = image[:, top : top + 2, left : left + 2]
+            upper = (1 - a) * square[:, 0, 0] + a * square[:, 0, 1]
+            lower = (1 - a) * square[:, 1, 0] + a * square[:, 1, 1]
+            out[:, row, column] = (1 - b) * upper + b * lower
+    return out
+
+
+def float_images(n=3, channels=2, side=7):
+    return torch.rand(n, channels, side, side, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def draws(seed, n):
+    """The numbers in -1..1 that the next call will draw."""
+    torch.manual_seed(seed)
+    numbers = torch.rand(6, n) * 2 - 1
+    torch.manual_seed(seed)
+    return numbers
+
+
+def random_affine(images, *ranges):
+    return apply_affine(images, draw_affine(len(images), *ranges))
+
+
+def test_no_option_is_the_identity():
+    images = float_images()
+    assert Augment()(images) is images
+    assert torch.allclose(random_affine(images, 0, 0, 0, 0), images, atol=1e-5)
+
+
+@pytest.mark.parametrize("degrees", [15, 90, 180])
+def test_rotation_by_a_known_angle(degrees):
+    images = float_images()
+    angles = draws(4, 3)[0] * math.radians(degrees)
+    for found, image, angle in zip(
+        random_affine(images, degrees, 0, 0, 0), images, angles.tolist(), strict=True
+    ):
+        matrix = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+        assert torch.allclose(found, naive_sample(image, matrix, (0, 0)), atol=1e-4)
+
+
+def test_shift_is_a_share_of_the_side():
+    images = float_images()
+    shifts = draws(5, 3)[4:6].T * 0.3 * 7
+    for found, image, shift in zip(random_affine(images, 0, 0, 0, 0.3), images, shifts.tolist(), strict=True):
+        assert torch.allclose(found, naive_sample(image, [[1, 0], [0, 1]], shift), atol=1e-4)
+
+
+def test_scale_is_a_factor_on_the_size():
+    images = float_images()
+    factors = 1 + draws(6, 3)[2:4].T * 0.4
+    for found, image, (sx, sy) in zip(
+        random_affine(images, 0, 0.4, 0, 0), images, factors.tolist(), strict=True
+    ):
+        assert torch.allclose(found, naive_sample(image, [[1 / sx, 0], [0, 1 / sy]], (0, 0)), atol=1e-4)
+
+
+def test_shear_is_an_angle():
+    images = float_images()
+    angles = draws(7, 3)[1] * math.radians(30)
+    for found, image, angle in zip(random_affine(images, 0, 0, 30, 0), images, angles.tolist(), strict=True):
+        assert torch.allclose(found, naive_sample(image, [[1, math.tan(angle)], [0, 1]], (0, 0)), atol=1e-4)
+
+
+def test_a_flip_mirrors_about_half_of_the_images():
+    torch.manual_seed(0)
+    images = float_images(100)
+    found = Augment(flip=True)(images)
+    mirrored = [torch.equal(a, b.flip(2)) for a, b in zip(found, images, strict=True)]
+    assert all(m or torch.equal(a, b) for m, a, b in zip(mirrored, found, images, strict=True))
+    assert 30 < sum(mirrored) < 70
+
+
+def test_augmented_images_keep_shape_and_range_and_follow_the_seed():
+    images, augment = float_images(4, 3, 12), Augment(rotate=40, scale=0.3, shear=20, shift=0.2)
+    torch.manual_seed(0)
+    first = augment(images)
+    torch.manual_seed(0)
+    assert torch.equal(augment(images), first)
+    assert not torch.equal(augment(images), first)
+    assert first.shape == images.shape
+    assert first.abs().max() <= images.abs().max() + 1e-5
+
+
+# Masks.
+
+
+@pytest.mark.parametrize(("size", "patch"), [(16, 4), (28, 5), (32, 32), (16, 1)])
+def test_a_mask_hides_whole_squares_of_each_image_by_itself(size, patch):
+    torch.manual_seed(0)
+    images = 1 + torch.rand(40, 3, size, size)
+    masked = mask_patches(images, patch, 0.7)
+    hidden = masked == 0
+    assert torch.equal(masked[~hidden], images[~hidden])
+    assert torch.equal(hidden, hidden[:, :1].expand_as(hidden))
+    for top in range(0, size, patch):
+        for left in range(0, size, patch):
+            square = hidden[:, 0, top : top + patch, left : left + patch].flatten(1)
+            assert torch.equal(square.all(1), square.any(1))
+    assert len({row.tobytes() for row in hidden[:, 0].numpy()}) > 1
+    squares = 40 * math.ceil(size / patch) ** 2
+    assert hidden.float().mean().item() == pytest.approx(0.7, abs=3 / squares**0.5)
+
+
+def test_a_mask_of_nothing_and_of_all():
+    images = 1 + torch.rand(2, 1, 8, 8)
+    assert torch.equal(mask_patches(images, 4, 0.0), images)
+    assert not mask_patches(images, 4, 1.0).any()

@@ -7,8 +7,8 @@ import torch
 from torchvision.transforms.v2 import functional as tv
 
 from cycada.data import photometric
+from cycada.data.convert import GREY
 from cycada.data.photometric import LEAST_SIGMA, _saturate, _turn, colour_jitter, gaussian_blur
-from cycada.data.transforms import GREY
 
 
 def some(n=5, channels=3, height=6, width=9, reach=0.5):

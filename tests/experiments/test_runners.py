@@ -1,6 +1,8 @@
 """Runners of the papers' experiments, each with tiny settings, or to its dry run without its data."""
 
+import importlib
 import json
+import pkgutil
 import time
 
 import pytest
@@ -8,22 +10,20 @@ import yaml
 from helpers.experiments import CYCADA, TINY, write_config
 
 import cycada
+import experiments
 from cycada.core.errors import CycadaError
 from cycada.image_quality.files import command_without_places
 from cycada.speed.throughput import compare, drop_terms, each_stage, flops_per_pair, random_training
 from cycada.sweeps.compose import compose_ablation, compose_baselines, save_sweep
-from cycada.sweeps.plan import load_sweep
+from cycada.sweeps.schema import load_sweep
 from cycada.train.device import Device
 from experiments import (
     _joint_step,
     _recipes,
     ablation,
-    arithmetic,
     baselines,
     gta5_cityscapes,
     propagation,
-    results,
-    scaling,
     smoke_gta5,
     svhn_mnist,
     throughput,
@@ -31,20 +31,11 @@ from experiments import (
     waiting,
 )
 
-RUNNERS = (
-    ablation,
-    arithmetic,
-    baselines,
-    gta5_cityscapes,
-    propagation,
-    results,
-    scaling,
-    smoke_gta5,
-    svhn_mnist,
-    throughput,
-    translation,
-    waiting,
-)
+RUNNERS = [
+    importlib.import_module(f"experiments.{module.name}")
+    for module in pkgutil.iter_modules(experiments.__path__)
+    if not module.name.startswith("_")
+]
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import torch
 import yaml
 from PIL import Image
 
-from cycada.evaluation.image_grids import ANSWERS, draw_grid
-from cycada.evaluation.scoring import as_scores
+from cycada.evaluation.image_grids import MASK_COLUMNS, draw_grid
+from cycada.evaluation.scores import as_scores
 
 CRITERIA = ("certainty", "bnm", "source_accuracy", "agreement")
 STAGES = {
@@ -213,7 +213,7 @@ def draw_scenes(folder, stage, fixed, rng):
     def columns(generators, rows):
         return [torch.from_numpy(g.random((rows, 3, 24, 48)) * 2 - 1) for g in generators]
 
-    draw_grid(columns([fixed, rng, fixed, rng], 2), ANSWERS, folder / "images" / "answers_0000300.png")
+    draw_grid(columns([fixed, rng, fixed, rng], 2), MASK_COLUMNS, folder / "images" / "answers_0000300.png")
     if stage in ("pixel", "task"):
         names = ("real_s", "fake_t", "rec_s", "real_t", "fake_s", "rec_t")[: 6 if stage == "pixel" else 2]
         draw_grid(columns([rng] * len(names), 6), names, folder / "images" / "grid_0000300.png")

@@ -30,16 +30,6 @@ pytestmark = pytest.mark.trains
 
 
 @pytest.fixture(scope="module")
-def cycle(tmp_path_factory):
-    """A finished tiny CycleGAN on colour images: its run folder."""
-    results = tmp_path_factory.mktemp("cycle")
-    config = tiny_config(
-        {"it": {"method": "cyclegan", "steps": 2}}, results=str(results), data={"channels": 3}
-    )
-    return run(config).stages[0].folder
-
-
-@pytest.fixture(scope="module")
 def exported(cycle, tmp_path_factory):
     out = tmp_path_factory.mktemp("export") / "generator"
     return out, toolkit.export(cycle, out, "ts", onnx=True)

@@ -327,16 +327,6 @@ def test_a_large_photo_takes_less_than_2_gb(tmp_path):
 # Folders
 
 
-@pytest.fixture(scope="module")
-def cycle(tmp_path_factory):
-    """A finished tiny CycleGAN on colour images: its run folder."""
-    results = tmp_path_factory.mktemp("cycle")
-    config = tiny_config(
-        {"it": {"method": "cyclegan", "steps": 2}}, results=str(results), data={"channels": 3}
-    )
-    return run(config).stages[0].folder
-
-
 def save(path, array, **more):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array).save(path, **more)

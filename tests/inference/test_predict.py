@@ -17,7 +17,7 @@ from cycada.core.errors import CycadaError
 from cycada.core.interrupt import Interrupted
 from cycada.core.types import IGNORE
 from cycada.data import domains, segmentation_domains
-from cycada.evaluation.scoring import as_scores
+from cycada.evaluation.scores import as_scores
 from cycada.inference import prediction_folder
 from cycada.inference.class_folders import folder_names
 from cycada.inference.loading import mask_values_of

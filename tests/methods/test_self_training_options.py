@@ -149,7 +149,7 @@ def test_before_the_first_step_the_queue_is_filled_and_the_expected_shares_are_s
     features, probabilities = joined([outputs_of_the_teacher(stage, 5 + number) for number in range(4)])
     prepare(stage)
     queue = stage.nets.pool_features
-    assert queue.is_full
+    assert queue.filled == queue.size
     torch.testing.assert_close(queue.rows, torch.cat([features, probabilities], 1)[: 3 * batch - 1])
     torch.testing.assert_close(queue.shares, expected_shares(probabilities))
     before = queue.shares.clone()

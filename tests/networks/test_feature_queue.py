@@ -14,7 +14,7 @@ def test_a_limited_queue_stores_fewer():
     queue.limit(2)
     assert queue.rows.shape == (2, 2)
     assert len(queue(torch.ones(4, 2))) == 4
-    assert queue.is_full
+    assert queue.filled == 2
     assert len(queue(torch.ones(1, 2))) == 3
     assert queue.state_dict()["rows"].shape == (2, 2)
 

@@ -19,12 +19,13 @@ from cycada.cli.data_check import check_config, print_checked
 from cycada.config.schema import parse
 from cycada.core.errors import CycadaError
 from cycada.data import ImageDataset, domains, segmentation_domains
-from cycada.data.domain import Origin, Wanted
+from cycada.data.domain import Wanted
 from cycada.data.doubts import summarize_left_out
 from cycada.data.inspect import check_pairs
+from cycada.data.labelled_images import Origin
 from cycada.data.picture import list_pictures
 from cycada.data.segmentation import WHOLE, _hash_file
-from cycada.evaluation.scoring import percent
+from cycada.evaluation.scores import percent
 from cycada.planning.build import load_datasets
 from cycada.planning.plan import plan
 from cycada.runs.counts import check_masks, count_line, report_sets, warn_of_contradictions
@@ -537,7 +538,7 @@ def test_the_last_of_many_classes_counts(classes):
     labels = np.arange(classes)
     images = np.arange(classes * 16).reshape(classes, 4, 4) % 251
     np_images = images.astype(np.uint8)
-    from cycada.data.domain import make_image_dataset
+    from cycada.data.labelled_images import make_image_dataset
 
     report = check_pairs(make_image_dataset(np_images, labels, classes, "x"), classes, list(range(classes)))
     assert report.ignored == 0
@@ -622,7 +623,7 @@ def test_reasons_are_grouped():
 
 
 def test_pictures_without_files_contradict_by_their_places():
-    from cycada.data.domain import make_image_dataset
+    from cycada.data.labelled_images import make_image_dataset
 
     images = np.stack([np.arange(16).reshape(4, 4).astype(np.uint8)] * 2)
     found = make_image_dataset(images, np.array([0, 1]), 2, "x", Origin({"4 x 4": 2}))

@@ -171,7 +171,7 @@ def test_equal_arguments_give_equal_files_and_another_study_spares_the_key(scene
 def test_a_page_of_the_user_s_own_is_spared(scenes, tmp_path):
     page = tmp_path / "index.html"
     page.write_text("<title>mine</title>")
-    with pytest.raises(CycadaError, match="a file of this name that cycada study did not write"):
+    with pytest.raises(CycadaError, match="nothing in it says that cycada study wrote it"):
         build_study(page, *scenes, **TASK)
     assert page.read_text() == "<title>mine</title>"
 

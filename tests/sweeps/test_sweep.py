@@ -19,9 +19,14 @@ from cycada.core.errors import CycadaError
 from cycada.report.gather import gather
 from cycada.storage.store import RunFolder
 from cycada.sweeps import plan as sweep_plan
+from cycada.sweeps.estimate import seconds_left
+from cycada.sweeps.idle import find_idle
 from cycada.sweeps.launchers import InProcess, ProcessPool, Submitit
-from cycada.sweeps.plan import load_sweep, plan_sweep, slug
-from cycada.sweeps.sweep import run_sweep, seconds_left, sweep_file
+from cycada.sweeps.plan import plan_sweep
+from cycada.sweeps.schema import load_sweep
+from cycada.sweeps.summary import sweep_file
+from cycada.sweeps.sweep import run_sweep
+from cycada.sweeps.variants import slug
 
 pytestmark = pytest.mark.trains
 
@@ -69,7 +74,7 @@ def test_every_row_is_scored_once_more_and_trained_once(tmp_path):
 )
 def test_rows_that_are_the_same_runs_are_said(tmp_path, keys, same):
     path = write_sweep(tmp_path, {"source": CYCADA["source"]}, **keys)
-    found = plan_sweep(path).warnings()
+    found = find_idle(plan_sweep(path))
     assert [sentence.partition(" are the same runs")[0] for sentence in found] == (
         [f"the rows {same}"] if same else []
     )
@@ -83,7 +88,7 @@ def test_settings_without_effect_are_said_once_with_their_rows(tmp_path):
         variants={"A": {"set": {"stages.source.batch": 4}}, "B": {}},
         base="all",
     )
-    said = plan_sweep(path).warnings()
+    said = find_idle(plan_sweep(path))
     first = [sentence.partition(":")[0] for sentence in said[:2]]
     assert first == ["defaults.steps", "stages.source.optimizer.momentum"]
     assert "rows" not in said[1]

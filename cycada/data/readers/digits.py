@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,32 +10,9 @@ from typing_extensions import override
 
 from cycada.core.bounds import Index
 from cycada.core.errors import CycadaError
-from cycada.data.domain import Domain, ImageDataset, Split, domains, make_image_dataset
-
-
-def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the arrays `images` and, if it exists, `labels` of an .npz file.
-
-    Raises:
-        CycadaError: The file cannot be read or has no images.
-    """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            if "images" not in arrays:
-                raise CycadaError(
-                    f"{path}: found the arrays {sorted(arrays)}, expected 'images' (and 'labels')."
-                )
-            return arrays["images"], arrays.get("labels")
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = " ".join(str(error).split())[:300]
-        if reason.startswith("Object arrays"):
-            raise CycadaError(
-                f"{path}: found an array of Python objects, expected arrays of numbers. Pictures of "
-                "different sizes become objects: resize them first, or use the domain 'folder'."
-            ) from None
-        raise CycadaError(
-            f"{path}: not a readable .npz file, it is damaged or of another kind ({reason}). Get it again."
-        ) from error
+from cycada.data.domain import Domain, Split, domains
+from cycada.data.labelled_images import ImageDataset, make_image_dataset
+from cycada.data.readers.npz import read_npz
 
 
 class OfficialDigits(Domain):

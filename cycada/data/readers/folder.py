@@ -1,4 +1,4 @@
-"""Domains of a user's own images with one label each: arrays in .npz files, or folders of pictures."""
+"""The domain of a user's own pictures in folders, one for each class."""
 
 from __future__ import annotations
 
@@ -11,23 +11,19 @@ import numpy as np
 import torch
 from typing_extensions import override
 
-from cycada.core.bounds import PathText, Width
+from cycada.core.bounds import PathText
 from cycada.core.errors import CycadaError, nearest
 from cycada.core.files import bytes_digest
 from cycada.core.sizes import Pixels
-from cycada.data.domain import (
+from cycada.data.convert import Resize
+from cycada.data.domain import Domain, Split, Wanted, class_names, domains
+from cycada.data.image_files import ImageFiles, read_ahead
+from cycada.data.labelled_images import (
     ClassificationSet,
-    Domain,
-    ImageDataset,
     Origin,
-    Split,
-    Wanted,
     check_brightest,
-    class_names,
-    domains,
     make_image_dataset,
 )
-from cycada.data.image_files import ImageFiles, read_ahead
 from cycada.data.picture import (
     SUFFIXES,
     describe_folder,
@@ -39,59 +35,6 @@ from cycada.data.picture import (
     read_picture,
 )
 from cycada.data.preprocess import fit_picture
-from cycada.data.readers.digits import read_npz
-from cycada.data.transforms import Resize
-
-
-@domains("npz")
-class Npz(Domain):
-    """Your own images and labels as arrays in .npz files.
-
-    In a config: `{name: npz, train: a.npz, test: b.npz, classes: [cat, dog]}`.
-
-    Files: one .npz file for each split, with the arrays images, (N, H, W) or (N, H, W, C) with C = 1 or 3,
-    uint8 in 0..255 or floating point in [0, 1], and labels, (N,) integers.
-
-    Labels: 0 to K - 1. The training file of a target need not have labels.
-
-    Args:
-        train: File of the training images, relative to the data root.
-        test: File of the test images.
-        classes: Names of the classes, or their number.
-        flip_safe: Whether a mirrored image still shows its class.
-    """
-
-    channels, size = 3, 32
-
-    def __init__(
-        self, *, train: PathText, test: PathText, classes: list[str] | Width = 10, flip_safe: bool = False
-    ) -> None:
-        self.flip_safe = flip_safe
-        self.paths = {"train": train, "test": test}
-        self.classes = class_names(
-            range(classes) if isinstance(classes, int) else classes, "the option 'classes' of the domain npz"
-        )
-
-    @override
-    def stored_files(self, root: Path, split: Split) -> list[Path]:
-        return [root / self.paths[split]]
-
-    @override
-    def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
-        path = root / self.paths[split]
-        if not path.exists():
-            raise self.missing(root, f"{self.paths[split]} (the option '{split}' of the domain npz)")
-        images, labels = read_npz(path)
-        sizes = {f"{images.shape[2]} x {images.shape[1]}": len(images)} if images.ndim > 2 else {}
-        origin = Origin(sizes, left_out=_other_arrays(path))
-        return make_image_dataset(images, labels, len(self.classes), str(path), origin)
-
-
-def _other_arrays(path: Path) -> dict[str, str]:
-    """Return the arrays of an .npz file that are not read: a name may be misspelt."""
-    with np.load(path, allow_pickle=False) as arrays:
-        others = sorted(set(arrays.files) - {"images", "labels"})
-    return {f"{path}: {name}": f"the array '{name}', as images and labels alone are read" for name in others}
 
 
 @domains("folder")

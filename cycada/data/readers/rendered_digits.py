@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from typing_extensions import override
 
 from cycada.core.bounds import Drawn
-from cycada.data.domain import Domain, ImageDataset, Split, domains, make_image_dataset
+from cycada.data.domain import Domain, Split, domains
+from cycada.data.labelled_images import ImageDataset, make_image_dataset
 
 FONTS = (
     "DejaVuSans",

@@ -1,8 +1,7 @@
-"""Changes of size and channels on loading, and random transforms on the device during training."""
+"""Size, channels and range of images: as files have them, and as networks take them."""
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
@@ -65,47 +64,11 @@ def _convert(images: Tensor, size: tuple[int, int], channels: int, resize: Resiz
     return x.expand(-1, channels, -1, -1).round().clamp(0, 255).byte().contiguous()
 
 
-def draw_affine(count: int, rotate: float, scale: float, shear: float, shift: float) -> Tensor:
-    """Return random affine maps, (count, 2, 3), drawn from torch's global CPU generator.
-
-    Args:
-        count: Number of maps.
-        rotate: Largest rotation in degrees, either way.
-        scale: Largest change of the size, as a share: factors are in 1 +- scale.
-        shear: Largest shear in degrees, either way.
-        shift: Largest shift, as a share of the side, either way.
-    """
-    r = torch.rand(6, count) * 2 - 1
-    angle, skew = r[0] * math.radians(rotate), torch.tan(r[1] * math.radians(shear))
-    sx, sy = 1 + r[2] * scale, 1 + r[3] * scale
-    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1).reshape(count, 2, 2)
-    skewed = torch.stack([1 / sx, skew / sy, torch.zeros(count), 1 / sy], -1).reshape(count, 2, 2)
-    return torch.cat([turn @ skewed, 2 * shift * r[4:6].T.unsqueeze(-1)], -1)
+def to_float(images: Tensor) -> Tensor:
+    """Return images of uint8 in 0..255 as float32 in [-1, 1], the range of every network."""
+    return images.float().div_(127.5).sub_(1)
 
 
-def apply_affine(images: Tensor, maps: Tensor) -> Tensor:
-    """Return images after affine maps, one for each image; border pixels are repeated outside the image.
-
-    Args:
-        images: (N, C, H, W), floating point.
-        maps: (N, 2, 3), from the coordinates of the result to those of the images, both in [-1, 1].
-    """
-    grid = F.affine_grid(maps, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-
-
-def mask_patches(images: Tensor, patch: int, share: float) -> Tensor:
-    """Return images with random square patches set to 0, the middle of the range.
-
-    Masked image consistency: Hoyer et al., "MIC: Masked Image Consistency for Context-Enhanced Domain
-    Adaptation", CVPR 2023, section 3.2. Random numbers come from torch's global CPU generator.
-
-    Args:
-        images: (N, C, H, W).
-        patch: Side of a patch in pixels.
-        share: Probability that a patch is masked.
-    """
-    n, _, height, width = images.shape
-    kept = torch.rand(n, 1, -(-height // patch), -(-width // patch)) > share
-    pixels = kept.repeat_interleave(patch, 2).repeat_interleave(patch, 3)[..., :height, :width]
-    return images * pixels.to(images.device, images.dtype)
+def to_bytes(images: Tensor) -> Tensor:
+    """Return images in [-1, 1] as uint8 in 0..255, rounded; values outside the range are clamped."""
+    return ((images.float().clamp(-1, 1) + 1) * 127.5).round().byte()

@@ -1,0 +1,83 @@
+"""Settings of a sweep without effect, and rows that are the same runs though they should differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from cycada.config import schema as configs
+from cycada.config.defaults import find_shadowed_defaults
+from cycada.config.recipes import find_config
+from cycada.config.schema import Config
+from cycada.core.errors import list_some
+from cycada.core.yaml_files import merge, override, put_all
+from cycada.planning.idle import find_idle_settings
+from cycada.sweeps.plan import Cell, SweepPlan
+from cycada.sweeps.variants import label_values
+
+
+def find_idle(planned: SweepPlan) -> list[str]:
+    """Return a sentence for each setting of a sweep without effect, and for rows that are the same runs.
+
+    Args:
+        planned: The sweep.
+    """
+    rows: dict[str, list[Cell]] = {}
+    for cell in planned.cells:
+        rows.setdefault(cell.variant, []).append(cell)
+    return [*_shadowed_defaults(planned), *_idle_settings(rows), *_equal_rows(planned, rows)]
+
+
+def _shadowed_defaults(planned: SweepPlan) -> list[str]:
+    """Return a sentence for each default of the sweep or the command line that does not reach a stage."""
+    sweep = planned.sweep
+
+    def read(file: str) -> Mapping[str, Any]:
+        return configs.read_as("an experiment", find_config(file, planned.file.parent))
+
+    under = read(sweep.experiment)
+    over = override(put_all({}, sweep.set.items()), planned.assignments)
+    found = find_shadowed_defaults(under, over, partly=True)
+    for variant in sweep.variants.values():
+        below = merge(read(variant.experiment) if variant.experiment else under, over)
+        found += find_shadowed_defaults(below, put_all({}, variant.set.items()), partly=True)
+    return list(dict.fromkeys(found))
+
+
+def _idle_settings(rows: Mapping[str, Sequence[Cell]]) -> Iterator[str]:
+    """Yield a sentence for each setting of some rows that has no effect, with the rows where not all have it.
+
+    Networks are left out, as a row may lack the stage that uses one.
+    """
+    found: dict[str, list[str]] = {}
+    for label, (cell, *_) in rows.items():
+        for sentence in find_idle_settings(cell.config, cell.plans):
+            if not sentence.startswith("networks."):
+                found.setdefault(sentence, []).append(label)
+    for sentence, labels in found.items():
+        yield sentence if len(labels) == len(rows) else f"{sentence} (in the rows {list_some(labels)})"
+
+
+def _equal_rows(planned: SweepPlan, rows: Mapping[str, Sequence[Cell]]) -> Iterator[str]:
+    """Yield a sentence for rows that are the same runs, though their settings differ or stand twice.
+
+    A row that repeats the settings of the base, as a value of `vary` may, is left out.
+    """
+    same: dict[tuple[str, ...], list[str]] = {}
+    for label, cells in rows.items():
+        same.setdefault(tuple(cell.ids[cell.plans[-1].name] for cell in cells), []).append(label)
+    sweep = planned.sweep
+    varied = {label_values([(key, value)]) for key, values in sweep.vary.items() for value in values}
+    base = _settings(rows[sweep.base][0]) if sweep.base is not None else None
+    for labels in same.values():
+        told = [label for label in labels if label not in varied or _settings(rows[label][0]) != base]
+        if len(told) > 1:
+            yield (
+                f"the rows {list_some(told)} are the same runs: nothing in which they differ changes the "
+                f"training or the scores."
+            )
+
+
+def _settings(cell: Cell) -> Config:
+    """Return a row's config without what differs among all rows."""
+    return cell.config.model_copy(update={"name": "", "seed": 0})

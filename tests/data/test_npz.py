@@ -1,0 +1,59 @@
+"""A user's own arrays in .npz files."""
+
+import numpy as np
+import pytest
+from helpers.broken_files import broken, noise, refused
+
+from cycada.data import domains
+
+
+def npz(folder, **arrays):
+    np.savez(folder / "a.npz", **arrays)
+    return domains["npz"](train="a.npz", test="b.npz", classes=["cat", "dog"])
+
+
+def test_npz_with_and_without_labels(tmp_path):
+    domain = npz(tmp_path, images=noise(4, 6, 6, 3), labels=np.array([0, 1, 1, 0]))
+    found = domain.load(tmp_path, "train", False)
+    assert found.images.shape == (4, 3, 6, 6)
+    assert found.labels.tolist() == [0, 1, 1, 0]
+    assert domain.classes == ("cat", "dog")
+    assert npz(tmp_path, images=noise(4, 6, 6)).load(tmp_path, "train", False).labels is None
+
+
+def test_npz_classes_may_be_a_number():
+    assert domains["npz"](train="a", test="b", classes=3).classes == ("0", "1", "2")
+
+
+def test_npz_with_a_label_beyond_its_classes_is_refused(tmp_path):
+    with refused("a.npz", "labels from 0 to 2", "0 to 1"):
+        npz(tmp_path, images=noise(3, 4, 4), labels=np.arange(3)).load(tmp_path, "train", False)
+
+
+def test_npz_without_images_says_what_it_holds(tmp_path):
+    with refused("a.npz", "'pictures'", "expected 'images'"):
+        npz(tmp_path, pictures=noise(3, 4, 4)).load(tmp_path, "train", False)
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "cut", "damaged"])
+def test_an_unreadable_npz_is_named(tmp_path, kind):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, images=noise(5, 4, 4), labels=np.arange(5))
+    path.write_bytes(broken(kind, path.read_bytes()))
+    with refused("a.npz"):
+        domains["npz"](train="a.npz", test="a.npz").load(tmp_path, "train", False)
+
+
+def test_pictures_of_different_sizes_in_an_npz_are_called_objects(tmp_path):
+    pictures = np.empty(2, object)
+    pictures[:] = [np.zeros((2, 2)), np.zeros((3, 3))]
+    np.savez(tmp_path / "a.npz", images=pictures, labels=np.arange(2))
+    with refused("a.npz", "Python objects", "resize them"):
+        domains["npz"](train="a.npz", test="a.npz").load(tmp_path, "train", False)
+
+
+def test_an_npy_in_an_npz_s_clothes_is_named(tmp_path):
+    with (tmp_path / "a.npz").open("wb") as file:
+        np.save(file, noise(3, 4, 4))
+    with refused("a.npz"):
+        domains["npz"](train="a.npz", test="a.npz").load(tmp_path, "train", False)
