@@ -109,7 +109,7 @@ def _features(plan: StagePlan, nets: Networks, datasets: Datasets, device: Devic
     batches: dict[str, list[Tensor]] = defaultdict(list)
     for side, dataset in datasets.test_images.items():
         for number, (images, labels) in enumerate(EVALUATIONS[dataset.task].parts(dataset, FEATURES, device)):
-            tensors = {side: images}
+            tensors: dict[str, Tensor] = {side: images}
             if side == "source" and "g_st" in nets:
                 tensors["translated"] = forward(translation_of(plan.options, nets.g_st), images)
             for name, tensor in tensors.items():
