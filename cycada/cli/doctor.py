@@ -8,12 +8,10 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from cycada import __version__
-from cycada.cli.values import PATH
+from cycada.cli.options import DataRoot, Results
 from cycada.core.errors import CycadaError, os_message
 from cycada.core.versions import installed_version
 
@@ -34,10 +32,8 @@ class Finding:
 
 
 def doctor(
-    results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
-    root: Annotated[
-        Path, typer.Option("--root", envvar="CYCADA_DATA", parser=PATH, help="The data root.")
-    ] = Path("data"),
+    results: Results = Path("results"),
+    root: DataRoot = Path("data"),
 ) -> None:
     """Show what this machine offers: versions, device, threads, memory, disk, data and tracker."""
     found = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,17 +14,21 @@ from rich.table import Table
 from cycada import __version__
 from cycada.cli.completion import config_files, run_ids, settings
 from cycada.cli.config_schema import schema
+from cycada.cli.data import data_app
 from cycada.cli.doctor import doctor
 from cycada.cli.entry import run_command
 from cycada.cli.init import init
+from cycada.cli.options import ConfigFile, Json, Overrides, Quiet, Results, Verbose
 from cycada.cli.predict import predict
 from cycada.cli.profile_table import print_profiles
 from cycada.cli.quality import quality
 from cycada.cli.record import record
+from cycada.cli.report import report
 from cycada.cli.study import study_app
 from cycada.cli.style import style
+from cycada.cli.sweep import sweep
 from cycada.cli.translate import export, translate
-from cycada.cli.values import COUNT, JOBS, PATH
+from cycada.cli.values import PATH
 from cycada.cli.verify import verify
 from cycada.core.console import make_plain_console
 from cycada.core.errors import CycadaError
@@ -42,7 +45,6 @@ app = typer.Typer(
     help=__doc__,
     rich_markup_mode=None,
 )
-data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data", help="List the data sets, and check those on this machine.")
 app.add_typer(
     study_app,
@@ -65,30 +67,6 @@ def _options_of_all(
     ] = False,
 ) -> None:
     pass
-
-
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...",
-        autocompletion=settings,
-        help="Settings that replace those of the file, such as stages.pixel.steps=100.",
-    ),
-]
-ConfigFile = Annotated[
-    Path,
-    typer.Argument(
-        metavar="CONFIG",
-        parser=PATH,
-        autocompletion=config_files,
-        help="The YAML file of an experiment, or a shipped recipe by its name, such as demo.",
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings only.")]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Print every value that is reported, not the losses alone.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
 
 
 @app.command()
@@ -233,81 +211,7 @@ def _check_one(config: Path, overrides: list[str]) -> None:
     make_plain_console().print(table)
 
 
-@app.command()
-def sweep(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="SWEEP",
-            parser=PATH,
-            autocompletion=config_files,
-            help="The YAML file of a sweep, or a shipped one by its name, such as sweeps/demo_methods.",
-        ),
-    ],
-    overrides: Overrides = None,
-    seeds: Annotated[
-        str | None, typer.Option(help="Seeds that replace those of the file, such as 0,1,2.")
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            parser=JOBS,
-            help="How many stages to train at once. On this machine they share the threads equally.",
-        ),
-    ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            help="Train on a cluster: slurm, or local for the same code on this machine. "
-            "Needs cycada[cluster]."
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be trained and how long it would take.")
-    ] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train variants of an experiment over several seeds. A stage that they share is trained only once."""
-    screen = _screen(quiet, verbose=False)
-    screen.info(f"cycada {__version__}: {file}")  # before PyTorch is imported, which takes seconds
-
-    from cycada.cli.tracked_run import sweep as run_sweep
-    from cycada.sweeps.dry_run import print_plan
-    from cycada.sweeps.idle import find_idle
-    from cycada.sweeps.plan import plan_sweep
-
-    if dry_run:
-        planned = plan_sweep(file, overrides or (), _numbers(seeds))
-        for warning in find_idle(planned):
-            screen.warn(f"{file}: {warning}")
-        print_plan(planned, jobs or (16 if cluster else 1), as_json)
-        return
-    content = run_sweep(file, overrides or (), _numbers(seeds), jobs, cluster, screen)
-    failed = [c for c in content["cells"] if c["status"] != "done"]
-    if as_json:
-        print(json.dumps(content))
-    else:
-        done = len(content["cells"]) - len(failed)
-        print(f"{done} of {len(content['cells'])} cells are done. Next: cycada report {file}")
-    if failed:
-        lines = [
-            f"  {c['variant']}, seed {c['seed']}: {c['error'] or 'needs a stage that failed'}" for c in failed
-        ]
-        raise CycadaError(
-            "\n".join(
-                [f"{len(failed)} of {len(content['cells'])} cells failed; all others are done.", *lines]
-            )
-        )
-
-
-def _numbers(text: str | None) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")] if text else []
-    except ValueError:
-        raise CycadaError(
-            f"--seeds: found '{text}', expected whole numbers with commas between, such as 0,1,2."
-        ) from None
+app.command()(sweep)
 
 
 class Listed(StrEnum):
@@ -370,7 +274,7 @@ def evaluate(
             "'{name: camvid, drive: dusk}', or a folder of your own test images with labels.",
         ),
     ] = None,
-    results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
+    results: Results = Path("results"),
     data_root: Annotated[
         Path | None, typer.Option(parser=PATH, help="The data root, instead of the run's own.")
     ] = None,
@@ -397,113 +301,7 @@ app.command()(translate)
 app.command()(export)
 app.command()(verify)
 app.command()(record)
-
-
-@app.command()
-def report(
-    what: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="WHAT...",
-            help="Sweeps or experiments (by name or YAML file), or runs (by id or folder).",
-        ),
-    ],
-    results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
-    out: Annotated[
-        Path | None,
-        typer.Option(parser=PATH, help="The folder to write to, instead of results/reports/NAME."),
-    ] = None,
-    against: Annotated[
-        str | None, typer.Option(metavar="ROW", help="The row that all others are tested against.")
-    ] = None,
-    title: Annotated[str | None, typer.Option(help="The title of the page.")] = None,
-    pdf: Annotated[
-        bool, typer.Option("--pdf", help="Also write each figure as PDF, for a paper. This takes longer.")
-    ] = False,
-) -> None:
-    """Write tables, tests and one HTML page from finished runs. The page is self-contained."""
-    from cycada.report.report import report as make_report
-    from cycada.sweeps.summary import describe_change
-
-    written = make_report(what, results, out, against, title, pdf)
-    table = Table(title=f"{written.results.heads[1]}, %, last step")
-    for i, head in enumerate(written.results.heads[:5]):
-        table.add_column(head, justify="left" if i == 0 else "right")
-    for row in written.results.rows:
-        table.add_row(*row[:5])
-    make_plain_console().print(table)
-    changes = [change for word in what if (change := describe_change(word, results))]
-    for note in [*changes, *written.failures, *written.missing]:
-        print(f"note: {note}", file=sys.stderr)
-    print(f"Report: {written.folder / 'report.html'}")
-
-
-DataRoot = Annotated[Path, typer.Option("--root", envvar="CYCADA_DATA", parser=PATH, help="The data root.")]
-
-
-@data_app.command("list")
-def data_list(root: DataRoot = Path("data")) -> None:
-    """List all domains, the files that each expects under the data root, and which of these exist."""
-    from cycada.data.inspect import list_domains
-
-    table = Table(title=f"Data under {root.resolve()}")
-    for column in ("domain", "labels", "files expected", "found"):
-        table.add_column(column, overflow="fold")
-    for row in list_domains(root):
-        table.add_row(*row)
-    make_plain_console().print(table)
-
-
-@data_app.command("check")
-def data_check(
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="CONFIG|DOMAIN",
-            help="The YAML file of an experiment, or the name of a domain with masks, such as camvid.",
-        ),
-    ],
-    settings: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[KEY=VALUE]...",
-            help="Settings that replace those of the file, or options of the domain, such as drive=dusk.",
-        ),
-    ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(
-            "--root", parser=PATH, help="The data root, instead of the config's and of CYCADA_DATA."
-        ),
-    ] = None,
-    split: Annotated[
-        str, typer.Option(help="The split of a domain: train, test, or another one that it has.")
-    ] = "train",
-    samples: Annotated[
-        int, typer.Option(parser=COUNT, help="How many pairs to read, evenly spread over each split.")
-    ] = 200,
-    sheet: Annotated[
-        Path | None,
-        typer.Option(
-            parser=PATH,
-            help="Where to write a picture of a few pairs. For a config it goes into its results by default.",
-        ),
-    ] = None,
-) -> None:
-    """Check a sample of the data, and print how common each class is."""
-    from cycada.cli.data_check import check_named, print_checked
-    from cycada.data.inspect import SHEET
-    from cycada.style.pictures import check_out
-
-    if sheet:
-        check_out(sheet, SHEET)
-    checked, default_sheet = check_named(what, settings or (), root, split, samples)
-    print_checked(checked)
-    path = sheet or default_sheet
-    if path and checked.draw(path):
-        print(f"Contact sheet: {path}")
-    if faults := checked.faults:
-        raise CycadaError("\n".join([f"{len(faults)} bad pairs or parts.", *(f"  {f}" for f in faults[:10])]))
+app.command()(report)
 
 
 def main() -> None:

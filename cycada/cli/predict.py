@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cycada.cli.completion import run_ids
+from cycada.cli.options import Json, Results
 from cycada.cli.values import COUNT, PATH
 from cycada.core.errors import CycadaError
 
@@ -59,10 +60,8 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
-    ] = False,
+    results: Results = Path("results"),
+    as_json: Json = False,
 ) -> None:
     """Predict the class of images, or of their pixels. The same command continues after a stop."""
     from cycada.core.progress import Progress

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from cycada.cli.completion import run_ids
-from cycada.cli.values import PATH
+from cycada.cli.options import DataRootOfRuns, Json, Results
 from cycada.core.console import make_plain_console
 
 
@@ -42,13 +42,9 @@ def quality(
             "with a classifier.",
         ),
     ] = None,
-    results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
-    data_root: Annotated[
-        Path | None, typer.Option(parser=PATH, help="The data root, instead of the runs' own.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
-    ] = False,
+    results: Results = Path("results"),
+    data_root: DataRootOfRuns = None,
+    as_json: Json = False,
 ) -> None:
     """Measure the quality of translated images. FCN score, FID, KID and more are stored in quality.json."""
     from cycada.core.progress import Progress

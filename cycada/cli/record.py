@@ -9,19 +9,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from cycada.cli.options import Reported, Results
 from cycada.cli.values import PATH
 from cycada.core.console import make_plain_console
 
 
 def record(
-    what: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="WHAT...",
-            help="Sweeps or experiments (by name or YAML file), or runs (by id or folder).",
-        ),
-    ],
-    results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
+    what: Reported,
+    results: Results = Path("results"),
     to: Annotated[
         Path | None,
         typer.Option("--to", parser=PATH, help="The folder of records, instead of results/records."),

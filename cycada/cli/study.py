@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from cycada.cli.options import Json
 from cycada.cli.values import COUNT, INDEX, NON_NEGATIVE, PATH, SEED, SHARE
 from cycada.core.bounds import Home
 from cycada.core.console import make_plain_console
@@ -190,9 +191,7 @@ def score(
         bool, typer.Option("--repeats", help="Also count the later sessions of a participant.")
     ] = False,
     seed: Annotated[int, typer.Option(parser=SEED, help="The seed of the bootstrap over people.")] = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Compute how often each method fooled people. It lists what is left out, with reasons."""
     from cycada.study.score import score_study

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from cycada.cli.completion import run_ids
+from cycada.cli.options import Results
 from cycada.cli.values import COUNT, NON_NEGATIVE, PATH, SEED
 
 Losses = Mapping[str, float]
@@ -107,7 +108,7 @@ def style(
     ] = Start.content,
     seed: Annotated[int, typer.Option(parser=SEED, help="The seed of the noise.")] = 0,
     device: Annotated[str, typer.Option(help="The device: auto, cpu or cuda.")] = "auto",
-    results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
+    results: Results = Path("results"),
 ) -> None:
     """Give one picture the style of another. Its pixels are optimised (Gatys et al. 2016), no network is."""
     from cycada.core.interrupt import Interrupted, stop_on_signal

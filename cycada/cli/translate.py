@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cycada.cli.completion import run_ids
+from cycada.cli.options import Results
 from cycada.cli.values import PATH, TILE
 from cycada.core.errors import CycadaError, shown
 
 if TYPE_CHECKING:
     from cycada.inference.translator import Size
-
-Results = Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")]
 
 
 class Direction(StrEnum):

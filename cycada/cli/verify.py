@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from cycada.cli.completion import run_ids
-from cycada.cli.values import PATH
+from cycada.cli.options import DataRootOfRuns, Json, Results
 from cycada.core.console import make_plain_console
 from cycada.core.errors import CycadaError
 
@@ -30,13 +30,9 @@ def verify(
     score: Annotated[
         bool, typer.Option(help="Score the weights again, too; --no-score only reads the files.")
     ] = True,
-    results: Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")] = Path("results"),
-    data_root: Annotated[
-        Path | None, typer.Option(parser=PATH, help="The data root, instead of the runs' own.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
-    ] = False,
+    results: Results = Path("results"),
+    data_root: DataRootOfRuns = None,
+    as_json: Json = False,
 ) -> None:
     """Score stored runs again and compare with what is stored. The exit code is 2 if anything differs."""
     from cycada.runs.verify import complaint, every_run

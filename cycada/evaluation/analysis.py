@@ -1,4 +1,4 @@
-"""Analysis of a finished stage for reports: predictions, features and semantic drift.
+"""Analysis of a finished stage for reports: predictions, features, and the numbers of `drift`.
 
 The results are stored with the run, so that a report needs neither data nor networks.
 """
@@ -6,33 +6,26 @@ The results are stored with the run, so that a report needs neither data nor net
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from itertools import repeat
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cycada.core.types import IGNORE, ignore_index
-from cycada.data import ImageSet, resize_mask
+from cycada.core.types import IGNORE
+from cycada.data import resize_mask
+from cycada.evaluation.drift import drift
 from cycada.evaluation.mistakes import Mistakes
-from cycada.evaluation.predict import eval_mode
+from cycada.evaluation.predict import eval_mode, forward_at
 from cycada.evaluation.scoring import Evaluation, build_classifiers, with_target_statistics
 from cycada.evaluation.tasks import ANALYSED_IMAGES, EVALUATIONS
 from cycada.methods import Networks
 from cycada.methods.cycada import translation_of
-from cycada.metrics import confusion_matrix
 from cycada.planning.build import Datasets
 from cycada.planning.plan import StagePlan
 from cycada.train.device import Device
 
 FEATURES = 500
 """The number of test images of each domain whose features are kept; in segmentation, of pixels."""
-DRIFT = 1000
-"""The number of test images of each domain on which semantic drift is measured."""
-NOISE = 0.05
-"""Standard deviation of the steganography check's noise, in [-1, 1]: about 6 of 255 grey levels."""
 
 
 def analyse(
@@ -59,7 +52,7 @@ def analyse(
         - classes: their names; palette (K, 3): for segmentation, their colours.
     """
     arrays: dict[str, np.ndarray] = {"classes": np.array(datasets.classes)}
-    for side, dataset in _tested(datasets).items():
+    for side, dataset in datasets.test_images.items():
         if side not in evaluation.predictions:
             continue
         arrays |= EVALUATIONS[dataset.task].arrays(side, evaluation.predictions[side], dataset)
@@ -103,41 +96,6 @@ def find_mistakes(
         )
 
 
-def _tested(datasets: Datasets) -> dict[str, ImageSet]:
-    """Return both domains' test images; of a source without any, its training images."""
-    return {
-        "source": datasets.source.get("test", datasets.source["train"]),
-        "target": datasets.target["test"],
-    }
-
-
-def parts(dataset: ImageSet, images: int, device: Device) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Return an iterator over batches of images with their labels, on the device.
-
-    Args:
-        dataset: The images of a domain.
-        images: How many of the first images to read, `BATCH` at a time. For segmentation it has no effect:
-            `ANALYSED_IMAGES` are read, one at a time.
-        device: Where to put the tensors.
-
-    Returns:
-        Of each batch, images (N, C, H, W) float in [-1, 1], and labels (N,) or masks (1, H, W) at the image's
-        size; None without labels.
-    """
-    return EVALUATIONS[dataset.task].parts(dataset, images, device)
-
-
-def _forward(plan: StagePlan, device: Device) -> Callable[[Any, Tensor], Tensor]:
-    """Return a function (network, images) -> the network's output in float32, at the stage's precision."""
-
-    def forward(net: Any, images: Tensor) -> Tensor:
-        with device.autocast(plan.stage.precision):
-            output: Tensor = net(images)
-        return output.float()
-
-    return forward
-
-
 def _features(plan: StagePlan, nets: Networks, datasets: Datasets, device: Device) -> dict[str, np.ndarray]:
     """Compute features of test images by the stage's classifier, f_t, or f_s where the stage has no f_t.
 
@@ -147,11 +105,11 @@ def _features(plan: StagePlan, nets: Networks, datasets: Datasets, device: Devic
     classifier = nets.f_t if "f_t" in nets else nets.f_s if "f_s" in nets else None
     if classifier is None:
         return {}
-    forward = _forward(plan, device)
+    forward = forward_at(plan.stage.precision, device)
     batches: dict[str, list[Tensor]] = defaultdict(list)
-    for side, dataset in _tested(datasets).items():
-        for number, (images, labels) in enumerate(parts(dataset, FEATURES, device)):
-            tensors = {side: images}
+    for side, dataset in datasets.test_images.items():
+        for number, (images, labels) in enumerate(EVALUATIONS[dataset.task].parts(dataset, FEATURES, device)):
+            tensors: dict[str, Tensor] = {side: images}
             if side == "source" and "g_st" in nets:
                 tensors["translated"] = forward(translation_of(plan.options, nets.g_st), images)
             for name, tensor in tensors.items():
@@ -192,107 +150,3 @@ def _at_places(
     place_labels = resize_mask(labels[0].byte(), (height, width)).flatten()[places]
     labelled = place_labels != IGNORE
     return features.flatten(1).T[places[labelled]], place_labels[labelled]
-
-
-class _Means:
-    """Running means of values by name."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = defaultdict(float)
-        self._counts: dict[str, int] = defaultdict(int)
-
-    def add(self, name: str, values: Tensor) -> None:
-        self._sums[name] += float(values.double().sum())
-        self._counts[name] += values.numel()
-
-    def compute(self) -> dict[str, float]:
-        return {name: total / self._counts[name] for name, total in self._sums.items() if self._counts[name]}
-
-
-def drift(
-    plan: StagePlan, nets: Networks, datasets: Datasets, device: Device
-) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Measure how a stage's translation changes the classes that f_s predicts, and whether its cycle cheats.
-
-    Semantic drift means that translation changes the predicted class. For segmentation everything is counted
-    in pixels: all of them for flips, the labelled ones for accuracies.
-
-    Args:
-        plan: The plan of the stage.
-        nets: The trained networks.
-        datasets: Both domains' images; their test images are used.
-        device: Where to compute.
-
-    Returns:
-        The flip counts and the scores. Flip counts are confusion matrices (K, K):
-
-        - flip_t: class of source test images before (rows) and after (columns) translation by G_st;
-        - flip_s: the same for target test images and G_ts.
-
-        The scores are
-
-        - flip_rate_t, flip_rate_s: the share of images, or pixels, off the diagonal;
-        - translation_accuracy, reconstruction_accuracy: how often f_s predicts the source label for
-          G_st(x_s), and for G_ts(G_st(x_s)). Where the second is far above the first, the cycle restores from
-          a hidden signal what the translation lost;
-        - cycle_l1: mean |G_ts(G_st(x_s)) - x_s|; cycle_l1_noisy: the same with Gaussian noise of standard
-          deviation `NOISE` on the translated image. A cycle that hides its signal in small amplitudes breaks
-          (Chu et al. 2017, "CycleGAN, a master of steganography");
-        - noise_sensitivity: mean |G_ts(fake + n) - G_ts(fake)| / mean |n| (after Bashkirova et al. 2019,
-          section 4.2);
-        - translation_error_l1: mean |G_st(x_s) - x|, where x shows the same content with the target's look;
-          untranslated_l1: mean |x_s - x|. Only where x is known (`SegmentationDataset.true_translation`).
-    """
-    source, target = _tested(datasets).values()
-    learnt = {role for phase in plan.phases for role in phase.roles}
-    has_classifier = "f_s" in nets
-    forward = _forward(plan, device)
-    flips: dict[str, Tensor] = {}
-    means = _Means()
-
-    def classify(x: Tensor) -> Tensor:
-        return forward(lambda images: nets.f_s(images).logits, x).argmax(1)
-
-    def count_flips(before: Tensor, after: Tensor, look: str) -> None:
-        flips[f"flip_{look}"] = confusion_matrix(after, before, len(datasets.classes)) + flips.get(
-            f"flip_{look}", 0
-        )
-        means.add(f"flip_rate_{look}", before != after)
-
-    def count_correct(predicted: Tensor, labels: Tensor | None, name: str) -> None:
-        if labels is not None:
-            labelled = labels != ignore_index(len(datasets.classes))
-            means.add(f"{name}_accuracy", (predicted == labels)[labelled])
-
-    true_translation = source.true_translation(target)
-    truths = (
-        (image for image, _ in parts(true_translation, DRIFT, device)) if true_translation else repeat(None)
-    )
-    random = torch.Generator().manual_seed(0)
-    for (images, labels), truth in zip(
-        parts(source, DRIFT, device) if "g_st" in learnt else (), truths, strict=False
-    ):
-        fake = forward(nets.g_st, images)
-        if has_classifier:
-            after = classify(fake)
-            count_flips(classify(images), after, "t")
-            count_correct(after, labels, "translation")
-        if truth is not None:
-            means.add("translation_error_l1", (fake - truth).abs())
-            means.add("untranslated_l1", (images - truth).abs())
-        if "g_ts" in learnt:
-            rebuilt = forward(nets.g_ts, fake)
-            noise = NOISE * torch.randn(fake.shape, generator=random).to(fake.device)
-            noisy = forward(nets.g_ts, fake + noise)
-            means.add("cycle_l1", (rebuilt - images).abs())
-            means.add("cycle_l1_noisy", (noisy - images).abs())
-            means.add("noise", noise.abs())
-            means.add("change", (noisy - rebuilt).abs())
-            if has_classifier:
-                count_correct(classify(rebuilt), labels, "reconstruction")
-    for images, _ in parts(target, DRIFT, device) if "g_ts" in learnt and has_classifier else ():
-        count_flips(classify(images), classify(forward(nets.g_ts, images)), "s")
-    scores = means.compute()
-    if "noise" in scores:
-        scores["noise_sensitivity"] = scores.pop("change") / scores.pop("noise")
-    return {name: count.cpu().numpy() for name, count in flips.items()}, scores

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,22 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
     finally:
         for m, training in modes.items():
             m.training = training
+
+
+def forward_at(precision: Precision, device: Device) -> Callable[[Any, Tensor], Tensor]:
+    """Return a function (network, images) -> the network's output in float32.
+
+    Args:
+        precision: Precision of the forward passes.
+        device: Where the network is.
+    """
+
+    def forward(net: Any, images: Tensor) -> Tensor:
+        with device.autocast(precision):
+            output: Tensor = net(images)
+        return output.float()
+
+    return forward
 
 
 def probabilities(

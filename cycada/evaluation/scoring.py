@@ -166,7 +166,7 @@ def _draw_translations(
 ) -> dict[str, float]:
     """Draw the image grid of a stage, and return what `Evaluation.translations` holds."""
     shown = EVALUATIONS[datasets.task].shown
-    shown_source = datasets.source.get("test", datasets.source["train"])
+    shown_source = datasets.test_images["source"]
     source, target = shown_source.sample(shown), datasets.target["train"].sample(shown)
     pairs = _pairs(plan, datasets, shown)
     drawn = image_grid(plan, nets, source, target, device, images / f"grid_{step:07d}.png", pairs)

@@ -85,7 +85,18 @@ class TaskEvaluation(ABC):
 
     @abstractmethod
     def parts(self, dataset: ImageSet, images: int, device: Device) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Yield batches of images with their labels; see `cycada.evaluation.analysis.parts`."""
+        """Yield batches of images with their labels, on the device.
+
+        Args:
+            dataset: The images of a domain.
+            images: How many of the first images to read, `BATCH` at a time. For segmentation it has no
+                effect: `ANALYSED_IMAGES` are read, one at a time.
+            device: Where to put the tensors.
+
+        Yields:
+            Images (N, C, H, W) float in [-1, 1], and labels (N,) or masks (1, H, W) at the image's size; None
+            without labels.
+        """
 
     @abstractmethod
     def arrays(self, side: str, predicted: Tensor, dataset: ImageSet) -> dict[str, np.ndarray]:

@@ -172,7 +172,7 @@ def _measure(
         "source": datasets.source,
         "target": datasets.target,
     }
-    tested = {side: sets.get("test", sets["train"]) for side, sets in sides.items()}
+    tested = datasets.test_images
     references = {s: sets["train"] for s, sets in sides.items() if "test" in sets and "features" in metrics}
     modules = [network.net if network else torch.nn.Module() for network in (scorer, extractor)]
     device.seed(config.seed, "quality")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from cycada.config.schema import Config, Stage, digest
 from cycada.core.errors import CycadaError, list_some
@@ -52,6 +52,11 @@ class Datasets:
         )
         oracle = None if self.oracle is None else self.oracle.resized_to(shapes["target"])
         return replace(self, source=source, target=target, oracle=oracle)
+
+    @property
+    def test_images(self) -> dict[Literal["source", "target"], ImageSet]:
+        """Both domains' test images; of a source without any, its training images."""
+        return {"source": self.source.get("test", self.source["train"]), "target": self.target["test"]}
 
     @property
     def task(self) -> Task:

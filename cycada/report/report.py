@@ -22,16 +22,15 @@ from cycada.report.published import published
 from cycada.report.record import relative_path
 from cycada.report.rows import ReportData
 from cycada.report.selection import choose_rows, choose_steps
+from cycada.report.selection_sheets import row_sheet, step_sheets
 from cycada.report.semantics import distances, shared
 from cycada.report.sheets import (
     class_sheet,
     distance_sheet,
     drift_sheet,
     error_sheet,
-    main,
     published_sheet,
-    row_sheet,
-    step_sheets,
+    results_sheet,
     without_empty_columns,
 )
 from cycada.report.table import TableRow, lines
@@ -114,7 +113,7 @@ def report(
 
 def _sheets(data: ReportData, table: Sequence[TableRow], cache: Cache) -> list[Table]:
     """Return the tables that have any contents, in their order on the page."""
-    sheets = [main(table, data.reference)]
+    sheets = [results_sheet(table, data.reference)]
     if entries := published(table):
         sheets.append(published_sheet(entries, data.metric))
     # of a single evaluation nothing can be chosen

@@ -15,11 +15,11 @@ from cycada.data.development import pair_kind
 from cycada.metrics.many_classes import EACH, most_confused, worst_and_best
 from cycada.render.table import NONE, Table
 from cycada.report import budget
+from cycada.report.cells import cell, minus, name, p_value, signed
 from cycada.report.metric import Metric
 from cycada.report.published import Published, common_flags
 from cycada.report.record import Record
 from cycada.report.rows import Variant
-from cycada.report.selection import CRITERIA, RowChoice, StepChoices
 from cycada.report.semantics import (
     DRIFT,
     MISSING_CLASSES,
@@ -52,36 +52,6 @@ NOT_TESTED = "not tested: "
 """The beginning of a cell without a p value, before the reason."""
 REFERENCE = "reference"
 """The cell of the reference in the columns that compare with it."""
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
-
-
-def p_value(p: float | None) -> str:
-    """Return a p value as text, with three digits below 0.1 and two above; a dash for None."""
-    if p is None:
-        return NONE
-    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-
-
-def signed(mean: Mean | None) -> str:
-    """Return a mean with its sign and its standard error as text; a dash for None."""
-    if mean is None:
-        return NONE
-    return _minus(f"{mean.mean:+.1f}") + ("" if mean.error is None else f" ± {mean.error:.1f}")
-
-
-def cell(mean: Mean | None, digits: int = 1) -> str:
-    """Return a mean with its standard error as text; a dash for None."""
-    if mean is None:
-        return NONE
-    return _minus(f"{mean.mean:.{digits}f}") + ("" if mean.error is None else f" ± {mean.error:.{digits}f}")
-
-
-def name(line: TableRow) -> str:
-    """Return the name of a row, with an asterisk behind an oracle's."""
-    return f"{line.row.name} *" if line.row.oracle else line.row.name
 
 
 def without_empty_columns(sheet: Table) -> Table:
@@ -142,8 +112,8 @@ def _short(value: Any) -> str:
     return "the default" if value is None else str(value)[:40]
 
 
-def main(lines: Sequence[TableRow], reference: str) -> Table:
-    """Return the main table: score, gain, tests and training of each row.
+def results_sheet(lines: Sequence[TableRow], reference: str) -> Table:
+    """Return the table of results: score, gain, tests and training of each row.
 
     For segmentation there is a column with the numbers of images and classes that mIoU is a mean over.
     """
@@ -315,9 +285,9 @@ def _test_cells(line: TableRow, reference: str) -> tuple[str, str, str]:
     if test is None:
         return REFERENCE if line.row.name == reference else NONE, NONE, NONE
     difference, interval = test.difference, test.bootstrap
-    shown = NONE if difference is None else _minus(f"{difference.mean:+.1f}")
+    shown = NONE if difference is None else minus(f"{difference.mean:+.1f}")
     if interval:
-        shown += _minus(f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]")
+        shown += minus(f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]")
     tests = (
         (interval.p if interval else None, test.bootstrap_holm, "bootstrap"),
         (test.wilcoxon, test.wilcoxon_holm, "wilcoxon"),
@@ -351,67 +321,6 @@ def published_sheet(entries: Sequence[Published], metric: Metric) -> Table:
         notes.insert(1, f"All of the published numbers: {'; '.join(common)}.")
     heads = ("method", "published", "ours, same method", "does not match", "network", "source", "status")
     return Table("published", "Published numbers", heads, rows, notes=tuple(notes))
-
-
-def step_sheets(steps: Sequence[StepChoices]) -> list[Table]:
-    """Return two tables: the score of each choice of a step, and its regret."""
-    word = steps[0].row.metric.word
-    criteria = list(dict.fromkeys(name for s in steps for name in s.choices if name != "last"))
-    heads = ("method", "evaluations", "last", *map(_criterion_title, criteria), "oracle *")
-    accuracy, regret = [], []
-    for s in steps:
-        shown = [s.choices.get(c) for c in ("last", *criteria)]
-        label = f"{s.row.name} *" if s.row.oracle else s.row.name
-        accuracy.append(
-            (label, str(s.evaluations), *(cell(c.accuracy if c else None) for c in shown), cell(s.oracle))
-        )
-        regret.append((label, str(s.evaluations), *(cell(c.regret if c else None) for c in shown), "0"))
-    note = (
-        "Evaluations: how many there were to choose from. Last: the last step, as in the results table. Each "
-        "criterion chooses, without target labels, the evaluation at which it was highest. * The oracle "
-        "chooses with target labels: it is a bound, never a result. A method marked * was trained with "
-        "target labels."
-    )
-    explained = [CRITERIA[c][1] for c in criteria if c in CRITERIA]
-    return [
-        Table(
-            "selection_accuracy",
-            f"Target {word} where each criterion would have stopped",
-            heads,
-            accuracy,
-            notes=(note, *explained),
-        ),
-        Table(
-            "selection_regret",
-            "Regret of each criterion, in points",
-            heads,
-            regret,
-            notes=("Regret: the oracle's score minus that of the choice, as a mean over seeds.",),
-        ),
-    ]
-
-
-def _criterion_title(key: str) -> str:
-    """Return how tables write a criterion; a plugin's by its key."""
-    return CRITERIA[key][0] if key in CRITERIA else key.replace("_", " ")
-
-
-def row_sheet(choices: Sequence[RowChoice], metric: Metric) -> Table:
-    """Return the table of the row that each criterion would choose."""
-    rows = []
-    for c in choices:
-        counted = {row: list(c.chosen.values()).count(row) for row in dict.fromkeys(c.chosen.values())}
-        chosen = ", ".join(
-            row if len(c.chosen) == 1 else f"{row} ({n} of {len(c.chosen)})" for row, n in counted.items()
-        )
-        rows.append((_criterion_title(c.criterion), cell(c.choice.accuracy), cell(c.choice.regret), chosen))
-    note = (
-        "Each criterion chooses one of the rows (without the oracles) for each seed, by its value at the "
-        "last step. Regret: the best row of each seed minus the chosen one. Compare the values of networks "
-        "that were trained by different losses only with caution."
-    )
-    heads = ("criterion", f"target {metric.word}", "regret", "chooses")
-    return Table("selection_rows", "Choosing the method without target labels", heads, rows, notes=(note,))
 
 
 def drift_sheet(groups: Iterable[SharedTranslation], metric: Metric) -> Table:

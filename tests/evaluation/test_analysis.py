@@ -10,7 +10,8 @@ from helpers.experiments import CYCADA, tiny_config
 from torch import nn
 
 from cycada.core.types import Output
-from cycada.evaluation.analysis import DRIFT, FEATURES, NOISE, drift
+from cycada.evaluation.analysis import FEATURES
+from cycada.evaluation.drift import DRIFT, NOISE, drift
 from cycada.methods import Networks
 from cycada.planning.build import load_datasets
 from cycada.planning.plan import plan

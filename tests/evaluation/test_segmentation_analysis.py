@@ -14,7 +14,9 @@ from torch import nn
 from cycada.core.types import IGNORE, Batch, Output
 from cycada.data import ResizedDataset
 from cycada.data.streets.domain import Streets
-from cycada.evaluation.analysis import NOISE, _at_places, _features, drift, parts
+from cycada.evaluation.analysis import _at_places, _features
+from cycada.evaluation.drift import NOISE, drift
+from cycada.evaluation.tasks import EVALUATIONS
 from cycada.methods import Networks
 from cycada.methods.cycada import PixelTensors, TaskOptions
 from cycada.planning.build import load_datasets
@@ -166,6 +168,7 @@ def test_a_perfect_translation_has_no_error(pixel):
     last digit."""
     stage, datasets, device = pixel
     source, target = datasets.source["test"], datasets.target["test"]
+    parts = EVALUATIONS["segmentation"].parts
     truths = [image for image, _ in parts(source.true_translation(target), 0, device)]
 
     class Oracle(nn.Module):
