@@ -267,6 +267,7 @@ class Domain(ABC):
         flip_safe: Whether a mirrored image still shows its class.
         crops_to_size: Whether pictures are cropped to a centred part before they are resized, as
             `fit_picture` does; otherwise the whole picture is resized.
+        downloads: Whether `load` can download absent files.
         streams: Whether images that do not fit into memory can be read when they are needed.
         classes_from_files: Whether the class names are read with the data. They are then part of the data's
             fingerprint.
@@ -284,6 +285,7 @@ class Domain(ABC):
     unlabelled: str = "train"
     flip_safe: bool = False
     crops_to_size: ClassVar[bool] = False
+    downloads: ClassVar[bool] = False
     streams: ClassVar[bool] = False
     classes_from_files: bool = False
     value_range: ClassVar[str] = "uint8 0..255"
