@@ -57,7 +57,9 @@ def stage_id(
                 stage, _, parent_role = start.partition(".")
                 starts[role] = [weights_id(parents[stage]), parent_role]
     data = config.data.model_dump(mode="json", include={"source", "target", "size", "channels", "resize"})
-    content = plan.identity() | {
+    content = plan.identity()
+    content |= {
+        "networks": {role: _with_digest(role, spec) for role, spec in content["networks"].items()},
         "format": FORMAT,
         "seed": config.seed,
         "init": starts,
@@ -90,6 +92,17 @@ def plugin_sources(config: Config, plan: StagePlan) -> dict[str, str]:
 def weights_id(identity: str) -> str:
     """Return the part of a stage id that does not depend on how the stage is evaluated."""
     return identity.partition("-")[0]
+
+
+def _with_digest(role: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Return an architecture with the digest of the file of weights that it names in place of its path."""
+    weights = spec.get("weights")
+    if not isinstance(weights, str) or not weights:
+        return spec
+    where = f"networks.{role}.weights"
+    path = typed(weights, Home, where)
+    # What is no file is a word, such as `random`; where a file is absent, building the network says so.
+    return spec | ({"weights": _file_digest(path, where)} if path.is_file() else {})
 
 
 def _file_digest(path: Path, where: str) -> str:
