@@ -1,4 +1,4 @@
-"""Files of weights that networks start from: they count by their content, and trained weights replace them."""
+"""Files of weights that networks start from: their bytes count, and trained weights replace them."""
 
 import shutil
 from types import SimpleNamespace
