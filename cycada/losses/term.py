@@ -117,6 +117,6 @@ class Term:
         if changed := [n for n, t, v in zip(self.needs, arguments, versions, strict=True) if t._version != v]:
             raise CycadaError(
                 f"{self.where}.{self.name}: the loss changed {', '.join(changed)} in place, which other "
-                "losses see, too. Expected a function that changes nothing: write x * 2 in place of x.mul_(2)."
+                "losses see, too. Expected one that changes nothing: write x * 2 in place of x.mul_(2)."
             )
         return value
