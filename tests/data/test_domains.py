@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from cycada.core.errors import CycadaError
 from cycada.data import Augment, ImageDataset, Stream, convert, domains, to_float
-from cycada.data.domain import make_image_dataset
+from cycada.data.domain import check_loaded, make_image_dataset
 from cycada.data.transforms import apply_affine, draw_affine, mask_patches
 
 SHARED = REAL_DATA  # third-party data, where they are
@@ -673,3 +674,42 @@ def test_a_mask_of_nothing_and_of_all():
     images = 1 + torch.rand(2, 1, 8, 8)
     assert torch.equal(mask_patches(images, 4, 0.0), images)
     assert not mask_patches(images, 4, 1.0).any()
+
+
+PIXELS, LABELS = torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("loaded", "found"),
+    [
+        (None, "found a NoneType"),
+        ((PIXELS, LABELS), "found a tuple"),
+        (
+            ImageDataset(PIXELS / 255, LABELS),
+            r"images of torch.float32 of shape \(4, 3, 8, 8\)",
+        ),
+        (ImageDataset(PIXELS.permute(0, 2, 3, 1), LABELS), r"images of torch.uint8 of shape \(4, 8, 8, 3\)"),
+        (ImageDataset(PIXELS.numpy(), LABELS), "images of the type ndarray"),
+        (ImageDataset(PIXELS[:0], LABELS[:0]), r"of shape \(0, 3, 8, 8\)"),
+        (ImageDataset(PIXELS, LABELS[:3]), r"labels of torch.int64 of shape \(3,\), expected .*\(4,\)"),
+        (ImageDataset(PIXELS, torch.eye(2)[LABELS]), r"labels of torch.float32 of shape \(4, 2\)"),
+        (ImageDataset(PIXELS, LABELS + 1), "labels from 1 to 2, expected 0 to 1"),
+        (ImageDataset(PIXELS, LABELS - 1), "labels from -1 to 0, expected 0 to 1"),
+    ],
+)
+def test_what_a_domain_of_a_plugin_loads_wrongly_is_said(loaded, found):
+    with pytest.raises(CycadaError, match=f"data.source: .*{found}"):
+        check_loaded(loaded, ("a", "b"), "data.source")
+
+
+def test_the_classes_of_a_domain_have_names_of_their_own():
+    images = ImageDataset(PIXELS, LABELS)
+    assert check_loaded(images, ("a", "b"), "data.source") is images
+    with pytest.raises(CycadaError, match="found the class 'a' twice"):
+        check_loaded(images, ("a", "a"), "data.source")
+
+
+def test_images_are_hashed_by_their_values_whatever_their_layout():
+    turned = PIXELS.transpose(2, 3)
+    assert not turned.is_contiguous()
+    assert ImageDataset(turned, LABELS).fingerprint(True) == ImageDataset(PIXELS, LABELS).fingerprint(True)
