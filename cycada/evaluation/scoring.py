@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cycada.core.errors import CycadaError
 from cycada.core.profile import span
 from cycada.data import ImageSet, Split
 from cycada.data.image_set import Task
@@ -248,10 +249,23 @@ def count_predictions(
     Returns:
         The predicted class (N,) of every image, or for segmentation each image's confusion matrix (N, K, K),
         and the confusion matrix (K, K) of all; None without labels.
+
+    Raises:
+        CycadaError: The logits are of another number of classes; predictions of further ones would not count.
     """
     if not dataset.labelled:
         return None
-    return EVALUATIONS[dataset.task].count(classify, dataset, classes, device, precision, rows)
+
+    def classify_checked(images: Tensor) -> Tensor:
+        logits = classify(images)
+        if logits.shape[1] != classes:
+            raise CycadaError(
+                f"networks.f: the network predicts {logits.shape[1]} classes, and the data have {classes}. A "
+                "network of a plug-in gets their number as `classes`."
+            )
+        return logits
+
+    return EVALUATIONS[dataset.task].count(classify_checked, dataset, classes, device, precision, rows)
 
 
 def as_scores(count: Tensor, task: Task = "classification") -> dict[str, Any]:
