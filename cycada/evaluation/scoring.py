@@ -131,7 +131,7 @@ def evaluate_stage(
                     "is nothing "
                     "to score. Lower the learning rate, or use precision: fp32."
                 )
-            criteria = {name: float(criterion(probability)) for name, criterion in all_criteria.items()}
+            criteria = {name: _criterion(name, probability) for name in all_criteria}
         if "source" in counts:
             criteria["source_accuracy"] = float(score_functions["accuracy"](counts["source"]))
         role = "f_t" if "f_t" in nets else "f_s"
@@ -268,6 +268,19 @@ def count_predictions(
     return EVALUATIONS[dataset.task].count(classify_checked, dataset, classes, device, precision, rows)
 
 
+def _criterion(name: str, probabilities: Tensor) -> float:
+    """Return the value of a criterion, which a plug-in may have registered."""
+    value = all_criteria[name](probabilities)
+    if not isinstance(value, float | Tensor) or (isinstance(value, Tensor) and value.numel() != 1):
+        raise CycadaError(f"The criterion '{name}' {_returned(value)}, expected one number.")
+    return float(value)
+
+
+def _returned(value: object) -> str:
+    shape = f"tensor of shape {[*value.shape]}" if isinstance(value, Tensor) else type(value).__name__
+    return f"returned a {shape}"
+
+
 def as_scores(count: Tensor, task: Task = "classification") -> dict[str, Any]:
     """Return the scores of a confusion matrix as plain values.
 
@@ -284,6 +297,8 @@ def as_scores(count: Tensor, task: Task = "classification") -> dict[str, Any]:
     scores: dict[str, Any] = {}
     for name in (*EVALUATIONS[task].scores, *added):
         value = score_functions[name](count)
+        if not isinstance(value, Tensor) or value.ndim > 1:
+            raise CycadaError(f"The score '{name}' {_returned(value)}, expected a tensor () or (K,).")
         scores[name] = [_plain(v) for v in value.tolist()] if value.ndim else _plain(value.item())
     return scores
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from cycada.config.schema import Config, digest
-from cycada.core.bounds import Home
+from cycada.core.bounds import Home, PathText
 from cycada.core.errors import CycadaError
 from cycada.core.files import file_digest
-from cycada.core.registry import Registry, typed
+from cycada.core.registry import Registry, has_type, typed
 from cycada.losses import losses
 from cycada.methods import methods
 from cycada.networks import HEAD, NETWORKS, kind_of
@@ -96,13 +96,14 @@ def weights_id(identity: str) -> str:
 
 def _with_digest(role: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Return an architecture with the digest of the file of weights that it names in place of its path."""
-    weights = spec.get("weights")
-    if not isinstance(weights, str) or not weights:
+    weights, where = spec.get("weights"), f"networks.{role}.weights"
+    if not isinstance(weights, str) or weights in ("", "random"):
         return spec
-    where = f"networks.{role}.weights"
     path = typed(weights, Home, where)
-    # What is no file is a word, such as `random`; where a file is absent, building the network says so.
-    return spec | ({"weights": _file_digest(path, where)} if path.is_file() else {})
+    factory = NETWORKS["f" if kind_of(role) == HEAD else kind_of(role)][spec["name"]]
+    if not path.is_file() and not has_type(factory, "weights", PathText):
+        return spec  # a plug-in's word
+    return spec | {"weights": _file_digest(path, where)}
 
 
 def _file_digest(path: Path, where: str) -> str:

@@ -417,7 +417,10 @@ def git_revision() -> str:
     folder = Path(__file__).parent
     try:
         head = _git("rev-parse", "HEAD", folder=folder)
-        changes = _git("status", "--porcelain", "--untracked-files=no", ".", folder=folder)
+        # without a lock, which the user's own git would trip over, and which a killed run would leave
+        changes = _git(
+            "--no-optional-locks", "status", "--porcelain", "--untracked-files=no", ".", folder=folder
+        )
         return head + ("+" if changes else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"

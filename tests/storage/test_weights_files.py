@@ -33,6 +33,9 @@ def test_a_stage_id_depends_on_the_bytes_of_the_file_and_not_on_its_place(tmp_pa
     assert id_with(shutil.copy(file, moved)) == first
     file.write_bytes(b"two")
     assert id_with(file) != first
+    file.unlink()
+    with pytest.raises(CycadaError, match=r"networks\.f_t\.weights: cannot read .*backbone\.pth"):
+        id_with(file)
 
 
 def test_a_trained_network_needs_no_file_of_first_weights(tmp_path):
