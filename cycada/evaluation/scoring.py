@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,7 +131,10 @@ def evaluate_stage(
                     "is nothing "
                     "to score. Lower the learning rate, or use precision: fp32."
                 )
-            criteria = {name: _criterion(name, probability) for name in all_criteria}
+            criteria = {
+                name: float(_computed("criterion", name, criterion, probability))
+                for name, criterion in all_criteria.items()
+            }
         if "source" in counts:
             criteria["source_accuracy"] = float(score_functions["accuracy"](counts["source"]))
         role = "f_t" if "f_t" in nets else "f_s"
@@ -268,17 +271,22 @@ def count_predictions(
     return EVALUATIONS[dataset.task].count(classify_checked, dataset, classes, device, precision, rows)
 
 
-def _criterion(name: str, probabilities: Tensor) -> float:
-    """Return the value of a criterion, which a plug-in may have registered."""
-    value = all_criteria[name](probabilities)
-    if not isinstance(value, float | Tensor) or (isinstance(value, Tensor) and value.numel() != 1):
-        raise CycadaError(f"The criterion '{name}' {_returned(value)}, expected one number.")
-    return float(value)
+def _computed(kind: str, name: str, function: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
+    """Return what a score or a criterion comes to, which a plug-in may have registered.
 
-
-def _returned(value: object) -> str:
-    shape = f"tensor of shape {[*value.shape]}" if isinstance(value, Tensor) else type(value).__name__
-    return f"returned a {shape}"
+    Raises:
+        CycadaError: It cannot be computed, or is neither a number nor, of a score, one for each class.
+    """
+    try:
+        value = torch.as_tensor(function(given))
+    except Exception as error:  # the code of a plug-in may raise anything
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise CycadaError(f"The {kind} '{name}' cannot be computed. {reason}") from error
+    expected = ((), (given.shape[-1],)) if kind == "score" else ((),)
+    if value.shape not in expected:
+        shapes = " or ".join(map(str, expected))
+        raise CycadaError(f"The {kind} '{name}' is of shape {tuple(value.shape)}, expected {shapes}.")
+    return value
 
 
 def as_scores(count: Tensor, task: Task = "classification") -> dict[str, Any]:
@@ -296,9 +304,7 @@ def as_scores(count: Tensor, task: Task = "classification") -> dict[str, Any]:
     added = [name for name in score_functions if name not in built_in]
     scores: dict[str, Any] = {}
     for name in (*EVALUATIONS[task].scores, *added):
-        value = score_functions[name](count)
-        if not isinstance(value, Tensor) or value.ndim > 1:
-            raise CycadaError(f"The score '{name}' {_returned(value)}, expected a tensor () or (K,).")
+        value = _computed("score", name, score_functions[name], count)
         scores[name] = [_plain(v) for v in value.tolist()] if value.ndim else _plain(value.item())
     return scores
 
