@@ -125,13 +125,13 @@ def _options(plan: StagePlan) -> Iterator[str]:
     terms = [term for phase in plan.phases for term in phase.terms]
     known = tensors.options_of(tensors.names())
     used = tensors.options_of(name for term in terms for name in term.needs)
-    unused = set() if known is None or used is None else known - used
-    if not plan.pools:
-        unused |= {"pool", "propagation_queue"}
-    if not any(term.accepts("mode") for term in terms):
-        unused.add("gan")
+    unused: set[str] = set()
+    if known is not None and used is not None:  # otherwise a tensor may use any of them
+        elsewhere = set() if plan.pools else {"pool", "propagation_queue"}
+        elsewhere |= set() if any(term.accepts("mode") for term in terms) else {"gan"}
+        unused = (known | elsewhere) - used
     idle = dict.fromkeys(unused, "no loss of the stage uses it") | plan.options.without_effect()
-    usual = {f.name: {f.default, f.metadata.get("segmentation_default")} for f in fields(plan.options)}
+    usual = {f.name: (f.default, f.metadata.get("segmentation_default")) for f in fields(plan.options)}
     for key in plan.stage.options:
         if key in idle and getattr(plan.options, key) not in usual[key]:
             yield f"options.{key}: {idle[key]}."
