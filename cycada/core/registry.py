@@ -127,7 +127,7 @@ def has_type(entry: Callable[..., Any], option: str, hint: Any) -> bool:
         hint: The type, as it is annotated.
     """
     own = _type_hints(entry).get(option)
-    return own == hint or hint in typing.get_args(own)
+    return bool(own == hint) or hint in typing.get_args(own)
 
 
 def check_options(entry: Callable[..., Any], given: Mapping[str, object], where: str) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class SelfTrainingOptions(FeatureOptions):
 
     def without_effect(self) -> dict[str, str]:
         """Return the options of label propagation and of views where there are none, each with the reason."""
-        idle = {}
+        idle: dict[str, str] = {}
         if not self.propagation:
             names = [f.name for f in fields(self) if f.name.startswith("propagation_")]
             idle |= dict.fromkeys(names, "options.propagation is 0")

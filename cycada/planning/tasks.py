@@ -166,7 +166,7 @@ class Classification(TaskRules):
     def idle_keys(self, config: Config) -> Mapping[str, str]:
         """Return the keys that no domain of the experiment looks at, each with the reason."""
         both = [domains[spec.name] for spec in (config.data.source, config.data.target)]
-        idle = {}
+        idle: dict[str, str] = {}
         if not any(domain.streams for domain in both):
             why = "the images of these domains are always held in memory"
             idle |= dict.fromkeys(("workers", "hold"), why)
