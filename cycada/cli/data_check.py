@@ -19,6 +19,7 @@ from cycada.core.errors import CycadaError
 from cycada.core.registry import check_options
 from cycada.core.yaml_files import override
 from cycada.data import Domain, ImageSet, SegmentationDomain, segmentation_domains
+from cycada.data.domain import check_loaded
 from cycada.data.doubts import group_doubts, summarize_left_out
 from cycada.data.inspect import DatasetReport, Section, check_pairs, write_contact_sheet
 from cycada.data.segmentation import Palette, evenly_spaced
@@ -244,7 +245,10 @@ def _opened(domain: Any, root: Path, split: str, download: bool, images_only: bo
     found = ""
     for labels in (True, False) if images_only else (True,):
         try:
-            return domain.open(root, split, download, labels)  # type: ignore[no-any-return] # of either kind
+            opened = domain.open(root, split, download, labels)
+            if isinstance(domain, Domain):
+                return check_loaded(opened, domain.classes, f"domain '{domain.name}', {split}")
+            return opened  # type: ignore[no-any-return] # of either kind
         except CycadaError as error:
             found = str(error)
     return found

@@ -98,10 +98,10 @@ def explain_out_of_memory(where: str = "") -> Iterator[None]:
 
 
 REMEDIES = {
-    errno.ENOSPC: "Make room on the disk; the same command goes on from the last checkpoint.",
-    errno.EDQUOT: "Make room within your quota; the same command goes on from the last checkpoint.",
-    errno.EFBIG: "The place takes no file so large. Choose another; the same command goes on from the "
-    "last checkpoint.",
+    errno.ENOSPC: "Make room on the disk; the same command goes on then.",
+    errno.EDQUOT: "Make room within your quota; the same command goes on then.",
+    errno.EFBIG: "The place takes no file so large. Raise the limit (ulimit -f), and the same command goes "
+    "on; or choose another place.",
     errno.EROFS: "The place is read-only. Choose another one, such as results=FOLDER or --out.",
     errno.EACCES: "Give yourself the right to it, or choose another place, such as results=FOLDER or --out.",
     errno.EPERM: "Give yourself the right to it, or choose another place, such as results=FOLDER or --out.",

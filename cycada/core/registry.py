@@ -118,6 +118,18 @@ def _type_hints(entry: Callable[..., Any]) -> Mapping[str, Any]:
     return typing.get_type_hints(entry.__init__ if inspect.isclass(entry) else entry, include_extras=True)
 
 
+def has_type(entry: Callable[..., Any], option: str, hint: Any) -> bool:
+    """Return whether an option of a registered entry has this type, or this type or None.
+
+    Args:
+        entry: A registered function or class.
+        option: The option's name.
+        hint: The type, as it is annotated.
+    """
+    own = _type_hints(entry).get(option)
+    return bool(own == hint) or hint in typing.get_args(own)
+
+
 def check_options(entry: Callable[..., Any], given: Mapping[str, object], where: str) -> dict[str, Any]:
     """Return `given` with its values checked and converted to the types of the entry's options.
 

@@ -64,11 +64,15 @@ def import_plugin(module: str, key: str) -> None:
         raise
     except (Exception, SystemExit) as error:  # a module may raise anything when it is imported
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        ends = " It ends the program when it is imported." if isinstance(error, SystemExit) else ""
-        raise CycadaError(
-            f"{key}: cannot import {shown(module)} ({reason}).{ends} It is looked for beside the config, in "
-            "the working directory and on PYTHONPATH; is it there, and is it PACKAGE.MODULE?"
-        ) from error
+        advice = "It was found, and its code raised this error: mend it."
+        if isinstance(error, SystemExit):
+            advice = "It ends the program when it is imported."
+        elif isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+            advice = (
+                "It is looked for beside the config, in the working directory and on PYTHONPATH; is it "
+                "there, and is it PACKAGE.MODULE?"
+            )
+        raise CycadaError(f"{key}: cannot import {shown(module)} ({reason}). {advice}") from error
     parts = module.split(".")
     files = [
         file

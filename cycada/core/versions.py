@@ -41,7 +41,8 @@ def git_revision() -> str:
     """Return the commit of this code, followed by `+` where files differ from it; `unknown` outside git."""
     try:
         head = _git("rev-parse", "HEAD")
-        changes = _git("status", "--porcelain", "--untracked-files=no", ".")
+        # without a lock, which the user's own git would trip over, and which a killed run would leave
+        changes = _git("--no-optional-locks", "status", "--porcelain", "--untracked-files=no", ".")
         return head + ("+" if changes else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"

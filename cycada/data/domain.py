@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import torch
+from torch import Tensor
+
 from cycada.core.errors import Absent, CycadaError
 from cycada.core.registry import Registry
 from cycada.data.convert import Resize
-from cycada.data.labelled_images import ClassificationSet
+from cycada.data.labelled_images import ClassificationSet, ImageDataset
 
 Split = Literal["train", "test"]
 DIGITS = tuple("0123456789")
@@ -59,6 +62,7 @@ class Domain(ABC):
         flip_safe: Whether a mirrored image still shows its class.
         crops_to_size: Whether pictures are cropped to a centred part before they are resized, as
             `fit_picture` does; otherwise the whole picture is resized.
+        downloads: Whether `load` can download absent files.
         streams: Whether images that do not fit into memory can be read when they are needed.
         classes_from_files: Whether the class names are read with the data. They are then part of the data's
             fingerprint.
@@ -76,6 +80,7 @@ class Domain(ABC):
     unlabelled: str = "train"
     flip_safe: bool = False
     crops_to_size: ClassVar[bool] = False
+    downloads: ClassVar[bool] = False
     streams: ClassVar[bool] = False
     classes_from_files: bool = False
     value_range: ClassVar[str] = "uint8 0..255"
@@ -177,6 +182,56 @@ def prepare_domain(domain: Domain, wanted: Wanted, side: str) -> None:
         domain.prepare(wanted)
     except CycadaError as error:
         raise CycadaError(f"data.{side}: {error}") from None
+
+
+def check_loaded(found: object, classes: Sequence[str], where: str) -> ClassificationSet:
+    """Return what a domain has loaded, if it is a set of images as networks and losses expect it.
+
+    The toolkit's own domains check their files; what a plug-in returns might be anything.
+
+    Args:
+        found: The value that `load` returned.
+        classes: Names of the domain's classes.
+        where: The domain and the split, for the errors.
+
+    Raises:
+        CycadaError: It is no set of images, its images or labels have another shape, type or range, or two
+            classes have one name.
+    """
+    class_names(classes, where)
+    if not isinstance(found, ClassificationSet):
+        raise CycadaError(f"{where}: found a {type(found).__name__}, expected an ImageDataset.")
+    if not isinstance(found, ImageDataset):
+        return found
+    images, labels = found.images, found.labels
+    dtype, shape = _kind(images)
+    if dtype != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3) or 0 in shape:
+        raise CycadaError(
+            f"{where}: found images of {_described(images)}, expected torch.uint8 of shape (N, C, H, W) "
+            "with N > 0, and C = 1 or 3."
+        )
+    if labels is None:
+        return found
+    if _kind(labels) != (torch.int64, (len(images),)):
+        raise CycadaError(
+            f"{where}: found labels of {_described(labels)}, expected torch.int64 of shape ({len(images)},)."
+        )
+    if labels.min() < 0 or labels.max() >= len(classes):
+        raise CycadaError(
+            f"{where}: found labels from {labels.min()} to {labels.max()}, expected 0 to {len(classes) - 1}, "
+            "the places of the domain's `classes`."
+        )
+    return found
+
+
+def _kind(value: object) -> tuple[torch.dtype | None, tuple[int, ...]]:
+    """Return the type and shape of a tensor; None and () of anything else."""
+    return (value.dtype, tuple(value.shape)) if isinstance(value, Tensor) else (None, ())
+
+
+def _described(value: object) -> str:
+    dtype, shape = _kind(value)
+    return f"{dtype} of shape {shape}" if dtype else f"the type {type(value).__name__}"
 
 
 def class_names(names: Sequence[object], where: str) -> tuple[str, ...]:

@@ -203,7 +203,7 @@ class ImageDataset(ClassificationSet):
 
     @override
     def hash_into(self, hasher: hashlib.blake2b, labels: bool) -> None:
-        hasher.update(self.images.cpu().numpy().data)
+        hasher.update(np.ascontiguousarray(self.images.cpu().numpy()).data)
         if labels and self.labels is not None:
             hasher.update(self.labels.cpu().numpy().data)
 

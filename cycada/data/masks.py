@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pil
 
+from cycada.core.errors import CycadaError
+from cycada.core.types import IGNORE
 from cycada.data.image_set import Mask
 from cycada.data.picture import has_transparent_pixels, is_deep, is_inverted, is_lossy, open_picture
 
@@ -23,9 +25,15 @@ class MaskTable:
 
     Args:
         classes: The class, 0..K-1 or IGNORE, of each value that may be in the files. Other values are errors.
+
+    Raises:
+        CycadaError: There are more classes than a mask in memory can tell apart.
     """
 
     def __init__(self, classes: Mapping[int, int]) -> None:
+        count = 1 + max((k for k in classes.values() if k != IGNORE), default=-1)
+        if count > UNKNOWN:  # the class 255 would count nowhere
+            raise CycadaError(f"Found {count} classes of masks, expected at most {UNKNOWN}.")
         self.known = sorted(classes)
         self.class_of = np.full(self.known[-1] + 2, UNKNOWN, np.uint8)
         self.class_of[self.known] = [classes[code] for code in self.known]

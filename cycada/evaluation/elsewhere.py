@@ -12,6 +12,7 @@ from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.registry import option_defaults, typed
 from cycada.core.yaml_files import parse_yaml
 from cycada.data import ImageSet, ResizedDataset, domains, segmentation_domains
+from cycada.data.domain import check_loaded
 from cycada.planning.build import build_domain, check_same_classes
 from cycada.planning.plan import StagePlan
 from cycada.planning.tasks import task_of
@@ -88,7 +89,8 @@ def load_test_set(config: Config, plan: StagePlan, classes: Sequence[str], devic
         check_same_classes(classes, domain.classes, NAMES)
         return ResizedDataset(test, config.shapes(plan.stage)["target"], full_resolution_masks=True)
     domain = build_domain(config, [plan], "target", tuple(classes))
-    images = domain.load(data.resolved_root(), "test", data.download)
+    loaded = domain.load(data.resolved_root(), "test", data.download)
+    images = check_loaded(loaded, domain.classes, f"domain '{domain.name}'")
     check_same_classes(classes, domain.classes, NAMES)
     shape = config.shapes(plan.stage)["target"]
     test_set: ImageSet = images.converted(data.channels, shape, data.resize, device.torch_device)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from cycada.core.errors import CycadaError
 from cycada.data.image_set import Task
 from cycada.evaluation.tasks import EVALUATIONS
 from cycada.metrics import scores as score_functions
@@ -35,9 +36,27 @@ def as_scores(count: Tensor, task: Task = "classification") -> dict[str, Any]:
     added = [name for name in score_functions if name not in built_in]
     scores: dict[str, Any] = {}
     for name in (*EVALUATIONS[task].scores, *added):
-        value = score_functions[name](count)
+        value = computed("score", name, score_functions[name], count)
         scores[name] = [_plain(v) for v in value.tolist()] if value.ndim else _plain(value.item())
     return scores
+
+
+def computed(kind: str, name: str, function: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
+    """Return what a score or a criterion comes to, which a plug-in may have registered.
+
+    Raises:
+        CycadaError: It cannot be computed, or is neither a number nor, of a score, one for each class.
+    """
+    try:
+        value = torch.as_tensor(function(given))
+    except Exception as error:  # the code of a plug-in may raise anything
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise CycadaError(f"The {kind} '{name}' cannot be computed. {reason}") from error
+    expected = ((), (given.shape[-1],)) if kind == "score" else ((),)
+    if value.shape not in expected:
+        shapes = " or ".join(map(str, expected))
+        raise CycadaError(f"The {kind} '{name}' is of shape {tuple(value.shape)}, expected {shapes}.")
+    return value
 
 
 def _plain(value: float) -> float | None:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from torch import Tensor
 
+from cycada.core.errors import CycadaError
 from cycada.core.profile import span
 from cycada.data import ImageSet, Split
 from cycada.data.segmentation import evenly_spaced
 from cycada.evaluation.class_consistency import class_consistency
 from cycada.evaluation.image_grids import draw_confusion, draw_predicted_masks, image_grid
 from cycada.evaluation.predict import eval_mode
-from cycada.evaluation.scores import Scores, as_scores, flatten_scores
+from cycada.evaluation.scores import Scores, as_scores, computed, flatten_scores
 from cycada.evaluation.target_statistics import batch_norms, copy_with_statistics, estimate_statistics
 from cycada.evaluation.tasks import EVALUATIONS
 from cycada.evaluation.test_time_augmentation import tta
@@ -120,7 +121,10 @@ def evaluate_stage(
                     f"Step {step}: the classifier of the target gives numbers that are not finite, so there "
                     "is nothing to score. Lower the learning rate, or use precision: fp32."
                 )
-            criteria = {name: float(criterion(probability)) for name, criterion in all_criteria.items()}
+            criteria = {
+                name: float(computed("criterion", name, criterion, probability))
+                for name, criterion in all_criteria.items()
+            }
         if "source" in counts:
             criteria["source_accuracy"] = float(score_functions["accuracy"](counts["source"]))
         role = "f_t" if "f_t" in nets else "f_s"
@@ -240,7 +244,20 @@ def count_predictions(
     Returns:
         The predicted class (N,) of every image, or for segmentation each image's confusion matrix (N, K, K),
         and the confusion matrix (K, K) of all; None without labels.
+
+    Raises:
+        CycadaError: The logits are of another number of classes; predictions of further ones would not count.
     """
     if not dataset.labelled:
         return None
-    return EVALUATIONS[dataset.task].count(classify, dataset, classes, device, precision, rows)
+
+    def classify_checked(images: Tensor) -> Tensor:
+        logits = classify(images)
+        if logits.shape[1] != classes:
+            raise CycadaError(
+                f"networks.f: the network predicts {logits.shape[1]} classes, and the data have {classes}. A "
+                "network of a plug-in gets their number as `classes`."
+            )
+        return logits
+
+    return EVALUATIONS[dataset.task].count(classify_checked, dataset, classes, device, precision, rows)

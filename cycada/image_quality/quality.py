@@ -42,7 +42,7 @@ from cycada.tracking.open_tracker import open_tracker
 from cycada.train.device import Device
 
 FILE = "quality.json"
-FORMAT = 1
+FORMAT = 2
 """Version of the measurements; increase it when the same networks would get other numbers.
 
 What was measured before is then measured again.
@@ -241,7 +241,7 @@ def _protocol(
         "resizing": "pictures bilinear and antialiased to the size; class scores bilinear to the masks' own "
         "size",
         "translations": "rounded to 8 bits",
-        "averages": "over the classes that occur in truth or answer",
+        "averages": "over the classes that occur in the labels",
         "data_fingerprint": datasets.fingerprint,
         "precision": stage.stage.precision,
     }

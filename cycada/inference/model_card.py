@@ -157,7 +157,7 @@ def _limits(about: Exported) -> list[str]:
     return [
         *(oracle if _is_oracle(about) else ()),
         "It knows the classes above alone and always names one of them. Its scores are those of the test "
-        f"images of `{about.target}`; on other images they may be far lower, and its probabilities are not "
+        "images of source and target; on other images they may be far lower, and its probabilities are not "
         "calibrated.",
     ]
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from cycada.core.errors import CycadaError
 from cycada.core.registry import Registry, check_options, needs, option_defaults
 from cycada.core.types import full_precision
 
@@ -98,7 +99,24 @@ class Term:
 
         Returns:
             A scalar.
+
+        Raises:
+            CycadaError: The loss returned something else, since the sum of several values would hide a
+                factor; or it changed a tensor, which other losses see, too.
         """
         arguments = [getattr(tensors, name) for name in self.needs]
+        versions = [t._version for t in arguments]
         with full_precision(arguments[0]):
-            return self.loss(*(t.float() if t.is_floating_point() else t for t in arguments), **self.options)
+            value = self.loss(*(t.float() if t.is_floating_point() else t for t in arguments), **self.options)
+        if not isinstance(value, Tensor) or value.ndim or not value.is_floating_point():
+            found = f"{value.dtype} of shape {[*value.shape]}" if isinstance(value, Tensor) else repr(value)
+            raise CycadaError(
+                f"{self.where}.{self.name}: the loss returned {found}, expected one floating-point number, a "
+                "tensor without dimensions, such as a mean."
+            )
+        if changed := [n for n, t, v in zip(self.needs, arguments, versions, strict=True) if t._version != v]:
+            raise CycadaError(
+                f"{self.where}.{self.name}: the loss changed {', '.join(changed)} in place, which other "
+                "losses see, too. Expected one that changes nothing: write x * 2 in place of x.mul_(2)."
+            )
+        return value

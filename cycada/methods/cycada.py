@@ -94,7 +94,7 @@ class TranslatedTensors(CycleGANTensors[OptionsT]):
         """Translated source images, (N, C, H, W) in [-1, 1]: stored ones or G_st(x_s)."""
         if self.batch.fake_t is not None:
             return self.batch.fake_t
-        return translation_of(self.options, self.nets.g_st)(self.real_s)
+        return _translation_at(getattr(self.options, "translate_at", None), self.nets.g_st)(self.real_s)
 
     @cached_property
     def f_s_output_real_s(self) -> Output:
@@ -175,7 +175,11 @@ def translation_of(options: Options, generator: Translate) -> Translate:
         options: The stage's options; only `translate_at` matters, and only where the method has it.
         generator: G_st.
     """
-    scale: float | None = getattr(options, "translate_at", None)
+    return _translation_at(getattr(options, "translate_at", None), generator)
+
+
+def _translation_at(scale: float | None, generator: Translate) -> Translate:
+    """Return the generator, or its translations at another scale, enlarged to the size of their images."""
     return (
         generator
         if scale is None

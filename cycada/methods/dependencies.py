@@ -55,6 +55,8 @@ class Dependencies:
         inherited: Names in `super().NAME`.
         batch: Names in `self.batch.NAME`.
         declared: Names given to `depends_on`, each a role or an attribute.
+        options: Names in `self.options.NAME`, also where `self.options` has a name of its own.
+        hands_on_options: Whether the function uses `self.options` in another way, so that it may use any.
     """
 
     roles: frozenset[str] = frozenset()
@@ -62,6 +64,8 @@ class Dependencies:
     inherited: frozenset[str] = frozenset()
     batch: frozenset[str] = frozenset()
     declared: frozenset[str] = frozenset()
+    options: frozenset[str] = frozenset()
+    hands_on_options: bool = False
 
 
 def function_behind(attribute: object) -> FunctionType | None:
@@ -101,7 +105,7 @@ def direct_dependencies(function: FunctionType) -> Dependencies:
         node = _definition(function.__code__, _source(function))
     except (OSError, TypeError, SyntaxError):
         if declared:
-            return Dependencies(declared=declared)
+            return Dependencies(declared=declared, hands_on_options=True)
         raise CycadaError(
             f"{function.__qualname__}: its source cannot be read, so that its networks are unknown. "
             'Define the class in a file, or declare above it what it uses: @depends_on("f_t", "real_t").'
@@ -126,6 +130,8 @@ def direct_dependencies(function: FunctionType) -> Dependencies:
         frozenset(reader.inherited),
         frozenset(reader.batch),
         declared,
+        frozenset(reader.options),
+        reader.hands_on_options or any(what == "self" for what, _ in reader.handed_on),
     )
 
 
@@ -170,7 +176,7 @@ def _definition(code: CodeType, source: str) -> ast.FunctionDef | ast.Lambda:
 class _Reader(ast.NodeVisitor):
     """Visitor that collects the uses of `self` in one method, with its nested functions and lambdas."""
 
-    PLAIN = ("options", "average", "__class__", "__dict__")
+    PLAIN = ("average", "__class__", "__dict__")
     """Attributes of the instance that hold no network and no tensor of the step."""
     HARMLESS = ("type", "isinstance", "super", "vars", "id")
     """Functions that may be given `self` as a whole: they touch no tensor."""
@@ -181,6 +187,9 @@ class _Reader(ast.NodeVisitor):
         self.attributes: set[str] = set()
         self.inherited: set[str] = set()
         self.batch: set[str] = set()
+        self.options: set[str] = set()
+        self.names_of_options: set[str] = set()
+        self.hands_on_options = False
         self.handed_on: list[tuple[str, int]] = []
 
     def _is_instance(self, node: ast.expr) -> bool:
@@ -190,8 +199,23 @@ class _Reader(ast.NodeVisitor):
         """Tell whether the node is `self.NAME`."""
         return isinstance(node, ast.Attribute) and node.attr == name and self._is_instance(node.value)
 
+    def _is_options(self, node: ast.expr) -> bool:
+        """Tell whether the node is `self.options`, or a local name of it."""
+        if isinstance(node, ast.Name):
+            return node.id in self.names_of_options
+        return self._is_part(node, "options")
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        """Note a local name of the options: `o = self.options`."""
+        if self._is_options(node.value) and all(isinstance(target, ast.Name) for target in node.targets):
+            self.names_of_options |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        else:
+            self.generic_visit(node)
+
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        if self._is_part(node.value, "nets"):
+        if self._is_options(node.value):
+            self.options.add(node.attr)
+        elif self._is_part(node.value, "nets"):
             self.roles.add(node.attr)
         elif self._is_part(node.value, "batch"):
             self.batch.add(node.attr)
@@ -205,17 +229,20 @@ class _Reader(ast.NodeVisitor):
     def _visit_own(self, name: str, line: int) -> None:
         if name in ("nets", "batch"):
             self.handed_on.append((f"self.{name}", line))
+        elif name == "options":
+            self.hands_on_options = True
         elif name not in self.PLAIN:
             self.attributes.add(name)
 
     def visit_Call(self, node: ast.Call) -> None:
         arguments = node.args
-        if _called(node) in ("getattr", "hasattr") and arguments and self._is_instance(arguments[0]):
-            name = (
-                arguments[1].value if len(arguments) > 1 and isinstance(arguments[1], ast.Constant) else None
-            )
-            if isinstance(name, str):
+        if _called(node) in ("getattr", "hasattr") and len(arguments) > 1:
+            name = arguments[1].value if isinstance(arguments[1], ast.Constant) else None
+            if isinstance(name, str) and self._is_instance(arguments[0]):
                 self._visit_own(name, node.lineno)
+                arguments = arguments[2:]
+            elif isinstance(name, str) and self._is_options(arguments[0]):
+                self.options.add(name)
                 arguments = arguments[2:]
         elif _called(node) in self.HARMLESS:
             arguments = [a for a in arguments if not self._is_instance(a)]
@@ -232,6 +259,8 @@ class _Reader(ast.NodeVisitor):
     def visit_Name(self, node: ast.Name) -> None:
         if self._is_instance(node):
             self.handed_on.append(("self", node.lineno))
+        elif self._is_options(node):
+            self.hands_on_options = True
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         self._visit_nested(node.args, node.body)

@@ -33,6 +33,11 @@ class DualPathOptions(SelfTrainingOptions):
     translated_share: Share = 0.5
     translated_until: Part | None = option(None, omit_default_from_id=True)
 
+    def without_effect(self) -> dict[str, str]:
+        """Return those of self-training, and when the translated view ends where it never counts."""
+        idle = {} if self.translated_share else {"translated_until": "options.translated_share is 0"}
+        return super().without_effect() | idle
+
 
 class DualPathTensors(SelfTrainingTensors[DualPathOptions]):
     """Tensors of self-training, with a teacher that is the mean of two predictions.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -101,6 +101,16 @@ class SelfTrainingOptions(FeatureOptions):
     propagation_neighbours: Neighbours = option(5, image_labels_only=True, omit_default_from_id=True)
     propagation_queue: QueueSize = option(1024, image_labels_only=True, omit_default_from_id=True)
     propagation_class_ratio: Ratio = option(1.1, image_labels_only=True, omit_default_from_id=True)
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the options of label propagation and of views where there are none, each with the reason."""
+        idle: dict[str, str] = {}
+        if not self.propagation:
+            names = [f.name for f in fields(self) if f.name.startswith("propagation_")]
+            idle |= dict.fromkeys(names, "options.propagation is 0")
+        if not any((self.rotate, self.scale, self.shear, self.shift)):
+            idle["teacher_views"] = "rotate, scale, shear and shift are 0, so that all views are alike"
+        return super().without_effect() | idle
 
     def unused_roles(self) -> frozenset[str]:
         """Return the queue of earlier features where no label is propagated."""

@@ -69,6 +69,10 @@ class Options:
         ]
         return {name: value for name, value in asdict(self).items() if name in kept}
 
+    def without_effect(self) -> dict[str, str]:
+        """Return the options that have no effect because of the other options, each with the reason."""
+        return {}
+
     def unused_roles(self) -> frozenset[str]:
         """Return the roles that these options switch off; they are not built."""
         return frozenset()
@@ -210,7 +214,7 @@ class StepTensors(Generic[OptionsT]):
             CycadaError: The source of one of them does not show which networks it needs. The message says
                 what to do.
         """
-        tensors, roles = cls._reach(tuple(names))
+        tensors, roles, _ = cls._reach(tuple(names))
         return set(tensors | roles)
 
     @classmethod
@@ -226,9 +230,25 @@ class StepTensors(Generic[OptionsT]):
         return set(cls._reach(tuple(names))[1])
 
     @classmethod
+    def options_of(cls, names: Iterable[str]) -> set[str] | None:
+        """Return the options that may be used when these tensors are computed.
+
+        Args:
+            names: Names of tensors.
+
+        Returns:
+            The options' names; None where the source of one of the tensors does not show them.
+
+        Raises:
+            CycadaError: See `dependencies`.
+        """
+        options = cls._reach(tuple(names))[2]
+        return None if options is None else set(options)
+
+    @classmethod
     @lru_cache(maxsize=4096)
-    def _reach(cls, names: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
-        """Return the tensors and the roles that these tensors use, directly or through others.
+    def _reach(cls, names: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str], frozenset[str] | None]:
+        """Return the tensors, roles and options that these tensors use, directly or through others.
 
         Sweeps ask for the same ones thousands of times.
         """
@@ -238,6 +258,8 @@ class StepTensors(Generic[OptionsT]):
         seen: set[tuple[str, int]] = set()
         tensors: set[str] = set()
         roles: set[str] = set()
+        options: set[str] = set()
+        shows_options = True
         while todo:
             name, start = todo.pop()
             if (name, start) in seen:
@@ -258,10 +280,12 @@ class StepTensors(Generic[OptionsT]):
                     )
             roles |= direct.roles | declared_roles
             tensors |= direct.batch
+            options |= direct.options
+            shows_options &= not direct.hands_on_options
             owner = cls.__mro__[place]
             todo += [(mangled(n, owner), 0) for n in direct.attributes | (direct.declared - declared_roles)]
             todo += [(mangled(n, owner), place + 1) for n in direct.inherited]
-        return frozenset(tensors), frozenset(roles)
+        return frozenset(tensors), frozenset(roles), frozenset(options) if shows_options else None
 
 
 def discriminator_gradient(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:

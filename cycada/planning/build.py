@@ -19,6 +19,7 @@ from cycada.planning.networks import (
     build_networks,
     load_weights,
     select_role_weights,
+    spec_from_scratch,
     weights_from_file,
 )
 from cycada.planning.stage_plan import ResolvedPhase, StagePlan
@@ -43,6 +44,7 @@ __all__ = [
     "load_datasets",
     "load_weights",
     "select_role_weights",
+    "spec_from_scratch",
     "training_source",
     "true_translations",
     "weights_from_file",

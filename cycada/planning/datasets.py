@@ -11,7 +11,7 @@ from cycada.config.schema import Config, Stage, digest
 from cycada.core.errors import CycadaError, list_some
 from cycada.core.sizes import shapes_of
 from cycada.data import Domain, ImageSet, ResizedDataset, Split
-from cycada.data.domain import Wanted
+from cycada.data.domain import Wanted, check_loaded
 from cycada.data.image_set import Task
 from cycada.data.segmentation import Palette, SegmentationDataset
 from cycada.planning.stage_plan import StagePlan
@@ -89,7 +89,8 @@ def _load_images(config: Config, plans: list[StagePlan], device: Device) -> Data
     for side in ("source", "target"):
         sides[side] = domain = build_domain(config, plans, side, sides["source"].classes if sides else ())
         for split in ("train", "test"):
-            raw = domain.load(data.resolved_root(), split, data.download)
+            loaded = domain.load(data.resolved_root(), split, data.download)
+            raw = check_loaded(loaded, domain.classes, f"data.{side}, {split}: domain '{domain.name}'")
             raw.hash_into(hasher, labels=side == "source" or split == "test")
             datasets[side, split] = raw.converted(
                 data.channels, shapes_of(data.size)["source"], data.resize, device.torch_device

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 
 from cycada.config.schema import AugmentConfig, Config, OptimizerConfig, Stage
-from cycada.methods import FEATURE_QUEUE, roles_in
+from cycada.methods import roles_in
 from cycada.networks import kind_of
 from cycada.planning.auto_compile import COMPILED_KINDS
 from cycada.planning.plan import StagePlan, network_at
@@ -119,16 +120,21 @@ def _losses(plan: StagePlan) -> Iterator[str]:
 
 
 def _options(plan: StagePlan) -> Iterator[str]:
-    """Yield reasons for options of label propagation where no label is propagated."""
-    propagation = getattr(plan.options, "propagation", 0)
-    if propagation and FEATURE_QUEUE not in plan.pools:
-        yield "options.propagation: no loss of the stage uses the teacher's labels."
-    if not propagation:
-        yield from (
-            f"options.{key}: options.propagation is 0."
-            for key in plan.stage.options
-            if key.startswith("propagation_")
-        )
+    """Yield reasons for options that no loss of the stage uses, or that others of them switch off."""
+    tensors = plan.method.tensors
+    terms = [term for phase in plan.phases for term in phase.terms]
+    known = tensors.options_of(tensors.names())
+    used = tensors.options_of(name for term in terms for name in term.needs)
+    unused: set[str] = set()
+    if known is not None and used is not None:  # otherwise a tensor may use any of them
+        elsewhere = set() if plan.pools else {"pool", "propagation_queue"}
+        elsewhere |= set() if any(term.accepts("mode") for term in terms) else {"gan"}
+        unused = (known | elsewhere) - used
+    idle = dict.fromkeys(unused, "no loss of the stage uses it") | plan.options.without_effect()
+    usual = {f.name: (f.default, f.metadata.get("segmentation_default")) for f in fields(plan.options)}
+    for key in plan.stage.options:
+        if key in idle and getattr(plan.options, key) not in usual[key]:
+            yield f"options.{key}: {idle[key]}."
 
 
 def _stage(plan: StagePlan) -> Iterator[str]:

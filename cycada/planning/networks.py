@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from cycada.config.schema import Config, Spec
 from cycada.core.bounds import Home
 from cycada.core.errors import CycadaError
-from cycada.core.registry import check_options, needs, typed
+from cycada.core.registry import check_options, needs, option_defaults, typed
 from cycada.methods import CLASS_SHARES, FEATURE_QUEUE, Networks
 from cycada.networks import HEAD, NETWORKS, ClassShares, FeatureQueue, Frozen, ImagePool, kind_of
+from cycada.networks.vgg import Vgg
 from cycada.planning.stage_plan import StagePlan
 from cycada.planning.tasks import task_of
 from cycada.train.device import Device, seed_of
@@ -87,7 +88,9 @@ def build_networks(
         if kind == "h":
             context["widths"] = getattr(roles[role.replace("h", "g", 1)], "widths", ())
         torch.manual_seed(seed_of(config.seed, "init", role))
-        net = build_network(plan.specs[role], "f" if kind == HEAD else kind, context, f"networks.{kind}")
+        # What a network starts from in its place need not be there, nor be downloaded.
+        spec = spec_from_scratch(plan.specs[role], role) if role in starts else plan.specs[role]
+        net = build_network(spec, "f" if kind == HEAD else kind, context, f"networks.{kind}")
         if kind == HEAD:
             net = submodule(net, "head", role)
         multiple = int(getattr(net, "multiple_of", 1))
@@ -113,6 +116,24 @@ def build_networks(
     nets = Networks(roles).to(device.torch_device)
     device.broadcast(nets.children())
     return nets
+
+
+def spec_from_scratch(spec: Spec, role: str) -> Spec:
+    """Return the same architecture without the file, or the download, that it would start from.
+
+    Args:
+        spec: The architecture.
+        role: The role of its network.
+    """
+    factory = NETWORKS["f" if kind_of(role) == HEAD else kind_of(role)][spec.name]
+    defaults = option_defaults(factory)
+    if not spec.options.get("weights") and not spec.options.get("pretrained", defaults.get("pretrained")):
+        return spec
+    start = "random" if isinstance(factory, type) and issubclass(factory, Vgg) else None
+    return Spec(
+        **{**spec.model_dump(), "weights": start}
+        | ({"pretrained": False} if "pretrained" in defaults else {})
+    )
 
 
 def _store(

@@ -17,14 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cycada.config.schema import Config, Spec, digest
+from cycada.config.schema import Config, digest
 from cycada.core.errors import CycadaError
-from cycada.core.registry import option_defaults
 from cycada.core.types import Batch
 from cycada.methods import TEACHER, Networks
-from cycada.networks import NETWORKS, ClassShares, FeatureQueue, Frozen, kind_of
-from cycada.networks.vgg import Vgg
-from cycada.planning.build import build_networks
+from cycada.networks import ClassShares, FeatureQueue, Frozen, kind_of
+from cycada.planning.build import build_networks, spec_from_scratch
 from cycada.planning.plan import StagePlan
 from cycada.planning.tasks import task_of
 from cycada.train.device import Device
@@ -341,17 +339,4 @@ def _bytes(tensors: Any) -> float:
 
 def from_scratch(plan: StagePlan) -> StagePlan:
     """Return a stage whose networks start from no file and no download, and are otherwise the same."""
-    return replace(plan, specs={role: _from_scratch(spec, role) for role, spec in plan.specs.items()})
-
-
-def _from_scratch(spec: Spec, role: str) -> Spec:
-    """Return the same architecture without the file, or the download, that it would start from."""
-    factory = NETWORKS["f" if kind_of(role) == "head" else kind_of(role)][spec.name]
-    defaults = option_defaults(factory)
-    if not spec.options.get("weights") and not spec.options.get("pretrained", defaults.get("pretrained")):
-        return spec
-    start = "random" if isinstance(factory, type) and issubclass(factory, Vgg) else None
-    return Spec(
-        **{**spec.model_dump(), "weights": start}
-        | ({"pretrained": False} if "pretrained" in defaults else {})
-    )
+    return replace(plan, specs={role: spec_from_scratch(spec, role) for role, spec in plan.specs.items()})

@@ -164,10 +164,15 @@ class Classification(TaskRules):
             raise CycadaError(f"{where}: it needs masks, and '{source}' has image-level labels. Take it out.")
 
     def idle_keys(self, config: Config) -> Mapping[str, str]:
-        """Return the keys for images read during training, where both domains are held in memory."""
-        if any(domains[spec.name].streams for spec in (config.data.source, config.data.target)):
-            return {}
-        return dict.fromkeys(("workers", "hold"), "the images of these domains are always held in memory")
+        """Return the keys that no domain of the experiment looks at, each with the reason."""
+        both = [domains[spec.name] for spec in (config.data.source, config.data.target)]
+        idle: dict[str, str] = {}
+        if not any(domain.streams for domain in both):
+            why = "the images of these domains are always held in memory"
+            idle |= dict.fromkeys(("workers", "hold"), why)
+        if not any(domain.downloads for domain in both):
+            idle["download"] = "none of the two domains can be downloaded"
+        return idle
 
     def training_set(self, config: Config, domain: Domain, labels: bool) -> tuple[str, Callable[[], int]]:
         """Return the split 'train' and the function that counts it."""
@@ -175,8 +180,8 @@ class Classification(TaskRules):
 
     def searches(self, config: Config, side: str) -> Iterator[Callable[[], object]]:
         """Yield one search, unless absent files would be downloaded."""
-        if not config.data.download:
-            spec: Spec = getattr(config.data, side)
+        spec: Spec = getattr(config.data, side)
+        if not (config.data.download and domains[spec.name].downloads):
             yield partial(_search_files, self, spec, side, config.data.resolved_root())
 
 

@@ -24,7 +24,7 @@ class Budget:
     """Training behind a row.
 
     Attributes:
-        updates: The optimizer steps of the chain of the row's first seed; None where they are not known.
+        updates: The optimizer steps of the chain; None where they are not known, or the seeds have others.
         seconds: The training time of the chain, as a mean over seeds.
     """
 
@@ -42,7 +42,7 @@ def budget_of(row: Variant) -> Budget:
     """Return the training behind a row, summed over its chain of stages."""
     seconds = [sum(r.manifest.get("seconds", 0.0) for r in o.chain) for o in row.outcomes]
     try:
-        updates = add_updates(r.updates for r in row.outcomes[0].chain)
+        updates = {add_updates(r.updates for r in outcome.chain) for outcome in row.outcomes}
     except CycadaError:  # an older run that used a plug-in which is not here
-        updates = None
-    return Budget(updates, sum(seconds) / len(seconds))
+        updates = set()
+    return Budget(updates.pop() if len(updates) == 1 else None, sum(seconds) / len(seconds))

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from cycada.config.schema import Config, digest
-from cycada.core.bounds import Home
+from cycada.core.bounds import Home, PathText
 from cycada.core.errors import CycadaError
 from cycada.core.files import file_digest
-from cycada.core.registry import Registry, typed
+from cycada.core.registry import Registry, has_type, typed
 from cycada.losses import losses
 from cycada.methods import methods
 from cycada.networks import HEAD, NETWORKS, kind_of
@@ -57,7 +57,9 @@ def stage_id(
                 stage, _, parent_role = start.partition(".")
                 starts[role] = [weights_id(parents[stage]), parent_role]
     data = config.data.model_dump(mode="json", include={"source", "target", "size", "channels", "resize"})
-    content = plan.identity() | {
+    content = plan.identity()
+    content |= {
+        "networks": {role: _with_digest(role, spec) for role, spec in content["networks"].items()},
         "format": FORMAT,
         "seed": config.seed,
         "init": starts,
@@ -90,6 +92,18 @@ def plugin_sources(config: Config, plan: StagePlan) -> dict[str, str]:
 def weights_id(identity: str) -> str:
     """Return the part of a stage id that does not depend on how the stage is evaluated."""
     return identity.partition("-")[0]
+
+
+def _with_digest(role: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Return an architecture with the digest of the file of weights that it names in place of its path."""
+    weights, where = spec.get("weights"), f"networks.{role}.weights"
+    if not isinstance(weights, str) or weights in ("", "random"):
+        return spec
+    path = typed(weights, Home, where)
+    factory = NETWORKS["f" if kind_of(role) == HEAD else kind_of(role)][spec["name"]]
+    if not path.is_file() and not has_type(factory, "weights", PathText):
+        return spec  # a plug-in's word
+    return spec | {"weights": _file_digest(path, where)}
 
 
 def _file_digest(path: Path, where: str) -> str:

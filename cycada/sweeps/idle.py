@@ -47,7 +47,8 @@ def _shadowed_defaults(planned: SweepPlan) -> list[str]:
 def _idle_settings(rows: Mapping[str, Sequence[Cell]]) -> Iterator[str]:
     """Yield a sentence for each setting of some rows that has no effect, with the rows where not all have it.
 
-    Networks are left out, as a row may lack the stage that uses one.
+    Networks are left out, as a row may lack the stage that uses one, and so are options that another row
+    uses, as a row may lack the loss that does.
     """
     found: dict[str, list[str]] = {}
     for label, (cell, *_) in rows.items():
@@ -55,7 +56,18 @@ def _idle_settings(rows: Mapping[str, Sequence[Cell]]) -> Iterator[str]:
             if not sentence.startswith("networks."):
                 found.setdefault(sentence, []).append(label)
     for sentence, labels in found.items():
+        others = (cell for label, (cell, *_) in rows.items() if label not in labels)
+        if any(_has_option(cell, sentence.partition(":")[0]) for cell in others):
+            continue
         yield sentence if len(labels) == len(rows) else f"{sentence} (in the rows {list_some(labels)})"
+
+
+def _has_option(cell: Cell, path: str) -> bool:
+    """Return whether a cell sets the option at a path such as `stages.self.options.gate`."""
+    match path.split("."):
+        case ["stages", stage, "options", option]:
+            return stage in cell.config.stages and option in cell.config.stages[stage].options
+    return False
 
 
 def _equal_rows(planned: SweepPlan, rows: Mapping[str, Sequence[Cell]]) -> Iterator[str]:

@@ -83,13 +83,13 @@ def test_plug_ins_are_found_beside_the_config_and_in_the_working_directory(tmp_p
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
+        ("has_a_slip", "x = (", "SyntaxError.*It was found, and its code raised this error"),
+        ("needs_another", "import no_such_package", "no_such_package.*It was found, and its code"),
         ("ends_the_program", "raise SystemExit", "It ends the program when it is imported"),
         ("code", "", "which Python finds before .*code.py. Give that file another name"),
     ],
 )
-def test_a_plug_in_that_ends_the_program_or_is_hidden_by_another_module_is_refused(
-    tmp_path, monkeypatch, name, text, why
-):
+def test_a_plug_in_that_cannot_be_used_is_refused_with_the_reason(tmp_path, monkeypatch, name, text, why):
     monkeypatch.syspath_prepend(tmp_path / "none")
     monkeypatch.chdir(tmp_path)
     (tmp_path / f"{name}.py").write_text(text)

@@ -5,7 +5,9 @@ import pytest
 import torch
 from helpers.broken_files import noise, refused
 
-from cycada.data.labelled_images import make_image_dataset
+from cycada.core.errors import CycadaError
+from cycada.data.domain import check_loaded
+from cycada.data.labelled_images import ImageDataset, make_image_dataset
 
 
 @pytest.mark.parametrize(
@@ -53,3 +55,42 @@ def test_examples_without_labels_keep_their_images():
     found = make_image_dataset(noise(3, 4, 4), np.array([1, 2, 3]), 10, "file")
     assert found.without_labels().labels is None
     assert len(found.without_labels()) == 3
+
+
+PIXELS, LABELS = torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("loaded", "found"),
+    [
+        (None, "found a NoneType"),
+        ((PIXELS, LABELS), "found a tuple"),
+        (
+            ImageDataset(PIXELS / 255, LABELS),
+            r"images of torch.float32 of shape \(4, 3, 8, 8\)",
+        ),
+        (ImageDataset(PIXELS.permute(0, 2, 3, 1), LABELS), r"images of torch.uint8 of shape \(4, 8, 8, 3\)"),
+        (ImageDataset(PIXELS.numpy(), LABELS), "images of the type ndarray"),
+        (ImageDataset(PIXELS[:0], LABELS[:0]), r"of shape \(0, 3, 8, 8\)"),
+        (ImageDataset(PIXELS, LABELS[:3]), r"labels of torch.int64 of shape \(3,\), expected .*\(4,\)"),
+        (ImageDataset(PIXELS, torch.eye(2)[LABELS]), r"labels of torch.float32 of shape \(4, 2\)"),
+        (ImageDataset(PIXELS, LABELS + 1), "labels from 1 to 2, expected 0 to 1"),
+        (ImageDataset(PIXELS, LABELS - 1), "labels from -1 to 0, expected 0 to 1"),
+    ],
+)
+def test_what_a_domain_of_a_plugin_loads_wrongly_is_said(loaded, found):
+    with pytest.raises(CycadaError, match=f"data.source: .*{found}"):
+        check_loaded(loaded, ("a", "b"), "data.source")
+
+
+def test_the_classes_of_a_domain_have_names_of_their_own():
+    images = ImageDataset(PIXELS, LABELS)
+    assert check_loaded(images, ("a", "b"), "data.source") is images
+    with pytest.raises(CycadaError, match="found the class 'a' twice"):
+        check_loaded(images, ("a", "a"), "data.source")
+
+
+def test_images_are_hashed_by_their_values_whatever_their_layout():
+    turned = PIXELS.transpose(2, 3)
+    assert not turned.is_contiguous()
+    assert ImageDataset(turned, LABELS).fingerprint(True) == ImageDataset(PIXELS, LABELS).fingerprint(True)

@@ -17,6 +17,7 @@ from cycada.core.errors import CycadaError
 from cycada.data import ResizedDataset, segmentation_domains, to_float
 from cycada.data.palettes import CMP_FACADES, colour_scores, nearest_colour
 from cycada.data.picture import picture_size, read_picture
+from cycada.data.readers.paired import LabelMap
 from cycada.losses import losses
 from cycada.methods import Method, PhaseSpec, methods
 from cycada.methods.cyclegan import CycleGANTensors, CycleOptions
@@ -610,3 +611,13 @@ def test_label_maps_and_photos_are_scored_where_they_have_masks(tmp_path):
     (stage,) = run(tiny_config(stages, **settings(paired_tree(tmp_path), data, (12, 16)))).stages
     assert len(stage.scores["target"]["class_iou"]) == 2
     assert set(stage.scores) == {"source", "target"}
+
+
+def test_more_classes_than_a_mask_can_tell_apart_are_refused():
+    """The class 255 was taken for pixels that do not count, and the class 254 for an unknown value."""
+    classes = {f"class {k}": [(k, 0, 0)] for k in range(256)}
+    most = dict(list(classes.items())[:254])
+    assert LabelMap.of("left", most).table(np.array([[0, 253]])).tolist() == [[0, 253]]
+    for count in (255, 256):
+        with pytest.raises(CycadaError, match="expected at most 254"):
+            LabelMap.of("left", dict(list(classes.items())[:count]))

@@ -296,6 +296,12 @@ def test_what_was_measured_is_read(found, made, monkeypatch):
     assert (folder / "done").exists()
 
 
+def test_what_an_older_version_measured_by_other_rules_is_not_read(tmp_path):
+    content = {"format": 1, "measured": {"pixels": {"st": {"l1": 0.5}}}}  # its means were over other classes
+    (tmp_path / "quality.json").write_text(json.dumps(content))
+    assert module.measured(RunFolder(tmp_path)) == {}
+
+
 def test_refusals(made, tmp_path, monkeypatch):
     stages, results = made
     pixel, scorer = stages["pixel"], stages["scorer"]

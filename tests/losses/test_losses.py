@@ -474,6 +474,29 @@ def test_generator_and_discriminator_pull_a_fake_score_apart(mode):
     assert (down > 0).all()
 
 
+def test_a_loss_that_changes_a_tensor_is_refused(monkeypatch):
+    term = Term("cycle_s")
+    monkeypatch.setitem(term.__dict__, "loss", lambda rec_s, real_s: (rec_s - real_s.mul_(2)).mean())
+    with pytest.raises(CycadaError, match=r"losses\.cycle_s: the loss changed real_s in place"):
+        term(SimpleNamespace(rec_s=torch.ones(1), real_s=torch.ones(1)))
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (torch.ones(4), r"torch.float32 of shape \[4\]"),  # its sum would weigh as much as the batch is large
+        (torch.ones(()).long(), "torch.int64"),
+        (0.5, "0.5"),
+        (None, "None"),
+    ],
+)
+def test_a_loss_that_returns_no_single_number_is_refused(value, found, monkeypatch):
+    term = Term("cycle_s")
+    monkeypatch.setitem(term.__dict__, "loss", lambda rec_s, real_s: value)
+    with pytest.raises(CycadaError, match=rf"losses\.cycle_s: the loss returned {found}.*expected one"):
+        term(SimpleNamespace(rec_s=torch.ones(1), real_s=torch.ones(1)))
+
+
 @pytest.mark.parametrize("step", [0, 1, 37, 100])
 def test_a_constant_ramp_is_one(step):
     assert Ramp()(step, 100) == 1.0

@@ -283,6 +283,37 @@ def test_a_getattr_with_a_name_is_an_attribute():
     assert roles(Tensors) == {"g_st", "f_t"}
 
 
+def test_options_are_read_from_the_source():
+    class Tensors(StepTensors):
+        @cached_property
+        def plain(self):
+            return self.options.gate + self.below
+
+        @cached_property
+        def below(self):
+            o = self.options
+            return o.pool * getattr(self.options, "scale", 1)
+
+        @cached_property
+        def handed_on(self):
+            return helper(self.options)
+
+        @cached_property
+        def renamed_and_handed_on(self):
+            o = self.options
+            return helper(o)
+
+        @cached_property
+        @depends_on("f_t")
+        def whole(self):
+            return helper(self)
+
+    assert Tensors.options_of(["plain"]) == {"gate", "pool", "scale"}
+    assert Tensors.options_of(["below", "real_s"]) == {"pool", "scale"}
+    for name in ("handed_on", "renamed_and_handed_on", "whole"):
+        assert Tensors.options_of([name]) is None
+
+
 def test_a_network_alone_may_be_handed_on():
     class Tensors(StepTensors):
         @cached_property

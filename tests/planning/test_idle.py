@@ -35,6 +35,13 @@ ADABN = {"method": "adabn", "steps": 3, "batch": 2, "optimizer": {"lr": 0.1}, "i
 OWN = {"name": "folder", "train": "a", "test": "b"}
 
 
+def taught(losses: dict[str, Any], options: dict[str, Any], method: str = "self_training") -> dict[str, Any]:
+    """A config in which the stage `norms` trains itself by these losses and options."""
+    stage = {"method": method, "steps": 3, "batch": 2, "init": {"f_t": "source.f_t"}, "ema": {"f_t": 0.9}}
+    off = {"task_translated": 0, "task_source": 1, "self_training": 0}
+    return {"stages": {"norms": stage | {"losses": off | losses, "options": options}}}
+
+
 def said(over: dict[str, Any]) -> list[str]:
     config = parse(merge(copy.deepcopy(BASE), over))
     return find_idle_settings(config, plan(config))
@@ -96,6 +103,30 @@ def stage(**settings: Any) -> dict[str, Any]:
         ({"data": {"source": OWN, "target": OWN, "workers": 2, "hold": 10}}, "data.hold"),
         ({"tracking": {"kind": "none", "uri": "http://host"}}, "tracking.uri"),
         ({"data": {"workers": 2}}, "data.workers"),
+        ({"data": {"download": True}}, "data.download: none of the two domains"),
+        ({"data": {"source": OWN, "target": OWN, "download": True}}, "data.download"),
+        (stage(losses={"gan_t": 0, "gan_s": 0}, options={"gan": "hinge"}), "stages.pixel.options.gan"),
+        (stage(losses={"gan_t": 0, "gan_s": 0}, options={"pool": 9}), "stages.pixel.options.pool: no loss"),
+        (taught({}, {"teacher_views": 4}), "stages.norms.options.teacher_views: no loss"),
+        (taught({}, {"propagation": 1}), "stages.norms.options.propagation: no loss"),
+        (taught({"self_training": 1}, {"gate": 0.6}), "stages.norms.options.gate: no loss"),
+        (taught({"self_training": 1}, {"mask_patch": 8}), "stages.norms.options.mask_patch: no loss"),
+        (taught({"self_training": 1}, {"translate_at": 0.5}), "stages.norms.options.translate_at: no loss"),
+        (
+            taught({"self_training": 1}, {"propagation_neighbours": 3}),
+            "stages.norms.options.propagation_neighbours: options.propagation is 0",
+        ),
+        (
+            taught({"self_training": 1}, {"propagation_queue": 3}),
+            "stages.norms.options.propagation_queue: options.propagation is 0",
+        ),
+        (
+            taught(
+                {"self_training": 1},
+                {"teacher_views": 2} | dict.fromkeys(("rotate", "scale", "shear", "shift"), 0),
+            ),
+            "stages.norms.options.teacher_views: rotate, scale, shear and shift are 0",
+        ),
     ],
 )
 def test_a_setting_without_effect_is_said(over: dict[str, Any], path: str) -> None:
@@ -119,6 +150,11 @@ def test_a_setting_without_effect_is_said(over: dict[str, Any], path: str) -> No
         stage(optimizer={"lr": 0.1}, optimizers={"generators": {"lr": 0.2}}),
         stage(every={"discriminators": 2}, compile=True),
         stage(augment={"rotate": 3, "domains": "target"}),
+        {"data": {"source": "mnist", "download": True}},
+        stage(options={"gan": "hinge", "pool": 9}),
+        taught({"masked_consistency": 1}, {"mask_patch": 8, "jitter": 0.1, "teacher_views": 2}),
+        taught({"self_training": 1}, {"propagation": 1, "propagation_queue": 9, "teacher_views": 2}),
+        taught({}, {"propagation_neighbours": 5, "teacher_views": 1}),  # as they are by default
     ],
 )
 def test_what_has_an_effect_is_not(over: dict[str, Any]) -> None:
@@ -157,6 +193,14 @@ def test_defaults_that_a_stage_below_replaces_are_said(tmp_path: Path) -> None:
     config = load_config(below, ["defaults.epochs=9", "stages.source.epochs=8"])
     (sentence,) = find_idle_settings(config, plan(config))[-1:]
     assert sentence.startswith("defaults.epochs: it has no effect on the stage pixel")
+
+
+def test_the_translated_view_that_never_counts_ends_never() -> None:
+    options = {"translated_share": 0, "translated_until": 0.5}
+    over = taught({"self_training": 1}, options, "dual_path")
+    over["stages"]["norms"]["init"] |= {"f_s": "source.f_t", "g_ts": "pixel.g_ts"}
+    (sentence,) = said(over)
+    assert sentence.startswith("stages.norms.options.translated_until: options.translated_share is 0.")
 
 
 @pytest.mark.parametrize(("drive", "count"), [("day", 1), ("dusk", 0)])

@@ -17,9 +17,11 @@ from helpers.synthetic_runs import make_run, make_sweep
 
 from cycada.core.errors import CycadaError
 from cycada.core.yaml_files import merge
-from cycada.render.table import Table
+from cycada.planning.updates import Updates
+from cycada.render.table import NONE, Table
 from cycada.report import charts
 from cycada.report import tsne as clouds
+from cycada.report.budget import budget_of
 from cycada.report.comparable import incomparable
 from cycada.report.gather import _same_runs, gather
 from cycada.report.published import flags, incomplete, number_of_runs, published, read_published
@@ -219,6 +221,13 @@ def test_rows_say_how_long_they_were_trained(made):
     markdown = (made[1] / "table.md").read_text()
     assert "updates of f_t | all updates | seconds" in markdown
     assert "| 900 | 1,800 | 40 |" in markdown
+
+
+@pytest.mark.parametrize(("steps", "cells"), [((5, 5), ("5", "9", "10")), ((5, 6), (NONE, NONE, "10"))])
+def test_updates_are_those_of_all_seeds_or_none(steps, cells):
+    records = [SimpleNamespace(updates=Updates(n, 9), manifest={"seconds": 10}) for n in steps]
+    row = SimpleNamespace(outcomes=[SimpleNamespace(chain=(record,)) for record in records])
+    assert budget_of(row).cells() == cells
 
 
 def test_seeds_that_a_recipe_was_settled_on_enter_no_mean(tmp_path):

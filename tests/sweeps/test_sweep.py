@@ -80,6 +80,18 @@ def test_rows_that_are_the_same_runs_are_said(tmp_path, keys, same):
     )
 
 
+def test_an_option_is_idle_where_no_row_uses_it(tmp_path):
+    init = {"f_s": "source.f_t", "f_t": "source.f_t"}
+    losses = {"task_source": 1, "feature_gan": 1}
+    adda = {"method": "adda", "init": init, "losses": losses, "options": {"gate": 0.5}}
+    stages = {"source": CYCADA["source"], "feature": adda}
+    drop = {"stage": "feature", "terms": ["feature_gan"]}
+    assert plan_sweep(write_sweep(tmp_path, stages, drop_one=drop)).warnings() == []  # the base has it
+    off = {"set": {"stages.feature.losses.feature_gan": 0}}
+    said = plan_sweep(write_sweep(tmp_path, stages, base=None, variants={"off": off})).warnings()
+    assert [sentence.partition(":")[0] for sentence in said] == ["stages.feature.options.gate"]
+
+
 def test_settings_without_effect_are_said_once_with_their_rows(tmp_path):
     path = write_sweep(
         tmp_path,

@@ -84,6 +84,7 @@ class Mnist(OfficialDigits):
         "MNIST/raw/t10k-images-idx3-ubyte",
         "and their labels-idx1-ubyte files",
     )
+    downloads = True
     how_to_get = "data.download=true fetches them where there is a network."
 
     def __init__(self, *, drop: tuple[Index, Index] | None = None) -> None:
@@ -141,6 +142,7 @@ class Usps(OfficialDigits):
     channels, size = 1, 16
     counts: Mapping[Split, int] = {"train": 7_291, "test": 2_007}
     files = ("usps.bz2", "usps.t.bz2")
+    downloads = True
     how_to_get = "data.download=true fetches them where there is a network."
 
     @override
@@ -182,6 +184,7 @@ class Svhn(OfficialDigits):
         "svhn/train.npz (or a subset)",
         "svhn/test.npz (or a subset)",
     )
+    downloads = True
     how_to_get = "data.download=true fetches the official files where there is a network."
 
     def count(self, root: Path, split: Split, download: bool) -> int:
