@@ -27,12 +27,13 @@ from cycada.metrics.many_classes import EACH, worst_and_best
 from cycada.planning.build import build_domain, check_same_classes
 from cycada.planning.plan import plan
 from cycada.runs.counts import (
+    describe_part,
     warn_of_absent_classes,
     warn_of_absent_labels,
     warn_of_contradictions,
     warn_of_missing_labels,
+    warn_of_names,
     warn_of_one_class,
-    warn_of_similar_names,
 )
 
 COLUMNS = ("", "pairs", "skipped", "read", "bad", "labels", "ignored", "W x H")
@@ -50,6 +51,7 @@ class Part:
         report: What the sample showed.
         dataset: The data of the split, if it could be opened.
         fault: Why it could not be opened.
+        whole: Number of images of the published split; 0 where there is none.
     """
 
     title: str
@@ -57,6 +59,7 @@ class Part:
     report: DatasetReport
     dataset: ImageSet | None = None
     fault: str = ""
+    whole: int = 0
 
     @property
     def skipped(self) -> Mapping[str, str]:
@@ -194,7 +197,15 @@ def check_domain(domain: SegmentationDomain, root: Path, split: str, samples: in
         domain.name,
         classes,
         domain.palette,
-        (Part(split, len(dataset), _report(dataset, classes, samples), dataset),),
+        (
+            Part(
+                split,
+                len(dataset),
+                _report(dataset, classes, samples),
+                dataset,
+                whole=domain.counts.get(split, 0),
+            ),
+        ),
     )
 
 
@@ -209,7 +220,7 @@ def check_config(config: Config, samples: int) -> Checked:
     """
     plans = plan(config)
     root = config.data.resolved_root()
-    opened: list[tuple[str, ImageSet | str]] = []
+    opened: list[tuple[str, int, ImageSet | str]] = []
     domains_by_side: dict[str, Domain | SegmentationDomain] = {}
     for side in ("source", "target"):
         known_classes = domains_by_side["source"].classes if domains_by_side else ()
@@ -218,16 +229,15 @@ def check_config(config: Config, samples: int) -> Checked:
         for split in dict.fromkeys(("train", domain.unlabelled, "test")):
             if split in domain.splits:
                 images_only = side == "target" and split == domain.unlabelled
-                opened.append(
-                    (f"{side} {split}", _opened(domain, root, split, config.data.download, images_only))
-                )
+                found = _opened(domain, root, split, config.data.download, images_only)
+                opened.append((f"{side} {split}", domain.counts.get(split, 0), found))
     named = domains_by_side["source"] if domains_by_side["source"].classes else domains_by_side["target"]
     classes, palette = tuple(named.classes), getattr(named, "palette", ())
     parts = tuple(
         Part(title, 0, _report(None, classes, 0), fault=dataset)
         if isinstance(dataset, str)
-        else Part(title, len(dataset), _report(dataset, classes, samples), dataset)
-        for title, dataset in opened
+        else Part(title, len(dataset), _report(dataset, classes, samples), dataset, whole=whole)
+        for title, whole, dataset in opened
     )
     try:
         check_same_classes(domains_by_side["source"].classes, domains_by_side["target"].classes)
@@ -292,7 +302,7 @@ def print_checked(checked: Checked) -> None:
 
 def _print_notes(checked: Checked, out: Console) -> None:
     """Print what is in doubt, and what is left out."""
-    for line in warn_of_similar_names(checked.classes):
+    for line in warn_of_names(checked.classes):
         print(f"warning: data: {line}", file=sys.stderr)
     sets = {p.title: p.dataset for p in checked.parts if p.dataset}
     warnings, remarks = find_shared_pictures(sets)
@@ -301,6 +311,8 @@ def _print_notes(checked: Checked, out: Console) -> None:
     for p in checked.parts:
         for line in p.notes(checked.classes):
             print(f"warning: {p.title}: {line}", file=sys.stderr)
+        if p.dataset and (part := describe_part(p.dataset, p.whole)):
+            out.print(f"{p.title}: {len(p.dataset):,} images; {part}")
         if p.dataset and p.dataset.left_out:
             out.print(f"{p.title}: left out: {summarize_left_out(p.dataset.left_out)}", soft_wrap=True)
         if p.skipped:

@@ -104,7 +104,7 @@ class Config(Strict):
 
     @property
     def shadowed_defaults(self) -> tuple[str, ...]:
-        """Sentences about `defaults` that do not reach a stage, as `find_shadowed_defaults` returns them."""
+        """Sentences about settings that change nothing, as `find_shadowed_defaults` returns them."""
         return self._shadowed_defaults
 
     def shapes(self, stage: Stage | None = None) -> dict[str, tuple[int, int]]:

@@ -3,6 +3,7 @@ is none."""
 
 import inspect
 import math
+import re
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from cycada.config.schema import Config, Loss, Strict
-from cycada.core.bounds import Home, PathText
+from cycada.core.bounds import Home, PathText, checked_number
 from cycada.core.errors import CycadaError
 from cycada.core.registry import Registry, option_defaults, typed
 from cycada.core.sizes import Sizes
@@ -155,3 +156,12 @@ def test_an_address_is_no_path(kind):
     """`s3://bucket` would be a folder `s3:` here."""
     with pytest.raises(ValidationError, match="found an address, expected a path of this machine"):
         TypeAdapter(kind).validate_python("s3://bucket/runs")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("1,000", "1000"), ("12,000,000.5", "12000000.5"), ("0,001", "0.001"), ("-0,5", "-0.5")],
+)
+def test_a_comma_is_answered_with_the_number_that_is_meant(text: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f"without commas, such as {re.escape(meant)}[.]$"):
+        checked_number(text)

@@ -159,6 +159,18 @@ def test_defaults_that_a_stage_below_replaces_are_said(tmp_path: Path) -> None:
     assert sentence.startswith("defaults.epochs: it has no effect on the stage pixel")
 
 
+def test_an_empty_mapping_over_one_that_is_not_is_said(tmp_path: Any) -> None:
+    below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
+    full = {"augment": {"flip": True}, "losses": {"task_source": 2}}
+    below.write_text(yaml.safe_dump(merge(BASE, {"stages": {"source": full}}), sort_keys=False))
+    above.write_text("uses: below.yaml\nname: y\nstages: {source: {augment: {}, losses: {task_source: 1}}}\n")
+    (sentence,) = load_config(above).shadowed_defaults
+    assert sentence.startswith("stages.source.augment: an empty mapping takes nothing away")
+    assert load_config(above).stages["source"].augment.flip
+    assert len(load_config(below, ["networks={}", "stages.source.losses={}"]).shadowed_defaults) == 2
+    assert load_config(below, ["stages.source.augment=null", "stages.source.ema={}"]).shadowed_defaults == ()
+
+
 @pytest.mark.parametrize(("drive", "count"), [("day", 1), ("dusk", 0)])
 def test_an_option_of_a_domain_without_effect_is_said(drive: str, count: int) -> None:
     data = {"source": "camvid", "target": {"name": "camvid", "drive": drive, "last": 9}}
