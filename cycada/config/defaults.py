@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cycada.core.errors import list_some
-from cycada.core.yaml_files import merge
+from cycada.core.yaml_files import ALTERNATIVES, merge
 
 
 def find_shadowed_defaults(
@@ -41,6 +41,20 @@ def find_shadowed_defaults(
         f"{'.'.join(path)}: an empty mapping takes nothing away from what a file below sets there, so it has "
         f"no effect. Set it, or single keys of it, to null to go back to the default."
         for path in _empty_over_full(under, over)
+    ]
+
+
+def find_repeated(assignments: Sequence[str]) -> list[str]:
+    """Return a sentence for each key that the command line sets more than once, also by another of its group."""
+    values: dict[tuple[str, str], list[str]] = {}
+    for assignment in assignments:
+        above, _, key = assignment.partition("=")[0].rpartition(".")
+        group = next((group for group in ALTERNATIVES if key in group), (key,))
+        values.setdefault((above, group[0]), []).append(assignment)
+    return [
+        f"{list_some(given)}: the last, {given[-1]}, counts."
+        for given in values.values()
+        if len(set(given)) > 1 and not any("={" in assignment for assignment in given)  # mappings are merged
     ]
 
 

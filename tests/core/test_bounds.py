@@ -147,8 +147,11 @@ def test_what_is_counted_is_whole(nonsense: object) -> None:
 
 
 def test_images_that_are_left_out_are_a_range() -> None:
-    with pytest.raises(CycadaError, match=r"drop: found \[15, 5\], expected \[a, b\] with a below b"):
-        domains["mnist"](drop=(15, 5))
+    for drop in ((15, 5), (50_000, 60_001), (70_000, 80_000), (0, 60_000)):
+        with pytest.raises(
+            CycadaError, match=rf"drop: found \[{drop[0]}, {drop[1]}\], expected \[a, b\] with"
+        ):
+            domains["mnist"](drop=drop)
 
 
 @pytest.mark.parametrize("kind", [Home, PathText])
