@@ -154,7 +154,7 @@ class Checked:
 
 
 def check_named(
-    what: str, settings: Sequence[str], root: Path | None, split: str, samples: int
+    what: str, settings: Sequence[str], root: Path | None, split: str | None, samples: int
 ) -> tuple[Checked, Path | None]:
     """Check an experiment, by its YAML file or the name of a recipe, or a domain with masks, by its name.
 
@@ -162,21 +162,26 @@ def check_named(
         what: The YAML file or the name.
         settings: Settings that replace those of the file, or options of the domain, as KEY=VALUE.
         root: The data root, if it is not the usual one.
-        split: The split of a domain; an experiment's are all checked.
+        split: The split of a domain, None for train; an experiment's are all checked.
         samples: How many pairs to read of each split.
 
     Returns:
         The result, and the default file for the contact sheet of an experiment (None for a domain).
 
     Raises:
-        CycadaError: There is no such file or domain, or a domain cannot be opened.
+        CycadaError: There is no such file or domain, a domain cannot be opened, or a split of an experiment
+            is named.
     """
     if what.endswith(SUFFIXES) or (what not in segmentation_domains and what in recipes()):
+        if split:
+            raise CycadaError(
+                f"--split: found {split}, expected none beside an experiment, whose splits are all checked."
+            )
         config = load(Path(what), [*settings, *([f"data.root={root}"] if root else ())])
         return check_config(config, samples), config.results / "experiments" / config.name / "data.png"
     entry = segmentation_domains[what]
     domain = entry(**check_options(entry, override({}, settings), what))
-    return check_domain(domain, root or data_root(), split, samples), None
+    return check_domain(domain, root or data_root(), split or "train", samples), None
 
 
 def check_domain(domain: SegmentationDomain, root: Path, split: str, samples: int) -> Checked:

@@ -45,7 +45,7 @@ def find_shadowed_defaults(
 
 
 def find_repeated(assignments: Sequence[str]) -> list[str]:
-    """Return a sentence for each key that the command line sets more than once, also by another of its group."""
+    """Return a sentence for each key that the command line sets more than once; epochs and steps are one."""
     values: dict[tuple[str, str], list[str]] = {}
     for assignment in assignments:
         above, _, key = assignment.partition("=")[0].rpartition(".")

@@ -272,8 +272,8 @@ def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
             )
         if not text.strip():  # as of a variable of the shell that is not set
             raise CycadaError(
-                f"Override {shown(assignment)}: found no value, expected one; {path}=null takes the key back to "
-                f"its default."
+                f"Override {shown(assignment)}: found no value, expected one; {path}=null takes the key "
+                f"back to its default."
             )
         result = put(result, path, parse_value(text, f"override {path}"))
     return result

@@ -35,6 +35,8 @@ STRETCHED = 1.2
 """Factor between the scales of an image's two sides from which on a line says that it is stretched."""
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
 """Usual names of the folders of splits, in small letters."""
+UNLABELLED = {"void", "unlabeled", "unlabelled", "ignored", "undefined"}
+"""Usual names of what has no class, in small letters."""
 UNEQUAL = 5.0
 """Factor between the images of the most frequent and the rarest class from which on a warning tells."""
 
@@ -288,9 +290,10 @@ def warn_of_one_class(classes: Sequence[str]) -> list[str]:
 
 
 def warn_of_names(classes: Sequence[str]) -> list[str]:
-    """Return a warning for class names that differ in capitals and spaces alone, or that are those of splits.
+    """Return a warning for class names that are alike, of splits, or of what has no class.
 
-    Folders are called as splits are where the folder above them was given.
+    Names are alike that differ in capitals and spaces alone. Folders are called as splits are where the
+    folder above them was given.
     """
     spelt: dict[str, list[str]] = {}
     for name in classes:
@@ -305,6 +308,12 @@ def warn_of_names(classes: Sequence[str]) -> list[str]:
             f"the classes are called {' and '.join(map(repr, classes))}, as folders of splits are. If the "
             f"folders of the classes lie in them, give one of them as train and the other as test."
         )
+    warnings += [
+        f"the class {name!r} is learnt and scored as all others are. If it is what has no class, "
+        f"call it `ignore` in a file of classes, and leave its folder out of class folders."
+        for spelling, (name, *_) in spelt.items()
+        if spelling in UNLABELLED
+    ]
     return warnings
 
 

@@ -198,6 +198,12 @@ def test_classes_that_are_called_as_splits_are_warned_of(tmp_path, capsys):
     assert f"warning: data: {said}" in capsys.readouterr().err
 
 
+def test_a_class_that_is_called_as_what_has_no_class_is_warned_of(tmp_path):
+    own_scenes(tmp_path)
+    (tmp_path / "c.yaml").write_text((tmp_path / "c.yaml").read_text().replace("car", "Void"))
+    assert "data: the class 'Void' is learnt and scored as all others are" in heard(scenes_of(tmp_path)).text
+
+
 def test_a_part_of_a_published_set_is_said(tmp_path, capsys):
     for split, images in (("train", 20), ("test", 10)):
         pixels = np.random.default_rng(0).integers(0, 256, (images, 32, 32, 3), dtype=np.uint8)

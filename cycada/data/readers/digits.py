@@ -115,8 +115,8 @@ class Mnist(OfficialDigits):
         most = self.counts["train"]
         if drop and not (drop[0] < drop[1] <= most and drop[1] - drop[0] < most):
             raise CycadaError(
-                f"drop: found {list(drop)}, expected [a, b] with a below b and b at most {most}: images a..b-1 "
-                f"are left out, and some have to stay."
+                f"drop: found {list(drop)}, expected [a, b] with a below b and b at most {most}: images "
+                f"a..b-1 are left out, and some have to stay."
             )
         self.drop = drop
 
