@@ -52,8 +52,11 @@ def data_check(
         ),
     ] = None,
     split: Annotated[
-        str, typer.Option(help="The split of a domain: train, test, or another one that it has.")
-    ] = "train",
+        str | None,
+        typer.Option(
+            help="The split of a domain: train, test, or another one that it has.", show_default="train"
+        ),
+    ] = None,
     samples: Annotated[
         int, typer.Option(parser=COUNT, help="How many pairs to read, evenly spread over each split.")
     ] = 200,

@@ -28,12 +28,13 @@ from cycada.metrics.many_classes import EACH, worst_and_best
 from cycada.planning.build import build_domain, check_same_classes
 from cycada.planning.plan import plan
 from cycada.runs.counts import (
+    describe_part,
     warn_of_absent_classes,
     warn_of_absent_labels,
     warn_of_contradictions,
     warn_of_missing_labels,
+    warn_of_names,
     warn_of_one_class,
-    warn_of_similar_names,
 )
 
 COLUMNS = ("", "pairs", "skipped", "read", "bad", "labels", "ignored", "W x H")
@@ -51,6 +52,7 @@ class Part:
         report: What the sample showed.
         dataset: The data of the split, if it could be opened.
         fault: Why it could not be opened.
+        whole: Number of images of the published split; 0 where there is none.
     """
 
     title: str
@@ -58,6 +60,7 @@ class Part:
     report: DatasetReport
     dataset: ImageSet | None = None
     fault: str = ""
+    whole: int = 0
 
     @property
     def skipped(self) -> Mapping[str, str]:
@@ -152,7 +155,7 @@ class Checked:
 
 
 def check_named(
-    what: str, settings: Sequence[str], root: Path | None, split: str, samples: int
+    what: str, settings: Sequence[str], root: Path | None, split: str | None, samples: int
 ) -> tuple[Checked, Path | None]:
     """Check an experiment, by its YAML file or the name of a recipe, or a domain with masks, by its name.
 
@@ -160,21 +163,26 @@ def check_named(
         what: The YAML file or the name.
         settings: Settings that replace those of the file, or options of the domain, as KEY=VALUE.
         root: The data root, if it is not the usual one.
-        split: The split of a domain; an experiment's are all checked.
+        split: The split of a domain, None for train; an experiment's are all checked.
         samples: How many pairs to read of each split.
 
     Returns:
         The result, and the default file for the contact sheet of an experiment (None for a domain).
 
     Raises:
-        CycadaError: There is no such file or domain, or a domain cannot be opened.
+        CycadaError: There is no such file or domain, a domain cannot be opened, or a split of an experiment
+            is named.
     """
     if what.endswith(SUFFIXES) or (what not in segmentation_domains and what in recipes()):
+        if split:
+            raise CycadaError(
+                f"--split: found {split}, expected none beside an experiment, whose splits are all checked."
+            )
         config = load(Path(what), [*settings, *([f"data.root={root}"] if root else ())])
         return check_config(config, samples), config.results / "experiments" / config.name / "data.png"
     entry = segmentation_domains[what]
     domain = entry(**check_options(entry, override({}, settings), what))
-    return check_domain(domain, root or data_root(), split, samples), None
+    return check_domain(domain, root or data_root(), split or "train", samples), None
 
 
 def check_domain(domain: SegmentationDomain, root: Path, split: str, samples: int) -> Checked:
@@ -195,7 +203,15 @@ def check_domain(domain: SegmentationDomain, root: Path, split: str, samples: in
         domain.name,
         classes,
         domain.palette,
-        (Part(split, len(dataset), _report(dataset, classes, samples), dataset),),
+        (
+            Part(
+                split,
+                len(dataset),
+                _report(dataset, classes, samples),
+                dataset,
+                whole=domain.counts.get(split, 0),
+            ),
+        ),
     )
 
 
@@ -210,7 +226,7 @@ def check_config(config: Config, samples: int) -> Checked:
     """
     plans = plan(config)
     root = config.data.resolved_root()
-    opened: list[tuple[str, ImageSet | str]] = []
+    opened: list[tuple[str, int, ImageSet | str]] = []
     domains_by_side: dict[str, Domain | SegmentationDomain] = {}
     for side in ("source", "target"):
         known_classes = domains_by_side["source"].classes if domains_by_side else ()
@@ -219,16 +235,15 @@ def check_config(config: Config, samples: int) -> Checked:
         for split in dict.fromkeys(("train", domain.unlabelled, "test")):
             if split in domain.splits:
                 images_only = side == "target" and split == domain.unlabelled
-                opened.append(
-                    (f"{side} {split}", _opened(domain, root, split, config.data.download, images_only))
-                )
+                found = _opened(domain, root, split, config.data.download, images_only)
+                opened.append((f"{side} {split}", domain.counts.get(split, 0), found))
     named = domains_by_side["source"] if domains_by_side["source"].classes else domains_by_side["target"]
     classes, palette = tuple(named.classes), getattr(named, "palette", ())
     parts = tuple(
         Part(title, 0, _report(None, classes, 0), fault=dataset)
         if isinstance(dataset, str)
-        else Part(title, len(dataset), _report(dataset, classes, samples), dataset)
-        for title, dataset in opened
+        else Part(title, len(dataset), _report(dataset, classes, samples), dataset, whole=whole)
+        for title, whole, dataset in opened
     )
     try:
         check_same_classes(domains_by_side["source"].classes, domains_by_side["target"].classes)
@@ -296,7 +311,7 @@ def print_checked(checked: Checked) -> None:
 
 def _print_notes(checked: Checked, out: Console) -> None:
     """Print what is in doubt, and what is left out."""
-    for line in warn_of_similar_names(checked.classes):
+    for line in warn_of_names(checked.classes):
         print(f"warning: data: {line}", file=sys.stderr)
     sets = {p.title: p.dataset for p in checked.parts if p.dataset}
     warnings, remarks = find_shared_pictures(sets)
@@ -305,6 +320,8 @@ def _print_notes(checked: Checked, out: Console) -> None:
     for p in checked.parts:
         for line in p.notes(checked.classes):
             print(f"warning: {p.title}: {line}", file=sys.stderr)
+        if p.dataset and (part := describe_part(p.dataset, p.whole)):
+            out.print(f"{p.title}: {len(p.dataset):,} images; {part}")
         if p.dataset and p.dataset.left_out:
             out.print(f"{p.title}: left out: {summarize_left_out(p.dataset.left_out)}", soft_wrap=True)
         if p.skipped:

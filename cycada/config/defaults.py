@@ -1,21 +1,22 @@
-"""Search for `defaults:` that have no effect since a file below sets the key in the stages themselves."""
+"""Search for settings that have no effect on the files below them: shadowed `defaults:`, empty mappings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cycada.core.errors import list_some
-from cycada.core.yaml_files import merge
+from cycada.core.yaml_files import ALTERNATIVES, merge
 
 
 def find_shadowed_defaults(
     under: Mapping[str, Any], over: Mapping[str, Any], partly: bool = False
 ) -> list[str]:
-    """Return a sentence for each default that reaches no stage, though it was set later.
+    """Return a sentence for each setting that changes nothing, though it was set later.
 
     A stage's own key goes before `defaults`, also where the stage stands in a file that is used, and the
-    defaults in the file that uses it, or on the command line.
+    defaults in the file that uses it, or on the command line. An empty mapping is merged with the one below,
+    of which it takes nothing away.
 
     Args:
         under: Keys of the files below, merged.
@@ -36,7 +37,38 @@ def find_shadowed_defaults(
                 f"{'have values of their' if many else 'has a value of its'} own. Set "
                 f"stages.{shadowing[0]}.{key} instead."
             )
-    return sentences
+    return sentences + [
+        f"{'.'.join(path)}: an empty mapping takes nothing away from what a file below sets there, so it has "
+        f"no effect. Set it, or single keys of it, to null to go back to the default."
+        for path in _empty_over_full(under, over)
+    ]
+
+
+def find_repeated(assignments: Sequence[str]) -> list[str]:
+    """Return a sentence for each key that the command line sets more than once; epochs and steps are one."""
+    values: dict[tuple[str, str], list[str]] = {}
+    for assignment in assignments:
+        above, _, key = assignment.partition("=")[0].rpartition(".")
+        group = next((group for group in ALTERNATIVES if key in group), (key,))
+        values.setdefault((above, group[0]), []).append(assignment)
+    return [
+        f"{list_some(given)}: the last, {given[-1]}, counts."
+        for given in values.values()
+        if len(set(given)) > 1 and not any("={" in assignment for assignment in given)  # mappings are merged
+    ]
+
+
+def _empty_over_full(
+    under: Mapping[str, Any], over: Mapping[str, Any], above: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every empty mapping in `over` where `under` has one that is not empty."""
+    for key, value in over.items():
+        below = under.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping) and below:
+            if value:
+                yield from _empty_over_full(below, value, (*above, key))
+            else:
+                yield (*above, key)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

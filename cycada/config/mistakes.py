@@ -14,6 +14,11 @@ PARTS = {
 }
 """What else a missing key of an experiment may mean."""
 
+SHAPES = dict.fromkeys(("dict_type", "model_type"), "Expected keys with values below it.") | dict.fromkeys(
+    ("list_type", "tuple_type"), "Expected a list, such as [a, b]."
+)
+"""What is expected in place of another kind of value, by pydantic's type of error, without Python's words."""
+
 
 def mistakes(error: ValidationError, stages: Sequence[str] = ()) -> list[str]:
     """Return one line for each mistake in a config: its path, what is wrong, and what was found.
@@ -35,7 +40,7 @@ def mistakes(error: ValidationError, stages: Sequence[str] = ()) -> list[str]:
         if problem["type"] == "missing":
             lines.append(f"{path}: found nothing, expected a value. Add it.{PARTS.get(path, '')}")
             continue
-        message = problem["msg"].removeprefix("Value error, ")
+        message = SHAPES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
         found = (
             ""
             if problem["type"] == "value_error"

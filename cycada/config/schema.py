@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, model_validator
 
 from cycada.config.data import Data, data_root
-from cycada.config.defaults import find_shadowed_defaults
+from cycada.config.defaults import find_repeated, find_shadowed_defaults
 from cycada.config.fields import LONGEST, Module, Name, Spec, Strict, is_name, without_null
 from cycada.config.loading import COMMANDS, read_as
 from cycada.config.mistakes import advice, mistakes
@@ -104,7 +104,7 @@ class Config(Strict):
 
     @property
     def shadowed_defaults(self) -> tuple[str, ...]:
-        """Sentences about `defaults` that do not reach a stage, as `find_shadowed_defaults` returns them."""
+        """Sentences about settings that change nothing, as `find_shadowed_defaults` returns them."""
         return self._shadowed_defaults
 
     def shapes(self, stage: Stage | None = None) -> dict[str, tuple[int, int]]:
@@ -220,6 +220,7 @@ def load_config(path: Path | str, assignments: Sequence[str] = ()) -> Config:
 
     data = read_as("an experiment", path, note)
     shadowed += find_shadowed_defaults(data, override({}, assignments), partly=True)
+    shadowed += find_repeated(assignments)
     config = parse_config(override(data, assignments), str(path))
     config._shadowed_defaults = tuple(dict.fromkeys(shadowed))
     return config

@@ -17,13 +17,12 @@ from pydantic import BeforeValidator, Field
 
 
 def checked_number(value: Any) -> Any:
-    """Return `value`, but refuse true and false as numbers, and commas between thousands."""
+    """Return `value`, but refuse true and false as numbers, and commas, of thousands or decimals."""
     if isinstance(value, bool):
         raise ValueError("found true or false, expected a number.")
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?", value.strip()):
-        raise ValueError(
-            f"found '{value}', expected a number without commas, such as {value.replace(',', '')}."
-        )
+    if isinstance(value, str) and re.fullmatch(r"[-+]?(0,\d+|[1-9]\d{0,2}(,\d{3})+(\.\d*)?)", value.strip()):
+        meant = value.replace(",", "." if value.strip().lstrip("-+")[0] == "0" else "")
+        raise ValueError(f"found '{value}', expected a number without commas, such as {meant}.")
     return value
 
 

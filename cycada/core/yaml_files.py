@@ -261,7 +261,7 @@ def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
         assignments: Texts, see `parse_value` for their values and `put` for their keys.
 
     Raises:
-        CycadaError: An assignment has no `=` or no key.
+        CycadaError: An assignment has no `=`, no key or no value.
     """
     result = dict(data)
     for assignment in assignments:
@@ -269,6 +269,11 @@ def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
         if not equals or not path:
             raise CycadaError(
                 f"Override {shown(assignment)}: expected key=value, for example stages.pixel.steps=100."
+            )
+        if not text.strip():  # as of a variable of the shell that is not set
+            raise CycadaError(
+                f"Override {shown(assignment)}: found no value, expected one; {path}=null takes the key "
+                f"back to its default."
             )
         result = put(result, path, parse_value(text, f"override {path}"))
     return result

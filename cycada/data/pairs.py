@@ -119,9 +119,7 @@ class FilePairs(SegmentationDataset):
                 or self.codes not in (read_ids, read_colours, read_first_channel)
             ):
                 continue
-            if of_mask := [
-                doubt for doubt in picture_doubts(mask, beside_mask=True) if "16 bits" not in doubt
-            ]:
+            if of_mask := picture_doubts(mask, beside_mask=True, is_mask=True):
                 doubts[str(mask)] = of_mask
             if self.codes is not read_ids:
                 continue

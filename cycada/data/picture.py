@@ -216,17 +216,17 @@ def pixels_of(image: Pil.Image, channels: Literal[1, 3] = 3, upright: bool = Tru
     return array.reshape(*array.shape[:2], channels)
 
 
-def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
+def picture_doubts(path: Path, beside_mask: bool = False, is_mask: bool = False) -> list[str]:
     """Return what is in doubt about a picture file, in sentences without the name of the file.
 
-    Only the first bytes are read, but PNG files, pictures of more than 8 bits and those that may have
-    transparent pixels are read completely. For a file that cannot be read nothing is returned; reading it
-    raises the error.
+    Of lossy formats only the first bytes are read, other pictures completely. For a file that cannot be read
+    nothing is returned; reading it raises the error.
 
     Args:
         path: The file.
         beside_mask: Whether it belongs to a mask and is therefore read without following its EXIF
             orientation.
+        is_mask: Whether its values are classes, so that none of them is too dark.
     """
     doubts = []
     try:
@@ -249,22 +249,36 @@ def picture_doubts(path: Path, beside_mask: bool = False) -> list[str]:
                 doubts.append(f"it has {frames} frames or pages, of which only the first is read")
             if has_transparent_pixels(image):
                 doubts.append("some of its pixels are transparent, which are put on white")
-            if has_twelve_bits(image):
-                pass  # the file says so itself
-            elif image.mode.startswith("I") and 0 < (most := int(np.asarray(image).max())) <= TWELVE_BITS:
-                doubts.append(
-                    f"it has 16 bits a pixel and no value above {most}; 65535 is read as white, so if it "
-                    f"holds 12 bits or fewer it is read much too dark; save it in 8 bits"
-                )
-            elif deep and 0 < _brightest(image) <= TWELVE_BITS >> 8:
-                doubts.append(
-                    f"it has 16 bits a channel and no value above {TWELVE_BITS}; "
-                    f"65535 is read as white, so if it holds 12 bits or fewer it is read much too dark; "
-                    f"save it in 8 bits"
-                )
+            if not is_mask and (doubt := _darkness(image, path, deep)):
+                doubts.append(doubt)
     except (*UNREADABLE, AttributeError):
         return []
     return doubts
+
+
+def _darkness(image: Pil.Image, path: Path, deep: bool) -> str:
+    """Return the doubt about an opened picture that is nearly black as it is read; empty where it is not."""
+    if has_twelve_bits(image) or is_lossy(image, path):  # the first says so itself
+        return ""
+    if image.mode.startswith("I"):
+        most = int(np.asarray(image).max())
+        found = f"it has 16 bits a pixel and no value above {most}" if 0 < most <= TWELVE_BITS else ""
+    elif image.mode in ("L", "LA", "P", "RGB", "RGBA", "RGBX"):
+        most = _brightest(image.convert("RGB") if image.mode == "P" else image)
+        if not 0 < most <= TWELVE_BITS >> 8:
+            return ""
+        if not deep:
+            return (
+                f"it has no value above {most} of 255, so that it is nearly black; it may hold class ids, "
+                f"or colours whose white is not 255"
+            )
+        found = f"it has 16 bits a channel and no value above {TWELVE_BITS}"
+    else:
+        return ""
+    return found and (
+        f"{found}; 65535 is read as white, so if it holds 12 bits or fewer it is read much too dark; "
+        f"save it in 8 bits"
+    )
 
 
 def _other_profile(image: Pil.Image) -> str:

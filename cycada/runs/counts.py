@@ -17,6 +17,7 @@ from cycada.data.shared_pictures import find_shared_pictures
 from cycada.methods import FEATURE_QUEUE
 from cycada.planning.build import Datasets
 from cycada.planning.stage_plan import StagePlan
+from cycada.planning.tasks import task_of
 
 MASKS = 64
 """How many masks of a set, evenly spaced, are searched for classes."""
@@ -32,6 +33,10 @@ It is larger, because the recipes enlarge digits of 16 x 16 to 32 x 32.
 
 STRETCHED = 1.2
 """Factor between the scales of an image's two sides from which on a line says that it is stretched."""
+SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
+"""Usual names of the folders of splits, in small letters."""
+UNLABELLED = {"void", "unlabeled", "unlabelled", "ignored", "undefined"}
+"""Usual names of what has no class, in small letters."""
 UNEQUAL = 5.0
 """Factor between the images of the most frequent and the rarest class from which on a warning tells."""
 
@@ -50,9 +55,12 @@ def report_sets(
     sides = {"source": datasets.source, "target": datasets.target}
     for side, sets in sides.items():
         shape = config.shapes()[side]
+        domain = task_of(config).domain(config.data.source if side == "source" else config.data.target, side)
         for split, examples in sets.items():
             name = f"{side} {split}"
-            screen.info(f"{name}: {count_line(examples, datasets.classes, shape, config.data.resize)}")
+            whole = domain.counts.get(domain.unlabelled if name == "target train" else split, 0)
+            line = count_line(examples, datasets.classes, shape, config.data.resize, whole)
+            screen.info(f"{name}: {line}")
             warnings = group_doubts(examples.doubts(evenly_spaced(len(examples), HEADERS)))
             warnings += _enlarged(examples, shape) + _stretched(examples, shape, config.data.resize)
             warnings += warn_of_missing_labels(name, examples, datasets.classes)
@@ -71,7 +79,7 @@ def report_sets(
     warnings, remarks = find_shared_pictures(dict(_sets(datasets)))
     if config.data.source == config.data.target:
         warnings.append("data: source and target are the same, so that there is nothing to adapt to.")
-    warnings += [f"data: {warning}" for warning in warn_of_similar_names(datasets.classes)]
+    warnings += [f"data: {warning}" for warning in warn_of_names(datasets.classes)]
     for warning in warnings:
         screen.warn(warning)
     for remark in remarks:
@@ -116,6 +124,7 @@ def count_line(
     classes: Sequence[str],
     shape: tuple[int, int],
     resize: str = "bilinear",
+    whole: int = 0,
 ) -> str:
     """Return a line with the number of images and of classes, their size, and what was left out.
 
@@ -124,13 +133,25 @@ def count_line(
         classes: Names of the classes.
         shape: Height and width that the images are scaled to.
         resize: How images with image-level labels are scaled: `pad`, or an interpolation.
+        whole: Number of images of the published split that it is, or is a part of; 0 where there is none.
     """
-    parts = [f"{len(examples)} images", examples.describe_labels(len(classes))]
+    part = f" ({part})" if (part := describe_part(examples, whole)) else ""
+    parts = [f"{len(examples)} images{part}", examples.describe_labels(len(classes))]
     if sizes := count_own_sizes(examples):
         parts.append(_sizes(sizes, shape, resize, cut=examples.cut_square))
     line = ", ".join(parts)
     left_out = dict(examples.left_out) | dict(examples.skipped)
     return f"{line}; left out: {summarize_left_out(left_out)}" if left_out else line
+
+
+def describe_part(examples: ImageSet, whole: int) -> str:
+    """Return a phrase that says how many images a published set has, or '' where they are all here.
+
+    Args:
+        examples: The set as it was read.
+        whole: Number of images of the published split; 0 where there is none.
+    """
+    return f"the whole set has {whole:,}" if len(examples) + len(examples.skipped) < whole else ""
 
 
 def count_own_sizes(examples: ImageSet) -> Mapping[str, int]:
@@ -268,16 +289,32 @@ def warn_of_one_class(classes: Sequence[str]) -> list[str]:
     return [f"there is one class alone, {classes[0]}: nothing to tell apart."] if len(classes) == 1 else []
 
 
-def warn_of_similar_names(classes: Sequence[str]) -> list[str]:
-    """Return a warning for class names that differ in capitals and spaces alone."""
+def warn_of_names(classes: Sequence[str]) -> list[str]:
+    """Return a warning for class names that are alike, of splits, or of what has no class.
+
+    Names are alike that differ in capitals and spaces alone. Folders are called as splits are where the
+    folder above them was given.
+    """
     spelt: dict[str, list[str]] = {}
     for name in classes:
         spelt.setdefault("".join(name.casefold().split()), []).append(name)
-    return [
+    warnings = [
         f"the classes {' and '.join(map(repr, names))} differ in capitals or spaces alone."
         for names in spelt.values()
         if len(names) > 1
     ]
+    if spelt and spelt.keys() <= SPLITS:
+        warnings.append(
+            f"the classes are called {' and '.join(map(repr, classes))}, as folders of splits are. If the "
+            f"folders of the classes lie in them, give one of them as train and the other as test."
+        )
+    warnings += [
+        f"the class {name!r} is learnt and scored as all others are. If it is what has no class, "
+        f"call it `ignore` in a file of classes, and leave its folder out of class folders."
+        for spelling, (name, *_) in spelt.items()
+        if spelling in UNLABELLED
+    ]
+    return warnings
 
 
 def _sizes(sizes: Mapping[str, int], shape: tuple[int, int], resize: str, cut: bool) -> str:

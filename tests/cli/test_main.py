@@ -391,3 +391,6 @@ def test_data_check_answers_unknown_words(cycada):
     assert "Did you mean 'camvid'" in cycada("data", "check", "camvit")[2]
     assert "unknown option 'drives'" in cycada("data", "check", "camvid", "drives=dusk")[2]
     assert cycada("data", "check", "streets", "--split", "val")[0] == 2
+    code, _, said = cycada("data", "check", "demo", "--split", "test")
+    assert code == 2
+    assert "--split: found test, expected none beside an experiment" in said

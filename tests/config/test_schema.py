@@ -14,7 +14,7 @@ from cycada.config.schema import COMMANDS, Strict, digest, load, parse
 from cycada.core.errors import CycadaError
 from cycada.core.registry import check_options
 from cycada.core.secrets import redacted
-from cycada.core.yaml_files import merge, override, parse_value, parse_yaml, read
+from cycada.core.yaml_files import merge, override, parse_value, parse_yaml, put, read
 from cycada.methods import Options
 from cycada.methods.step_tensors import option
 from cycada.planning.idle import find_idle_settings
@@ -313,6 +313,26 @@ def test_an_override_keeps_a_weight_written_without_a_dot():
 @pytest.mark.parametrize("assignment", ["a.b", "=3", ""])
 def test_an_override_without_key_or_value_is_refused(assignment):
     with refused("key=value", "stages.pixel.steps=100"):
+        override({}, [assignment])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("stages.pixel.schedule", "cosine", "keys with values below it"),
+        ("stages.pixel.losses", ["cycle_s"], "keys with values below it"),
+        ("evaluation.window", 32, r"a list, such as \[a, b\]"),
+        ("plugins", "mine", r"a list, such as \[a, b\]"),
+    ],
+)
+def test_another_kind_of_value_is_answered_without_pythons_words(key, value, expected):
+    with refused(f"{key}: Expected {expected}. Found"):
+        parse(put(BASE, key, value))
+
+
+@pytest.mark.parametrize("assignment", ["seed=", "data.root= "])
+def test_an_override_of_an_empty_variable_is_refused(assignment):
+    with refused("found no value", f"{assignment.partition('=')[0]}=null takes the key back"):
         override({}, [assignment])
 
 

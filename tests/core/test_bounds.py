@@ -3,6 +3,7 @@ is none."""
 
 import inspect
 import math
+import re
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from cycada.config.schema import Config, Loss, Strict
-from cycada.core.bounds import Home, PathText
+from cycada.core.bounds import Home, PathText, checked_number
 from cycada.core.errors import CycadaError
 from cycada.core.registry import Registry, option_defaults, typed
 from cycada.core.sizes import Sizes
@@ -146,8 +147,11 @@ def test_what_is_counted_is_whole(nonsense: object) -> None:
 
 
 def test_images_that_are_left_out_are_a_range() -> None:
-    with pytest.raises(CycadaError, match=r"drop: found \[15, 5\], expected \[a, b\] with a below b"):
-        domains["mnist"](drop=(15, 5))
+    for drop in ((15, 5), (50_000, 60_001), (70_000, 80_000), (0, 60_000)):
+        with pytest.raises(
+            CycadaError, match=rf"drop: found \[{drop[0]}, {drop[1]}\], expected \[a, b\] with"
+        ):
+            domains["mnist"](drop=drop)
 
 
 @pytest.mark.parametrize("kind", [Home, PathText])
@@ -155,3 +159,12 @@ def test_an_address_is_no_path(kind):
     """`s3://bucket` would be a folder `s3:` here."""
     with pytest.raises(ValidationError, match="found an address, expected a path of this machine"):
         TypeAdapter(kind).validate_python("s3://bucket/runs")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("1,000", "1000"), ("12,000,000.5", "12000000.5"), ("0,001", "0.001"), ("-0,5", "-0.5")],
+)
+def test_a_comma_is_answered_with_the_number_that_is_meant(text: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f"without commas, such as {re.escape(meant)}[.]$"):
+        checked_number(text)

@@ -280,6 +280,17 @@ def test_what_cannot_be_known_is_said(tmp_path, folder):
     assert group_doubts(result.doubts)
 
 
+@pytest.mark.parametrize("most", [1, 15])
+@pytest.mark.parametrize("kind", ["L", "RGB", "P", "RGBA"])
+def test_a_picture_that_is_read_as_nearly_black_is_said(tmp_path, kind, most):
+    for value, expected in ((most, 1), (16, 0), (0, 0)):
+        pixels = np.where(COLOUR > 100, value, 0).astype(np.uint8)
+        picture = Image.fromarray(pixels).convert(kind, palette=Image.Palette.ADAPTIVE)
+        said = picture_doubts(saved(tmp_path / f"{value}.png", picture))
+        assert [f"no value above {most} of 255" in doubt for doubt in said] == [True] * expected
+        assert picture_doubts(saved(tmp_path / "mask.png", picture), is_mask=True) == []
+
+
 def test_an_opaque_channel_of_transparency_is_in_no_doubt(tmp_path):
     path = saved(tmp_path / "x.png", np.dstack([COLOUR, np.full_like(RAMP, 255)]))
     assert picture_doubts(path) == []

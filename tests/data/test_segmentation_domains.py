@@ -186,6 +186,8 @@ def test_gta5_by_text_lists(tmp_path):
     assert load("gta5", tmp_path, lists="{split}.txt").names == ["00001", "00002", "00004"]
     with refused(r"test\.txt", "not a readable list"):
         load("gta5", tmp_path, "test", lists="{split}.txt")
+    (tmp_path / "gta5" / "test.txt").write_bytes("\ufeff00002.png\r\n00001.png\r\n".encode())  # from Windows
+    assert load("gta5", tmp_path, "test", lists="{split}.txt").names == ["00001", "00002"]
 
 
 def test_gta5_lists_are_checked(tmp_path):

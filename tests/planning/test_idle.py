@@ -203,6 +203,29 @@ def test_the_translated_view_that_never_counts_ends_never() -> None:
     assert sentence.startswith("stages.norms.options.translated_until: options.translated_share is 0.")
 
 
+def test_an_empty_mapping_over_one_that_is_not_is_said(tmp_path: Any) -> None:
+    below, above = tmp_path / "below.yaml", tmp_path / "above.yaml"
+    full = {"augment": {"flip": True}, "losses": {"task_source": 2}}
+    below.write_text(yaml.safe_dump(merge(BASE, {"stages": {"source": full}}), sort_keys=False))
+    above.write_text("uses: below.yaml\nname: y\nstages: {source: {augment: {}, losses: {task_source: 1}}}\n")
+    (sentence,) = load_config(above).shadowed_defaults
+    assert sentence.startswith("stages.source.augment: an empty mapping takes nothing away")
+    assert load_config(above).stages["source"].augment.flip
+    assert len(load_config(below, ["networks={}", "stages.source.losses={}"]).shadowed_defaults) == 2
+    assert load_config(below, ["stages.source.augment=null", "stages.source.ema={}"]).shadowed_defaults == ()
+
+
+def test_a_setting_that_is_given_twice_is_said(tmp_path: Any) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(yaml.safe_dump(BASE))
+    twice = ["seed=1", "stages.source.steps=4", "seed=2", "stages.source.steps=4", "stages.pixel.steps=4"]
+    config = load_config(file, twice)
+    assert config.shadowed_defaults == ("seed=1, seed=2: the last, seed=2, counts.",)
+    assert config.seed == 2
+    (sentence,) = load_config(file, ["stages.source.epochs=1", "stages.source.steps=4"]).shadowed_defaults
+    assert sentence.endswith("the last, stages.source.steps=4, counts.")
+
+
 @pytest.mark.parametrize(("drive", "count"), [("day", 1), ("dusk", 0)])
 def test_an_option_of_a_domain_without_effect_is_said(drive: str, count: int) -> None:
     data = {"source": "camvid", "target": {"name": "camvid", "drive": drive, "last": 9}}

@@ -18,6 +18,7 @@ from PIL import Image
 from cycada.cli.data_check import check_config, print_checked
 from cycada.config.schema import parse
 from cycada.core.errors import CycadaError
+from cycada.core.yaml_files import override
 from cycada.data import ImageDataset, domains, segmentation_domains
 from cycada.data.domain import Wanted
 from cycada.data.doubts import summarize_left_out
@@ -186,6 +187,37 @@ def test_names_that_differ_in_capitals_alone_and_doubled_pictures_are_warned_of(
     assert len(screen.warned) == 3
     assert all(any(part in line for line in screen.warned) for part in said)
     assert "target test: 1 of 9 pictures are also among the training pictures." in screen.said
+
+
+def test_classes_that_are_called_as_splits_are_warned_of(tmp_path, capsys):
+    class_folders(tmp_path)
+    data = {f"data.{side}.{split}": side for side in ("source", "target") for split in ("train", "test")}
+    config = parse(override(own(tmp_path).model_dump(mode="json"), [f"{k}={v}" for k, v in data.items()]))
+    said = "the classes are called 'test' and 'train', as folders of splits are"
+    assert said in heard(config).text
+    print_checked(check_config(config, samples=2))
+    assert f"warning: data: {said}" in capsys.readouterr().err
+
+
+def test_a_class_that_is_called_as_what_has_no_class_is_warned_of(tmp_path):
+    own_scenes(tmp_path)
+    (tmp_path / "c.yaml").write_text((tmp_path / "c.yaml").read_text().replace("car", "Void"))
+    assert "data: the class 'Void' is learnt and scored as all others are" in heard(scenes_of(tmp_path)).text
+
+
+def test_a_part_of_a_published_set_is_said(tmp_path, capsys):
+    for split, images in (("train", 20), ("test", 10)):
+        pixels = np.random.default_rng(0).integers(0, 256, (images, 32, 32, 3), dtype=np.uint8)
+        (tmp_path / "svhn").mkdir(exist_ok=True)
+        np.savez(tmp_path / "svhn" / f"{split}.npz", images=pixels, labels=np.arange(images) % 10)
+    data = {"root": str(tmp_path), "size": 32, "channels": 3, "source": "svhn", "target": "rendered_digits"}
+    config = parse(override(own(tmp_path).model_dump(mode="json") | {"data": data}, []))
+    screen = heard(config)
+    assert "source train: 20 images (the whole set has 73,257), 10 of 10 classes (2 each)" in screen.text
+    assert "source test: 10 images (the whole set has 26,032)" in screen.text
+    assert screen.text.count("the whole set") == 2
+    print_checked(check_config(config, samples=2))
+    assert "source train: 20 images; the whole set has 73,257" in capsys.readouterr().out
 
 
 SELF = {

@@ -88,9 +88,11 @@ class Mnist(OfficialDigits):
     how_to_get = "data.download=true fetches them where there is a network."
 
     def __init__(self, *, drop: tuple[Index, Index] | None = None) -> None:
-        if drop and drop[0] >= drop[1]:
+        most = self.counts["train"]
+        if drop and not (drop[0] < drop[1] <= most and drop[1] - drop[0] < most):
             raise CycadaError(
-                f"drop: found {list(drop)}, expected [a, b] with a below b: images a..b-1 are left out."
+                f"drop: found {list(drop)}, expected [a, b] with a below b and b at most {most}: images "
+                f"a..b-1 are left out, and some have to stay."
             )
         self.drop = drop
 

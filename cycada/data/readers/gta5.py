@@ -144,7 +144,7 @@ def _from_mat(file: Path, key: str) -> list[str]:
 def _from_text(file: Path) -> list[str]:
     """Return the frames of a list with one a line: a number, a name, or a path whose stem is the name."""
     try:
-        lines = file.read_text().split()
+        lines = file.read_text(encoding="utf-8-sig").split()
     except (OSError, UnicodeDecodeError) as error:
         raise CycadaError(f"{file}: not a readable list of frames ({error}).") from None
     if not lines:
