@@ -40,7 +40,7 @@ def test_updates_repeat_skip_and_move_no_weight():
 @pytest.mark.parametrize(
     ("baselines", "cycada", "full", "longest"),
     [
-        ("demo_baselines.yaml", "demo.yaml", "feature", 2600),
+        ("demo_baselines.yaml", "demo.yaml", "feature", 1700),
         ("digits/mnist_usps/baselines.yaml", "digits/mnist_usps/quick.yaml", "feature", 6000),
         ("segmentation/streets/baselines.yaml", "segmentation/streets/quick.yaml", "feature", 4500),
         ("segmentation/camvid_dusk/baselines.yaml", "segmentation/camvid_dusk/quick.yaml", "feature", 2000),
