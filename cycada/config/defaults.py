@@ -15,8 +15,8 @@ def find_shadowed_defaults(
     """Return a sentence for each setting that changes nothing, though it was set later.
 
     A stage's own key goes before `defaults`, also where the stage stands in a file that is used, and the
-    defaults in the file that uses it, or on the command line. An empty mapping is merged with the one below,
-    of which it takes nothing away.
+    defaults in the file that uses it, or on the command line; nothing is said where both are equal. An empty
+    mapping is merged with the one below, of which it takes nothing away.
 
     Args:
         under: Keys of the files below, merged.
@@ -29,7 +29,14 @@ def find_shadowed_defaults(
     stages = [name for name, stage in merge(below, own).items() if stage is not None]
     sentences = []
     for path in _leaves(defaults):
-        shadowing = [n for n in stages if _sets(below.get(n), path) and not _sets(own.get(n), path)]
+        wanted = _value(defaults, path)
+        shadowing = [
+            name
+            for name in stages
+            if _sets(below.get(name), path)
+            and not _sets(own.get(name), path)
+            and _value(below[name], path) != wanted
+        ]
         if shadowing and (partly or len(shadowing) == len(stages)):
             key, many = ".".join(path), len(shadowing) > 1
             sentences.append(
@@ -81,6 +88,14 @@ def _sets(stage: object, path: tuple[str, ...]) -> bool:
     for key in reversed(path):
         default = {key: default}
     return isinstance(stage, Mapping) and merge(default, stage) == stage
+
+
+def _value(mapping: Mapping[str, Any], path: Sequence[str]) -> Any:
+    """Return the value at a path; None where the path ends before it, as in a stage without augmentation."""
+    found: Any = mapping
+    for key in path:
+        found = _mapping(found).get(key)
+    return found
 
 
 def _leaves(mapping: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

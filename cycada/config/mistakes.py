@@ -10,9 +10,9 @@ from cycada.core.errors import nearest, shown
 
 PARTS = {
     key: f" A file without {key} is a part of other configs, which name it under `uses`."
-    for key in ("data", "stages")
+    for key in ("data", "stages", "name")
 }
-"""What else a missing key of an experiment may mean."""
+"""What else a missing key of an experiment or a sweep may mean."""
 
 SHAPES = dict.fromkeys(("dict_type", "model_type"), "Expected keys with values below it.") | dict.fromkeys(
     ("list_type", "tuple_type"), "Expected a list, such as [a, b]."

@@ -186,6 +186,7 @@ def test_defaults_that_a_stage_below_replaces_are_said(tmp_path: Path) -> None:
     assert load_config(below).shadowed_defaults == ()
     (sentence,) = load_config(above).shadowed_defaults
     assert "defaults.steps: it has no effect on the stages source, pixel" in sentence
+    assert load_config(below, ["defaults.steps=3"]).shadowed_defaults == ()  # as both stages have it
     above.write_text(above.read_text() + "stages: {more: {method: source_only, batch: 2}}\n")
     assert load_config(above).shadowed_defaults == ()  # it reaches the new stage
     config = load_config(below, ["defaults.epochs=9", "stages.source.epochs=8", "stages.pixel.steps=7"])
