@@ -11,7 +11,7 @@ from cycada.sweeps.schema import load_sweep
 
 
 @pytest.mark.parametrize(
-    "name", ["demo", "own_images", "digits/mnist_usps/best_quick", "translation/facades/cyclegan_full"]
+    "name", ["demo", "own_images", "digits/mnist_usps/quick", "translation/facades/cyclegan_full"]
 )
 def test_a_copy_says_the_same_as_its_recipe(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -17,7 +17,7 @@ from cycada.planning.plan import load_plugins
         ("demo", "demo"),
         ("demo.yaml", "demo"),
         ("configs/demo.yaml", "demo"),
-        ("digits/best_quick", "digits/best_quick"),
+        ("digits/quick", "digits/quick"),
         ("cyclegan", "translation/cyclegan"),
         ("facades/cyclegan", "translation/facades/cyclegan"),
         ("sweeps/demo_methods", "sweeps/demo_methods"),
@@ -54,11 +54,11 @@ def test_a_word_that_is_neither_is_refused(word, said, tmp_path, monkeypatch):
 
 def test_uses_may_name_a_recipe_and_says_which_file_was_taken(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.yaml").write_text("uses: digits/mnist_usps/best_quick\nname: mine\n")
+    (tmp_path / "mine.yaml").write_text("uses: digits/mnist_usps/quick\nname: mine\n")
     recipes_module._tell.cache_clear()  # it says so once in a process
     config = load_config(tmp_path / "mine.yaml")
     assert (config.name, config.data.source.name) == ("mine", "mnist")
-    assert "configs/digits/mnist_usps/best_quick.yaml" in capsys.readouterr().err
+    assert "configs/digits/mnist_usps/quick.yaml" in capsys.readouterr().err
 
 
 def test_every_recipe_has_a_description():
