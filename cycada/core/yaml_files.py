@@ -263,20 +263,22 @@ def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
     Raises:
         CycadaError: An assignment has no `=`, no key or no value.
     """
-    result = dict(data)
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        if not equals or not path:
-            raise CycadaError(
-                f"Override {shown(assignment)}: expected key=value, for example stages.pixel.steps=100."
-            )
-        if not text.strip():  # as of a variable of the shell that is not set
-            raise CycadaError(
-                f"Override {shown(assignment)}: found no value, expected one; {path}=null takes the key "
-                f"back to its default."
-            )
-        result = put(result, path, parse_value(text, f"override {path}"))
-    return result
+    return put_all(data, map(parse_assignment, assignments))
+
+
+def parse_assignment(assignment: str) -> tuple[str, Any]:
+    """Return the dotted key and the value of an assignment; see `override`."""
+    path, equals, text = assignment.partition("=")
+    if not equals or not path:
+        raise CycadaError(
+            f"Override {shown(assignment)}: expected key=value, for example stages.pixel.steps=100."
+        )
+    if not text.strip():  # as of a variable of the shell that is not set
+        raise CycadaError(
+            f"Override {shown(assignment)}: found no value, expected one; {path}=null takes the key "
+            f"back to its default."
+        )
+    return path, parse_value(text, f"override {path}")
 
 
 def parse_value(text: str, name: str) -> Any:

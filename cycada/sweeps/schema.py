@@ -42,9 +42,10 @@ class Terms(Strict):
     """
 
     stage: str = Field(description="Name of the stage.")
-    terms: list[str | list[str]] | dict[str, NonNegative] = Field(
+    terms: list[str | Annotated[list[str], Field(min_length=1)]] | dict[str, NonNegative] = Field(
+        min_length=1,
         description="Names of losses, one row each, where a list of names makes one row of several; for "
-        "`add_one` each name with its weight, at least 0."
+        "`add_one` each name with its weight, at least 0.",
     )
 
 
