@@ -20,11 +20,11 @@ from cycada.core.progress import Progress
 from cycada.core.versions import environment
 from cycada.evaluation.scores import headline_scores, percent
 from cycada.planning.build import Datasets, check_labels, load_datasets
+from cycada.planning.counts import check_masks, report_sets
 from cycada.planning.known_data import DataMemory, KnownData
 from cycada.planning.plan import StagePlan, load_plugins, plan, replace_epochs_by_steps
 from cycada.planning.rehearsal import memory_of, rehearse
 from cycada.planning.slow import find_slow_settings
-from cycada.runs.counts import check_masks, report_sets
 from cycada.runs.stage import StageContext, StageResult, run_stage
 from cycada.runs.unfinished import find_unfinished
 from cycada.storage.identity import stage_id
