@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cycada.report.report import report as report_on
     from cycada.runs.records import record
     from cycada.runs.reuse import evaluate_run as evaluate
-    from cycada.runs.seeds import run_seeds
+    from cycada.runs.run import run_seeds
     from cycada.study.build import build_study
     from cycada.study.score import score_study
     from cycada.study.serve import serve_study
@@ -69,7 +69,7 @@ _PLACES = {
     "parse": "cycada.config.schema:parse",
     "check": "cycada.planning.plan:plan",
     "run": "cycada.cli.tracked_run:run",
-    "run_seeds": "cycada.runs.seeds:run_seeds",
+    "run_seeds": "cycada.runs.run:run_seeds",
     "sweep": "cycada.cli.tracked_run:sweep",
     "compose_ablation": "cycada.sweeps.compose:compose_ablation",
     "compose_baselines": "cycada.sweeps.compose:compose_baselines",

@@ -26,8 +26,7 @@ from cycada.data.segmentation import Palette, evenly_spaced
 from cycada.data.shared_pictures import find_shared_pictures
 from cycada.metrics.many_classes import EACH, worst_and_best
 from cycada.planning.build import build_domain, check_same_classes
-from cycada.planning.plan import plan
-from cycada.runs.counts import (
+from cycada.planning.counts import (
     describe_part,
     warn_of_absent_classes,
     warn_of_absent_labels,
@@ -36,6 +35,7 @@ from cycada.runs.counts import (
     warn_of_names,
     warn_of_one_class,
 )
+from cycada.planning.plan import plan
 
 COLUMNS = ("", "pairs", "skipped", "read", "bad", "labels", "ignored", "W x H")
 SHOWN = 4

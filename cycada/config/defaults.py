@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cycada.core.errors import list_some
-from cycada.core.yaml_files import ALTERNATIVES, merge
+from cycada.core.yaml_files import ALTERNATIVES, merge, put
 
 
 def find_shadowed_defaults(
@@ -28,8 +29,7 @@ def find_shadowed_defaults(
     )
     stages = [name for name, stage in merge(below, own).items() if stage is not None]
     sentences = []
-    for path in _leaves(defaults):
-        wanted = _value(defaults, path)
+    for path, wanted in _leaves(defaults):
         shadowing = [
             name
             for name in stages
@@ -51,18 +51,33 @@ def find_shadowed_defaults(
     ]
 
 
-def find_repeated(assignments: Sequence[str]) -> list[str]:
-    """Return a sentence for each key that the command line sets more than once; epochs and steps are one."""
-    values: dict[tuple[str, str], list[str]] = {}
-    for assignment in assignments:
-        above, _, key = assignment.partition("=")[0].rpartition(".")
-        group = next((group for group in ALTERNATIVES if key in group), (key,))
-        values.setdefault((above, group[0]), []).append(assignment)
+def find_repeated(settings: Iterable[tuple[str, Any]]) -> list[str]:
+    """Return a sentence for each key that is set more than once, with the value that counts.
+
+    `epochs` and `steps` are one key, and so are a loss and its weight, a network and its name.
+
+    Args:
+        settings: Dotted keys and their values, in the order in which they are applied.
+    """
+    values: dict[tuple[str, ...], list[str]] = {}
+    for key, value in settings:
+        for path, leaf in _leaves(put({}, key, value)):
+            text = leaf if isinstance(leaf, (str, float)) else json.dumps(leaf, default=str)
+            values.setdefault(_without_alternatives(path), []).append(f"{'.'.join(path)}={text}")
     return [
         f"{list_some(given)}: the last, {given[-1]}, counts."
         for given in values.values()
-        if len(set(given)) > 1 and not any("={" in assignment for assignment in given)  # mappings are merged
+        if len(set(given)) > 1
     ]
+
+
+def _without_alternatives(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a path in one of the spellings that it may have."""
+    *above, key = path
+    if key in ("weight", "name") and above:
+        return tuple(above)
+    group = next((group for group in ALTERNATIVES if key in group), (key,))
+    return (*above, group[0])
 
 
 def _empty_over_full(
@@ -90,7 +105,7 @@ def _sets(stage: object, path: tuple[str, ...]) -> bool:
     return isinstance(stage, Mapping) and merge(default, stage) == stage
 
 
-def _value(mapping: Mapping[str, Any], path: Sequence[str]) -> Any:
+def _value(mapping: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     """Return the value at a path; None where the path ends before it, as in a stage without augmentation."""
     found: Any = mapping
     for key in path:
@@ -98,10 +113,10 @@ def _value(mapping: Mapping[str, Any], path: Sequence[str]) -> Any:
     return found
 
 
-def _leaves(mapping: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the path of every value that is no mapping."""
+def _leaves(mapping: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the path of every value that is no mapping, or an empty one, with the value."""
     for key, value in mapping.items():
         if isinstance(value, Mapping) and value:
             yield from _leaves(value, (*above, key))
         else:
-            yield (*above, key)
+            yield (*above, key), value

@@ -24,6 +24,7 @@ def read_as(
     wanted: str,
     path: Path | str,
     note: Callable[[dict[str, Any], dict[str, Any]], None] = lambda under, over: None,
+    place: Callable[[dict[str, Any], Path], dict[str, Any]] = lambda data, folder: data,
 ) -> dict[str, Any]:
     """Return the mapping in a YAML file, with the files that it uses merged under it.
 
@@ -31,13 +32,14 @@ def read_as(
         wanted: The kind of file that is expected, one of `COMMANDS`.
         path: The file, or the name of a shipped recipe. Plug-ins are then also found beside it.
         note: See `cycada.core.yaml_files.read`.
+        place: See `cycada.core.yaml_files.read`.
 
     Raises:
         CycadaError: The file cannot be read, or is clearly of another kind; the message then names the
             command to use.
     """
     file = find_config(path)
-    data = read(file, find_config, note)
+    data = read(file, find_config, note, place)
     if data.get("plugins"):
         look_for_modules_in(file.parent)
     kind = _kind(data)

@@ -23,7 +23,7 @@ from cycada.config.stages import AugmentConfig, Loss, RampConfig, Stage
 from cycada.core.bounds import Home, Seed, Whole, known_device
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.sizes import shapes_of
-from cycada.core.yaml_files import merge, override
+from cycada.core.yaml_files import merge, override, parse_assignment
 
 __all__ = [
     "COMMANDS",
@@ -220,7 +220,7 @@ def load_config(path: Path | str, assignments: Sequence[str] = ()) -> Config:
 
     data = read_as("an experiment", path, note)
     shadowed += find_shadowed_defaults(data, override({}, assignments), partly=True)
-    shadowed += find_repeated(assignments)
+    shadowed += find_repeated(map(parse_assignment, assignments))
     config = parse_config(override(data, assignments), str(path))
     config._shadowed_defaults = tuple(dict.fromkeys(shadowed))
     return config

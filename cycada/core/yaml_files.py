@@ -206,6 +206,7 @@ def read(
     path: Path | str,
     find: Callable[[str, Path], Path] = _beside,
     note: Callable[[dict[str, Any], dict[str, Any]], None] = lambda under, over: None,
+    place: Callable[[dict[str, Any], Path], dict[str, Any]] = lambda data, folder: data,
     _chain: tuple[Path, ...] = (),
 ) -> dict[str, Any]:
     """Return the mapping in a YAML file, merged over the files that it names under `uses:`.
@@ -216,6 +217,8 @@ def read(
             relative to the folder by default.
         note: Function that is called with the content of the used files and with that of a file which is
             merged over them.
+        place: Function from the content of a used file and its folder to the content as it is merged, where
+            paths that start from that folder are whole.
         _chain: The files that use this one, to find cycles.
 
     Raises:
@@ -248,7 +251,8 @@ def read(
         raise CycadaError(f"{path}: uses: found {shown(uses)}, expected a path or a list of paths.")
     result: dict[str, Any] = {}
     for used in uses:
-        result = merge(result, read(find(used, path.parent), find, note, (*_chain, path)))
+        file = find(used, path.parent)
+        result = merge(result, place(read(file, find, note, place, (*_chain, path)), file.resolve().parent))
     note(result, data)
     return merge(result, data)
 
@@ -263,20 +267,22 @@ def override(data: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
     Raises:
         CycadaError: An assignment has no `=`, no key or no value.
     """
-    result = dict(data)
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        if not equals or not path:
-            raise CycadaError(
-                f"Override {shown(assignment)}: expected key=value, for example stages.pixel.steps=100."
-            )
-        if not text.strip():  # as of a variable of the shell that is not set
-            raise CycadaError(
-                f"Override {shown(assignment)}: found no value, expected one; {path}=null takes the key "
-                f"back to its default."
-            )
-        result = put(result, path, parse_value(text, f"override {path}"))
-    return result
+    return put_all(data, map(parse_assignment, assignments))
+
+
+def parse_assignment(assignment: str) -> tuple[str, Any]:
+    """Return the dotted key and the value of an assignment; see `override`."""
+    path, equals, text = assignment.partition("=")
+    if not equals or not path:
+        raise CycadaError(
+            f"Override {shown(assignment)}: expected key=value, for example stages.pixel.steps=100."
+        )
+    if not text.strip():  # as of a variable of the shell that is not set
+        raise CycadaError(
+            f"Override {shown(assignment)}: found no value, expected one; {path}=null takes the key "
+            f"back to its default."
+        )
+    return path, parse_value(text, f"override {path}")
 
 
 def parse_value(text: str, name: str) -> Any:

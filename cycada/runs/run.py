@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from cycada.config.schema import Config, digest
+from cycada.config.schema import Config, digest, load
 from cycada.core.errors import CycadaError, explain_out_of_memory
 from cycada.core.files import prepare_folder, warn_if_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
@@ -20,12 +20,13 @@ from cycada.core.progress import Progress
 from cycada.core.versions import environment
 from cycada.evaluation.scores import headline_scores, percent
 from cycada.planning.build import Datasets, check_labels, load_datasets
+from cycada.planning.counts import check_masks, report_sets
 from cycada.planning.known_data import DataMemory, KnownData
 from cycada.planning.plan import StagePlan, load_plugins, plan, replace_epochs_by_steps
 from cycada.planning.rehearsal import memory_of, rehearse
 from cycada.planning.slow import find_slow_settings
-from cycada.runs.counts import check_masks, report_sets
-from cycada.runs.stage import StageContext, StageResult, run_stage
+from cycada.runs.stage import run_stage
+from cycada.runs.stage_context import StageContext, StageResult
 from cycada.runs.unfinished import find_unfinished
 from cycada.storage.identity import stage_id
 from cycada.storage.store import RunFolder
@@ -122,6 +123,24 @@ def run(
         with warn_if_read_only("the summary", screen.warn):
             write_json(prepare_folder(file.parent) / file.name, summary.as_dict())
     return summary
+
+
+def run_seeds(
+    file: Path | str, assignments: Sequence[str], seeds: Sequence[int], screen: Progress | None = None
+) -> list[Summary]:
+    """Run an experiment once for each seed, without training finished stages again.
+
+    Args:
+        file: The experiment's YAML file.
+        assignments: Settings over the file's, as in `data.root=DATA`.
+        seeds: The seeds, in order.
+        screen: Where progress is shown; None shows it on stderr.
+
+    Returns:
+        A summary for each seed.
+    """
+    screen = screen or Progress()
+    return [run(load(file, [*assignments, f"seed={seed}"]), screen) for seed in seeds]
 
 
 def _summary_file(config: Config) -> Path:

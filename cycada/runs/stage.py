@@ -4,133 +4,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from cycada.config.schema import Config
-from cycada.core.errors import CycadaError
-from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.profile import Profile, recording, span
-from cycada.core.progress import Progress
 from cycada.core.versions import environment
 from cycada.data.development import selection
-from cycada.evaluation.missing_classes import warn_of_missing_classes
-from cycada.evaluation.scores import Scores, flatten_scores, stored_scores
-from cycada.evaluation.scoring import Evaluation, evaluate_stage
+from cycada.evaluation.scores import Scores, stored_scores
+from cycada.evaluation.scoring import evaluate_stage
 from cycada.evaluation.target_statistics import batch_norms
-from cycada.evaluation.translation_warnings import WarnOnce
 from cycada.methods import Networks
 from cycada.networks import kind_of
 from cycada.planning.build import (
-    Datasets,
     build_networks,
     build_training,
     select_role_weights,
     weights_from_file,
 )
-from cycada.planning.known_data import KnownData
 from cycada.planning.plan import StagePlan
 from cycada.planning.updates import count_updates
 from cycada.runs.file_starts import check_file_start
 from cycada.runs.pretranslate import translate_once
 from cycada.runs.rescoring import find_same_weights, load_weights_by_role, replace_scores
 from cycada.runs.reuse import check_run_folder, write_analysis
+from cycada.runs.stage_context import StageContext, StageResult
+from cycada.runs.stage_training import train_stage
 from cycada.storage.identity import weights_id
 from cycada.storage.store import RunFolder
-from cycada.tracking.class_names import left_out, with_class_names
-from cycada.tracking.metrics import tracked_row
+from cycada.tracking.class_names import left_out
 from cycada.tracking.settings import stage_description, stage_params
-from cycada.tracking.tracker import Tracker
 from cycada.train import checkpoint
 from cycada.train.compiling import find_obstacle, keep_compiled
-from cycada.train.device import Device
-from cycada.train.loop import TrainState, train
-from cycada.train.meter import Diverged
 
-EVALUATIONS = 10
-"""Number of evaluations of a stage after step 0, where the config does not say how far apart they are."""
 PROFILE = "profile.json"
 """File of a run folder with the profile of the process that trained the stage last."""
-HUGE = 1e6
-"""Mean loss above which a warning is printed: a stage hardly learns any more."""
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """Outcome of a stage.
-
-    Attributes:
-        name: The stage's name.
-        method: Its method.
-        label: What tables call its outcome.
-        id: Its id.
-        folder: Its run folder.
-        seconds: Training time over all interruptions.
-        scores: Domain -> its scores, all fractions.
-        reused: Whether the stage had been finished before.
-    """
-
-    name: str
-    method: str
-    label: str
-    id: str
-    folder: Path
-    seconds: float
-    scores: Scores
-    reused: bool
-
-
-@dataclass(frozen=True)
-class StageContext:
-    """Objects that the stages of an experiment share.
-
-    Attributes:
-        config: The experiment.
-        known: What is known of its data.
-        read: Its data, at the image size of the stage that runs; None where all stages are finished.
-        device: Where to train.
-        tracker: The tracker that the stage is reported to.
-        screen: Where progress is shown.
-        variant: Label of the sweep's row that the experiment is; empty outside a sweep.
-        profiles: Where the profile of each stage that is trained is kept, by its name; None profiles nothing.
-    """
-
-    config: Config
-    known: KnownData
-    read: Datasets | None
-    device: Device
-    tracker: Tracker
-    screen: Progress
-    variant: str = ""
-    profiles: dict[str, Profile] | None = None
-
-    @property
-    def datasets(self) -> Datasets:
-        """Its data, at the image size of the stage that runs.
-
-        Raises:
-            CycadaError: They were not read, since all stages were finished when the run began.
-        """
-        if self.read is None:
-            raise CycadaError(
-                f"{self.config.results / 'runs'}: found a stage gone that was finished when the run began. "
-                "Run the same command again."
-            )
-        return self.read
-
-    def track(self, plan: StagePlan, row: Mapping[str, float]) -> None:
-        """Log a row of metrics.jsonl to the tracker."""
-        self.tracker.log(int(row["step"]), tracked_row(row, plan, self.known.classes))
-
-    def track_end(self, folder: RunFolder, scores: Scores) -> None:
-        """Give the tracker the files and the last scores of a finished stage."""
-        named = with_class_names(flatten_scores(scores), self.known.classes)
-        self.tracker.end_stage(_artifacts(folder), named)
 
 
 def run_stage(ctx: StageContext, plan: StagePlan, identity: str, ids: Mapping[str, str]) -> StageResult:
@@ -217,7 +128,7 @@ def _train_stage(
         ctx.screen.info(
             f"stage {plan.name}: going on from step {training.step} of {training.steps} ({folder.path})"
         )
-    seconds, scores = _train(ctx, plan, training, folder, seconds)
+    seconds, scores = train_stage(ctx, plan, training, folder, seconds)
     if main:
         _finish(folder, training.outcome(), scores, manifest | {"seconds": round(seconds, 1)})
         ctx.track_end(folder, scores)
@@ -277,72 +188,6 @@ def _read_finished(ctx: StageContext, plan: StagePlan, folder: RunFolder) -> Sta
     )
 
 
-def _train(
-    ctx: StageContext, plan: StagePlan, training: TrainState, folder: RunFolder, seconds: float
-) -> tuple[float, Scores]:
-    """Train to the last step with logs and checkpoints; return the seconds in total and the scores."""
-    logging, device, main = ctx.config.logging, ctx.device, ctx.device.main
-
-    translation_warnings = WarnOnce(plan.name, ctx.screen.warn)
-    if training.step == 0 and (message := warn_of_missing_classes(plan, training.nets, ctx.datasets, device)):
-        ctx.screen.warn(f"stage {plan.name}: {message}")
-
-    def evaluate(step: int) -> Evaluation:
-        images = folder.images if main else None
-        at_most = None if step == training.steps else logging.evaluation_images
-        evaluation = evaluate_stage(plan, training.outcome(), ctx.datasets, device, images, step, at_most)
-        if step:  # at step 0 a generator may be untrained
-            translation_warnings.update(evaluation.translations, last=step == training.steps)
-        if main and step == training.steps:
-            write_analysis(ctx.config, folder, plan, training.outcome(), ctx.datasets, evaluation, device)
-        return evaluation
-
-    ctx.screen.begin(plan.name, training.step, training.steps)
-    began, evaluation = time.perf_counter() - seconds, None
-    evaluate_every = logging.evaluate_every or max(1, training.steps // EVALUATIONS)
-    if training.step == 0 and logging.evaluate_every is None:
-        values = evaluate(0).flat()
-        if main:
-            folder.append_metrics(0, values)
-            ctx.track(plan, values | {"step": 0})
-    with stop_on_signal(enabled=device.world == 1) as stopped:
-        try:
-            reached = training.step - training.step % logging.report_every  # the last regular report
-            for report in train(training, logging.report_every, stopped.is_set, logging.gradients):
-                _warn_of_huge_losses(ctx, plan, report.values)
-                values = report.values | {"rate": round(report.rate, 1)}
-                last = report.step == training.steps
-                if last or (not report.early and _crossed(reached, report.step, evaluate_every)):
-                    evaluation = evaluate(report.step)
-                    values |= evaluation.flat()
-                seconds = time.perf_counter() - began
-                if main:
-                    if not report.early:  # otherwise the curve would depend on when somebody pressed Ctrl-C
-                        folder.append_metrics(report.step, values)
-                        ctx.track(plan, values | {"step": report.step})
-                    ctx.screen.update(report.step, report.rate, report.values)
-                if last or stopped.is_set() or _crossed(reached, report.step, logging.checkpoint_every):
-                    _save(training, folder, seconds, main)
-                reached = report.step
-        except Diverged as error:
-            raise Diverged(f"stages.{plan.name}: {error}") from error
-        finally:
-            ctx.screen.end()
-    if training.step < training.steps:
-        where = f"step {training.step} of {training.steps} of stage '{plan.name}'"
-        raise Interrupted(f"Stopped at {where}. The same command goes on from there.")
-    # there is no report where the run was killed between its last checkpoint and its end
-    return seconds, (evaluation or evaluate(training.steps)).scores
-
-
-def _warn_of_huge_losses(ctx: StageContext, plan: StagePlan, values: Mapping[str, float]) -> None:
-    huge = {n: v for n, v in values.items() if n.startswith("loss/") and abs(v) > HUGE}
-    for name, value in list(huge.items())[:1]:
-        ctx.screen.warn(
-            f"stage {plan.name}: {name} is {value:.3g}. Nothing is learned from so large a loss: lower lr."
-        )
-
-
 def _compilable(ctx: StageContext, plan: StagePlan) -> StagePlan:
     """Return the plan of a stage, without compiled networks where this machine cannot compile them."""
     if not plan.stage.compile:
@@ -360,14 +205,6 @@ def _warn_of_idle_statistics(ctx: StageContext, plan: StagePlan, nets: Networks)
             f"evaluation.batch_norm: no network of stage {plan.name} has batch norm. It has no effect. Take "
             "it out."
         )
-
-
-@span("checkpoints")
-def _save(training: TrainState, folder: RunFolder, seconds: float, main: bool) -> None:
-    state = training.state() | {"seconds": seconds}
-    if main:
-        folder.sync_metrics()
-        checkpoint.save(folder.path, state)
 
 
 def _load_starts(ctx: StageContext, plan: StagePlan, ids: Mapping[str, str]) -> dict[str, dict[str, Tensor]]:
@@ -427,31 +264,3 @@ def _tags(ctx: StageContext, plan: StagePlan) -> dict[str, str]:
     }
     note = {"cycada.left_out": text} if (text := left_out(ctx.known.classes)) else {}
     return {f"cycada.{key}": value for key, value in named.items()} | note | environment()
-
-
-def _artifacts(folder: RunFolder) -> list[Path]:
-    """Return the files for the tracker: all that describe the stage, and the last images of each kind."""
-    names = (
-        "config.yaml",
-        "manifest.json",
-        "scores.json",
-        "confusion.json",
-        "drift.json",
-        "analysis.npz",
-        "metrics.jsonl",
-    )
-    confusions, mistakes, predictions, grids = (
-        sorted(folder.images.glob(f"{kind}_*.png")) for kind in ("confusion", "mistakes", "answers", "grid")
-    )
-    return (
-        [folder.path / n for n in names if (folder.path / n).exists()]
-        + confusions
-        + mistakes
-        + predictions[-1:]
-        + grids[-3:]
-    )
-
-
-def _crossed(before: int, now: int, every: int) -> bool:
-    """Return whether a multiple of `every` lies after step `before` and not after step `now`."""
-    return before // every != now // every

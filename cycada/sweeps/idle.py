@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cycada.config import schema as configs
-from cycada.config.defaults import find_shadowed_defaults
+from cycada.config.defaults import find_repeated, find_shadowed_defaults
 from cycada.config.recipes import find_config
 from cycada.config.schema import Config
 from cycada.core.errors import list_some
-from cycada.core.yaml_files import merge, override, put_all
+from cycada.core.yaml_files import merge, override, parse_assignment, put_all
 from cycada.planning.idle import find_idle_settings
 from cycada.sweeps.plan import Cell, SweepPlan
+from cycada.sweeps.schema import Sweep
 from cycada.sweeps.variants import label_values
 
 
@@ -25,19 +26,48 @@ def find_idle(planned: SweepPlan) -> list[str]:
     rows: dict[str, list[Cell]] = {}
     for cell in planned.cells:
         rows.setdefault(cell.variant, []).append(cell)
-    return [*_shadowed_defaults(planned), *_idle_settings(rows), *_equal_rows(planned, rows)]
+    return [
+        *_empty_groups(planned.sweep),
+        *_repeated(planned),
+        *_shadowed_defaults(planned),
+        *_idle_settings(rows),
+        *_equal_rows(planned, rows),
+    ]
+
+
+def _empty_groups(sweep: Sweep) -> Iterator[str]:
+    """Yield a sentence for each key that would make rows, and is empty."""
+    for key in ("variants", "evaluations", "drop_one", "add_one", "only_one", "vary", "grid"):
+        if key in sweep.model_fields_set and not getattr(sweep, key):
+            yield f"{key}: it is empty and makes no row. Fill it, or take it out."
+
+
+def _repeated(planned: SweepPlan) -> Iterator[str]:
+    """Yield a sentence for each key that one place of the sweep, or the command line, sets more than once."""
+    sweep = planned.sweep
+    places = {"set": sweep.set} | {f"variants.{label}.set": v.set for label, v in sweep.variants.items()}
+    for place, settings in places.items():
+        yield from (f"{place}: {sentence}" for sentence in find_repeated(settings.items()))
+    yield from find_repeated(map(parse_assignment, planned.assignments))
 
 
 def _shadowed_defaults(planned: SweepPlan) -> list[str]:
-    """Return a sentence for each default of the sweep or the command line that does not reach a stage."""
-    sweep = planned.sweep
+    """Return a sentence for each default that does not reach a stage, and each empty mapping without effect.
+
+    They stand in the sweep, on its command line, or in the files that are used.
+    """
+    sweep, found = planned.sweep, list[str]()
+
+    def note(under: Mapping[str, Any], over: Mapping[str, Any]) -> None:
+        found.extend(find_shadowed_defaults(under, over))
 
     def read(file: str) -> Mapping[str, Any]:
-        return configs.read_as("an experiment", find_config(file, planned.file.parent))
+        return configs.read_as("an experiment", find_config(file, planned.file.parent), note)
 
+    configs.read_as("a sweep", planned.file, note)
     under = read(sweep.experiment)
     over = override(put_all({}, sweep.set.items()), planned.assignments)
-    found = find_shadowed_defaults(under, over, partly=True)
+    found += find_shadowed_defaults(under, over, partly=True)
     for variant in sweep.variants.values():
         below = merge(read(variant.experiment) if variant.experiment else under, over)
         found += find_shadowed_defaults(below, put_all({}, variant.set.items()), partly=True)

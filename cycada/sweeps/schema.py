@@ -42,9 +42,10 @@ class Terms(Strict):
     """
 
     stage: str = Field(description="Name of the stage.")
-    terms: list[str | list[str]] | dict[str, NonNegative] = Field(
+    terms: list[str | Annotated[list[str], Field(min_length=1)]] | dict[str, NonNegative] = Field(
+        min_length=1,
         description="Names of losses, one row each, where a list of names makes one row of several; for "
-        "`add_one` each name with its weight, at least 0."
+        "`add_one` each name with its weight, at least 0.",
     )
 
 
@@ -139,8 +140,28 @@ def load_sweep(path: Path | str) -> Sweep:
     Raises:
         CycadaError: For mistakes in it, with one line each.
     """
-    data = configs.read_as("a sweep", path)
+    data = configs.read_as("a sweep", path, place=_place_experiments)
     try:
         return Sweep.model_validate(data)
     except ValidationError as error:
         raise CycadaError(f"{path}\n  " + "\n  ".join(configs.mistakes(error))) from None
+
+
+def _place_experiments(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the content of a sweep file with whole paths to the experiments that lie beside it.
+
+    Args:
+        data: The content of a file that another sweep uses.
+        folder: Its folder.
+    """
+
+    def place(row: Any) -> Any:
+        name = row.get("experiment") if isinstance(row, Mapping) else None
+        if not isinstance(name, str) or not (folder / name).is_file():
+            return row  # a recipe's name, or a mistake that is found later
+        return {**row, "experiment": str((folder / name).resolve())}
+
+    variants = data.get("variants")
+    if isinstance(variants, Mapping):
+        data = {**data, "variants": {label: place(row) for label, row in variants.items()}}
+    return dict(place(data))

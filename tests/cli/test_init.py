@@ -3,7 +3,6 @@
 import pytest
 
 from cycada.cli.init import write_from_recipe
-from cycada.config.recipes import recipes
 from cycada.config.schema import load_config
 from cycada.core.errors import CycadaError
 from cycada.core.yaml_files import read
@@ -23,7 +22,8 @@ def test_a_copy_of_a_sweep_finds_its_experiment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_from_recipe(tmp_path / "mine.yaml", "sweeps/demo_methods")
     sweep = load_sweep("mine.yaml")
-    assert read(recipes()[sweep.experiment])["name"] == "demo_baselines"
+    assert read(sweep.experiment)["name"] == "demo_baselines"
+    assert read(sweep.variants["CyCADA"].experiment)["name"] == "demo"
 
 
 def test_a_file_is_never_overwritten(tmp_path):

@@ -65,14 +65,14 @@ def arm(event):
     from PIL import Image
 
     from cycada.evaluation import analysis
-    from cycada.runs import stage
+    from cycada.runs import stage_training
     from cycada.storage.store import RunFolder
 
     for name in ("replace", "fsync", "unlink", "mkdir"):
         around(os, name, event, name)
     around(torch, "save", event, "torch.save")
-    around(stage, "evaluate_stage", event, "evaluate")
-    around(stage, "write_analysis", event, "findings")
+    around(stage_training, "evaluate_stage", event, "evaluate")
+    around(stage_training, "write_analysis", event, "findings")
     around(RunFolder, "append_metrics", event, "a row")
     around(RunFolder, "finish", event, "finish")
     around(analysis, "analyse", event, "analyse")

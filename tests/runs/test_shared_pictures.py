@@ -5,8 +5,8 @@ import shutil
 import pytest
 from test_counts import Heard, class_folders, heard, loaded, own, own_scenes, scenes_of
 
+from cycada.planning.counts import report_sets
 from cycada.planning.plan import plan
-from cycada.runs.counts import report_sets
 
 
 @pytest.mark.parametrize(

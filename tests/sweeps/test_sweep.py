@@ -106,6 +106,32 @@ def test_settings_without_effect_are_said_once_with_their_rows(tmp_path):
     assert "rows" not in said[1]
 
 
+def test_groups_without_rows_and_keys_that_are_given_twice_are_said(tmp_path):
+    path = write_sweep(
+        tmp_path,
+        set={"stages.source.steps": 5, "stages": {"source": {"epochs": 1}, "pixel": {"batch": 4}}},
+        variants={"a": {"set": {"stages.pixel.losses.cycle_s": 3, "stages.pixel.losses.cycle_s.weight": 4}}},
+        grid={},
+        drop_one=[],
+    )
+    said = find_idle(plan_sweep(path, ["threads=1", "threads=2"]))
+    assert [sentence.rpartition(": ")[0] for sentence in said] == [
+        "drop_one",
+        "grid",
+        "set: stages.source.steps=5, stages.source.epochs=1",
+        "variants.a.set: stages.pixel.losses.cycle_s=3, stages.pixel.losses.cycle_s.weight=4",
+        "threads=1, threads=2",
+    ]
+
+
+def test_an_empty_mapping_over_the_rows_of_a_used_sweep_is_said(tmp_path):
+    below = write_sweep(tmp_path, vary={"stages.pixel.steps": [3]})
+    above = tmp_path / "above.yaml"
+    above.write_text(f"uses: {below.name}\nvary: {{}}\n")
+    (said,) = find_idle(plan_sweep(above))
+    assert said.startswith("vary: an empty mapping takes nothing away")
+
+
 def test_rows_of_every_kind(tmp_path):
     path = write_sweep(
         tmp_path,
@@ -201,6 +227,8 @@ def test_an_outcome_brings_its_ancestors_and_the_baseline_alone(tmp_path):
         ({"drop_one": {"stage": "pixle", "terms": ["gan"]}}, "no stage 'pixle'.*pixel"),
         ({"drop_one": {"stage": "pixel", "terms": ["cycel"]}}, "no active loss 'cycel'.*cycle_s"),
         ({"drop_one": {"stage": "pixel", "terms": {"gan": 1}}}, "expected a list of terms"),
+        ({"drop_one": {"stage": "pixel", "terms": [[]]}}, "at least 1 item"),
+        ({"add_one": {"stage": "pixel", "terms": {}}}, "at least 1 item"),
         ({"add_one": {"stage": "pixel", "terms": ["gan"]}}, "expected a mapping of terms to weights"),
         ({"seed": [1]}, "unknown key 'seed'.*seeds"),
         ({"seeds": []}, "seeds"),

@@ -22,9 +22,10 @@ from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
 from cycada.methods import methods
-from cycada.runs import stage as stage_module
+from cycada.runs import stage_training
 from cycada.runs.run import run
 from cycada.runs.unfinished import find_unfinished
+from cycada.storage.store import RunFolder
 from cycada.train import checkpoint
 from cycada.train.loop import train
 from cycada.train.meter import Diverged
@@ -142,7 +143,7 @@ def test_interrupt_leaves_a_run_that_goes_on(tmp_path, finished, monkeypatch):
             return False
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage_module, "stop_on_signal", lambda enabled: StopAtOnce())
+        patch.setattr(stage_training, "stop_on_signal", lambda enabled: StopAtOnce())
         with pytest.raises(Interrupted, match="same command"):
             run(tiny_config(CYCADA, results=str(tmp_path)))
     run(tiny_config(CYCADA, results=str(tmp_path)))
@@ -157,9 +158,9 @@ def test_a_signal_between_two_stages_is_not_lost(tmp_path, finished, monkeypatch
         os.kill(os.getpid(), signal.SIGINT)
         return write_analysis(*args)
 
-    write_analysis, handler = stage_module.write_analysis, signal.getsignal(signal.SIGINT)
+    write_analysis, handler = stage_training.write_analysis, signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
-        patch.setattr(stage_module, "write_analysis", write_and_stop)
+        patch.setattr(stage_training, "write_analysis", write_and_stop)
         with pytest.raises(Interrupted, match="before stage 'pixel'"):
             run(tiny_config(CYCADA, results=str(tmp_path)))
     assert len(list(tmp_path.glob("runs/*/done"))) == 1
@@ -197,9 +198,7 @@ def interrupted_folder(results, monkeypatch):
     """A source stage with two checkpoints and no end."""
     config = tiny_config({"source": {"method": "source_only"}}, results=str(results))
     with monkeypatch.context() as patch:
-        patch.setattr(
-            stage_module.RunFolder, "save_weights", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
+        patch.setattr(RunFolder, "save_weights", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run(config)
     return config, next(p for p in (Path(results) / "runs").iterdir() if p.is_dir())

@@ -28,8 +28,8 @@ from cycada.data.picture import list_pictures
 from cycada.data.segmentation import WHOLE, _hash_file
 from cycada.evaluation.scores import percent
 from cycada.planning.build import load_datasets
+from cycada.planning.counts import check_masks, count_line, report_sets, warn_of_contradictions
 from cycada.planning.plan import plan
-from cycada.runs.counts import check_masks, count_line, report_sets, warn_of_contradictions
 from cycada.train.device import Device
 
 SHARED = REAL_DATA  # third-party data, where they are
@@ -356,7 +356,7 @@ def test_stretching_is_said(tmp_path):
     [("28 x 28", 32, "enlarged to 32 x 32", 0), ("28 x 28", 128, "enlarged to 128", 1)],
 )
 def test_digits_are_enlarged_a_little_without_a_warning(stored, shape, said, warned):
-    from cycada.runs.counts import _enlarged
+    from cycada.planning.counts import _enlarged
 
     digits = ImageDataset(np.zeros((3, 1, 2, 2)), None, Origin(stored=stored))
     assert said in count_line(digits, (), (shape, shape))
@@ -507,7 +507,7 @@ def test_nothing_but_ignored_pixels_is_refused_or_warned_of(tmp_path):
 
 def test_one_labelled_pixel_outside_of_the_sample_is_found(tmp_path, monkeypatch):
     own_scenes(tmp_path, ids=(255, 255))
-    monkeypatch.setattr("cycada.runs.counts.MASKS", 2)
+    monkeypatch.setattr("cycada.planning.counts.MASKS", 2)
     save(tmp_path / "source" / "train" / "masks" / "1.png", size=(16, 16), value=1)
     assert "source train: no example of 1 of 2 classes: road." in heard(scenes_of(tmp_path)).warned
 
