@@ -151,3 +151,35 @@ def test_a_wrong_number_is_found(wrong):
     page = ROOT / "docs" / "results" / "ablation.md"
     assert list(unsupported(wrong, *committed(page)))
     assert not list(unsupported("84.0 ± 4.4, -12.6 [-14.0, -11.2], 24 % of the nines", *committed(page)))
+
+
+RECORDED = {
+    "SVHN (a part) → MNIST": "digits/svhn_mnist",
+    "MNIST → MNIST-M": "digits/mnist_mnistm",
+    "USPS → MNIST": "digits/usps_mnist",
+    "MNIST → USPS": "digits/mnist_usps",
+    "drawn streets, game → photo": "segmentation/streets",
+    "CamVid, day → dusk": "segmentation/camvid_dusk",
+    "drawn streets → CamVid": "segmentation/streets_camvid",
+}
+LOOKED_AT = {"segmentation/streets": {0}}
+"""Seeds with a record on whose test scores the recipe was settled: they are not in the README's table."""
+
+
+def test_the_table_of_the_readme_is_in_the_records():
+    """`cycada report configs/PAIR/recipe.yaml --results results/records` gives each of its rows."""
+    rows = [
+        [c.strip() for c in line.split("|")[1:4]] for line in (ROOT / "README.md").read_text().split("\n")
+    ]
+    table = {row[0]: row[1:] for row in rows if row and row[0] in RECORDED}
+    assert table.keys() == RECORDED.keys()
+    for pair, written in table.items():
+        folder = ROOT / "results" / "records" / "experiments" / RECORDED[pair] / "recipe"
+        found = [json.loads(path.read_text()) for path in folder.glob("seed*.json")]
+        runs = [
+            list(f["stages"].values()) for f in found if f["seed"] not in LOOKED_AT.get(RECORDED[pair], ())
+        ]
+        for place, number in zip((0, -1), written, strict=True):
+            scores = [run[place]["scores"]["target"] for run in runs]
+            mean = statistics.mean(100 * (s["miou"] if "miou" in s else s["accuracy"]) for s in scores)
+            assert agrees(number, mean), f"{pair}: {number}, in the records {mean}"

@@ -154,12 +154,12 @@ def test_python_blocks_run(page, checkout, finished, monkeypatch, capsys):
             exec(compile(text, name_of(page), "exec"), space)
 
 
-def shell_lines(page):
+def shell_lines(page, inline=True):
     """Lines of code blocks without a language, and inline code, that begin with a command of this project."""
     text = page.read_text(encoding="utf-8")
     blocks = [block for kind, block in FENCED.findall(text) if kind in ("", "sh")]
     rest = FENCED.sub("", text)
-    blocks += INDENTED.findall(rest) + re.findall(r"`([^`\n]+)`", rest)
+    blocks += INDENTED.findall(rest) + (re.findall(r"`([^`\n]+)`", rest) if inline else [])
     for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
         words = shlex.split(line.split(" #")[0].strip(), comments=False) if line.count("'") % 2 == 0 else []
         if words[:1] == ["torchrun"]:
@@ -215,6 +215,56 @@ def test_commands_exist():
                 except AssertionError as error:
                     raise AssertionError(f"{where}: {error}") from None
     assert seen > 100
+
+
+def parsed(words):
+    """What the command line takes from the words of a command, as {parameter: value}; fails as it does."""
+    n = next(n for n in (2, 1) if tuple(words[1 : 1 + n]) in COMMANDS)
+    command = COMMANDS[tuple(words[1 : 1 + n])]
+    given = [word.strip("[]") for word in words[1 + n :]]
+    context = command.context_class(command)
+    found, _, _ = command.make_parser(context).parse_args(given)
+    missing = [p.name for p in command.params if p.required and not found.get(p.name)]
+    assert not missing, f"{' '.join(words)}: without {missing}"
+    return found
+
+
+WRONG_ON_PURPOSE = {"semantik_t": "the page on the first run shows what a typing error is answered with"}
+"""A word of a command -> why the command is shown although it fails."""
+READERS_CONFIG = {"own_images.md": "own_images", "own_masks.md": "own_scenes"}
+"""A page about the reader's own data -> the recipe that its settings in running text are for."""
+
+
+def config_and_settings(page):
+    """Every shipped config that a page runs or checks with settings, and the settings."""
+    for line, words in shell_lines(page, inline=True):
+        if words[1:2] in (["run"], ["check"]) and not any(w in line for w in (*WRONG_ON_PURPOSE, "PAIR")):
+            name = words[2].removeprefix("configs/").removesuffix(".yaml") if len(words) > 2 else ""
+            if (file := ROOT / "configs" / f"{name}.yaml").exists():
+                yield file, [w for w in words[3:] if re.fullmatch(r"[\w.]+=.+(?<!=SEED)(?<!=S)", w)]
+    if page.name in READERS_CONFIG:
+        for code in re.findall(r"`'?((?:stages|networks|data)\.[^`]+=[^`]+?)'?`", page.read_text()):
+            if "PATH" not in code:
+                yield (
+                    ROOT / "configs" / f"{READERS_CONFIG[page.name]}.yaml",
+                    re.split(r"\s+(?=stages\.)", code),
+                )
+
+
+def test_commands_are_whole():
+    """Commands of shell blocks have all arguments, options have values, and settings are sound."""
+    seen = 0
+    for page in PAGES:
+        for line, words in shell_lines(page, inline=False):
+            if words[0] == "cycada" and "..." not in line and words[1] not in OPTIONS:
+                parsed(words)
+        for file, settings in config_and_settings(page):
+            try:
+                cycada.check(cycada.load_config(file, settings))
+            except cycada.CycadaError as error:
+                raise AssertionError(f"{name_of(page)}: {file.stem} {settings}: {error}") from None
+            seen += bool(settings)
+    assert seen > 10
 
 
 def test_links_lead_somewhere():

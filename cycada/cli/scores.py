@@ -1,4 +1,4 @@
-"""The table of `cycada evaluate`: one row per domain, or one per class where there are many classes."""
+"""The table of `cycada evaluate`: one row per domain, or one per class where columns do not fit."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from cycada.core.errors import list_some
 from cycada.evaluation.scores import headline, percent
 from cycada.metrics.many_classes import cut, lowest
 
-ACROSS = 20
-"""Largest number of classes for which each class has a column."""
 DOWN = 40
-"""Largest number of classes shown as rows, where the columns are domains."""
+"""Largest number of classes shown as rows, which is how they are shown where their columns do not fit."""
 
 
 def print_scores(scores: Mapping[str, Any]) -> None:
@@ -25,21 +23,22 @@ def print_scores(scores: Mapping[str, Any]) -> None:
     word = next(iter(headline(values)[0] for values in domains.values()))
     by_class = {name: values.get("class_iou", values["class_accuracy"]) for name, values in domains.items()}
     totals = {name: percent(values) for name, values in domains.items()}
-    table = Table(title=f"{scores['experiment']}, stage {scores['stage']}, last step")
-    if len(classes) <= ACROSS:
-        rows = [(name, totals[name], *map(_share, by_class[name])) for name in domains]
-        _fill(table, ("domain", word, *classes), rows)
-    else:
+    title = f"{scores['experiment']}, stage {scores['stage']}, last step"
+    rows = [(name, totals[name], *map(_share, by_class[name])) for name in domains]
+    table = _table(title, ("domain", word, *classes), rows)
+    out = make_plain_console()
+    shown: Sequence[int] = range(len(classes))
+    if out.measure(table, options=out.options.update(width=10 * out.width)).maximum > out.width:
         last = list(by_class.values())[-1]
-        shown = lowest([math.nan if value is None else value for value in last], DOWN)
+        if len(classes) > DOWN:
+            shown = lowest([math.nan if value is None else value for value in last], DOWN)
         rows = [
             (word, *totals.values()),
             *((cut(classes[k]), *(_share(of[k]) for of in by_class.values())) for k in shown),
         ]
-        _fill(table, ("class", *domains), rows)
-    out = make_plain_console()
+        table = _table(title, ("class", *domains), rows)
     out.print(table)
-    if len(classes) > ACROSS and len(shown) < len(classes):
+    if len(shown) < len(classes):
         out.print(
             f"Shown are the {len(shown)} of {len(classes)} classes with the lowest values of "
             f"{list(domains)[-1]}; --json has all."
@@ -54,8 +53,10 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
 
 
-def _fill(table: Table, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=title)
     for head in heads:
         table.add_column(head, justify="right")
     for row in rows:
         table.add_row(*row)
+    return table

@@ -42,6 +42,7 @@ class Progress:
         """Start to show a stage of `total` steps, `done` of which were trained earlier."""
         self._stage, self._first, self._total = stage, done, total
         self._began = self._printed = time.perf_counter()
+        self._said: float | None = None
         if self.console.is_terminal and not self.quiet:
             uncut, cut_to_fit = Column(no_wrap=True), Column(no_wrap=True, overflow="ellipsis", ratio=1)
             self._progress = Bars(
@@ -74,13 +75,17 @@ class Progress:
         losses = "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
         if self._progress:
             self._progress.update(self._task, completed=step, rate=f"{rate:,.0f} img/s", losses=losses)
-        elif self.quiet or (
-            not values and step < self._total and time.perf_counter() - self._printed < SECONDS_BETWEEN_LINES
-        ):
+        elif self.quiet or (not values and not self._is_due(step)):
             return
         if not self._progress or self.verbose:
-            self._printed = time.perf_counter()
+            self._printed, self._said = time.perf_counter(), step
             self.info(", ".join(self._parts(step, rate, losses)))
+
+    def _is_due(self, step: float) -> bool:
+        """Return whether work without losses has a line to say: its end, once, or that it still goes on."""
+        if step >= self._total:
+            return step != self._said
+        return time.perf_counter() - self._printed >= SECONDS_BETWEEN_LINES
 
     def _parts(self, step: float, rate: float, losses: str) -> list[str]:
         """Return the parts of a line: stage and step, losses, images for each second, and the time left."""

@@ -52,9 +52,10 @@ def warn_of_missing_classes(
     )
     if not missing:
         return None
+    keep = "keep" if len(terms) > 1 else "keeps"
     return (
         f"f_s rarely predicts {describe_classes(missing, datasets.classes)}. Either the target has few "
-        f"images of these classes, or f_s does not recognise them there; then {' and '.join(terms)} keeps "
+        f"images of these classes, or f_s does not recognise them there; then {' and '.join(terms)} {keep} "
         f"translations of these classes from looking like the target. The loss may still help on the whole: "
         f"compare with {terms[0]}=0. An f_s trained with `augment` may recognise more."
     )

@@ -76,8 +76,9 @@ def semantic_t(
         f_s_logits_real_s: f_s's logits of x_s, (N, K, ...).
         label_s: Source labels, (N, ...); used with the anchor `label` alone.
         semantic_gate: 0 or 1, a scalar that multiplies the loss: 0 while f_s is too weak.
-        anchor: What to compare with; see the module.
-        confidence: The least confidence of f_s on x_s; see the module.
+        anchor: What the prediction after the translation is compared with: `classifier`, the class that f_s
+            predicts for x_s; `soft`, all of f_s's probabilities for x_s; `label`, the source label.
+        confidence: Images on which f_s's largest probability for x_s is below this are left out.
 
     Returns:
         A scalar.
@@ -105,8 +106,9 @@ def semantic_s(
         f_s_logits_fake_s: f_s's logits of G_ts(x_t), (N, K, ...).
         f_s_logits_real_t: f_s's logits of x_t, (N, K, ...).
         semantic_gate: 0 or 1, a scalar that multiplies the loss: 0 while f_s is too weak.
-        anchor: What to compare with; see the module.
-        confidence: The least confidence of f_s on x_t; see the module.
+        anchor: What the prediction after the translation is compared with: `classifier`, the class that f_s
+            predicts for x_t; `soft`, all of f_s's probabilities for x_t.
+        confidence: Images on which f_s's largest probability for x_t is below this are left out.
 
     Returns:
         A scalar.

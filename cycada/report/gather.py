@@ -130,6 +130,7 @@ def _experiment(
 ) -> dict[str, list[Outcome]]:
     """Return one row for each stage of an experiment, over all seeds that were run."""
     stages: dict[str, list[Outcome]] = {}
+    changed: list[str] = []
     for path in sorted(summaries, key=lambda p: int(re.sub(r"\D", "", p.stem) or 0)):
         summary = read_json(path, "summary")
         records = {stage: find_record(results, s["id"]) for stage, s in summary["stages"].items()}
@@ -144,8 +145,14 @@ def _experiment(
                 stages.setdefault(stage, []).append(_outcome(record, finished))
         file = word if word.endswith((".yaml", ".yml")) else str(Path("configs") / f"{name}.yaml")
         config = relative_path(file) if Path(file).exists() else f"CONFIG-OF-{name}"
-        more = "" if _is_as_in(file, records) else "  # with settings over those of the file"
+        as_in_file = _is_as_in(file, records)
+        changed += [] if as_in_file else [str(summary["seed"])]
+        more = "" if as_in_file else "  # with settings over those of the file"
         report.commands.append(f"cycada run {config} seed={summary['seed']}{more}")
+    if changed and file == word:
+        report.notes.append(
+            f"{name}: the runs of seed {list_some(changed)} have other settings than {config} has today."
+        )
     labels = [outcomes[0].last.label for outcomes in stages.values()]
     return {
         label if labels.count(label) == 1 else f"{label} ({stage})": outcomes

@@ -192,7 +192,7 @@ def sections(
             f"fourth column. One seed is shown.{of_rows}",
             pictures=tuple(grids(drawn_rows)),
             kind="pictures",
-            absent="No stage here translates images.",
+            absent="No stage here translates images, or its pictures were not kept.",
         ),
         Section(
             "drift",
@@ -294,7 +294,8 @@ def _mistakes(
         f"holds more.{of_rows}",
         galleries=tuple(mistakes(ranked)),
         kind=kind,
-        absent="These runs stored no pictures of mistakes: they made none, or are of an older version.",
+        absent="No picture of a mistake was kept: these runs made none, are read from records, or are of an "
+        "older version.",
     )
 
 

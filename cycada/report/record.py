@@ -349,12 +349,12 @@ def settings_of(config: Config, stage: str) -> str:
     for name in wanted:
         starts = stages[name].get("init", {}).values()
         wanted += [s.split(".")[0] for s in starts if "#" not in s and s.split(".")[0] not in wanted]
-    networks = _usable_networks(experiment["networks"], [stages[name]["method"] for name in wanted])
+    networks = usable_networks(experiment["networks"], [stages[name]["method"] for name in wanted])
     settings = {"data": data, "networks": networks, "stages": {name: stages[name] for name in sorted(wanted)}}
     return digest(settings | {"evaluation": EvaluationConfig(**experiment["evaluation"]).changes()})
 
 
-def _usable_networks(networks: dict[str, Any], method_names: list[str]) -> dict[str, Any]:
+def usable_networks(networks: dict[str, Any], method_names: list[str]) -> dict[str, Any]:
     """Return the networks, by kind or role, that a loss term of these methods may use.
 
     The experiment may describe further networks for its other stages.

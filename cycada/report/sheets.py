@@ -18,7 +18,7 @@ from cycada.report import budget
 from cycada.report.cells import cell, minus, name, p_value, signed
 from cycada.report.metric import Metric
 from cycada.report.published import Published, common_flags
-from cycada.report.record import Record
+from cycada.report.record import Record, usable_networks
 from cycada.report.rows import Variant
 from cycada.report.semantics import (
     DRIFT,
@@ -89,11 +89,18 @@ def name_sheet(rows: Sequence[Variant], reference: Variant) -> Table:
 
 
 def _changes(ours: Record, theirs: Record) -> str:
-    """Return the settings of the stages that both runs have, as far as they differ, in words."""
+    """Return the settings of the stages that both runs have, and of their networks, that differ, in words."""
     one, other = _settings(ours), _settings(theirs)
     both = one["stages"].keys() & other["stages"].keys()
+    shared = [{name: s for name, s in c["stages"].items() if name in both} for c in (one, other)]
     changes = differences(
-        *({**c, "stages": {name: s for name, s in c["stages"].items() if name in both}} for c in (one, other))
+        *(
+            {
+                "networks": usable_networks(c["networks"], [s["method"] for s in stages.values()]),
+                "stages": stages,
+            }
+            for c, stages in zip((one, other), shared, strict=True)
+        )
     )
     words = [
         f"{key.removeprefix('stages.')} = {_short(a)}, not {_short(b)}" for key, (a, b) in changes.items()

@@ -99,8 +99,7 @@ def compose_baselines(
             variants[name] = _variant_of(config, data, start, name)
         except CycadaError as error:
             left_out[name] = str(error)
-    last = plans[-1]
-    label = last.method.label if last.method.label not in variants else f"{last.method.label} ({last.name})"
+    label = config.name if config.name not in variants else f"{config.name} ({plans[-1].name})"
     sweep = Sweep(
         name=f"{slug(config.name)}_baselines", experiment=str(experiment), base=label, variants=variants
     )

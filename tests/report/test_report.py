@@ -343,6 +343,9 @@ def test_names_say_what_the_settings_differ_in(results):
     cells = {row[0]: row for row in sheet.rows}
     assert cells["CyCADA"][2:] == ("source → pixel → task → feature", "reference")
     assert cells["- cycle"][3] == "feature.losses.gan_t.weight = 1, not 0"
+    data.row("source only").outcomes[0].last.config["networks"]["g"] = {"name": "unet"}
+    cells = {row[0]: row for row in name_sheet(data.rows, data.row(data.reference)).rows}
+    assert cells["source only"][3] == "–", "its stage has no generator"
 
 
 def test_of_many_rows_the_features_of_six_are_drawn(tmp_path):

@@ -484,5 +484,7 @@ def test_a_report_tells_a_sweep_from_an_experiment_of_its_name(tmp_path, cycada)
     assert any("a sweep and an experiment called" in note for note in gather([name], results).notes)
     assert cycada("run", experiment, "seed=6")[0] == 0
     assert table(experiment)["provenance"]["trained_by"] == [changed, "cycada run experiment.yaml seed=6"]
+    notes = " ".join(gather([str(experiment)], results).notes)
+    assert f"the runs of seed 5 have other settings than {experiment.name} has today." in notes
     assert cycada("record", experiment, "--results", results, "--to", tmp_path / "records")[0] == 0
     assert {p.name for p in (tmp_path / "records").iterdir()} == {"experiments", "runs"}
