@@ -412,6 +412,11 @@ def test_a_cluster_runs_the_same_code(tmp_path):
     assert "logs" in failed["error"]
 
 
+def test_seeds_of_an_empty_variable_are_refused(tmp_path, cycada):
+    code, _, stderr = cycada("sweep", write_sweep(tmp_path), "--seeds", "", "--dry-run")
+    assert (code, "--seeds: found ''" in stderr) == (2, True)
+
+
 def test_an_unknown_cluster_is_answered(tmp_path, cycada):
     pytest.importorskip("submitit")
     code, _, stderr = cycada("sweep", write_sweep(tmp_path), "--cluster", "slurmm")
