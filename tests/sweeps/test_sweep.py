@@ -62,7 +62,10 @@ def test_every_row_is_scored_once_more_and_trained_once(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "same"),
     [
-        ({"vary": {"logging.report_every": [3, 4]}}, "all, logging.report_every=3, logging.report_every=4"),
+        (
+            {"vary": {"logging.evaluate_every": [8, 9]}},
+            "all, logging.evaluate_every=8, logging.evaluate_every=9",
+        ),
         ({"vary": {"networks.d_feat.width": [3]}}, "all, networks.d_feat.width=3"),
         (
             {"grid": {"stages.source.optimizer.lr": [0.1, "1e-1"]}, "base": None},
