@@ -85,7 +85,7 @@ def sweep(
 
 def _numbers(text: str | None) -> list[int]:
     try:
-        return [int(part) for part in text.split(",")] if text else []
+        return [int(part) for part in text.split(",")] if text is not None else []
     except ValueError:
         raise CycadaError(
             f"--seeds: found '{text}', expected whole numbers with commas between, such as 0,1,2."

@@ -23,6 +23,7 @@ from cycada.config.stages import AugmentConfig, Loss, RampConfig, Stage
 from cycada.core.bounds import Home, Seed, Whole, known_device
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.sizes import shapes_of
+from cycada.core.texts import listed
 from cycada.core.yaml_files import merge, override, parse_assignment
 
 __all__ = [
@@ -183,6 +184,11 @@ def parse_config(data: Mapping[str, Any], where: str = "config") -> Config:
         CycadaError: The config has mistakes: one line for each, with its path, what is wrong, and what is
             known.
     """
+    if not isinstance(data, Mapping):
+        raise CycadaError(
+            f"{where}: found a {type(data).__name__}, expected a mapping of config keys; "
+            f"cycada.load_config(FILE) reads one from a file."
+        )
     try:
         return Config.model_validate(data)
     except ValidationError as error:
@@ -214,6 +220,7 @@ def load_config(path: Path | str, assignments: Sequence[str] = ()) -> Config:
         CycadaError: The file cannot be read, is of another kind, or has mistakes: one line for each.
     """
     shadowed: list[str] = []
+    assignments = listed(assignments)
 
     def note(under: Mapping[str, Any], over: Mapping[str, Any]) -> None:
         shadowed.extend(find_shadowed_defaults(under, over))

@@ -83,7 +83,9 @@ class Logging(Strict):
         "scored before the last step, 1 to 10^9, and of images for each label-free criterion (100 for "
         "agreement, which translates them). After the last step all test images are scored.",
     )
-    checkpoint_every: Count = Field(500, description="Number of steps between two checkpoints, 1 to 10^9.")
+    checkpoint_every: Count = Field(
+        500, description="Number of steps between two checkpoints, 1 to 10^9, both at reports."
+    )
     gradients: bool = Field(
         True, description="Whether every fifth report holds the norm of each loss's gradient."
     )

@@ -29,7 +29,7 @@ def find_idle_settings(config: Config, plans: Sequence[StagePlan]) -> list[str]:
             reasons += [f"stages.{plan.name}.{reason}" for reason in check(plan)]
     sentences = [f"{reason} It has no effect. Take it out." for reason in reasons]
     sentences += [f"stages.{plan.name}.{sentence}" for plan in plans for sentence in _too_long(plan)]
-    return [*sentences, *config.shadowed_defaults]
+    return [*sentences, *_between_reports(config), *config.shadowed_defaults]
 
 
 def _experiment(config: Config) -> Iterator[str]:
@@ -151,6 +151,21 @@ def _stage(plan: StagePlan) -> Iterator[str]:
             yield "augment: it is for target images, and no loss of the stage uses them."
     if stage.compile and not {kind_of(role) for role in plan.specs} & set(COMPILED_KINDS):
         yield "compile: generators and discriminators are compiled, and the stage has none."
+
+
+def _between_reports(config: Config) -> Iterator[str]:
+    """Yield sentences for intervals that are shorter than that of the reports, at which all else happens."""
+    logging, every = config.logging, config.logging.report_every
+    for key, what in (
+        ("evaluate_every", "a stage is evaluated"),
+        ("checkpoint_every", "a checkpoint is written"),
+    ):
+        interval = getattr(logging, key)
+        if interval is not None and interval < every:
+            yield (
+                f"logging.{key}: found {interval}, but {what} at reports alone, which come every {every} "
+                f"steps. Lower logging.report_every, or raise logging.{key}."
+            )
 
 
 def _too_long(plan: StagePlan) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cycada.core import files
 from cycada.core.errors import list_some
+from cycada.core.texts import listed
 from cycada.metrics.many_classes import MANY
 from cycada.render.table import Table
 from cycada.render.text import latex, markdown
@@ -54,7 +55,7 @@ class ReportFiles:
 
 
 def report(
-    what: Sequence[str],
+    what: str | Path | Sequence[str],
     results: Path | str = "results",
     out: Path | str | None = None,
     against: str | None = None,
@@ -64,7 +65,7 @@ def report(
     """Write a report about finished sweeps, experiments or runs, from their files alone.
 
     Args:
-        what: Sweeps and experiments, by name or YAML file, and runs, by id or folder.
+        what: Sweeps and experiments, by name or YAML file, and runs, by id or folder; one, or several.
         results: The folder of all results.
         out: The folder to write to; by default `results/reports/NAME`.
         against: The row that the others are tested against; by default the sweep's `compare_to`, or full
@@ -76,7 +77,7 @@ def report(
     Raises:
         CycadaError: Nothing was found, or the rows are about different domains or scores.
     """
-    results = Path(results)
+    results, what = Path(results), listed(what)
     data = gather(what, results, against)
     table = lines(data)
     cache = Cache(results / "cache")

@@ -20,6 +20,7 @@ from cycada.config.recipes import find_config
 from cycada.config.schema import is_name
 from cycada.core import files
 from cycada.core.errors import CycadaError
+from cycada.core.texts import listed
 from cycada.core.yaml_files import read
 from cycada.metrics.distance import proxy_a_distance
 from cycada.runs.reuse import find_run
@@ -157,18 +158,21 @@ class Records:
         return sum(size_of(record) for record in (*self.written, *self.kept))
 
 
-def record(what: Iterable[str], results: Path | str = "results", to: Path | str | None = None) -> Records:
+def record(
+    what: str | Path | Iterable[str], results: Path | str = "results", to: Path | str | None = None
+) -> Records:
     """Write the records of finished sweeps, experiments and runs; those that are there already are kept.
 
     Args:
-        what: Sweeps and experiments, by name or YAML file, and runs, by id or folder, as for a report.
+        what: Sweeps and experiments, by name or YAML file, and runs, by id or folder, as for a report;
+            one, or several.
         results: The folder of all results.
         to: The folder of records; None takes `records` in the results folder.
 
     Raises:
         CycadaError: Something has no finished stage, or its files are damaged.
     """
-    results = Path(results)
+    results, what = Path(results), listed(what)
     records = Records(Path(to) if to else results / RECORDS)
     for word in what:
         name, kind = name_in(word), kind_of(word)

@@ -12,6 +12,7 @@ from cycada.config.schema import Config
 from cycada.core.bounds import Seed
 from cycada.core.errors import CycadaError, nearest
 from cycada.core.registry import typed
+from cycada.core.texts import listed
 from cycada.planning.build import Datasets, load_datasets
 from cycada.planning.known_data import DataMemory, KnownData
 from cycada.planning.plan import StagePlan, plan
@@ -114,7 +115,7 @@ def plan_sweep(
     Raises:
         CycadaError: For mistakes in the sweep, its experiments or the data.
     """
-    path = find_config(path)
+    path, assignments = find_config(path), listed(assignments)
     sweep = load_sweep(path)
     seeds = [typed(seed, Seed, f"{path}: seeds") for seed in seeds or sweep.seeds]
     # one run would count as two in every mean and test

@@ -341,6 +341,13 @@ def test_an_override_that_is_no_yaml_is_named():
         override({}, ["a.b=[1"])
 
 
+def test_one_override_may_stand_alone_and_a_text_is_no_mapping(tmp_path):
+    path = write(tmp_path, one=yaml.safe_dump(base(), sort_keys=False))
+    assert load(path, "seed=12") == load(path, ["seed=12"])
+    with refused("found a str, expected a mapping", "load_config"):
+        parse(str(path))
+
+
 def test_load_reads_overrides_and_parses(tmp_path):
     config = load(
         write(tmp_path, top=yaml.safe_dump(BASE, sort_keys=False)), ["seed=4", "stages.pixel.steps=9"]

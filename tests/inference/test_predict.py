@@ -18,11 +18,11 @@ from cycada.core.interrupt import Interrupted
 from cycada.core.types import IGNORE
 from cycada.data import domains, segmentation_domains
 from cycada.evaluation.scores import as_scores
-from cycada.inference import prediction_folder
 from cycada.inference.class_folders import folder_names
 from cycada.inference.loading import mask_values_of
 from cycada.inference.mask_writer import mask_picture
 from cycada.inference.prediction_table import PredictionTable
+from cycada.inference.prediction_work import PredictionWork
 from cycada.inference.sources import find_sources
 from cycada.metrics import confusion_matrix
 from cycada.runs.run import run
@@ -216,8 +216,7 @@ def test_an_interrupted_call_goes_on_and_gives_the_same_file(digits, tmp_path, m
     stage, _, pictures = digits
     toolkit.predict(stage.folder, pictures, tmp_path / "whole")
     monkeypatch.setattr("cycada.inference.predictor.AT_ONCE", 100)
-    work = prediction_folder._Work
-    original = work._rows
+    original = PredictionWork._rows
 
     def interrupted(self, names, images, sizes):
         if len(calls) == 2:
@@ -227,7 +226,7 @@ def test_an_interrupted_call_goes_on_and_gives_the_same_file(digits, tmp_path, m
 
     calls = []
     with monkeypatch.context() as patch:
-        patch.setattr(work, "_rows", interrupted)
+        patch.setattr(PredictionWork, "_rows", interrupted)
         with pytest.raises(Interrupted):
             toolkit.predict(stage.folder, pictures, tmp_path / "parts")
     table = tmp_path / "parts" / "predictions.csv"

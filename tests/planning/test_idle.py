@@ -237,6 +237,17 @@ def test_an_option_of_a_domain_without_effect_is_said(drive: str, count: int) ->
     assert sum(text.startswith("data.target.last: only the drive") for text in found) == count
 
 
+def test_intervals_shorter_than_that_of_the_reports_are_said() -> None:
+    def said(**logging: int) -> list[str]:
+        config = parse(merge(BASE, {"logging": logging}))
+        found = find_idle_settings(config, plan(config))
+        return [text.partition(":")[0] for text in found if text.startswith("logging.")]
+
+    assert said() == said(report_every=10, evaluate_every=10, checkpoint_every=15) == []
+    assert said(checkpoint_every=10) == said(report_every=1000) == ["logging.checkpoint_every"]
+    assert said(evaluate_every=49) == ["logging.evaluate_every"]
+
+
 def test_check_says_it(tmp_path: Any) -> None:
     file = tmp_path / "x.yaml"
     file.write_text(yaml.safe_dump(BASE))

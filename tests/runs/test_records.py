@@ -12,6 +12,7 @@ from helpers.synthetic_runs import make_run, make_sweep
 from cycada.core.errors import CycadaError
 from cycada.report.gather import gather
 from cycada.report.provenance import as_json
+from cycada.report.report import report
 from cycada.report.semantics import distances
 from cycada.report.table import lines
 from cycada.runs.records import FEATURES, record, without_folders
@@ -43,6 +44,12 @@ def expected(swept):
 
 def copy_records(results, folder):
     return shutil.copytree(results / "records", folder / "records")
+
+
+def test_one_name_may_stand_alone(tmp_path):
+    for ask in (record, report):
+        with pytest.raises(CycadaError, match="'nowhere'"):
+            ask("nowhere", results=tmp_path)
 
 
 def test_records_are_small_and_lie_like_run_folders(swept):

@@ -62,7 +62,10 @@ def test_every_row_is_scored_once_more_and_trained_once(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "same"),
     [
-        ({"vary": {"logging.report_every": [3, 4]}}, "all, logging.report_every=3, logging.report_every=4"),
+        (
+            {"vary": {"logging.evaluate_every": [8, 9]}},
+            "all, logging.evaluate_every=8, logging.evaluate_every=9",
+        ),
         ({"vary": {"networks.d_feat.width": [3]}}, "all, networks.d_feat.width=3"),
         (
             {"grid": {"stages.source.optimizer.lr": [0.1, "1e-1"]}, "base": None},
@@ -410,6 +413,11 @@ def test_a_cluster_runs_the_same_code(tmp_path):
     assert failed["status"] == "failed"
     assert "pixel" in failed["error"]
     assert "logs" in failed["error"]
+
+
+def test_seeds_of_an_empty_variable_are_refused(tmp_path, cycada):
+    code, _, stderr = cycada("sweep", write_sweep(tmp_path), "--seeds", "", "--dry-run")
+    assert (code, "--seeds: found ''" in stderr) == (2, True)
 
 
 def test_an_unknown_cluster_is_answered(tmp_path, cycada):
