@@ -58,4 +58,7 @@ def test_mistakes_of_many_classes_take_no_more_room(tmp_path):
 def test_mistakes_that_no_run_stored_have_no_section(tmp_path, old):
     written = make_rows(tmp_path, old=old)
     assert section(written) is None
-    assert "<li>Most confident mistakes: These runs stored no" in (written.folder / "report.html").read_text()
+    assert (
+        "<li>Most confident mistakes: No picture of a mistake was kept"
+        in (written.folder / "report.html").read_text()
+    )
