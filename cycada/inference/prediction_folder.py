@@ -20,7 +20,7 @@ from cycada.core.files import changed_since, prepare_folder, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
-from cycada.data.doubts import group_doubts, summarize_left_out
+from cycada.data.doubts import find_masks_among, group_doubts, join_doubts, summarize_left_out
 from cycada.data.picture import picture_doubts
 from cycada.inference.class_folders import link_by_class, unlink_others
 from cycada.inference.failures import describe_failures
@@ -319,7 +319,8 @@ class _Work:
                     report(0)
             finally:
                 screen.end()
-                for doubt in group_doubts(result.doubts):
+                among = find_masks_among(names[name] for name in missing)
+                for doubt in group_doubts(join_doubts(result.doubts, among)):
                     screen.warn(doubt)
             finished = result.there + result.done + len(result.bad)
             if finished < count:

@@ -17,6 +17,7 @@ from cycada.core.files import bytes_digest
 from cycada.core.sizes import Pixels
 from cycada.data.convert import Resize
 from cycada.data.domain import Domain, Split, Wanted, class_names, domains
+from cycada.data.doubts import find_masks_among, join_doubts
 from cycada.data.image_files import ImageFiles, read_ahead
 from cycada.data.labelled_images import (
     ClassificationSet,
@@ -159,7 +160,10 @@ class Folder(Domain):
             files=[str(files[i][0]) for i in order],
             digests=[digests[i] for i in order],
             left_out={str(path): why for path, why in left_out.items()},
-            doubts={str(path): doubts for path, _ in files if (doubts := picture_doubts(path))},
+            doubts=join_doubts(
+                {str(path): doubts for path, _ in files if (doubts := picture_doubts(path))},
+                find_masks_among(path for path, _ in files),
+            ),
         )
         if not in_memory:
             check_brightest(brightest, str(folder))
