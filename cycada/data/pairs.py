@@ -274,9 +274,13 @@ def find_pairs(  # noqa: PLR0913, PLR0917 (each is an option of its caller)
         if key not in images
     }
     if unmatched and not skip_bad:
+        advice = "Complete or remove them, or set skip_bad=true."
+        if not set(images) & set(masks):
+            called = " and ".join(next(iter(files.values())).name for files in (images, masks))
+            advice = f"No image has the name of a mask; they are called {called}. Give both the same name."
         raise CycadaError(
             f"{next(iter(unmatched.values()))} Files without a partner: {len(unmatched)}, "
-            f"of {len(images)} images and {len(masks)} masks. Complete or remove them, or set skip_bad=true."
+            f"of {len(images)} images and {len(masks)} masks. {advice}"
         )
     names = sorted(set(images) & set(masks))
     pairs = FilePairs(

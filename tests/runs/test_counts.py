@@ -717,3 +717,20 @@ def test_masks_beside_images_of_a_class_or_of_none_are_named(tmp_path):
     first = min(path for path in (scenes / "images").iterdir())
     first.rename(scenes / "images" / "0.png")
     assert "the name of a mask of 0.png" in heard(scenes_of(tmp_path / "scenes")).text
+
+
+def test_what_is_there_in_place_of_what_is_absent_is_said(tmp_path):
+    class_folders(tmp_path)
+    (tmp_path / "target" / "test").rename(tmp_path / "target" / "Test")
+    with pytest.raises(CycadaError, match=f"found in {tmp_path / 'target'}: Test, train"):
+        loaded(own(tmp_path))
+    with pytest.raises(CycadaError, match=r"there is no folder .*nowhere"):
+        loaded(own(tmp_path / "nowhere"))
+    masks = own_scenes(tmp_path / "scenes") / "source" / "train" / "masks"
+    for path in list(masks.iterdir()):
+        path.rename(path.with_name(f"{path.stem}_mask.png"))
+    with pytest.raises(CycadaError, match=r"No image has the name of a mask; .*_mask\.png\. Give both"):
+        loaded(scenes_of(tmp_path / "scenes"))
+    (tmp_path / "scenes" / "c.yaml").unlink()
+    with pytest.raises(CycadaError, match=r"c\.yaml: there is no such file, expected a YAML file"):
+        loaded(scenes_of(tmp_path / "scenes"))

@@ -27,6 +27,7 @@ from cycada.data.labelled_images import (
 )
 from cycada.data.picture import (
     SUFFIXES,
+    describe_absent,
     describe_folder,
     is_hidden,
     list_everything,
@@ -111,7 +112,9 @@ class Folder(Domain):
         folder = root / self.paths[split]
         if not folder.is_dir():
             raise self.missing(
-                root, f"the folder {self.paths[split]} (the option '{split}' of the domain folder)"
+                root,
+                f"the folder {self.paths[split]} (the option '{split}' of the domain folder); "
+                f"{describe_absent(root, self.paths[split])}",
             )
         if split == "train" and not self.wanted.labels:
             content = list_pictures(folder, recursive=True)
@@ -124,7 +127,8 @@ class Folder(Domain):
         self.classes = self.classes or tuple(sorted(names))
         if unknown := sorted(set(names) - set(self.classes)):
             raise CycadaError(
-                f"{folder}: found the class folders {unknown[:20]}, expected only {list(self.classes)[:20]}."
+                f"{folder}: found the class folders {unknown[:20]}, expected only {list(self.classes)[:20]}, "
+                f"the classes of the source or of the option 'classes'. Rename them, or move them away."
                 f"{nearest(unknown[0], self.classes) if len(self.classes) <= 20 else ''}"
             )
         beside = list_pictures(folder)

@@ -20,7 +20,7 @@ from cycada.data.image_set import Image, ImageSet, Mask
 from cycada.data.masks import MaskTable
 from cycada.data.pairs import FilePairs, by_stem, find_left_out, require_nonempty
 from cycada.data.palettes import CMP_FACADES, Colour, is_grey, nearest_colour, share_of_other_colours
-from cycada.data.picture import describe_folder, image_files, picture_size, read_picture
+from cycada.data.picture import describe_absent, describe_folder, image_files, picture_size, read_picture
 from cycada.data.readers.cityscapes import CLASSES as CITYSCAPES
 from cycada.data.readers.mask_folder import read_class_map
 from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
@@ -318,7 +318,11 @@ class Paired(SegmentationDomain):
         origin = tuple((root / folder).resolve() for folder in self.folders[split])
         for folder, name in zip(origin, self.folders[split], strict=True):
             if not folder.is_dir():
-                raise self.missing(root, f"the folder {name} (the option '{split}' of the domain paired)")
+                raise self.missing(
+                    root,
+                    f"the folder {name} (the option '{split}' of the domain paired); "
+                    f"{describe_absent(root, name)}",
+                )
         folders = [root / folder for folder in self.folders[split]]
         both, unmatched = _matched(*folders)
         if unmatched and partners and not self.skip_bad:
