@@ -36,6 +36,10 @@ def toolkit_digest() -> str:
 
 _places: list[Path] = []
 """The folders that `look_for_modules_in` was given."""
+_registered: list[str] = []
+"""The file of each entry that plug-ins registered so far."""
+_idle: set[str] = set()
+"""The plug-ins that registered nothing when they were imported first."""
 
 
 def look_for_modules_in(folder: Path) -> None:
@@ -58,6 +62,7 @@ def import_plugin(module: str, key: str) -> None:
         CycadaError: It cannot be imported, it ends the program, or Python finds another module of its name
             before the file beside the config.
     """
+    before, is_new = len(_registered), module not in sys.modules
     try:
         found = importlib.import_module(module)
     except CycadaError:
@@ -86,6 +91,13 @@ def import_plugin(module: str, key: str) -> None:
             f"{key}: {shown(module)} is {taken or 'a module of Python'}, which Python finds before "
             f"{files[0]}. Give that file another name."
         )
+    if is_new and len(_registered) == before:
+        _idle.add(module)
+
+
+def registers_nothing(module: str) -> bool:
+    """Return whether an imported plug-in registered no entry, by itself or by what it imports."""
+    return module in _idle
 
 
 def plugin_source(entry: object) -> str:
@@ -100,6 +112,7 @@ def plugin_source(entry: object) -> str:
     frame = _outside(sys._getframe(1))
     if frame is None:
         return ""
+    _registered.append(frame.f_code.co_filename)
     files = {Path(frame.f_code.co_filename)}
     with suppress(TypeError, OSError):
         files.add(Path(inspect.getfile(entry)))  # type: ignore[arg-type] # a TypeError is expected

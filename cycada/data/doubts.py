@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 NAMED = 10
@@ -42,3 +42,54 @@ def group_doubts(doubts: Mapping[str, Sequence[str]]) -> list[str]:
         f"{len(entries)} file{'s' * (len(entries) > 1)}, such as {entries[0][0]}: {entries[0][1]}."
         for entries in kinds.values()
     ]
+
+
+MASKS = {
+    *("annotation", "annotations", "gt", "gtfine", "label", "labelids", "labels", "labeltrainids"),
+    *("mask", "masks", "seg", "segmentation"),
+}
+"""Words in the names of files that hold the mask of a picture, in small letters."""
+IMAGES = {"image", "img", "leftimg8bit", "photo", "rgb"}
+"""Words in the names of pictures that their masks do not have."""
+
+
+def find_masks_among(pictures: Iterable[Path]) -> dict[str, list[str]]:
+    """Return a doubt about every picture whose name is that of a picture beside it and a word for masks.
+
+    Such are `a_mask.png`, `a_mask_1.png` and `a_L.png` beside `a.png`,
+    and `mask-a.png` beside `image-a.jpg`.
+
+    Args:
+        pictures: The files that are read as pictures.
+
+    Returns:
+        File to sentences about it.
+    """
+    words = {path: _words(path.stem.casefold()) for path in pictures}
+    whose = {(path.parent, *of): path for path, of in words.items() if MASKS.isdisjoint(of)}
+    found: dict[str, list[str]] = {}
+    for path, of in words.items():
+        first = next((k for k, word in enumerate(of) if word in MASKS), len(of))
+        rest = [word for word in of if word not in MASKS]
+        owner = whose.get((path.parent, *rest)) or whose.get((path.parent, *of[:first]))
+        if first < len(of) and owner:
+            found[str(path)] = [
+                f"it has the name of a mask of {owner.name}, and is read as a picture; "
+                f"put masks into a folder of their own"
+            ]
+    return found
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a file's name in small letters; `a_l`, a mask of CamVid, has a plainer one."""
+    name = re.sub(r"(?<=.)_l$", "_label", name)
+    return [word for word in re.split(r"[\W_]+", name) if word and word not in IMAGES]
+
+
+def join_doubts(*several: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return file to sentences about it, of all of these."""
+    joined: dict[str, list[str]] = {}
+    for doubts in several:
+        for file, sentences in doubts.items():
+            joined.setdefault(file, []).extend(sentences)
+    return joined

@@ -50,6 +50,10 @@ class ResizedDataset(SegmentationDataset):
         return self.inner.doubts(rows)
 
     @override
+    def check_headers(self, i: int) -> None:
+        self.inner.check_headers(i)
+
+    @override
     def pair(self, i: int) -> tuple[Image, Mask | None]:
         return self.inner.pair(i)
 

@@ -143,6 +143,16 @@ class ImageSet(ABC):
         The label of a whole image is a mask of one pixel.
         """
 
+    def check_headers(self, i: int) -> None:  # noqa: B027
+        """Check from the first bytes of the files of image i whether they can be read and fit together.
+
+        Args:
+            i: Index of the image.
+
+        Raises:
+            CycadaError: They cannot be read, or do not fit. The message names them.
+        """
+
     @abstractmethod
     def sample_rows(self, count: int) -> Sequence[int]:
         """Return the indices of at most `count` images that stand for the set."""

@@ -71,7 +71,7 @@ class Section:
 
 
 def check_pairs(dataset: ImageSet, classes: int, rows: list[int]) -> DatasetReport:
-    """Read images and masks one after the other and report what they hold.
+    """Read images and masks one after the other and report what they hold; of others the first bytes.
 
     Args:
         dataset: The dataset.
@@ -82,6 +82,11 @@ def check_pairs(dataset: ImageSet, classes: int, rows: list[int]) -> DatasetRepo
         The findings. The error of a pair that cannot be read is among them; it is not raised.
     """
     report = DatasetReport.nothing(classes)
+    for i in sorted(set(range(len(dataset))) - set(rows)):
+        try:
+            dataset.check_headers(i)
+        except CycadaError as error:
+            report.faults.append(str(error))
     for i in rows:
         try:
             image, mask = dataset.pair(i)

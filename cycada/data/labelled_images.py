@@ -253,16 +253,21 @@ def make_image_dataset(
     """
     if images.ndim == 3:
         images = images[..., None]
+    channels_first = ""
+    if images.ndim == 4 and images.shape[1] in (1, 3):
+        channels_first = " Its channels stand first: give images.transpose(0, 2, 3, 1)."
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.size == 0:
         raise CycadaError(
             f"{file}: found images of shape {images.shape}, expected (N, H, W), (N, H, W, 1) or (N, H, W, 3) "
-            f"with N > 0 and at least one pixel."
+            f"with N > 0 and at least one pixel.{channels_first}"
         )
     if images.dtype.kind not in "biuf":
         raise CycadaError(
             f"{file}: found images of the type {images.dtype}, expected uint8 in 0..255 or float in [0, 1]."
         )
     if images.dtype != np.uint8:
+        if not np.isfinite(images).all():
+            raise CycadaError(f"{file}: found images with NaN or infinity, expected finite numbers.")
         low, high = float(images.min()), float(images.max())
         if not np.issubdtype(images.dtype, np.floating) or not (low >= 0 and 0.2 < high <= 1):
             raise CycadaError(
@@ -278,6 +283,7 @@ def make_image_dataset(
     if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
         raise CycadaError(
             f"{file}: found labels {labels.dtype}{labels.shape}, expected integers of shape ({len(images)},)."
+            f"{' Of rows with a one for the class, give labels.argmax(1).' if labels.ndim == 2 else ''}"
         )
     if labels.min() < 0 or labels.max() >= classes:
         raise CycadaError(

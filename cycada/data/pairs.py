@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from cycada.core.errors import Absent, CycadaError
 from cycada.core.types import IGNORE
+from cycada.data.doubts import find_masks_among, join_doubts
 from cycada.data.image_set import Image, Mask
 from cycada.data.masks import MaskTable, ReadCodes, read_colours, read_first_channel, read_ids
 from cycada.data.picture import (
@@ -103,7 +104,7 @@ class FilePairs(SegmentationDataset):
         return sizes
 
     def doubts(self, rows: Sequence[int]) -> Mapping[str, Sequence[str]]:
-        """Return the doubts about images and masks from the first bytes of their files.
+        """Return the doubts about images and masks from the first bytes of their files, and by their names.
 
         Masks of palette indices are also compared with each other: their palettes should be the same.
         """
@@ -139,7 +140,28 @@ class FilePairs(SegmentationDataset):
                     f"give the classes as colours"
                 )
             first = first or (palette and (mask, palette)) or None
-        return doubts
+        return join_doubts(doubts, find_masks_among(image for image, _ in self.files))
+
+    @override
+    def check_headers(self, i: int) -> None:
+        image, mask = self.files[i]
+        upright = self.picture is not read_as_stored
+        size = picture_size(image, upright)
+        if self.labelled and mask is not None and mask != image:
+            self._require_one_size(i, size, picture_size(mask, upright))
+
+    def _require_one_size(self, i: int, image: tuple[int, int], mask: tuple[int, int]) -> None:
+        """Raise CycadaError where the (width, height) of image i and of its mask differ."""
+        if image == mask:
+            return
+        hint = ""
+        if picture_size(self.files[i][0]) == mask:
+            hint = ". Turned by its EXIF orientation the image would fit the mask: save it upright"
+        sizes = [f"{width} x {height}" for width, height in (image, mask)]
+        raise _bad(
+            self.files[i],
+            f"found an image of {sizes[0]} and a mask of {sizes[1]} pixels, expected the same size{hint}",
+        )
 
     @override
     def pair(self, i: int) -> tuple[Image, Mask | None]:
@@ -148,15 +170,7 @@ class FilePairs(SegmentationDataset):
         if not self.labelled or mask_path is None:
             return image, None
         codes = _readable(self.codes, mask_path, "mask", self.files[i])
-        if codes.shape != image.shape[:2]:
-            sizes = [f"{a.shape[1]} x {a.shape[0]}" for a in (image, codes)]
-            hint = ""
-            if picture_size(image_path) == codes.shape[::-1]:
-                hint = ". Turned by its EXIF orientation the image would fit the mask: save it upright"
-            raise _bad(
-                self.files[i],
-                f"found an image of {sizes[0]} and a mask of {sizes[1]} pixels, expected the same size{hint}",
-            )
+        self._require_one_size(i, (image.shape[1], image.shape[0]), (codes.shape[1], codes.shape[0]))
         try:
             return image, self.table(codes, self.shown)
         except ValueError as error:
@@ -260,9 +274,13 @@ def find_pairs(  # noqa: PLR0913, PLR0917 (each is an option of its caller)
         if key not in images
     }
     if unmatched and not skip_bad:
+        advice = "Complete or remove them, or set skip_bad=true."
+        if not set(images) & set(masks):
+            called = " and ".join(next(iter(files.values())).name for files in (images, masks))
+            advice = f"No image has the name of a mask; they are called {called}. Give both the same name."
         raise CycadaError(
             f"{next(iter(unmatched.values()))} Files without a partner: {len(unmatched)}, "
-            f"of {len(images)} images and {len(masks)} masks. Complete or remove them, or set skip_bad=true."
+            f"of {len(images)} images and {len(masks)} masks. {advice}"
         )
     names = sorted(set(images) & set(masks))
     pairs = FilePairs(

@@ -14,7 +14,7 @@ from PIL import ExifTags, ImageFile, ImageOps
 from PIL import Image as Pil
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 
-from cycada.core.errors import CycadaError
+from cycada.core.errors import CycadaError, list_some
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
@@ -107,8 +107,12 @@ def list_pictures(  # noqa: PLR0912 (one branch for each kind of file)
                 pictures += below.pictures
                 left_out |= below.left_out
             else:
-                example = f", such as {below.pictures[0].relative_to(folder)}" if below.pictures else ""
-                left_out[path] = f"a sub-folder with {many}{example}; sub-folders are not looked into"
+                left_out[path] = (
+                    f"a sub-folder with {many}, such as {below.pictures[0].relative_to(folder)}; "
+                    f"sub-folders are not looked into"
+                    if below.pictures
+                    else "a sub-folder without pictures"
+                )
         elif entry.name.startswith("."):
             if known:
                 left_out[path] = "hidden: its name begins with a dot"
@@ -164,6 +168,23 @@ def describe_folder(folder: Path) -> str:
         return f"{folder} is empty." if folder.is_dir() else f"{folder} is no folder."
     first = "; ".join(f"{path.name}: {why}" for path, why in list(left_out.items())[:3])
     return f"Found in {folder}: {first}{f'; and {len(left_out) - 3} more' if len(left_out) > 3 else ''}."
+
+
+def describe_absent(root: Path, name: str) -> str:
+    """Return a phrase about what is there in place of a folder or file, to end an error.
+
+    Args:
+        root: Folder that `name` is relative to.
+        name: Path of what is absent.
+    """
+    if not root.is_dir():
+        return f"{root} is no folder" if root.exists() else f"there is no folder {root}"
+    above = next(path for path in (root / name).parents if path.is_dir())
+    try:
+        found = sorted(entry.name for entry in os.scandir(above) if not is_hidden(entry.name))
+    except OSError:
+        return f"{above} cannot be read"
+    return f"found in {above}: {list_some(found, 8)}" if found else f"{above} is empty"
 
 
 def read_picture(path: Path, channels: Literal[1, 3] = 3, upright: bool = True) -> np.ndarray:

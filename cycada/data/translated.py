@@ -18,6 +18,8 @@ from cycada.data.pairs import FilePairs
 
 ENDS = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9"}
 """Last bytes of a complete file, by its suffix."""
+CHECKED = 24
+"""Bytes at the end of a PNG file: checksums of all pixels and of the last block, and an empty block."""
 
 
 def with_translations(images: ImageSet, files: Sequence[Path]) -> ImageSet:
@@ -46,6 +48,24 @@ def write_png(file: Path, pixels: Tensor) -> None:
         Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(
             part, format="PNG", compress_level=1
         )
+
+
+def checksum(file: Path) -> str:
+    """Return a mark of a PNG file's pixels without reading them: its size and its last bytes.
+
+    A PNG file ends with checksums of its compressed pixels, which differ where a pixel differs.
+
+    Returns:
+        The mark; empty where the file is not there or is cut off.
+    """
+    try:
+        with file.open("rb") as opened:
+            size = opened.seek(0, os.SEEK_END)
+            opened.seek(-CHECKED, os.SEEK_END)
+            end = opened.read()
+    except OSError:
+        return ""
+    return f"{size} {end[: -len(ENDS['.png'])].hex()}" if end.endswith(ENDS[".png"]) else ""
 
 
 def is_whole(file: Path) -> bool:

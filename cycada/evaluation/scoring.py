@@ -47,6 +47,7 @@ class Evaluation:
         counts: The confusion matrix (K, K) of each domain.
         criteria: Label-free criteria: they use no target labels; higher is better.
         translations: Diagnostics of the translations in the image grid, and which warnings they raise.
+        undefined: Names of criteria that are left out, as they are no finite number for these images.
     """
 
     scores: Scores
@@ -54,6 +55,7 @@ class Evaluation:
     counts: dict[str, Tensor]
     criteria: dict[str, float]
     translations: dict[str, float] = field(default_factory=dict)
+    undefined: Sequence[str] = ()
 
     def flat(self) -> dict[str, float]:
         """Return all numbers by name, for metrics.jsonl and a tracker."""
@@ -101,6 +103,7 @@ def evaluate_stage(
     predicted: dict[str, Tensor] = {}
     counts: dict[str, Tensor] = {}
     criteria: dict[str, float] = {}
+    undefined: list[str] = []
     source_test = datasets.source.get("test")
     with eval_mode(nets):
         for side, dataset in (("source", source_test), ("target", datasets.target["test"])):
@@ -125,6 +128,8 @@ def evaluate_stage(
                 name: float(computed("criterion", name, criterion, probability))
                 for name, criterion in all_criteria.items()
             }
+            undefined = [name for name, value in criteria.items() if not math.isfinite(value)]
+            criteria = {name: value for name, value in criteria.items() if name not in undefined}
         if "source" in counts:
             criteria["source_accuracy"] = float(score_functions["accuracy"](counts["source"]))
         role = "f_t" if "f_t" in nets else "f_s"
@@ -150,6 +155,7 @@ def evaluate_stage(
         counts,
         {name: round(value, 6) for name, value in criteria.items()},
         _draw_translations(plan, nets, datasets, device, images, step) if images else {},
+        undefined,
     )
 
 

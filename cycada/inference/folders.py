@@ -14,7 +14,7 @@ from cycada.core.errors import CycadaError, list_some, shown
 from cycada.core.files import bytes_digest, changed_since, file_digest, prepare_folder
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
-from cycada.data.doubts import group_doubts, summarize_left_out
+from cycada.data.doubts import find_masks_among, group_doubts, join_doubts, summarize_left_out
 from cycada.data.picture import SUFFIXES, describe_folder, list_pictures, picture_doubts, read_picture
 from cycada.data.translated import is_whole
 from cycada.inference.failures import describe_failures
@@ -228,7 +228,8 @@ def _translate(
                 report(0.0)
         finally:
             screen.end()
-            for doubt in group_doubts(result.doubts):
+            among = find_masks_among(file for file, _ in missing)
+            for doubt in group_doubts(join_doubts(result.doubts, among)):
                 screen.warn(doubt)
 
 

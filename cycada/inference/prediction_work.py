@@ -18,7 +18,7 @@ from cycada.core.errors import CycadaError, list_some
 from cycada.core.files import changed_since
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
-from cycada.data.doubts import group_doubts
+from cycada.data.doubts import find_masks_among, group_doubts, join_doubts
 from cycada.data.picture import picture_doubts
 from cycada.inference.class_folders import unlink_others
 from cycada.inference.failures import describe_failures
@@ -185,7 +185,8 @@ class PredictionWork:
                     report(0)
             finally:
                 screen.end()
-                for doubt in group_doubts(result.doubts):
+                among = find_masks_among(names[name] for name in missing)
+                for doubt in group_doubts(join_doubts(result.doubts, among)):
                     screen.warn(doubt)
             finished = result.there + result.done + len(result.bad)
             if finished < count:

@@ -58,7 +58,8 @@ def snd(probabilities: Tensor, *, temperature: Temperature = 0.05) -> Tensor:
     """Return the soft neighbourhood density.
 
     See Saito et al. 2021, eq. 2 and 3. It is the mean entropy of each image's similarities to all others, by
-    the cosine of their predictions, and is high if target images lie in dense clusters.
+    the cosine of their predictions, and is high if target images lie in dense clusters. Of one image, which
+    has no others, it is NaN.
 
     Args:
         probabilities: (N, K), whose rows sum to 1.

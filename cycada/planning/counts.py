@@ -87,11 +87,15 @@ def report_sets(
 
 
 def check_masks(datasets: Datasets, screen: Progress) -> None:
-    """Read some masks of every labelled set before training, and warn of classes that none of them shows.
+    """Check before training that files fit together, and warn of classes that none of some masks shows.
 
     Raises:
-        CycadaError: Where the source's masks hold nothing but ignored pixels.
+        CycadaError: Where a file cannot be opened, an image and its mask or the pictures of a pair differ in
+            size, or the source's masks hold nothing but ignored pixels.
     """
+    for _, examples in _sets(datasets):
+        for i in range(len(examples)):
+            examples.check_headers(i)
     for name, examples in _sets(datasets):
         if (
             not examples.labelled

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from cycada.config.schema import AugmentConfig, Config, OptimizerConfig, Stage
+from cycada.core.sources import registers_nothing
 from cycada.methods import roles_in
 from cycada.networks import kind_of
 from cycada.planning.auto_compile import COMPILED_KINDS
@@ -34,6 +35,12 @@ def find_idle_settings(config: Config, plans: Sequence[StagePlan]) -> list[str]:
 
 def _experiment(config: Config) -> Iterator[str]:
     """Yield reasons for keys outside the stages."""
+    yield from (
+        f"plugins: {module} registers nothing; a loss, network or the like needs a decorator, as "
+        f"@losses('NAME')."
+        for module in config.plugins
+        if registers_nothing(module)
+    )
     if "overlap" in config.evaluation.model_fields_set and not config.evaluation.window:
         yield "evaluation.overlap: it is the overlap of windows, and there is no evaluation.window."
     if config.tracking.uri and "mlflow" not in config.tracking.kinds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,12 +15,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from cycada.config.schema import digest
-from cycada.core.files import bytes_digest, prepare_folder
+from cycada.core.errors import list_some
+from cycada.core.files import bytes_digest, prepare_folder, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
 from cycada.data import ImageDataset, ImageSet, to_bytes, to_float
-from cycada.data.translated import is_whole, with_translations, write_png
+from cycada.data.translated import checksum, with_translations, write_png
 from cycada.evaluation.predict import eval_mode
 from cycada.methods.cycada import translated_at
 from cycada.networks.registries import generators
@@ -93,12 +95,13 @@ def _translate_on_disk(
 ) -> ImageSet:
     """Translate whole images at the stage's size and precision to `folder`/KEY/NAME.png.
 
-    With the option `translate_at` their size is multiplied by it. Files that exist are kept. KEY is a hash of
+    With the option `translate_at` their size is multiplied by it. Files that exist are kept, unless they were
+    changed since they were written, which the marks in KEY.json tell. KEY is a hash of
     everything that the translations depend on, so that stages and experiments with the same g_st share them.
     One run translates while the others wait; several processes of one stage share the work.
     """
     key = _key(plan, g_st, images)
-    files = [folder / key / f"{name}.png" for name in images.names]
+    files, marks = [folder / key / f"{name}.png" for name in images.names], folder / f"{key}.json"
     lock: AbstractContextManager[None] = nullcontext()
     if device.main:
         prepare_folder(folder)
@@ -110,9 +113,7 @@ def _translate_on_disk(
         if device.main:
             for parent in {file.parent for file in files}:
                 prepare_folder(parent, alone=True)
-        missing = device.share(
-            [i for i, file in enumerate(files) if not is_whole(file)] if device.main else None
-        )
+        missing = device.share(_find_missing(marks, files, screen) if device.main else None)
         if missing:
             screen.info(
                 f"stage {plan.name}: translating {len(missing)} of {len(files)} source images, once "
@@ -120,7 +121,42 @@ def _translate_on_disk(
             )
             _translate_missing(plan, device, screen, g_st, images, files, missing)
         device.share(device.gather(None))  # no process trains before the last file is written
+        if device.main:
+            _write_marks(marks, files)
     return with_translations(images, files)
+
+
+def _find_missing(marks: Path, files: Sequence[Path], screen: Progress) -> list[int]:
+    """Return the indices of the files that are to be written: absent, cut off, or changed by somebody."""
+    known, found = _read_marks(marks), [checksum(file) for file in files]
+    # What has no mark was written by an earlier version, or by a run that was stopped before the last file.
+    changed = {i for i, now in enumerate(found) if now and known.get(_name(marks, files[i]), now) != now}
+    if changed:
+        screen.warn(
+            f"{len(changed)} translations were changed since they were written, and are made anew: "
+            f"{list_some([str(files[i]) for i in sorted(changed)])}."
+        )
+    return [i for i, now in enumerate(found) if not now or i in changed]
+
+
+def _name(marks: Path, file: Path) -> str:
+    """Return a translation's name, by which the file beside the folder of translations holds its mark."""
+    return file.relative_to(marks.with_suffix("")).as_posix()
+
+
+def _read_marks(marks: Path) -> dict[str, str]:
+    try:
+        known = json.loads(marks.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write_marks(marks: Path, files: Sequence[Path]) -> None:
+    """Note the marks of all files, unless they are noted already."""
+    found = {_name(marks, file): checksum(file) for file in files}
+    if found != _read_marks(marks):
+        write_json(marks, found, indent=None)
 
 
 def _key(plan: StagePlan, g_st: nn.Module, images: ImageSet) -> str:

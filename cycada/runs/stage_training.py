@@ -53,6 +53,12 @@ def train_stage(
         evaluation = evaluate_stage(plan, training.outcome(), ctx.datasets, device, images, step, at_most)
         if step:  # at step 0 a generator may be untrained
             translation_warnings.update(evaluation.translations, last=step == training.steps)
+        if evaluation.undefined and step == training.steps:
+            count = len(ctx.datasets.target["train"])
+            ctx.screen.warn(
+                f"stage {plan.name}: left out, as no finite number for {count} target training "
+                f"image{'s' * (count > 1)}: the criteria {', '.join(evaluation.undefined)}."
+            )
         if main and step == training.steps:
             write_analysis(ctx.config, folder, plan, training.outcome(), ctx.datasets, evaluation, device)
         return evaluation

@@ -90,7 +90,7 @@ def test_the_tutorial_as_a_new_user_would(tmp_path, monkeypatch, capsys):
     exec(write, {"fewer": {"rendered_digits": {"train": 160, "test": 160}}})
     less = [
         f"stages.{name}.{key}"
-        for name in ("source", "align", "pixel", "feature", "self")
+        for name in ("source", "align", "pixel", "task", "feature", "self")
         for key in ("steps=2", "batch=8")
     ]
     less += ["networks.f.channels=4", "networks.g.channels=4", "networks.d.channels=4", "tracking.kind=none"]

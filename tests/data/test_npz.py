@@ -1,5 +1,7 @@
 """A user's own arrays in .npz files."""
 
+import re
+
 import numpy as np
 import pytest
 from helpers.broken_files import broken, noise, refused
@@ -42,6 +44,19 @@ def test_an_unreadable_npz_is_named(tmp_path, kind):
     path.write_bytes(broken(kind, path.read_bytes()))
     with refused("a.npz"):
         domains["npz"](train="a.npz", test="a.npz").load(tmp_path, "train", False)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "found"),
+    [
+        ({"images": noise(4, 3, 6, 6)}, ["images.transpose(0, 2, 3, 1)"]),
+        ({"images": np.full((4, 6, 6), np.nan)}, ["NaN or infinity"]),
+        ({"images": noise(4, 6, 6), "labels": np.eye(4)}, ["labels.argmax(1)"]),
+    ],
+)
+def test_arrays_that_are_often_stored_so_get_the_way_out(tmp_path, arrays, found):
+    with refused("a.npz", *map(re.escape, found)):
+        npz(tmp_path, **arrays).load(tmp_path, "train", False)
 
 
 def test_pictures_of_different_sizes_in_an_npz_are_called_objects(tmp_path):

@@ -213,6 +213,23 @@ def domain(spec):
 
 
 @pytest.mark.parametrize("folders", [False, True])
+def test_a_pair_of_unequal_sizes_is_known_from_its_headers(tmp_path, folders):
+    paired_tree(tmp_path)
+    other = tmp_path / ("labels" if folders else "ab") / "train" / "3.png"
+    saved(other, noise(1, 12, 15))
+    for show in ("left", "right"):
+        pairs = domain(paired(show, folders)).load(tmp_path, "train")
+        pairs.check_headers(2)
+        with pytest.raises(
+            CycadaError, match=r"16 x 12 and 15 x 12 pixels" if folders else "15 pixels across"
+        ):
+            pairs.check_headers(3)
+    alone = domain(paired("left", folders)).images(tmp_path, "train")  # of two folders one is read
+    if folders:
+        alone.check_headers(3)
+
+
+@pytest.mark.parametrize("folders", [False, True])
 def test_pairs_side_by_side_and_in_two_folders_are_the_same(tmp_path, folders):
     paired_tree(tmp_path)
     photos, maps = (domain(paired(show, folders)) for show in ("left", "right"))

@@ -385,7 +385,7 @@ def test_wrong_class_maps_are_refused_by_file(tmp_path, text, words):
 def test_an_absent_class_map_and_an_absent_folder(tmp_path):
     domain = own(tmp_path, "road: 0", ids((0,)))
     (tmp_path / "classes.yaml").unlink()
-    with refused(r"classes\.yaml", "not a readable class map"):
+    with refused(r"classes\.yaml", "there is no such file"):
         domain.load(tmp_path, "train")
     (tmp_path / "classes.yaml").write_text("road: 0")
     with refused("elsewhere", "option 'train'"):

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from helpers.experiments import tiny_config
 
 from cycada.core.errors import CycadaError
 from cycada.data import ImageDataset
 from cycada.evaluation.scoring import as_scores, count_predictions
 from cycada.metrics import scores
+from cycada.runs.run import run
 from cycada.train.device import Device
 
 
@@ -47,3 +49,16 @@ def test_a_score_is_a_number_or_one_for_each_class():
         scores.add("by_class", lambda count: count.diagonal() / count.sum(1))
         found = as_scores(torch.eye(3).long())
     assert (found["number"], found["by_class"]) == (0.5, [1.0, 1.0, 1.0])
+
+
+@pytest.mark.trains
+def test_a_criterion_that_one_target_image_does_not_have_is_left_out_and_named(tmp_path, capsys):
+    stages = {"source": {"method": "source_only", "steps": 2}}
+    data = {"target": {"name": "rendered_digits", "train": 1, "test": 10}}
+    run(tiny_config(stages, data=data, results=str(tmp_path)))
+    said = " ".join(capsys.readouterr().err.split())
+    assert "left out, as no finite number for 1 target training image: the criteria snd." in said
+    (rows,) = tmp_path.glob("runs/*/metrics.jsonl")
+    assert "NaN" not in rows.read_text()
+    assert "selection/snd" not in rows.read_text()
+    assert "selection/bnm" in rows.read_text()

@@ -21,7 +21,7 @@ from cycada.core.errors import CycadaError
 from cycada.core.yaml_files import override
 from cycada.data import ImageDataset, domains, segmentation_domains
 from cycada.data.domain import Wanted
-from cycada.data.doubts import summarize_left_out
+from cycada.data.doubts import find_masks_among, summarize_left_out
 from cycada.data.inspect import check_pairs
 from cycada.data.labelled_images import Origin
 from cycada.data.picture import list_pictures
@@ -670,3 +670,67 @@ def test_a_domain_hears_what_is_wanted_before_it_is_read(tmp_path):
     folder.prepare(Wanted(8, labels=False, classes=("cat", "dog", "emu")))
     assert folder.load(tmp_path, "train", False).labels is None
     assert folder.load(tmp_path, "test", False).labels.bincount().tolist() == [4, 4, 4]
+
+
+def test_a_pair_of_unequal_sizes_is_refused_before_training_wherever_it_lies(tmp_path):
+    own_scenes(tmp_path, count=150)
+    masks = tmp_path / "source" / "train" / "masks"
+    names = sorted(path.name for path in masks.iterdir())
+    save(masks / names[76], size=(30, 20), value=0)  # none of the 64 masks that are looked at
+    config = scenes_of(tmp_path)
+    with pytest.raises(CycadaError, match=f"{names[76]}: found an image of .* and a mask of 30 x 20 pixels"):
+        check_masks(loaded(config), Heard())
+    assert [fault for fault in check_config(config, 5).faults if names[76] in fault]
+    (masks / names[76]).write_bytes(b"")
+    with pytest.raises(CycadaError, match=f"{names[76]}: not a readable image"):
+        check_masks(loaded(config), Heard())
+
+
+@pytest.mark.parametrize(
+    ("names", "named"),
+    [
+        (("a.png", "a_mask.png", "b_mask.png"), "a_mask.png"),
+        (("a (1).png", "a (1)_mask_1.png"), "a (1)_mask_1.png"),
+        (("a.png", "a_L.png", "l.png"), "a_L.png"),
+        (("x_leftImg8bit.png", "x_gtFine_labelIds.png"), "x_gtFine_labelIds.png"),
+        (("image-7.png", "mask-7.png"), "mask-7.png"),
+        (("mask.png", "label_1.png", "1_2.png", "maskB.png"), ""),
+    ],
+)
+def test_masks_among_pictures_are_named(tmp_path, names, named):
+    files = [tmp_path / name for name in names]
+    assert [Path(file).name for file in find_masks_among(files)] == ([named] if named else [])
+
+
+def test_masks_beside_images_of_a_class_or_of_none_are_named(tmp_path):
+    class_folders(tmp_path)
+    for folder in ("source/train/cat", "target/train"):
+        save(tmp_path / folder / "1.png")
+        save(tmp_path / folder / "1_mask.png")
+    found = heard(own(tmp_path)).warned
+    assert [line.partition(":")[0] for line in found if "the name of a mask of 1.png" in line] == [
+        "source train",
+        "target train",
+    ]
+    scenes = own_scenes(tmp_path / "scenes") / "target" / "train"
+    save(scenes / "images" / "0_mask.png", size=(16, 16))
+    first = min(path for path in (scenes / "images").iterdir())
+    first.rename(scenes / "images" / "0.png")
+    assert "the name of a mask of 0.png" in heard(scenes_of(tmp_path / "scenes")).text
+
+
+def test_what_is_there_in_place_of_what_is_absent_is_said(tmp_path):
+    class_folders(tmp_path)
+    (tmp_path / "target" / "test").rename(tmp_path / "target" / "Test")
+    with pytest.raises(CycadaError, match=f"found in {tmp_path / 'target'}: Test, train"):
+        loaded(own(tmp_path))
+    with pytest.raises(CycadaError, match=r"there is no folder .*nowhere"):
+        loaded(own(tmp_path / "nowhere"))
+    masks = own_scenes(tmp_path / "scenes") / "source" / "train" / "masks"
+    for path in list(masks.iterdir()):
+        path.rename(path.with_name(f"{path.stem}_mask.png"))
+    with pytest.raises(CycadaError, match=r"No image has the name of a mask; .*_mask\.png\. Give both"):
+        loaded(scenes_of(tmp_path / "scenes"))
+    (tmp_path / "scenes" / "c.yaml").unlink()
+    with pytest.raises(CycadaError, match=r"c\.yaml: there is no such file, expected a YAML file"):
+        loaded(scenes_of(tmp_path / "scenes"))

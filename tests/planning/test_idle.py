@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from cycada.cli.main import app
 from cycada.config.schema import load_config, parse
 from cycada.core.yaml_files import merge
+from cycada.losses import losses
 from cycada.planning.idle import find_idle_settings
 from cycada.planning.plan import plan
 
@@ -256,3 +257,16 @@ def test_check_says_it(tmp_path: Any) -> None:
     assert "warning: " in found.stderr
     assert "networks.g: no stage uses this network" in found.stderr
     assert "evaluation.overlap: " in found.stderr
+
+
+def test_a_plugin_that_registers_nothing_is_named(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "silent_losses.py").write_text("def my_loss(real_t):\n    return real_t.mean()\n")
+    entry = "from cycada.losses import losses\n\n\n@losses('spoken_mean')\n"
+    (tmp_path / "spoken_losses.py").write_text(f"{entry}def my_loss(real_t):\n    return real_t.mean()\n")
+    (tmp_path / "spoken_by_import.py").write_text("import spoken_losses\n")
+    with losses.temporary():
+        parsed = parse(BASE | {"plugins": ["silent_losses", "spoken_by_import", "spoken_losses"]})
+        for _ in range(2):
+            (found,) = find_idle_settings(parsed, plan(parsed))
+            assert "plugins: silent_losses registers nothing" in found

@@ -2,6 +2,7 @@
 each only once."""
 
 import copy
+import json
 import os
 import signal
 import subprocess
@@ -159,6 +160,26 @@ def test_what_is_there_is_kept_and_what_is_cut_off_is_done_again(tmp_path):
     assert translated(tmp_path, unused := Counting())[1] == files
     assert unused.seen == 0
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_translation_that_somebody_edited_is_made_anew_and_named(tmp_path, capsys):
+    _, files = translated(tmp_path, Counting())
+    content = files[2].read_bytes()
+    pixels = torch.zeros(3, 32, 64, dtype=torch.uint8)
+    for edited in (pixels, pixels + 1):
+        write_png(files[2], edited)
+        translated(tmp_path, g := Counting())
+        assert g.seen == 1
+        assert files[2].read_bytes() == content
+        assert f"1 translations were changed since they were written, and are made anew: {files[2]}" in (
+            " ".join(capsys.readouterr().err.split())
+        )
+    (marks,) = tmp_path.glob("*.json")
+    for unreadable in ("[]", "{", ""):  # also of an earlier version, which has none
+        marks.write_text(unreadable)
+        translated(tmp_path, g := Counting())
+        assert g.seen == 0
+        assert len(json.loads(marks.read_text())) == 6
 
 
 def test_ctrl_c_stops_after_the_scene_and_the_same_call_goes_on(tmp_path):

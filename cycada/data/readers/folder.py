@@ -17,6 +17,7 @@ from cycada.core.files import bytes_digest
 from cycada.core.sizes import Pixels
 from cycada.data.convert import Resize
 from cycada.data.domain import Domain, Split, Wanted, class_names, domains
+from cycada.data.doubts import find_masks_among, join_doubts
 from cycada.data.image_files import ImageFiles, read_ahead
 from cycada.data.labelled_images import (
     ClassificationSet,
@@ -26,6 +27,7 @@ from cycada.data.labelled_images import (
 )
 from cycada.data.picture import (
     SUFFIXES,
+    describe_absent,
     describe_folder,
     is_hidden,
     list_everything,
@@ -110,7 +112,9 @@ class Folder(Domain):
         folder = root / self.paths[split]
         if not folder.is_dir():
             raise self.missing(
-                root, f"the folder {self.paths[split]} (the option '{split}' of the domain folder)"
+                root,
+                f"the folder {self.paths[split]} (the option '{split}' of the domain folder); "
+                f"{describe_absent(root, self.paths[split])}",
             )
         if split == "train" and not self.wanted.labels:
             content = list_pictures(folder, recursive=True)
@@ -123,7 +127,8 @@ class Folder(Domain):
         self.classes = self.classes or tuple(sorted(names))
         if unknown := sorted(set(names) - set(self.classes)):
             raise CycadaError(
-                f"{folder}: found the class folders {unknown[:20]}, expected only {list(self.classes)[:20]}."
+                f"{folder}: found the class folders {unknown[:20]}, expected only {list(self.classes)[:20]}, "
+                f"the classes of the source or of the option 'classes'. Rename them, or move them away."
                 f"{nearest(unknown[0], self.classes) if len(self.classes) <= 20 else ''}"
             )
         beside = list_pictures(folder)
@@ -159,7 +164,10 @@ class Folder(Domain):
             files=[str(files[i][0]) for i in order],
             digests=[digests[i] for i in order],
             left_out={str(path): why for path, why in left_out.items()},
-            doubts={str(path): doubts for path, _ in files if (doubts := picture_doubts(path))},
+            doubts=join_doubts(
+                {str(path): doubts for path, _ in files if (doubts := picture_doubts(path))},
+                find_masks_among(path for path, _ in files),
+            ),
         )
         if not in_memory:
             check_brightest(brightest, str(folder))

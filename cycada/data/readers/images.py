@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from cycada.core.bounds import PathText
 from cycada.data.pairs import find_unlabelled
-from cycada.data.picture import image_files, read_picture
+from cycada.data.picture import describe_absent, image_files, read_picture
 from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 
 
@@ -46,7 +46,9 @@ class Images(SegmentationDomain):
         folder = root / self.folders[split]
         if not folder.is_dir():
             raise self.missing(
-                root, f"the folder {self.folders[split]} (the option '{split}' of the domain images)"
+                root,
+                f"the folder {self.folders[split]} (the option '{split}' of the domain images); "
+                f"{describe_absent(root, self.folders[split])}",
             )
         return find_unlabelled(
             self, {path.name: path for path in image_files(folder)}, folder, self.skip_bad, read_picture

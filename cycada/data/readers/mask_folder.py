@@ -16,7 +16,7 @@ from cycada.core.yaml_files import parse_yaml
 from cycada.data.domain import class_names
 from cycada.data.masks import MaskTable, pack, read_colours, read_ids, unpack
 from cycada.data.pairs import by_stem, find_left_out, find_pairs, find_unlabelled
-from cycada.data.picture import image_files
+from cycada.data.picture import describe_absent, image_files
 from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
 
 Code = int | tuple[int, int, int]
@@ -88,7 +88,9 @@ class MaskFolder(SegmentationDomain):
         folder = root / self.folders[split]
         if not folder.is_dir():
             raise self.missing(
-                root, f"the folder {self.folders[split]} (the option '{split}' of the domain mask_folder)"
+                root,
+                f"the folder {self.folders[split]} (the option '{split}' of the domain mask_folder); "
+                f"{describe_absent(root, self.folders[split])}",
             )
         return folder
 
@@ -152,6 +154,10 @@ def read_class_map(path: Path) -> dict[str, list[Code]]:
     """
     try:
         content = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise CycadaError(
+            f"{path}: there is no such file, expected a YAML file with the id or colour of each class."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise CycadaError(f"{path}: not a readable class map ({error}).") from None
     if not isinstance(content, dict) or not set(content) - {"ignore"}:

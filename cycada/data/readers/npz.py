@@ -13,6 +13,7 @@ from cycada.core.bounds import PathText, Width
 from cycada.core.errors import CycadaError
 from cycada.data.domain import Domain, Split, class_names, domains
 from cycada.data.labelled_images import ImageDataset, Origin, make_image_dataset
+from cycada.data.picture import describe_absent
 
 
 @domains("npz")
@@ -52,7 +53,11 @@ class Npz(Domain):
     def load(self, root: Path, split: Split, download: bool) -> ImageDataset:
         path = root / self.paths[split]
         if not path.exists():
-            raise self.missing(root, f"{self.paths[split]} (the option '{split}' of the domain npz)")
+            raise self.missing(
+                root,
+                f"{self.paths[split]} (the option '{split}' of the domain npz); "
+                f"{describe_absent(root, self.paths[split])}",
+            )
         images, labels = read_npz(path)
         sizes = {f"{images.shape[2]} x {images.shape[1]}": len(images)} if images.ndim > 2 else {}
         origin = Origin(sizes, left_out=_other_arrays(path))
@@ -81,6 +86,10 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             return arrays["images"], arrays.get("labels")
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())[:300]
+        if "context manager" in reason:  # what np.load returns of an .npy file is none
+            raise CycadaError(
+                f"{path}: found one array alone, as of np.save, expected 'images' and 'labels' of np.savez."
+            ) from None
         if reason.startswith("Object arrays"):
             raise CycadaError(
                 f"{path}: found an array of Python objects, expected arrays of numbers. Pictures of "

@@ -20,7 +20,7 @@ from cycada.data.image_set import Image, ImageSet, Mask
 from cycada.data.masks import MaskTable
 from cycada.data.pairs import FilePairs, by_stem, find_left_out, require_nonempty
 from cycada.data.palettes import CMP_FACADES, Colour, is_grey, nearest_colour, share_of_other_colours
-from cycada.data.picture import describe_folder, image_files, picture_size, read_picture
+from cycada.data.picture import describe_absent, describe_folder, image_files, picture_size, read_picture
 from cycada.data.readers.cityscapes import CLASSES as CITYSCAPES
 from cycada.data.readers.mask_folder import read_class_map
 from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, segmentation_domains
@@ -149,17 +149,22 @@ class PairedFiles(FilePairs):
         return doubts
 
     @override
-    def pair(self, i: int) -> tuple[Image, Mask | None]:
+    def check_headers(self, i: int) -> None:
         left, right = self.both[self.names[i]]
-        if (
-            self.aligned
-            and left != right
-            and (sizes := [picture_size(file) for file in (left, right)])[0] != sizes[1]
-        ):
+        if len(self.origin) == 1:
+            _check_halves(left, picture_size(left)[0])
+        elif not self.aligned:
+            super().check_headers(i)
+        elif (sizes := [picture_size(file) for file in (left, right)])[0] != sizes[1]:
             found = " and ".join(f"{width} x {height}" for width, height in sizes)
             raise CycadaError(
                 f"{left} with {right}: found pictures of {found} pixels, expected the same size."
             )
+
+    @override
+    def pair(self, i: int) -> tuple[Image, Mask | None]:
+        if self.aligned and len(self.origin) == 2:
+            self.check_headers(i)
         return super().pair(i)
 
     def true_translation(self, other: ImageSet) -> Self | None:
@@ -186,12 +191,17 @@ def _half(side: Side, origin: tuple[Path, ...], path: Path) -> Image:
     if len(origin) == 2:
         return image
     width = image.shape[1]
+    _check_halves(path, width)
+    return image[:, : width // 2] if side == "left" else image[:, width // 2 :]
+
+
+def _check_halves(path: Path, width: int) -> None:
+    """Raise CycadaError where a picture has no two halves of one size."""
     if width % 2:
         raise CycadaError(
             f"{path}: found {width} pixels across, expected an even number: "
             f"two pictures of one size side by side."
         )
-    return image[:, : width // 2] if side == "left" else image[:, width // 2 :]
 
 
 def _decoded(labels: LabelMap, origin: tuple[Path, ...], path: Path) -> np.ndarray:
@@ -308,7 +318,11 @@ class Paired(SegmentationDomain):
         origin = tuple((root / folder).resolve() for folder in self.folders[split])
         for folder, name in zip(origin, self.folders[split], strict=True):
             if not folder.is_dir():
-                raise self.missing(root, f"the folder {name} (the option '{split}' of the domain paired)")
+                raise self.missing(
+                    root,
+                    f"the folder {name} (the option '{split}' of the domain paired); "
+                    f"{describe_absent(root, name)}",
+                )
         folders = [root / folder for folder in self.folders[split]]
         both, unmatched = _matched(*folders)
         if unmatched and partners and not self.skip_bad:
