@@ -18,7 +18,7 @@ from cycada.core.console import make_plain_console
 from cycada.core.errors import CycadaError
 from cycada.core.registry import check_options
 from cycada.core.yaml_files import override
-from cycada.data import Domain, ImageSet, SegmentationDomain, segmentation_domains
+from cycada.data import Domain, ImageSet, SegmentationDomain, domains, segmentation_domains
 from cycada.data.domain import check_loaded
 from cycada.data.doubts import group_doubts, summarize_left_out
 from cycada.data.inspect import DatasetReport, Section, check_pairs, write_contact_sheet
@@ -180,6 +180,11 @@ def check_named(
             )
         config = load(Path(what), [*settings, *([f"data.root={root}"] if root else ())])
         return check_config(config, samples), config.results / "experiments" / config.name / "data.png"
+    if what in domains:
+        raise CycadaError(
+            f"{what}: found a domain with labels of images, expected one with masks. Its images are checked "
+            f"through an experiment that has it as data.source or data.target: `cycada data check FILE.yaml`."
+        )
     entry = segmentation_domains[what]
     domain = entry(**check_options(entry, override({}, settings), what))
     return check_domain(domain, root or data_root(), split or "train", samples), None

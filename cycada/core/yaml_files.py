@@ -251,8 +251,8 @@ def read(
         raise CycadaError(f"{path}: uses: found {shown(uses)}, expected a path or a list of paths.")
     result: dict[str, Any] = {}
     for used in uses:
-        file = find(used, path.parent)
-        result = merge(result, place(read(file, find, note, place, (*_chain, path)), file.resolve().parent))
+        below = find(used, path.parent).resolve()
+        result = merge(result, place(read(below, find, note, place, (*_chain, path)), below.parent))
     note(result, data)
     return merge(result, data)
 

@@ -42,7 +42,11 @@ def _list(notes: Sequence[str]) -> str:
 
 
 def latex(sheets: Sequence[Table]) -> str:
-    r"""Return one LaTeX table environment per table, for \input; it needs \usepackage{booktabs}."""
+    r"""Return one LaTeX table environment per table, for \input; it needs \usepackage{booktabs}.
+
+    The caption is the title alone. The notes stand above the table as comments, from which an author takes
+    into the caption what a reader needs.
+    """
     parts = [r"% needs \usepackage{booktabs}"]
     for sheet in sheets:
         rows = [
@@ -51,9 +55,10 @@ def latex(sheets: Sequence[Table]) -> str:
             for r, row in enumerate(sheet.rows)
         ]
         body = [
+            *(f"% {' '.join(note.split())}" for note in sheet.notes),
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{tex(sheet.title)}. {tex(' '.join(sheet.notes))}}}",
+            rf"\caption{{{tex(sheet.title)}}}",
             rf"\label{{tab:{sheet.key.replace('_', '-')}}}",
             rf"\begin{{tabular}}{{l{'r' * (len(sheet.heads) - 1)}}}",
             r"\toprule",

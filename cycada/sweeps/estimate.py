@@ -14,7 +14,8 @@ def seconds_left(jobs: Iterable[Job], results: Path) -> dict[str, float | None]:
     """Estimate how long each stage takes by itself, in seconds.
 
     An estimate is the mean of finished stages of the same recipe, also of those of which there is only a
-    record; else, by images trained on, that of finished stages of the same method; None where there is none.
+    record; else the seconds of all finished stages of the same method by the images that they trained on, so
+    that a trial of a few steps counts little; None where there is none.
 
     Args:
         jobs: The stages.
@@ -24,7 +25,7 @@ def seconds_left(jobs: Iterable[Job], results: Path) -> dict[str, float | None]:
         Id -> seconds.
     """
     by_recipe: dict[str, list[float]] = {}
-    by_method: dict[str, list[float]] = {}
+    by_method: dict[str, list[tuple[float, int]]] = {}
     folders = {
         path.parent.name: RunFolder(path.parent)
         for place in (results / RECORDS, results)
@@ -40,14 +41,15 @@ def seconds_left(jobs: Iterable[Job], results: Path) -> dict[str, float | None]:
         if "seconds" in manifest:
             seconds, images = manifest["seconds"], manifest["steps"] * manifest["batch"]
             by_recipe.setdefault(manifest.get("recipe", ""), []).append(seconds)
-            by_method.setdefault(manifest["method"], []).append(seconds / images)
+            by_method.setdefault(manifest["method"], []).append((seconds, images))
     estimates: dict[str, float | None] = {}
     for job in jobs:
         stage = job.plan.stage
         if same := by_recipe.get(job.plan.recipe()):
             estimates[job.id] = sum(same) / len(same)
         elif alike := by_method.get(stage.method):
-            estimates[job.id] = sum(alike) / len(alike) * stage.steps * stage.batch
+            seconds, images = map(sum, zip(*alike, strict=True))
+            estimates[job.id] = seconds / images * stage.steps * stage.batch
         else:
             estimates[job.id] = None
     return estimates

@@ -390,6 +390,7 @@ def test_check_takes_several_files(cycada, tmp_path):
 def test_data_check_answers_unknown_words(cycada):
     assert "Did you mean 'camvid'" in cycada("data", "check", "camvit")[2]
     assert "unknown option 'drives'" in cycada("data", "check", "camvid", "drives=dusk")[2]
+    assert "labels of images, expected one with masks" in cycada("data", "check", "folder")[2]
     assert cycada("data", "check", "streets", "--split", "val")[0] == 2
     code, _, said = cycada("data", "check", "demo", "--split", "test")
     assert code == 2

@@ -286,6 +286,19 @@ def test_worker_processes_train_every_stage_once(swept):
     assert all(s is not None and s > 0 for s in estimate.values())
 
 
+def test_a_trial_of_one_step_hardly_counts_in_an_estimate(swept, tmp_path):
+    planned, content = swept
+    finished = planned.results / "runs" / content["cells"][0]["stages"][0]["id"]
+    for name, steps, seconds in (("trial", 1, 10), ("whole", 999, 90)):
+        folder = tmp_path / "runs" / name
+        shutil.copytree(finished, folder)
+        manifest = json.loads((folder / "manifest.json").read_text())
+        changed = manifest | {"recipe": name, "steps": steps, "seconds": seconds}
+        (folder / "manifest.json").write_text(json.dumps(changed))
+    job = planned.jobs[finished.name]
+    assert seconds_left([job], tmp_path) == {job.id: pytest.approx(0.1 * job.plan.stage.steps)}
+
+
 def test_workers_give_what_one_process_gives(swept, tmp_path):
     planned, _ = swept
     alone = plan_sweep(planned.file, [f"results={tmp_path}"], seeds=[1])
