@@ -2,6 +2,7 @@
 through g_st once."""
 
 import os
+import shutil
 import signal
 from functools import partial
 from pathlib import Path
@@ -125,7 +126,7 @@ def test_ctrl_c_is_heard():
 
 def test_a_stage_that_translates_once_is_another_stage(tmp_path, finished):
     """Source and pixel are taken from the run that translates on the fly."""
-    summary, results = finished
+    summary, results = finished[0], shutil.copytree(finished[1], tmp_path / "results")
     once = run(tiny_config(ONCE, results=str(results)))
     assert [s.reused for s in once.stages] == [True, True, False, False]
     assert [s.id for s in once.stages][2:] != [s.id for s in summary.stages][2:]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -122,8 +123,8 @@ def test_state_holds_everything(method, tmp_path):
         assert all(torch.equal(v, state[k]) for k, v in other.state_dict().items())
 
 
-def test_a_finished_stage_is_not_trained_again(finished):
-    summary, results = finished
+def test_a_finished_stage_is_not_trained_again(finished, tmp_path):
+    summary, results = finished[0], shutil.copytree(finished[1], tmp_path / "results")
     again = run(tiny_config(CYCADA, results=str(results)))
     assert all(s.reused for s in again.stages)
     assert [s.scores for s in again.stages] == [s.scores for s in summary.stages]
