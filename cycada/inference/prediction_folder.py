@@ -12,6 +12,7 @@ from cycada.core.files import prepare_folder, write_json
 from cycada.core.lock import locked
 from cycada.core.progress import Progress
 from cycada.data.doubts import summarize_left_out
+from cycada.data.picture import SUFFIXES
 from cycada.inference.class_folders import link_by_class
 from cycada.inference.loading import load_model
 from cycada.inference.prediction_work import PREDICTIONS, SHARES, Predictions, PredictionWork
@@ -126,9 +127,14 @@ def _begin(out: Path, about: Mapping[str, Any]) -> None:
     """Make the folder of the results, or check that these very results are in it.
 
     Raises:
-        CycadaError: It holds other results, or files of the same names that are none.
+        CycadaError: It holds other results, or files of the same names that are none, or has the name of a
+            table or picture.
     """
     if not (out / ABOUT).exists():
+        if not out.exists() and out.suffix.lower() in (".csv", *SUFFIXES):
+            raise CycadaError(
+                f"{out}: found the name of a file, expected that of a folder for the table and all else."
+            )
         for name in (PREDICTIONS, SHARES, MASKS, OVERLAYS, BY_CLASS):
             if (out / name).exists():
                 raise CycadaError(

@@ -245,6 +245,8 @@ def test_files_of_others_are_never_overwritten(digits, scenes, tmp_path, cycada)
     (tmp_path / "out" / "predictions.csv").write_text("mine")
     code, _, err = cycada("predict", stage.folder, one, tmp_path / "out")
     assert (code, "not written by cycada predict" in err) == (2, True)
+    code, _, err = cycada("predict", stage.folder, pictures, tmp_path / "out.csv")
+    assert (code, "expected that of a folder" in err) == (2, True)
     assert (tmp_path / "out" / "predictions.csv").read_text() == "mine"
     assert cycada("predict", stage.folder, one, tmp_path / "b", "--top", 2)[0] == 0
     code, _, err = cycada("predict", stage.folder, one, tmp_path / "b")
