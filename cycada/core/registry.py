@@ -171,12 +171,12 @@ def typed(value: object, hint: Any, where: str) -> Any:
     try:
         converted = _adapter(hint, repr(hint)).validate_python(value, strict=isinstance(value, bool))
     except ValidationError as error:
-        problem = error.errors()[0]
-        advice = " Put it in quotes to have it as text." if problem["type"] == "string_type" else ""
-        raise CycadaError(
-            f"{where}: found {shown(value)}. "
-            f"{problem['msg'].removeprefix('Value error, ').rstrip('.')}.{advice}"
-        ) from None
+        problems = error.errors()  # of a type that may be one of several: a problem for each of them
+        messages = [p["msg"].removeprefix("Value error, ").rstrip(".") for p in problems]
+        first, *others = dict.fromkeys(messages)
+        expected = "; or: ".join([first, *(other[:1].lower() + other[1:] for other in others)])
+        advice = " Put it in quotes to have it as text." if problems[0]["type"] == "string_type" else ""
+        raise CycadaError(f"{where}: found {shown(value)}. {expected}.{advice}") from None
     if not _finite(converted):
         raise CycadaError(f"{where}: found {shown(value)}, expected a finite number.")
     return converted

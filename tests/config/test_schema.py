@@ -15,6 +15,7 @@ from cycada.core.errors import CycadaError
 from cycada.core.registry import check_options
 from cycada.core.secrets import redacted
 from cycada.core.yaml_files import merge, override, parse_value, parse_yaml, put, read
+from cycada.data import domains
 from cycada.methods import Options
 from cycada.methods.step_tensors import option
 from cycada.planning.idle import find_idle_settings
@@ -836,3 +837,8 @@ def test_no_float_option_takes_infinity_nan_or_true(value):
 def test_true_is_no_number_of_channels():
     with pytest.raises(CycadaError, match=r"data\.channels: found true or false"):
         parse({**BASE, "data": {**BASE["data"], "channels": True}})
+
+
+def test_a_value_of_neither_of_two_types_is_answered_with_both():
+    with refused(r"npz\.classes: found 0", "valid list; or: .* greater than or equal to 1"):
+        check_options(domains["npz"], {"train": "a.npz", "test": "b.npz", "classes": 0}, "npz")
