@@ -15,7 +15,7 @@ from cycada.data.labelled_images import ImageDataset, make_image_dataset
     [
         (noise(3, 4, 4).astype(np.float32), None, ("float32", "255", "Rescale")),
         (noise(3, 4, 4).astype(np.float32) / 127.5 - 1, None, ("from -", "float in .0, 1")),
-        (np.full((3, 4, 4), np.nan), None, ("nan",)),
+        (np.full((3, 4, 4), np.nan), None, ("NaN",)),
         (noise(3, 4, 4).astype(np.int64), None, ("int64",)),
         (noise(3, 4, 4) // 128, None, ("no value above 1", "255")),
         (noise(0, 4, 4), None, (r"\(0, 4, 4, 1\)", "N > 0")),
