@@ -21,6 +21,8 @@ from cycada.planning.tasks import task_of
 
 MASKS = 64
 """How many masks of a set, evenly spaced, are searched for classes."""
+OPENED = 20_000
+"""How many files of a set, evenly spaced, are opened to see whether they fit together: some seconds."""
 HEADERS = 256
 """How many files of a segmentation set, evenly spaced, are opened to read their sizes."""
 ENLARGED = 1.5
@@ -86,7 +88,7 @@ def report_sets(
         screen.info(remark)
 
 
-def check_masks(datasets: Datasets, screen: Progress) -> None:
+def check_files(datasets: Datasets, screen: Progress) -> None:
     """Check before training that files fit together, and warn of classes that none of some masks shows.
 
     Raises:
@@ -94,7 +96,7 @@ def check_masks(datasets: Datasets, screen: Progress) -> None:
             size, or the source's masks hold nothing but ignored pixels.
     """
     for _, examples in _sets(datasets):
-        for i in range(len(examples)):
+        for i in evenly_spaced(len(examples), OPENED):
             examples.check_headers(i)
     for name, examples in _sets(datasets):
         if (

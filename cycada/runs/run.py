@@ -21,7 +21,7 @@ from cycada.core.texts import listed
 from cycada.core.versions import environment
 from cycada.evaluation.scores import headline_scores, percent
 from cycada.planning.build import Datasets, check_labels, load_datasets
-from cycada.planning.counts import check_masks, report_sets
+from cycada.planning.counts import check_files, report_sets
 from cycada.planning.known_data import DataMemory, KnownData
 from cycada.planning.plan import StagePlan, load_plugins, plan, replace_epochs_by_steps
 from cycada.planning.rehearsal import memory_of, rehearse
@@ -190,7 +190,7 @@ def run_stages(
                 identity = ids[stage.name]
                 run_folder = RunFolder(config.results / "runs" / identity)
                 if device.main and datasets and not masks_were_checked and not run_folder.done:
-                    check_masks(datasets, screen)
+                    check_files(datasets, screen)
                     masks_were_checked = True
                 if device.main and not run_folder.path.exists() and not stage.stage.init:
                     _mention_other_processes(ctx, stage, run_folder.path.parent)

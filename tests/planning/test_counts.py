@@ -28,7 +28,7 @@ from cycada.data.picture import list_pictures
 from cycada.data.segmentation import WHOLE, _hash_file
 from cycada.evaluation.scores import percent
 from cycada.planning.build import load_datasets
-from cycada.planning.counts import check_masks, count_line, report_sets, warn_of_contradictions
+from cycada.planning.counts import check_files, count_line, report_sets, warn_of_contradictions
 from cycada.planning.plan import plan
 from cycada.train.device import Device
 
@@ -88,7 +88,7 @@ def heard(config):
     screen = Heard()
     datasets = loaded(config)
     report_sets(config, datasets, screen)
-    check_masks(datasets, screen)
+    check_files(datasets, screen)
     return screen
 
 
@@ -679,11 +679,11 @@ def test_a_pair_of_unequal_sizes_is_refused_before_training_wherever_it_lies(tmp
     save(masks / names[76], size=(30, 20), value=0)  # none of the 64 masks that are looked at
     config = scenes_of(tmp_path)
     with pytest.raises(CycadaError, match=f"{names[76]}: found an image of .* and a mask of 30 x 20 pixels"):
-        check_masks(loaded(config), Heard())
+        check_files(loaded(config), Heard())
     assert [fault for fault in check_config(config, 5).faults if names[76] in fault]
     (masks / names[76]).write_bytes(b"")
     with pytest.raises(CycadaError, match=f"{names[76]}: not a readable image"):
-        check_masks(loaded(config), Heard())
+        check_files(loaded(config), Heard())
 
 
 @pytest.mark.parametrize(
