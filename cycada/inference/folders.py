@@ -112,6 +112,12 @@ def translate(  # noqa: PLR0913 (each is an option of its caller)
             screen.warn(f"--format {form}: the translation is written to {out}, as {suffix[1:]}.")
     else:
         pairs, result.left_out = _pairs_of_folder(source, out, recursive, form)
+        if out.resolve().is_relative_to(source.resolve()):
+            screen.warn(
+                f"{out}: it lies in {source}, so that a command that searches the sub-folders of {source}, "
+                "such as cycada predict, reads the translations among its pictures. A folder beside it "
+                "avoids this."
+            )
     if result.left_out:
         screen.warn(f"{source}: not translated: {summarize_left_out(result.left_out)}.")
     for folder in {to.parent for _, to in pairs if to.parent.is_dir()}:

@@ -33,6 +33,8 @@ ENLARGED_DIGITS = 2.0
 It is larger, because the recipes enlarge digits of 16 x 16 to 32 x 32.
 """
 
+CUT = 2.0
+"""Factor between the sides of an image above which a warning says how much is lost where it is cut square."""
 STRETCHED = 1.2
 """Factor between the scales of an image's two sides from which on a line says that it is stretched."""
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
@@ -65,6 +67,7 @@ def report_sets(
             screen.info(f"{name}: {line}")
             warnings = group_doubts(examples.doubts(evenly_spaced(len(examples), HEADERS)))
             warnings += _enlarged(examples, shape) + _stretched(examples, shape, config.data.resize)
+            warnings += _cut(examples, config.data.resize)
             warnings += warn_of_missing_labels(name, examples, datasets.classes)
             warnings += warn_of_absent_labels(examples, datasets.classes)
             warnings += warn_of_contradictions(examples, datasets.classes)
@@ -340,8 +343,7 @@ def _sizes(sizes: Mapping[str, int], shape: tuple[int, int], resize: str, cut: b
         return own
     if cut and resize == "pad":
         return f"{own}, padded to {wanted}"
-    sides = [tuple(map(int, size.split(" x "))) for size in sizes]
-    square = "cut square and " if cut and any(w != h for w, h in sides) else ""
+    square = "cut square and " if cut and any(w != h for w, h in map(_sides, sizes)) else ""
     scales = [_scale(size, shape) for size in sizes]
     if not cut and max(_stretch(size, shape) for size in sizes) > STRETCHED:
         return f"{own}, stretched to {wanted}"
@@ -351,7 +353,7 @@ def _sizes(sizes: Mapping[str, int], shape: tuple[int, int], resize: str, cut: b
 
 def _stretch(size: str, shape: tuple[int, int]) -> float:
     """Return by which factor the ratio of the sides of an image 'W x H' changes, at least 1."""
-    width, height = map(int, size.split(" x "))
+    width, height = _sides(size)
     ratio = (shape[1] / width) / (shape[0] / height)
     return max(ratio, 1 / ratio)
 
@@ -373,9 +375,34 @@ def _stretched(examples: ImageSet, shape: tuple[int, int], resize: str) -> list[
     ]
 
 
+def _cut(examples: ImageSet, resize: str) -> list[str]:
+    """Return a warning where most of a picture is lost because it is cut to a centred square."""
+    if not examples.cut_square or resize == "pad":
+        return []
+    sizes = count_own_sizes(examples)
+    long = {size: n for size, n in sizes.items() if max(_sides(size)) > CUT * min(_sides(size))}
+    if not long:
+        return []
+    (common, _), *more = Counter(long).most_common()
+    width, height = _sides(common)
+    share = min(width, height) / max(width, height)
+    kinds = f"of {common} pixels{' and other sizes' if more else ''},"
+    return [
+        f"{sum(long.values())} of {sum(sizes.values())} pictures, {kinds} are cut to the square in their "
+        f"middle, which is {share:.0%} of such a picture. Cut or pad them yourself where what matters lies "
+        "elsewhere."
+    ]
+
+
+def _sides(size: str) -> tuple[int, int]:
+    """Return width and height of a size 'W x H'."""
+    width, height = map(int, size.split(" x "))
+    return width, height
+
+
 def _scale(size: str, shape: tuple[int, int]) -> float:
     """Return the factor by which an image 'W x H' is enlarged, along the side that is enlarged more."""
-    width, height = map(int, size.split(" x "))
+    width, height = _sides(size)
     return shape[0] / min(width, height) if shape[0] == shape[1] else max(shape[0] / height, shape[1] / width)
 
 

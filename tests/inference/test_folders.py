@@ -413,6 +413,13 @@ def test_translations_below_the_pictures_are_not_translated_again(cycle, tmp_pat
         toolkit.translate(cycle, tmp_path / "in", tmp_path / "in")
 
 
+def test_translations_below_the_pictures_are_warned_of(cycle, tmp_path, cycada):
+    save(tmp_path / "in" / "a.png", COLOUR)
+    for out, warned in ((tmp_path / "in" / "out", True), (tmp_path / "out", False)):
+        code, _, said = cycada("translate", cycle, tmp_path / "in", out)
+        assert (code, "reads the translations among its pictures" in said) == (0, warned)
+
+
 SRGB, LAB = (ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes() for space in ("sRGB", "LAB"))
 
 

@@ -331,6 +331,14 @@ def test_enlarging_is_said(tmp_path):
     assert heard(own(tmp_path, size=10)).warned == []
 
 
+def test_long_pictures_that_are_cut_square_are_warned_of(tmp_path):
+    warned = heard(own(class_folders(tmp_path, size=(48, 16)), size=16)).warned
+    assert len(warned) == 4
+    assert "12 of 12 pictures, of 48 x 16 pixels, are cut to the square in their middle" in warned[0]
+    assert "which is 33% of such a picture" in warned[0]
+    assert heard(own(class_folders(tmp_path / "b", size=(32, 16)), size=16)).warned == []
+
+
 def test_stretching_is_said(tmp_path):
     """Scenes and arrays are resized as wholes; pictures of classes are cut square before."""
     own_scenes(tmp_path)
