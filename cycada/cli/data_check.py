@@ -34,6 +34,8 @@ from cycada.planning.counts import (
     warn_of_missing_labels,
     warn_of_names,
     warn_of_one_class,
+    warn_of_palettes,
+    warn_of_scaling,
 )
 from cycada.planning.plan import plan
 
@@ -53,6 +55,7 @@ class Part:
         dataset: The data of the split, if it could be opened.
         fault: Why it could not be opened.
         whole: Number of images of the published split; 0 where there is none.
+        scaling: Warnings of how an experiment scales the images.
     """
 
     title: str
@@ -61,6 +64,7 @@ class Part:
     dataset: ImageSet | None = None
     fault: str = ""
     whole: int = 0
+    scaling: Sequence[str] = ()
 
     @property
     def skipped(self) -> Mapping[str, str]:
@@ -71,7 +75,7 @@ class Part:
         """List what a user should know about this part before training: doubtful files and absent classes."""
         if self.dataset is None:
             return []
-        notes = group_doubts(self.dataset.doubts(self.report.sound))
+        notes = [*group_doubts(self.dataset.doubts(self.report.sound)), *self.scaling]
         notes += warn_of_missing_labels(self.title, self.dataset, classes)
         if self.dataset.image_labels is not None:
             notes += warn_of_one_class(classes) if self.title.endswith("train") else []
@@ -230,8 +234,8 @@ def check_config(config: Config, samples: int) -> Checked:
         samples: How many pairs to read of each split.
     """
     plans = plan(config)
-    root = config.data.resolved_root()
-    opened: list[tuple[str, int, ImageSet | str]] = []
+    root, shapes = config.data.resolved_root(), config.shapes()
+    opened: list[tuple[str, int, ImageSet | str, Sequence[str]]] = []
     domains_by_side: dict[str, Domain | SegmentationDomain] = {}
     for side in ("source", "target"):
         known_classes = domains_by_side["source"].classes if domains_by_side else ()
@@ -241,14 +245,17 @@ def check_config(config: Config, samples: int) -> Checked:
             if split in domain.splits:
                 images_only = side == "target" and split == domain.unlabelled
                 found = _opened(domain, root, split, config.data.download, images_only)
-                opened.append((f"{side} {split}", domain.counts.get(split, 0), found))
+                scaling = (
+                    () if isinstance(found, str) else warn_of_scaling(found, shapes[side], config.data.resize)
+                )
+                opened.append((f"{side} {split}", domain.counts.get(split, 0), found, scaling))
     named = domains_by_side["source"] if domains_by_side["source"].classes else domains_by_side["target"]
     classes, palette = tuple(named.classes), getattr(named, "palette", ())
     parts = tuple(
         Part(title, 0, _report(None, classes, 0), fault=dataset)
         if isinstance(dataset, str)
-        else Part(title, len(dataset), _report(dataset, classes, samples), dataset, whole=whole)
-        for title, whole, dataset in opened
+        else Part(title, len(dataset), _report(dataset, classes, samples), dataset, "", whole, scaling)
+        for title, whole, dataset, scaling in opened
     )
     try:
         check_same_classes(domains_by_side["source"].classes, domains_by_side["target"].classes)
@@ -320,6 +327,7 @@ def _print_notes(checked: Checked, out: Console) -> None:
         print(f"warning: data: {line}", file=sys.stderr)
     sets = {p.title: p.dataset for p in checked.parts if p.dataset}
     warnings, remarks = find_shared_pictures(sets)
+    warnings += warn_of_palettes(sets, checked.classes)
     for line in (*(f"warning: {warning}" for warning in warnings), *remarks):
         print(line, file=sys.stderr)
     for p in checked.parts:

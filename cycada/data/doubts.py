@@ -49,15 +49,15 @@ MASKS = {
     *("mask", "masks", "seg", "segmentation"),
 }
 """Words in the names of files that hold the mask of a picture, in small letters."""
-IMAGES = {"image", "img", "leftimg8bit", "photo", "rgb"}
-"""Words in the names of pictures that their masks do not have."""
+IMAGES = {"image", "images", "img", "leftimg8bit", "photo", "rgb"}
+"""Words in the names of pictures, and of their folders, that their masks do not have."""
 
 
 def find_masks_among(pictures: Iterable[Path]) -> dict[str, list[str]]:
     """Return a doubt about every picture whose name is that of a picture beside it and a word for masks.
 
     Such are `a_mask.png`, `a_mask_1.png` and `a_L.png` beside `a.png`,
-    and `mask-a.png` beside `image-a.jpg`.
+    `mask-a.png` beside `image-a.jpg`, and `masks/a.png` beside `images/a.png`.
 
     Args:
         pictures: The files that are read as pictures.
@@ -66,18 +66,42 @@ def find_masks_among(pictures: Iterable[Path]) -> dict[str, list[str]]:
         File to sentences about it.
     """
     words = {path: _words(path.stem.casefold()) for path in pictures}
+    folders = {folder: _without_kind(folder) for folder in {path.parent for path in words}}
     whose = {(path.parent, *of): path for path, of in words.items() if MASKS.isdisjoint(of)}
+    of_folder = {
+        (folders[path.parent][0], *of): path
+        for path, of in words.items()
+        if MASKS.isdisjoint(of) and not folders[path.parent][1]
+    }
     found: dict[str, list[str]] = {}
     for path, of in words.items():
         first = next((k for k, word in enumerate(of) if word in MASKS), len(of))
-        rest = [word for word in of if word not in MASKS]
-        owner = whose.get((path.parent, *rest)) or whose.get((path.parent, *of[:first]))
-        if first < len(of) and owner:
+        stems = [[word for word in of if word not in MASKS], of[:first]]
+        above, in_masks = folders[path.parent]
+        beside = [whose[path.parent, *stem] for stem in stems if (path.parent, *stem) in whose]
+        elsewhere = [of_folder[above, *stem] for stem in stems if (above, *stem) in of_folder]
+        if beside and first < len(of):
             found[str(path)] = [
-                f"it has the name of a mask of {owner.name}, and is read as a picture; "
+                f"it has the name of a mask of {beside[0].name}, and is read as a picture; "
                 f"put masks into a folder of their own"
             ]
+        elif elsewhere and in_masks:
+            found[str(path)] = [
+                f"it lies in a folder of masks and has the name of {elsewhere[0]}, and is read as a picture; "
+                f"give the folder of the pictures alone"
+            ]
     return found
+
+
+def _without_kind(folder: Path) -> tuple[Path, bool]:
+    """Return a folder without the parts that say pictures or masks, and whether one says masks."""
+    kept, in_masks = [], False
+    for part in folder.parts:
+        words = set(re.split(r"[\W_]+", part.casefold()))
+        in_masks |= bool(words) and words <= MASKS
+        if not words <= MASKS | IMAGES:
+            kept.append(part)
+    return Path(*kept), in_masks
 
 
 def _words(name: str) -> list[str]:

@@ -88,7 +88,8 @@ def read_ids(path: Path) -> np.ndarray:
         if len(image.getbands()) != 1:
             raise ValueError(
                 f"found a mask with the channels {''.join(image.getbands())}, "
-                f"expected one channel of class ids; save it in one channel, or give the classes as colours"
+                f"expected one channel of class ids; save it in one channel, or give the classes as colours "
+                f"(domain mask_folder)"
             )
         inverted = is_inverted(image)
         codes = np.asarray(image)

@@ -142,6 +142,21 @@ class FilePairs(SegmentationDataset):
             first = first or (palette and (mask, palette)) or None
         return join_doubts(doubts, find_masks_among(image for image, _ in self.files))
 
+    def palette_colours(self, rows: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
+        """Return the colour of each class in the palette of the first mask that has one.
+
+        It is empty where no mask is read as the indices of a palette. A class of several ids has the colour
+        of the lowest.
+        """
+        if not self.labelled or self.codes is not read_ids:
+            return {}
+        for mask in (self.files[i][1] for i in rows):
+            if mask is not None and (colours := _palette(mask)[0]):
+                known = [i for i in reversed(self.table.known) if 3 * i + 2 < len(colours)]
+                classes = {int(self.table.class_of[i]): tuple(colours[3 * i : 3 * i + 3]) for i in known}
+                return {k: colour for k, colour in classes.items() if k != IGNORE}
+        return {}
+
     @override
     def check_headers(self, i: int) -> None:
         image, mask = self.files[i]
@@ -275,12 +290,17 @@ def find_pairs(  # noqa: PLR0913, PLR0917 (each is an option of its caller)
     }
     if unmatched and not skip_bad:
         advice = "Complete or remove them, or set skip_bad=true."
+        alone = [[files[key] for key in files if key in unmatched] for files in (images, masks)]
+        called = " and ".join(files[0].name for files in alone if files)
         if not set(images) & set(masks):
-            called = " and ".join(next(iter(files.values())).name for files in (images, masks))
             advice = f"No image has the name of a mask; they are called {called}. Give both the same name."
+        elif all(alone):
+            advice = f"Those that may belong together are called {called}: give both the same name. {advice}"
+        file, partners = (alone[0][0], where[1]) if alone[0] else (alone[1][0], where[0])
         raise CycadaError(
-            f"{next(iter(unmatched.values()))} Files without a partner: {len(unmatched)}, "
-            f"of {len(images)} images and {len(masks)} masks. {advice}"
+            f"{next(iter(unmatched.values()))}{_unread(file, partners)} "
+            f"Files without a partner: {len(unmatched)}, of {len(images)} images and {len(masks)} masks. "
+            f"{advice}"
         )
     names = sorted(set(images) & set(masks))
     pairs = FilePairs(
@@ -288,6 +308,12 @@ def find_pairs(  # noqa: PLR0913, PLR0917 (each is an option of its caller)
     )
     pairs.left_out = find_left_out(*where) if left_out is None else left_out
     return require_nonempty(domain, pairs.without_bad() if skip_bad else pairs, where[0])
+
+
+def _unread(file: Path, folder: Path) -> str:
+    """Return a sentence about what has the stem of a file in a folder and is not read; empty without any."""
+    unread = [(path, why) for path, why in list_pictures(folder).left_out.items() if path.stem == file.stem]
+    return f" {unread[0][0].name} is not read: {unread[0][1]}." if unread else ""
 
 
 def find_left_out(*folders: Path, ending: str = "") -> dict[str, str]:

@@ -158,7 +158,7 @@ def image_files(folder: Path) -> list[Path]:
 def describe_folder(folder: Path) -> str:
     """Return a sentence about the content of a folder, to end an error about files that are not in it."""
     if not folder.exists():
-        return f"There is no folder {folder}."
+        return f"There is no folder {folder}; {describe_absent(Path(), str(folder))}."
     content = list_pictures(folder)
     left_out = content.left_out
     if content.pictures:

@@ -285,8 +285,9 @@ def _pairs_of_folder(
     """
     if not source.is_dir():
         raise CycadaError(f"{source.resolve()}: no such folder of images, and no such image.")
-    if out.is_file():
-        raise CycadaError(f"{out}: this is a file, expected a folder for the translations of {source}.")
+    if out.is_file() or (not out.exists() and out.suffix.lower() in SUFFIXES):
+        what = "this is a file" if out.exists() else "found the name of a picture"
+        raise CycadaError(f"{out}: {what}, expected a folder for the translations of {source}.")
     if out.resolve() == source.resolve():
         raise CycadaError(
             f"{out}: the translations would lie among the pictures that they are made from. Choose another "

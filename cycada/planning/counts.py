@@ -12,7 +12,8 @@ from cycada.core.errors import CycadaError
 from cycada.core.progress import Progress
 from cycada.data import ImageSet
 from cycada.data.doubts import NAMED, group_doubts, summarize_left_out
-from cycada.data.segmentation import evenly_spaced
+from cycada.data.pairs import FilePairs
+from cycada.data.segmentation import SegmentationDataset, evenly_spaced
 from cycada.data.shared_pictures import find_shared_pictures
 from cycada.methods import FEATURE_QUEUE
 from cycada.planning.build import Datasets
@@ -66,8 +67,7 @@ def report_sets(
             line = count_line(examples, datasets.classes, shape, config.data.resize, whole)
             screen.info(f"{name}: {line}")
             warnings = group_doubts(examples.doubts(evenly_spaced(len(examples), HEADERS)))
-            warnings += _enlarged(examples, shape) + _stretched(examples, shape, config.data.resize)
-            warnings += _cut(examples, config.data.resize)
+            warnings += warn_of_scaling(examples, shape, config.data.resize)
             warnings += warn_of_missing_labels(name, examples, datasets.classes)
             warnings += warn_of_absent_labels(examples, datasets.classes)
             warnings += warn_of_contradictions(examples, datasets.classes)
@@ -84,6 +84,7 @@ def report_sets(
     warnings, remarks = find_shared_pictures(dict(_sets(datasets)))
     if config.data.source == config.data.target:
         warnings.append("data: source and target are the same, so that there is nothing to adapt to.")
+    warnings += warn_of_palettes(dict(_sets(datasets)), datasets.classes)
     warnings += [f"data: {warning}" for warning in warn_of_names(datasets.classes)]
     for warning in warnings:
         screen.warn(warning)
@@ -208,7 +209,12 @@ def warn_of_missing_labels(name: str, examples: ImageSet, classes: Sequence[str]
     if examples.labelled or not classes or name not in ("source train", "source test", "target test"):
         return []
     use = "is learnt from them" if name == "source train" else "is scored on them"
-    return [f"its images have no labels, so nothing {use}. Give each class a folder, or each image a label."]
+    advice = (
+        "Give each image a mask"
+        if isinstance(examples, SegmentationDataset)
+        else "Give each class a folder, or each image a label"
+    )
+    return [f"its images have no labels, so nothing {use}. {advice}."]
 
 
 def describe_only_ignored(read: int, total: int) -> str:
@@ -326,6 +332,37 @@ def warn_of_names(classes: Sequence[str]) -> list[str]:
     return warnings
 
 
+def warn_of_palettes(sets: Mapping[str, ImageSet], classes: Sequence[str]) -> list[str]:
+    """Return a warning for every set whose masks have the first set's colours for other classes.
+
+    Masks are read by the indices of their palettes. Where two sets have the same colours in another order,
+    the indices of one of them are probably not those of the classes file.
+
+    Args:
+        sets: The sets by their names.
+        classes: Names of the classes.
+    """
+    warnings: list[str] = []
+    first: tuple[str, Mapping[int, tuple[int, ...]]] | None = None
+    for name, examples in sets.items():
+        inner = examples.original if isinstance(examples, SegmentationDataset) else examples
+        if not isinstance(inner, FilePairs) or not (
+            palette := inner.palette_colours(evenly_spaced(len(inner), MASKS))
+        ):
+            continue
+        first = first or (name, palette)
+        others = {colour: k for k, colour in first[1].items()}
+        moved = [k for k, colour in palette.items() if others.get(colour, k) != k]
+        if moved and set(others) == set(palette.values()) and len(palette) <= len(classes):
+            here, there = (classes[k] for k in (moved[0], others[palette[moved[0]]]))
+            warnings.append(
+                f"{name}: in the palettes of its masks {here!r} has the colour that {there!r} has in "
+                f"{first[0]}. The indices are read as class ids; if the colours are what counts, give the "
+                "classes as colours."
+            )
+    return warnings
+
+
 def _sizes(sizes: Mapping[str, int], shape: tuple[int, int], resize: str, cut: bool) -> str:
     """Return the files' own sizes and what becomes of them.
 
@@ -404,6 +441,21 @@ def _scale(size: str, shape: tuple[int, int]) -> float:
     """Return the factor by which an image 'W x H' is enlarged, along the side that is enlarged more."""
     width, height = _sides(size)
     return shape[0] / min(width, height) if shape[0] == shape[1] else max(shape[0] / height, shape[1] / width)
+
+
+def warn_of_scaling(examples: ImageSet, shape: tuple[int, int], resize: str) -> list[str]:
+    """Return warnings where pictures are enlarged, stretched or cut.
+
+    Args:
+        examples: The set.
+        shape: Height and width that the images are scaled to.
+        resize: How images with image-level labels are scaled.
+    """
+    return [
+        *_enlarged(examples, shape),
+        *_stretched(examples, shape, resize),
+        *_cut(examples, resize),
+    ]
 
 
 def _enlarged(examples: ImageSet, shape: tuple[int, int]) -> list[str]:

@@ -223,7 +223,10 @@ class Segmentation(TaskRules):
     def check_data(self, config: Config) -> None:
         """Check that images are in colour."""
         if config.data.channels != 3:
-            raise CycadaError("data.channels: segmentation needs colour images. Set it to 3.")
+            raise CycadaError(
+                f"data.channels: found {config.data.channels}, expected 3: segmentation needs colour images, "
+                "and so does the translation of files. Grey ones are read as colours."
+            )
 
     def check_stage(self, where: str, stage: Stage) -> None:
         """Check that images are not augmented by affine maps."""

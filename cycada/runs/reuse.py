@@ -51,6 +51,8 @@ def find_run(
         if not matches and len(recorded := _ids_like(run, results / RECORDS)[1]) == 1:
             return find_run(results / RECORDS / "runs" / recorded[0], results, check, records)
         if len(matches) != 1:
+            if path.is_file():
+                raise CycadaError(f"{path}: found a file, expected the folder of a run or of an export.")
             raise CycadaError(
                 f"No run {shown(run)}: it is no folder, and {len(matches)} ids in {results / 'runs'} "
                 f"begin so.{nearest(run, ids)}"
@@ -59,6 +61,11 @@ def find_run(
     folder = RunFolder(path)
     if folder.is_record:
         return folder.check(weights=not records)
+    if not folder.done and not (path / "config.yaml").exists():
+        raise CycadaError(
+            f"{path}: found a folder without config.yaml, expected the folder of a run, as under "
+            f"{results / 'runs'}."
+        )
     if not folder.done:
         raise CycadaError(f"{path}: this stage is not finished. Run its experiment again to go on with it.")
     return check_run_folder(folder, Progress(quiet=True).warn) if check else folder

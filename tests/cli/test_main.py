@@ -182,6 +182,10 @@ def test_evaluate_gives_the_scores_of_the_run_again(cycada, finished):
     assert cycada("evaluate", summary.stages[-1].folder)[0] == 0
     code, _, err = cycada("evaluate", "nothing", "--results", results)
     assert (code, "No run 'nothing'" in err) == (2, True)
+    for path, what in ((results, "a folder without config.yaml"), (results / "x.onnx", "a file")):
+        path.touch()
+        code, _, err = cycada("evaluate", path, "--results", results)
+        assert (code, f"found {what}, expected the folder of a run" in err) == (2, True)
 
 
 def test_evaluate_takes_the_name_of_an_experiment(cycada, finished):

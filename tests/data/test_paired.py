@@ -293,6 +293,10 @@ def test_what_is_no_pair_is_named(tmp_path):
     good = domain(paired("left", folders=True, skip_bad=True)).load(tmp_path, "train")
     assert good.names == ["0", "1", "3", "4"]
     assert set(good.skipped) == {"2", "alone"}
+    for file in list((tmp_path / "photos" / "train").iterdir()):
+        file.rename(file.with_stem(f"{file.stem}_photo"))
+    with pytest.raises(CycadaError, match=r"called 0_photo\.\w+ and 0\.\w+\. Give both pictures of a pair"):
+        domain(paired("left", folders=True)).load(tmp_path, "train")
 
 
 def test_a_label_map_of_other_colours_is_doubted(tmp_path):

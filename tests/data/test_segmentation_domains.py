@@ -371,7 +371,8 @@ def test_own_images_without_masks_are_an_unlabelled_target(tmp_path):
         ("road: {ids: []}", ("road", "ids")),
         ("road: true", ("road", "True")),
         ("road: 70000", ("70000", "65535")),
-        ("road: 1\ncar: [0, 0, 1]", ("ids and colours", "one kind")),
+        ("road: 1\ncar: [0, 0, 1]", ("ids and colours", "'road' has ids, 'car' colours", "one kind")),
+        ("0: road\n1: car", ("the id 0 before its class", "`road: 0`")),
         ("road: 1\ncar: 1", ("value 1 twice", "'car'")),
         ("road: 1\nIgnore: 255", ("'Ignore'", "`ignore`, in small letters")),
         ("road: [", ("not valid YAML",)),
@@ -385,7 +386,10 @@ def test_wrong_class_maps_are_refused_by_file(tmp_path, text, words):
 def test_an_absent_class_map_and_an_absent_folder(tmp_path):
     domain = own(tmp_path, "road: 0", ids((0,)))
     (tmp_path / "classes.yaml").unlink()
-    with refused(r"classes\.yaml", "there is no such file"):
+    with refused(r"classes\.yaml", "there is no such file", "town"):
+        domain.load(tmp_path, "train")
+    (tmp_path / "classes.yaml").write_text("road: 0", encoding="utf-16")
+    with refused(r"classes\.yaml", "no text in UTF-8", "Save it so"):
         domain.load(tmp_path, "train")
     (tmp_path / "classes.yaml").write_text("road: 0")
     with refused("elsewhere", "option 'train'"):
@@ -456,6 +460,17 @@ def test_a_lonely_file_is_named_or_skipped(tmp_path, gone, words):
     domain.skip_bad = True
     scenes = domain.load(tmp_path, "train")
     assert (scenes.names, list(scenes.skipped)) == (["0"], ["1"])
+
+
+def test_what_may_be_the_partner_of_a_lonely_file_is_named(tmp_path):
+    domain, _ = damaged(tmp_path)
+    mask = next(p for p in (tmp_path / "town" / "masks").iterdir() if p.stem == "1")
+    other = mask.rename(mask.with_name("1_mask.png"))
+    with refused(r"called 1\.jpg and 1_mask\.png: give both the same name"):
+        domain.load(tmp_path, "train")
+    other.rename(other.with_name("1.gif"))
+    with refused(r"1\.gif is not read: its suffix is none of"):
+        domain.load(tmp_path, "train")
 
 
 def test_skipping_counts_every_kind_of_damage(tmp_path):

@@ -411,6 +411,8 @@ def test_translations_below_the_pictures_are_not_translated_again(cycle, tmp_pat
     assert [p.name for p in (tmp_path / "in").rglob("*.png")] == ["a.png", "a.png"]
     with pytest.raises(CycadaError, match="among the pictures"):
         toolkit.translate(cycle, tmp_path / "in", tmp_path / "in")
+    with pytest.raises(CycadaError, match=r"a\.png: found the name of a picture, expected a folder"):
+        toolkit.translate(cycle, tmp_path / "in", tmp_path / "a.png")
 
 
 def test_translations_below_the_pictures_are_warned_of(cycle, tmp_path, cycada):

@@ -331,15 +331,17 @@ def test_enlarging_is_said(tmp_path):
     assert heard(own(tmp_path, size=10)).warned == []
 
 
-def test_long_pictures_that_are_cut_square_are_warned_of(tmp_path):
+def test_long_pictures_that_are_cut_square_are_warned_of(tmp_path, capsys):
     warned = heard(own(class_folders(tmp_path, size=(48, 16)), size=16)).warned
     assert len(warned) == 4
+    print_checked(check_config(own(tmp_path, size=16), samples=2))
+    assert capsys.readouterr().err.splitlines() == [f"warning: {line}" for line in warned]
     assert "12 of 12 pictures, of 48 x 16 pixels, are cut to the square in their middle" in warned[0]
     assert "which is 33% of such a picture" in warned[0]
     assert heard(own(class_folders(tmp_path / "b", size=(32, 16)), size=16)).warned == []
 
 
-def test_stretching_is_said(tmp_path):
+def test_stretching_is_said(tmp_path, capsys):
     """Scenes and arrays are resized as wholes; pictures of classes are cut square before."""
     own_scenes(tmp_path)
     screen = heard(own(tmp_path, size=[8, 16], name="mask_folder"))
@@ -352,6 +354,8 @@ def test_stretching_is_said(tmp_path):
     ]
     assert "3 of 3 pictures, of 16 x 16 pixels, are stretched to 16 x 8" in screen.warned[0]
     assert "factors that differ by 2.0" in screen.warned[0]
+    print_checked(check_config(own(tmp_path, size=[8, 16], name="mask_folder"), samples=2))
+    assert capsys.readouterr().err.splitlines() == [f"warning: {line}" for line in screen.warned]
     images, labels = np.full((6, 8, 5, 3), 200, np.uint8), np.arange(6) % 3
     np.savez(tmp_path / "a.npz", images=images, labels=labels, label=labels)
     screen = heard(own(tmp_path, name="npz", classes=3, train="a.npz", test="a.npz"))
@@ -490,6 +494,24 @@ def test_a_class_that_no_mask_has_is_warned_of(tmp_path):
         f"{name}: no example of 1 of 2 classes: car."
         for name in ("source train", "source test", "target test")
     ]
+
+
+def test_palettes_that_have_the_colours_in_another_order_are_warned_of(tmp_path, capsys):
+    colours = [(200, 0, 0), (0, 200, 0)]
+    for order, warned in ((1, 0), (-1, 1)):
+        own_scenes(tmp_path)
+        for side, palette in (("source", colours), ("target", colours[::order])):
+            for file in (tmp_path / side / "test" / "masks").iterdir():
+                mask = Image.fromarray(np.asarray(Image.open(file)))
+                mask.putpalette([value for colour in palette for value in colour])
+                mask.save(file)
+        said = [line for line in heard(scenes_of(tmp_path)).warned if "has the colour that" in line]
+        assert len(said) == warned
+        print_checked(check_config(scenes_of(tmp_path), samples=2))
+        assert capsys.readouterr().err.count("has the colour that") == warned
+    assert said[0].startswith(
+        "target test: in the palettes of its masks 'car' has the colour that 'road' has in source test."
+    )
 
 
 def test_names_in_two_unicode_forms_are_one_pair(tmp_path):
@@ -703,11 +725,17 @@ def test_a_pair_of_unequal_sizes_is_refused_before_training_wherever_it_lies(tmp
         (("x_leftImg8bit.png", "x_gtFine_labelIds.png"), "x_gtFine_labelIds.png"),
         (("image-7.png", "mask-7.png"), "mask-7.png"),
         (("mask.png", "label_1.png", "1_2.png", "maskB.png"), ""),
+        (("images/a.png", "masks/a.png", "masks/b.png"), "masks/a.png"),
+        (
+            ("leftImg8bit/ulm/1_leftImg8bit.png", "gtFine/ulm/1_gtFine_color.png"),
+            "gtFine/ulm/1_gtFine_color.png",
+        ),
+        (("mask/1.png", "no_mask/1.png"), ""),
     ],
 )
 def test_masks_among_pictures_are_named(tmp_path, names, named):
     files = [tmp_path / name for name in names]
-    assert [Path(file).name for file in find_masks_among(files)] == ([named] if named else [])
+    assert list(find_masks_among(files)) == ([str(tmp_path / named)] if named else [])
 
 
 def test_masks_beside_images_of_a_class_or_of_none_are_named(tmp_path):
@@ -739,6 +767,12 @@ def test_what_is_there_in_place_of_what_is_absent_is_said(tmp_path):
         path.rename(path.with_name(f"{path.stem}_mask.png"))
     with pytest.raises(CycadaError, match=r"No image has the name of a mask; .*_mask\.png\. Give both"):
         loaded(scenes_of(tmp_path / "scenes"))
+    masks.rename(masks.with_name("Masks"))
+    config = scenes_of(tmp_path / "scenes")
+    assert "Give each image a mask." in heard(config).warned[0]
+    (masks.parent / "images").rename(masks.with_name("Images"))
+    with pytest.raises(CycadaError, match=r"There is no folder .*images; found in .*train: Images, Masks\."):
+        loaded(config)
     (tmp_path / "scenes" / "c.yaml").unlink()
     with pytest.raises(CycadaError, match=r"c\.yaml: there is no such file, expected a YAML file"):
         loaded(scenes_of(tmp_path / "scenes"))

@@ -162,7 +162,7 @@ def _saved(state):
             {"data": {"target": "optdigits", "size": [32, 64], "channels": 3}},
             "Take two domains of the same kind",
         ),
-        ({"data": {"channels": 1}}, "segmentation needs colour images"),
+        ({"data": {"channels": 1}}, "found 1, expected 3: segmentation needs colour images"),
         ({"stages": {"source": {"crop": [64, 64]}}}, "at most data.size"),
         ({"stages": {"source": {"augment": {"rotate": 10}}}}, "mirrored"),
         ({"data": {"size": [30, 62]}}, "divisible by 4"),

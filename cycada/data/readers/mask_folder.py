@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, se
 
 Code = int | tuple[int, int, int]
 """Value of a class in the masks: an id, or a colour."""
+ID_FIRST = re.compile(r"^(\d+)[ \t]*:[ \t]+([^\s#][^#\n]*)", re.MULTILINE)
+"""Line of a class map that begins with an id, as in lists of other tools."""
 
 
 @segmentation_domains("mask_folder")
@@ -153,13 +156,24 @@ def read_class_map(path: Path) -> dict[str, list[Code]]:
             class.
     """
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise CycadaError(
-            f"{path}: there is no such file, expected a YAML file with the id or colour of each class."
+            f"{path}: there is no such file, expected a YAML file with the id or colour of each class; "
+            f"{describe_absent(Path(), str(path))}."
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise CycadaError(
+            f"{path}: found no text in UTF-8, expected a class map in that encoding. Save it so."
+        ) from None
+    except OSError as error:
         raise CycadaError(f"{path}: not a readable class map ({error}).") from None
+    if turned := ID_FIRST.search(text):
+        raise CycadaError(
+            f"{path}: found the id {turned[1]} before its class, expected the class first, such as "
+            f"`{turned[2].strip()}: {turned[1]}`."
+        )
+    content = parse_yaml(text, str(path))
     if not isinstance(content, dict) or not set(content) - {"ignore"}:
         raise CycadaError(
             f"{path}: found {shown(content)}, expected a mapping of class names to ids or colours."
@@ -177,8 +191,12 @@ def read_class_map(path: Path) -> dict[str, list[Code]]:
             strict=True,
         )
     )
-    if len({isinstance(code, tuple) for values in codes.values() for code in values}) > 1:
-        raise CycadaError(f"{path}: found ids and colours, expected one kind for all classes and 'ignore'.")
+    kinds = {isinstance(code, tuple): name for name, values in codes.items() for code in values}
+    if len(kinds) > 1:
+        raise CycadaError(
+            f"{path}: found ids and colours ({shown(kinds[False])} has ids, {shown(kinds[True])} colours), "
+            f"expected one kind for all classes and 'ignore'. Several ids of a class are {{ids: [...]}}."
+        )
     if len(codes) > IGNORE - 1:
         raise CycadaError(f"{path}: found {len(codes)} classes, expected at most {IGNORE - 1}.")
     return codes

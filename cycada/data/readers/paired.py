@@ -326,9 +326,13 @@ class Paired(SegmentationDomain):
         folders = [root / folder for folder in self.folders[split]]
         both, unmatched = _matched(*folders)
         if unmatched and partners and not self.skip_bad:
+            advice = "Complete or remove them, or set skip_bad=true."
+            firsts = [min(image_files(folder), default=None) for folder in folders]
+            if not both and all(firsts):
+                called = " and ".join(path.name for path in firsts if path)
+                advice = f"They are called {called}. Give both pictures of a pair the same name."
             raise CycadaError(
-                f"{next(iter(unmatched.values()))} Pictures without a partner: {len(unmatched)}. "
-                f"Complete or remove them, or set skip_bad=true."
+                f"{next(iter(unmatched.values()))} Pictures without a partner: {len(unmatched)}. {advice}"
             )
         if split == "train" and self.part != "all":
             both = dict(list(both.items())[self.part == "odd" :: 2])
