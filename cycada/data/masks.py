@@ -25,12 +25,14 @@ class MaskTable:
 
     Args:
         classes: The class, 0..K-1 or IGNORE, of each value that may be in the files. Other values are errors.
+        remedy: Sentence that ends those errors; it says where a user may give a value its class.
 
     Raises:
         CycadaError: There are more classes than a mask in memory can tell apart.
     """
 
-    def __init__(self, classes: Mapping[int, int]) -> None:
+    def __init__(self, classes: Mapping[int, int], remedy: str = "") -> None:
+        self.remedy = remedy
         count = 1 + max((k for k in classes.values() if k != IGNORE), default=-1)
         if count > UNKNOWN:  # the class 255 would count nowhere
             raise CycadaError(f"Found {count} classes of masks, expected at most {UNKNOWN}.")
@@ -64,7 +66,7 @@ class MaskTable:
             known = ", ".join(str(shown(v)) for v in self.known[:40])
             raise ValueError(
                 f"found the mask values {listed}{' and more' if len(values) > 5 else ''}, "
-                f"expected only {known}"
+                f"expected only {known}{self.remedy and f'. {self.remedy}'}"
             )
         return mask
 

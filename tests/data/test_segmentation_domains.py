@@ -462,6 +462,12 @@ def test_a_lonely_file_is_named_or_skipped(tmp_path, gone, words):
     assert (scenes.names, list(scenes.skipped)) == (["0"], ["1"])
 
 
+def test_a_value_of_no_class_is_named_with_the_file_that_gives_it_one(tmp_path):
+    domain = own(tmp_path, "road: 0\ncar: 1\n", ids((0, 255)))
+    with refused(r"values 255", "expected only 0, 1", r"a class in classes\.yaml, .*under `ignore` there"):
+        domain.load(tmp_path, "train").read(0)
+
+
 def test_what_may_be_the_partner_of_a_lonely_file_is_named(tmp_path):
     domain, _ = damaged(tmp_path)
     mask = next(p for p in (tmp_path / "town" / "masks").iterdir() if p.stem == "1")

@@ -140,7 +140,11 @@ class MaskFolder(SegmentationDomain):
             image_paths,
             by_stem(image_files(masks)),
             (images, masks),
-            MaskTable(class_of),
+            MaskTable(
+                class_of,
+                f"If the mask is right, give these values a class in {self.class_file}, or name them under "
+                "`ignore` there",
+            ),
             read_codes,
             self.skip_bad,
             shown_as,
