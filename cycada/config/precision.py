@@ -12,7 +12,7 @@ from cycada.core.errors import shown
 
 def _known(value: object) -> object:
     if value not in ("fp32", "bf16"):
-        raise ValueError(f"found {shown(value)}, expected fp32, bf16 or auto.")
+        raise ValueError(f"found {shown(value)}, expected 'fp32', 'bf16' or 'auto'.")
     return value
 
 

@@ -455,7 +455,7 @@ def test_a_misspelt_key_is_answered_with_its_path_and_the_nearest(over, words):
         ),
         (
             {"stages": {"pixel": {"precision": "fp16"}}},
-            (r"stages\.pixel\.precision", "'fp16'", "or auto"),
+            (r"stages\.pixel\.precision", "'fp16'", "or 'auto'"),
         ),
         ({"stages": {"pixel": 5}}, (r"stages\.pixel", "Found 5")),
         ({"seed": -1}, ("seed", r"equal to 0\. Found -1")),
