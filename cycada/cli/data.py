@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cycada.cli.options import DataRoot
+from cycada.cli.options import DataRoot, SettingsCommand
 from cycada.cli.values import COUNT, PATH
 from cycada.core.console import make_plain_console
 from cycada.core.errors import CycadaError
@@ -29,7 +29,7 @@ def data_list(root: DataRoot = Path("data")) -> None:
     make_plain_console().print(table)
 
 
-@data_app.command("check")
+@data_app.command("check", cls=SettingsCommand)
 def data_check(
     what: Annotated[
         str,

@@ -15,7 +15,7 @@ from rich.table import Table
 from cycada.config.recipes import SUFFIXES, recipes
 from cycada.config.schema import Config, data_root, load
 from cycada.core.console import make_plain_console
-from cycada.core.errors import CycadaError
+from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.registry import check_options
 from cycada.core.yaml_files import override
 from cycada.data import Domain, ImageSet, SegmentationDomain, domains, segmentation_domains
@@ -188,6 +188,12 @@ def check_named(
         raise CycadaError(
             f"{what}: found a domain with labels of images, expected one with masks. Its images are checked "
             f"through an experiment that has it as data.source or data.target: `cycada data check FILE.yaml`."
+        )
+    if what not in segmentation_domains:
+        raise CycadaError(
+            f"{shown(what)}: found neither a config (FILE.yaml), a shipped recipe, nor a domain with masks "
+            f"of this name.{nearest(what, segmentation_domains)} A folder of your own is checked through an "
+            "experiment, such as `cycada data check own_images data.root=FOLDER`."
         )
     entry = segmentation_domains[what]
     domain = entry(**check_options(entry, override({}, settings), what))

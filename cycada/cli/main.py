@@ -18,7 +18,7 @@ from cycada.cli.data import data_app
 from cycada.cli.doctor import doctor
 from cycada.cli.entry import run_command
 from cycada.cli.init import init
-from cycada.cli.options import ConfigFile, Json, Overrides, Quiet, Results, Verbose
+from cycada.cli.options import ConfigFile, Json, Overrides, Quiet, Results, SettingsCommand, Verbose
 from cycada.cli.predict import predict
 from cycada.cli.profile_table import print_profiles
 from cycada.cli.quality import quality
@@ -69,7 +69,7 @@ def _options_of_all(
     pass
 
 
-@app.command()
+@app.command(cls=SettingsCommand)
 def run(
     config: ConfigFile,
     overrides: Overrides = None,
@@ -149,7 +149,7 @@ def _print_summary(summary: Any) -> None:
         out.print(f"Tracked: {command}", soft_wrap=True)
 
 
-@app.command()
+@app.command(cls=SettingsCommand)
 def check(
     config: ConfigFile,
     more: Annotated[
@@ -211,7 +211,7 @@ def _check_one(config: Path, overrides: list[str]) -> None:
     make_plain_console().print(table)
 
 
-app.command()(sweep)
+app.command(cls=SettingsCommand)(sweep)
 
 
 class Listed(StrEnum):
@@ -250,7 +250,7 @@ def list_(
         listing.print_entry(what.value, name)
 
 
-@app.command()
+@app.command(cls=SettingsCommand)
 def evaluate(
     run: Annotated[
         str,

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+from typing_extensions import override
 
 from cycada.cli.completion import config_files, settings
 from cycada.cli.values import PATH
+from cycada.core.errors import CycadaError
+
+
+class SettingsCommand(TyperCommand):
+    """A command that takes settings as KEY=VALUE, and says so where one is given as an option."""
+
+    @override
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        known = {name for parameter in self.get_params(ctx) for name in parameter.opts}
+        options = (word.partition("=")[0] for word in args if word.startswith("--"))
+        unknown = next((option for option in options if option not in known and option != "--"), None)
+        if unknown and not ctx.resilient_parsing:  # as shells do for completion
+            raise CycadaError(
+                f"{self.name}: there is no option {unknown}. Settings are given without dashes, as "
+                f"KEY=VALUE, such as seed=3 or stages.pixel.steps=100; `{ctx.command_path} --help` shows the "
+                "options."
+            )
+        return super().parse_args(ctx, args)
+
 
 Overrides = Annotated[
     list[str] | None,

@@ -22,6 +22,8 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
     null_removes_entries: ClassVar[bool] = True
     """Whether null removes an entry from a mapping; otherwise the entry stays, with None as its value."""
+    other_keys: ClassVar[tuple[str, ...]] = ()
+    """Keys of a file that are replaced before the model sees them, for the hint of an unknown key."""
 
     @model_validator(mode="before")
     @classmethod
@@ -31,7 +33,7 @@ class Strict(BaseModel):
         fields = cls.model_fields
         for key in data:
             if key not in fields:
-                raise ValueError(f"unknown key {shown(key)}.{nearest(key, fields)}")
+                raise ValueError(f"unknown key {shown(key)}.{nearest(key, [*fields, *cls.other_keys])}")
         kept = {k: v for k, v in data.items() if v is not None or takes_none(fields[k].annotation)}
         if not cls.null_removes_entries:
             return kept

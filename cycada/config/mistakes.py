@@ -44,12 +44,15 @@ def mistakes(error: ValidationError, stages: Sequence[str] = ()) -> list[str]:
         found = (
             ""
             if problem["type"] == "value_error"
-            else f" Found {shown(problem['input'])}.{advice(problem['type'])}"
+            else f". Found {shown(problem['input'])}.{advice(problem['type'], path)}"
         )
+        message = message.removesuffix(".") if found else message
         lines.append(f"{path}: {message}{found}" if path else f"{message}{found}")
     return lines
 
 
-def advice(problem: str) -> str:
-    """Return what to do about an error of pydantic's type `problem` whose message does not say it, or ''."""
+def advice(problem: str, path: str) -> str:
+    """Return what to do about an error of pydantic's type `problem` at `path`, or ''."""
+    if (problem, path) == ("int_type", "seed"):
+        return " Several seeds are those of a sweep: `cycada sweep`."
     return " Put it in quotes to have it as text." if problem == "string_type" else ""

@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
+
+from cycada.core.errors import shown
+
+
+def _known(value: object) -> object:
+    if value not in ("fp32", "bf16"):
+        raise ValueError(f"found {shown(value)}, expected 'fp32', 'bf16' or 'auto'.")
+    return value
+
 
 Precision = Annotated[
-    Literal["fp32", "bf16"], WithJsonSchema({"type": "string", "enum": ["fp32", "bf16", "auto"]})
+    Literal["fp32", "bf16"],
+    BeforeValidator(_known),
+    WithJsonSchema({"type": "string", "enum": ["fp32", "bf16", "auto"]}),
 ]
 """Precision of the forward passes. A config may also say `auto`, which `replace_auto` replaces."""
 

@@ -68,6 +68,11 @@ def find_config(word: Path | str, folder: Path = Path()) -> Path:
         CycadaError: There is neither a file nor a recipe of this name, or there are several recipes. The
             message lists similar names.
     """
+    if not isinstance(word, (str, Path)):
+        raise CycadaError(
+            f"Found a {type(word).__name__}, expected the path of a config file or the name of a recipe; "
+            "cycada.parse_config takes a mapping."
+        )
     try:
         path = Path(word).expanduser()
         places = [

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, model_validator
 
@@ -62,6 +62,7 @@ __all__ = [
 class Config(Strict):
     """One experiment: its data, its networks and its stages, in the order in which they are trained."""
 
+    other_keys: ClassVar[tuple[str, ...]] = ("defaults", "uses")
     name: Name = Field(
         description="Name of the experiment, under which its files are found: at most 200 letters, digits "
         "and `_ - .`, with `/` between parts.",
@@ -169,7 +170,7 @@ class Config(Strict):
                     )
             earlier.append(name)
         if not earlier:
-            raise ValueError("stages: there is none.")
+            raise ValueError("stages: found none, as one that is null is taken out; expected at least one.")
         return self
 
 

@@ -7,6 +7,7 @@ useful value, so that a typing error does not fill the memory.
 
 from __future__ import annotations
 
+import os
 import re
 import typing
 from pathlib import Path
@@ -36,24 +37,39 @@ def _home(value: Any) -> Any:
 
 
 def _home_text(value: Any) -> Any:
-    return str(at_home(value)) if isinstance(value, str) and ("://" in value or value[:1] == "~") else value
+    special = isinstance(value, str) and ("://" in value or "$" in value or value[:1] == "~")
+    return str(at_home(value)) if special else value
 
 
 def at_home(path: str | Path) -> Path:
-    """Return a path with `~` and `~user` replaced by the home folders.
+    """Return a path with `~` and `~user` replaced by the home folders, and variables by their values.
 
     Raises:
-        ValueError: There is no such home folder, the path contains a NUL character, or it is an address such
-            as s3://....
+        ValueError: There is no such home folder or variable, the path is empty, contains a NUL character, or
+            is an address such as s3://....
     """
+    if path == "":  # as of a variable of the shell that is not set
+        raise ValueError("found an empty text, expected a path.")
     if "\0" in str(path):
         raise ValueError("a path has no NUL in it.")
     if "://" in str(path):
         raise ValueError("found an address, expected a path of this machine.")
     try:
-        return Path(path).expanduser()
+        return Path(_with_variables(str(path))).expanduser()
     except RuntimeError:
         raise ValueError(f"found '{path}', but there is no such home folder.") from None
+
+
+def _with_variables(path: str) -> str:
+    """Return a path with $NAME and ${NAME} replaced by variables, as a shell does; one that exists stays."""
+
+    def value_of(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if not os.environ.get(name):
+            raise ValueError(f"found '{path}', but the variable {name} is not set.")
+        return os.environ[name]
+
+    return path if os.path.lexists(path) else re.sub(r"\$(?:([A-Za-z_]\w*)|\{(\w+)\})", value_of, path)
 
 
 def takes_none(hint: Any) -> bool:

@@ -8,7 +8,7 @@ HIDDEN = "***"
 """What replaces a secret."""
 _USER = re.compile(r"(?<=://)(?:[^\s/?#'\"@]+:[^\s'\"]*|[^\s/?#'\"]*)@")
 _WORDS = r"[\w.-]*(?:password|passwd|pwd|token|secret|api_?key|access_?key|credential|signature|auth)[\w.-]*"
-_QUERY = re.compile(rf"([?&;]{_WORDS}=)[^&;#\s'\"]+", re.IGNORECASE)
+_QUERY = re.compile(rf"([?&;#](?:{_WORDS}|key|sig|pass|jwt)=)[^&;#\s'\"]+", re.IGNORECASE)
 
 
 def redacted(text: str) -> str:

@@ -251,7 +251,10 @@ def read(
         raise CycadaError(f"{path}: uses: found {shown(uses)}, expected a path or a list of paths.")
     result: dict[str, Any] = {}
     for used in uses:
-        below = find(used, path.parent).resolve()
+        try:
+            below = find(used, path.parent).resolve()
+        except CycadaError as error:
+            raise CycadaError(f"{path}: uses: {error}") from None
         result = merge(result, place(read(below, find, note, place, (*_chain, path)), below.parent))
     note(result, data)
     return merge(result, data)

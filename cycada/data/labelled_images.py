@@ -253,13 +253,10 @@ def make_image_dataset(
     """
     if images.ndim == 3:
         images = images[..., None]
-    channels_first = ""
-    if images.ndim == 4 and images.shape[1] in (1, 3):
-        channels_first = " Its channels stand first: give images.transpose(0, 2, 3, 1)."
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.size == 0:
         raise CycadaError(
             f"{file}: found images of shape {images.shape}, expected (N, H, W), (N, H, W, 1) or (N, H, W, 3) "
-            f"with N > 0 and at least one pixel.{channels_first}"
+            f"with N > 0 and at least one pixel.{_advice_on_shape(images)}"
         )
     if images.dtype.kind not in "biuf":
         raise CycadaError(
@@ -283,10 +280,33 @@ def make_image_dataset(
     if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
         raise CycadaError(
             f"{file}: found labels {labels.dtype}{labels.shape}, expected integers of shape ({len(images)},)."
-            f"{' Of rows with a one for the class, give labels.argmax(1).' if labels.ndim == 2 else ''}"
+            f"{_advice_on_labels(labels)}"
         )
     if labels.min() < 0 or labels.max() >= classes:
         raise CycadaError(
             f"{file}: found labels from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}."
+            f"{' They count from 0: give labels - 1.' if labels.min() == 1 else ''}"
         )
     return ImageDataset(pixels, torch.from_numpy(labels.astype(np.int64)), origin)
+
+
+def _advice_on_shape(images: np.ndarray) -> str:
+    """Return how images of a wrong shape become right ones, or ''."""
+    if images.ndim == 2:
+        return " Rows of values need their height and width: give images.reshape(len(images), H, W, C)."
+    if images.ndim != 4:
+        return ""
+    if images.shape[1] in (1, 3):
+        return " Its channels stand first: give images.transpose(0, 2, 3, 1)."
+    return " Without a fourth channel, as of opacity: give images[..., :3]." if images.shape[-1] == 4 else ""
+
+
+def _advice_on_labels(labels: np.ndarray) -> str:
+    """Return how labels of a wrong type or shape become right ones, or ''."""
+    if labels.ndim == 2:
+        if labels.shape[1] == 1:
+            return " Give labels[:, 0]."
+        return " Of rows with a one for the class, give labels.argmax(1)."
+    if labels.dtype.kind in "US":
+        return " Of names, give the place of each in the list of the classes, from 0."
+    return " Give labels.astype(int)." if labels.dtype.kind in "bf" else ""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from cycada.core.errors import CycadaError, list_some, shown
 from cycada.core.files import bytes_digest, changed_since, file_digest, prepare_folder
 from cycada.core.interrupt import Interrupted, stop_on_signal
@@ -64,7 +66,7 @@ def translate(  # noqa: PLR0913 (each is an option of its caller)
     tile: int = TILE,
     strict: bool = False,
     results: Path | str = "results",
-    device: str | None = None,
+    device: str | torch.device | None = None,
     screen: Progress | None = None,
 ) -> Translation:
     """Translate one picture, or all pictures of a folder.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from cycada.config.schema import Config
@@ -38,7 +39,7 @@ def load_model(
     network: Role | None = None,
     *,
     results: Path | str = "results",
-    device: str | None = None,
+    device: str | torch.device | None = None,
     precision: Precision | None = None,
 ) -> Predictor | Translator:
     """Load a trained network from a run or an export, with the reading of pictures that belongs to it.
@@ -84,7 +85,9 @@ def load_model(
     role = network or find_main_role(stage)
     if role != "f_t":
         return load_generator(folder.path, "st" if role == "g_st" else "ts", results, device)
-    return predictor_of(folder, config, stage, Device.find(device or config.device), precision)
+    return predictor_of(
+        folder, config, stage, Device.find(config.device if device is None else device), precision
+    )
 
 
 def find_main_role(stage: StagePlan) -> Role:
@@ -202,10 +205,10 @@ def _plain(nets: Networks) -> nn.Module | None:
 
 
 def _from_export(
-    net: nn.Module, about: Exported, device: str | None, precision: Precision | None
+    net: nn.Module, about: Exported, device: str | torch.device | None, precision: Precision | None
 ) -> Predictor | Translator:
     """Return an exported network on its device."""
-    where = Device.find(device or "auto")
+    where = Device.find("auto" if device is None else device)
     net = net.to(where.torch_device).eval()
     if about.translates:
         assert about.direction is not None  # every generator has one

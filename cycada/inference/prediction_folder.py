@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from cycada.core.errors import CycadaError, shown
 from cycada.core.files import prepare_folder, write_json
 from cycada.core.lock import locked
@@ -33,7 +36,7 @@ def predict(  # noqa: PLR0913 - all but the first three are options of the comma
     by_class: bool = False,
     overlay: bool = False,
     results: Path | str = "results",
-    device: str | None = None,
+    device: str | torch.device | None = None,
     precision: Precision | None = None,
     screen: Progress | None = None,
 ) -> Predictions:
@@ -68,6 +71,7 @@ def predict(  # noqa: PLR0913 - all but the first three are options of the comma
     check_path("images", images)
     screen, images, out = screen or Progress(quiet=True), Path(images), Path(out)
     predictor = what if isinstance(what, Predictor) else _classifier(what, results, device, precision)
+    top = int(top) if isinstance(top, np.integer) else top
     _check_options(predictor, top, by_class, overlay)
     sources = find_sources(images, out)
     if sources.left_out:
@@ -95,7 +99,7 @@ def predict(  # noqa: PLR0913 - all but the first three are options of the comma
 
 
 def _classifier(
-    what: Path | str, results: Path | str, device: str | None, precision: Precision | None
+    what: Path | str, results: Path | str, device: str | torch.device | None, precision: Precision | None
 ) -> Predictor:
     """Load a model that names classes.
 

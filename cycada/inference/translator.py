@@ -192,7 +192,7 @@ def load_generator(
     what: Path | str,
     direction: Direction | None = None,
     results: Path | str = "results",
-    device: str | None = None,
+    device: str | torch.device | None = None,
 ) -> Translator:
     """Load a translator from a run or from an exported generator.
 
@@ -219,7 +219,7 @@ def load_generator(
                 f"{what}: found the direction '{about.direction}' only, not '{direction}'. Export that one, "
                 "too, or name the run."
             )
-        torch_device = Device.find(device or "auto").torch_device
+        torch_device = Device.find("auto" if device is None else device).torch_device
         return Translator(
             net.to(torch_device),
             about.channels,
@@ -232,7 +232,7 @@ def load_generator(
     direction = direction or "st"
     folder = find_stage(what, results, f"g_{direction}")
     config, stage = load_stage(folder)
-    run_device = Device.find(device or config.device)
+    run_device = Device.find(config.device if device is None else device)
     translate = translation(folder, config, stage, direction, run_device)
     size = config.shapes(stage.stage)["source" if direction == "st" else "target"]
     return Translator(

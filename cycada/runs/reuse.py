@@ -51,20 +51,18 @@ def find_run(
         if not matches and len(recorded := _ids_like(run, results / RECORDS)[1]) == 1:
             return find_run(results / RECORDS / "runs" / recorded[0], results, check, records)
         if len(matches) != 1:
-            if path.is_file():
-                raise CycadaError(f"{path}: found a file, expected the folder of a run or of an export.")
             raise CycadaError(
-                f"No run {shown(run)}: it is no folder, and {len(matches)} ids in {results / 'runs'} "
-                f"begin so.{nearest(run, ids)}"
+                f"No run {shown(run)}: it is {'a file' if path.is_file() else 'no folder'}, and "
+                f"{len(matches)} ids in {results / 'runs'} begin so.{nearest(run, ids)}"
             )
         path = results / "runs" / matches[0]
     folder = RunFolder(path)
     if folder.is_record:
         return folder.check(weights=not records)
-    if not folder.done and not (path / "config.yaml").exists():
+    if not any((path / name).exists() for name in ("config.yaml", "manifest.json")):
         raise CycadaError(
-            f"{path}: found a folder without config.yaml, expected the folder of a run, as under "
-            f"{results / 'runs'}."
+            f"{path}: found a folder without config.yaml, so that it is no stage's; expected one such as "
+            f"{results / 'runs'}/ID, or an ID.{nearest(run, _ids_like(run, results)[0])}"
         )
     if not folder.done:
         raise CycadaError(f"{path}: this stage is not finished. Run its experiment again to go on with it.")

@@ -141,7 +141,7 @@ def run_seeds(
         A summary for each seed.
     """
     screen = screen or Progress()
-    return [run(load(file, [*listed(assignments), f"seed={seed}"]), screen) for seed in seeds]
+    return [run(load(file, [*listed(assignments), f"seed={seed}"]), screen) for seed in listed(seeds)]
 
 
 def _summary_file(config: Config) -> Path:

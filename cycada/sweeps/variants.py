@@ -36,6 +36,13 @@ def _refuse_set_by_sweep(sweep: Sweep, path: Path, assignments: Sequence[str]) -
                 f"{path}: {place}: found '{key}', which would have no effect, as a sweep sets it in every "
                 f"run: {SET_BY_SWEEP[key]}."
             )
+    own = Sweep.model_fields.keys() - configs.Config.model_fields.keys()
+    for key in places["the command line"]:
+        if key.partition(".")[0] in own:
+            raise CycadaError(
+                f"{path}: the command line: found '{key}', a key of the sweep's file, expected settings of "
+                "the experiments that it trains. Change the file; seeds may stand after --seeds."
+            )
 
 
 def experiments_of_rows(
@@ -149,7 +156,11 @@ def read_experiment(sweep: Sweep, path: Path, file: str, assignments: Sequence[s
     Raises:
         CycadaError: The file is not there, or is no experiment.
     """
-    written = configs.read_as("an experiment", find_config(file, path.parent))
+    try:
+        found = find_config(file, path.parent)
+    except CycadaError as error:
+        raise CycadaError(f"{path}: experiment: {error}") from None
+    written = configs.read_as("an experiment", found)
     return override(put_all(written, sweep.set.items()), assignments)
 
 

@@ -44,16 +44,18 @@ class Device:
     world: int = 1
 
     @staticmethod
-    def find(name: str = "auto") -> Device:
+    def find(name: str | torch.device = "auto") -> Device:
         """Return the device of a name, after joining the process group if torchrun has started the process.
 
         Args:
-            name: `cpu`, `cuda`, `cuda:NUMBER` or `mps`; `auto` is a CUDA GPU if there is one, else the CPU.
+            name: `cpu`, `cuda`, `cuda:NUMBER` or `mps`, or such a device of PyTorch; `auto` is a CUDA GPU if
+                there is one, else the CPU.
 
         Raises:
             CycadaError: The name is unknown, or this machine has no such device.
         """
         rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        name = str(name)
         try:
             known_device(name)
         except ValueError as error:

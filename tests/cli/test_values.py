@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from helpers.experiments import tiny_config
 from typer.testing import CliRunner
 
 from cycada.cli.main import app
@@ -64,6 +65,52 @@ def test_home_is_found_in_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         find_run("~/photos")
     with pytest.raises(CycadaError, match="no such home folder"):
         find_run("~nobody_at_all/x")
+
+
+def test_variables_are_found_in_the_paths_of_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_HERE", str(tmp_path))
+    monkeypatch.delenv("NOT_SET", raising=False)
+    config = tiny_config(results="${DATA_HERE}/r", data={"root": "$DATA_HERE/d"})
+    assert (config.results, config.data.root) == (tmp_path / "r", tmp_path / "d")
+    given = check_options(domains["folder"], {"train": "$DATA_HERE/a", "test": "cost$5"}, "data.source")
+    assert given == {"train": str(tmp_path / "a"), "test": "cost$5"}
+    with pytest.raises(CycadaError, match=r"results: found '\$NOT_SET/r', but the variable NOT_SET is"):
+        tiny_config(results="$NOT_SET/r")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "$NOT_SET").mkdir()
+    assert tiny_config(results="$NOT_SET").results == Path("$NOT_SET")
+
+
+def test_an_empty_path_is_not_the_working_directory() -> None:
+    for words in (["predict", "run", "pictures", ""], ["report", "one", "--results", ""]):
+        assert "found an empty text, expected a path" in " ".join(
+            CliRunner().invoke(app, words).stderr.split()
+        )
+    with pytest.raises(CycadaError, match="found an empty text"):
+        find_run("")
+
+
+def test_a_folder_that_is_no_run_is_not_told_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "abc").mkdir(parents=True)
+    with pytest.raises(CycadaError, match=r"is no stage's, .* or an ID\. Known: abc"):
+        find_run(tmp_path, tmp_path)
+    (tmp_path / "one.yaml").touch()
+    with pytest.raises(CycadaError, match="it is a file, and 0 ids"):
+        find_run(tmp_path / "one.yaml", tmp_path)
+
+
+@pytest.mark.parametrize("words", [["run", "demo", "--seed", "3"], ["data", "check", "demo", "--seed=3"]])
+def test_a_setting_that_is_given_as_an_option_is_answered_with_its_form(words: list[str]) -> None:
+    said = str(CliRunner().invoke(app, words).exception)
+    assert "there is no option --seed. Settings are given without dashes, as KEY=VALUE" in said
+
+
+def test_data_check_of_an_unknown_name_says_what_it_may_be() -> None:
+    said = str(CliRunner().invoke(app, ["data", "check", "camvit"]).exception)
+    assert "'camvit': found neither a config" in said
+    assert "Did you mean 'camvid'?" in said
 
 
 def test_a_long_label_names_a_file_and_two_long_ones_name_two() -> None:

@@ -10,6 +10,7 @@ from helpers.paths import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cycada import report_on, run_seeds
 from cycada.config.schema import COMMANDS, Strict, digest, load, parse
 from cycada.core.errors import CycadaError
 from cycada.core.registry import check_options
@@ -349,6 +350,26 @@ def test_one_override_may_stand_alone_and_a_text_is_no_mapping(tmp_path):
         parse(str(path))
 
 
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: load({"name": "a"}), "Found a dict, expected the path.*parse_config"),
+        (lambda: load("demo", None), "Found a NoneType, expected a text"),
+        (lambda: load("demo", {"seed": 3}), "Found a dict, expected a text"),
+        (lambda: run_seeds("demo", [], 3), "Found a int, expected a text"),
+        (lambda: report_on(None), "Found a NoneType, expected a text"),
+    ],
+)
+def test_a_call_with_another_kind_of_argument_is_answered(call, words):
+    with refused(words):
+        call()
+
+
+def test_a_used_name_that_is_no_recipe_is_told_with_the_file(tmp_path):
+    with refused(r"top\.yaml: uses: 'nothing\.yaml': found neither"):
+        load(write(tmp_path, top="uses: nothing.yaml\n"))
+
+
 def test_load_reads_overrides_and_parses(tmp_path):
     config = load(
         write(tmp_path, top=yaml.safe_dump(BASE, sort_keys=False)), ["seed=4", "stages.pixel.steps=9"]
@@ -413,6 +434,8 @@ def test_defaults_have_to_be_a_mapping(defaults):
         ),
         ({"defaults": {"batchh": 1}}, (r"stages\.source: unknown key 'batchh'", "Did you mean 'batch'")),
         ({"tracking": {"knd": "none"}}, ("tracking: unknown key 'knd'", "Did you mean 'kind'")),
+        ({"default": {"steps": 1}}, ("unknown key 'default'", "Did you mean 'defaults'")),
+        ({"use": "demo"}, ("unknown key 'use'", "Did you mean 'uses'")),
     ],
 )
 def test_a_misspelt_key_is_answered_with_its_path_and_the_nearest(over, words):
@@ -430,9 +453,13 @@ def test_a_misspelt_key_is_answered_with_its_path_and_the_nearest(over, words):
             {"stages": {"pixel": {"losses": {"gan_t": -1}}}},
             (r"stages\.pixel\.losses\.gan_t\.weight", "Found -1"),
         ),
-        ({"stages": {"pixel": {"precision": "fp16"}}}, (r"stages\.pixel\.precision", "'fp16'", "bf16")),
+        (
+            {"stages": {"pixel": {"precision": "fp16"}}},
+            (r"stages\.pixel\.precision", "'fp16'", "or 'auto'"),
+        ),
         ({"stages": {"pixel": 5}}, (r"stages\.pixel", "Found 5")),
-        ({"seed": -1}, ("seed", "Found -1")),
+        ({"seed": -1}, ("seed", r"equal to 0\. Found -1")),
+        ({"seed": [0, 1]}, (r"Found \[0, 1\]", "Several seeds are those of a sweep")),
     ],
 )
 def test_a_wrong_value_is_answered_with_its_path_and_what_was_found(over, words):

@@ -58,4 +58,7 @@ def test_an_address_without_its_password_is_no_address(tmp_path: Path) -> None:
 
 def test_errors_hide_passwords() -> None:
     assert "hunter2" not in str(CycadaError(f"cannot reach {ADDRESS}"))
+    for part in ("?key=hunter2", "?a=b&sig=hunter2", "#access_token=hunter2"):
+        assert "hunter2" not in str(CycadaError(f"cannot reach http://host/{part}"))
+    assert "turkey=1" in str(CycadaError("cannot reach http://host/?turkey=1"))
     assert "hunter2" not in os_message(OSError(2, "No such file", ADDRESS))

@@ -51,7 +51,13 @@ def test_an_unreadable_npz_is_named(tmp_path, kind):
     [
         ({"images": noise(4, 3, 6, 6)}, ["images.transpose(0, 2, 3, 1)"]),
         ({"images": np.full((4, 6, 6), np.nan)}, ["NaN or infinity"]),
+        ({"images": noise(4, 6, 6, 4)}, ["images[..., :3]"]),
+        ({"images": noise(4, 36)}, ["images.reshape(len(images), H, W, C)"]),
         ({"images": noise(4, 6, 6), "labels": np.eye(4)}, ["labels.argmax(1)"]),
+        ({"images": noise(4, 6, 6), "labels": np.ones((4, 1), int)}, ["labels[:, 0]"]),
+        ({"images": noise(4, 6, 6), "labels": np.array(list("abca"))}, ["the place of each in the list"]),
+        ({"images": noise(4, 6, 6), "labels": np.ones(4)}, ["labels.astype(int)"]),
+        ({"images": noise(4, 6, 6), "labels": np.array([1, 2, 10, 1])}, ["give labels - 1"]),
     ],
 )
 def test_arrays_that_are_often_stored_so_get_the_way_out(tmp_path, arrays, found):

@@ -416,6 +416,16 @@ def test_what_is_refused(digits, scenes, finished, tmp_path, cycada):
         assert (code, why in err) == (2, True), err
 
 
+def test_numbers_of_numpy_and_devices_of_torch_are_taken(digits, tmp_path):
+    stage, _, pictures = digits
+    found = toolkit.predict(
+        stage.folder, pictures, tmp_path / "o", top=np.int64(2), device=torch.device("cpu")
+    )
+    assert "class_2" in found.table.read_text().splitlines()[0]
+    with pytest.raises(CycadaError, match="device: found '0'"):
+        toolkit.load_model(stage.folder, device=0)
+
+
 def test_masks_have_the_values_of_their_domain():
     mask = np.array([[0, 1], [1, 2]], np.uint8)
     palette = ((1, 2, 3), (4, 5, 6), (7, 8, 9))

@@ -258,6 +258,17 @@ def test_mistakes_are_answered(tmp_path, cycada, keys, message):
     assert "Traceback" not in stderr
 
 
+@pytest.mark.parametrize("key", ["seeds", "vary.stages.source.steps"])
+def test_a_key_of_the_sweep_is_no_setting_of_its_command_line(tmp_path, key):
+    with pytest.raises(CycadaError, match=f"the command line: found '{key}'.*--seeds"):
+        plan_sweep(write_sweep(tmp_path), [f"{key}=[3]"])
+
+
+def test_an_absent_experiment_is_named_with_the_sweep(tmp_path):
+    with pytest.raises(CycadaError, match=r"experiment: '.*nothing.yaml': found neither"):
+        plan_sweep(write_sweep(tmp_path, experiment="nothing.yaml"))
+
+
 def test_a_label_becomes_a_name():
     assert [slug(x) for x in ("- cycle", "+ identity", "pixel only (- feature)", "a=1, b=2")] == [
         "minus_cycle",
