@@ -182,10 +182,9 @@ def test_evaluate_gives_the_scores_of_the_run_again(cycada, finished):
     assert cycada("evaluate", summary.stages[-1].folder)[0] == 0
     code, _, err = cycada("evaluate", "nothing", "--results", results)
     assert (code, "No run 'nothing'" in err) == (2, True)
-    for path, what in ((results, "a folder without config.yaml"), (results / "x.onnx", "a file")):
-        path.touch()
+    for path, what in ((results, "found a folder without config.yaml"), (Path(__file__), "it is a file")):
         code, _, err = cycada("evaluate", path, "--results", results)
-        assert (code, f"found {what}, expected the folder of a run" in err) == (2, True)
+        assert (code, what in err) == (2, True)
 
 
 def test_evaluate_takes_the_name_of_an_experiment(cycada, finished):
