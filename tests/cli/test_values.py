@@ -61,7 +61,7 @@ def test_home_is_found_in_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert str(tmp_path / "none.yaml") in CliRunner().invoke(
         app, ["data", "list", "--root=~/none.yaml"]
     ).output.replace("\n", "")
-    with pytest.raises(CycadaError, match="not finished"):
+    with pytest.raises(CycadaError, match="photos: found a folder without config"):
         find_run("~/photos")
     with pytest.raises(CycadaError, match="no such home folder"):
         find_run("~nobody_at_all/x")
@@ -94,7 +94,7 @@ def test_an_empty_path_is_not_the_working_directory() -> None:
 
 def test_a_folder_that_is_no_run_is_not_told_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "runs" / "abc").mkdir(parents=True)
-    with pytest.raises(CycadaError, match=r"is no stage's, .* or an ID\. Known: abc"):
+    with pytest.raises(CycadaError, match=r"is no stage's; .* or an ID\. Known: abc"):
         find_run(tmp_path, tmp_path)
     (tmp_path / "one.yaml").touch()
     with pytest.raises(CycadaError, match="it is a file, and 0 ids"):
