@@ -26,8 +26,7 @@ from cycada.data.segmentation import Palette, evenly_spaced
 from cycada.data.shared_pictures import find_shared_pictures
 from cycada.metrics.many_classes import EACH, worst_and_best
 from cycada.planning.build import build_domain, check_same_classes
-from cycada.planning.counts import (
-    describe_part,
+from cycada.planning.class_warnings import (
     warn_of_absent_classes,
     warn_of_absent_labels,
     warn_of_contradictions,
@@ -35,9 +34,10 @@ from cycada.planning.counts import (
     warn_of_names,
     warn_of_one_class,
     warn_of_palettes,
-    warn_of_scaling,
 )
+from cycada.planning.counts import describe_part
 from cycada.planning.plan import plan
+from cycada.planning.scaling import warn_of_scaling
 
 COLUMNS = ("", "pairs", "skipped", "read", "bad", "labels", "ignored", "W x H")
 SHOWN = 4

@@ -117,3 +117,8 @@ def join_doubts(*several: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
         for file, sentences in doubts.items():
             joined.setdefault(file, []).extend(sentences)
     return joined
+
+
+def name_some(names: Sequence[str]) -> str:
+    """Return the first names in a row, and how many more there are."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

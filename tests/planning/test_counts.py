@@ -28,7 +28,8 @@ from cycada.data.picture import list_pictures
 from cycada.data.segmentation import WHOLE, _hash_file
 from cycada.evaluation.scores import percent
 from cycada.planning.build import load_datasets
-from cycada.planning.counts import check_files, count_line, report_sets, warn_of_contradictions
+from cycada.planning.class_warnings import warn_of_contradictions
+from cycada.planning.counts import check_files, count_line, report_sets
 from cycada.planning.plan import plan
 from cycada.train.device import Device
 
@@ -368,7 +369,7 @@ def test_stretching_is_said(tmp_path, capsys):
     [("28 x 28", 32, "enlarged to 32 x 32", 0), ("28 x 28", 128, "enlarged to 128", 1)],
 )
 def test_digits_are_enlarged_a_little_without_a_warning(stored, shape, said, warned):
-    from cycada.planning.counts import _enlarged
+    from cycada.planning.scaling import _enlarged
 
     digits = ImageDataset(np.zeros((3, 1, 2, 2)), None, Origin(stored=stored))
     assert said in count_line(digits, (), (shape, shape))
