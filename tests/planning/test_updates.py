@@ -42,8 +42,8 @@ def test_updates_repeat_skip_and_move_no_weight():
     [
         ("demo_baselines.yaml", "demo.yaml", "feature", 1700),
         ("digits/mnist_usps/baselines.yaml", "digits/mnist_usps/quick.yaml", "feature", 6000),
-        ("segmentation/streets/baselines.yaml", "segmentation/streets/quick.yaml", "feature", 4500),
-        ("segmentation/camvid_dusk/baselines.yaml", "segmentation/camvid_dusk/quick.yaml", "feature", 2000),
+        ("segmentation/streets/baselines.yaml", "segmentation/streets/quick.yaml", "feature", 2350),
+        ("segmentation/camvid_dusk/baselines.yaml", "segmentation/camvid_dusk/quick.yaml", "feature", 1175),
     ],
 )
 def test_shipped_baselines_start_and_train_as_cycada_does(baselines, cycada, full, longest):
