@@ -170,12 +170,18 @@ def check(
             find_config(file)
         except CycadaError as error:
             raise CycadaError(f"{error} A setting is key=value.") from None
-    for one in (config, *map(Path, files)):
-        _check_one(one, [word for word in more or () if word not in files])
-    print("The config is sound." if not files else f"{1 + len(files)} configs are sound.")
+    overrides = [word for word in more or () if word not in files]
+    ready = [_check_one(one, overrides) for one in (config, *map(Path, files))]
+    sound = "The config is sound" if not files else f"{len(ready)} configs are sound"
+    print(
+        f"{sound}."
+        if all(ready)
+        else f"{sound}, but something that a run needs is missing or wrong: see above."
+    )
 
 
-def _check_one(config: Path, overrides: list[str]) -> None:
+def _check_one(config: Path, overrides: list[str]) -> bool:
+    """Check a config and print its plan; return whether all that a run needs is here."""
     from cycada.config import schema as configs
     from cycada.planning.absent import find_absent_resources
     from cycada.planning.idle import find_idle_settings
@@ -189,8 +195,8 @@ def _check_one(config: Path, overrides: list[str]) -> None:
     check_trackers(parsed.tracking.kinds)
     for stage in plans:
         rehearse(parsed, stage)
-    findings = (find_idle_settings, find_absent_resources, find_slow_settings)
-    for warning in (warning for find in findings for warning in find(parsed, plans)):
+    absent = find_absent_resources(parsed, plans)
+    for warning in (*find_idle_settings(parsed, plans), *absent, *find_slow_settings(parsed, plans)):
         Progress().warn(f"{config}: {warning}")
     table = Table(
         title=f"{parsed.name}: {parsed.data.source.name} -> {parsed.data.target.name}", show_lines=True
@@ -209,6 +215,7 @@ def _check_one(config: Path, overrides: list[str]) -> None:
         )
         table.add_row(p.name, p.stage.method, length, phases + frozen, terms)
     make_plain_console().print(table)
+    return not absent
 
 
 app.command(cls=SettingsCommand)(sweep)

@@ -107,7 +107,11 @@ class Device:
 
         So no state of a generator ever has to be saved.
         """
-        torch.manual_seed(seed_of(*parts, self.rank))
+        value = seed_of(*parts, self.rank)
+        if self.torch_device.type == "cpu":
+            torch.default_generator.manual_seed(value)  # torch.manual_seed looks for every other device first
+        else:
+            torch.manual_seed(value)
 
     def broadcast(self, modules: Iterable[nn.Module]) -> None:
         """Copy process 0's parameters and buffers to all processes."""

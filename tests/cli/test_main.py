@@ -386,8 +386,16 @@ def test_check_takes_several_files(cycada, tmp_path):
     files = [write_config(tmp_path / f"{name}.yaml", name=name) for name in ("one", "two")]
     code, out, err = cycada("check", *files, "defaults.steps=7")
     assert code == 0, err
-    assert "2 configs are sound" in out
+    assert "2 configs are sound." in out
     assert out.count("7 x 8") == 2
+
+
+def test_check_ends_with_what_a_run_would_lack(cycada, tmp_path):
+    code, out, err = cycada(
+        "check", write_config(tmp_path / "one.yaml"), "data.source={name: mnist}", f"data.root={tmp_path}"
+    )
+    assert (code, "no data in" in err) == (0, True)
+    assert out.endswith("The config is sound, but something that a run needs is missing or wrong: see above.\n")
 
 
 def test_data_check_answers_unknown_words(cycada):
