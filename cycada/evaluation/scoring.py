@@ -75,6 +75,7 @@ def evaluate_stage(
     images: Path | None,
     step: int,
     at_most: int | None = None,
+    sample: int | None = None,
 ) -> Evaluation:
     """Score both test sets, and compute the label-free criteria on unlabelled target training images.
 
@@ -89,7 +90,9 @@ def evaluate_stage(
             take the longest to draw, are drawn after the last step alone.
         step: The number of the step, for the names of the pictures.
         at_most: The largest number of test images of each domain that are scored, spread evenly over its test
-            set, and of images for each criterion, `TRANSLATED` for `agreement`; None for all of them.
+            set, and `TRANSLATED` for `agreement`; None for all of them.
+        sample: The largest number of target training images that the label-free criteria are of. It has to be
+            the same at every step, as some criteria grow with it. None takes as many as the task does.
 
     Raises:
         Diverged: The logits on target images are not finite.
@@ -117,7 +120,7 @@ def evaluate_stage(
                 predicted[side], counts[side] = counted
         if "target" in classifiers:
             probability = EVALUATIONS[datasets.task].sample_probabilities(
-                classifiers["target"], datasets.target["train"], device, plan.stage.precision, at_most
+                classifiers["target"], datasets.target["train"], device, plan.stage.precision, sample
             )
             if not probability.isfinite().all():  # the argmax of NaN would still be a class
                 raise Diverged(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cycada.metrics.statistics import (
-    BLOCKS_NEEDED,
+    UNITS_NEEDED,
     WILCOXON_NEEDS,
     Bootstrap,
     block_length,
@@ -53,7 +53,7 @@ def covers(lines: Sequence[TableRow]) -> dict[str, str]:
     )
     if test.bootstrap.p is None:
         caution += (
-            f" With fewer than {BLOCKS_NEEDED} blocks no p is printed, and the interval is too narrow rather "
+            f" With fewer than {UNITS_NEEDED} blocks no p is printed, and the interval is too narrow rather "
             "than too wide."
         )
     return COVERS | {"bootstrap": COVERS["bootstrap"] + caution}
@@ -247,5 +247,6 @@ def _test(row: Variant, reference: Variant) -> Comparison:
             np.stack([a[0] for a, _ in pairs]), np.stack([b[0] for _, b in pairs]), block=block
         )
         if bootstrap.p is None:
-            why["bootstrap"] = f"{images // block} blocks of frames < {BLOCKS_NEEDED}"
+            units = f"{images // block} blocks of frames" if block > 1 else f"{images} images"
+            why["bootstrap"] = f"{units} < {UNITS_NEEDED}"
     return Comparison(reference.name, seeds, images, Mean.of(difference), bootstrap, wilcoxon, why)
