@@ -7,11 +7,14 @@ import pytest
 import yaml
 from helpers.synthetic_runs import make_run, make_sweep
 
+from cycada.core.errors import CycadaError
 from cycada.data.segmentation import evenly_spaced
+from cycada.render.table import NONE
 from cycada.report.gather import gather
 from cycada.report.provenance import missing
 from cycada.report.report import headline, report
 from cycada.report.selection import choose_rows, choose_steps
+from cycada.report.sheets import results_sheet
 from cycada.report.table import lines
 
 N = 200
@@ -93,3 +96,19 @@ def test_a_handful_of_test_images_gives_no_p_value(tmp_path):
     make_sweep(tmp_path, {"CyCADA": 0.9, "- cycle": 0.1}, n=5, k=2)
     tests = [line.test for line in lines(gather(["made_ablation"], tmp_path)) if line.test]
     assert {test.why["bootstrap"] for test in tests} == {"5 images < 6"}
+
+
+def test_scores_stand_below_their_seeds_where_a_row_lacks_some(tmp_path):
+    make_sweep(tmp_path, {"CyCADA": 0.9, "- cycle": 0.6})
+    data = gather(["made_ablation"], tmp_path)
+    data.rows[1] = type(data.rows[1])(data.rows[1].name, data.rows[1].outcomes[1:])
+    sheet = results_sheet(lines(data), data.reference)
+    assert sheet.heads[-1] == "seeds 0, 1, 2"
+    assert sheet.rows[1][-1].startswith(f"{NONE}, ")
+
+
+def test_a_sweep_of_settled_seeds_alone_says_why_there_is_nothing_to_report(tmp_path):
+    path = make_sweep(tmp_path, {"CyCADA": 0.9}, seeds=(0,))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"settled_on": [0]}))
+    with pytest.raises(CycadaError, match=r"Left out of every row, .* seed 0"):
+        gather(["made_ablation"], tmp_path)
