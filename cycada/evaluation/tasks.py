@@ -65,6 +65,17 @@ class TaskEvaluation(ABC):
         """Count predictions against labels; see `cycada.evaluation.scoring.count_predictions`."""
 
     @abstractmethod
+    def count_some(self, predicted: Tensor, dataset: ImageSet, classes: int, rows: Sequence[int]) -> Tensor:
+        """Return the confusion matrix of some of the images that `count` has counted, all of a set.
+
+        Args:
+            predicted: The predictions of the set, as `count` returned them.
+            dataset: The images of a domain.
+            classes: K, the number of classes.
+            rows: Indices of the images.
+        """
+
+    @abstractmethod
     def sample_probabilities(
         self,
         classify: Classify,
@@ -159,6 +170,11 @@ class ClassificationEvaluation(TaskEvaluation):
         return predicted, confusion_matrix(predicted, labels if rows is None else labels[list(rows)], classes)
 
     @override
+    def count_some(self, predicted: Tensor, dataset: ImageSet, classes: int, rows: Sequence[int]) -> Tensor:
+        assert dataset.image_labels is not None  # only labelled sets are counted
+        return confusion_matrix(predicted[list(rows)], dataset.image_labels.cpu()[list(rows)], classes)
+
+    @override
     def sample_probabilities(
         self,
         classify: Classify,
@@ -235,6 +251,10 @@ class SegmentationEvaluation(TaskEvaluation):
     ) -> tuple[Tensor, Tensor]:
         by_image = count_pixels(classify, dataset, classes, device, precision, rows=rows)
         return by_image, by_image.sum(0)
+
+    @override
+    def count_some(self, predicted: Tensor, dataset: ImageSet, classes: int, rows: Sequence[int]) -> Tensor:
+        return predicted[list(rows)].sum(0)
 
     @override
     def sample_probabilities(

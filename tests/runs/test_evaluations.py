@@ -53,7 +53,8 @@ def test_label_free_criteria_are_of_the_same_images_at_every_step(tmp_path):
     frozen = {"method": "source_only", "steps": 2, "optimizer": {"name": "sgd", "lr": 1e-12}}
     summary = run(tiny_config({"frozen": frozen}, results=str(tmp_path), logging=logging))
     folder = RunFolder(summary.stages[0].folder)
-    densities = [row["selection/snd"] for row in folder.metrics() if "selection/snd" in row]
-    assert len(densities) == 2
-    assert densities[0] == pytest.approx(densities[1], abs=0.01)
+    rows = [row for row in folder.metrics() if "selection/snd" in row]
+    for name in ("snd", "bnm", "certainty", "information_maximisation", "source_accuracy"):
+        first, last = (row[f"selection/{name}"] for row in rows)
+        assert first == pytest.approx(last, abs=0.01), name
     assert folder.read_json("manifest.json")["criteria_images"] == 7
