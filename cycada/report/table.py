@@ -41,19 +41,22 @@ COVERS = {
 
 
 def covers(lines: Sequence[TableRow]) -> dict[str, str]:
-    """Return what each test of this table covers, with a caution if the test images are frames of a video."""
-    test = next((t for line in lines if (t := line.test) and t.bootstrap and t.bootstrap.block > 1), None)
+    """Return what each test of this table covers, with cautions about few images and frames of a video."""
+    test = next((t for line in lines if (t := line.test) and t.bootstrap), None)
     if not test or not test.bootstrap or not test.images:
         return COVERS
     block, blocks = test.bootstrap.block, -(-test.images // test.bootstrap.block)
-    caution = (
-        " The test images are successive frames of one video and look alike, so they are not drawn one by "
-        f"one: each resample consists of {blocks} blocks of {block} successive frames (circular block "
-        "bootstrap)."
-    )
+    caution = ""
+    if block > 1:
+        caution = (
+            " The test images are successive frames of one video and look alike, so they are not drawn one "
+            f"by one: each resample consists of {blocks} blocks of {block} successive frames (circular block "
+            "bootstrap)."
+        )
     if test.bootstrap.p is None:
+        units = "blocks" if block > 1 else "test images"
         caution += (
-            f" With fewer than {UNITS_NEEDED} blocks no p is printed, and the interval is too narrow rather "
+            f" With fewer than {UNITS_NEEDED} {units} no p is printed, and the interval is too narrow rather "
             "than too wide."
         )
     return COVERS | {"bootstrap": COVERS["bootstrap"] + caution}

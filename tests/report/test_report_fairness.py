@@ -15,7 +15,7 @@ from cycada.report.provenance import missing
 from cycada.report.report import headline, report
 from cycada.report.selection import choose_rows, choose_steps
 from cycada.report.sheets import results_sheet
-from cycada.report.table import lines
+from cycada.report.table import covers, lines
 
 N = 200
 
@@ -94,8 +94,10 @@ def test_rows_of_other_seeds_are_said_where_they_are_ranked(tmp_path):
 
 def test_a_handful_of_test_images_gives_no_p_value(tmp_path):
     make_sweep(tmp_path, {"CyCADA": 0.9, "- cycle": 0.1}, n=5, k=2)
-    tests = [line.test for line in lines(gather(["made_ablation"], tmp_path)) if line.test]
+    table = lines(gather(["made_ablation"], tmp_path))
+    tests = [line.test for line in table if line.test]
     assert {test.why["bootstrap"] for test in tests} == {"5 images < 6"}
+    assert "With fewer than 6 test images no p is printed, and the interval" in covers(table)["bootstrap"]
 
 
 def test_scores_stand_below_their_seeds_where_a_row_lacks_some(tmp_path):
