@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from cycada.render.escape import markdown_cell, markdown_prose, markdown_row, tex
 from cycada.render.table import Table
 
+SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
+"""LaTeX that shrinks what follows to the width of the line where it is wider."""
+
 
 def markdown(title: str, lead: str, sheets: Sequence[Table], notes: Sequence[str]) -> str:
     """Return one Markdown file with all tables.
@@ -62,8 +65,7 @@ def latex(sheets: Sequence[Table]) -> str:
             r"\centering",
             rf"\caption{{{tex(sheet.title)}}}",
             rf"\label{{tab:{sheet.key.replace('_', '-')}}}",
-            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            rf"\begin{{tabular}}{{l{'r' * (len(sheet.heads) - 1)}}}",
+            rf"{SHRINK}{{\begin{{tabular}}{{l{'r' * (len(sheet.heads) - 1)}}}",
             r"\toprule",
             " & ".join(map(tex, sheet.heads)) + r" \\",
             r"\midrule",
