@@ -80,8 +80,9 @@ class Logging(Strict):
     evaluation_images: Count = Field(
         250,
         description="Largest number of test images of a domain, spread evenly over its test set, that are "
-        "scored before the last step, 1 to 10^9, and of images for each label-free criterion (100 for "
-        "agreement, which translates them). After the last step all test images are scored.",
+        "scored before the last step, 1 to 10^9. After the last step all test images are scored. At every "
+        "step it is also the largest number of images that each label-free criterion is of (100 for "
+        "agreement, which translates them).",
     )
     checkpoint_every: Count = Field(
         500, description="Number of steps between two checkpoints, 1 to 10^9, both at reports."

@@ -31,7 +31,7 @@ from cycada.train.device import Device, Precision
 from cycada.train.meter import Diverged
 
 TRANSLATED = 100
-"""Largest number of images that are translated for `agreement` where not all images are scored.
+"""Largest number of images that are translated for `agreement` where the criteria are of a sample.
 
 A generator takes several times as long for an image as a classifier."""
 
@@ -75,6 +75,7 @@ def evaluate_stage(
     images: Path | None,
     step: int,
     at_most: int | None = None,
+    sample: int | None = None,
 ) -> Evaluation:
     """Score both test sets, and compute the label-free criteria on unlabelled target training images.
 
@@ -89,7 +90,10 @@ def evaluate_stage(
             take the longest to draw, are drawn after the last step alone.
         step: The number of the step, for the names of the pictures.
         at_most: The largest number of test images of each domain that are scored, spread evenly over its test
-            set, and of images for each criterion, `TRANSLATED` for `agreement`; None for all of them.
+            set; None for all of them.
+        sample: The largest number of images that each label-free criterion is of, `TRANSLATED` for
+            `agreement`. It has to be the same at every step, so that steps are compared on the same images.
+            None takes as many as there are, and of target training images as many as the task does.
 
     Raises:
         Diverged: The logits on target images are not finite.
@@ -117,7 +121,7 @@ def evaluate_stage(
                 predicted[side], counts[side] = counted
         if "target" in classifiers:
             probability = EVALUATIONS[datasets.task].sample_probabilities(
-                classifiers["target"], datasets.target["train"], device, plan.stage.precision, at_most
+                classifiers["target"], datasets.target["train"], device, plan.stage.precision, sample
             )
             if not probability.isfinite().all():  # the argmax of NaN would still be a class
                 raise Diverged(
@@ -131,7 +135,9 @@ def evaluate_stage(
             undefined = [name for name, value in criteria.items() if not math.isfinite(value)]
             criteria = {name: value for name, value in criteria.items() if name not in undefined}
         if "source" in counts:
-            criteria["source_accuracy"] = float(score_functions["accuracy"](counts["source"]))
+            some = None if at_most is not None else sample
+            sampled = _of_sample(predicted["source"], counts["source"], datasets, some)
+            criteria["source_accuracy"] = float(score_functions["accuracy"](sampled))
         role = "f_t" if "f_t" in nets else "f_s"
         if "g_st" in nets and role in nets and source_test is not None:
             criteria["agreement"] = class_consistency(
@@ -141,7 +147,7 @@ def evaluate_stage(
                 role == "f_t",
                 device,
                 plan.stage.precision,
-                None if at_most is None else min(at_most, TRANSLATED),
+                None if sample is None else min(sample, TRANSLATED),
             )
         if images and step == plan.stage.steps:
             for side, confusion in counts.items():
@@ -157,6 +163,22 @@ def evaluate_stage(
         _draw_translations(plan, nets, datasets, device, images, step) if images else {},
         undefined,
     )
+
+
+def _of_sample(predicted: Tensor, count: Tensor, datasets: Datasets, sample: int | None) -> Tensor:
+    """Return the confusion matrix of a sample of the source test images, all of which are counted.
+
+    Args:
+        predicted: Their predictions, as `count_predictions` returned them.
+        count: The confusion matrix of all of them.
+        datasets: Both domains' images.
+        sample: The largest number of images of the sample; None returns `count`.
+    """
+    if sample is None:
+        return count
+    test = datasets.source["test"]
+    rows = evenly_spaced(len(test), sample)
+    return EVALUATIONS[datasets.task].count_some(predicted, test, len(datasets.classes), rows)
 
 
 def _draw_predictions(

@@ -22,8 +22,6 @@ from cycada.train.device import Device, Precision
 
 UNLABELLED = 1000
 """The number of target training images, or of their pixels, that the label-free criteria use."""
-UNLABELLED_IMAGES = 20
-"""The number of target training images, spread evenly, that these pixels are from."""
 ANALYSED_IMAGES = 50
 """The number of test images that are analysed in segmentation, spread evenly over a domain's test set."""
 
@@ -35,13 +33,24 @@ class TaskEvaluation(ABC):
         scores: The scores of the task.
         shown: The number of images in an image grid.
         statistics_images: The number of target training images that batch-norm statistics are estimated on.
+        unlabelled: The largest number of target training images that the label-free criteria are of.
         draws_predictions: Whether predictions are drawn, as pictures of masks.
     """
 
     scores: ClassVar[Sequence[str]]
     shown: ClassVar[int]
     statistics_images: ClassVar[int]
+    unlabelled: ClassVar[int]
     draws_predictions: ClassVar[bool] = False
+
+    def sample_size(self, images: int, at_most: int | None = None) -> int:
+        """Return of how many of `images` target training images the label-free criteria are.
+
+        Args:
+            images: The number of images.
+            at_most: The largest number of images in the sample, where it should be smaller.
+        """
+        return min(images, self.unlabelled, at_most or images)
 
     @abstractmethod
     def count(
@@ -54,6 +63,17 @@ class TaskEvaluation(ABC):
         rows: Sequence[int] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Count predictions against labels; see `cycada.evaluation.scoring.count_predictions`."""
+
+    @abstractmethod
+    def count_some(self, predicted: Tensor, dataset: ImageSet, classes: int, rows: Sequence[int]) -> Tensor:
+        """Return the confusion matrix of some of the images that `count` has counted, all of a set.
+
+        Args:
+            predicted: The predictions of the set, as `count` returned them.
+            dataset: The images of a domain.
+            classes: K, the number of classes.
+            rows: Indices of the images.
+        """
 
     @abstractmethod
     def sample_probabilities(
@@ -132,6 +152,7 @@ class ClassificationEvaluation(TaskEvaluation):
     scores = ("accuracy", "class_accuracy")
     shown = 10
     statistics_images = 2000
+    unlabelled = UNLABELLED
 
     @override
     def count(
@@ -149,6 +170,11 @@ class ClassificationEvaluation(TaskEvaluation):
         return predicted, confusion_matrix(predicted, labels if rows is None else labels[list(rows)], classes)
 
     @override
+    def count_some(self, predicted: Tensor, dataset: ImageSet, classes: int, rows: Sequence[int]) -> Tensor:
+        assert dataset.image_labels is not None  # only labelled sets are counted
+        return confusion_matrix(predicted[list(rows)], dataset.image_labels.cpu()[list(rows)], classes)
+
+    @override
     def sample_probabilities(
         self,
         classify: Classify,
@@ -157,7 +183,7 @@ class ClassificationEvaluation(TaskEvaluation):
         precision: Precision,
         at_most: int | None = None,
     ) -> Tensor:
-        sample = images.sample(min(UNLABELLED, at_most or UNLABELLED))
+        sample = images.sample(self.sample_size(len(images), at_most))
         return probabilities(classify, sample, device, precision)
 
     @override
@@ -210,6 +236,7 @@ class SegmentationEvaluation(TaskEvaluation):
     )
     shown = 6
     statistics_images = 200
+    unlabelled = 20  # of which the pixels are
     draws_predictions = True
 
     @override
@@ -226,6 +253,10 @@ class SegmentationEvaluation(TaskEvaluation):
         return by_image, by_image.sum(0)
 
     @override
+    def count_some(self, predicted: Tensor, dataset: ImageSet, classes: int, rows: Sequence[int]) -> Tensor:
+        return predicted[list(rows)].sum(0)
+
+    @override
     def sample_probabilities(
         self,
         classify: Classify,
@@ -234,7 +265,7 @@ class SegmentationEvaluation(TaskEvaluation):
         precision: Precision,
         at_most: int | None = None,
     ) -> Tensor:
-        rows = images.sample_rows(min(UNLABELLED_IMAGES, at_most or UNLABELLED_IMAGES))
+        rows = images.sample_rows(self.sample_size(len(images), at_most))
         height, width = images.size
         last_pixel = len(rows) * height * width - 1
         chosen = torch.linspace(0, last_pixel, UNLABELLED).long().clamp_max(last_pixel)

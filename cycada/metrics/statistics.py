@@ -16,8 +16,10 @@ import numpy as np
 
 WILCOXON_NEEDS = 6
 """Least number of seeds for p < 0.05 in the two-sided signed-rank test, whose smallest p is 2 / 2^n."""
-BLOCKS_NEEDED = WILCOXON_NEEDS
-"""Least number of blocks for a p-value of the bootstrap, by the same bound for their signs alone."""
+UNITS_NEEDED = WILCOXON_NEEDS
+"""Least number of images, or of blocks of frames, for a p-value of the bootstrap.
+
+The bound is that for their signs alone; of fewer, which may all differ alike, resamples hardly vary."""
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float | None]:
@@ -43,7 +45,7 @@ class Bootstrap:
         difference: The difference, in [-1, 1].
         low: Lower end of the 95 % percentile interval.
         high: Upper end of the 95 % percentile interval.
-        p: Two-sided p-value; None for too few blocks.
+        p: Two-sided p-value; None for too few images or blocks.
         block: Number of consecutive images that were drawn together; 1 if each was drawn by itself.
     """
 
@@ -90,8 +92,7 @@ def paired_bootstrap(
 
     Returns:
         The difference, its interval, and p: how often a resample, minus the observed difference, is at least
-        as far from 0 as that, (1 + count) / (1 + resamples). With blocks of several images, p is None for
-        fewer than 6 blocks.
+        as far from 0 as that, (1 + count) / (1 + resamples). p is None for fewer than 6 images or blocks.
 
     Raises:
         ValueError: The arrays differ in shape, have another shape or are empty, or the block is longer than
@@ -104,19 +105,21 @@ def paired_bootstrap(
         )
     if not 1 <= block <= ours.shape[1]:
         raise ValueError(f"paired_bootstrap: expected a block of 1 to {ours.shape[1]} images, found {block}.")
+    seeds, images = ours.shape[:2]
     random = np.random.default_rng(seed)
     if ours.ndim == 4:
-        return _block_bootstrap(_difference_in_miou(ours, theirs), ours.shape[1], block, resamples, random)
-    seeds, images = ours.shape
-    each = ours.astype(np.int64).sum(0) - theirs.astype(np.int64).sum(0)
-    if block > 1:
-        return _block_bootstrap(
-            lambda weights: weights @ each / (seeds * images), images, block, resamples, random
-        )
-    values, counts = np.unique(each, return_counts=True)
-    total = int(values @ counts)
-    drawn = random.multinomial(images, counts / images, size=resamples) @ values  # integers: exact ties
-    return _bootstrap(total, drawn, 1 / (seeds * images))
+        result = _block_bootstrap(_difference_in_miou(ours, theirs), images, block, resamples, random)
+    else:
+        each = ours.astype(np.int64).sum(0) - theirs.astype(np.int64).sum(0)
+        if block > 1:
+            result = _block_bootstrap(
+                lambda weights: weights @ each / (seeds * images), images, block, resamples, random
+            )
+        else:
+            values, counts = np.unique(each, return_counts=True)
+            drawn = random.multinomial(images, counts / images, size=resamples) @ values  # exact ties
+            result = _bootstrap(int(values @ counts), drawn, 1 / (seeds * images))
+    return replace(result, block=block, p=result.p if images // block >= UNITS_NEEDED else None)
 
 
 def _bootstrap(observed: float, drawn: np.ndarray, scale: float = 1.0, tolerance: float = 0.0) -> Bootstrap:
@@ -154,9 +157,7 @@ def _block_bootstrap(
             )
         )
     observed = float(difference(np.ones((1, images)))[0])
-    result = _bootstrap(observed, np.concatenate(drawn), tolerance=1e-12)
-    enough_blocks = block == 1 or images // block >= BLOCKS_NEEDED
-    return replace(result, block=block, p=result.p if enough_blocks else None)
+    return _bootstrap(observed, np.concatenate(drawn), tolerance=1e-12)
 
 
 def _difference_in_miou(ours: np.ndarray, theirs: np.ndarray) -> Difference:

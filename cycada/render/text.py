@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from cycada.render.escape import markdown_cell, markdown_prose, markdown_row, tex
 from cycada.render.table import Table
 
+SHRINK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
+"""LaTeX that shrinks what follows to the width of the line where it is wider."""
+
 
 def markdown(title: str, lead: str, sheets: Sequence[Table], notes: Sequence[str]) -> str:
     """Return one Markdown file with all tables.
@@ -42,12 +45,14 @@ def _list(notes: Sequence[str]) -> str:
 
 
 def latex(sheets: Sequence[Table]) -> str:
-    r"""Return one LaTeX table environment per table, for \input; it needs \usepackage{booktabs}.
+    r"""Return one LaTeX table environment per table, for \input; it needs booktabs and graphicx.
+
+    A table that is wider than the line is shrunk to it; others keep the size of their text.
 
     The caption is the title alone. The notes stand above the table as comments, from which an author takes
     into the caption what a reader needs.
     """
-    parts = [r"% needs \usepackage{booktabs}"]
+    parts = [r"% needs \usepackage{booktabs,graphicx}"]
     for sheet in sheets:
         rows = [
             " & ".join(rf"\textbf{{{tex(c)}}}" if (r, i) in sheet.bold else tex(c) for i, c in enumerate(row))
@@ -60,13 +65,13 @@ def latex(sheets: Sequence[Table]) -> str:
             r"\centering",
             rf"\caption{{{tex(sheet.title)}}}",
             rf"\label{{tab:{sheet.key.replace('_', '-')}}}",
-            rf"\begin{{tabular}}{{l{'r' * (len(sheet.heads) - 1)}}}",
+            rf"{SHRINK}{{\begin{{tabular}}{{l{'r' * (len(sheet.heads) - 1)}}}",
             r"\toprule",
             " & ".join(map(tex, sheet.heads)) + r" \\",
             r"\midrule",
             *rows,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             r"\end{table}",
         ]
         parts.append("\n".join(body))

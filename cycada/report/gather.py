@@ -70,7 +70,8 @@ def gather(what: Sequence[str], results: Path, against: str | None = None) -> Re
         raise CycadaError(
             f"Nothing to report on: {', '.join(what)} has no finished stage with a classifier and a labelled "
             "target test set. To measure the quality of translated images, use `cycada quality RUN`. "
-            + " ".join(report.failures)
+            + " ".join([*report.notes, *report.failures[:2]])
+            + (f" {len(report.failures) - 2} more cells failed." if len(report.failures) > 2 else "")
         )
     _check_one_pair(report)
     _choose_reference(report, against)

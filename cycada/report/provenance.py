@@ -11,6 +11,7 @@ from cycada.core.errors import list_some
 from cycada.data.development import selection
 from cycada.report.record import Record
 from cycada.report.rows import ReportData
+from cycada.report.selection import criteria_of, uneven_criteria
 from cycada.report.sheets import OTHERS, averaged_over, mean_of
 from cycada.report.table import TableRow, covers, mean_by_class
 
@@ -83,6 +84,18 @@ def missing(report: ReportData) -> list[str]:
         notes.append(
             f"There are no label flips and no semantic drift for the translations {list_some(undrifted, 4)}: "
             "`cycada evaluate RUN` measures them."
+        )
+    if uneven := [row.name for row in report.rows if uneven_criteria(row) and criteria_of([row])]:
+        notes.append(
+            f"No step is chosen without target labels for {list_some(uneven, 4)}: an older version computed "
+            "the label-free criteria on more images at the last step than before, and some of them grow with "
+            "that number. To choose, delete the run folders and run the experiment again."
+        )
+    criteria_images = {o.last.criteria_images[1] for row in report.rows for o in row.outcomes}
+    if len(criteria_images) > 1:
+        notes.append(
+            "No row is chosen without target labels: the label-free criteria are of other numbers of images, "
+            f"{list_some([str(n) for n in sorted(criteria_images)])}, and some of them grow with that number."
         )
     unchosen = sorted(
         {

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from PIL import Image
 
 from cycada.config.schema import Config, EvaluationConfig, digest, parse
 from cycada.data import domain_title, segmentation_domains
+from cycada.data.segmentation import evenly_spaced
 from cycada.evaluation.scores import stored_scores
+from cycada.evaluation.tasks import EVALUATIONS
 from cycada.losses import Term
 from cycada.methods import methods
+from cycada.metrics import scores as score_functions
 from cycada.networks import kind_of
 from cycada.planning.plan import plan
 from cycada.planning.updates import Updates, count_updates
@@ -183,6 +187,44 @@ class Record:
         """The rows of metrics.jsonl with target scores."""
         rows = [row for row in self.metrics if f"target/{self.metric.key}" in row] if self.metric else []
         return [row | self._miou_over_true_classes(row) for row in rows]
+
+    @property
+    def scored_images(self) -> int | None:
+        """How many target test images were scored before the last step; None where all were, as at it."""
+        images: int | None = self.config.get("logging", {}).get("evaluation_images")
+        return None if images is None or images >= self._images("target test", images) else images
+
+    def _images(self, name: str, otherwise: int) -> int:
+        count: int = self.manifest.get("images", {}).get(name, otherwise)
+        return count
+
+    @property
+    def criteria_images(self) -> tuple[int, int]:
+        """How many target training images the label-free criteria are of: before the last step, and at it.
+
+        Both numbers are the same but for older versions, which took more images at the last step.
+        """
+        if (images := self.manifest.get("criteria_images")) is not None:
+            return images, images
+        scenes = self.metric is not None and self.metric.of_pixels
+        evaluation = EVALUATIONS["segmentation" if scenes else "classification"]
+        last = evaluation.sample_size(self._images("target train", evaluation.unlabelled))
+        return min(last, self.config.get("logging", {}).get("evaluation_images", last)), last
+
+    def on_common_images(self) -> list[dict[str, float]]:
+        """Return `evaluations` with the last target score over the images that all of them scored.
+
+        Before the last step a sample of the test images is scored, and then all of them.
+        """
+        rows, predictions = self.evaluations, self.predictions()
+        if not rows or self.metric is None or predictions is None or self.scored_images is None:
+            return rows
+        results = predictions[0][evenly_spaced(len(predictions[0]), self.scored_images)]
+        if self.metric.of_pixels:
+            score = float(score_functions["miou"](torch.from_numpy(results.sum(0))))
+        else:
+            score = float(results.mean())
+        return [*rows[:-1], rows[-1] | {f"target/{self.metric.key}": score}]
 
     def _miou_over_true_classes(self, row: dict[str, float]) -> dict[str, float]:
         """Return the mIoU of one evaluation over the classes that the true masks hold.

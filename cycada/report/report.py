@@ -171,6 +171,8 @@ def headline(table: Sequence[TableRow], data: ReportData) -> str:
             f"{rank}: those that were trained without target labels and scored on the same test images in "
             "the same way."
         )
+    if len({c.row.seeds for c in competitors}) > 1:
+        sentences.append("Not all of these rows have the same seeds, so their means differ by chance, too.")
     if line is not reference:
         sentences.append(f"The reference, {data.reference}, reaches {reference.target} %.")
     if line.row.oracle:

@@ -74,8 +74,11 @@ class Variant:
 
     @property
     def oracle(self) -> bool:
-        """Whether the row was trained with target labels: it is shown, but never compared as a result."""
-        return self.method == "target_only"
+        """Whether the row was trained with target labels: it is shown, but never compared as a result.
+
+        A stage that starts from an oracle knows what its labels taught.
+        """
+        return any(record.method == "target_only" for outcome in self.outcomes for record in outcome.chain)
 
     @property
     def goes_on(self) -> bool:

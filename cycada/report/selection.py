@@ -102,11 +102,14 @@ def criteria_of(rows: Sequence[Variant]) -> tuple[str, ...]:
 def choose_steps(rows: Sequence[Variant]) -> list[StepChoices]:
     """Return the choices of a step for every row whose runs stored criteria.
 
-    A criterion counts only if every evaluation of every seed has it.
+    A criterion counts only if every evaluation of every seed has it. All evaluations of a run are compared on
+    the same images; rows in which the criteria are not (see `Record.criteria_images`) are left out.
     """
     step_choices = []
     for row in rows:
-        runs = {o.seed: o.last.evaluations for o in row.outcomes if o.last.evaluations}
+        if uneven_criteria(row):
+            continue
+        runs = {o.seed: o.last.on_common_images() for o in row.outcomes if o.last.evaluations}
         names = [n for n in criteria_of([row]) if all(PREFIX + n in e for es in runs.values() for e in es)]
         if not runs or not names:
             continue
@@ -123,12 +126,21 @@ def choose_steps(rows: Sequence[Variant]) -> list[StepChoices]:
     return step_choices
 
 
+def uneven_criteria(row: Variant) -> bool:
+    """Return whether the criteria of any of a row's runs are of more images at the last step than before."""
+    runs = [o.last for o in row.outcomes if len(o.last.evaluations) > 1]
+    return any(before != last for before, last in (run.criteria_images for run in runs))
+
+
 def choose_rows(rows: Sequence[Variant]) -> list[RowChoice]:
     """Return the row that each criterion would choose, over the seeds that every row has.
 
-    Oracles cannot be chosen. The list is empty for fewer than two other rows.
+    Oracles cannot be chosen. The list is empty for fewer than two other rows, and where the criteria of some
+    are of more images than those of others, as some criteria grow with that number.
     """
     rows = [row for row in rows if not row.oracle]
+    if len({o.last.criteria_images[1] for row in rows for o in row.outcomes}) > 1:
+        return []
     seeds = [s for s in (rows[0].seeds if rows else ()) if all(s in row.seeds for row in rows)]
     if len(rows) < 2 or not seeds:
         return []

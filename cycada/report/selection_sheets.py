@@ -23,11 +23,17 @@ def step_sheets(steps: Sequence[StepChoices]) -> list[Table]:
             (label, str(s.evaluations), *(cell(c.accuracy if c else None) for c in shown), cell(s.oracle))
         )
         regret.append((label, str(s.evaluations), *(cell(c.regret if c else None) for c in shown), "0"))
+    sample = max((o.last.scored_images or 0 for s in steps for o in s.row.outcomes), default=0)
+    last = (
+        f"Last: the last step. Before it, a run scores at most {sample:,} target test images, and then all; "
+        "here every evaluation counts with the same ones, so that `last` may differ from the results table."
+        if sample
+        else "Last: the last step, as in the results table."
+    )
     note = (
-        "Evaluations: how many there were to choose from. Last: the last step, as in the results table. Each "
-        "criterion chooses, without target labels, the evaluation at which it was highest. * The oracle "
-        "chooses with target labels: it is a bound, never a result. A method marked * was trained with "
-        "target labels."
+        f"Evaluations: how many there were to choose from. {last} Each criterion chooses, without target "
+        "labels, the evaluation at which it was highest. * The oracle chooses with target labels: it is a "
+        "bound, never a result. A method marked * was trained with target labels."
     )
     explained = [CRITERIA[c][1] for c in criteria if c in CRITERIA]
     return [

@@ -126,8 +126,10 @@ def results_sheet(lines: Sequence[TableRow], reference: str) -> Table:
     """
     rows = []
     metric = lines[0].row.metric
+    seeds = sorted({seed for line in lines for seed in line.target.values})
     for line in lines:
-        per_seed = ", ".join(f"{v:.1f}" for v in line.target.values.values())
+        values = [line.target.values.get(seed) for seed in seeds]
+        per_seed = ", ".join(NONE if value is None else f"{value:.1f}" for value in values)
         n, over = (
             str(len(line.target.values)),
             (" / ".join(map(str, averaged_over(line.row))),) if metric.over_classes else (),
@@ -173,7 +175,7 @@ def results_sheet(lines: Sequence[TableRow], reference: str) -> Table:
         "p, seeds (Holm)",
         *over_heads,
         *budget.HEADS,
-        "by seed",
+        f"seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}",
     )
     bold = frozenset((i, 1) for i, line in enumerate(lines) if line.best)
     return Table("results", "Results", heads, rows, bold, tuple(notes))

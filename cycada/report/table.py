@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cycada.metrics.statistics import (
-    BLOCKS_NEEDED,
+    UNITS_NEEDED,
     WILCOXON_NEEDS,
     Bootstrap,
     block_length,
@@ -41,19 +41,22 @@ COVERS = {
 
 
 def covers(lines: Sequence[TableRow]) -> dict[str, str]:
-    """Return what each test of this table covers, with a caution if the test images are frames of a video."""
-    test = next((t for line in lines if (t := line.test) and t.bootstrap and t.bootstrap.block > 1), None)
+    """Return what each test of this table covers, with cautions about few images and frames of a video."""
+    test = next((t for line in lines if (t := line.test) and t.bootstrap), None)
     if not test or not test.bootstrap or not test.images:
         return COVERS
     block, blocks = test.bootstrap.block, -(-test.images // test.bootstrap.block)
-    caution = (
-        " The test images are successive frames of one video and look alike, so they are not drawn one by "
-        f"one: each resample consists of {blocks} blocks of {block} successive frames (circular block "
-        "bootstrap)."
-    )
+    caution = ""
+    if block > 1:
+        caution = (
+            " The test images are successive frames of one video and look alike, so they are not drawn one "
+            f"by one: each resample consists of {blocks} blocks of {block} successive frames (circular block "
+            "bootstrap)."
+        )
     if test.bootstrap.p is None:
+        units = "blocks" if block > 1 else "test images"
         caution += (
-            f" With fewer than {BLOCKS_NEEDED} blocks no p is printed, and the interval is too narrow rather "
+            f" With fewer than {UNITS_NEEDED} {units} no p is printed, and the interval is too narrow rather "
             "than too wide."
         )
     return COVERS | {"bootstrap": COVERS["bootstrap"] + caution}
@@ -247,5 +250,6 @@ def _test(row: Variant, reference: Variant) -> Comparison:
             np.stack([a[0] for a, _ in pairs]), np.stack([b[0] for _, b in pairs]), block=block
         )
         if bootstrap.p is None:
-            why["bootstrap"] = f"{images // block} blocks of frames < {BLOCKS_NEEDED}"
+            units = f"{images // block} blocks of frames" if block > 1 else f"{images} images"
+            why["bootstrap"] = f"{units} < {UNITS_NEEDED}"
     return Comparison(reference.name, seeds, images, Mean.of(difference), bootstrap, wilcoxon, why)

@@ -17,6 +17,7 @@ from cycada.data.development import selection
 from cycada.evaluation.scores import Scores, stored_scores
 from cycada.evaluation.scoring import evaluate_stage
 from cycada.evaluation.target_statistics import batch_norms
+from cycada.evaluation.tasks import EVALUATIONS
 from cycada.methods import Networks
 from cycada.networks import kind_of
 from cycada.planning.build import (
@@ -162,7 +163,8 @@ def _rescore(
         folder.write_config(ctx.config.model_dump(mode="json"), plan.name)
         folder.write_json("manifest.json", manifest)
     images = folder.images if main else None
-    evaluation = evaluate_stage(plan, nets, datasets, device, images, plan.stage.steps)
+    sample = ctx.config.logging.evaluation_images
+    evaluation = evaluate_stage(plan, nets, datasets, device, images, plan.stage.steps, sample=sample)
     if main:
         write_analysis(ctx.config, folder, plan, nets, datasets, evaluation, device)
         folder.rewind_metrics(-1)
@@ -248,6 +250,9 @@ def _manifest(
         },
         "images": {name: len(images) for name, images in sets.items()},
         **({"skipped": skipped} if skipped else {}),
+        "criteria_images": EVALUATIONS[ctx.datasets.task].sample_size(
+            len(ctx.datasets.target["train"]), ctx.config.logging.evaluation_images
+        ),
         "data_fingerprint": ctx.datasets.fingerprint,
         "device": ctx.device.describe(),
         "selection": selection(ctx.config.data.source.name, ctx.config.data.target.name),

@@ -50,7 +50,9 @@ def train_stage(
     def evaluate(step: int) -> Evaluation:
         images = folder.images if main else None
         at_most = None if step == training.steps else logging.evaluation_images
-        evaluation = evaluate_stage(plan, training.outcome(), ctx.datasets, device, images, step, at_most)
+        evaluation = evaluate_stage(
+            plan, training.outcome(), ctx.datasets, device, images, step, at_most, logging.evaluation_images
+        )
         if step:  # at step 0 a generator may be untrained
             translation_warnings.update(evaluation.translations, last=step == training.steps)
         if evaluation.undefined and step == training.steps:

@@ -35,6 +35,8 @@ class Manifest(Stored):
         parents: Role -> id of the stage, or `file#key`, that its weights start from.
         images: Set, such as `source train` -> number of images.
         skipped: Set -> number of images that were left out.
+        criteria_images: Target training images that the label-free criteria are of; None in older runs, which
+            took more of them at the last step.
         environment: Versions of Python, packages and this code.
         device: What it was trained on.
         recipe: Hash of the settings without seed, data and start; see `StagePlan.recipe`.
@@ -51,6 +53,7 @@ class Manifest(Stored):
     parents: dict[str, str] = {}
     images: dict[str, Count] = {}
     skipped: dict[str, Count] = {}
+    criteria_images: Count | None = None
     environment: dict[str, str] = {}
     device: str = "unknown"
     recipe: str = ""

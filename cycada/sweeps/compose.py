@@ -20,7 +20,7 @@ from cycada.methods import methods
 from cycada.planning.plan import StagePlan, plan
 from cycada.planning.updates import add_updates, count_updates
 from cycada.sweeps.schema import Sweep, Terms, Variant
-from cycada.sweeps.variants import slug
+from cycada.sweeps.variants import last_stage, slug
 
 SHARED_SETTINGS = ("batch", "precision", "augment", "crop", "size")
 """Settings that every method takes over from the source-only stage: the same images for all."""
@@ -64,13 +64,15 @@ def compose_baselines(
     """Return a sweep that compares an experiment with other methods, and the methods that do not fit into it.
 
     A method for which the experiment has a stage is trained with that stage's settings. The others start from
-    its source-only stage and train for so many steps that this stage and they take as many updates of the
-    task network as the experiment's whole chain; they have the source-only stage's batch and images, and
-    otherwise their own defaults. A source-only row of the same length stands beside them; AdaBN, which trains
-    nothing, starts from that one.
+    its source-only stage and train for as many steps as the rest of the experiment's chain updates the task
+    network. Most methods update it once in a step, so that they take as many updates as the whole chain; MCD
+    moves parts of it several times in a step, and takes more. They have the source-only stage's batch and
+    images, and otherwise their own defaults. A source-only row of the same length stands beside them; AdaBN,
+    which trains nothing, starts from that one.
 
     Args:
-        experiment: The experiment's YAML file; its last stage is the row that the others are tested against.
+        experiment: The experiment's YAML file; its last stage, but for an oracle, is the row that the others
+            are tested against.
         names: Methods to compare with; none means all that are registered.
         assignments: Settings over the file's, as in `data.root=DATA`, which decide what fits.
 
@@ -88,8 +90,9 @@ def compose_baselines(
         raise CycadaError(
             f"{experiment}: found no stage with method source_only, from which the methods start. Add one."
         )
-    chosen = list(names) or [name for name in methods if name not in ("source_only", plans[-1].stage.method)]
-    start = _Start(source, _steps_of_rest(config, plans, source))
+    last = last_stage(config.stages)
+    chosen = list(names) or [n for n in methods if n not in ("source_only", config.stages[last].method)]
+    start = _Start(source, _steps_of_rest(config, plans, source, last))
     variants = {"source only, as long": _variant(config, data, start, "source_only", LONG)}
     left_out: dict[str, str] = {}
     for name in chosen:
@@ -99,7 +102,7 @@ def compose_baselines(
             variants[name] = _variant_of(config, data, start, name)
         except CycadaError as error:
             left_out[name] = str(error)
-    label = config.name if config.name not in variants else f"{config.name} ({plans[-1].name})"
+    label = config.name if config.name not in variants else f"{config.name} ({last})"
     sweep = Sweep(
         name=f"{slug(config.name)}_baselines", experiment=str(experiment), base=label, variants=variants
     )
@@ -119,9 +122,9 @@ class _Start:
     steps: int
 
 
-def _steps_of_rest(config: Config, plans: Sequence[StagePlan], source: str) -> int:
+def _steps_of_rest(config: Config, plans: Sequence[StagePlan], source: str, last: str) -> int:
     """Return how often the chain of the last stage updates the task network after the source stage."""
-    chain = config.ancestors(plans[-1].name) - {source}
+    chain = config.ancestors(last) - {source}
     rest = add_updates(count_updates(p) for p in plans if p.name in chain).task
     return rest or next(p.stage.steps for p in plans if p.name == source)
 

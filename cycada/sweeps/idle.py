@@ -1,4 +1,4 @@
-"""Settings of a sweep without effect, and rows that are the same runs though they should differ."""
+"""Settings of a sweep without effect, and rows that are the same runs, or that no report can compare."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cycada.sweeps.variants import label_values
 
 
 def find_idle(planned: SweepPlan) -> list[str]:
-    """Return a sentence for each setting of a sweep without effect, and for rows that are the same runs.
+    """Return a sentence for each setting of a sweep without effect, and for rows that cannot be compared.
 
     Args:
         planned: The sweep.
@@ -32,6 +32,7 @@ def find_idle(planned: SweepPlan) -> list[str]:
         *_shadowed_defaults(planned),
         *_idle_settings(rows),
         *_equal_rows(planned, rows),
+        *_several_pairs(rows),
     ]
 
 
@@ -118,6 +119,20 @@ def _equal_rows(planned: SweepPlan, rows: Mapping[str, Sequence[Cell]]) -> Itera
                 f"the rows {list_some(told)} are the same runs: nothing in which they differ changes the "
                 f"training or the scores."
             )
+
+
+def _several_pairs(rows: Mapping[str, Sequence[Cell]]) -> Iterator[str]:
+    """Yield a sentence where the rows are of several pairs of domains, which no report can compare."""
+    pairs: dict[str, list[str]] = {}
+    for label, (cell, *_) in rows.items():
+        data = cell.config.data
+        pairs.setdefault(f"{data.source.name} -> {data.target.name}", []).append(label)
+    if len(pairs) > 1:
+        listed = "; ".join(f"{pair} ({list_some(labels, 4)})" for pair, labels in pairs.items())
+        yield (
+            f"the rows are of {len(pairs)} pairs of domains: {listed}. A report covers one pair, so write a "
+            "sweep for each."
+        )
 
 
 def _settings(cell: Cell) -> Config:

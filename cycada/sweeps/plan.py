@@ -19,7 +19,7 @@ from cycada.planning.plan import StagePlan, plan
 from cycada.storage.identity import stage_id
 from cycada.storage.store import RunFolder
 from cycada.sweeps.schema import Sweep, load_sweep
-from cycada.sweeps.variants import experiments_of_rows, read_experiment, slug
+from cycada.sweeps.variants import experiments_of_rows, last_stage, read_experiment, slug
 from cycada.train.device import Device
 
 PLACES = ("data.root=", "results=", "tracking", "threads=", "device=")
@@ -197,7 +197,7 @@ def _needed_stages(label: str, config: Config, stage: str | None) -> Config:
     These are its ancestors, and the source-only stages over which gains are counted: those that start from
     no other stage.
     """
-    outcome = stage or list(config.stages)[-1]
+    outcome = stage or last_stage(config.stages)
     if outcome not in config.stages:
         raise CycadaError(f"'{label}': there is no stage '{outcome}'.{nearest(outcome, config.stages)}")
     needed = config.ancestors(outcome) | {

@@ -27,7 +27,8 @@ class Variant(Strict):
     stage: str | None = Field(
         None,
         description="Stage whose score the row shows; the stages that it starts from and the source-only "
-        "baseline are trained with it, later ones are not. Null takes the last stage.",
+        "baseline are trained with it, later ones are not. Null takes the last stage that is no oracle "
+        "(`target_only`).",
     )
     set: dict[str, Any] = Field(
         default_factory=dict,

@@ -10,6 +10,7 @@ from typing import Any
 
 from cycada.config import schema as configs
 from cycada.config.recipes import find_config
+from cycada.config.stages import Stage
 from cycada.core.errors import CycadaError, nearest, shown
 from cycada.core.files import shorten_name
 from cycada.core.yaml_files import merge, override, put, put_all
@@ -56,8 +57,8 @@ def experiments_of_rows(
         assignments: Settings over every experiment, as in `data.root=DATA`.
 
     Returns:
-        Row label -> (the experiment's config keys, the stage whose score the row shows); no stage means the
-        last one.
+        Row label -> (the experiment's config keys, the stage whose score the row shows); no stage means that
+        of `last_stage`.
 
     Raises:
         CycadaError: For mistakes in the sweep or the files of its experiments.
@@ -162,6 +163,16 @@ def read_experiment(sweep: Sweep, path: Path, file: str, assignments: Sequence[s
         raise CycadaError(f"{path}: experiment: {error}") from None
     written = configs.read_as("an experiment", found)
     return override(put_all(written, sweep.set.items()), assignments)
+
+
+def last_stage(stages: Mapping[str, Stage]) -> str:
+    """Return the stage whose score a row shows where none is named: the last one that is no oracle.
+
+    Experiments often end with an oracle, which no other stage changes and no row is to be compared with. It
+    is the last stage where there is no other.
+    """
+    results = [name for name, stage in stages.items() if stage.method != "target_only"]
+    return (results or list(stages))[-1]
 
 
 def slug(label: str) -> str:

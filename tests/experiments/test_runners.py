@@ -108,6 +108,19 @@ def test_baselines_keep_the_settings_of_a_stage_that_is_there(tmp_path):
     assert (sweep.variants["dann"].stage, sweep.variants["dann"].set) == ("mine", {})
 
 
+def test_an_oracle_at_the_end_is_not_what_methods_are_compared_with(tmp_path):
+    stages = {
+        "source": {"method": "source_only", "steps": 2},
+        "mine": {"method": "dann", "steps": 3, "init": {"f_t": "source.f_t"}},
+        "oracle": {"method": "target_only", "steps": 9},
+    }
+    file = write_config(tmp_path / "tiny.yaml", stages, results=str(tmp_path))
+    sweep, _ = compose_baselines(file)
+    assert "dann" not in sweep.variants  # it is the base
+    assert sweep.variants["target_only"].stage == "oracle"
+    assert sweep.variants["coral"].set["stages"]["coral"]["steps"] == 3
+
+
 def test_a_command_in_a_table_names_no_place():
     words = ["python", "-m", "x", "/home/me/s.yaml", "--set", "data.root=/d", "--out", "/t", "--seeds", "0"]
     assert command_without_places(words) == "python -m x s.yaml --seeds 0"

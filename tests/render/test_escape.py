@@ -85,5 +85,6 @@ def test_every_writer_escapes():
             for line in rows
         )
     assert r"\#" in latex([sheet])
+    assert latex([sheet]).count(r"\ifdim\width>\linewidth") == 1  # which shrinks a table that is too wide
     assert "\n\n#" not in latex([sheet])
     assert next(csv.DictReader(io.StringIO(as_csv(tables))))["method"] == "'" + EVIL.replace("\n", " ")

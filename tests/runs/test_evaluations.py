@@ -46,3 +46,15 @@ def test_before_the_last_step_a_sample_is_scored_and_then_all_test_images(tmp_pa
     assert [few[-1][score] for score in scores] == [all_images[-1][score] for score in scores]
     assert folders[7].read_json("confusion.json") == folders[1000].read_json("confusion.json")
     assert folders[7].id == folders[1000].id
+
+
+def test_label_free_criteria_are_of_the_same_images_at_every_step(tmp_path):
+    logging = {"report_every": 1, "evaluate_every": 1, "evaluation_images": 7}
+    frozen = {"method": "source_only", "steps": 2, "optimizer": {"name": "sgd", "lr": 1e-12}}
+    summary = run(tiny_config({"frozen": frozen}, results=str(tmp_path), logging=logging))
+    folder = RunFolder(summary.stages[0].folder)
+    rows = [row for row in folder.metrics() if "selection/snd" in row]
+    for name in ("snd", "bnm", "certainty", "information_maximisation", "source_accuracy"):
+        first, last = (row[f"selection/{name}"] for row in rows)
+        assert first == pytest.approx(last, abs=0.01), name
+    assert folder.read_json("manifest.json")["criteria_images"] == 7

@@ -109,6 +109,23 @@ def test_settings_without_effect_are_said_once_with_their_rows(tmp_path):
     assert "rows" not in said[1]
 
 
+def test_a_row_without_a_stage_shows_the_last_one_that_is_no_oracle(tmp_path):
+    stages = {**TWO, "oracle": {"method": "target_only"}}
+    path = write_sweep(tmp_path, stages, variants={"oracle": {"stage": "oracle"}})
+    assert [list(cell.ids)[-1] for cell in plan_sweep(path).cells] == ["pixel", "oracle"]
+    path = write_sweep(tmp_path, {"oracle": stages["oracle"]})
+    assert [list(cell.ids) for cell in plan_sweep(path).cells] == [["oracle"]]
+
+
+def test_rows_of_several_pairs_are_said(tmp_path):
+    path = write_sweep(tmp_path, variants={"back": {"set": {"data.target": "DOMAIN"}}})
+    target = yaml.safe_load((tmp_path / "experiment.yaml").read_text())["data"]["source"]
+    path.write_text(path.read_text().replace("DOMAIN", json.dumps(target)))
+    (said,) = find_idle(plan_sweep(path))
+    assert said.startswith("the rows are of 2 pairs of domains: ")
+    assert "(back)" in said
+
+
 def test_groups_without_rows_and_keys_that_are_given_twice_are_said(tmp_path):
     path = write_sweep(
         tmp_path,
