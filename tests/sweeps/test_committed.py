@@ -107,6 +107,20 @@ def test_mistakes_in_the_list_are_answered(source, message, tmp_path):
 
 
 @pytest.mark.trains
+def test_current_reports_are_rewritten_on_demand_alone(copied, monkeypatch):
+    monkeypatch.setattr("cycada.report.report.sections", lambda *_: [])
+    reports = copied / "results" / "reports"
+    for path in reports.glob("*/table.md"):
+        path.write_text("as it was")
+    words = ["swept", "--reports", str(copied / "results" / "reports.yaml")]
+    runner.main(words)
+    assert (reports / "swept" / "table.md").read_text() == "as it was"
+    runner.main([*words, "--rewrite"])
+    assert "DANN" in (reports / "swept" / "table.md").read_text()
+    assert (reports / "seeds" / "table.md").read_text() == "as it was"
+
+
+@pytest.mark.trains
 def test_made_reports_are_current_without_run_folders(made, capsys):
     folder, runs = made
     assert check(folder, capsys) == (0, ["seeds: current", "swept: current"])
