@@ -429,8 +429,8 @@ def _cut(examples: ImageSet) -> list[str]:
     kinds = f"of {common} pixels{' and other sizes' if more else ''},"
     return [
         f"{sum(long.values())} of {sum(sizes.values())} pictures, {kinds} are cut to the square in their "
-        f"middle, which is {square_share(*_sides(common)):.0%} of such a picture. Cut or pad them yourself where "
-        "what matters lies elsewhere."
+        f"middle, which is {square_share(*_sides(common)):.0%} of such a picture. Cut or pad them yourself "
+        "where what matters lies elsewhere."
     ]
 
 
