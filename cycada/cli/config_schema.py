@@ -36,7 +36,7 @@ def schema(
 
     A file says which schema it follows: `# yaml-language-server: $schema=experiment.schema.json`.
     """
-    from cycada.cli.listing import import_plugins
+    from cycada.cli.options import import_plugins
     from cycada.core.files import write_text
 
     import_plugins(plugin or ())

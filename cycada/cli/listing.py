@@ -9,15 +9,13 @@ import shutil
 import sys
 import textwrap
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cycada.config import recipes
 from cycada.core.errors import CycadaError, nearest
 from cycada.core.registry import Registry, needs, option_defaults
-from cycada.core.sources import import_plugin, look_for_modules_in
 from cycada.data import SegmentationDomain, domains, segmentation_domains
 from cycada.data.inspect import default_instance
 from cycada.losses import losses
@@ -49,17 +47,6 @@ class Entry:
     text: str = ""
     facts: tuple[tuple[str, tuple[str, ...]], ...] = ()
     kind: str = ""
-
-
-def import_plugins(modules: Iterable[str]) -> None:
-    """Import plug-ins, from the working directory or PYTHONPATH, so that they are listed too.
-
-    Raises:
-        CycadaError: A module cannot be imported.
-    """
-    look_for_modules_in(Path())
-    for module in modules:
-        import_plugin(module, "--plugin")
 
 
 def entries(what: str) -> list[Entry]:

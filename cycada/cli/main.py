@@ -18,7 +18,16 @@ from cycada.cli.data import data_app
 from cycada.cli.doctor import doctor
 from cycada.cli.entry import run_command
 from cycada.cli.init import init
-from cycada.cli.options import ConfigFile, Json, Overrides, Quiet, Results, SettingsCommand, Verbose
+from cycada.cli.options import (
+    ConfigFile,
+    Json,
+    Overrides,
+    Quiet,
+    Results,
+    SettingsCommand,
+    Verbose,
+    import_plugins,
+)
 from cycada.cli.predict import predict
 from cycada.cli.profile_table import print_profiles
 from cycada.cli.quality import quality
@@ -250,7 +259,7 @@ def list_(
     """List what a config may name, or show all that is known of one entry."""
     from cycada.cli import listing
 
-    listing.import_plugins(plugin or ())
+    import_plugins(plugin or ())
     if name is None:
         listing.print_list(what.value)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from typing_extensions import override
 from cycada.cli.completion import config_files, settings
 from cycada.cli.values import PATH
 from cycada.core.errors import CycadaError
+from cycada.core.sources import import_plugin, look_for_modules_in
 
 
 class SettingsCommand(TyperCommand):
@@ -53,6 +55,14 @@ Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print every value that is reported, not the losses alone.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="MODULE",
+        help="A plug-in that an exported network needs. May be repeated. A run imports its own.",
+    ),
+]
 Results = Annotated[Path, typer.Option(parser=PATH, help="The folder of all results.")]
 DataRoot = Annotated[Path, typer.Option("--root", envvar="CYCADA_DATA", parser=PATH, help="The data root.")]
 DataRootOfRuns = Annotated[
@@ -64,3 +74,14 @@ Reported = Annotated[
         metavar="WHAT...", help="Sweeps or experiments (by name or YAML file), or runs (by id or folder)."
     ),
 ]
+
+
+def import_plugins(modules: Iterable[str]) -> None:
+    """Import the plug-ins that a command names, from the working directory or PYTHONPATH.
+
+    Raises:
+        CycadaError: A module cannot be imported.
+    """
+    look_for_modules_in(Path())
+    for module in modules:
+        import_plugin(module, "--plugin")

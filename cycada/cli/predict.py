@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cycada.cli.completion import run_ids
-from cycada.cli.options import Json, Results
+from cycada.cli.options import Json, Plugins, Results, import_plugins
 from cycada.cli.values import COUNT, PATH
 from cycada.core.errors import CycadaError
 
@@ -60,6 +60,7 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    plugin: Plugins = None,
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
@@ -67,6 +68,7 @@ def predict(
     from cycada.core.progress import Progress
     from cycada.inference.prediction_folder import predict as predict_pictures
 
+    import_plugins(plugin or ())
     found = predict_pictures(
         run,
         images,

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cycada.config.schema import Config, digest
+from cycada.core.bounds import Count
 from cycada.core.files import warn_if_read_only, write_text
 from cycada.core.profile import Profile
 from cycada.core.progress import Progress
+from cycada.core.registry import typed
 from cycada.core.sources import toolkit_digest
 from cycada.core.versions import environment
 from cycada.planning.slow import find_slow_settings
@@ -77,6 +79,8 @@ def sweep(
         CycadaError: For mistakes in the sweep, its experiments or the data.
         Interrupted: After Ctrl-C, when all that ran is saved.
     """
+    if jobs is not None:
+        jobs = typed(jobs, Count, "jobs")
     planned, screen = plan_sweep(file, assignments, seeds), screen or Progress(quiet=True)
     unfinished = [job.plan for job in planned.jobs.values() if not job.folder.done]
     for warning in find_slow_settings(planned.cells[0].config, unfinished) if not cluster else ():

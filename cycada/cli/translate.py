@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cycada.cli.completion import run_ids
-from cycada.cli.options import Results
+from cycada.cli.options import Plugins, Results, import_plugins
 from cycada.cli.values import PATH, TILE
 from cycada.core.errors import CycadaError, shown
 
@@ -94,12 +94,14 @@ def translate(
     device: Annotated[
         str | None, typer.Option(help="The device, instead of the run's own: cpu, cuda or auto.")
     ] = None,
+    plugin: Plugins = None,
     results: Results = Path("results"),
 ) -> None:
     """Translate images with a run's or an exported generator. The same command continues after a stop."""
     from cycada.core.progress import Progress
     from cycada.inference.folders import translate as translate_pictures
 
+    import_plugins(plugin or ())
     if keep_size and size not in ("run", "keep"):
         raise CycadaError(f"--keep-size: found --size {size} beside it, expected one of the two.")
     translated = translate_pictures(

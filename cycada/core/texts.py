@@ -8,6 +8,17 @@ from pathlib import Path
 from cycada.core.errors import CycadaError
 
 
+def listed_seeds(seeds: Iterable[int]) -> list[int]:
+    """Return seeds as a list.
+
+    Raises:
+        CycadaError: They are a single number, which may be a seed or the number of seeds, or a text.
+    """
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        raise CycadaError(f"seeds: found {seeds!r}, expected a list of seeds, such as [0, 1, 2].")
+    return list(seeds)
+
+
 def listed(texts: str | Path | Iterable[object]) -> list[str]:
     """Return texts as a list: a single one, which Python would take apart into letters, as a list of one.
 

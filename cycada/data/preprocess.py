@@ -51,8 +51,8 @@ def fit_picture(picture: np.ndarray, size: tuple[int, int], resize: Resize) -> n
         return np.asarray(ImageOps.fit(image, (width, height), RESAMPLING[resize]))
     if image.width > width or image.height > height:
         raise CycadaError(
-            f"data.resize: pad cannot shrink {image.width} x {image.height} to {width} x {height}. Use "
-            "bilinear."
+            f"data.resize: pad cannot shrink {image.width} x {image.height} to {width} x {height}. Make it "
+            "smaller, or train with bilinear."
         )
     padded = Pil.new("RGB", (width, height))
     padded.paste(image, ((width - image.width) // 2, (height - image.height) // 2))

@@ -25,7 +25,7 @@ NAMES = ("the run", "the domain")
 """How a message calls what is scored and what it is scored on."""
 
 
-def named_domain(given: str | Mapping[str, Any]) -> Spec:
+def named_domain(given: str | Path | Mapping[str, Any]) -> Spec:
     """Return the domain that is to be scored.
 
     Args:
@@ -36,7 +36,7 @@ def named_domain(given: str | Mapping[str, Any]) -> Spec:
     Raises:
         CycadaError: There is no such domain or folder.
     """
-    content: Any = _from_text(given) if isinstance(given, str) else dict(given)
+    content: Any = dict(given) if isinstance(given, Mapping) else _from_text(str(given))
     if not isinstance(content, dict) or not isinstance(name := content.get("name"), str):
         raise CycadaError(
             f"--domain: found {shown(given)}, expected a domain's name, a mapping such as "

@@ -221,7 +221,7 @@ def build_untrained(about: Exported, file: Path | str) -> nn.Module:
     except CycadaError as error:
         hint = (
             f" It was made with the plug-ins {', '.join(about.plugins)}: import them first, with their "
-            "folder on PYTHONPATH."
+            "folder on PYTHONPATH; a command imports them by --plugin MODULE."
             if about.plugins
             else ""
         )

@@ -21,7 +21,7 @@ from cycada.data.picture import SUFFIXES, describe_folder, list_pictures, pictur
 from cycada.data.translated import is_whole
 from cycada.inference.failures import describe_failures
 from cycada.inference.image_writer import Format, mark_of, save_like
-from cycada.inference.sources import check_path
+from cycada.inference.sources import check_path, leave_out_results
 from cycada.inference.tiling import TILE
 from cycada.inference.translator import Size, Translator, load_generator
 from cycada.methods import Direction
@@ -295,7 +295,7 @@ def _pairs_of_folder(
             f"{out}: the translations would lie among the pictures that they are made from. Choose another "
             "folder."
         )
-    content = list_pictures(source, recursive)
+    content = leave_out_results(list_pictures(source, recursive), source, out)
     by_folder: dict[Path, list[Path]] = {}
     for file in content.pictures:
         by_folder.setdefault(file.parent, []).append(file)

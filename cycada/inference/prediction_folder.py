@@ -20,11 +20,8 @@ from cycada.inference.class_folders import link_by_class
 from cycada.inference.loading import load_model
 from cycada.inference.prediction_work import PREDICTIONS, SHARES, Predictions, PredictionWork
 from cycada.inference.predictor import Predictor
-from cycada.inference.sources import BY_CLASS, MASKS, OVERLAYS, check_path, find_sources
+from cycada.inference.sources import ABOUT, BY_CLASS, MADE_BY, MASKS, OVERLAYS, check_path, find_sources
 from cycada.train.device import Precision
-
-ABOUT = "predict.json"
-"""File in the folder of the results that says what made them."""
 
 
 def predict(  # noqa: PLR0913 - all but the first three are options of the command
@@ -79,7 +76,7 @@ def predict(  # noqa: PLR0913 - all but the first three are options of the comma
     if out.is_file():
         raise CycadaError(f"{out}: this is a file, expected a folder for the results.")
     about = {
-        "made_by": "cycada predict",
+        "made_by": MADE_BY,
         "run": predictor.identity,
         "precision": predictor.precision,
         "images": str(images.resolve()),

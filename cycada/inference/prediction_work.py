@@ -20,6 +20,7 @@ from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.progress import Progress
 from cycada.data.doubts import find_masks_among, group_doubts, join_doubts
 from cycada.data.picture import picture_doubts
+from cycada.data.preprocess import Preprocess
 from cycada.inference.class_folders import unlink_others
 from cycada.inference.failures import describe_failures
 from cycada.inference.folders import find_others, named_outputs
@@ -29,6 +30,7 @@ from cycada.inference.picture_states import PictureStates, State, state_of
 from cycada.inference.prediction_table import PredictionTable
 from cycada.inference.predictor import MaskPrediction, Prediction, Predictor
 from cycada.inference.sources import BY_CLASS, MASKS, OVERLAYS, Sources
+from cycada.planning.scaling import CUT, square_share
 from cycada.render.escape import csv_cell
 
 ENLARGED = 2.0
@@ -245,12 +247,7 @@ class PredictionWork:
             names.append(name)
             sizes.append((pixels.shape[1], pixels.shape[2]))
             doubts = picture_doubts(file, beside_mask=not preprocess.upright)
-            if ENLARGED * min(sizes[-1]) < min(preprocess.size):
-                height, width = sizes[-1]
-                doubts.append(
-                    f"it has {width} x {height} pixels, and is enlarged to {preprocess.size[1]} x "
-                    f"{preprocess.size[0]}"
-                )
+            doubts += size_doubts(sizes[-1], preprocess)
             if doubts:
                 result.doubts[str(file)] = doubts
             if len(names) == self.predictor.batch:
@@ -295,6 +292,27 @@ class PredictionWork:
             if row[0] in self.sources.files:
                 file = self.sources.files[row[0]]
                 yield file, _relative(file, self.sources.root), labels[row[1]]
+
+
+def size_doubts(size: tuple[int, int], preprocess: Preprocess) -> list[str]:
+    """Return what is in doubt about a picture for its size, in sentences without the name of its file.
+
+    Args:
+        size: Its (height, width).
+        preprocess: How it is brought to the network's size.
+    """
+    if preprocess.resize == "pad" and preprocess.fit != "scene":  # it stays as large as it is
+        return []
+    (height, width), wanted = size, preprocess.size
+    doubts = []
+    if ENLARGED * min(size) < min(wanted):
+        doubts.append(f"it has {width} x {height} pixels, and is enlarged to {wanted[1]} x {wanted[0]}")
+    if preprocess.fit == "crop" and (share := square_share(width, height)) < 1 / CUT:
+        doubts.append(
+            f"it has {width} x {height} pixels, and only the square in its middle is looked at, {share:.0%} "
+            "of it"
+        )
+    return doubts
 
 
 def _relative(path: Path, root: Path) -> Path:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cycada.core.errors import CycadaError
-from cycada.data.picture import SUFFIXES, describe_folder, list_pictures
+from cycada.data.picture import SUFFIXES, FolderContent, describe_folder, list_pictures
 
 MASKS, OVERLAYS, BY_CLASS = "masks", "overlays", "by_class"
 """Folders of pictures in the folder of the results."""
+ABOUT = "predict.json"
+"""File in the folder of the results that says what made them."""
+MADE_BY = "cycada predict"
+"""What this file names as its maker."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,40 @@ def find_sources(images: Path, out: Path) -> Sources:
     return _of_list(images)
 
 
+def leave_out_results(content: FolderContent, *kept: Path) -> FolderContent:
+    """Return the content of a folder without the results of `cycada predict` that lie somewhere below it.
+
+    Masks, overlays and links of another call would be read as pictures.
+
+    Args:
+        content: What was found in the folder.
+        kept: Folders that are kept though they may be such results: the one that was searched, whose pictures
+            are meant, and the one that the call itself writes to.
+    """
+    same = {folder.resolve() for folder in kept}
+    made = {path.parent for path in content.left_out if path.name == ABOUT and _is_made_here(path)}
+    results = {folder for folder in made if folder.resolve() not in same}
+
+    def outside(paths: Iterable[Path]) -> list[Path]:
+        return [path for path in paths if results.isdisjoint(path.parents)]
+
+    left_out = {path: content.left_out[path] for path in outside(content.left_out)}
+    return FolderContent(
+        outside(content.pictures),
+        left_out | dict.fromkeys(sorted(results), f"a folder with results of {MADE_BY}"),
+    )
+
+
+def _is_made_here(about: Path) -> bool:
+    try:
+        found = json.loads(about.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("made_by") == MADE_BY
+
+
 def _of_folder(folder: Path, out: Path) -> Sources:
-    content = list_pictures(folder, recursive=True)
+    content = leave_out_results(list_pictures(folder, recursive=True), folder, out)
     ours = [path for path in content.pictures if out.is_relative_to(folder.resolve()) and _below(path, out)]
     pictures = [path for path in content.pictures if path not in set(ours)]
     if not pictures:

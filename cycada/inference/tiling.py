@@ -168,7 +168,7 @@ def split_into_tiles(length: int, tile: int, margin: int, multiple: int) -> list
         return [Span(0, length, 0, length)]
     core = (tile - 2 * margin) // multiple * multiple
     if core < max(multiple, margin // 4):
-        least = 2 * margin + max(multiple, margin // 4)
+        least = 2 * margin + -(-max(multiple, margin // 4) // multiple) * multiple
         raise CycadaError(
             f"tile: found {tile}, but this generator looks {margin} pixels around each pixel. Take at least "
             f"{least}."

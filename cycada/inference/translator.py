@@ -149,6 +149,11 @@ class Translator:
             except UNREADABLE as error:
                 raise CycadaError(f"The picture cannot be read: {error}.") from error
             return Pil.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array)
+        if not isinstance(picture, np.ndarray):
+            raise CycadaError(
+                f"Found a {type(picture).__name__}, expected a PIL image or a uint8 array. `predict` takes "
+                "paths, lists and batches, too."
+            )
         check_array(picture)
         pixels = torch.from_numpy(np.array(picture)).reshape(*picture.shape[:2], -1).permute(2, 0, 1)
         return self._translate(self._resized(pixels, size), tile, report).permute(1, 2, 0).numpy()

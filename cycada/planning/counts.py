@@ -27,7 +27,7 @@ from cycada.planning.class_warnings import (
     warn_of_palettes,
     warn_of_unequal_classes,
 )
-from cycada.planning.scaling import HEADERS, count_own_sizes, describe_sizes, warn_of_scaling
+from cycada.planning.scaling import HEADERS, count_own_sizes, describe_sizes, is_padded, warn_of_scaling
 from cycada.planning.stage_plan import StagePlan
 from cycada.planning.tasks import task_of
 
@@ -137,7 +137,7 @@ def count_line(
     part = f" ({part})" if (part := describe_part(examples, whole)) else ""
     parts = [f"{len(examples)} images{part}", examples.describe_labels(len(classes))]
     if sizes := count_own_sizes(examples):
-        parts.append(describe_sizes(sizes, shape, resize, cut=examples.cut_square))
+        parts.append(describe_sizes(sizes, shape, is_padded(examples, resize), examples.cut_square))
     line = ", ".join(parts)
     left_out = dict(examples.left_out) | dict(examples.skipped)
     return f"{line}; left out: {summarize_left_out(left_out)}" if left_out else line

@@ -39,21 +39,19 @@ def warn_of_scaling(examples: ImageSet, shape: tuple[int, int], resize: str) -> 
         shape: Height and width that the images are scaled to.
         resize: How images with image-level labels are scaled.
     """
-    return [
-        *_enlarged(examples, shape),
-        *_stretched(examples, shape, resize),
-        *_cut(examples, resize),
-    ]
+    if is_padded(examples, resize):
+        return []
+    return [*_enlarged(examples, shape), *_stretched(examples, shape), *_cut(examples)]
 
 
-def describe_sizes(sizes: Mapping[str, int], shape: tuple[int, int], resize: str, cut: bool) -> str:
+def describe_sizes(sizes: Mapping[str, int], shape: tuple[int, int], padded: bool, cut: bool) -> str:
     """Return the files' own sizes and what becomes of them.
 
     Args:
         sizes: Size, 'W x H' -> number of files.
         shape: Height and width that the images are scaled to.
-        resize: How they are scaled.
-        cut: Whether they are cut square first, as images with image-level labels are.
+        padded: Whether they stay as large as they are, on black.
+        cut: Whether they are cut square before they are scaled, as images with image-level labels are.
     """
     (common, count), *others = Counter(sizes).most_common()
     more = f" ({count}) and {len(others)} other size{'s' * (len(others) > 1)}" if others else ""
@@ -61,7 +59,7 @@ def describe_sizes(sizes: Mapping[str, int], shape: tuple[int, int], resize: str
     wanted = f"{shape[1]} x {shape[0]}"
     if not others and common == wanted:
         return own
-    if cut and resize == "pad":
+    if padded:
         return f"{own}, padded to {wanted}"
     square = "cut square and " if cut and any(w != h for w, h in map(_sides, sizes)) else ""
     scales = [_scale(size, shape) for size in sizes]
@@ -89,9 +87,14 @@ def _enlarged(examples: ImageSet, shape: tuple[int, int]) -> list[str]:
     return [f"{which} are enlarged to {shape[1]} x {shape[0]}. Lower data.size, or give larger ones."]
 
 
-def _stretched(examples: ImageSet, shape: tuple[int, int], resize: str) -> list[str]:
+def is_padded(examples: ImageSet, resize: str) -> bool:
+    """Return whether images are put on black and not scaled; scenes and their masks always are scaled."""
+    return resize == "pad" and examples.task == "classification"
+
+
+def _stretched(examples: ImageSet, shape: tuple[int, int]) -> list[str]:
     """Return a warning where pictures get another shape because their sides are scaled differently."""
-    if examples.cut_square or resize == "pad":
+    if examples.cut_square:
         return []
     sizes = count_own_sizes(examples)
     other = {size: n for size, n in sizes.items() if _stretch(size, shape) > STRETCHED}
@@ -106,23 +109,26 @@ def _stretched(examples: ImageSet, shape: tuple[int, int], resize: str) -> list[
     ]
 
 
-def _cut(examples: ImageSet, resize: str) -> list[str]:
+def _cut(examples: ImageSet) -> list[str]:
     """Return a warning where most of a picture is lost because it is cut to a centred square."""
-    if not examples.cut_square or resize == "pad":
+    if not examples.cut_square:
         return []
     sizes = count_own_sizes(examples)
-    long = {size: n for size, n in sizes.items() if max(_sides(size)) > CUT * min(_sides(size))}
+    long = {size: n for size, n in sizes.items() if square_share(*_sides(size)) < 1 / CUT}
     if not long:
         return []
     (common, _), *more = Counter(long).most_common()
-    width, height = _sides(common)
-    share = min(width, height) / max(width, height)
     kinds = f"of {common} pixels{' and other sizes' if more else ''},"
     return [
         f"{sum(long.values())} of {sum(sizes.values())} pictures, {kinds} are cut to the square in their "
-        f"middle, which is {share:.0%} of such a picture. Cut or pad them yourself where what matters lies "
-        "elsewhere."
+        f"middle, which is {square_share(*_sides(common)):.0%} of such a picture. Cut or pad them yourself "
+        "where what matters lies elsewhere."
     ]
+
+
+def square_share(width: int, height: int) -> float:
+    """Return the share of a picture that the largest square in it has."""
+    return min(width, height) / max(width, height)
 
 
 def _stretch(size: str, shape: tuple[int, int]) -> float:

@@ -13,6 +13,7 @@ from cycada.core.errors import CycadaError, list_some, nearest, shown
 from cycada.core.profile import span
 from cycada.core.progress import Progress
 from cycada.core.registry import typed
+from cycada.core.texts import listed
 from cycada.core.yaml_files import override
 from cycada.evaluation.analysis import analyse, find_mistakes
 from cycada.evaluation.elsewhere import load_test_set, named_domain
@@ -47,22 +48,19 @@ def find_run(
     """
     path, results, run = typed(str(run), Home, "run"), Path(results), str(run)
     if not path.is_dir():
-        ids, matches = _ids_like(run, results)
+        matches = _ids_like(run, results)[1]
         if not matches and len(recorded := _ids_like(run, results / RECORDS)[1]) == 1:
             return find_run(results / RECORDS / "runs" / recorded[0], results, check, records)
         if len(matches) != 1:
-            raise CycadaError(
-                f"No run {shown(run)}: it is {'a file' if path.is_file() else 'no folder'}, and "
-                f"{len(matches)} ids in {results / 'runs'} begin so.{nearest(run, ids)}"
-            )
+            raise CycadaError(f"No run {shown(run)}: {_describe_unknown(run, path, results)}")
         path = results / "runs" / matches[0]
     folder = RunFolder(path)
     if folder.is_record:
         return folder.check(weights=not records)
-    if not any((path / name).exists() for name in ("config.yaml", "manifest.json")):
+    if not _is_run_folder(path):
         raise CycadaError(
             f"{path}: found a folder without config.yaml, so that it is no stage's; expected one such as "
-            f"{results / 'runs'}/ID, or an ID.{nearest(run, _ids_like(run, results)[0])}"
+            f"{results / 'runs'}/ID, or an ID.{_hint(run, results)}"
         )
     if not folder.done:
         raise CycadaError(f"{path}: this stage is not finished. Run its experiment again to go on with it.")
@@ -73,6 +71,44 @@ def _ids_like(run: str, results: Path) -> tuple[list[str], list[str]]:
     """Return all ids under results/runs, and of these the one that is `run`, or else all that begin so."""
     ids = [p.name for p in (results / "runs").glob("*") if p.is_dir()]
     return ids, [i for i in ids if i == run] or [i for i in ids if i.startswith(run)]
+
+
+def _describe_unknown(run: str, path: Path, results: Path) -> str:
+    """Return why a text is no run, and what to do."""
+    if not (results / "runs").is_dir():
+        return (
+            f"there is no folder {results / 'runs'}. Go to the folder in which its experiment was run, or "
+            "name its results with --results."
+        )
+    if summaries := _summaries(run, results):
+        stages = _first_summary(summaries)[1]["stages"]
+        ids = list_some([f"{stage['id']} ({name})" for name, stage in stages.items()])
+        return f"it is an experiment, expected a stage of it: {ids}."
+    begin = len(_ids_like(run, results)[1])
+    kind = "a file" if path.is_file() else "no folder"
+    return f"it is {kind}, and {begin} ids in {results / 'runs'} begin so.{_hint(run, results)}"
+
+
+def _hint(run: str, results: Path) -> str:
+    """Return the hint for an unknown name: the experiments, which people know, or else the ids."""
+    experiments = [path.parent.name for path in (results / "experiments").glob("*/seed*.json")]
+    return nearest(run, set(experiments) or _ids_like(run, results)[0])
+
+
+def _summaries(name: str, results: Path) -> list[Path]:
+    """Return the summaries of an experiment, one for each seed; none where a text is no experiment's name."""
+    return list((results / "experiments" / name).glob("seed*.json")) if is_name(name) else []
+
+
+def _first_summary(summaries: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
+    """Return the file of the lowest seed, and its content."""
+    first = min(summaries, key=lambda path: int(re.sub(r"\D", "", path.stem) or 0))
+    return first, read_shaped(first, "summary", "Run the experiment again.")
+
+
+def _is_run_folder(path: Path) -> bool:
+    """Return whether a path is a stage's folder, and not any other one that has an experiment's name."""
+    return any((path / name).exists() for name in ("config.yaml", "manifest.json"))
 
 
 def find_stage(what: Path | str, results: Path | str = "results", role: str | None = None) -> RunFolder:
@@ -88,11 +124,10 @@ def find_stage(what: Path | str, results: Path | str = "results", role: str | No
         CycadaError: Where there is no such stage, it is not finished, or its files changed.
     """
     name, results = str(what), Path(results)
-    summaries = list((results / "experiments" / name).glob("seed*.json")) if is_name(name) else []
-    if not summaries or typed(name, Home, "run").is_dir():
+    summaries = _summaries(name, results)
+    if not summaries or _is_run_folder(typed(name, Home, "run")):
         return find_run(what, results)
-    first = min(summaries, key=lambda path: int(re.sub(r"\D", "", path.stem) or 0))
-    summary = read_shaped(first, "summary", "Run the experiment again.")
+    first, summary = _first_summary(summaries)
     folders = [RunFolder(results / "runs" / stage["id"]) for stage in summary["stages"].values()]
     finished = [folder for folder in reversed(folders) if folder.done]
     having = [folder for folder in finished if (role or "f_t") in load_stage(folder)[1].specs]
@@ -181,7 +216,7 @@ def trained_networks(
 
 def evaluate_run(
     run: Path | str,
-    domain: str | Mapping[str, Any] | None = None,
+    domain: str | Path | Mapping[str, Any] | None = None,
     data_root: Path | None = None,
     results: Path | str = "results",
     assignments: Sequence[str] = (),
@@ -210,6 +245,7 @@ def evaluate_run(
             labels, or their classes are others than those of the run.
     """
     folder = find_stage(run, results)
+    assignments = listed(assignments)
     for assignment in assignments:
         if not assignment.startswith("evaluation."):
             raise CycadaError(

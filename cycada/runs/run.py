@@ -17,7 +17,7 @@ from cycada.core.files import prepare_folder, warn_if_read_only, write_json
 from cycada.core.interrupt import Interrupted, stop_on_signal
 from cycada.core.profile import Profile
 from cycada.core.progress import Progress
-from cycada.core.texts import listed
+from cycada.core.texts import listed, listed_seeds
 from cycada.core.versions import environment
 from cycada.evaluation.scores import headline_scores, percent
 from cycada.planning.build import Datasets, check_labels, load_datasets
@@ -141,7 +141,7 @@ def run_seeds(
         A summary for each seed.
     """
     screen = screen or Progress()
-    return [run(load(file, [*listed(assignments), f"seed={seed}"]), screen) for seed in listed(seeds)]
+    return [run(load(file, [*listed(assignments), f"seed={seed}"]), screen) for seed in listed_seeds(seeds)]
 
 
 def _summary_file(config: Config) -> Path:

@@ -13,7 +13,8 @@ import yaml
 from cycada.config import schema as configs
 from cycada.config.schema import Config
 from cycada.core import files
-from cycada.core.errors import CycadaError, nearest
+from cycada.core.errors import CycadaError, nearest, shown
+from cycada.core.texts import listed
 from cycada.core.yaml_files import merge, override
 from cycada.losses import Term
 from cycada.methods import methods
@@ -36,9 +37,9 @@ LONG = "source_long"
 def compose_ablation(
     experiment: Path | str,
     stage: str,
-    drop: Sequence[str] = (),
+    drop: str | Sequence[str] = (),
     add: Mapping[str, float] | None = None,
-    only: Sequence[str] = (),
+    only: str | Sequence[str] = (),
 ) -> Sweep:
     """Return a sweep over loss terms of one stage of an experiment.
 
@@ -50,10 +51,18 @@ def compose_ablation(
         only: Terms to train with alone, one a row; what plays against them stays.
     """
     config = configs.load(experiment)
+    if add and not isinstance(add, Mapping):
+        raise CycadaError(
+            f"add: found {shown(add)}, expected terms with their weights, such as {{identity: 0.5}}."
+        )
     groups: dict[str, list[Terms]] = {
-        "drop_one": [Terms(stage=stage, terms=list(drop))] if drop else [],
+        "drop_one": [Terms(stage=stage, terms=[drop] if isinstance(drop, str) else list(drop))]
+        if drop
+        else [],
         "add_one": [Terms(stage=stage, terms=dict(add))] if add else [],
-        "only_one": [Terms(stage=stage, terms=list(only))] if only else [],
+        "only_one": [Terms(stage=stage, terms=[only] if isinstance(only, str) else list(only))]
+        if only
+        else [],
     }
     return Sweep(name=f"{slug(config.name)}_ablation", experiment=str(experiment), **groups)
 
@@ -82,7 +91,7 @@ def compose_baselines(
     Raises:
         CycadaError: Where the experiment has no source-only stage, or no method of the name is registered.
     """
-    data = override(configs.read_as("an experiment", experiment), assignments)
+    data = override(configs.read_as("an experiment", experiment), listed(assignments))
     config = configs.parse(data, str(experiment))
     plans = plan(config)
     source = next((name for name, stage in config.stages.items() if stage.method == "source_only"), None)
@@ -91,7 +100,7 @@ def compose_baselines(
             f"{experiment}: found no stage with method source_only, from which the methods start. Add one."
         )
     last = last_stage(config.stages)
-    chosen = list(names) or [n for n in methods if n not in ("source_only", config.stages[last].method)]
+    chosen = listed(names) or [n for n in methods if n not in ("source_only", config.stages[last].method)]
     start = _Start(source, _steps_of_rest(config, plans, source, last))
     variants = {"source only, as long": _variant(config, data, start, "source_only", LONG)}
     left_out: dict[str, str] = {}
@@ -169,10 +178,12 @@ def _check_trains_f_t(config: Config, stage: str) -> None:
         raise CycadaError("it trains no f_t.")
 
 
-def save_sweep(sweep: Sweep, folder: Path) -> Path:
+def save_sweep(sweep: Sweep, folder: Path | str) -> Path:
     """Write a sweep as `folder`/NAME.yaml, which `cycada sweep` and `cycada report` read; return the path."""
     content = sweep.model_dump(mode="json", exclude_defaults=True)
-    content["experiment"] = os.path.relpath(Path(sweep.experiment).resolve(), folder.resolve())
+    experiment, folder = Path(sweep.experiment), Path(folder)
+    if experiment.is_file():  # the name of a recipe stays one, wherever the sweep lies
+        content["experiment"] = os.path.relpath(experiment.resolve(), folder.resolve())
     path = files.prepare_folder(folder) / f"{sweep.name}.yaml"
     files.write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     return path

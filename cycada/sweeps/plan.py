@@ -12,7 +12,7 @@ from cycada.config.schema import Config
 from cycada.core.bounds import Seed
 from cycada.core.errors import CycadaError, nearest
 from cycada.core.registry import typed
-from cycada.core.texts import listed
+from cycada.core.texts import listed, listed_seeds
 from cycada.planning.build import Datasets, load_datasets
 from cycada.planning.known_data import DataMemory, KnownData
 from cycada.planning.plan import StagePlan, plan
@@ -117,7 +117,7 @@ def plan_sweep(
     """
     path, assignments = find_config(path), listed(assignments)
     sweep = load_sweep(path)
-    seeds = [typed(seed, Seed, f"{path}: seeds") for seed in seeds or sweep.seeds]
+    seeds = [typed(seed, Seed, f"{path}: seeds") for seed in listed_seeds(seeds) or sweep.seeds]
     # one run would count as two in every mean and test
     if twice := sorted({s for s in seeds if seeds.count(s) > 1}):
         raise CycadaError(f"{path}: seeds: found {twice[0]} twice in {list(seeds)}, expected each seed once.")

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from cycada.cli import listing
+from cycada.cli.options import import_plugins
 from cycada.core.errors import CycadaError
 
 
@@ -78,8 +79,8 @@ def test_plugins_are_listed(tmp_path, monkeypatch, capsys):
         '    """Keep the images as they are."""\n    return real_s.mean()\n'
     )
     with listing.losses.temporary():
-        listing.import_plugins(["plugin_for_the_list"])
+        import_plugins(["plugin_for_the_list"])
         listing.print_list("plugins")
     assert re.search(r"of_the_plugin +Keep the images as they are\.", capsys.readouterr().out)
     with pytest.raises(CycadaError, match="--plugin: cannot import 'no_such_module'"):
-        listing.import_plugins(["no_such_module"])
+        import_plugins(["no_such_module"])

@@ -194,6 +194,29 @@ def test_evaluate_takes_the_name_of_an_experiment(cycada, finished):
     assert (code, found["experiment"]) == (0, summary.name)
 
 
+def test_a_folder_with_the_name_of_an_experiment_does_not_hide_it(cycada, finished, monkeypatch, tmp_path):
+    summary, results = finished
+    results = results.resolve()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / summary.name).mkdir()
+    assert cycada("evaluate", summary.name, "--results", results)[0] == 0
+
+
+def test_an_unknown_run_is_answered_with_what_there_is(cycada, finished, tmp_path):
+    summary, results = finished
+    first = summary.stages[0]
+    for args, said in (
+        (("evaluate", f"{summary.name}s", "--results", results), f"Did you mean '{summary.name}'?"),
+        (
+            ("verify", summary.name, "--results", results),
+            f"{first.id} ({first.name})",
+        ),
+        (("evaluate", "x", "--results", tmp_path / "r"), f"there is no folder {tmp_path / 'r' / 'runs'}."),
+    ):
+        code, _, err = cycada(*args)
+        assert (code, said in " ".join(err.split())) == (2, True), err
+
+
 def test_evaluate_refuses_data_whose_classes_changed(cycada, tmp_path):
     """Of folders the classes are the sorted names, so that a renamed folder gives the others new numbers."""
     numbers = np.random.default_rng(0)
@@ -395,7 +418,9 @@ def test_check_ends_with_what_a_run_would_lack(cycada, tmp_path):
         "check", write_config(tmp_path / "one.yaml"), "data.source={name: mnist}", f"data.root={tmp_path}"
     )
     assert (code, "no data in" in err) == (0, True)
-    assert out.endswith("The config is sound, but something that a run needs is missing or wrong: see above.\n")
+    assert out.endswith(
+        "The config is sound, but something that a run needs is missing or wrong: see above.\n"
+    )
 
 
 def test_data_check_answers_unknown_words(cycada):

@@ -45,6 +45,9 @@ def test_a_run_whose_own_data_are_gone_is_scored_on_a_folder_and_on_a_domain(tmp
     assert said["domain"]["test"] == str(tmp_path / "elsewhere")
     same = toolkit.evaluate(stage.folder, "{name: folder, test: elsewhere}")
     assert same["scores"] == said["scores"]
+    assert toolkit.evaluate(stage.folder, tmp_path / "elsewhere")["scores"] == said["scores"], "a Path"
+    with pytest.raises(CycadaError, match=r"'data\.size=8': a finished stage takes"):
+        toolkit.evaluate(stage.folder, assignments="data.size=8")
     assert toolkit.evaluate(stage.folder, "optdigits")["scores"]["optdigits"] == stage.scores["target"]
     (tmp_path / "elsewhere" / "ten").mkdir()
     Image.new("L", (8, 8), 90).save(tmp_path / "elsewhere" / "ten" / "a.png")

@@ -78,6 +78,15 @@ def test_an_ablation_has_a_row_a_term_and_is_a_file(config, tmp_path):
     assert (read.drop_one[0].terms, read.add_one[0].terms) == (["cycle", "semantic"], {"identity": 0.5})
 
 
+def test_composed_sweeps_take_a_single_term_and_the_name_of_a_recipe(config, tmp_path):
+    sweep = compose_ablation("demo", "pixel", drop="cycle")
+    assert sweep.drop_one[0].terms == ["cycle"]
+    assert load_sweep(save_sweep(sweep, str(tmp_path / "sweeps"))).experiment == "demo"
+    assert "dann" in compose_baselines(config, "dann", "seed=1")[0].variants
+    with pytest.raises(CycadaError, match=r"add: found \['identity'\], expected terms with their weights"):
+        compose_ablation(config, "pixel", add=["identity"])
+
+
 def test_baselines_are_those_that_fit(config):
     sweep, left_out = compose_baselines(config)
     assert {"dann", "mcd", "adda", "adabn", "self_training", "cycada", "target_only"} <= set(sweep.variants)

@@ -222,6 +222,28 @@ def test_what_is_refused(exported, cycle, tmp_path, cycada):
         assert (code, why in err, str(file) in err) == (2, True, True), err
 
 
+def test_a_command_imports_the_plug_in_of_an_export(tmp_path, cycada, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets_of_mine.py").write_text(
+        "from torch import nn\nfrom cycada.networks import NETWORKS\n"
+        "@NETWORKS['g']('same')\nclass Same(nn.Module):\n"
+        '    """Images as they are. (N, C, H, W) in [-1, 1] -> the same."""\n'
+        "    def __init__(self, image_channels: int) -> None:\n"
+        "        super().__init__()\n"
+        "        self.scale = nn.Conv2d(image_channels, image_channels, 1)\n"
+        "    def forward(self, x):\n        return self.scale(x)\n"
+    )
+    weights = {"scale.weight": torch.ones(3, 3, 1, 1), "scale.bias": torch.zeros(3)}
+    text = about({"name": "same"}, plugins=("nets_of_mine",)).text()
+    save_file(weights, tmp_path / "model.safetensors", {"cycada": text})
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
+    code, _, err = cycada("translate", "model.safetensors", "a.png", "b.png")
+    assert (code, "--plugin MODULE" in err) == (2, True)
+    code, _, err = cycada("translate", "model.safetensors", "a.png", "b.png", "--plugin", "nets_of_mine")
+    assert code == 0, err
+    assert (tmp_path / "b.png").exists()
+
+
 def test_an_export_of_an_earlier_version_still_loads_and_is_not_overwritten(
     exported, cycle, tmp_path, cycada
 ):

@@ -146,6 +146,9 @@ def test_spans_cover_everything_once(length, tile, margin, multiple):
 def test_a_tile_that_is_all_context_is_refused():
     with pytest.raises(CycadaError, match=r"tile: found 40, but this generator looks \d+ pixels"):
         split_into_tiles(1000, 40, 24, 4)
+    with pytest.raises(CycadaError, match="Take at least 48"):
+        split_into_tiles(1000, 47, 20, 4)
+    split_into_tiles(1000, 48, 20, 4)
 
 
 @pytest.mark.parametrize(
@@ -569,6 +572,7 @@ def test_from_python(cycle):
         lambda: translator.predict(images * 255),
         lambda: translator(COLOUR, size="big"),
         lambda: translator(COLOUR[:0]),
+        lambda: translator("photo.jpg"),
         lambda: toolkit.translate(translator, "photos", "out", form="gif"),
     ):
         with pytest.raises(CycadaError, match="expected"):

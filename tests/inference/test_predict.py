@@ -17,12 +17,13 @@ from cycada.core.errors import CycadaError
 from cycada.core.interrupt import Interrupted
 from cycada.core.types import IGNORE
 from cycada.data import domains, segmentation_domains
+from cycada.data.preprocess import Preprocess
 from cycada.evaluation.scores import as_scores
 from cycada.inference.class_folders import folder_names
 from cycada.inference.loading import mask_values_of
 from cycada.inference.mask_writer import mask_picture
 from cycada.inference.prediction_table import PredictionTable
-from cycada.inference.prediction_work import PredictionWork
+from cycada.inference.prediction_work import PredictionWork, size_doubts
 from cycada.inference.sources import find_sources
 from cycada.metrics import confusion_matrix
 from cycada.runs.run import run
@@ -269,6 +270,18 @@ def test_a_picture_far_smaller_than_those_of_the_training_is_said(digits, tmp_pa
     assert code == 0
     assert "small.png: it has 16 x 7 pixels, and is enlarged to 16 x 16" in said
     assert "half.png" not in said
+
+
+def test_what_a_size_leaves_in_doubt():
+    def said(size, fit, resize="bilinear"):
+        return [
+            text.partition(", and ")[2] for text in size_doubts(size, Preprocess((16, 16), 3, resize, fit))
+        ]
+
+    assert said((40, 120), "crop") == ["only the square in its middle is looked at, 33% of it"]
+    assert said((40, 80), "crop") == said((40, 120), "whole") == said((40, 120), "scene") == []
+    assert said((4, 4), "crop") == said((4, 4), "scene", "pad") == ["is enlarged to 16 x 16"]
+    assert said((4, 16), "crop", "pad") == said((4, 4), "whole", "pad") == [], "it is put on black as it is"
 
 
 def test_a_list_of_paths(digits, tmp_path, cycada):

@@ -1,5 +1,7 @@
 """The pictures that a command is given: what is read, and what is named as not read."""
 
+import json
+
 from PIL import Image
 
 from cycada.inference.sources import find_sources
@@ -33,3 +35,14 @@ def test_the_root_of_a_list_is_its_folder_wherever_all_pictures_lie_below_it(tmp
     assert find_sources(listing, tmp_path).root == listing.parent
     listing.write_text(f"{one}\n{picture(tmp_path / 'two.png')}")
     assert find_sources(listing, tmp_path).root == tmp_path
+
+
+def test_results_of_another_call_are_no_pictures_and_that_is_said(tmp_path):
+    picture(tmp_path / "a.png")
+    for other, maker in (("other", "cycada predict"), ("mine", "somebody")):
+        picture(tmp_path / other / "masks" / "a.png")
+        (tmp_path / other / "predict.json").write_text(json.dumps({"made_by": maker}))
+    found = find_sources(tmp_path, tmp_path / "out")
+    assert [*found.files] == ["a.png", "mine/masks/a.png"]
+    assert found.left_out[str(tmp_path / "other")] == "a folder with results of cycada predict"
+    assert [*find_sources(tmp_path / "other", tmp_path / "out").files] == ["masks/a.png"], "it was asked for"

@@ -31,6 +31,7 @@ from cycada.planning.build import load_datasets
 from cycada.planning.class_warnings import warn_of_contradictions
 from cycada.planning.counts import check_files, count_line, report_sets
 from cycada.planning.plan import plan
+from cycada.planning.scaling import warn_of_scaling
 from cycada.train.device import Device
 
 SHARED = REAL_DATA  # third-party data, where they are
@@ -374,6 +375,13 @@ def test_digits_are_enlarged_a_little_without_a_warning(stored, shape, said, war
     digits = ImageDataset(np.zeros((3, 1, 2, 2)), None, Origin(stored=stored))
     assert said in count_line(digits, (), (shape, shape))
     assert len(_enlarged(digits, (shape, shape))) == warned
+
+
+def test_images_that_are_put_on_black_are_not_said_to_be_enlarged():
+    digits = ImageDataset(np.zeros((3, 1, 2, 2)), None, Origin(stored="28 x 20"))
+    assert "28 x 20 pixels, padded to 64 x 64" in count_line(digits, (), (64, 64), "pad")
+    assert warn_of_scaling(digits, (64, 64), "pad") == []
+    assert len(warn_of_scaling(digits, (64, 64), "bilinear")) == 2, "enlarged, and stretched"
 
 
 def test_another_size_of_the_folder_is_refused_by_check_and_run(tmp_path):

@@ -15,6 +15,7 @@ from helpers.experiments import CYCADA, write_config
 from helpers.killer import kill_once
 from helpers.paths import ROOT
 
+import cycada as toolkit
 from cycada.core.errors import CycadaError
 from cycada.report.gather import gather
 from cycada.storage.store import RunFolder
@@ -214,6 +215,11 @@ def test_seeds_and_shared_stages(tmp_path):
     assert {c.seed for c in plan_sweep(tmp_path / "sweep.yaml", seeds=[7]).cells} == {7}
     with pytest.raises(CycadaError, match="found 7 twice"):
         plan_sweep(tmp_path / "sweep.yaml", seeds=[7, 7])
+    with pytest.raises(CycadaError, match=r"seeds: found 3, expected a list of seeds, such as \[0, 1, 2\]"):
+        plan_sweep(tmp_path / "sweep.yaml", seeds=3)
+    for jobs in (0, 1.5):
+        with pytest.raises(CycadaError, match=f"jobs: found {jobs}"):
+            toolkit.sweep(tmp_path / "sweep.yaml", jobs=jobs)
 
 
 def test_plan_sweep_parses_a_row_once_for_all_seeds_and_reads_the_data_once(tmp_path, monkeypatch):
