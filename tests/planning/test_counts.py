@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from helpers.experiments import TINY
+from helpers.own_data import Heard, class_folders, heard, loaded, own, own_scenes, save, scenes_of
 from helpers.paths import REAL_DATA
 from PIL import Image
 
@@ -19,79 +20,16 @@ from cycada.cli.data_check import check_config, print_checked
 from cycada.config.schema import parse
 from cycada.core.errors import CycadaError
 from cycada.core.yaml_files import override
-from cycada.data import ImageDataset, domains, segmentation_domains
+from cycada.data import domains, segmentation_domains
 from cycada.data.domain import Wanted
 from cycada.data.doubts import find_masks_among, summarize_left_out
 from cycada.data.inspect import check_pairs
-from cycada.data.labelled_images import Origin
 from cycada.data.picture import list_pictures
 from cycada.data.segmentation import WHOLE, _hash_file
-from cycada.evaluation.scores import percent
-from cycada.planning.build import load_datasets
-from cycada.planning.class_warnings import warn_of_contradictions
-from cycada.planning.counts import check_files, count_line, report_sets
+from cycada.planning.counts import check_files
 from cycada.planning.plan import plan
-from cycada.planning.scaling import warn_of_scaling
-from cycada.train.device import Device
 
 SHARED = REAL_DATA  # third-party data, where they are
-
-
-class Heard:
-    """A screen that keeps what it is told."""
-
-    def __init__(self):
-        self.said, self.warned = [], []
-        self.info, self.warn = self.said.append, self.warned.append
-
-    @property
-    def text(self):
-        return "\n".join([*self.said, *self.warned])
-
-
-def save(path, *key, size=(8, 8), value=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    seed = [int(b) for b in repr(key or str(path)).encode()]
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    Image.fromarray(pixels if value is None else np.full((size[1], size[0]), value, np.uint8)).save(path)
-
-
-def class_folders(root, classes=("cat", "dog", "emu"), count=4, size=(8, 8)):
-    for side in ("source", "target"):
-        for split in ("train", "test"):
-            for name in classes:
-                for i in range(count):
-                    save(root / side / split / name / f"{name}{i}.png", side, split, name, i, size=size)
-    return root
-
-
-def own(root, size=8, name="folder", stages=None, **options):
-    source, target = (
-        {"name": name, "train": f"{side}/train", "test": f"{side}/test", **options}
-        | ({"classes": "c.yaml"} if name == "mask_folder" else {})
-        for side in ("source", "target")
-    )
-    data = {"root": str(root), "size": size, "channels": 3, "source": source, "target": target}
-    return parse(
-        TINY
-        | {
-            "networks": {"f": "small_segmenter" if name == "mask_folder" else TINY["networks"]["f"]},
-            "data": data,
-        }
-        | {"stages": stages or TINY["stages"], "results": str(root / "results")}
-    )
-
-
-def loaded(config):
-    return load_datasets(config, plan(config), Device.find("cpu"))
-
-
-def heard(config):
-    screen = Heard()
-    datasets = loaded(config)
-    report_sets(config, datasets, screen)
-    check_files(datasets, screen)
-    return screen
 
 
 # Class folders.
@@ -137,21 +75,6 @@ def test_links_between_folders_end(tmp_path):
     assert list(found.left_out.values()) == ["a link to a folder that it lies in"]
 
 
-@pytest.mark.parametrize("split", ["source/train", "source/test", "target/test"])
-def test_a_class_without_a_picture_is_warned_of(tmp_path, split):
-    for file in (class_folders(tmp_path) / split / "cat").glob("*.png"):
-        file.unlink()
-    side, part = split.split("/")
-    assert heard(own(tmp_path)).warned == [f"{side} {part}: no example of 1 of 3 classes: cat."]
-
-
-def test_one_class_alone_is_warned_of(tmp_path):
-    class_folders(tmp_path, classes=("cat",))
-    assert (
-        "source train: there is one class alone, cat: nothing to tell apart." in heard(own(tmp_path)).warned
-    )
-
-
 def test_a_folder_of_nothing_but_other_files_says_what_is_there(tmp_path):
     (tmp_path / "train" / "cat").mkdir(parents=True)
     (tmp_path / "train" / "cat" / "a.gif").write_bytes(b"GIF89a")
@@ -175,38 +98,6 @@ def test_names_in_two_unicode_forms_are_one_class_and_other_spellings_are_answer
         loaded(own(tmp_path))
 
 
-def test_names_that_differ_in_capitals_alone_and_doubled_pictures_are_warned_of(tmp_path):
-    root = class_folders(tmp_path, ("cat", "Cat"))
-    shutil.copy(root / "source/train/cat/cat0.png", root / "source/train/Cat/again.png")
-    shutil.copy(root / "source/train/cat/cat1.png", root / "source/test/cat/again.png")
-    shutil.copy(root / "target/train/cat/cat1.png", root / "target/test/cat/again.png")
-    screen = heard(own(tmp_path))
-    said = {
-        "differ in capitals",
-        "2 pictures are the same in several classes",
-        "source test: 1 of 9 pictures are also among the training",
-    }
-    assert len(screen.warned) == 3
-    assert all(any(part in line for line in screen.warned) for part in said)
-    assert "target test: 1 of 9 pictures are also among the training pictures." in screen.said
-
-
-def test_classes_that_are_called_as_splits_are_warned_of(tmp_path, capsys):
-    class_folders(tmp_path)
-    data = {f"data.{side}.{split}": side for side in ("source", "target") for split in ("train", "test")}
-    config = parse(override(own(tmp_path).model_dump(mode="json"), [f"{k}={v}" for k, v in data.items()]))
-    said = "the classes are called 'test' and 'train', as folders of splits are"
-    assert said in heard(config).text
-    print_checked(check_config(config, samples=2))
-    assert f"warning: data: {said}" in capsys.readouterr().err
-
-
-def test_a_class_that_is_called_as_what_has_no_class_is_warned_of(tmp_path):
-    own_scenes(tmp_path)
-    (tmp_path / "c.yaml").write_text((tmp_path / "c.yaml").read_text().replace("car", "Void"))
-    assert "data: the class 'Void' is learnt and scored as all others are" in heard(scenes_of(tmp_path)).text
-
-
 def test_a_part_of_a_published_set_is_said(tmp_path, capsys):
     for split, images in (("train", 20), ("test", 10)):
         pixels = np.random.default_rng(0).integers(0, 256, (images, 32, 32, 3), dtype=np.uint8)
@@ -222,62 +113,6 @@ def test_a_part_of_a_published_set_is_said(tmp_path, capsys):
     assert "source train: 20 images; the whole set has 73,257" in capsys.readouterr().out
 
 
-SELF = {
-    "source": {"method": "source_only", "steps": 1},
-    "self": {
-        "method": "self_training",
-        "init": {"f_t": "source.f_t"},
-        "ema": {"f_t": 0.9},
-        "options": {"propagation": 0.5},
-        "losses": {"task_translated": 0, "task_source": 1, "self_training": 1, "class_balance": 0.1},
-    },
-}
-
-
-@pytest.mark.parametrize(
-    ("more", "over", "wanted"),
-    [
-        (
-            16,
-            {},
-            "set stages.self.losses.class_balance.prior=source "
-            "stages.self.options.propagation_class_ratio=1000",
-        ),
-        (
-            16,
-            {"losses": {"task_translated": 0, "task_source": 1, "self_training": 1}},
-            "set stages.self.options.propagation_class_ratio=1000",
-        ),
-        (
-            16,
-            {"options": {"propagation": 0.5, "propagation_class_ratio": 1000}},
-            "set stages.self.losses.class_balance.prior=source",
-        ),
-        (
-            16,
-            {
-                "options": {},
-                "losses": SELF["self"]["losses"] | {"class_balance": {"weight": 1, "prior": "source"}},
-            },
-            None,
-        ),
-        (15, {}, None),
-    ],
-)
-def test_unequal_classes_are_warned_of_where_stages_take_them_for_equal(tmp_path, more, over, wanted):
-    root = class_folders(tmp_path)
-    for i in range(more):
-        save(root / f"source/train/cat/more{i}.png", i)
-    config = own(root, stages=SELF | {"self": SELF["self"] | over})
-    screen = Heard()
-    report_sets(config, loaded(config), screen, plan(config))
-    found = [line for line in screen.warned if "most frequent" in line]
-    assert len(found) == (wanted is not None)
-    if wanted:
-        assert "source train: the most frequent class has 20 images and the rarest 4" in found[0]
-        assert found[0].endswith(wanted)
-
-
 # At data.size.
 
 
@@ -289,19 +124,6 @@ def test_folders_of_a_system_are_no_classes(tmp_path):
     assert "source train: 12 images, 3 of 3 classes" in screen.text
     assert "@eaDir: a hidden folder with 1 picture" in screen.text
     assert screen.warned == []
-
-
-def test_a_set_without_labels_is_warned_of(tmp_path, capsys):
-    class_folders(tmp_path)
-    test = tmp_path / "target" / "test"
-    for file in list(test.glob("*/*.png")):
-        file.rename(test / file.name)
-    for folder in ("cat", "dog", "emu"):
-        (test / folder).rmdir()
-    (warning,) = heard(own(tmp_path)).warned
-    assert "target test: its images have no labels, so nothing is scored" in warning
-    print_checked(check_config(own(tmp_path), samples=2))
-    assert f"warning: {warning}" in capsys.readouterr().err
 
 
 def test_data_check_warns_of_similar_names_and_of_test_images_that_were_trained_on(tmp_path, capsys):
@@ -320,68 +142,6 @@ def test_pictures_are_read_at_the_size_of_the_data(tmp_path):
         Image.fromarray(board).convert("RGB").save(file)
     found = loaded(own(tmp_path, size=48)).source["train"].images
     assert np.array_equal(found[0, 0].numpy(), board)
-
-
-def test_enlarging_is_said(tmp_path):
-    screen = heard(own(class_folders(tmp_path, size=(12, 8)), size=16))
-    assert (
-        "source train: 12 images, 3 of 3 classes (4 each), 12 x 8 pixels, cut square and enlarged to 16 x 16"
-        in screen.said
-    )
-    assert len(screen.warned) == 4
-    assert "12 of 12 pictures, of 12 x 8 pixels, are enlarged to 16 x 16" in screen.warned[0]
-    assert heard(own(tmp_path, size=10)).warned == []
-
-
-def test_long_pictures_that_are_cut_square_are_warned_of(tmp_path, capsys):
-    warned = heard(own(class_folders(tmp_path, size=(48, 16)), size=16)).warned
-    assert len(warned) == 4
-    print_checked(check_config(own(tmp_path, size=16), samples=2))
-    assert capsys.readouterr().err.splitlines() == [f"warning: {line}" for line in warned]
-    assert "12 of 12 pictures, of 48 x 16 pixels, are cut to the square in their middle" in warned[0]
-    assert "which is 33% of such a picture" in warned[0]
-    assert heard(own(class_folders(tmp_path / "b", size=(32, 16)), size=16)).warned == []
-
-
-def test_stretching_is_said(tmp_path, capsys):
-    """Scenes and arrays are resized as wholes; pictures of classes are cut square before."""
-    own_scenes(tmp_path)
-    screen = heard(own(tmp_path, size=[8, 16], name="mask_folder"))
-    assert "source train: 3 images, with masks, 16 x 16 pixels, stretched to 16 x 8" in screen.said
-    assert [warning.partition(":")[0] for warning in screen.warned] == [
-        "source train",
-        "source test",
-        "target train",
-        "target test",
-    ]
-    assert "3 of 3 pictures, of 16 x 16 pixels, are stretched to 16 x 8" in screen.warned[0]
-    assert "factors that differ by 2.0" in screen.warned[0]
-    print_checked(check_config(own(tmp_path, size=[8, 16], name="mask_folder"), samples=2))
-    assert capsys.readouterr().err.splitlines() == [f"warning: {line}" for line in screen.warned]
-    images, labels = np.full((6, 8, 5, 3), 200, np.uint8), np.arange(6) % 3
-    np.savez(tmp_path / "a.npz", images=images, labels=labels, label=labels)
-    screen = heard(own(tmp_path, name="npz", classes=3, train="a.npz", test="a.npz"))
-    assert "5 x 8 pixels, stretched to 8 x 8; left out: 1 (" in screen.said[0]
-    assert "the array 'label', as images and labels alone are read" in screen.said[0]
-
-
-@pytest.mark.parametrize(
-    ("stored", "shape", "said", "warned"),
-    [("28 x 28", 32, "enlarged to 32 x 32", 0), ("28 x 28", 128, "enlarged to 128", 1)],
-)
-def test_digits_are_enlarged_a_little_without_a_warning(stored, shape, said, warned):
-    from cycada.planning.scaling import _enlarged
-
-    digits = ImageDataset(np.zeros((3, 1, 2, 2)), None, Origin(stored=stored))
-    assert said in count_line(digits, (), (shape, shape))
-    assert len(_enlarged(digits, (shape, shape))) == warned
-
-
-def test_images_that_are_put_on_black_are_not_said_to_be_enlarged():
-    digits = ImageDataset(np.zeros((3, 1, 2, 2)), None, Origin(stored="28 x 20"))
-    assert "28 x 20 pixels, padded to 64 x 64" in count_line(digits, (), (64, 64), "pad")
-    assert warn_of_scaling(digits, (64, 64), "pad") == []
-    assert len(warn_of_scaling(digits, (64, 64), "bilinear")) == 2, "enlarged, and stretched"
 
 
 def test_another_size_of_the_folder_is_refused_by_check_and_run(tmp_path):
@@ -433,24 +193,6 @@ def test_a_renamed_class_is_other_data(tmp_path):
 # Masks.
 
 
-def own_scenes(root, ids=(0, 1), class_map="road: 0\ncar: 1\nignore: {ids: [255]}\n", count=3):
-    for side in ("source", "target"):
-        for split in ("train", "test"):
-            for i in range(count):
-                save(root / side / split / "images" / f"{i}.png", side, split, i, size=(16, 16))
-                if (side, split) != ("target", "train"):
-                    mask = np.full((16, 16), ids[0], np.uint8)
-                    mask[:4] = ids[1]
-                    (root / side / split / "masks").mkdir(exist_ok=True)
-                    Image.fromarray(mask).save(root / side / split / "masks" / f"{i}.png")
-    (root / "c.yaml").write_text(class_map)
-    return root
-
-
-def scenes_of(root):
-    return own(root, size=[16, 16], name="mask_folder")
-
-
 def test_a_target_needs_no_masks_and_opens_none(tmp_path):
     masks = own_scenes(tmp_path) / "target" / "train" / "masks"
     before = loaded(scenes_of(tmp_path)).fingerprint
@@ -498,57 +240,11 @@ def test_a_large_image_is_known_by_three_blocks_and_a_mask_by_all_bytes(tmp_path
     assert len({mask for _, mask in digests}) == 5
 
 
-def test_a_class_that_no_mask_has_is_warned_of(tmp_path):
-    assert heard(scenes_of(own_scenes(tmp_path, ids=(0, 255)))).warned == [
-        f"{name}: no example of 1 of 2 classes: car."
-        for name in ("source train", "source test", "target test")
-    ]
-
-
-def test_palettes_that_have_the_colours_in_another_order_are_warned_of(tmp_path, capsys):
-    colours = [(200, 0, 0), (0, 200, 0)]
-    for order, warned in ((1, 0), (-1, 1)):
-        own_scenes(tmp_path)
-        for side, palette in (("source", colours), ("target", colours[::order])):
-            for file in (tmp_path / side / "test" / "masks").iterdir():
-                mask = Image.fromarray(np.asarray(Image.open(file)))
-                mask.putpalette([value for colour in palette for value in colour])
-                mask.save(file)
-        said = [line for line in heard(scenes_of(tmp_path)).warned if "has the colour that" in line]
-        assert len(said) == warned
-        print_checked(check_config(scenes_of(tmp_path), samples=2))
-        assert capsys.readouterr().err.count("has the colour that") == warned
-    assert said[0].startswith(
-        "target test: in the palettes of its masks 'car' has the colour that 'road' has in source test."
-    )
-
-
 def test_names_in_two_unicode_forms_are_one_pair(tmp_path):
     train = own_scenes(tmp_path) / "source" / "train"
     for kind, form in (("images", "NFC"), ("masks", "NFD")):
         (train / kind / "0.png").rename(train / kind / unicodedata.normalize(form, "caf\u00e9.png"))
     assert "source train: 3 images, with masks" in heard(scenes_of(tmp_path)).text
-
-
-def test_nothing_but_ignored_pixels_is_refused_or_warned_of(tmp_path):
-    own_scenes(tmp_path)
-    for file in (tmp_path / "target" / "test" / "masks").iterdir():
-        save(file, size=(16, 16), value=255)
-    assert "target test: found nothing but ignored pixels (3 of 3" in heard(scenes_of(tmp_path)).warned[0]
-    assert percent({"miou": float("nan"), "accuracy": float("nan")}) == "-"
-    for file in (tmp_path / "source" / "train" / "masks").iterdir():
-        save(file, size=(16, 16), value=255)
-    with pytest.raises(CycadaError, match="source train: found nothing but ignored pixels"):
-        heard(scenes_of(tmp_path))
-    notes = check_config(scenes_of(tmp_path), samples=2).parts[0].notes(("road", "car"))
-    assert "found nothing but ignored pixels (2 of 3" in notes[0]
-
-
-def test_one_labelled_pixel_outside_of_the_sample_is_found(tmp_path, monkeypatch):
-    own_scenes(tmp_path, ids=(255, 255))
-    monkeypatch.setattr("cycada.planning.counts.MASKS", 2)
-    save(tmp_path / "source" / "train" / "masks" / "1.png", size=(16, 16), value=1)
-    assert "source train: no example of 1 of 2 classes: road." in heard(scenes_of(tmp_path)).warned
 
 
 def test_what_the_values_of_masks_mean_is_part_of_the_data(tmp_path):
@@ -691,16 +387,6 @@ def test_reasons_are_grouped():
         summarize_left_out(files)
         == "8 (0.gif, 1.gif, 2.gif and 4 more: its suffix is none of .png; b.png: beside the class folders)"
     )
-
-
-def test_pictures_without_files_contradict_by_their_places():
-    from cycada.data.labelled_images import make_image_dataset
-
-    images = np.stack([np.arange(16).reshape(4, 4).astype(np.uint8)] * 2)
-    found = make_image_dataset(images, np.array([0, 1]), 2, "x", Origin({"4 x 4": 2}))
-    assert warn_of_contradictions(found, ("a", "b")) == [
-        "2 pictures are the same in several classes, such as those at 0 and 1 (a, b)."
-    ]
 
 
 def test_a_domain_hears_what_is_wanted_before_it_is_read(tmp_path):

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from test_counts import Heard, class_folders, heard, loaded, own, own_scenes, scenes_of
+from helpers.own_data import Heard, class_folders, heard, loaded, own, own_scenes, scenes_of
 
 from cycada.planning.counts import report_sets
 from cycada.planning.plan import plan
