@@ -37,9 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--check", action="store_true", help="only say which are stale; exit code 1 if any is"
     )
     parser.add_argument("--list", action="store_true", help="only say which are stale and how long they take")
-    parser.add_argument(
-        "--rewrite", action="store_true", help="write current ones, too, by today's code for reports"
-    )
+    parser.add_argument("--rewrite", action="store_true", help="write current ones, too, by today's code")
     parser.add_argument("--jobs", type=int, default=2, help="stages to train at once, one thread each")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings over the files'")
     parser.add_argument("--reports", type=Path, default=SOURCES, help="the file that lists them")

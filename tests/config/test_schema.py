@@ -356,7 +356,7 @@ def test_one_override_may_stand_alone_and_a_text_is_no_mapping(tmp_path):
         (lambda: load({"name": "a"}), "Found a dict, expected the path.*parse_config"),
         (lambda: load("demo", None), "Found a NoneType, expected a text"),
         (lambda: load("demo", {"seed": 3}), "Found a dict, expected a text"),
-        (lambda: run_seeds("demo", [], 3), "Found a int, expected a text"),
+        (lambda: run_seeds("demo", [], 3), "seeds: found 3, expected a list of seeds"),
         (lambda: report_on(None), "Found a NoneType, expected a text"),
     ],
 )

@@ -335,7 +335,6 @@ TINY = [
         for side, count in (("source", 2), ("target", 3))
         for split in ("train", "test")
     ),
-    "stages.dann.networks.d_feat.channels=2",
     "logging.evaluate_every=2",
     "tracking.kind=none",
 ]
