@@ -266,7 +266,7 @@ def test_translate(cycada, finished, tmp_path):
 
 
 def test_a_plugin_adds_a_loss_from_outside(cycada, tmp_path, monkeypatch):
-    (tmp_path / "losses_of_a_user.py").write_text(
+    (tmp_path / "users_losses.py").write_text(
         "from cycada.losses import losses\n\n"
         '@losses("brightness_t")\n'
         "def brightness_t(fake_t, real_t, *, power: int = 2):\n"
@@ -277,7 +277,7 @@ def test_a_plugin_adds_a_loss_from_outside(cycada, tmp_path, monkeypatch):
     from cycada.losses import losses
 
     with losses.temporary():
-        config = write_config(tmp_path / "a.yaml", CYCADA, results=str(tmp_path), plugins=["losses_of_a_user"])
+        config = write_config(tmp_path / "a.yaml", CYCADA, results=str(tmp_path), plugins=["users_losses"])
         code, out, err = cycada(
             "run", config, "--json", "stages.pixel.losses.brightness_t={weight: 2, power: 1}"
         )
