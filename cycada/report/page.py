@@ -143,7 +143,7 @@ def sections(
             "curves",
             "Learning curves",
             f"{metric.title} on the test sets of both domains at each evaluation of a row's last stage. "
-            f"{by_seed}{of_rows}",
+            f"{by_seed}{_of_a_sample(drawn_rows)}{of_rows}",
             panels=drawn(learning_curves(drawn_rows)),
             more=drawn(loss_curves(reference)),
             more_title=f"Losses of every stage behind {report.reference}, mean over seeds",
@@ -225,6 +225,15 @@ def sections(
             absent=f"No run here stored features. {evaluate}",
         ),
     ]
+
+
+def _of_a_sample(rows: Sequence[Variant]) -> str:
+    """Say that points before the last are of fewer images, in the rows where they are."""
+    sizes = {n for row in rows for o in row.outcomes if (n := o.last.scored_images) is not None}
+    if not sizes:
+        return ""
+    many = " or ".join(f"{n:,}" for n in sorted(sizes))
+    return f" The last point is of all test images; those before it are of a sample of {many} a domain."
 
 
 def _of_rows(drawn: Sequence[Variant], others: Sequence[Variant]) -> str:

@@ -42,7 +42,9 @@ def test_steps_are_compared_on_the_images_that_all_evaluations_scored(tmp_path):
     assert steps.choices["last"].accuracy.mean == pytest.approx(100 * few.mean())
     earlier = [100 * e["target/accuracy"] for e in run.evaluations[:-1]]
     assert steps.oracle.mean == pytest.approx(max(*earlier, 100 * few.mean()))
-    assert "with the same ones" in report("made_ablation", tmp_path).folder.joinpath("table.md").read_text()
+    made = report("made_ablation", tmp_path)
+    assert "with the same ones" in made.folder.joinpath("table.md").read_text()
+    assert "those before it are of a sample of 50 a domain" in made.folder.joinpath("report.html").read_text()
 
 
 def test_steps_of_scenes_are_compared_on_the_images_that_all_evaluations_scored(tmp_path):
