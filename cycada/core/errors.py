@@ -63,8 +63,12 @@ def shown(value: object) -> str:
 
 
 def list_some(names: Sequence[str], most: int = 10) -> str:
-    """Return the first `most` names, joined by commas, and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    """Return the first `most` names, joined by commas, and how many more there are.
+
+    Names that hold a comma themselves are joined by semicolons.
+    """
+    mark = "; " if any("," in name for name in names[:most]) else ", "
+    return mark.join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def nearest(name: object, names: Iterable[str]) -> str:

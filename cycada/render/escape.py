@@ -1,4 +1,4 @@
-"""Escape text for Markdown, LaTeX and CSV, so that no character of it has a special meaning there."""
+"""Escape text for Markdown, HTML, LaTeX and CSV, so that no character of it has a special meaning there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+
+from markupsafe import Markup
 
 TEX = {
     "\\": r"\textbackslash{}",
@@ -50,6 +52,14 @@ def markdown_prose(text: str) -> str:
     parts = CODE.split(_one_line(text))
     return "".join(
         part if i % 2 else markdown_cell(part) if part.strip() else part for i, part in enumerate(parts)
+    )
+
+
+def html_prose(text: str) -> Markup:
+    """Escape a sentence for HTML; code between backticks is set as code."""
+    parts = CODE.split(text)
+    return Markup().join(
+        Markup("<code>{}</code>").format(p[1:-1]) if i % 2 else p for i, p in enumerate(parts)
     )
 
 

@@ -35,7 +35,7 @@ def incomparable(rows: Sequence[Variant]) -> list[str]:
     if len(statistics) > 1:  # scored in another way on purpose, and on the same images
         notes = [
             "Scored by batch-norm statistics of the target, which were estimated on its unlabelled training "
-            f"images: {list_some(statistics['target'], 20)}."
+            f"images: {list_some(statistics['target'], 3)}."
         ]
     differ = {key: groups for key, groups in rows_by_value.items() if len(groups) > 1}
     if len(differ) > 1:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from cycada.core.errors import list_some
 from cycada.metrics.many_classes import EACH, MANY
+from cycada.render.escape import html_prose
 from cycada.render.figure import SOURCE, TARGET, Panel
 from cycada.render.table import Table
 from cycada.report.cache import NO_CACHE, Cache
@@ -370,10 +371,11 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # our own markup; every name in it was escaped by matplotlib
     shown = [section for section in chapters if not section.empty]
     hidden = [section for section in chapters if section.empty]
+    # our own markup; every name in it was escaped by matplotlib
     environment.filters["svg"] = lambda panel: Markup(panel.svg)
+    environment.filters["prose"] = html_prose
     return environment.get_template("page.html.j2").render(
         title=title, lead=lead, report=report, sections=shown, hidden=hidden, facts=facts, missing=missing
     )

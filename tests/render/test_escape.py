@@ -8,7 +8,7 @@ import pytest
 
 from cycada.image_quality.table import as_csv, quality_tables
 from cycada.image_quality.table import markdown as quality_markdown
-from cycada.render.escape import csv_lines, markdown_cell, markdown_prose, tex
+from cycada.render.escape import csv_lines, html_prose, markdown_cell, markdown_prose, tex
 from cycada.render.table import Table
 from cycada.render.text import latex, markdown
 
@@ -35,6 +35,7 @@ def test_markdown(text, written):
 
 def test_code_in_a_sentence_stays_code():
     assert markdown_prose("`cycada evaluate RUN` <b> *") == r"`cycada evaluate RUN` &lt;b> \*"
+    assert html_prose("`a <b>` <c>") == "<code>a &lt;b&gt;</code> &lt;c&gt;"
 
 
 @pytest.mark.parametrize(
