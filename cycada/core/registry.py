@@ -175,7 +175,8 @@ def typed(value: object, hint: Any, where: str) -> Any:
         messages = [p["msg"].removeprefix("Value error, ").rstrip(".") for p in problems]
         first, *others = dict.fromkeys(messages)
         expected = "; or: ".join([first, *(other[:1].lower() + other[1:] for other in others)])
-        advice = " Put it in quotes to have it as text." if problems[0]["type"] == "string_type" else ""
+        quotable = problems[0]["type"] == "string_type" and not isinstance(value, (list, tuple, dict))
+        advice = " Put it in quotes to have it as text." if quotable else ""
         raise CycadaError(f"{where}: found {shown(value)}. {expected}.{advice}") from None
     if not _finite(converted):
         raise CycadaError(f"{where}: found {shown(value)}, expected a finite number.")

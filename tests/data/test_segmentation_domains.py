@@ -327,6 +327,29 @@ def test_own_masks_with_ids(tmp_path):
     assert len(set(domain.palette)) == 2
 
 
+def test_own_masks_in_folders_of_any_name(tmp_path):
+    own(tmp_path, "road: 4\ncar: 13\n", ids((4, 13)))
+    both, alone = ["town/images", "town/masks"], ["town/images"]
+
+    def given(train, test):
+        return segmentation_domains["mask_folder"](train=train, test=test, classes="classes.yaml")
+
+    scenes = given(alone, both).load(tmp_path, "test")
+    assert scenes.labelled and scenes.read(0)[1][0, :2].tolist() == [0, 1]
+    assert not scenes.left_out
+    assert not given(alone, both).load(tmp_path, "train").labelled
+    assert len(given(both, both).images(tmp_path, "train")) == 2
+    with refused("found one folder, town/images", "expected two"):
+        given(alone, alone).load(tmp_path, "test")
+    with refused("the folder town/labels", "images, masks"):
+        given(["town/images", "town/labels"], both).load(tmp_path, "train")
+    with refused("the folder town/images/images", r"train: \[IMAGES, MASKS\]"):
+        given("town/images", both).load(tmp_path, "train")
+    (tmp_path / "town" / "masks" / "1.png").unlink()
+    with refused(r"1\.jpg"):
+        given(both, both).load(tmp_path, "train")
+
+
 @pytest.mark.parametrize("mode", ["RGB", "P"])
 def test_own_masks_with_colours(tmp_path, mode):
     colours = np.zeros((H, W, 3), np.uint8)

@@ -6,8 +6,10 @@ import colorsys
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 from typing_extensions import override
 
 from cycada.core.bounds import PathText
@@ -22,6 +24,8 @@ from cycada.data.segmentation import SegmentationDataset, SegmentationDomain, se
 
 Code = int | tuple[int, int, int]
 """Value of a class in the masks: an id, or a colour."""
+Folders = PathText | Annotated[tuple[PathText, ...], Field(min_length=1, max_length=2)]
+"""Where the files of a split are: the folder of images/ and masks/, or that of images and that of masks."""
 ID_FIRST = re.compile(r"^(\d+)[ \t]*:[ \t]+([^\s#][^#\n]*)", re.MULTILINE)
 """Line of a class map that begins with an id, as in lists of other tools."""
 
@@ -33,8 +37,10 @@ class MaskFolder(SegmentationDomain):
     In a config: `{name: mask_folder, train: town/train, test: town/test, classes: town/classes.yaml}`.
 
     Files: the folders images/ and masks/ in the folder of each split, with equal file names except for the
-    suffix. The training folder of an unlabelled target need not have masks/. Images are read as they are
-    stored: their EXIF orientation is ignored, as it would not turn the mask.
+    suffix; or two folders of any name, `train: [frames/train, labels/train]`, of images and of masks. The
+    training images of an unlabelled target need no masks: `train: [frames/train]`, or a folder without
+    masks/. Images are read as they are stored: their EXIF orientation is ignored, as it would not turn the
+    mask.
 
     Labels: a YAML file gives the id or colour of each class in the masks, in order, and under `ignore` the
     values that do not count. Any other value in a mask is an error.
@@ -44,8 +50,9 @@ class MaskFolder(SegmentationDomain):
         ignore: {ids: [255]}             ignore: [0, 0, 0]
 
     Args:
-        train: Folder of the training images and masks, relative to the data root.
-        test: Folder of the test images and masks.
+        train: Folder of the training images and masks, relative to the data root, or the folder of the
+            images and that of the masks.
+        test: Folder or folders of the test images and masks.
         classes: The YAML file.
         flip_safe: Whether a mirrored image is a possible image of the domain.
         consecutive: Whether the test images, sorted by name, are consecutive frames of one video. Reports
@@ -58,8 +65,8 @@ class MaskFolder(SegmentationDomain):
     def __init__(
         self,
         *,
-        train: PathText,
-        test: PathText,
+        train: Folders,
+        test: Folders,
         classes: PathText,
         flip_safe: bool = True,
         consecutive: bool = False,
@@ -73,13 +80,13 @@ class MaskFolder(SegmentationDomain):
     def images(self, root: Path, split: str) -> SegmentationDataset:
         """Return the images of a split, whether there are masks or not."""
         self._read_classes(root)
-        images = self._folder(root, split) / "images"
+        images, _ = self._folders(root, split, masks=False)
         return find_unlabelled(
             self,
             by_stem(image_files(images)),
             images,
             self.skip_bad,
-            left_out=self._left_out(root, split, "images"),
+            left_out=self._left_out(root, split, images),
         )
 
     def mask_values(self, root: Path) -> Sequence[Code]:
@@ -87,23 +94,51 @@ class MaskFolder(SegmentationDomain):
         codes, _ = self._read_classes(root)
         return [codes[name][0] for name in self.classes]
 
-    def _folder(self, root: Path, split: str) -> Path:
-        folder = root / self.folders[split]
-        if not folder.is_dir():
+    def _folders(self, root: Path, split: str, masks: bool = True) -> tuple[Path, Path | None]:
+        """Return the folders of a split's images and masks; None for masks that need not be there.
+
+        Args:
+            root: The data root.
+            split: 'train' or 'test'.
+            masks: Whether masks are read.
+        """
+        given = self.folders[split]
+        named = (given,) if isinstance(given, str) else given[: 1 + masks]
+        for name in named:
+            self._require(root, split, name)
+        if isinstance(given, str):
+            self._require(
+                root, split, f"{given}/images", f". Folders of other names: {split}: [IMAGES, MASKS]"
+            )
+            of_masks = root / given / "masks"
+            optional = split == "train" and not of_masks.exists()
+            return root / given / "images", of_masks if masks and not optional else None
+        if masks and len(named) == 1 and split == "test":
+            raise CycadaError(
+                f"Domain 'mask_folder': found one folder, {named[0]}, in the option 'test', expected two: of "
+                "images and of masks."
+            )
+        return root / named[0], root / named[1] if len(named) == 2 else None
+
+    def _require(self, root: Path, split: str, name: str, advice: str = "") -> None:
+        """Raise Absent where a folder is not there."""
+        if not (root / name).is_dir():
             raise self.missing(
                 root,
-                f"the folder {self.folders[split]} (the option '{split}' of the domain mask_folder); "
-                f"{describe_absent(root, self.folders[split])}",
+                f"the folder {name} (the option '{split}' of the domain mask_folder); "
+                f"{describe_absent(root, name)}{advice}",
             )
-        return folder
 
-    def _left_out(self, root: Path, split: str, *read: str) -> dict[str, str]:
+    def _left_out(self, root: Path, split: str, *read: Path) -> dict[str, str]:
         """Return what is not read in the folders `read` of a split and beside images/ and masks/."""
-        folder = self._folder(root, split)
+        given = self.folders[split]
+        if not isinstance(given, str):
+            return find_left_out(*read)
+        folder = root / given
         ours = {folder / "images", folder / "masks", root / self.class_file}
         beside = {path: why for path, why in find_left_out(folder).items() if Path(path) not in ours}
         beside |= {str(path): "beside the folder images, not in it" for path in image_files(folder)}
-        return beside | find_left_out(*(folder / name for name in read))
+        return beside | find_left_out(*read)
 
     def _read_classes(self, root: Path) -> tuple[dict[str, list[Code]], bool]:
         """Read the class file, and return the values of each class and whether these are colours."""
@@ -128,11 +163,10 @@ class MaskFolder(SegmentationDomain):
                         f"{file}: found the value {value} twice, the second time in {shown(name)}."
                     )
                 class_of[key] = IGNORE if name == "ignore" else self.classes.index(name)
-        folder = self._folder(root, split)
-        images, masks = folder / "images", folder / "masks"
+        images, masks = self._folders(root, split)
         image_paths = by_stem(image_files(images))
-        if not masks.exists() and split == "train":
-            left_out = self._left_out(root, split, "images")
+        if masks is None:
+            left_out = self._left_out(root, split, images)
             return find_unlabelled(self, image_paths, images, self.skip_bad, left_out=left_out)
         read_codes, shown_as = (read_colours, unpack) if coloured else (read_ids, int)
         return find_pairs(
@@ -148,7 +182,7 @@ class MaskFolder(SegmentationDomain):
             read_codes,
             self.skip_bad,
             shown_as,
-            self._left_out(root, split, "images", "masks"),
+            self._left_out(root, split, images, masks),
         )
 
 
