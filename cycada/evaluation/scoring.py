@@ -98,8 +98,7 @@ def evaluate_stage(
     Raises:
         Diverged: The logits on target images are not finite.
     """
-    for net in nets.children():
-        device.average_buffers(net)
+    device.average_buffers(nets)
     classifiers = build_classifiers(plan, nets)
     on_target = with_target_statistics(plan, nets, datasets.target["train"], device)
     if on_target is not nets:
