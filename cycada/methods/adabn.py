@@ -23,13 +23,19 @@ class AdaBnTensors(StepTensors):
         """Logits of target images, (N, K, ...); computing them updates the statistics.
 
         Raises:
-            CycadaError: The network has no batch norm with running statistics.
+            CycadaError: The network has no batch norm with running statistics, or keeps them fixed.
         """
         batch_norms = [m for m in self.nets.f_t.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        if not any(m.track_running_stats for m in batch_norms):
+        layers = [m for m in batch_norms if m.track_running_stats]
+        if not layers:
             raise CycadaError(
                 "networks.f: adabn estimates batch-norm statistics again, and this network has none. "
                 "Choose one with batch norm, such as convnet or dtn."
+            )
+        if not any(m.training for m in layers):
+            raise CycadaError(
+                "networks.f.frozen_norm: adabn estimates batch-norm statistics again, and this network keeps "
+                "them fixed. Expected frozen_norm: false in the stage of adabn."
             )
         return self.nets.f_t(self.real_t).logits
 

@@ -5,12 +5,16 @@ from collections import Counter
 
 import pytest
 import torch
-from helpers.experiments import INIT, tiny_config
+from helpers.experiments import DRAWN, INIT, tiny_config
 from helpers.training import bytes_of, same, training
 
 from cycada.core.errors import CycadaError
-from cycada.methods import TEACHER, methods
+from cycada.core.types import Batch
+from cycada.methods import TEACHER, Networks, Options, methods
+from cycada.methods.adabn import AdaBnTensors
 from cycada.networks import kind_of
+from cycada.networks.drn import drn26
+from cycada.planning.plan import plan
 from cycada.runs.reuse import evaluate_run
 from cycada.runs.run import run
 from cycada.train.loop import train
@@ -257,6 +261,18 @@ def test_adabn_forgets_the_source():
 def test_adabn_needs_batch_norm():
     with pytest.raises(CycadaError, match="batch-norm statistics"):
         next(train(training("adabn", networks={"f": "lenet"}, init={})))
+
+
+def test_adabn_needs_statistics_that_may_move():
+    """With the frozen ones of a segmenter it would end as it began, under another name."""
+    frozen = {"f": {"name": "drn26", "frozen_norm": True}}
+    stages = {"source": {"method": "source_only", "steps": 1, "networks": frozen}}
+    stages["it"] = {"method": "adabn", "init": {"f_t": "source.f_t"}, "networks": {"f": "drn26"}, "steps": 1}
+    plan(tiny_config(stages, **DRAWN))  # what is fixed in one stage may move in the next
+    nets = Networks({"f_t": drn26(3, 2, frozen_norm=True)}).train()
+    images = torch.zeros(1, 3, 8, 8)
+    with pytest.raises(CycadaError, match=r"frozen_norm.*keeps them fixed"):
+        _ = AdaBnTensors(nets, Batch(images, torch.zeros(1), images), Options()).f_t_logits_real_t
 
 
 @pytest.mark.parametrize(("method", "grids"), [("mcd", 0), ("cogan", 1)])
