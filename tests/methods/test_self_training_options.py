@@ -182,8 +182,8 @@ def test_nothing_is_settled_again_when_a_stage_is_resumed():
     assert int(stage.nets.pool_features.filled) == stage.target.batch
 
 
-def test_no_image_of_a_small_set_is_its_own_neighbour():
-    """Copies from earlier epochs would be the nearest of all."""
+def test_the_queue_of_a_small_set_holds_no_more_than_is_beside_a_batch():
+    """With more, every image of a batch would have a copy there, the nearest of all."""
     stage = training("self_training", options={"propagation": 1, "propagation_queue": 5000}, losses=LOSSES)
     images = len(stage.target.examples.images)
     assert images < 5000
