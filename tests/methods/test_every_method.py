@@ -56,8 +56,8 @@ PASSES = {
     "cycada_pixel": CYCLE | {"f_s": 4},
     "cycada_task": {"g_st": 1, "f_t": 1},
     "cycada_feature": {"g_st": 1, "f_s": 1, "f_t": 2, "d_feat": 3},
-    # f_t sees the translated image once more, without graph, for the feature discriminator
-    "cycada_feature_tied": {"g_st": 1, "f_t": 3, "d_feat": 3},
+    # d_feat learns from what f_t gave before its step, on both sides
+    "cycada_feature_tied": {"g_st": 1, "f_t": 2, "d_feat": 3},
     # f_s sees the translated image once more, without graph, for the feature discriminator
     "cycada": CYCLE | {"f_s": 5, "f_t": 2, "d_feat": 3},
 }
@@ -256,6 +256,16 @@ def test_adabn_forgets_the_source():
         seen = t.nets.f_t.encoder[0](t.batch(0).real_t)  # what comes into the first batch norm
     norm = t.nets.f_t.encoder[1]
     assert torch.allclose(norm.running_mean, seen.mean((0, 2, 3)), atol=0.1)
+
+
+@pytest.mark.parametrize("options", [{}, {"gate": 0.0}])
+def test_with_tied_weights_the_discriminator_sees_both_sides_by_the_same_weights(options):
+    t = training("cycada_feature_tied", options=options)
+    seen, before = [], t.nets.f_t.encoder[0].weight.detach().clone()
+    t.nets.f_t.register_forward_pre_hook(lambda net, _: seen.append(net.encoder[0].weight.clone()))
+    next(train(t, report_every=1, gradients=False))
+    assert len(seen) == 2
+    assert all(torch.equal(weight, before) for weight in seen)
 
 
 def test_adabn_needs_batch_norm():
