@@ -17,11 +17,12 @@ from cycada.evaluation.class_consistency import class_consistency
 from cycada.evaluation.image_grids import draw_confusion, draw_predicted_masks, image_grid
 from cycada.evaluation.predict import eval_mode
 from cycada.evaluation.scores import Scores, as_scores, computed, flatten_scores
-from cycada.evaluation.target_statistics import batch_norms, copy_with_statistics, estimate_statistics
+from cycada.evaluation.target_statistics import copy_with_statistics, estimate_statistics
 from cycada.evaluation.tasks import EVALUATIONS
 from cycada.evaluation.test_time_augmentation import tta
 from cycada.evaluation.translation_warnings import translation_warnings
 from cycada.methods import Classify, Networks, classify_by
+from cycada.methods.batch_statistics import batch_norms
 from cycada.methods.cycada import translation_of
 from cycada.metrics import criteria as all_criteria
 from cycada.metrics import scores as score_functions
