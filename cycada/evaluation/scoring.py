@@ -12,7 +12,7 @@ from torch import Tensor
 from cycada.core.errors import CycadaError
 from cycada.core.profile import span
 from cycada.data import ImageSet, Split
-from cycada.data.segmentation import evenly_spaced
+from cycada.data.image_set import evenly_spaced
 from cycada.evaluation.class_consistency import class_consistency
 from cycada.evaluation.image_grids import draw_confusion, draw_predicted_masks, image_grid
 from cycada.evaluation.predict import eval_mode
