@@ -21,8 +21,9 @@ from cycada.core.yaml_files import override
 from cycada.data import Domain, ImageSet, SegmentationDomain, domains, segmentation_domains
 from cycada.data.domain import check_loaded
 from cycada.data.doubts import group_doubts, summarize_left_out
+from cycada.data.image_set import evenly_spaced
 from cycada.data.inspect import DatasetReport, Section, check_pairs, write_contact_sheet
-from cycada.data.segmentation import Palette, evenly_spaced
+from cycada.data.segmentation import Palette
 from cycada.data.shared_pictures import find_shared_pictures
 from cycada.metrics.many_classes import EACH, worst_and_best
 from cycada.planning.build import build_domain, check_same_classes

@@ -257,3 +257,8 @@ class ImageSet(ABC):
     def identities(self) -> Iterator[str]:
         """Yield what identifies each image, to find images that occur twice; nothing where it is unknown."""
         return iter(())
+
+
+def evenly_spaced(count: int, wanted: int) -> list[int]:
+    """Return at most `wanted` indices, evenly spaced over 0..count-1."""
+    return sorted({int(i) for i in np.linspace(0, count - 1, min(count, wanted))})

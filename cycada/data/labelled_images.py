@@ -16,7 +16,7 @@ from typing_extensions import override
 from cycada.core.errors import CycadaError
 from cycada.core.files import bytes_digest
 from cycada.data.convert import Resize, convert
-from cycada.data.image_set import BatchStream, Image, ImageSet, Mask, Sample, StreamSettings
+from cycada.data.image_set import BatchStream, Image, ImageSet, Mask, Sample, StreamSettings, evenly_spaced
 from cycada.data.loaders import Stream
 
 
@@ -32,6 +32,8 @@ class Origin:
         digests: Digest of the pixels of each image, as they were read; empty where it was not computed.
         left_out: Files beside the images that were not read, each with the reason.
         doubts: Files with something that cannot be known from the file, each with sentences about it.
+        ordered: Whether the images may stand in an order, such as by class, so that the first ones do not
+            stand for all.
     """
 
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -40,6 +42,7 @@ class Origin:
     digests: Sequence[str] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     doubts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    ordered: bool = False
 
 
 class ClassificationSet(ImageSet):
@@ -100,7 +103,7 @@ class ClassificationSet(ImageSet):
 
     @override
     def sample_rows(self, count: int) -> Sequence[int]:
-        return range(min(count, len(self)))
+        return evenly_spaced(len(self), count) if self.origin.ordered else range(min(count, len(self)))
 
     @abstractmethod
     def converted(self, channels: int, size: tuple[int, int], resize: Resize, device: torch.device) -> Self:

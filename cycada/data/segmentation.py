@@ -19,7 +19,7 @@ from cycada.core.errors import Absent, CycadaError
 from cycada.core.registry import Registry
 from cycada.data.crops import Crops
 from cycada.data.domain import ROOT_HINT, Domain, domains
-from cycada.data.image_set import Image, ImageSet, Mask, Sample, StreamSettings
+from cycada.data.image_set import Image, ImageSet, Mask, Sample, StreamSettings, evenly_spaced
 from cycada.data.loaders import LoaderStream
 
 Palette = Sequence[tuple[int, int, int]]
@@ -292,8 +292,3 @@ def domain_title(name: str) -> str:
     """Return the title that reports print for a domain, or its name where it has none."""
     domain = find_domain(name)
     return domain.title or name if domain else name
-
-
-def evenly_spaced(count: int, wanted: int) -> list[int]:
-    """Return at most `wanted` indices, evenly spaced over 0..count-1."""
-    return sorted({int(i) for i in np.linspace(0, count - 1, min(count, wanted))})

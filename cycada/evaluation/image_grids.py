@@ -14,8 +14,9 @@ from cycada.core.files import prepare_folder, write_atomically
 from cycada.core.profile import span
 from cycada.core.types import IGNORE, Batch
 from cycada.data import ImageSet, resize_images, resize_logits, resize_mask, to_bytes, to_float
+from cycada.data.image_set import evenly_spaced
 from cycada.data.inspect import colour_mask
-from cycada.data.segmentation import Palette, evenly_spaced
+from cycada.data.segmentation import Palette
 from cycada.evaluation.predict import eval_mode, max_batch, probabilities
 from cycada.methods import Classify, Networks
 from cycada.metrics.many_classes import coarse, cut, most_confused, shares, ticks

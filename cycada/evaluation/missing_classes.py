@@ -6,7 +6,7 @@ translated well.
 
 from __future__ import annotations
 
-from cycada.data.segmentation import evenly_spaced
+from cycada.data.image_set import evenly_spaced
 from cycada.evaluation.predict import eval_mode, predictions
 from cycada.methods import Networks
 from cycada.metrics.missing_classes import describe_classes, find_rarely_predicted

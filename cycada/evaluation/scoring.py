@@ -12,16 +12,17 @@ from torch import Tensor
 from cycada.core.errors import CycadaError
 from cycada.core.profile import span
 from cycada.data import ImageSet, Split
-from cycada.data.segmentation import evenly_spaced
+from cycada.data.image_set import evenly_spaced
 from cycada.evaluation.class_consistency import class_consistency
 from cycada.evaluation.image_grids import draw_confusion, draw_predicted_masks, image_grid
 from cycada.evaluation.predict import eval_mode
 from cycada.evaluation.scores import Scores, as_scores, computed, flatten_scores
-from cycada.evaluation.target_statistics import batch_norms, copy_with_statistics, estimate_statistics
+from cycada.evaluation.target_statistics import copy_with_statistics, estimate_statistics
 from cycada.evaluation.tasks import EVALUATIONS
 from cycada.evaluation.test_time_augmentation import tta
 from cycada.evaluation.translation_warnings import translation_warnings
 from cycada.methods import Classify, Networks, classify_by
+from cycada.methods.batch_statistics import batch_norms
 from cycada.methods.cycada import translation_of
 from cycada.metrics import criteria as all_criteria
 from cycada.metrics import scores as score_functions
@@ -98,8 +99,7 @@ def evaluate_stage(
     Raises:
         Diverged: The logits on target images are not finite.
     """
-    for net in nets.children():
-        device.average_buffers(net)
+    device.average_buffers(nets)
     classifiers = build_classifiers(plan, nets)
     on_target = with_target_statistics(plan, nets, datasets.target["train"], device)
     if on_target is not nets:

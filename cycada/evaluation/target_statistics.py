@@ -18,14 +18,9 @@ from cycada.core.errors import CycadaError
 from cycada.data import ImageSet, to_float
 from cycada.evaluation.tasks import EVALUATIONS
 from cycada.methods import Classify, Networks
+from cycada.methods.batch_statistics import batch_norms
 from cycada.planning.plan import StagePlan
 from cycada.train.device import Device, Precision
-
-
-def batch_norms(nets: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
-    """Return the batch-norm layers with running statistics."""
-    layers = [m for m in nets.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    return [layer for layer in layers if layer.track_running_stats]
 
 
 def copy_with_statistics(nets: Networks) -> Networks:

@@ -109,8 +109,8 @@ class TaskEvaluation(ABC):
 
         Args:
             dataset: The images of a domain.
-            images: How many of the first images to read, `BATCH` at a time. For segmentation it has no
-                effect: `ANALYSED_IMAGES` are read, one at a time.
+            images: How many images to read, `BATCH` at a time. For segmentation it has no effect:
+                `ANALYSED_IMAGES` are read, one at a time.
             device: Where to put the tensors.
 
         Yields:

@@ -17,7 +17,7 @@ from cycada.core.errors import CycadaError, list_some
 from cycada.core.files import warn_if_read_only
 from cycada.core.progress import Progress
 from cycada.data import ImageSet, to_bytes, to_float
-from cycada.data.segmentation import evenly_spaced
+from cycada.data.image_set import evenly_spaced
 from cycada.evaluation.predict import eval_mode
 from cycada.evaluation.scores import flatten_scores
 from cycada.evaluation.tasks import EVALUATIONS

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from cycada.core.errors import CycadaError
 from cycada.methods.base import Method, PhaseSpec, methods
+from cycada.methods.batch_statistics import batch_norms
 from cycada.methods.step_tensors import StepTensors
 
 
@@ -23,13 +24,18 @@ class AdaBnTensors(StepTensors):
         """Logits of target images, (N, K, ...); computing them updates the statistics.
 
         Raises:
-            CycadaError: The network has no batch norm with running statistics.
+            CycadaError: The network has no batch norm with running statistics, or keeps them fixed.
         """
-        batch_norms = [m for m in self.nets.f_t.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        if not any(m.track_running_stats for m in batch_norms):
+        layers = batch_norms(self.nets.f_t)
+        if not layers:
             raise CycadaError(
                 "networks.f: adabn estimates batch-norm statistics again, and this network has none. "
                 "Choose one with batch norm, such as convnet or dtn."
+            )
+        if not any(layer.training for layer in layers):
+            raise CycadaError(
+                "networks.f.frozen_norm: adabn estimates batch-norm statistics again, and this network keeps "
+                "them fixed. Expected frozen_norm: false in the stage of adabn."
             )
         return self.nets.f_t(self.real_t).logits
 

@@ -305,6 +305,16 @@ class TiedTensors(FeatureTensors):
         """f_t's output on translated source images."""
         return self.output_fake_t
 
+    @kept_detached
+    def discriminator_input_target(self) -> Tensor:
+        """What D_feat sees of target images: features (N, D, ...) or logits (N, K, ...).
+
+        With it comes what D_feat sees of translated images: otherwise that would be computed after f_t's
+        step, and D_feat would compare two networks.
+        """
+        _ = self.discriminator_input_source
+        return self._discriminator_input(self.output_target)
+
 
 methods.add(
     "cycada_feature_tied",

@@ -75,7 +75,9 @@ class SelfTrainingOptions(FeatureOptions):
             together get the same label (Iscen et al. 2019).
         propagation_neighbours: The number of nearest neighbours of each image in that graph.
         propagation_queue: How many earlier target images are in it; fewer where the target's training set has
-            fewer beside a batch, since copies of an image would be its nearest neighbours.
+            fewer beside a batch, since a copy of an image would be its nearest neighbour. As every pass has
+            an order of its own, the queue may still hold an image's copy from the pass before: seldom in a
+            large set, for almost half of the images where the queue is as large as the set.
         propagation_class_ratio: r >= 1: before they are propagated, predictions are moved so that the share
             of each class lies between 1/r and r times the expected one (see `balanced`). The expected shares
             are settled before the first step (see `expected_shares`). With as large a number as 1000 nothing

@@ -292,7 +292,8 @@ def discriminator_gradient(discriminator: Callable[[Tensor], Tensor], real: Tens
     """Return the gradient of a discriminator's output at random points between real and fake images.
 
     It is what the gradient penalty of WGAN-GP measures (Wasserstein GAN with gradient penalty, Gulrajani et
-    al. 2017, eq. 3).
+    al. 2017, eq. 3). The output of a discriminator of patches is the sum over its patches, as in the CycleGAN
+    release, while the critic's loss is their mean.
 
     Args:
         discriminator: The discriminator.

@@ -8,8 +8,9 @@ import numpy as np
 
 from cycada.data import ImageSet
 from cycada.data.doubts import name_some
+from cycada.data.image_set import evenly_spaced
 from cycada.data.pairs import FilePairs
-from cycada.data.segmentation import SegmentationDataset, evenly_spaced
+from cycada.data.segmentation import SegmentationDataset
 from cycada.methods import FEATURE_QUEUE
 from cycada.planning.stage_plan import StagePlan
 

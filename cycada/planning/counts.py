@@ -11,7 +11,7 @@ from cycada.core.errors import CycadaError
 from cycada.core.progress import Progress
 from cycada.data import ImageSet
 from cycada.data.doubts import NAMED, group_doubts, name_some, summarize_left_out
-from cycada.data.segmentation import evenly_spaced
+from cycada.data.image_set import evenly_spaced
 from cycada.data.shared_pictures import find_shared_pictures
 from cycada.methods import FEATURE_QUEUE
 from cycada.planning.build import Datasets

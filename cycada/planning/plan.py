@@ -227,11 +227,11 @@ def _trained_network(role: str, stage: str, plans: Mapping[str, StagePlan]) -> s
 
 
 def _architecture(spec: Spec) -> dict[str, Any]:
-    """Return what must agree where weights are passed on: all but the initial weights and saving memory."""
+    """Return what must agree where weights are passed on: all but how they start and how they are trained."""
     return {
         key: value
         for key, value in spec.model_dump().items()
-        if key not in ("checkpointing", "weights", "pretrained")
+        if key not in ("checkpointing", "frozen_norm", "weights", "pretrained")
     }
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from cycada.data import ImageSet
-from cycada.data.segmentation import evenly_spaced
+from cycada.data.image_set import evenly_spaced
 
 HEADERS = 256
 """How many files of a segmentation set, evenly spaced, are opened to read their sizes."""

@@ -13,7 +13,7 @@ from PIL import Image
 
 from cycada.config.schema import Config, EvaluationConfig, digest, parse
 from cycada.data import domain_title, segmentation_domains
-from cycada.data.segmentation import evenly_spaced
+from cycada.data.image_set import evenly_spaced
 from cycada.evaluation.scores import stored_scores
 from cycada.evaluation.tasks import EVALUATIONS
 from cycada.losses import Term

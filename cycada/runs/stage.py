@@ -16,9 +16,9 @@ from cycada.core.versions import environment
 from cycada.data.development import selection
 from cycada.evaluation.scores import Scores, stored_scores
 from cycada.evaluation.scoring import evaluate_stage
-from cycada.evaluation.target_statistics import batch_norms
 from cycada.evaluation.tasks import EVALUATIONS
 from cycada.methods import Networks
+from cycada.methods.batch_statistics import batch_norms
 from cycada.networks import kind_of
 from cycada.planning.build import (
     build_networks,

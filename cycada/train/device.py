@@ -145,11 +145,17 @@ class Device:
         dist.all_reduce(value)
         return value / self.world
 
-    def average_buffers(self, module: nn.Module) -> None:
-        """Average batch-norm statistics over all processes, before evaluating or saving."""
+    def average_buffers(self, nets: nn.Module) -> None:
+        """Average batch-norm statistics over all processes, before evaluating or saving.
+
+        Each process keeps its own image pools and queues: the mean of several images is no image.
+
+        Args:
+            nets: All networks of a stage by role.
+        """
         if self.world > 1:
-            for name, buffer in module.named_buffers():
-                if buffer.is_floating_point() and not name.startswith("pool"):
+            for name, buffer in nets.named_buffers():
+                if buffer.is_floating_point() and not name.startswith("pool_"):
                     buffer.copy_(self.average(buffer))
 
     def share(self, value: Any) -> Any:

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from helpers.broken_files import broken, noise, refused
 
 from cycada.data import domains
@@ -21,6 +22,15 @@ def test_npz_with_and_without_labels(tmp_path):
     assert found.labels.tolist() == [0, 1, 1, 0]
     assert domain.classes == ("cat", "dog")
     assert npz(tmp_path, images=noise(4, 6, 6)).load(tmp_path, "train", False).labels is None
+
+
+def test_a_sample_of_an_npz_that_is_sorted_by_class_shows_every_class(tmp_path):
+    """Label-free criteria and batch-norm statistics are of a sample."""
+    labels = np.repeat([0, 1], 50)
+    found = npz(tmp_path, images=noise(100, 4, 4), labels=labels).load(tmp_path, "train", False)
+    for images in (found, found.converted(1, (8, 8), "bilinear", torch.device("cpu")).without_labels()):
+        assert labels[list(images.sample_rows(10))].mean() == 0.5
+        assert torch.equal(images.sample(200), images.images)
 
 
 def test_npz_classes_may_be_a_number():

@@ -7,7 +7,7 @@ from torch import nn
 
 from cycada.core.types import IGNORE
 from cycada.data import ImageDataset, ResizedDataset, SegmentationDataset, to_float
-from cycada.data.segmentation import evenly_spaced
+from cycada.data.image_set import evenly_spaced
 from cycada.evaluation.class_consistency import IMAGES, SEGMENTATION_IMAGES, class_consistency
 from cycada.evaluation.predict import eval_mode
 from cycada.methods.cycada import TaskOptions, translation_of

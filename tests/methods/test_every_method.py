@@ -5,12 +5,16 @@ from collections import Counter
 
 import pytest
 import torch
-from helpers.experiments import INIT, tiny_config
+from helpers.experiments import DRAWN, INIT, tiny_config
 from helpers.training import bytes_of, same, training
 
 from cycada.core.errors import CycadaError
-from cycada.methods import TEACHER, methods
+from cycada.core.types import Batch
+from cycada.methods import TEACHER, Networks, Options, methods
+from cycada.methods.adabn import AdaBnTensors
 from cycada.networks import kind_of
+from cycada.networks.drn import drn26
+from cycada.planning.plan import plan
 from cycada.runs.reuse import evaluate_run
 from cycada.runs.run import run
 from cycada.train.loop import train
@@ -52,8 +56,8 @@ PASSES = {
     "cycada_pixel": CYCLE | {"f_s": 4},
     "cycada_task": {"g_st": 1, "f_t": 1},
     "cycada_feature": {"g_st": 1, "f_s": 1, "f_t": 2, "d_feat": 3},
-    # f_t sees the translated image once more, without graph, for the feature discriminator
-    "cycada_feature_tied": {"g_st": 1, "f_t": 3, "d_feat": 3},
+    # d_feat learns from what f_t gave before its step, on both sides
+    "cycada_feature_tied": {"g_st": 1, "f_t": 2, "d_feat": 3},
     # f_s sees the translated image once more, without graph, for the feature discriminator
     "cycada": CYCLE | {"f_s": 5, "f_t": 2, "d_feat": 3},
 }
@@ -254,9 +258,31 @@ def test_adabn_forgets_the_source():
     assert torch.allclose(norm.running_mean, seen.mean((0, 2, 3)), atol=0.1)
 
 
+@pytest.mark.parametrize("options", [{}, {"gate": 0.0}])
+def test_with_tied_weights_the_discriminator_sees_both_sides_by_the_same_weights(options):
+    t = training("cycada_feature_tied", options=options)
+    seen, before = [], t.nets.f_t.encoder[0].weight.detach().clone()
+    t.nets.f_t.register_forward_pre_hook(lambda net, _: seen.append(net.encoder[0].weight.clone()))
+    next(train(t, report_every=1, gradients=False))
+    assert len(seen) == 2
+    assert all(torch.equal(weight, before) for weight in seen)
+
+
 def test_adabn_needs_batch_norm():
     with pytest.raises(CycadaError, match="batch-norm statistics"):
         next(train(training("adabn", networks={"f": "lenet"}, init={})))
+
+
+def test_adabn_needs_statistics_that_may_move():
+    """With the frozen ones of a segmenter it would end as it began, under another name."""
+    frozen = {"f": {"name": "drn26", "frozen_norm": True}}
+    stages = {"source": {"method": "source_only", "steps": 1, "networks": frozen}}
+    stages["it"] = {"method": "adabn", "init": {"f_t": "source.f_t"}, "networks": {"f": "drn26"}, "steps": 1}
+    plan(tiny_config(stages, **DRAWN))  # what is fixed in one stage may move in the next
+    nets = Networks({"f_t": drn26(3, 2, frozen_norm=True)}).train()
+    images = torch.zeros(1, 3, 8, 8)
+    with pytest.raises(CycadaError, match=r"frozen_norm.*keeps them fixed"):
+        _ = AdaBnTensors(nets, Batch(images, torch.zeros(1), images), Options()).f_t_logits_real_t
 
 
 @pytest.mark.parametrize(("method", "grids"), [("mcd", 0), ("cogan", 1)])

@@ -6,10 +6,12 @@ import pytest
 import torch
 from helpers.experiments import DRAWN, method_stages, tiny_config
 from helpers.training import bytes_of, same, training
+from torch import nn
 
 from cycada.core.errors import CycadaError
 from cycada.data import Augment
 from cycada.methods import label_propagation, self_training
+from cycada.methods.batch_statistics import batch_statistics
 from cycada.methods.label_propagation import balanced, expected_shares, propagated_labels
 from cycada.methods.self_training import SelfTrainingOptions, SelfTrainingTensors
 from cycada.planning.idle import find_idle_settings
@@ -52,6 +54,19 @@ def test_logits_and_gradients_do_not_depend_on_whose_statistics_are_stored():
     (logits, gradients), (other, others) = found
     assert torch.equal(logits, other)
     assert all(torch.equal(a, b) for a, b in zip(gradients, others, strict=True))
+
+
+def test_statistics_that_are_fixed_stay_in_use_for_labelled_images():
+    net = nn.Sequential(nn.BatchNorm2d(1), nn.BatchNorm2d(1)).train()
+    net[0].eval()  # as `frozen_norm` does
+    images = 1 + torch.rand(2, 1, 4, 4)
+    expected, before = net(images), statistics(net)
+    with batch_statistics(net):
+        assert torch.equal(net(images), expected)
+    assert same(before, statistics(net))
+    with batch_statistics(net.eval()):  # a teacher
+        assert net(images).mean().abs() < 1e-3
+    assert same(before, statistics(net))
 
 
 def test_the_feature_step_takes_the_option_too():
@@ -167,8 +182,8 @@ def test_nothing_is_settled_again_when_a_stage_is_resumed():
     assert int(stage.nets.pool_features.filled) == stage.target.batch
 
 
-def test_no_image_of_a_small_set_is_its_own_neighbour():
-    """Copies from earlier epochs would be the nearest of all."""
+def test_the_queue_of_a_small_set_holds_no_more_than_is_beside_a_batch():
+    """With more, every image of a batch would have a copy there, the nearest of all."""
     stage = training("self_training", options={"propagation": 1, "propagation_queue": 5000}, losses=LOSSES)
     images = len(stage.target.examples.images)
     assert images < 5000

@@ -8,7 +8,7 @@ import yaml
 from helpers.synthetic_runs import make_run, make_sweep
 
 from cycada.core.errors import CycadaError
-from cycada.data.segmentation import evenly_spaced
+from cycada.data.image_set import evenly_spaced
 from cycada.render.table import NONE
 from cycada.report.gather import gather
 from cycada.report.provenance import missing

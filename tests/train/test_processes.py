@@ -10,8 +10,12 @@ import torch
 from helpers.experiments import tiny_config, write_config
 from helpers.paths import ROOT
 from safetensors.torch import load_file
+from torch import nn
 
+from cycada.methods import Networks
+from cycada.networks import ImagePool
 from cycada.runs.run import run
+from cycada.train.device import Device
 
 pytestmark = pytest.mark.trains
 
@@ -66,3 +70,16 @@ def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):
     for stage, values in one.items():
         for name, value in values.items():
             assert torch.allclose(value, two[stage][name], atol=5e-6, rtol=1e-4), (stage, name)
+
+
+def test_processes_share_statistics_and_keep_their_own_pools(monkeypatch, tmp_path):
+    nets = Networks({"g_st": nn.BatchNorm2d(1), "pool_t": ImagePool(1, (1, 1, 1))})
+    with monkeypatch.context() as patched:
+        patched.setattr(Device, "average", lambda self, value: value + 1)  # the others have more
+        Device(torch.device("cpu"), world=2).average_buffers(nets)
+    assert (float(nets.g_st.running_mean), float(nets.pool_t.images)) == (1, 0)
+    averaged = []  # by the roles: a pool by itself does not say what it is
+    monkeypatch.setattr(Device, "average_buffers", lambda self, nets: averaged.append(type(nets)))
+    run(tiny_config({"it": {"method": "cyclegan", "steps": 1}}, results=str(tmp_path)))
+    assert averaged
+    assert set(averaged) == {Networks}

@@ -60,7 +60,7 @@ class Npz(Domain):
             )
         images, labels = read_npz(path)
         sizes = {f"{images.shape[2]} x {images.shape[1]}": len(images)} if images.ndim > 2 else {}
-        origin = Origin(sizes, left_out=_other_arrays(path))
+        origin = Origin(sizes, left_out=_other_arrays(path), ordered=True)
         return make_image_dataset(images, labels, len(self.classes), str(path), origin)
 
 
