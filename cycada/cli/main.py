@@ -256,7 +256,7 @@ def list_(
         typer.Option(metavar="MODULE", help="A plug-in whose entries are listed too. May be repeated."),
     ] = None,
 ) -> None:
-    """List what a config may name, or show all that is known of one entry."""
+    """List the names that a config may use, or show one entry with its options and an example."""
     from cycada.cli import listing
 
     import_plugins(plugin or ())
