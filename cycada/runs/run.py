@@ -139,6 +139,10 @@ def run_seeds(
 
     Returns:
         A summary for each seed.
+
+    Raises:
+        CycadaError: For a mistake in the config or the data, and where training fails.
+        Interrupted: After Ctrl-C, when the stage has been saved.
     """
     screen = screen or Progress()
     return [run(load(file, [*listed(assignments), f"seed={seed}"]), screen) for seed in listed_seeds(seeds)]
