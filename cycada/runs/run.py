@@ -187,7 +187,7 @@ def run_stages(
             for stage in plans:
                 if stopped.is_set():
                     raise Interrupted(
-                        f"Stopped before stage '{stage.name}'. The same command goes on from there."
+                        f"Stopped before stage '{stage.name}'. The same command continues from there."
                     )
                 resized = datasets and datasets.resized_to(config, stage.stage)
                 ctx = StageContext(config, known, resized, device, tracker, screen, variant, profiles)
