@@ -100,8 +100,8 @@ def explain_out_of_memory(where: str = "") -> Iterator[None]:
 REMEDIES = {
     errno.ENOSPC: "Free space on the disk; then the same command continues.",
     errno.EDQUOT: "Free space within your quota; then the same command continues.",
-    errno.EFBIG: "Files of this size are not allowed there. Raise the limit (ulimit -f) and run the same "
-    "command again, or choose another place.",
+    errno.EFBIG: "Files of this size are not allowed there. Raise the limit (ulimit -f); then the same "
+    "command continues. Or choose another place.",
     errno.EROFS: "The place is read-only. Choose another one, such as results=FOLDER or --out.",
     errno.EACCES: "Change its permissions, or choose another place, such as results=FOLDER or --out.",
     errno.EPERM: "Change its permissions, or choose another place, such as results=FOLDER or --out.",
