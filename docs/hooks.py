@@ -143,7 +143,7 @@ def networks_page() -> str:
     lines = [
         "# Networks",
         "",
-        "The kinds of roles, and what each may be: `networks: {f: lenet, g: {name: resnet, blocks: 2}}`.",
+        "The networks of each kind. In a config: `networks: {f: lenet, g: {name: resnet, blocks: 2}}`.",
         "",
     ]
     for kind, registry in NETWORKS.items():
@@ -163,7 +163,7 @@ def domains_page() -> str:
     heads = ("name", "what it is")
     return (
         "# Domains\n\n`data: {source: mnist, target: {name: folder, train: photos, test: photos/test}}`. "
-        "`cycada data list` says which of their files are there.\n\n## Image labels\n\n"
+        "`cycada data list` shows which of their files exist.\n\n## Image labels\n\n"
         + table(heads, rows(domains))
         + "\n## Masks and translations\n\n"
         + table(heads, rows(segmentation_domains))
@@ -173,13 +173,13 @@ def domains_page() -> str:
 def scores_page() -> str:
     """Return the page of scores, criteria and monitors."""
     kinds = (
-        ("Scores", "Of every evaluation, on test sets.", scores),
+        ("Scores", "Computed at every evaluation, on the test sets.", scores),
         (
             "Label-free criteria",
-            "Of predictions for unlabelled target training images; higher is better.",
+            "Computed from predictions for unlabelled target training images; higher is better.",
             criteria,
         ),
-        ("Monitors", "Logged while a stage trains, beside its losses.", monitors),
+        ("Monitors", "Logged with the losses while a stage trains.", monitors),
     )
     lines = ["# Scores, criteria and monitors", ""]
     for title, what, registry in kinds:
@@ -258,10 +258,9 @@ def config_page() -> str:
     lines = [
         "# Config keys",
         "",
-        "Every key of an experiment's YAML file, from the models that read it. `uses: FILE` lays "
-        "the file over another one, `defaults:` goes under every stage, and `key.sub=value` on the command "
-        "line goes over both. "
-        "A key that is not listed is refused, with the nearest one that is.",
+        "Every key of an experiment's YAML file. A file overrides those that it names under `uses:`, every "
+        "stage overrides `defaults:`, and `key.sub=value` on the command line overrides all. A key that is "
+        "not listed is refused, and the message names the nearest one.",
         "",
     ]
     for model in seen:
@@ -274,7 +273,7 @@ def config_page() -> str:
         heads = ("key", "type", "default", "meaning")[: 4 if described else 3]
         lines += [table(heads, [row[: len(heads)] for row in rows])]
         if model.model_config.get("extra") == "allow":
-            lines += ["Further keys are the options of what the name, or the loss, stands for.", ""]
+            lines += ["Further keys are options of the entry that is named, or of the loss.", ""]
     return "\n".join(lines)
 
 
@@ -311,7 +310,7 @@ def command_line_page() -> str:
     lines = [
         "# Command line",
         "",
-        "Every command has `--help`. The exit code is 0, 2 after a mistake (one message), or 130 after "
+        "Every command has `--help`. The exit code is 0 after success, 2 after an error, and 130 after "
         "Ctrl-C.",
         "",
     ]
@@ -343,10 +342,10 @@ def python_page() -> str:
     lines = [
         "# Python",
         "",
-        "What the command line does, as functions of the package. Registries are mappings: "
+        "The functions behind the command line. Registries are mappings: "
         "`cycada.losses.losses`, `cycada.methods.methods`, `cycada.data.domains`, "
-        "`cycada.data.segmentation_domains`, `cycada.networks.NETWORKS`, `cycada.metrics.scores`. All "
-        "mistakes of a user are `cycada.CycadaError`.",
+        "`cycada.data.segmentation_domains`, `cycada.networks.NETWORKS`, `cycada.metrics.scores`. Every "
+        "mistake in the input raises `cycada.CycadaError`.",
         "",
     ]
     order = [
@@ -383,14 +382,14 @@ def method_head(name: str) -> str:
         linked = {term: f"[`{term}`](../reference/losses.md)" for term in phase.terms}
         terms = ", ".join(f"{linked[term]} {weight:g}" for term, weight in phase.terms.items() if weight)
         off = ", ".join(linked[term] for term, weight in phase.terms.items() if not weight)
-        often = f" ({phase.repeat} times a step)" if phase.repeat > 1 else ""
+        often = f" ({phase.repeat} times per step)" if phase.repeat > 1 else ""
         networks = ", ".join(f"`{role}`" for role in phase.trains)
         rows.append((phase.name + often, networks, terms or "-", off or "-"))
     lines = [
         f"*{escaped(method.summary[0].upper() + method.summary[1:])}.* {escaped(method.details)}",
         "",
         table(
-            ("phase", "networks that learn", "losses and default weights", "losses that can be switched on"),
+            ("phase", "trained networks", "losses and default weights", "further losses"),
             rows,
         ),
     ]
@@ -409,7 +408,7 @@ def methods_page() -> str:
     rows = [(f"[`{name}`]({name}.md)", escaped(m.label), escaped(m.summary)) for name, m in methods.items()]
     return (
         "# Methods\n\nAll methods share one training step and one loop; each is one file of the package. "
-        "The label is what tables call the outcome. [How to write one](../guides/extend.md).\n\n"
+        "Tables show its label. [How to write a method](../guides/extend.md).\n\n"
         + table(("method", "label", "what it is"), rows)
     )
 

@@ -32,7 +32,7 @@ def schema(
         typer.Option(metavar="MODULE", help="A plug-in whose names are known, too. May be repeated."),
     ] = None,
 ) -> None:
-    """Print the JSON Schema of a config file, by which an editor completes and checks keys and names.
+    """Print the JSON Schema of config files, with which editors complete and check keys and names.
 
     A file says which schema it follows: `# yaml-language-server: $schema=experiment.schema.json`.
     """

@@ -27,7 +27,7 @@ def init(
         ),
     ] = "own_images",
 ) -> None:
-    """Write a config of your own from a shipped recipe. `cycada list recipes` shows them all."""
+    """Copy a shipped recipe to a config of your own. `cycada list recipes` shows all recipes."""
     name = write_from_recipe(out, recipe)
     kind = "sweep" if name.startswith("sweeps/") else "run"
     print(f"{out} is a copy of {name}. Next: edit it, `cycada check {out}`, `cycada {kind} {out}`.")

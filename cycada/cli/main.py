@@ -142,8 +142,8 @@ def _print_summary(summary: Any) -> None:
 
     headlines = [headline(scores)[0] for s in summary.stages for scores in s.scores.values()]
     sides = ("target", "source") if headlines else ()  # an experiment that only translates has no scores
-    for column in ("stage", "", *(f"{side} {headlines[0]}" for side in sides), "seconds", " "):
-        table.add_column(column, justify="left" if column in ("stage", "", " ") else "right")
+    for column in ("stage", "method", *(f"{side} {headlines[0]}" for side in sides), "seconds", " "):
+        table.add_column(column, justify="left" if column in ("stage", "method", " ") else "right")
     for s in summary.stages:
         shown = [percent(s.scores[d]) if d in s.scores else "-" for d in sides]
         table.add_row(s.name, s.label, *shown, f"{s.seconds:.0f}", "reused" if s.reused else "")
@@ -256,7 +256,7 @@ def list_(
         typer.Option(metavar="MODULE", help="A plug-in whose entries are listed too. May be repeated."),
     ] = None,
 ) -> None:
-    """List what a config may name, or show all that is known of one entry."""
+    """List the names that a config may use, or show one entry with its options and an example."""
     from cycada.cli import listing
 
     import_plugins(plugin or ())

@@ -37,7 +37,7 @@ def predict(
         typer.Argument(
             metavar="IMAGES",
             parser=PATH,
-            help="A folder of images and sub-folders, one image, or a text file with a path a line.",
+            help="A folder of images and sub-folders, one image, or a text file with one path per line.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", parser=PATH, help="The folder for the results.")],

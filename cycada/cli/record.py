@@ -22,7 +22,7 @@ def record(
         typer.Option("--to", parser=PATH, help="The folder of records, instead of results/records."),
     ] = None,
 ) -> None:
-    """Keep what a report needs of finished runs as small records, which can be committed."""
+    """Save what a report needs from finished runs as small records, which can be committed."""
     from cycada.runs.records import record as write_records
     from cycada.runs.records import size_of
 

@@ -42,7 +42,7 @@ def build(
         typer.Argument(
             metavar="OUT.html",
             parser=PATH,
-            help="The page to write. Its key is written next to it: keep it, and give it to nobody.",
+            help="The page to write. Its key is written next to it: keep it, and keep it secret.",
         ),
     ],
     real: Annotated[Path, typer.Option(metavar="DIR", parser=PATH, help="The folder of real photos.")],

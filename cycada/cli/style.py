@@ -110,7 +110,7 @@ def style(
     device: Annotated[str, typer.Option(help="The device: auto, cpu or cuda.")] = "auto",
     results: Results = Path("results"),
 ) -> None:
-    """Give one picture the style of another. Its pixels are optimised (Gatys et al. 2016), no network is."""
+    """Give one picture the style of another, by optimising its pixels (Gatys et al. 2016)."""
     from cycada.core.interrupt import Interrupted, stop_on_signal
     from cycada.core.progress import Progress
     from cycada.data.doubts import group_doubts

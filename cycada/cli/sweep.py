@@ -34,7 +34,8 @@ def sweep(
         int | None,
         typer.Option(
             parser=JOBS,
-            help="How many stages to train at once. On this machine they share the threads equally.",
+            help="How many stages to train at once: by default 1, on a cluster 16. On one machine they "
+            "share the threads equally.",
         ),
     ] = None,
     cluster: Annotated[

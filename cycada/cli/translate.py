@@ -170,7 +170,7 @@ def export(
     ] = False,
     results: Results = Path("results"),
 ) -> None:
-    """Export a classifier, segmenter or generator as on the Hugging Face Hub, with a model card."""
+    """Export a classifier, segmenter or generator in the layout of the Hugging Face Hub."""
     from cycada.inference.export import export as export_network
 
     for file in export_network(

@@ -124,4 +124,4 @@ def _near(name: str) -> str:
 @cache
 def _tell(word: str, name: str) -> None:
     """Say once in a process which recipe was taken for a word."""
-    print(f"{shown(word)} is the recipe {name} of the package, {recipes()[name]}.", file=sys.stderr)
+    print(f"{shown(word)} is the shipped recipe {name}, {recipes()[name]}.", file=sys.stderr)

@@ -97,21 +97,21 @@ def explain_out_of_memory(where: str = "") -> Iterator[None]:
         raise CycadaError(
             f"{where}{': ' if where else ''}the memory is full{f' ({reason})' if reason else ''}. Lower "
             f"batch, crop or data.size, use smaller networks, or read images from disk (data.hold: 0). The "
-            f"same command goes on from the last checkpoint."
+            f"same command continues from the last checkpoint."
         ) from error
 
 
 REMEDIES = {
-    errno.ENOSPC: "Make room on the disk; the same command goes on then.",
-    errno.EDQUOT: "Make room within your quota; the same command goes on then.",
-    errno.EFBIG: "The place takes no file so large. Raise the limit (ulimit -f), and the same command goes "
-    "on; or choose another place.",
+    errno.ENOSPC: "Free space on the disk; then the same command continues.",
+    errno.EDQUOT: "Free space within your quota; then the same command continues.",
+    errno.EFBIG: "Files of this size are not allowed there. Raise the limit (ulimit -f); then the same "
+    "command continues. Or choose another place.",
     errno.EROFS: "The place is read-only. Choose another one, such as results=FOLDER or --out.",
-    errno.EACCES: "Give yourself the right to it, or choose another place, such as results=FOLDER or --out.",
-    errno.EPERM: "Give yourself the right to it, or choose another place, such as results=FOLDER or --out.",
-    errno.ENOTDIR: "A file stands where a folder is expected. Choose another place, or move the file away.",
-    errno.EEXIST: "A file stands where a folder is expected. Choose another place, or move the file away.",
-    errno.EISDIR: "A folder stands where a file is expected. Choose another place, or move the folder away.",
+    errno.EACCES: "Change its permissions, or choose another place, such as results=FOLDER or --out.",
+    errno.EPERM: "Change its permissions, or choose another place, such as results=FOLDER or --out.",
+    errno.ENOTDIR: "There is a file where a folder is expected. Choose another place, or move it away.",
+    errno.EEXIST: "There is a file where a folder is expected. Choose another place, or move it away.",
+    errno.EISDIR: "There is a folder where a file is expected. Choose another place, or move it away.",
     errno.ENOENT: "Choose a place that exists and can be written.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
     errno.EMFILE: "Too many files are open. Raise the limit (ulimit -n), or lower data.workers.",
@@ -123,5 +123,5 @@ def os_message(error: OSError) -> str:
     """Return an error of the operating system in words: the path, the reason, and what to do."""
     path = error.filename2 or error.filename
     reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
-    remedy = REMEDIES.get(error.errno or 0, "The same command goes on once this is mended.")
+    remedy = REMEDIES.get(error.errno or 0, "The same command continues once this is fixed.")
     return redacted(f"{path}: {reason}. {remedy}" if path else f"{reason}. {remedy}")

@@ -50,7 +50,7 @@ def locked(
         while not lock.is_locked:
             if asked_to_stop():
                 raise Interrupted(
-                    "Stopped while another run was waited for. The same command goes on from there."
+                    "Stopped while another run was waited for. The same command continues from there."
                 ) from None
             if until is not None and time.monotonic() > until:
                 raise StillLocked(

@@ -77,11 +77,8 @@ def make_model_card(about: Exported, folder: RunFolder, any_size: Mapping[str, b
             "",
             "## Licence",
             "",
-            "The weights were learnt from the data named above. The terms of those data decide whether the "
-            "weights",
-            "may be used, passed on or sold. This file does not know them: look them up, and put the licence "
-            "into",
-            "the head of this card. `cycada export` does not replace a card that was edited.",
+            "The terms of the data named above decide whether the weights may be used, passed on or sold.",
+            "Look them up, and enter the licence at the top of this card. `cycada export` keeps your edits.",
             "",
         ]
     )
@@ -110,11 +107,11 @@ def _subject(about: Exported) -> tuple[str, str]:
             " → ".join(ends),
             f"Translates images that look like `{ends[0]}` so that they look like `{ends[1]}`.",
         )
-    task = "Names the class of every pixel" if about.segmentation else "Names the class"
+    task = "Predicts the class of every pixel" if about.segmentation else "Predicts the class"
     labels = "the target: an oracle, no adaptation" if _is_oracle(about) else f"`{about.source}`"
     return (
         f"{about.target}: {len(about.classes)} classes",
-        f"{task} of images like those of `{about.target}`, learnt from the labels of {labels}. "
+        f"{task} of images like those of `{about.target}`, trained with the labels of {labels}. "
         f"The classes are {list_some(about.classes, 30)}.",
     )
 
@@ -150,13 +147,13 @@ def _limits(about: Exported) -> list[str]:
     """Return what the network cannot do."""
     if about.translates:
         return [
-            "A translated image shows what the generator makes up, not what was there: it is no evidence of "
+            "A translated image shows what the generator invents, not what was there: it is not evidence of "
             "anything."
         ]
-    oracle = ["It learnt from the labels of the target: an oracle, no adaptation.", ""]
+    oracle = ["It was trained with the labels of the target: an oracle, no adaptation.", ""]
     return [
         *(oracle if _is_oracle(about) else ()),
-        "It knows the classes above alone and always names one of them. Its scores are those of the test "
+        "It always predicts one of the classes above. Its scores were measured on the test "
         "images of source and target; on other images they may be far lower, and its probabilities are not "
         "calibrated.",
     ]

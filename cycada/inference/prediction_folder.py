@@ -48,7 +48,8 @@ def predict(  # noqa: PLR0913 - all but the first three are options of the comma
 
     Args:
         what: What `load_model` takes, or a `Predictor`.
-        images: A folder, whose sub-folders are searched, too; a picture; or a text file with a path a line.
+        images: A folder, which is searched with its sub-folders; a picture; or a text file with one path per
+            line.
         out: The folder of the results.
         top: How many classes predictions.csv holds for each picture.
         by_class: Write by_class/ as well: a folder for each class with links to its pictures, or copies.

@@ -52,8 +52,8 @@ def find_sources(images: Path, out: Path) -> Sources:
     """Find the pictures of a folder, of one file, or of a list of paths.
 
     Args:
-        images: A folder, whose sub-folders are searched, too; a picture; or a text file with a path a line,
-            which starts from the current folder or else from the folder of the list.
+        images: A folder, which is searched with its sub-folders; a picture; or a text file with one path per
+            line, relative to the current folder or else to the folder of the list.
         out: The folder of the results, which is not searched.
 
     Raises:
@@ -129,8 +129,8 @@ def _of_list(listing: Path) -> Sources:
         lines = [line.strip() for line in listing.read_text(encoding="utf-8-sig").split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         raise CycadaError(
-            f"{listing}: found neither an image ({', '.join(SUFFIXES)}) nor a text file with a path a line "
-            f"({error})."
+            f"{listing}: found neither an image ({', '.join(SUFFIXES)}) nor a text file with one path per "
+            f"line ({error})."
         ) from None
     files: dict[str, Path] = {}
     left_out: dict[str, str] = {}

@@ -66,11 +66,10 @@ class StatisticsOptions(Options):
     """Option of stages in which f_t sees images of both domains.
 
     Attributes:
-        batch_norm: Whose statistics f_t's batch norm stores, by which test images are normalised: `all`,
-            those of all images that f_t sees, or `target`, those of target images alone. Then labelled images
-            are normalised by their own batch and leave the stored statistics alone, as in the code of
-            self-ensembling (French et al. 2018, section 3.1), where each domain goes through in a batch of
-            its own. A network without batch norm has no such statistics, and this changes nothing.
+        batch_norm: The images whose statistics f_t's batch norm stores, which normalise test images: `all`
+            that f_t sees, or only those of the `target`. With `target`, labelled images are normalised by
+            their own batch and do not change the stored statistics, as in the code of self-ensembling
+            (French et al. 2018, section 3.1). It changes nothing for a network without batch norm.
     """
 
     batch_norm: Literal["all", "target"] = option("all", omit_default_from_id=True)

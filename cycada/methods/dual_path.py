@@ -24,10 +24,10 @@ class DualPathOptions(SelfTrainingOptions):
     """Options of self_training, and how much the translated view counts.
 
     Attributes:
-        translated_share: The share of f_s's probabilities of the translated images in the teacher's, in
-            [0, 1]; 0.5 is DPL's. 0 is self_training, 1 leaves out the moving average of f_t.
-        translated_until: The fraction of the stage's steps, in (0, 1], in which the share falls linearly to
-            0; after them the moving average of f_t teaches alone. Without it the share stays.
+        translated_share: The weight of f_s's probabilities for the translated images in the teacher's
+            mean, in [0, 1]; 0.5 as in DPL. 0 is self_training, 1 leaves out the moving average of f_t.
+        translated_until: The fraction of the stage's steps, in (0, 1], over which this weight falls linearly
+            to 0; afterwards the moving average of f_t is the only teacher. None: the weight is constant.
     """
 
     translated_share: Share = 0.5

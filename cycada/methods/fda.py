@@ -25,9 +25,9 @@ class FdaOptions(Options):
     """Options of FDA.
 
     Attributes:
-        beta: Frequencies up to this many cycles a pixel, along both axes, take the target's amplitude; 0.01,
-            0.05 and 0.09 in the paper. At 0.5 it is all of them, below 1 / side the mean alone. The larger
-            beta, the more the target's layout shows through as clouds of colour.
+        beta: Frequencies up to this many cycles per pixel, along both axes, get the target's amplitude;
+            0.01, 0.05 and 0.09 in the paper. At 0.5 these are all frequencies, below 1 / side only the mean.
+            With a larger beta, more of the target's layout appears as clouds of colour.
     """
 
     beta: Annotated[Positive, Field(le=0.5)] = 0.01

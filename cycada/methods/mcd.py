@@ -61,8 +61,8 @@ methods.add(
         "MCD",
         "play two classifier heads against their encoder",
         details=(
-            "They play over target images (Saito et al. 2018, steps A, B and C; C 4 times). Scored is "
-            "f_t's own head."
+            "They play over target images (Saito et al. 2018, steps A, B and C; C 4 times). The score is "
+            "that of f_t's own head."
         ),
         options=Options,
     ),

@@ -51,7 +51,7 @@ class SelfTrainingOptions(FeatureOptions):
 
     Attributes:
         rotate: Largest rotation of the affine augmentation, in degrees. None of the affine options is allowed
-            for segmentation, where the pixels would move away from the teacher's.
+            for segmentation, where pixels would no longer match the teacher's labels.
         scale: Largest change of size, as a fraction.
         shear: Largest shear, in degrees.
         shift: Largest shift, as a fraction of the image's side.
@@ -68,20 +68,20 @@ class SelfTrainingOptions(FeatureOptions):
             the running statistics (see `batch_norm`), or `batch`, those of the batch itself, as in the
             code of DACS and of self-ensembling, whose teachers stay in train mode. Dropout is off either way.
         teacher_views: The number of views of a target image over which the teacher's predictions and
-            features are averaged: the image as it is, and affine changes of it that are as large as the
-            student's. MixMatch guesses labels by such a mean (Berthelot et al. 2019, eq. 6).
+            features are averaged: the image itself, and affine transformations of it as large as the
+            student's. MixMatch makes its labels in the same way (Berthelot et al. 2019, eq. 6).
         propagation: How much of the teacher's labels comes from label propagation, in [0, 1]: its predictions
-            are spread over a graph of this and earlier target images, so that images whose features lie
-            together get the same label (Iscen et al. 2019).
+            are propagated over a graph of the batch's and earlier target images, so that images with similar
+            features get the same label (Iscen et al. 2019).
         propagation_neighbours: The number of nearest neighbours of each image in that graph.
-        propagation_queue: How many earlier target images are in it; fewer where the target's training set has
-            fewer beside a batch, since a copy of an image would be its nearest neighbour. As every pass has
-            an order of its own, the queue may still hold an image's copy from the pass before: seldom in a
-            large set, for almost half of the images where the queue is as large as the set.
-        propagation_class_ratio: r >= 1: before they are propagated, predictions are moved so that the share
-            of each class lies between 1/r and r times the expected one (see `balanced`). The expected shares
-            are settled before the first step (see `expected_shares`). With as large a number as 1000 nothing
-            is moved.
+        propagation_queue: How many earlier target images are in the graph; fewer for a small training set,
+            because copies of an image would be its nearest neighbours. Every epoch has a new order, so that
+            the queue may still hold a copy from the epoch before: rarely in a large set, but for almost half
+            of the images if the queue is as large as the set.
+        propagation_class_ratio: r >= 1: before propagation, predictions are balanced so that the share of
+            each class is between 1/r and r times the expected one (see `balanced`). The expected shares are
+            estimated before the first step (see `expected_shares`). A large r such as 1000 switches balancing
+            off.
     """
 
     critic_input: Literal["features", "scores"] = option("scores", omit_default_from_id=True)
@@ -307,8 +307,8 @@ methods.add(
         (PhaseSpec("task", ("f_t",), TERMS), FEATURE_DISCRIMINATOR),
         "+ self-training",
         "train f_t on confident predictions of its own EMA",
-        details="The EMA predicts target images; beside them f_t learns translated (or real) source images. "
-        "With `feature_gan` the loss of the feature step is kept on.",
+        details="The EMA labels target images; f_t also learns from translated (or real) source images. "
+        "With `feature_gan` it keeps the loss of the feature step.",
         options=SelfTrainingOptions,
         preview=("real_s", "fake_t", "real_t", "augmented_t"),
     ),

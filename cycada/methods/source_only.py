@@ -54,7 +54,7 @@ methods.add(
         (TASK,),
         "oracle",
         "ORACLE: train f_t on target images WITH their labels",
-        details="It says what labels of the target would give; it is never a result of adaptation.",
+        details="It shows what target labels would give, and is not a result of adaptation.",
         supervision="target",
     ),
 )

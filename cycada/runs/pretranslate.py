@@ -55,7 +55,7 @@ def translate_once(
         source: The labelled source images.
 
     Raises:
-        Interrupted: After Ctrl-C; the same command goes on.
+        Interrupted: After Ctrl-C; the same command continues.
     """
     if isinstance(source, ImageDataset):  # its images are one tensor, which needs no files
         return _translate_in_memory(plan, device, screen, g_st, source)
@@ -83,7 +83,7 @@ def _translate_in_memory(
                 if stopped.is_set():
                     raise Interrupted(
                         f"Stopped while stage '{plan.name}' translated its source. "
-                        "The same command goes on from there."
+                        "The same command continues from there."
                     )
         finally:
             screen.end()
@@ -210,6 +210,6 @@ def _translate_missing(
                 screen.update(existing + done, done / (time.perf_counter() - began), {})
                 if stopped.is_set():
                     where = f"{existing + done} of {len(files)} translations of stage '{plan.name}'"
-                    raise Interrupted(f"Stopped after {where}. The same command goes on from there.")
+                    raise Interrupted(f"Stopped after {where}. The same command continues from there.")
         finally:
             screen.end()

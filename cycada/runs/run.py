@@ -139,6 +139,10 @@ def run_seeds(
 
     Returns:
         A summary for each seed.
+
+    Raises:
+        CycadaError: For a mistake in the config or the data, and where training fails.
+        Interrupted: After Ctrl-C, when the stage has been saved.
     """
     screen = screen or Progress()
     return [run(load(file, [*listed(assignments), f"seed={seed}"]), screen) for seed in listed_seeds(seeds)]
@@ -183,7 +187,7 @@ def run_stages(
             for stage in plans:
                 if stopped.is_set():
                     raise Interrupted(
-                        f"Stopped before stage '{stage.name}'. The same command goes on from there."
+                        f"Stopped before stage '{stage.name}'. The same command continues from there."
                     )
                 resized = datasets and datasets.resized_to(config, stage.stage)
                 ctx = StageContext(config, known, resized, device, tracker, screen, variant, profiles)

@@ -98,7 +98,7 @@ def train_stage(
             ctx.screen.end()
     if training.step < training.steps:
         where = f"step {training.step} of {training.steps} of stage '{plan.name}'"
-        raise Interrupted(f"Stopped at {where}. The same command goes on from there.")
+        raise Interrupted(f"Stopped at {where}. The same command continues from there.")
     # there is no report where the run was killed between its last checkpoint and its end
     return seconds, (evaluation or evaluate(training.steps)).scores
 

@@ -135,7 +135,7 @@ def stylize(  # noqa: PLR0913 (each is an option of its caller)
         optimizer: "lbfgs" keeps pixels in [-1, 1] as bounds (L-BFGS-B of scipy, on the CPU); "adam" projects
             them there.
         rate: The learning rate of adam.
-        start: "noise" as in the paper, or "content", which takes fewer steps; its section 3 finds them alike.
+        start: "noise" as in the paper, or "content", which takes fewer steps.
         seed: The seed of the noise.
         report: Called after every step; the optimisation stops where it returns True.
 

@@ -46,9 +46,9 @@ def compose_ablation(
     Args:
         experiment: The experiment's YAML file; as it is, it is the row that the others are tested against.
         stage: The stage whose terms change.
-        drop: Terms to leave out, one a row. `cycle` stands for `cycle_s` and `cycle_t`.
-        add: Term -> weight, one a row.
-        only: Terms to train with alone, one a row; what plays against them stays.
+        drop: Terms to leave out, one per row. `cycle` stands for `cycle_s` and `cycle_t`.
+        add: Term -> weight, one per row.
+        only: Terms to train with alone, one per row; the losses of their discriminators stay.
     """
     config = configs.load(experiment)
     if add and not isinstance(add, Mapping):

@@ -143,7 +143,7 @@ def _train_all(
     if ending:
         left = len(progress.of("waiting", "running"))
         raise Interrupted(
-            f"Stopped with {left} of {len(planned.jobs)} stages to go. The same command goes on from there."
+            f"Stopped with {left} of {len(planned.jobs)} stages to go. The same command continues from there."
         )
 
 

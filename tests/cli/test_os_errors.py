@@ -100,7 +100,7 @@ def test_a_run_goes_on_when_there_is_room_again(things, cycada, tmp_path, finish
     for size in (0, 1_000, 4_000, 16_000):
         with files_of_at_most(size):
             answer = cycada("run", things["config"], f"results={results}")
-        named.add(refused(answer, results, "same command goes on").split(": ")[1])
+        named.add(refused(answer, results, "same command continues").split(": ")[1])
         assert not list(results.rglob("*.tmp"))
     assert len(named) > 1, named
     assert cycada("run", things["config"], f"results={results}")[0] == 0

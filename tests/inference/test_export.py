@@ -152,7 +152,7 @@ def test_the_card_of_an_oracle_says_whose_labels_it_learnt_from(tmp_path):
     oracle = {"oracle": {"method": "target_only", "steps": 1}}
     toolkit.export(run(tiny_config(oracle, results=str(tmp_path))).stages[0].folder, tmp_path / "out")
     text = (tmp_path / "out" / "README.md").read_text()
-    assert "learnt from the labels of the target: an oracle, no adaptation." in text.split("##")[0]
+    assert "trained with the labels of the target: an oracle, no adaptation." in text.split("##")[0]
     assert "labels of `rendered_digits" not in text
     assert "the labels of the target" in text.split("## Limits")[1]
 

@@ -439,7 +439,7 @@ def test_an_interrupted_sweep_goes_on(tmp_path, jobs):
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    assert "The same command goes on" in stderr
+    assert "The same command continues" in stderr
     assert "Traceback" not in stderr
     assert any(
         list((tmp_path / "results" / "runs" / i).glob("checkpoint-*.pt")) for i in pixel
