@@ -36,6 +36,7 @@ FOLDERS = {
     "results/reports": "record/reports",
     "results/tables": "record/tables",
     "results/figures": "record/figures",
+    "results/records/experiments": "record/experiments",
     "configs": "configs",
 }
 """A folder of the repository -> where its files are on the site."""
