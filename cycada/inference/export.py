@@ -19,12 +19,9 @@ from cycada.inference.export_format import (
     CONFIG,
     ONNX,
     PT2,
-    WEIGHTS,
     Exported,
     Role,
-    is_export,
     read_export,
-    weights_file,
     write_weights,
 )
 from cycada.inference.loading import (
@@ -41,6 +38,7 @@ from cycada.inference.translator import translation
 from cycada.methods import Direction
 from cycada.planning.plan import StagePlan
 from cycada.runs.reuse import find_stage, load_stage, trained_networks
+from cycada.storage.exports import WEIGHTS, is_export, weights_file
 from cycada.storage.loading import trained_network
 from cycada.storage.store import RunFolder
 from cycada.train.device import Device
