@@ -247,7 +247,7 @@ def picture_doubts(path: Path, beside_mask: bool = False, is_mask: bool = False)
         path: The file.
         beside_mask: Whether it belongs to a mask and is therefore read without following its EXIF
             orientation.
-        is_mask: Whether its values are classes, so that none of them is too dark.
+        is_mask: Whether its values are classes, so that none of them is too dark or transparent.
     """
     doubts = []
     try:
@@ -259,8 +259,13 @@ def picture_doubts(path: Path, beside_mask: bool = False, is_mask: bool = False)
             if beside_mask and turn in TURNS:
                 doubts.append(
                     f"its EXIF orientation ({turn}) says that it is to be shown {TURNS[turn]}, which is not "
-                    f"followed for an image with a mask; if the mask was drawn on the upright image, "
-                    f"save the image upright"
+                    "followed for "
+                    + (
+                        "a mask; save it with its pixels where those of its image are"
+                        if is_mask
+                        else "an image with a mask; if the mask was drawn on the upright image, save the "
+                        "image upright"
+                    )
                 )
             if profile := _other_profile(image):
                 doubts.append(
@@ -268,7 +273,7 @@ def picture_doubts(path: Path, beside_mask: bool = False, is_mask: bool = False)
                 )
             if (frames := getattr(image, "n_frames", 1)) > 1:
                 doubts.append(f"it has {frames} frames or pages, of which only the first is read")
-            if has_transparent_pixels(image):
+            if not is_mask and has_transparent_pixels(image):
                 doubts.append("some of its pixels are transparent, which are put on white")
             if not is_mask and (doubt := _darkness(image, path, deep)):
                 doubts.append(doubt)

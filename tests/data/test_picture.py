@@ -396,8 +396,8 @@ def test_doubts_about_masks_are_said_by_name(tmp_path):
     }
     assert "other colours than that of 0.png" in found["1.png"]
     assert "2 frames" in found["2.tif"]
-    assert "transparent" in found["3.png"]
-    assert "180 degrees" in found["4.png"]
+    assert found["3.png"] == "some of its values are transparent; they are read as class ids like all others"
+    assert "180 degrees, which is not followed for a mask" in found["4.png"]
     assert set(found) == {"1.png", "2.tif", "3.png", "4.png"}
 
 
