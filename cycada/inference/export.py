@@ -226,6 +226,8 @@ def _check_free(out: Path, about: Exported) -> None:
     """Raise CycadaError where a folder is none, or holds another network."""
     if out.is_file():
         raise CycadaError(f"{out}: this is a file, expected a folder for the network.")
+    if (out / "manifest.json").exists():
+        raise CycadaError(f"{out}: this is the folder of a run, expected one for the network alone.")
     if out.is_dir() and is_export(out):
         other = read_export(out)[1]
         if (other.run, other.role) != (about.run, about.role):
