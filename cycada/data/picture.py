@@ -214,8 +214,8 @@ def read_picture(path: Path, channels: Literal[1, 3] = 3, upright: bool = True) 
 
 def open_picture(path: Path) -> ImageFile.ImageFile:
     """Open a picture file, of which only the first bytes are read. Raises one of UNREADABLE."""
-    if path.exists() and not path.is_file():  # opening a named pipe would wait for ever
-        raise ValueError("it is no regular file")
+    if not path.is_file():  # opening a named pipe would wait for ever
+        raise ValueError("it is no regular file" if path.exists() else "there is no such file")
     return Pil.open(path)
 
 

@@ -306,6 +306,8 @@ def test_a_pipe_is_no_picture_and_keeps_nobody_waiting(tmp_path):
         with pytest.raises(ValueError, match="no regular file"):
             ask(pipe)
     assert picture_doubts(pipe) == []
+    with pytest.raises(CycadaError, match="there is no such file"):
+        read_picture(tmp_path / "absent.png")
 
 
 # Masks.
