@@ -61,8 +61,8 @@ class Registry(Mapping[str, T], Generic[T]):
             CycadaError: The name is already registered.
         """
         if name in self._entries:
-            both = " and ".join(
-                f"{x.__module__}.{getattr(x, '__qualname__', type(x).__qualname__)}"  # a method is an instance
+            both = " and ".join(  # a method is an instance of a class
+                f"{x.__module__}.{getattr(x, '__qualname__', type(x).__qualname__)}"
                 for x in (self._entries[name], entry)
             )
             raise CycadaError(f"There are two entries for the {self.kind} '{name}': {both}. Rename one.")
