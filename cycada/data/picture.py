@@ -116,10 +116,12 @@ def list_pictures(  # noqa: PLR0912 (one branch for each kind of file)
         elif entry.name.startswith("."):
             if known:
                 left_out[path] = "hidden: its name begins with a dot"
+        elif linked and not path.exists():
+            left_out[path] = "a link to nothing"
         elif not known:
             left_out[path] = f"its suffix is none of {', '.join(SUFFIXES)}"
         elif not (path.is_file() if linked else entry.is_file()):
-            left_out[path] = "a link to nothing" if linked and not path.exists() else "no regular file"
+            left_out[path] = "no regular file"
         else:
             pictures.append(path)
     return FolderContent(pictures, left_out)

@@ -17,7 +17,7 @@ from cycada.core.errors import CycadaError
 from cycada.data.domain import Wanted, domains
 from cycada.data.doubts import group_doubts
 from cycada.data.masks import read_colours, read_first_channel, read_ids
-from cycada.data.picture import picture_doubts, picture_size, read_picture
+from cycada.data.picture import list_pictures, picture_doubts, picture_size, read_picture
 from cycada.data.segmentation import segmentation_domains
 from cycada.inference.folders import translate
 from cycada.inference.translator import Translator
@@ -294,6 +294,12 @@ def test_a_picture_that_is_read_as_nearly_black_is_said(tmp_path, kind, most):
 def test_an_opaque_channel_of_transparency_is_in_no_doubt(tmp_path):
     path = saved(tmp_path / "x.png", np.dstack([COLOUR, np.full_like(RAMP, 255)]))
     assert picture_doubts(path) == []
+
+
+def test_a_link_to_nothing_is_called_so_whatever_its_suffix(tmp_path):
+    for name in ("cat", "dog.png"):  # a class folder on a disk that is not mounted, and a picture
+        (tmp_path / name).symlink_to("nowhere")
+    assert set(list_pictures(tmp_path).left_out.values()) == {"a link to nothing"}
 
 
 def test_a_pipe_is_no_picture_and_keeps_nobody_waiting(tmp_path):
