@@ -196,11 +196,13 @@ def _check_one(config: Path, overrides: list[str]) -> bool:
     from cycada.planning.idle import find_idle_settings
     from cycada.planning.plan import plan
     from cycada.planning.rehearsal import rehearse
+    from cycada.planning.results_place import check_results_place
     from cycada.planning.slow import find_slow_settings
     from cycada.tracking.open_tracker import check_trackers
 
     parsed = configs.load(config, overrides)
     plans = plan(parsed)
+    check_results_place(parsed)
     check_trackers(parsed.tracking.kinds)
     for stage in plans:
         rehearse(parsed, stage)

@@ -108,7 +108,7 @@ class Tracking(Strict):
         min_length=1,
         repr=False,
         description="Address of the MLflow server; null for an SQLite file in the results folder. A password "
-        "in it is never written to a file.",
+        "in it is never written to a file; of a variable, such as `$MY_SERVER`, the name alone is.",
     )
 
     @property

@@ -90,7 +90,7 @@ def known_device(name: str) -> str:
         ValueError: It is not one of `DEVICES`.
     """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name):
-        raise ValueError(f"device: found {name!r}, expected one of {DEVICES}.")
+        raise ValueError(f"found {name!r}, expected one of {DEVICES}.")
     return name
 
 

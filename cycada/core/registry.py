@@ -61,10 +61,11 @@ class Registry(Mapping[str, T], Generic[T]):
             CycadaError: The name is already registered.
         """
         if name in self._entries:
-            raise CycadaError(
-                f"There are two entries for the {self.kind} '{name}': {self._entries[name]!r} and {entry!r}. "
-                f"Rename one."
+            both = " and ".join(  # a method is an instance of a class
+                f"{x.__module__}.{getattr(x, '__qualname__', type(x).__qualname__)}"
+                for x in (self._entries[name], entry)
             )
+            raise CycadaError(f"There are two entries for the {self.kind} '{name}': {both}. Rename one.")
         self._entries[name] = entry
         self._sources[name] = plugin_source(entry)
 

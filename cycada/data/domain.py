@@ -144,6 +144,10 @@ class Domain(ABC):
         """
         return None
 
+    def searched_folders(self, root: Path) -> Sequence[Path]:
+        """Return the folders in and below which every picture is read, whatever it is called."""
+        return ()
+
     def missing(self, root: Path, expected: str) -> Absent:
         """Return the error for absent files: the folder, what is expected there and how to get it."""
         found = f"Domain '{self.name}': no data in {root.resolve()}. Expected there: {expected}."

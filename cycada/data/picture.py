@@ -116,10 +116,12 @@ def list_pictures(  # noqa: PLR0912 (one branch for each kind of file)
         elif entry.name.startswith("."):
             if known:
                 left_out[path] = "hidden: its name begins with a dot"
+        elif linked and not path.exists():
+            left_out[path] = "a link to nothing"
         elif not known:
             left_out[path] = f"its suffix is none of {', '.join(SUFFIXES)}"
         elif not (path.is_file() if linked else entry.is_file()):
-            left_out[path] = "a link to nothing" if linked and not path.exists() else "no regular file"
+            left_out[path] = "no regular file"
         else:
             pictures.append(path)
     return FolderContent(pictures, left_out)
@@ -214,8 +216,8 @@ def read_picture(path: Path, channels: Literal[1, 3] = 3, upright: bool = True) 
 
 def open_picture(path: Path) -> ImageFile.ImageFile:
     """Open a picture file, of which only the first bytes are read. Raises one of UNREADABLE."""
-    if path.exists() and not path.is_file():  # opening a named pipe would wait for ever
-        raise ValueError("it is no regular file")
+    if not path.is_file():  # opening a named pipe would wait for ever
+        raise ValueError("it is no regular file" if path.exists() else "there is no such file")
     return Pil.open(path)
 
 
@@ -247,7 +249,7 @@ def picture_doubts(path: Path, beside_mask: bool = False, is_mask: bool = False)
         path: The file.
         beside_mask: Whether it belongs to a mask and is therefore read without following its EXIF
             orientation.
-        is_mask: Whether its values are classes, so that none of them is too dark.
+        is_mask: Whether its values are classes, so that none of them is too dark or transparent.
     """
     doubts = []
     try:
@@ -259,8 +261,13 @@ def picture_doubts(path: Path, beside_mask: bool = False, is_mask: bool = False)
             if beside_mask and turn in TURNS:
                 doubts.append(
                     f"its EXIF orientation ({turn}) says that it is to be shown {TURNS[turn]}, which is not "
-                    f"followed for an image with a mask; if the mask was drawn on the upright image, "
-                    f"save the image upright"
+                    "followed for "
+                    + (
+                        "a mask; save it with its pixels where those of its image are"
+                        if is_mask
+                        else "an image with a mask; if the mask was drawn on the upright image, save the "
+                        "image upright"
+                    )
                 )
             if profile := _other_profile(image):
                 doubts.append(
@@ -268,7 +275,7 @@ def picture_doubts(path: Path, beside_mask: bool = False, is_mask: bool = False)
                 )
             if (frames := getattr(image, "n_frames", 1)) > 1:
                 doubts.append(f"it has {frames} frames or pages, of which only the first is read")
-            if has_transparent_pixels(image):
+            if not is_mask and has_transparent_pixels(image):
                 doubts.append("some of its pixels are transparent, which are put on white")
             if not is_mask and (doubt := _darkness(image, path, deep)):
                 doubts.append(doubt)

@@ -19,12 +19,9 @@ from cycada.inference.export_format import (
     CONFIG,
     ONNX,
     PT2,
-    WEIGHTS,
     Exported,
     Role,
-    is_export,
     read_export,
-    weights_file,
     write_weights,
 )
 from cycada.inference.loading import (
@@ -41,6 +38,7 @@ from cycada.inference.translator import translation
 from cycada.methods import Direction
 from cycada.planning.plan import StagePlan
 from cycada.runs.reuse import find_stage, load_stage, trained_networks
+from cycada.storage.exports import WEIGHTS, is_export, weights_file
 from cycada.storage.loading import trained_network
 from cycada.storage.store import RunFolder
 from cycada.train.device import Device
@@ -228,6 +226,8 @@ def _check_free(out: Path, about: Exported) -> None:
     """Raise CycadaError where a folder is none, or holds another network."""
     if out.is_file():
         raise CycadaError(f"{out}: this is a file, expected a folder for the network.")
+    if (out / "manifest.json").exists():
+        raise CycadaError(f"{out}: this is the folder of a run, expected one for the network alone.")
     if out.is_dir() and is_export(out):
         other = read_export(out)[1]
         if (other.run, other.role) != (about.run, about.role):

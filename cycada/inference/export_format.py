@@ -21,11 +21,10 @@ from cycada.data.preprocess import Fit, Preprocess
 from cycada.methods import Direction
 from cycada.networks import kind_of
 from cycada.planning.build import build_network, load_weights
+from cycada.storage.exports import WEIGHTS, weights_file
 from cycada.train.device import Precision
 
-WEIGHTS, CONFIG, CARD, ONNX, PT2 = "model.safetensors", "config.json", "README.md", "model.onnx", "model.pt2"
-EARLIER = "generator.safetensors"
-"""The weights file of format 1, which held a generator; it is still read."""
+CONFIG, CARD, ONNX, PT2 = "config.json", "README.md", "model.onnx", "model.pt2"
 FORMAT = 2
 """Version of the description of the weights; increase it when older versions can no longer read it."""
 
@@ -111,17 +110,6 @@ class Exported:
     def text(self) -> str:
         """Return the description as JSON."""
         return json.dumps(asdict(self), indent=1) + "\n"
-
-
-def is_export(path: Path) -> bool:
-    """Return whether a path is a folder or a file of `cycada export`, and not a run."""
-    return path.suffix == ".safetensors" or weights_file(path).exists()
-
-
-def weights_file(folder: Path) -> Path:
-    """Return the file of the weights in an export's folder, that of an earlier version where it is there."""
-    earlier = folder / EARLIER
-    return earlier if earlier.exists() and not (folder / WEIGHTS).exists() else folder / WEIGHTS
 
 
 def write_weights(folder: Path, net: nn.Module, about: Exported) -> None:

@@ -17,7 +17,7 @@ from cycada.data.preprocess import Preprocess
 from cycada.evaluation.scoring import build_classifiers
 from cycada.evaluation.target_statistics import refuse_target_statistics
 from cycada.evaluation.test_time_augmentation import tta
-from cycada.inference.export_format import Exported, Role, is_export, read_export
+from cycada.inference.export_format import Exported, Role, read_export
 from cycada.inference.predictor import Predictor
 from cycada.inference.translator import Translator, load_generator
 from cycada.methods import Networks, classify_by
@@ -25,6 +25,7 @@ from cycada.networks import Frozen
 from cycada.planning.plan import StagePlan
 from cycada.planning.tasks import task_of
 from cycada.runs.reuse import find_stage, load_stage, stored_classes, trained_networks
+from cycada.storage.exports import is_export
 from cycada.storage.store import RunFolder
 from cycada.train.device import Device, Precision
 

@@ -12,9 +12,10 @@ import yaml
 from cycada.config.schema import Spec
 from cycada.core.errors import list_some
 from cycada.evaluation.scores import stored_scores
-from cycada.inference.export_format import WEIGHTS, Exported
+from cycada.inference.export_format import Exported
 from cycada.inference.portable import describe_preprocessing
 from cycada.methods import methods
+from cycada.storage.exports import WEIGHTS
 from cycada.storage.store import RunFolder
 
 NO_SCORES = ("protocol", "n", "n_real", "kid_subset", "untranslated_kid_subset", "real_kid_subset")

@@ -18,13 +18,14 @@ from cycada.data.convert import Resize
 from cycada.data.picture import UNREADABLE, pixels_of, read_picture
 from cycada.data.preprocess import Preprocess, check_array
 from cycada.inference.batches import check_floats
-from cycada.inference.export_format import is_export, read_export
+from cycada.inference.export_format import read_export
 from cycada.inference.tiling import TILE, ProgressCallback, no_progress, translate_picture
 from cycada.methods import Direction, Networks, Translate
 from cycada.methods.base import generators_translate
 from cycada.networks import kind_of
 from cycada.planning.plan import StagePlan
 from cycada.runs.reuse import find_stage, load_stage, trained_networks
+from cycada.storage.exports import is_export
 from cycada.storage.loading import trained_network
 from cycada.storage.store import RunFolder
 from cycada.train.device import Device

@@ -81,10 +81,21 @@ def _enlarged(examples: ImageSet, shape: tuple[int, int]) -> list[str]:
     }
     if not small:
         return []
-    (common, _), *others = Counter(small).most_common()
-    kinds = f"of {common} pixels{' and other sizes' if others else ''},"
-    which = f"{sum(small.values())} of {sum(sizes.values())} pictures, {kinds}"
-    return [f"{which} are enlarged to {shape[1]} x {shape[0]}. Lower data.size, or give larger ones."]
+    return [
+        f"{_which(small, sizes)} are enlarged to {shape[1]} x {shape[0]}. Lower data.size, or give larger "
+        "ones."
+    ]
+
+
+def _which(some: Mapping[str, int], sizes: Mapping[str, int]) -> str:
+    """Return the subject of a warning about those pictures that have some of all sizes."""
+    others = " and other sizes" if len(some) > 1 else ""
+    return f"{sum(some.values())} of {sum(sizes.values())} pictures, of {_commonest(some)} pixels{others},"
+
+
+def _commonest(sizes: Mapping[str, int]) -> str:
+    """Return the size that most pictures have."""
+    return max(sizes, key=lambda size: sizes[size])
 
 
 def is_padded(examples: ImageSet, resize: str) -> bool:
@@ -100,11 +111,9 @@ def _stretched(examples: ImageSet, shape: tuple[int, int]) -> list[str]:
     other = {size: n for size, n in sizes.items() if _stretch(size, shape) > STRETCHED}
     if not other:
         return []
-    (common, _), *more = Counter(other).most_common()
-    kinds = f"of {common} pixels{' and other sizes' if more else ''},"
     return [
-        f"{sum(other.values())} of {sum(sizes.values())} pictures, {kinds} are stretched to "
-        f"{shape[1]} x {shape[0]}: their sides are scaled by factors that differ by "
+        f"{_which(other, sizes)} are stretched to {shape[1]} x {shape[0]}: their sides are scaled by factors "
+        "that differ by "
         f"{max(_stretch(size, shape) for size in other):.1f}. Set data.size to their shape."
     ]
 
@@ -117,12 +126,10 @@ def _cut(examples: ImageSet) -> list[str]:
     long = {size: n for size, n in sizes.items() if square_share(*_sides(size)) < 1 / CUT}
     if not long:
         return []
-    (common, _), *more = Counter(long).most_common()
-    kinds = f"of {common} pixels{' and other sizes' if more else ''},"
     return [
-        f"{sum(long.values())} of {sum(sizes.values())} pictures, {kinds} are cut to the square in their "
-        f"middle, which is {square_share(*_sides(common)):.0%} of such a picture. Cut or pad them yourself "
-        "where what matters lies elsewhere."
+        f"{_which(long, sizes)} are cut to the square in their middle, which is "
+        f"{square_share(*_sides(_commonest(long))):.0%} of such a picture. Cut or pad them yourself where "
+        "what matters lies elsewhere."
     ]
 
 

@@ -25,6 +25,7 @@ from cycada.methods import Networks
 from cycada.planning.build import Datasets, build_networks, load_datasets
 from cycada.planning.plan import StagePlan, plan
 from cycada.runs.rescoring import load_weights_by_role
+from cycada.storage.exports import is_export
 from cycada.storage.loading import with_classifier
 from cycada.storage.schemas import read_shaped
 from cycada.storage.store import MISTAKES, RECORDS, RunFolder
@@ -47,6 +48,11 @@ def find_run(
             record and weights are needed.
     """
     path, results, run = typed(str(run), Home, "run"), Path(results), str(run)
+    if path.exists() and is_export(path) and not any(map(_is_run_folder, (path, path.parent))):
+        raise CycadaError(
+            f"{path}: found an exported network, which `cycada predict` or `cycada translate` takes; "
+            "expected a run. The run that it was made from is named in the export's README.md."
+        )
     if not path.is_dir():
         matches = _ids_like(run, results)[1]
         if not matches and len(recorded := _ids_like(run, results / RECORDS)[1]) == 1:

@@ -25,6 +25,7 @@ from cycada.planning.counts import check_files, report_sets
 from cycada.planning.known_data import DataMemory, KnownData
 from cycada.planning.plan import StagePlan, load_plugins, plan, replace_epochs_by_steps
 from cycada.planning.rehearsal import memory_of, rehearse
+from cycada.planning.results_place import check_results_place
 from cycada.planning.slow import find_slow_settings
 from cycada.runs.stage import run_stage
 from cycada.runs.stage_context import StageContext, StageResult
@@ -113,6 +114,7 @@ def run(
     main = os.environ.get("RANK", "0") == "0"
     screen = Progress(quiet=True) if screen is None or not main else screen
     load_plugins(config)
+    check_results_place(config)
     check_trackers(config.tracking.kinds)
     if tracker is None and main and not _summary_file(config).exists():
         for warning in find_slow_settings(config, plan(config)):

@@ -80,7 +80,9 @@ class MlflowTracker:
         self._entities, self._warn, self._wait_was_reported = entities, warn, False
         results.mkdir(parents=True, exist_ok=True)
         self._results = results.resolve()
-        address = uri or f"sqlite:///{self._results / 'mlflow.db'}"
+        address = os.path.expandvars(uri) if uri else f"sqlite:///{self._results / 'mlflow.db'}"
+        if uri and address.startswith("$"):
+            raise ValueError(f"found tracking.uri: {address}, but this variable is not set")
         self._address = redacted(address)
         is_file = re.fullmatch(r"sqlite:///[^?:]+", address)
         database = Path(address.removeprefix("sqlite:///")) if is_file else None

@@ -59,7 +59,7 @@ class Device:
         try:
             known_device(name)
         except ValueError as error:
-            raise CycadaError(str(error)) from None
+            raise CycadaError(f"device: {error}") from None
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
         if name.startswith("cuda") and not torch.cuda.is_available():

@@ -101,6 +101,15 @@ def test_a_folder_that_is_no_run_is_not_told_to_go_on(tmp_path: Path) -> None:
         find_run(tmp_path / "one.yaml", tmp_path)
 
 
+def test_an_export_where_a_run_is_expected_is_called_so(tmp_path: Path) -> None:
+    weights = tmp_path / "out" / "model.safetensors"
+    weights.parent.mkdir()
+    weights.touch()
+    for given in (weights, weights.parent):
+        with pytest.raises(CycadaError, match=r"found an exported network, which `cycada predict` or"):
+            find_run(given, tmp_path)
+
+
 @pytest.mark.parametrize("words", [["run", "demo", "--seed", "3"], ["data", "check", "demo", "--seed=3"]])
 def test_a_setting_that_is_given_as_an_option_is_answered_with_its_form(words: list[str]) -> None:
     said = str(CliRunner().invoke(app, words).exception)

@@ -299,6 +299,18 @@ def test_what_is_no_pair_is_named(tmp_path):
         domain(paired("left", folders=True)).load(tmp_path, "train")
 
 
+@pytest.mark.parametrize("panels", [2, 3])
+def test_three_pictures_side_by_side_are_no_pair(tmp_path, panels):
+    """A pair of pictures of 3 : 2 has the same shape, but meets in its middle."""
+    greys = np.linspace(20, 220, panels).astype(np.uint8).repeat(72 // panels)
+    for name in ("a.png", "b.png"):
+        saved(tmp_path / "ab" / "train" / name, np.tile(greys[None, :, None], (24, 1, 3)))
+    said = domain(paired("left", labelled=False)).load(tmp_path, "train").doubts([0, 1])
+    assert sum("three pictures side by side" in " ".join(doubts) for doubts in said.values()) == (
+        2 if panels == 3 else 0
+    )
+
+
 def test_a_label_map_of_other_colours_is_doubted(tmp_path):
     paired_tree(tmp_path)
 

@@ -17,7 +17,7 @@ from cycada.core.errors import CycadaError
 from cycada.data.domain import Wanted, domains
 from cycada.data.doubts import group_doubts
 from cycada.data.masks import read_colours, read_first_channel, read_ids
-from cycada.data.picture import picture_doubts, picture_size, read_picture
+from cycada.data.picture import list_pictures, picture_doubts, picture_size, read_picture
 from cycada.data.segmentation import segmentation_domains
 from cycada.inference.folders import translate
 from cycada.inference.translator import Translator
@@ -296,6 +296,12 @@ def test_an_opaque_channel_of_transparency_is_in_no_doubt(tmp_path):
     assert picture_doubts(path) == []
 
 
+def test_a_link_to_nothing_is_called_so_whatever_its_suffix(tmp_path):
+    for name in ("cat", "dog.png"):  # a class folder on a disk that is not mounted, and a picture
+        (tmp_path / name).symlink_to("nowhere")
+    assert set(list_pictures(tmp_path).left_out.values()) == {"a link to nothing"}
+
+
 def test_a_pipe_is_no_picture_and_keeps_nobody_waiting(tmp_path):
     pipe = tmp_path / "x.png"
     os.mkfifo(pipe)
@@ -306,6 +312,8 @@ def test_a_pipe_is_no_picture_and_keeps_nobody_waiting(tmp_path):
         with pytest.raises(ValueError, match="no regular file"):
             ask(pipe)
     assert picture_doubts(pipe) == []
+    with pytest.raises(CycadaError, match="there is no such file"):
+        read_picture(tmp_path / "absent.png")
 
 
 # Masks.
@@ -396,8 +404,8 @@ def test_doubts_about_masks_are_said_by_name(tmp_path):
     }
     assert "other colours than that of 0.png" in found["1.png"]
     assert "2 frames" in found["2.tif"]
-    assert "transparent" in found["3.png"]
-    assert "180 degrees" in found["4.png"]
+    assert found["3.png"] == "some of its values are transparent; they are read as class ids like all others"
+    assert "180 degrees, which is not followed for a mask" in found["4.png"]
     assert set(found) == {"1.png", "2.tif", "3.png", "4.png"}
 
 

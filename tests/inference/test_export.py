@@ -201,6 +201,8 @@ def test_what_is_refused(exported, cycle, tmp_path, cycada):
     code, _, err = cycada("export", cycle, out, "--direction", "st")
     assert (code, "already holds g_ts" in err) == (2, True)
     assert cycada("export", cycle, out, "--direction", "ts")[0] == 0
+    code, _, err = cycada("export", cycle, cycle)
+    assert (code, "this is the folder of a run" in err) == (2, True)
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes((out / "model.safetensors").read_bytes()[:500])
     foreign = tmp_path / "foreign.safetensors"

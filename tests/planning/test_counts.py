@@ -345,7 +345,7 @@ def test_damaged_official_files_are_called_damaged(tmp_path):
     assert "train-labels-idx1-ubyte is damaged" in said("mnist")
     (raw / "train-labels-idx1-ubyte").unlink()
     assert "no data" in said("mnist")
-    assert "train-labels-idx1-ubyte is not there" in said("mnist")
+    assert f"train-labels-idx1-ubyte is not there; found in {raw}: t10k-images" in said("mnist")
     (tmp_path / "svhn").mkdir()
     (tmp_path / "svhn" / "train_32x32.mat").write_bytes(b"x")
     assert "train_32x32.mat is damaged" in said("svhn")

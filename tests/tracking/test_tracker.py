@@ -141,6 +141,14 @@ def results(tmp_path, empty_database):
     return tmp_path
 
 
+def test_an_address_may_be_that_of_a_variable(results, monkeypatch):
+    monkeypatch.setenv("MY_SERVER", f"sqlite:///{results / 'mlflow.db'}")
+    assert str(results / "mlflow.db") in MlflowTracker("$MY_SERVER", results).where
+    monkeypatch.delenv("MY_SERVER")
+    with pytest.raises(ValueError, match=r"found tracking\.uri: \$MY_SERVER, but this variable is not set"):
+        MlflowTracker("$MY_SERVER", results)
+
+
 def mirror(
     results,
     name="it",

@@ -12,6 +12,7 @@ from cycada.core.bounds import Index
 from cycada.core.errors import CycadaError
 from cycada.data.domain import Domain, Split, domains
 from cycada.data.labelled_images import ImageDataset, make_image_dataset
+from cycada.data.picture import describe_absent
 from cycada.data.readers.npz import read_npz
 
 
@@ -31,9 +32,12 @@ class OfficialDigits(Domain):
         """
         absent = [path for path in files if not path.is_file()]
         if absent:
-            packed = " It is there packed, as .gz: unpack it." if Path(f"{absent[0]}.gz").is_file() else ""
+            packed = " It is there packed, as .gz: unpack it" if Path(f"{absent[0]}.gz").is_file() else ""
+            name = absent[0].relative_to(root)
             return self.missing(
-                root, f"{', '.join(self.files)}. {absent[0].name} is not there.{packed}".rstrip(".")
+                root,
+                f"{', '.join(self.files)}. {name.name} is not there"
+                f"{f'.{packed}' if packed else f'; {describe_absent(root, str(name))}'}",
             )
         for path, read in files.items():
             try:

@@ -103,6 +103,10 @@ class Folder(Domain):
         return list_everything(root / self.paths[split])
 
     @override
+    def searched_folders(self, root: Path) -> list[Path]:
+        return [root / path for path in self.paths.values()]
+
+    @override
     def load(self, root: Path, split: Split, download: bool) -> ClassificationSet:
         files, left_out = self._files(root, split)
         return self._read(files, left_out, root / self.paths[split])

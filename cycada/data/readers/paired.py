@@ -138,14 +138,20 @@ class PairedFiles(FilePairs):
                 with suppress(CycadaError):  # what cannot be read is named elsewhere
                     if doubt := _other_colours(self.labels, _half(self.labels.side, self.origin, file)):
                         doubts.setdefault(str(file), []).append(doubt)
-        for i in rows if len(self.origin) == 1 else ():
-            file = self.files[i][0]
-            width, height = picture_size(file)
+        files = [self.files[i][0] for i in rows] if len(self.origin) == 1 else []
+        sizes = {file: picture_size(file) for file in files}
+        for file, (width, height) in sizes.items():
             if width // 2 < height and width % 2 == 0:
                 doubts.setdefault(str(file), []).append(
                     f"its halves are {width // 2} x {height} pixels, taller than wide; "
                     f"it may be one picture instead of two side by side"
                 )
+        wide = [file for file, (width, height) in sizes.items() if width == 3 * height and width % 2 == 0]
+        for file in wide if wide and not _meet_in_the_middle(wide) else ():
+            doubts.setdefault(str(file), []).append(
+                "it is three times as wide as high, and no two pictures seem to meet in its middle; it may "
+                "be three pictures side by side instead of two"
+            )
         return doubts
 
     @override
@@ -356,6 +362,21 @@ def _matched(left: Path, right: Path | None = None) -> tuple[dict[str, Both], di
     unmatched = {n: f"{one[n]}: found nothing of this name in {right}." for n in one if n not in two}
     unmatched |= {n: f"{two[n]}: found nothing of this name in {left}." for n in two if n not in one}
     return {name: (one[name], two[name]) for name in sorted(set(one) & set(two))}, unmatched
+
+
+def _meet_in_the_middle(files: Sequence[Path]) -> bool:
+    """Return whether pictures change far more at half of their width than at a third and at two thirds.
+
+    Two pictures of 3 : 2 have the shape of three squares, and differ from these in that.
+    """
+    steps = []
+    for file in files:
+        with suppress(CycadaError):  # what cannot be read is named elsewhere
+            pixels = read_picture(file, channels=1).astype(np.float32)
+            places = (pixels.shape[1] * part // 6 for part in (2, 3, 4))
+            steps.append([np.abs(pixels[:, x] - pixels[:, x - 1]).mean() for x in places])
+    first, middle, second = np.mean(steps, axis=0) if steps else (0, 1, 0)
+    return bool(middle > 2 * max(first, second))
 
 
 def class_colours(classes: str, root: Path) -> ClassColours:
