@@ -191,8 +191,8 @@ def _sweep(sweep: dict[str, Any], results: Path, report: ReportData) -> dict[str
     if sweep["cells"] and settled_on.issuperset(cell["seed"] for cell in sweep["cells"]):
         raise CycadaError(
             f"Nothing to report on: found every seed of the sweep {sweep['name']} under its settled_on, "
-            "expected one whose test scores were not looked at while the recipe was settled. Add seeds to the "
-            "sweep, and run it again."
+            "expected one whose test scores were not looked at while the recipe was settled. Add seeds to "
+            "the sweep, and run it again."
         )
     if left_out := sorted(settled_on & {cell["seed"] for cell in sweep["cells"]}):
         report.notes.append(
