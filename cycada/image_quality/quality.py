@@ -42,7 +42,7 @@ from cycada.tracking.open_tracker import open_tracker
 from cycada.train.device import Device
 
 FILE = "quality.json"
-FORMAT = 2
+FORMAT = 3
 """Version of the measurements; increase it when the same networks would get other numbers.
 
 What was measured before is then measured again.
@@ -186,7 +186,8 @@ def _measure(
                     metric.update(batch)
                 screen.update(done := done + len(batch.real), 0.0, {})
         for side, dataset in references.items():
-            indices = evenly_spaced(len(dataset), len(tested[side]))
+            # as many as the translations that are compared with this domain: both distances grow with fewer
+            indices = evenly_spaced(len(dataset), len(tested["target" if side == "source" else "source"]))
             for real, _ in _pictures(dataset, indices, device):
                 metrics["features"].update(Batch(side, "train", real))
     screen.end()
