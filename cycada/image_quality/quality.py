@@ -36,17 +36,12 @@ from cycada.methods import Translate
 from cycada.planning.build import Datasets, load_datasets
 from cycada.planning.plan import StagePlan
 from cycada.runs.reuse import find_run, load_stage, trained_networks
+from cycada.storage.measurements import FILE, FORMAT, measured
 from cycada.storage.store import RunFolder
 from cycada.tracking.class_names import with_class_names
 from cycada.tracking.open_tracker import open_tracker
 from cycada.train.device import Device
 
-FILE = "quality.json"
-FORMAT = 3
-"""Version of the measurements; increase it when the same networks would get other numbers.
-
-What was measured before is then measured again.
-"""
 PART = 100
 """The number of small images in a batch."""
 
@@ -122,17 +117,6 @@ def _flat(blocks: Mapping[str, Any]) -> dict[str, float]:
         scores = {direction: values for direction, values in block.items() if direction != "protocol"}
         flat |= {f"quality/{part}/{name}": float(value) for name, value in flatten_scores(scores).items()}
     return flat
-
-
-def measured(folder: RunFolder) -> dict[str, Any]:
-    """Return the measurements in quality.json, by what they were made with.
-
-    They are empty where there is no such file, or where its format is another one.
-    """
-    if not (folder.path / FILE).exists():
-        return {}
-    content = folder.read_json(FILE)
-    return dict(content["measured"]) if content.get("format") == FORMAT else {}
 
 
 def _measure(
