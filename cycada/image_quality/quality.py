@@ -19,7 +19,7 @@ from cycada.core.progress import Progress
 from cycada.data import ImageSet, to_bytes, to_float
 from cycada.data.image_set import evenly_spaced
 from cycada.evaluation.predict import eval_mode
-from cycada.evaluation.scores import flatten_scores
+from cycada.evaluation.scores import flatten_measurements
 from cycada.evaluation.tasks import EVALUATIONS
 from cycada.image_quality.metrics import (
     DIRECTIONS,
@@ -96,7 +96,7 @@ def quality(
             to_tracker = open_tracker(
                 config.tracking.kinds, config.tracking.uri, folder.path.parents[1], screen.warn
             )
-            values = _flat({part: stored[key] for part, key in keys.items()})
+            values = flatten_measurements({part: stored[key] for part, key in keys.items()})
             classes = [str(name) for name in folder.arrays("analysis.npz").get("classes", ())]
             to_tracker.measured(folder.id, folder.path / FILE, with_class_names(values, classes))
     return {
@@ -108,15 +108,6 @@ def quality(
         "id": folder.id,
         "seconds": folder.read_json("manifest.json")["seconds"],
     } | {part: stored[key] for part, key in keys.items()}
-
-
-def _flat(blocks: Mapping[str, Any]) -> dict[str, float]:
-    """Return numbers by flat names, such as `quality/fcn/st/miou` and `quality/fcn/st/class_iou/13`."""
-    flat: dict[str, float] = {}
-    for part, block in blocks.items():
-        scores = {direction: values for direction, values in block.items() if direction != "protocol"}
-        flat |= {f"quality/{part}/{name}": float(value) for name, value in flatten_scores(scores).items()}
-    return flat
 
 
 def _measure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from cycada.storage.store import RunFolder
@@ -23,3 +24,13 @@ def measured(folder: RunFolder) -> dict[str, Any]:
         return {}
     content = folder.read_json(FILE)
     return dict(content["measured"]) if content.get("format") == FORMAT else {}
+
+
+def by_part(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the measurements by part: pixels, labels, and fcn and features as measured last.
+
+    Args:
+        stored: What `measured` returned, whose keys name a scorer or an extractor, too.
+    """
+    parts = {"scorer": "fcn", "extractor": "features"}
+    return {parts.get(kind := key.split()[0], kind): block for key, block in stored.items()}
