@@ -13,6 +13,7 @@ import typer
 from cycada.cli.completion import run_ids
 from cycada.cli.options import Results
 from cycada.cli.values import COUNT, NON_NEGATIVE, PATH, SEED
+from cycada.core.errors import CycadaError
 
 Losses = Mapping[str, float]
 
@@ -120,12 +121,15 @@ def style(
     from cycada.style.transfer import CONTENT, STYLE, Weights, stylize
     from cycada.train.device import Device
 
+    if run and (weights or pretrained):
+        beside = "--weights" if weights else "--pretrained"
+        raise CycadaError(f"--run: found {beside} beside it, expected one network: a run's, or VGG.")
     pictures.check_out(out)
     content_picture = pictures.read(content, size)
     style_picture = pictures.read(style, style_size or size)
     for doubt in group_doubts({str(path): picture_doubts(path) for path in (content, style)}):
         Progress().warn(doubt)
-    layers_of_style = style_layers.split(",") if style_layers else list(STYLE)
+    layers_of_style = _names(style_layers) if style_layers else list(STYLE)
     layer_of_content = content_layer or CONTENT
     torch_device = Device.find(device).torch_device
     if run:
@@ -171,6 +175,11 @@ def style(
         f"{out}: {image.shape[-1]} x {image.shape[-2]} pixels after {taken} steps. Content: "
         f"{layer_of_content}. Style: {', '.join(layers_of_style)}."
     )
+
+
+def _names(layers: str) -> list[str]:
+    """Return the layers that a list names, each once: a layer that is named twice has no other weight."""
+    return list(dict.fromkeys(name for layer in layers.split(",") if (name := layer.strip())))
 
 
 @contextmanager

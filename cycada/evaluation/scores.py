@@ -92,6 +92,19 @@ def flatten_scores(scores: Scores) -> dict[str, float]:
     return flat
 
 
+def flatten_measurements(blocks: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Return what `cycada quality` measured by flat names, such as `quality/fcn/st/class_iou/13`.
+
+    Args:
+        blocks: The part of the measurements, such as `fcn` -> its values by direction, beside its protocol.
+    """
+    flat: dict[str, float] = {}
+    for part, block in blocks.items():
+        scores = {direction: values for direction, values in block.items() if direction != "protocol"}
+        flat |= {f"quality/{part}/{name}": float(value) for name, value in flatten_scores(scores).items()}
+    return flat
+
+
 def headline(scores: Mapping[str, Any]) -> tuple[str, float]:
     """Return the score that stands for a domain: how it is written, and its value in [0, 1]."""
     name = next(n for n in HEADLINES if n in scores)

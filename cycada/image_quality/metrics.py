@@ -238,8 +238,8 @@ class Distances:
 
     - fid, kid: of translations and real test images of the domain that they should look like.
     - untranslated_*: the same of the untranslated images.
-    - real_*: the same of as many real training images of that domain: how low values get by chance with so
-      few images.
+    - real_*: the same of real training images of that domain, as many as translations where there are enough:
+      how low values get by chance with so few images.
     - fid_full_rank: whether there are more images than features.
     - structure: the mean over images; absent where the extractor returns no maps.
 

@@ -19,7 +19,7 @@ from cycada.core.progress import Progress
 from cycada.data import ImageSet, to_bytes, to_float
 from cycada.data.image_set import evenly_spaced
 from cycada.evaluation.predict import eval_mode
-from cycada.evaluation.scores import flatten_scores
+from cycada.evaluation.scores import flatten_measurements
 from cycada.evaluation.tasks import EVALUATIONS
 from cycada.image_quality.metrics import (
     DIRECTIONS,
@@ -36,17 +36,12 @@ from cycada.methods import Translate
 from cycada.planning.build import Datasets, load_datasets
 from cycada.planning.plan import StagePlan
 from cycada.runs.reuse import find_run, load_stage, trained_networks
+from cycada.storage.measurements import FILE, FORMAT, measured
 from cycada.storage.store import RunFolder
 from cycada.tracking.class_names import with_class_names
 from cycada.tracking.open_tracker import open_tracker
 from cycada.train.device import Device
 
-FILE = "quality.json"
-FORMAT = 2
-"""Version of the measurements; increase it when the same networks would get other numbers.
-
-What was measured before is then measured again.
-"""
 PART = 100
 """The number of small images in a batch."""
 
@@ -101,7 +96,7 @@ def quality(
             to_tracker = open_tracker(
                 config.tracking.kinds, config.tracking.uri, folder.path.parents[1], screen.warn
             )
-            values = _flat({part: stored[key] for part, key in keys.items()})
+            values = flatten_measurements({part: stored[key] for part, key in keys.items()})
             classes = [str(name) for name in folder.arrays("analysis.npz").get("classes", ())]
             to_tracker.measured(folder.id, folder.path / FILE, with_class_names(values, classes))
     return {
@@ -113,26 +108,6 @@ def quality(
         "id": folder.id,
         "seconds": folder.read_json("manifest.json")["seconds"],
     } | {part: stored[key] for part, key in keys.items()}
-
-
-def _flat(blocks: Mapping[str, Any]) -> dict[str, float]:
-    """Return numbers by flat names, such as `quality/fcn/st/miou` and `quality/fcn/st/class_iou/13`."""
-    flat: dict[str, float] = {}
-    for part, block in blocks.items():
-        scores = {direction: values for direction, values in block.items() if direction != "protocol"}
-        flat |= {f"quality/{part}/{name}": float(value) for name, value in flatten_scores(scores).items()}
-    return flat
-
-
-def measured(folder: RunFolder) -> dict[str, Any]:
-    """Return the measurements in quality.json, by what they were made with.
-
-    They are empty where there is no such file, or where its format is another one.
-    """
-    if not (folder.path / FILE).exists():
-        return {}
-    content = folder.read_json(FILE)
-    return dict(content["measured"]) if content.get("format") == FORMAT else {}
 
 
 def _measure(
@@ -186,7 +161,8 @@ def _measure(
                     metric.update(batch)
                 screen.update(done := done + len(batch.real), 0.0, {})
         for side, dataset in references.items():
-            indices = evenly_spaced(len(dataset), len(tested[side]))
+            # as many as the translations that are compared with this domain: both distances grow with fewer
+            indices = evenly_spaced(len(dataset), len(tested["target" if side == "source" else "source"]))
             for real, _ in _pictures(dataset, indices, device):
                 metrics["features"].update(Batch(side, "train", real))
     screen.end()

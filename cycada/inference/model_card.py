@@ -16,6 +16,7 @@ from cycada.inference.export_format import Exported
 from cycada.inference.portable import describe_preprocessing
 from cycada.methods import methods
 from cycada.storage.exports import WEIGHTS
+from cycada.storage.measurements import measured
 from cycada.storage.store import RunFolder
 
 NO_SCORES = ("protocol", "n", "n_real", "kid_subset", "untranslated_kid_subset", "real_kid_subset")
@@ -27,7 +28,7 @@ def make_model_card(about: Exported, folder: RunFolder, any_size: Mapping[str, b
 
     Args:
         about: The description of the network.
-        folder: Its run folder: the scores are those of scores.json and, where it exists, of quality.json.
+        folder: Its run folder: the scores are those of scores.json and, where there are any, of quality.json.
         any_size: The portable files beside the weights, each with whether it takes images of any size.
 
     Returns:
@@ -193,9 +194,7 @@ def _losses(folder: RunFolder) -> dict[str, float]:
 
 def _scores(folder: RunFolder) -> dict[str, float]:
     scores = dict(_numbers(stored_scores(folder)))
-    if not (folder.path / "quality.json").exists():
-        return scores
-    blocks = folder.read_json("quality.json").get("measured", {})
+    blocks = measured(folder)
     kinds = [key.split()[0] for key in blocks]  # without the id and the hash of a scorer or an extractor
     names = [key if kinds.count(kind) > 1 else kind for key, kind in zip(blocks, kinds, strict=True)]
     return scores | dict(_numbers(dict(zip(names, blocks.values(), strict=True))))

@@ -283,7 +283,10 @@ def evaluate_run(
                 classifiers["target"], test, len(classes), device, stage.stage.precision
             )
         if counted is None:
-            raise CycadaError(f"{spec.name}: its test images have no labels, so there is nothing to score.")
+            raise CycadaError(
+                f"--domain {shown(domain)}: its test images have no labels, so there is nothing to score. A "
+                "folder of one's own has a sub-folder for each class, or images/, masks/ and classes.yaml."
+            )
         scores = {spec.name: as_scores(counted[1], test.task)}
     else:
         evaluation = evaluate_stage(stage, nets, datasets, device, None, stage.stage.steps)

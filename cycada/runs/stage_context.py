@@ -10,10 +10,11 @@ from cycada.config.schema import Config
 from cycada.core.errors import CycadaError
 from cycada.core.profile import Profile
 from cycada.core.progress import Progress
-from cycada.evaluation.scores import Scores, flatten_scores
+from cycada.evaluation.scores import Scores, flatten_measurements, flatten_scores
 from cycada.planning.build import Datasets
 from cycada.planning.known_data import KnownData
 from cycada.planning.plan import StagePlan
+from cycada.storage.measurements import FILE, by_part, measured
 from cycada.storage.store import RunFolder
 from cycada.tracking.class_names import with_class_names
 from cycada.tracking.metrics import tracked_row
@@ -92,6 +93,9 @@ class StageContext:
         """Give the tracker the files and the last scores of a finished stage."""
         named = with_class_names(flatten_scores(scores), self.known.classes)
         self.tracker.end_stage(_artifacts(folder), named)
+        if stored := measured(folder):  # also where the tracker was away when it was measured
+            values = with_class_names(flatten_measurements(by_part(stored)), self.known.classes)
+            self.tracker.measured(folder.id, folder.path / FILE, values)
 
 
 def _artifacts(folder: RunFolder) -> list[Path]:

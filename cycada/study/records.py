@@ -11,6 +11,8 @@ from cycada.config.schema import mistakes
 from cycada.core.errors import CycadaError
 
 KEY: Literal["cycada-study-key"] = "cycada-study-key"
+RATES, RATES_SIGN = "study.json", b'"trials_left_out"'
+"""The file that rates are written to, which may lie among the answers, and what only such a file holds."""
 Side = Literal["left", "right"]
 StudyId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 PictureId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}$")]

@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from cycada.core.errors import CycadaError
+from cycada.core.errors import CycadaError, list_some
 from cycada.study.collect import LeftOut, Session, collect
 from cycada.study.rates import Fooled, Person, Rules, Scored, rate_of
-from cycada.study.records import Trial
+from cycada.study.records import RATES, RATES_SIGN, Trial, read_bytes
 
 
 def score_study(
@@ -40,7 +40,7 @@ def score_study(
         seed: The seed of the bootstrap over people.
 
     Raises:
-        CycadaError: There is no key, or no file can be scored.
+        CycadaError: There are no answers or no key, or no file can be scored.
     """
     rules = Rules(min_practice, keep_hidden, exposure_off, repeats)
     if not 0 <= min_practice <= 1 or not exposure_off >= 0:
@@ -80,11 +80,21 @@ def score_study(
 
 
 def _files(given: Sequence[Path | str]) -> list[Path]:
-    """Return each file once, with folders replaced by the JSON files in them."""
-    files = [
-        f for path in map(Path, given) for f in (sorted(path.glob("*.json")) if path.is_dir() else [path])
-    ]
+    """Return each file once, with folders replaced by the JSON files in them but those of an earlier score.
+
+    Raises:
+        CycadaError: There is no file, and no JSON file in a folder.
+    """
+    files = [f for path in map(Path, given) for f in (_answers_in(path) if path.is_dir() else [path])]
+    if not any(f.exists() for f in files):
+        places = list_some([str(path) for path in given])
+        raise CycadaError(f"{places}: found no files of answers, expected them, or folders that hold them.")
     return list({f.resolve(): f for f in files}.values())
+
+
+def _answers_in(folder: Path) -> list[Path]:
+    own = folder / RATES
+    return [f for f in sorted(folder.glob("*.json")) if f != own or RATES_SIGN not in read_bytes(f)]
 
 
 def _person(session: Session, rules: Rules) -> Person:

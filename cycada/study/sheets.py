@@ -15,7 +15,7 @@ from cycada.render.figure import INK, TARGET, Panel, new, panel, short, styled
 from cycada.render.table import NONE, Table
 from cycada.render.text import markdown
 from cycada.study.rates import Scored
-from cycada.study.records import read_bytes
+from cycada.study.records import RATES, RATES_SIGN, read_bytes
 
 LEAD = (
     "The fooling rate is the share of scored trials in which the generated picture was taken for the real "
@@ -51,7 +51,7 @@ AXIS = "fake taken for real, % of scored trials"
 SIGNS = {
     "study.md": LEAD,
     "study.svg": AXIS,
-    "study.json": '"trials_left_out"',
+    RATES: RATES_SIGN.decode(),
     "study.csv": ",".join(METHODS),
     "people.csv": ",".join(PEOPLE),
 }
@@ -222,7 +222,7 @@ def write(scored: Scored, folder: Path) -> None:
     files = {
         "study.md": f"{text}\n![{markdown_cell(figure.alt)}](study.svg)\n",
         "study.svg": figure.alone,
-        "study.json": json.dumps(scored.as_dict(), indent=1) + "\n",
+        RATES: json.dumps(scored.as_dict(), indent=1) + "\n",
         "study.csv": csv_lines([METHODS, *methods]),
         "people.csv": csv_lines([PEOPLE, *people]),
     }

@@ -7,12 +7,13 @@ import os
 import re
 import shlex
 import shutil
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cycada.config.schema import digest
-from cycada.core.files import write_text
+from cycada.core.files import file_digest, write_text
 from cycada.tracking.tracker import (
     Details,
     TrackedModel,
@@ -118,9 +119,13 @@ class WandbTracker:
         self._finish()
 
     def measured(self, stage_id: str, file: Path, values: dict[str, float]) -> None:
-        """Add later measurements to the runs of the stage in all experiments."""
+        """Add later measurements to the runs of the stage in all experiments, unless they have them."""
+        held = file_digest(file, 8)
         for note in self._folder.glob(f"ended/*-{stage_id}"):
-            project, _, identity = note.read_text(encoding="utf-8").partition(" ")
+            project, identity, *before = note.read_text(encoding="utf-8").split(" ")
+            if before == [held]:
+                continue
+            time.sleep(1.1)  # wandb names the folders of a run's parts by the second
             self._run = self._wandb.init(
                 project=project,
                 id=identity,
@@ -133,6 +138,7 @@ class WandbTracker:
             self._copy([file])
             self._run.finish()
             self._run = None
+            write_text(note, f"{project} {identity} {held}")
 
     def _start(
         self,

@@ -53,6 +53,9 @@ def test_a_run_whose_own_data_are_gone_is_scored_on_a_folder_and_on_a_domain(tmp
     Image.new("L", (8, 8), 90).save(tmp_path / "elsewhere" / "ten" / "a.png")
     code, _, err = cycada("evaluate", stage.folder, "--domain", tmp_path / "elsewhere")
     assert (code, "ten" in err) == (2, True)
+    flat = tmp_path / "elsewhere" / "ten"
+    code, _, err = cycada("evaluate", stage.folder, "--domain", flat)
+    assert (code, flat.name in err, "a sub-folder for each class" in " ".join(err.split())) == (2, True, True)
 
 
 def test_a_segmenter_is_scored_on_a_domain_with_options_and_on_a_folder_of_masks(tmp_path, cycada):

@@ -267,6 +267,23 @@ def test_both_directions_have_distances_with_their_rulers(found, made):
     assert found["labels"] == {}
 
 
+def test_real_pictures_are_measured_on_as_many_as_translations(made, monkeypatch):
+    """FID and KID's subsets grow with fewer images, so a row of more would flatter real pictures."""
+    stages, results = made
+    seen = {}
+
+    def update(_, batch):
+        key = f"{batch.side} {batch.split}"
+        seen[key] = seen.get(key, 0) + len(batch.real)
+
+    monkeypatch.setattr(module.Distances, "update", update)
+    monkeypatch.setattr(module, "measured", lambda folder: {})
+    monkeypatch.setattr(RunFolder, "write_json", lambda *_: None)  # nothing is kept of these measurements
+    quality(stages["pixel"].folder, None, stages["scorer"].id, results=results)
+    # of 6 training images of the source as many as the target's 6 test images, of the target's 5 all
+    assert seen == {"source test": 5, "target test": 6, "source train": 6, "target train": 5}
+
+
 def test_what_was_measured_is_read(found, made, monkeypatch):
     stages, results = made
     folder = stages["pixel"].folder

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 import cycada as toolkit
 from cycada.data import to_bytes, to_float
-from cycada.image_quality.quality import quality
+from cycada.image_quality.quality import FORMAT, quality
 from cycada.inference.export_format import read_export
 from cycada.inference.portable import write_onnx
 from cycada.inference.translator import load_generator
@@ -171,6 +171,8 @@ def test_an_edited_card_is_kept(cycle, tmp_path, cycada):
 
     measured = {"format": 1, "measured": {"pixels": {"st": {"l1": 0.5}}}}
     (run_folder / "quality.json").write_text(json.dumps(measured))
+    assert (cycada(*words)[0], new.exists()) == (0, False)  # an older version measured by other rules
+    (run_folder / "quality.json").write_text(json.dumps(measured | {"format": FORMAT}))
     code, text, err = cycada(*words)
     assert (code, "is kept" in err, card.read_text()) == (0, True, edited)
     assert Path(text.splitlines()[-1]) == new

@@ -338,6 +338,16 @@ def test_score(built, tmp_path, cycada):
     code, out, err = cycada("study", "score", folder)
     assert (code, "Traceback" in err) == (0, False)
     assert "50.0" in out
+    score_study([folder], out=folder)
+    again = score_study([folder])  # rates among the answers are no answers
+    assert (again.left_out, again.rates) == ([], scored.rates)
+
+
+def test_answers_that_are_not_there_are_not_called_a_missing_key(built, tmp_path, cycada):
+    (tmp_path / "empty").mkdir()
+    for where in ("empty", "typo"):
+        code, _, err = cycada("study", "score", tmp_path / where)
+        assert (code, f"{tmp_path / where}: found no files of answers" in err) == (2, True), err
 
 
 def test_exclusions_are_options_and_counted(built, tmp_path):

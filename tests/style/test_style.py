@@ -282,7 +282,7 @@ def call(cycada, shop, *words, out="out.png", content="content.png"):
     [
         (),
         ("--optimizer", "adam", "--start", "noise", "--total-variation", "0.1"),
-        ("--style-layers", "relu1_1"),
+        ("--style-layers", "relu1_1, relu2_1,"),
     ],
 )
 def test_the_command_writes_a_picture_of_the_contents_aspect(cycada, shop, words):
@@ -307,7 +307,11 @@ def test_a_runs_task_network_serves_where_there_is_no_vgg(cycada, shop):
     assert code == 0
     assert "Style: encoder." in out
     assert size_of(shop / "out.png") == (40, 24)
-    for words, said in (((grey,), "see grey images"), ((colour, "--role", "g_st"), "no task network 'g_st'")):
+    for words, said in (
+        ((grey,), "see grey images"),
+        ((colour, "--role", "g_st"), "no task network 'g_st'"),
+        ((colour, "--weights", "vgg19.pth"), "found --weights beside it"),
+    ):
         code, _, err = call(cycada, shop, "--run", *words)
         assert (code, "Traceback" in err) == (2, False)
         assert said in " ".join(err.split())

@@ -87,10 +87,15 @@ def test_mlflow_holds_what_the_folders_hold(tmp_path):
     assert summary.tracking.endswith("runs?workflowType=machine_learning")
 
 
-def test_quality_measured_later_goes_to_the_stages_run(tmp_path):
-    stages = run(tiny_config(CYCADA, results=str(tmp_path), tracking={"kind": "mlflow"})).stages
+@pytest.mark.parametrize("away", [False, True])
+def test_quality_measured_later_goes_to_the_stages_run(tmp_path, away):
+    tracked = tiny_config(CYCADA, results=str(tmp_path), tracking={"kind": "mlflow"})
+    first = tiny_config(CYCADA, results=str(tmp_path), tracking={"kind": "none"}) if away else tracked
+    stages = run(first).stages
     source, pixel = (next(s for s in stages if s.name == name) for name in ("source", "pixel"))
     found = quality(pixel.folder, scorer=source.folder, results=tmp_path)
+    if away:  # a tracker that comes later gets what was measured before
+        run(tracked)
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{tmp_path.resolve() / 'mlflow.db'}")
