@@ -132,6 +132,7 @@ def _screen(quiet: bool, verbose: bool) -> Progress:
 def _print_summary(summary: Any) -> None:
     from cycada.evaluation.scores import headline, percent
     from cycada.methods import methods
+    from cycada.report.preferred_stage import preferred_stage
 
     has_oracle = any(methods[s.method].supervision == "target" for s in summary.stages)
     exception = ", but for an oracle's," if has_oracle else ""
@@ -154,6 +155,8 @@ def _print_summary(summary: Any) -> None:
         out.print(f"  {s.name}: {s.folder}", soft_wrap=True)
     if grids:
         out.print(f"Image grid: {grids[-1] if len(grids) == 1 else grids[0]}", soft_wrap=True)
+    if advice := preferred_stage(summary.stages):
+        out.print(f"note: {advice}", soft_wrap=True)
     for command in summary.tracking.splitlines():
         out.print(f"Tracked: {command}", soft_wrap=True)
 

@@ -100,7 +100,7 @@ def test_a_plug_in_that_cannot_be_used_is_refused_with_the_reason(tmp_path, monk
 
 def test_every_pair_has_the_one_recipe_and_sets_its_data_alone():
     pairs = sorted((ROOT / "configs").glob("*/*/recipe.yaml"))
-    assert len(pairs) == 8
+    assert len(pairs) == 9
     own_images = ROOT / "configs" / "own_images.yaml"
     for path in [*pairs, own_images, ROOT / "configs" / "own_scenes.yaml"]:
         written = yaml.safe_load(path.read_text())
