@@ -72,7 +72,7 @@ def said_of(nets, stages=CYCADA):
 def test_a_stage_is_warned_of_classes_that_its_f_s_never_predicts():
     nets = Networks({"f_s": Never((3, 9)), "g_st": nn.Identity()}).train()
     said = said_of(nets)
-    assert re.search(r"rarely predicts 3 \(0.0 % of the target, [\d.]+ % of the source\), 9 \(0.0 %", said)
+    assert re.search(r"rarely predicts 3 \(0.0 % of the target, [\d.]+ % of the source\); 9 \(0.0 %", said)
     assert "semantic_t and semantic_s" in said
     assert "semantic_t=0" in said
     assert nets.training

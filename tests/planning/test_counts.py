@@ -466,7 +466,9 @@ def test_what_is_there_in_place_of_what_is_absent_is_said(tmp_path):
     config = scenes_of(tmp_path / "scenes")
     assert "Give each image a mask." in heard(config).warned[0]
     (masks.parent / "images").rename(masks.with_name("Images"))
-    with pytest.raises(CycadaError, match=r"There is no folder .*images; found in .*train: Images, Masks\."):
+    with pytest.raises(
+        CycadaError, match=r"the folder source/train/images .*; found in .*train: Images, Masks\."
+    ):
         loaded(config)
     (tmp_path / "scenes" / "c.yaml").unlink()
     with pytest.raises(CycadaError, match=r"c\.yaml: there is no such file, expected a YAML file"):

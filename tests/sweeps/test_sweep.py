@@ -72,7 +72,7 @@ def test_every_row_is_scored_once_more_and_trained_once(tmp_path):
             {"grid": {"stages.source.optimizer.lr": [0.1, "1e-1"]}, "base": None},
             "source.optimizer.lr=0.1, source.optimizer.lr=1e-1",
         ),
-        ({"evaluations": {"again": {"flip": False}}}, "all, all, again"),
+        ({"evaluations": {"again": {"flip": False}}}, "all; all, again"),
         ({"vary": {"stages.source.steps": [4, 5]}}, ""),  # 4 is what all have
     ],
 )

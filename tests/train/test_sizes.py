@@ -239,7 +239,7 @@ def test_a_network_may_save_memory_where_its_parent_did_not():
     )
     assert plain[0].identity() == saving[0].identity()
     with pytest.raises(CycadaError, match="Give both the same network"):
-        plan(scenes(stages(frozen_norm=True), networks={"f": {"name": "drn26"}}))
+        plan(scenes(stages(), networks={"f": {"name": "small_segmenter"}}))
 
 
 def test_a_checkpointed_generator_has_the_same_numbers():
